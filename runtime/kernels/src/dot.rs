@@ -1,0 +1,335 @@
+//! Products of activation rows with packed weight blocks: the loop under every matrix kernel.
+//!
+//! Weights are packed in blocks of 16 outputs x 4 inputs, `[N/16][K/4][16][4]` bytes, the same for every instruction set. Sums are exact in
+//! i32 (`K <= 131072` keeps `127 * 128 * K` below 2^31), so tile shapes and the order of additions are free.
+
+use crate::simd::{LANES, Simd};
+
+/// Bytes of one packed block: 16 outputs x 4 inputs.
+pub const BLOCK_BYTES: usize = 64;
+
+/// Largest depth whose sums cannot overflow.
+pub const MAX_DEPTH: usize = 131_072;
+
+/// Packed s8 weights: `[count][depth / 4][16][4]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocks<'a> {
+    data: &'a [i8],
+    groups: usize,
+    stride: usize,
+    count: usize,
+}
+
+impl<'a> Blocks<'a> {
+    /// All of `data` as blocks of `depth` inputs.
+    ///
+    /// # Panics
+    /// If `depth` is not a multiple of 4 in `4..=MAX_DEPTH`, or `data` is not whole blocks.
+    #[inline]
+    pub fn new(data: &'a [i8], depth: usize) -> Self {
+        assert!(depth > 0 && depth.is_multiple_of(4) && depth <= MAX_DEPTH, "depth {depth}");
+        let groups = depth / 4;
+        assert!(data.len().is_multiple_of(groups * BLOCK_BYTES), "{} bytes are not blocks of depth {depth}", data.len());
+        Self { data, groups, stride: groups, count: data.len() / (groups * BLOCK_BYTES) }
+    }
+
+    /// The same blocks, of which only the first `depth` inputs are multiplied.
+    ///
+    /// # Panics
+    /// If `depth` is not a multiple of 4 or exceeds the packed depth.
+    #[inline]
+    pub fn truncated(self, depth: usize) -> Self {
+        assert!(depth.is_multiple_of(4) && depth / 4 <= self.stride, "depth {depth}");
+        Self { groups: depth / 4, ..self }
+    }
+
+    /// Blocks `range` of these.
+    ///
+    /// # Panics
+    /// If the range is out of bounds.
+    #[inline]
+    pub fn slice(self, range: core::ops::Range<usize>) -> Self {
+        let bytes = self.stride * BLOCK_BYTES;
+        Self { data: &self.data[range.start * bytes..range.end * bytes], count: range.len(), ..self }
+    }
+
+    /// Number of blocks: outputs / 16.
+    #[inline(always)]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Inputs that are multiplied.
+    #[inline(always)]
+    pub fn depth(&self) -> usize {
+        self.groups * 4
+    }
+
+    /// # Safety
+    /// `block < count` and `group < stride`.
+    #[inline(always)]
+    unsafe fn get(&self, block: usize, group: usize) -> &'a [i8; BLOCK_BYTES] {
+        debug_assert!(block < self.count && group < self.stride);
+        // SAFETY: `data` holds `count * stride` blocks of 64 bytes; an array of i8 has no alignment.
+        unsafe { &*self.data.as_ptr().add((block * self.stride + group) * BLOCK_BYTES).cast() }
+    }
+}
+
+/// Rows that can be multiplied with packed blocks.
+pub trait Activations<S: Simd>: Copy {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+
+    /// Inputs of each row.
+    fn depth(&self) -> usize;
+
+    /// Prepares a weight block for these activations.
+    fn weights(simd: S, block: &[i8; BLOCK_BYTES]) -> S::Weights;
+
+    /// Inputs `4 * group ..` of a row, for every output.
+    ///
+    /// # Safety
+    /// `row < rows()` and `4 * group < depth()`.
+    unsafe fn load(&self, simd: S, row: usize, group: usize) -> S::Acts;
+
+    /// One multiply-accumulate step.
+    fn dot(simd: S, acc: S::I32, weights: S::Weights, acts: S::Acts) -> S::I32;
+
+    /// The exact sum from what the steps gathered, for outputs `16 * block ..`.
+    fn exact(&self, simd: S, row: usize, block: usize, acc: S::I32) -> S::I32;
+}
+
+/// Quantised rows: values in [-127, 127], row after row.
+#[derive(Clone, Copy, Debug)]
+pub struct S8Rows<'a> {
+    values: &'a [i8],
+    sums: &'a [i32],
+    depth: usize,
+    stride: usize,
+}
+
+impl<'a> S8Rows<'a> {
+    /// Rows of `depth` values, `stride` apart; one per entry of `sums`, each the sum of its row.
+    ///
+    /// # Panics
+    /// If `depth` is not a multiple of 4, exceeds `stride`, or `values` is too short.
+    #[inline]
+    pub fn new(values: &'a [i8], sums: &'a [i32], depth: usize, stride: usize) -> Self {
+        assert!(depth.is_multiple_of(4) && depth <= stride, "depth {depth}, stride {stride}");
+        assert!(sums.is_empty() || values.len() >= (sums.len() - 1) * stride + depth, "{} rows in {} bytes", sums.len(), values.len());
+        Self { values, sums, depth, stride }
+    }
+}
+
+impl<S: Simd> Activations<S> for S8Rows<'_> {
+    #[inline(always)]
+    fn rows(&self) -> usize {
+        self.sums.len()
+    }
+    #[inline(always)]
+    fn depth(&self) -> usize {
+        self.depth
+    }
+    #[inline(always)]
+    fn weights(simd: S, block: &[i8; BLOCK_BYTES]) -> S::Weights {
+        simd.weights(block)
+    }
+    #[inline(always)]
+    unsafe fn load(&self, simd: S, row: usize, group: usize) -> S::Acts {
+        debug_assert!(row < self.sums.len() && 4 * group < self.depth);
+        // SAFETY: `new` checked that `values` holds `depth` values (a multiple of 4) of each row.
+        simd.acts_s8(unsafe { *self.values.as_ptr().add(row * self.stride + 4 * group).cast() })
+    }
+    #[inline(always)]
+    fn dot(simd: S, acc: S::I32, weights: S::Weights, acts: S::Acts) -> S::I32 {
+        simd.dot_s8(acc, weights, acts)
+    }
+    #[inline(always)]
+    fn exact(&self, simd: S, row: usize, _block: usize, acc: S::I32) -> S::I32 {
+        if S::WEIGHT_OFFSET == 0 {
+            return acc;
+        }
+        simd.sub_i32(acc, simd.splat_i32(S::WEIGHT_OFFSET * self.sums[row]))
+    }
+}
+
+/// Rows of u8: attention probabilities.
+#[derive(Clone, Copy, Debug)]
+pub struct U8Rows<'a> {
+    values: &'a [u8],
+    weight_sums: &'a [i32],
+    rows: usize,
+    depth: usize,
+    stride: usize,
+}
+
+impl<'a> U8Rows<'a> {
+    /// `rows` rows of `depth` values, `stride` apart. `weight_sums` holds, for each output, the sum of its weights over `depth`.
+    ///
+    /// # Panics
+    /// If `depth` is not a multiple of 4, exceeds `stride`, or `values` is too short.
+    #[inline]
+    pub fn new(values: &'a [u8], weight_sums: &'a [i32], rows: usize, depth: usize, stride: usize) -> Self {
+        assert!(depth.is_multiple_of(4) && depth <= stride, "depth {depth}, stride {stride}");
+        assert!(rows == 0 || values.len() >= (rows - 1) * stride + depth, "{rows} rows in {} bytes", values.len());
+        Self { values, weight_sums, rows, depth, stride }
+    }
+}
+
+impl<S: Simd> Activations<S> for U8Rows<'_> {
+    #[inline(always)]
+    fn rows(&self) -> usize {
+        self.rows
+    }
+    #[inline(always)]
+    fn depth(&self) -> usize {
+        self.depth
+    }
+    #[inline(always)]
+    fn weights(simd: S, block: &[i8; BLOCK_BYTES]) -> S::Weights {
+        simd.weights_for_u8(block)
+    }
+    #[inline(always)]
+    unsafe fn load(&self, simd: S, row: usize, group: usize) -> S::Acts {
+        debug_assert!(row < self.rows && 4 * group < self.depth);
+        // SAFETY: `new` checked that `values` holds `depth` values (a multiple of 4) of each row.
+        simd.acts_u8(unsafe { *self.values.as_ptr().add(row * self.stride + 4 * group).cast() })
+    }
+    #[inline(always)]
+    fn dot(simd: S, acc: S::I32, weights: S::Weights, acts: S::Acts) -> S::I32 {
+        simd.dot_u8(acc, weights, acts)
+    }
+    #[inline(always)]
+    fn exact(&self, simd: S, _row: usize, block: usize, acc: S::I32) -> S::I32 {
+        if S::PROB_OFFSET == 0 {
+            return acc;
+        }
+        let (sums, _) = self.weight_sums.as_chunks::<LANES>();
+        simd.add_i32(acc, simd.mul_i32(simd.splat_i32(S::PROB_OFFSET), simd.load_i32(&sums[block])))
+    }
+}
+
+/// What becomes of each sum.
+pub trait Epilogue<S: Simd> {
+    /// Takes the exact sums of outputs `16 * block ..` of a row. Each (row, block) comes once, in no particular order.
+    fn put(&mut self, simd: S, row: usize, block: usize, sums: S::I32);
+}
+
+/// [`Simd::products`] by tiles of `MR` rows x `NR` blocks.
+///
+/// # Panics
+/// If the depths differ.
+#[inline(always)]
+pub fn products_tiled<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: usize>(
+    simd: S,
+    acts: A,
+    weights: Blocks<'_>,
+    epilogue: &mut E,
+) {
+    assert_eq!(acts.depth(), weights.depth(), "rows and weights differ in depth");
+    if acts.rows() == 1 {
+        for block in 0..weights.count() {
+            // SAFETY: the depths are equal and row 0 exists.
+            let acc = unsafe { row_by_block(simd, acts, weights, block) };
+            epilogue.put(simd, 0, block, acts.exact(simd, 0, block, acc));
+        }
+        return;
+    }
+    let mut block = 0;
+    while block + NR <= weights.count() {
+        panel::<S, A, E, MR, NR>(simd, acts, weights, block, epilogue);
+        block += NR;
+    }
+    if NR > 2 && block + 2 <= weights.count() {
+        panel::<S, A, E, MR, 2>(simd, acts, weights, block, epilogue);
+        block += 2;
+    }
+    while block < weights.count() {
+        panel::<S, A, E, MR, 1>(simd, acts, weights, block, epilogue);
+        block += 1;
+    }
+}
+
+/// All rows by `NR` blocks. The depths have been compared.
+#[inline(always)]
+fn panel<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: usize>(
+    simd: S,
+    acts: A,
+    weights: Blocks<'_>,
+    block: usize,
+    epilogue: &mut E,
+) {
+    let mut row = 0;
+    while row + MR <= acts.rows() {
+        tile::<S, A, E, MR, NR>(simd, acts, weights, row, block, epilogue);
+        row += MR;
+    }
+    if MR > 4 {
+        while row + 4 <= acts.rows() {
+            tile::<S, A, E, 4, NR>(simd, acts, weights, row, block, epilogue);
+            row += 4;
+        }
+    }
+    while row < acts.rows() {
+        tile::<S, A, E, 1, NR>(simd, acts, weights, row, block, epilogue);
+        row += 1;
+    }
+}
+
+#[inline(always)]
+fn tile<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: usize>(
+    simd: S,
+    acts: A,
+    weights: Blocks<'_>,
+    row: usize,
+    block: usize,
+    epilogue: &mut E,
+) {
+    debug_assert!(row + MR <= acts.rows() && block + NR <= weights.count());
+    let mut acc = [[simd.splat_i32(0); NR]; MR];
+    for group in 0..weights.groups {
+        let mut w = [A::weights(simd, &[0; BLOCK_BYTES]); NR];
+        for (j, w) in w.iter_mut().enumerate() {
+            // SAFETY: the panel's blocks and this group exist.
+            *w = A::weights(simd, unsafe { weights.get(block + j, group) });
+        }
+        for (r, acc) in acc.iter_mut().enumerate() {
+            // SAFETY: the tile's rows exist, and the depths are equal.
+            let a = unsafe { acts.load(simd, row + r, group) };
+            for (acc, w) in acc.iter_mut().zip(w) {
+                *acc = A::dot(simd, *acc, w, a);
+            }
+        }
+    }
+    for (r, acc) in acc.into_iter().enumerate() {
+        for (j, acc) in acc.into_iter().enumerate() {
+            epilogue.put(simd, row + r, block + j, acts.exact(simd, row + r, block + j, acc));
+        }
+    }
+}
+
+/// Row 0 by one block, in several sums to hide the latency of each step. Weights stream through once: this is bound by memory.
+///
+/// # Safety
+/// `block < weights.count()`, row 0 exists, and the depths are equal.
+#[inline(always)]
+unsafe fn row_by_block<S: Simd, A: Activations<S>>(simd: S, acts: A, weights: Blocks<'_>, block: usize) -> S::I32 {
+    const WAYS: usize = 4;
+    let mut acc = [simd.splat_i32(0); WAYS];
+    let mut group = 0;
+    while group + WAYS <= weights.groups {
+        for (i, acc) in acc.iter_mut().enumerate() {
+            // SAFETY: the caller vouches for the block; `group + i` is below the depth.
+            let (w, a) = unsafe { (weights.get(block, group + i), acts.load(simd, 0, group + i)) };
+            *acc = A::dot(simd, *acc, A::weights(simd, w), a);
+        }
+        group += WAYS;
+    }
+    while group < weights.groups {
+        // SAFETY: as above.
+        let (w, a) = unsafe { (weights.get(block, group), acts.load(simd, 0, group)) };
+        acc[0] = A::dot(simd, acc[0], A::weights(simd, w), a);
+        group += 1;
+    }
+    simd.add_i32(simd.add_i32(acc[0], acc[1]), simd.add_i32(acc[2], acc[3]))
+}

@@ -1,0 +1,10 @@
+//! Kernels of the Ossicle runtime: integer matrix products, row quantisation, attention, normalisation and elementary functions.
+//!
+//! The promise: the same inputs give the same bits on every instruction set. Each kernel is written once over [`simd::Simd`]; its scalar
+//! instantiation is the definition, the others are tested against it with `==`. Nothing here allocates, reads the clock or starts a thread.
+
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
+
+pub mod dot;
+pub mod math;
+pub mod simd;

@@ -1,0 +1,261 @@
+//! AVX2 with FMA: two registers are one vector.
+
+use core::arch::x86_64::*;
+
+use crate::simd::{LANES, Simd, SimdOp};
+
+/// Proof that the CPU has AVX2 and FMA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Avx2 {
+    _private: (),
+}
+
+impl Avx2 {
+    /// The token, if this CPU has the instructions.
+    pub fn new() -> Option<Self> {
+        // Must match the features that `run` is compiled with.
+        super::has_features!("avx2", "fma").then_some(Self { _private: () })
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn run<O: SimdOp>(token: Avx2, op: O) -> O::Output {
+    op.eval(token)
+}
+
+/// Calls one intrinsic.
+macro_rules! op {
+    ($e:expr) => {
+        // SAFETY: the token exists, so `Avx2::new` saw the features; loads and stores go through references to whole arrays.
+        unsafe { $e }
+    };
+}
+
+type F = [__m256; 2];
+type I = [__m256i; 2];
+
+#[inline(always)]
+fn zip<T: Copy, R>(a: [T; 2], b: [T; 2], f: impl Fn(T, T) -> R) -> [R; 2] {
+    [f(a[0], b[0]), f(a[1], b[1])]
+}
+
+/// `acc + w * a` for s8 weights and activations in [-128, 127].
+///
+/// `vpmaddubsw` multiplies u8 by s8 and saturates the sum of two products to 16 bits. With the sign moved from the activation to the
+/// weight, both products are at most 128 * 127, and their sum 32512 fits.
+#[inline(always)]
+fn dot(acc: I, w: I, a: __m256i) -> I {
+    op!({
+        let magnitude = _mm256_abs_epi8(a);
+        zip(acc, w, |acc, w| {
+            let pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(w, a));
+            _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        })
+    })
+}
+
+impl Simd for Avx2 {
+    type F32 = F;
+    type I32 = I;
+    type Mask = F;
+    type Weights = I;
+    type Acts = __m256i;
+
+    const NAME: &'static str = "avx2";
+    const WEIGHT_OFFSET: i32 = 0;
+    const PROB_OFFSET: i32 = 128;
+
+    #[inline(always)]
+    fn run<O: SimdOp>(self, op: O) -> O::Output {
+        op!(run(self, op))
+    }
+    #[inline(always)]
+    fn splat(self, x: f32) -> F {
+        op!([_mm256_set1_ps(x); 2])
+    }
+    #[inline(always)]
+    fn load(self, p: &[f32; LANES]) -> F {
+        op!([_mm256_loadu_ps(p.as_ptr()), _mm256_loadu_ps(p[8..].as_ptr())])
+    }
+    #[inline(always)]
+    fn store(self, v: F, p: &mut [f32; LANES]) {
+        op!({
+            _mm256_storeu_ps(p.as_mut_ptr(), v[0]);
+            _mm256_storeu_ps(p[8..].as_mut_ptr(), v[1]);
+        })
+    }
+    #[inline(always)]
+    fn add(self, a: F, b: F) -> F {
+        zip(a, b, |a, b| op!(_mm256_add_ps(a, b)))
+    }
+    #[inline(always)]
+    fn sub(self, a: F, b: F) -> F {
+        zip(a, b, |a, b| op!(_mm256_sub_ps(a, b)))
+    }
+    #[inline(always)]
+    fn mul(self, a: F, b: F) -> F {
+        zip(a, b, |a, b| op!(_mm256_mul_ps(a, b)))
+    }
+    #[inline(always)]
+    fn div(self, a: F, b: F) -> F {
+        zip(a, b, |a, b| op!(_mm256_div_ps(a, b)))
+    }
+    #[inline(always)]
+    fn min(self, a: F, b: F) -> F {
+        zip(a, b, |a, b| op!(_mm256_min_ps(a, b)))
+    }
+    #[inline(always)]
+    fn max(self, a: F, b: F) -> F {
+        zip(a, b, |a, b| op!(_mm256_max_ps(a, b)))
+    }
+    #[inline(always)]
+    fn sqrt(self, a: F) -> F {
+        a.map(|a| op!(_mm256_sqrt_ps(a)))
+    }
+    #[inline(always)]
+    fn fma(self, a: F, b: F, c: F) -> F {
+        op!([_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])])
+    }
+    #[inline(always)]
+    fn abs(self, a: F) -> F {
+        a.map(|a| op!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), a)))
+    }
+    #[inline(always)]
+    fn neg(self, a: F) -> F {
+        a.map(|a| op!(_mm256_xor_ps(_mm256_set1_ps(-0.0), a)))
+    }
+    #[inline(always)]
+    fn round_ties_even(self, a: F) -> F {
+        a.map(|a| op!(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a)))
+    }
+    #[inline(always)]
+    fn to_i32(self, a: F) -> I {
+        // The conversion rounds by MXCSR, which Rust keeps at nearest even.
+        a.map(|a| op!(_mm256_cvtps_epi32(a)))
+    }
+    #[inline(always)]
+    fn from_i32(self, a: I) -> F {
+        a.map(|a| op!(_mm256_cvtepi32_ps(a)))
+    }
+    #[inline(always)]
+    fn lt(self, a: F, b: F) -> F {
+        zip(a, b, |a, b| op!(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b)))
+    }
+    #[inline(always)]
+    fn select(self, m: F, a: F, b: F) -> F {
+        op!([_mm256_blendv_ps(b[0], a[0], m[0]), _mm256_blendv_ps(b[1], a[1], m[1])])
+    }
+    #[inline(always)]
+    fn reduce_add(self, a: F) -> f32 {
+        op!({
+            let half = _mm256_add_ps(a[0], a[1]);
+            let quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps::<1>(half));
+            let pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+            _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)))
+        })
+    }
+    #[inline(always)]
+    fn reduce_max(self, a: F) -> f32 {
+        op!({
+            let half = _mm256_max_ps(a[0], a[1]);
+            let quarter = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps::<1>(half));
+            let pair = _mm_max_ps(quarter, _mm_movehl_ps(quarter, quarter));
+            _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)))
+        })
+    }
+    #[inline(always)]
+    fn splat_i32(self, x: i32) -> I {
+        op!([_mm256_set1_epi32(x); 2])
+    }
+    #[inline(always)]
+    fn load_i32(self, p: &[i32; LANES]) -> I {
+        op!([_mm256_loadu_si256(p.as_ptr().cast()), _mm256_loadu_si256(p[8..].as_ptr().cast())])
+    }
+    #[inline(always)]
+    fn store_i32(self, v: I, p: &mut [i32; LANES]) {
+        op!({
+            _mm256_storeu_si256(p.as_mut_ptr().cast(), v[0]);
+            _mm256_storeu_si256(p[8..].as_mut_ptr().cast(), v[1]);
+        })
+    }
+    #[inline(always)]
+    fn add_i32(self, a: I, b: I) -> I {
+        zip(a, b, |a, b| op!(_mm256_add_epi32(a, b)))
+    }
+    #[inline(always)]
+    fn sub_i32(self, a: I, b: I) -> I {
+        zip(a, b, |a, b| op!(_mm256_sub_epi32(a, b)))
+    }
+    #[inline(always)]
+    fn mul_i32(self, a: I, b: I) -> I {
+        zip(a, b, |a, b| op!(_mm256_mullo_epi32(a, b)))
+    }
+    #[inline(always)]
+    fn shl_i32<const N: u32>(self, a: I) -> I {
+        a.map(|a| op!(_mm256_sll_epi32(a, _mm_cvtsi32_si128(N as i32))))
+    }
+    #[inline(always)]
+    fn shr_i32<const N: u32>(self, a: I) -> I {
+        a.map(|a| op!(_mm256_sra_epi32(a, _mm_cvtsi32_si128(N as i32))))
+    }
+    #[inline(always)]
+    fn and_i32(self, a: I, b: I) -> I {
+        zip(a, b, |a, b| op!(_mm256_and_si256(a, b)))
+    }
+    #[inline(always)]
+    fn or_i32(self, a: I, b: I) -> I {
+        zip(a, b, |a, b| op!(_mm256_or_si256(a, b)))
+    }
+    #[inline(always)]
+    fn bits(self, a: F) -> I {
+        a.map(|a| op!(_mm256_castps_si256(a)))
+    }
+    #[inline(always)]
+    fn from_bits(self, a: I) -> F {
+        a.map(|a| op!(_mm256_castsi256_ps(a)))
+    }
+    #[inline(always)]
+    fn store_s8(self, v: I, p: &mut [i8; LANES]) {
+        op!({
+            // Byte 0 of each lane, gathered within each 128-bit half, then across halves.
+            let low_bytes = _mm256_setr_epi8(
+                0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                -1,
+            );
+            let order = _mm256_setr_epi32(0, 4, 1, 1, 1, 1, 1, 1);
+            let packed = v.map(|v| _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(v, low_bytes), order)));
+            _mm_storeu_si128(p.as_mut_ptr().cast(), _mm_unpacklo_epi64(packed[0], packed[1]));
+        })
+    }
+    #[inline(always)]
+    fn load_s8(self, p: &[i8; LANES]) -> I {
+        op!({
+            let bytes = _mm_loadu_si128(p.as_ptr().cast());
+            [_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128::<8>(bytes))]
+        })
+    }
+    #[inline(always)]
+    fn weights(self, w: &[i8; 64]) -> I {
+        op!([_mm256_loadu_si256(w.as_ptr().cast()), _mm256_loadu_si256(w[32..].as_ptr().cast())])
+    }
+    #[inline(always)]
+    fn acts_s8(self, a: [i8; 4]) -> __m256i {
+        op!(_mm256_set1_epi32(i32::from_le_bytes(a.map(|a| a as u8))))
+    }
+    #[inline(always)]
+    fn dot_s8(self, acc: I, w: I, a: __m256i) -> I {
+        dot(acc, w, a)
+    }
+    #[inline(always)]
+    fn weights_for_u8(self, w: &[i8; 64]) -> I {
+        self.weights(w)
+    }
+    #[inline(always)]
+    fn acts_u8(self, a: [u8; 4]) -> __m256i {
+        op!(_mm256_set1_epi32(i32::from_le_bytes(a.map(|a| a ^ 0x80))))
+    }
+    #[inline(always)]
+    fn dot_u8(self, acc: I, w: I, a: __m256i) -> I {
+        dot(acc, w, a)
+    }
+}
