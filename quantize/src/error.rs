@@ -1,0 +1,121 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::ct2;
+use crate::float::TensorProblem;
+
+/// Why a source could not be read or a model folder could not be written.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be opened, read, written or renamed.
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The folder holds no checkpoint this crate can read.
+    UnknownSource {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A CTranslate2 `model.bin` breaks its format.
+    Ct2 {
+        /// The file.
+        path: PathBuf,
+        /// Place and reason.
+        source: ct2::ParseError,
+    },
+    /// A safetensors file breaks its format.
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        reason: String,
+    },
+    /// A JSON file is malformed, lacks a field or holds a value that cannot be right.
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Field and reason.
+        reason: String,
+    },
+    /// A tensor is missing, has the wrong shape, or holds values that cannot be quantised.
+    Tensor {
+        /// The file or folder it belongs to.
+        path: PathBuf,
+        /// The tensor's name in that file.
+        name: String,
+        /// What is wrong with it.
+        problem: TensorProblem,
+    },
+    /// The checkpoint asks for something the runtime does not do.
+    Unsupported {
+        /// The file that asks for it.
+        path: PathBuf,
+        /// What it is, and what would be right.
+        what: String,
+    },
+    /// The output folder exists and may not be replaced.
+    Exists {
+        /// The folder.
+        path: PathBuf,
+        /// True when it may not be replaced even by force: it is no model folder.
+        foreign: bool,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn json(path: &Path, reason: impl fmt::Display) -> Self {
+        Self::Json { path: path.to_owned(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn tensor(path: &Path, name: &str, problem: TensorProblem) -> Self {
+        Self::Tensor { path: path.to_owned(), name: name.to_owned(), problem }
+    }
+
+    pub(crate) fn unsupported(path: &Path, what: impl Into<String>) -> Self {
+        Self::Unsupported { path: path.to_owned(), what: what.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::UnknownSource { path } => write!(
+                f,
+                "{}: no Whisper checkpoint here: expected model.bin (CTranslate2), model.safetensors or \
+                 model.safetensors.index.json (Hugging Face)",
+                path.display()
+            ),
+            Self::Ct2 { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Safetensors { path, reason } | Self::Json { path, reason } => {
+                write!(f, "{}: {reason}", path.display())
+            }
+            Self::Tensor { path, name, problem } => write!(f, "{}: tensor {name}: {problem}", path.display()),
+            Self::Unsupported { path, what } => write!(f, "{}: {what}", path.display()),
+            Self::Exists { path, foreign: false } => {
+                write!(f, "{}: already exists (--force replaces it)", path.display())
+            }
+            Self::Exists { path, foreign: true } => {
+                write!(f, "{}: exists and is not a model folder, so it is not replaced: choose another output folder", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Ct2 { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

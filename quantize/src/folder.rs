@@ -1,0 +1,237 @@
+//! Writes a model folder: all of it or none of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::import::Source;
+use crate::layout::{self, Entry, Linear};
+use crate::store::{self, Element, Slot};
+use crate::{Error, card, pack};
+
+/// Version of the numerics contract the weights are made for.
+pub const NUMERICS_VERSION: u32 = 1;
+/// Name of the packed layout in the file's metadata.
+pub const LAYOUT: &str = "n16k4";
+/// Name of the format in the file's metadata.
+pub const FORMAT: &str = "ossicle-int8";
+
+/// How to write a folder.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Replace an existing model folder.
+    pub force: bool,
+    /// Markdown put into the model card as it is: origin, licence, measured accuracy.
+    pub notes: String,
+    /// More files for the folder, by name.
+    pub extra: BTreeMap<String, String>,
+}
+
+/// Quantises a checkpoint and writes its model folder. A folder that could not be finished is removed
+/// again; an existing one is only replaced, with [`Options::force`], once the new one is complete.
+///
+/// # Errors
+/// The folder exists, a tensor cannot be quantised, or the disk refuses.
+pub fn write(source: &Source, folder: &Path, options: &Options) -> Result<(), Error> {
+    check_target(folder, options.force)?;
+    let mut partial = Partial::create(folder)?;
+    let at = partial.path.clone();
+    write_weights(source, &at.join("model.safetensors"))?;
+    write_file(&at.join("config.json"), &pretty(&config(source)))?;
+    write_file(&at.join("generation_config.json"), &pretty(&json!(source.generation)))?;
+    write_file(&at.join("preprocessor_config.json"), &pretty(&preprocessor(source)))?;
+    write_file(&at.join("tokenizer.json"), &source.tokenizer)?;
+    for (name, text) in &options.extra {
+        write_file(&at.join(name), text)?;
+    }
+    let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+    let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
+    write_file(&at.join("README.md"), &card::text(source, &name, bytes, &options.notes))?;
+    write_sums(&at)?;
+    partial.publish(folder)
+}
+
+/// The tensors of the folder's `model.safetensors`, in file order.
+pub fn slots(entries: &[Entry], model: &crate::FloatModel) -> Vec<Slot> {
+    let mut slots = Vec::new();
+    for entry in entries {
+        match entry {
+            Entry::Linear(linear) => slots.extend(linear_slots(linear)),
+            Entry::Float(name) => {
+                slots.push(Slot { name: name.clone(), element: Element::F32, shape: model.config().shape_of(name).unwrap_or_default() })
+            }
+        }
+    }
+    slots
+}
+
+fn linear_slots(linear: &Linear) -> impl Iterator<Item = Slot> {
+    let rows = pack::padded_rows(linear.outputs);
+    let packed = vec![rows / pack::BLOCK_ROWS, linear.inputs / pack::BLOCK_INPUTS, pack::BLOCK_ROWS, pack::BLOCK_INPUTS];
+    let slot = |part: &str, element, shape| Slot { name: format!("{}.{part}", linear.name), element, shape };
+    let bias = linear.bias.then(|| slot("bias", Element::F32, vec![rows]));
+    [slot("weight", Element::I8, packed), slot("weight_scale", Element::F32, vec![rows])].into_iter().chain(bias)
+}
+
+fn write_weights(source: &Source, path: &Path) -> Result<(), Error> {
+    let model = &source.model;
+    let entries = layout::entries(model.config());
+    let version = NUMERICS_VERSION.to_string();
+    let metadata = BTreeMap::from([("format", FORMAT), ("layout", LAYOUT), ("numerics_version", version.as_str())]);
+    let header = store::header(&slots(&entries, model), &metadata)
+        .map_err(|m| Error::unsupported(model.path(), format!("tensor {} of {} bytes cannot be aligned", m.name, m.bytes)))?;
+    let io = |e| Error::io(path, e);
+    let mut out = BufWriter::new(File::create_new(path).map_err(io)?);
+    out.write_all(&header).map_err(io)?;
+    for entry in &entries {
+        match entry {
+            Entry::Float(name) => store::write_f32(&mut out, &model.values(name)?).map_err(io)?,
+            Entry::Linear(linear) => {
+                let q = linear.quantize(model)?;
+                store::write_i8(&mut out, &pack::pack(&q.values, q.rows, q.inputs)).map_err(io)?;
+                store::write_f32(&mut out, &padded(q.scales)).map_err(io)?;
+                if linear.bias {
+                    store::write_f32(&mut out, &padded(linear.bias(model)?)).map_err(io)?;
+                }
+            }
+        }
+    }
+    let file = out.into_inner().map_err(|e| io(e.into_error()))?;
+    file.sync_all().map_err(io)
+}
+
+fn padded(mut values: Vec<f32>) -> Vec<f32> {
+    values.resize(pack::padded_rows(values.len()), 0.0);
+    values
+}
+
+fn config(source: &Source) -> Value {
+    let mut value = json!(source.model.config());
+    value["kind"] = json!("whisper");
+    value["numerics_version"] = json!(NUMERICS_VERSION);
+    value
+}
+
+/// Whisper's fixed frontend; only the number of mel bins and the window's length vary.
+fn preprocessor(source: &Source) -> Value {
+    const SAMPLE_RATE: usize = 16_000;
+    const HOP_LENGTH: usize = 160;
+    let config = source.model.config();
+    let frames = 2 * config.max_source_positions;
+    let samples = frames * HOP_LENGTH;
+    json!({
+        "chunk_length": samples / SAMPLE_RATE,
+        "feature_size": config.num_mel_bins,
+        "hop_length": HOP_LENGTH,
+        "n_fft": 400,
+        "n_samples": samples,
+        "nb_max_frames": frames,
+        "sampling_rate": SAMPLE_RATE,
+    })
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(|e| Error::io(path, e))
+}
+
+fn write_sums(folder: &Path) -> Result<(), Error> {
+    let io = |e| Error::io(folder, e);
+    let names = fs::read_dir(folder).map_err(io)?.map(|entry| Ok(entry?.file_name()));
+    let mut names = names.collect::<io::Result<Vec<_>>>().map_err(io)?;
+    names.sort_unstable();
+    let mut sums = String::new();
+    for name in names {
+        let path = folder.join(&name);
+        let hash = sha256(&path).map_err(|e| Error::io(&path, e))?;
+        let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
+        let _ = writeln!(sums, "{hex}  {}", name.to_string_lossy());
+    }
+    write_file(&folder.join("SHA256SUMS"), &sums)
+}
+
+fn sha256(path: &Path) -> io::Result<[u8; 32]> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hash.finalize().into()),
+            n => hash.update(&chunk[..n]),
+        }
+    }
+}
+
+/// Refuses a target that exists, or that is not ours to replace.
+fn check_target(folder: &Path, force: bool) -> Result<(), Error> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => {
+            let empty = entries.next().is_none();
+            let model = folder.join("config.json").is_file() && folder.join("SHA256SUMS").is_file();
+            let refuse = |foreign| Err(Error::Exists { path: folder.to_owned(), foreign });
+            match (empty, model, force) {
+                (true, ..) | (_, true, true) => Ok(()),
+                (_, true, false) => refuse(false),
+                (_, false, _) => refuse(true),
+            }
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io(folder, e)),
+    }
+}
+
+/// A folder beside the target that is removed again unless it is published.
+struct Partial {
+    path: PathBuf,
+    done: bool,
+}
+
+impl Partial {
+    fn create(target: &Path) -> Result<Self, Error> {
+        let path = sibling(target, "partial");
+        fs::create_dir_all(&path).map_err(|e| Error::io(&path, e))?;
+        Ok(Self { path, done: false })
+    }
+
+    fn publish(&mut self, target: &Path) -> Result<(), Error> {
+        let io = |e| Error::io(target, e);
+        let old = sibling(target, "old");
+        let replaces = target.exists();
+        if replaces {
+            fs::rename(target, &old).map_err(io)?;
+        }
+        if let Err(e) = fs::rename(&self.path, target) {
+            if replaces {
+                fs::rename(&old, target).map_err(io)?;
+            }
+            return Err(io(e));
+        }
+        self.done = true;
+        if replaces {
+            fs::remove_dir_all(&old).map_err(|e| Error::io(&old, e))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.done {
+            // Already failing: the first error is the one to report.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+fn sibling(target: &Path, suffix: &str) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}.{suffix}-{}", std::process::id()))
+}

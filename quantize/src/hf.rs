@@ -1,0 +1,145 @@
+//! Reads a Hugging Face Whisper checkpoint: `config.json`, safetensors in one file or several,
+//! `generation_config.json` and `tokenizer.json`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::Error;
+use crate::float::{Float, FloatModel, Tensor, TensorProblem, WhisperConfig};
+use crate::generation::{GenerationConfig, Lists};
+use crate::import::{Format, Source, read, read_json, read_tokenizer};
+
+/// The file of an unsharded checkpoint.
+pub const SINGLE: &str = "model.safetensors";
+/// The index of a sharded one.
+pub const INDEX: &str = "model.safetensors.index.json";
+
+const EMBEDDING: &str = "model.decoder.embed_tokens.weight";
+const PROJECTION: &str = "proj_out.weight";
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The lists may be absent or null; fine-tuned checkpoints often drop them.
+#[derive(Default, Deserialize)]
+struct Generation {
+    alignment_heads: Option<Vec<[usize; 2]>>,
+    suppress_tokens: Option<Vec<i64>>,
+    begin_suppress_tokens: Option<Vec<i64>>,
+    is_multilingual: Option<bool>,
+}
+
+/// Opens a Hugging Face Whisper folder.
+///
+/// # Errors
+/// A file is missing or malformed, or the checkpoint is not a plain Whisper.
+pub fn open(folder: &Path) -> Result<Source, Error> {
+    let config_path = folder.join("config.json");
+    let raw: Value = read_json(&config_path)?;
+    let config: WhisperConfig = Deserialize::deserialize(&raw).map_err(|e| Error::json(&config_path, e))?;
+    config.check().map_err(|reason| Error::json(&config_path, reason))?;
+    let (tokenizer_path, tokenizer, tokens) = read_tokenizer(folder)?;
+    let generation_path = folder.join("generation_config.json");
+    // Checkpoints older than generation_config.json keep the lists in config.json.
+    let (lists_path, lists) = if generation_path.is_file() {
+        (generation_path.clone(), read_json(&generation_path)?)
+    } else {
+        let lists = Deserialize::deserialize(&raw).map_err(|e| Error::json(&config_path, e))?;
+        (config_path, lists)
+    };
+    let generation = GenerationConfig::new(&config, lists_of(lists), &lists_path, &tokens, &tokenizer_path)?;
+    let model = FloatModel::new(folder, config, tensors(folder)?)?;
+    Ok(Source { path: folder.to_owned(), format: Format::HuggingFace, model, generation, tokenizer })
+}
+
+fn lists_of(g: Generation) -> Lists {
+    // Some checkpoints write [-1] for "the tokenizer's default set", which means none here.
+    let ids = |list: Option<Vec<i64>>| {
+        list.unwrap_or_default().into_iter().filter(|id| *id >= 0).map(|id| u32::try_from(id).unwrap_or(u32::MAX)).collect()
+    };
+    Lists {
+        alignment_heads: g.alignment_heads.unwrap_or_default(),
+        begin_suppress_tokens: ids(g.begin_suppress_tokens),
+        suppress_tokens: ids(g.suppress_tokens),
+        is_multilingual: g.is_multilingual,
+    }
+}
+
+fn tensors(folder: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
+    let mut all = BTreeMap::new();
+    let index_path = folder.join(INDEX);
+    if index_path.is_file() {
+        let index: Index = read_json(&index_path)?;
+        let mut shards: Vec<&String> = index.weight_map.values().collect();
+        shards.sort_unstable();
+        shards.dedup();
+        for shard in shards {
+            if Path::new(shard).file_name() != Some(shard.as_ref()) {
+                let reason = format!("weight_map names {shard:?}, expected a file of the same folder");
+                return Err(Error::json(&index_path, reason));
+            }
+            let path = folder.join(shard);
+            for (name, tensor) in read_file(&path)? {
+                if index.weight_map.get(&name).is_some_and(|home| home == shard) {
+                    all.insert(name, tensor);
+                } else {
+                    return Err(Error::tensor(&path, &name, TensorProblem::Unexpected));
+                }
+            }
+        }
+        if let Some((name, shard)) = index.weight_map.iter().find(|(name, _)| !all.contains_key(*name)) {
+            return Err(Error::tensor(&folder.join(shard), name, TensorProblem::Missing));
+        }
+    } else {
+        all = read_file(&folder.join(SINGLE))?;
+    }
+    // Checkpoints saved from the bare encoder-decoder lack the outer module's prefix.
+    if all.keys().any(|name| name.starts_with("encoder.")) {
+        all = all.into_iter().map(|(name, tensor)| (format!("model.{name}"), tensor)).collect();
+    }
+    if let Some(projection) = all.remove(PROJECTION) {
+        let tied = all.get(EMBEDDING).is_some_and(|e| e.shape() == projection.shape() && e.to_f32() == projection.to_f32());
+        if !tied {
+            return Err(Error::tensor(folder, PROJECTION, TensorProblem::Untied));
+        }
+    }
+    Ok(all)
+}
+
+fn read_file(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
+    parse(path, Arc::new(read(path)?))
+}
+
+/// The tensors of one safetensors file whose bytes are `file`; `path` is named in errors.
+///
+/// # Errors
+/// The header is malformed or a tensor is not f32, f16 or bf16.
+pub fn parse(path: &Path, file: Arc<Vec<u8>>) -> Result<BTreeMap<String, Tensor>, Error> {
+    let broken = |reason: String| Error::Safetensors { path: path.to_owned(), reason };
+    let (header, metadata) = SafeTensors::read_metadata(&file).map_err(|e| broken(e.to_string()))?;
+    let start = size_of::<u64>() + header;
+    let mut tensors = BTreeMap::new();
+    for (name, info) in metadata.tensors() {
+        let float = match info.dtype {
+            Dtype::F32 => Float::F32,
+            Dtype::F16 => Float::F16,
+            Dtype::BF16 => Float::Bf16,
+            other => {
+                let problem = TensorProblem::NotFloat(format!("{other:?}").to_lowercase());
+                return Err(Error::tensor(path, &name, problem));
+            }
+        };
+        let bytes = start + info.data_offsets.0..start + info.data_offsets.1;
+        let tensor = Tensor::new(&file, bytes, float, info.shape.clone())
+            .ok_or_else(|| broken(format!("tensor {name}: offsets do not fit its shape")))?;
+        tensors.insert(name, tensor);
+    }
+    Ok(tensors)
+}

@@ -1,0 +1,32 @@
+//! Turns float Whisper checkpoints into the int8 model folders the Ossicle runtime maps into memory.
+//!
+//! Runs on a host, never on the device. A source is read into one [`FloatModel`], whatever its file
+//! format was; every shape is checked there. [`folder::write`] quantises and packs it tensor by
+//! tensor. Sources are untrusted: a wrong byte is an [`Error`] that names file, place and reason,
+//! never a panic.
+//!
+//! ```no_run
+//! use ossicle_quantize::{folder, import};
+//!
+//! let source = import::open("whisper-tiny.en-ct2".as_ref())?;
+//! folder::write(&source, "models-int8/whisper-tiny.en".as_ref(), &folder::Options::default())?;
+//! # Ok::<(), ossicle_quantize::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod card;
+pub mod ct2;
+mod ct2_model;
+mod error;
+pub mod float;
+pub mod folder;
+pub mod generation;
+pub mod hf;
+pub mod import;
+pub mod layout;
+pub mod pack;
+pub mod store;
+
+pub use error::Error;
+pub use float::FloatModel;
+pub use import::Source;
