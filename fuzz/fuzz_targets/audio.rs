@@ -1,0 +1,14 @@
+//! Any bytes as a recording: samples or an error. A corpus to start from: `runtime/pipelines/tests/audio`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ossicle::audio::AudioReader;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(mut reader) = AudioReader::bytes(bytes.to_vec()) {
+        let mut block = [0.0; 4096];
+        while let Ok(read @ 1..) = reader.read(&mut block) {
+            assert!(block[..read].iter().all(|x| x.is_finite()));
+        }
+    }
+});

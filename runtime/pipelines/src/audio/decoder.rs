@@ -1,0 +1,24 @@
+//! What every decoder offers to the reader.
+
+use super::{AudioError, Container};
+
+/// Shape of decoded audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spec {
+    /// Frames per second.
+    pub(super) rate: u32,
+    /// Samples per frame.
+    pub(super) channels: usize,
+}
+
+/// Decoded audio, block after block.
+pub(super) trait Decoder: Send {
+    fn container(&self) -> Container;
+    /// Short name of the encoding.
+    fn codec(&self) -> &'static str;
+    fn spec(&self) -> Spec;
+    /// Frames in all, where the header says so.
+    fn frames(&self) -> Option<u64>;
+    /// Appends one block of interleaved samples to `out`; false at the end.
+    fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError>;
+}

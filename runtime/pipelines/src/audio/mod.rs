@@ -1,0 +1,53 @@
+//! Recordings and live streams as mono 16 kHz samples.
+//!
+//! Memory is bounded whatever the length: a source is pulled, block after block. The format is told by content, never by name. Nothing here
+//! panics on any bytes; whatever is wrong becomes an [`AudioError`] that says what, where and, by [`AudioError::remedy`], what would be right.
+//!
+//! | container | encodings | through |
+//! |---|---|---|
+//! | wav | 8-bit unsigned, 16, 24 and 32-bit integer, 32 and 64-bit float, A-law, mu-law | |
+//! | flac | flac | symphonia |
+//! | mp3 | MPEG layer III | symphonia |
+//! | aac | AAC-LC with ADTS headers | symphonia |
+//! | m4a | AAC-LC, ALAC, opus | symphonia, ropus |
+//! | ogg | vorbis, flac, opus (mono, stereo) | symphonia, ropus |
+//! | raw | signed 16-bit little-endian mono | |
+//!
+//! Channels are averaged. Opus is decoded at 16 kHz by the codec; any other rate goes through the front end's resampler.
+//!
+//! ```
+//! use ossicle::audio::AudioReader;
+//!
+//! let raw: Vec<u8> = [0i16, 8192, -8192].iter().flat_map(|s| s.to_le_bytes()).collect();
+//! let mut source = AudioReader::raw(std::io::Cursor::new(raw), 16_000)?;
+//! let mut samples = [0.0; 8];
+//! assert_eq!(source.read(&mut samples)?, 3);
+//! assert_eq!(samples[..3], [0.0, 0.25, -0.25]);
+//! assert_eq!(source.read(&mut samples)?, 0);
+//! # Ok::<(), ossicle::audio::AudioError>(())
+//! ```
+
+mod compressed;
+mod decoder;
+mod error;
+#[cfg(feature = "opus")]
+mod opus;
+mod reader;
+mod riff;
+mod sniff;
+mod wav;
+
+pub use error::AudioError;
+pub use reader::{AudioInfo, AudioReader};
+pub use sniff::Container;
+
+/// Rate of everything a source gives, in samples per second.
+pub const SAMPLE_RATE: u32 = ossicle_frontend::SAMPLE_RATE;
+/// Lowest rate of a recording.
+pub const MIN_RATE_HZ: u32 = ossicle_frontend::resample::MIN_RATE;
+/// Highest rate of a recording.
+pub const MAX_RATE_HZ: u32 = ossicle_frontend::resample::MAX_RATE;
+/// Most channels of a recording.
+pub const MAX_CHANNELS: usize = 32;
+/// Largest magnitude of a floating-point sample; full scale is 1.
+pub const MAX_AMPLITUDE: f32 = ossicle_frontend::samples::MAX_MAGNITUDE;

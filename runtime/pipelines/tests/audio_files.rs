@@ -1,0 +1,220 @@
+//! Reads every format and refuses every kind of bad file.
+
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use ossicle::audio::{AudioError, AudioReader, Container};
+
+/// A reader without `Seek`, as a pipe is.
+struct Pipe(Cursor<Vec<u8>>);
+
+impl Read for Pipe {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        // A few bytes at a time, as a slow writer gives them.
+        let len = out.len().min(1000);
+        self.0.read(&mut out[..len])
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio").join(name)
+}
+
+/// Amplitude of a frequency in samples at 16 kHz, by its Fourier sum in f64.
+fn amplitude(samples: &[f32], hertz: f64) -> f64 {
+    let (mut re, mut im) = (0.0, 0.0);
+    for (n, &x) in samples.iter().enumerate() {
+        let angle = std::f64::consts::TAU * hertz * n as f64 / 16_000.0;
+        re += f64::from(x) * angle.cos();
+        im += f64::from(x) * angle.sin();
+    }
+    2.0 * re.hypot(im) / samples.len() as f64
+}
+
+#[test]
+fn reads_every_format_from_files_and_pipes() {
+    let cases = [
+        ("tone.flac", Container::Flac, "flac"),
+        ("tone.oga", Container::Ogg, "flac"),
+        ("tone.mp3", Container::Mp3, "mp3"),
+        ("tone.ogg", Container::Ogg, "vorbis"),
+        #[cfg(feature = "opus")]
+        ("tone.opus", Container::Ogg, "opus"),
+        ("tone.m4a", Container::Mp4, "aac"),
+        ("tone-alac.m4a", Container::Mp4, "alac"),
+        ("tone.aac", Container::Adts, "aac"),
+    ];
+    for (name, container, codec) in cases {
+        let mut reader = AudioReader::open(fixture(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((reader.info().container, reader.info().codec), (container, codec), "{name}");
+        let samples = reader.read_to_end().unwrap();
+        // AAC in m4a keeps its encoder's delay, 1024 samples, and fills its last frame.
+        let slack = if codec == "aac" { 900 } else { 0 };
+        assert!((16_000..=16_000 + slack).contains(&samples.len()), "{name}: {} samples", samples.len());
+        let middle = &samples[4_000..12_000];
+        let (tone, beside) = (amplitude(middle, 440.0), amplitude(middle, 1_000.0));
+        assert!((tone - 0.125).abs() < 0.01, "{name}: {tone}");
+        assert!(beside < 0.001, "{name}: {beside}");
+
+        let bytes = std::fs::read(fixture(name)).unwrap();
+        match AudioReader::stream(Pipe(Cursor::new(bytes))) {
+            Ok(mut reader) => assert_eq!(reader.read_to_end().unwrap(), samples, "{name} through a pipe"),
+            Err(AudioError::NeedsSeek(Container::Mp4)) => {}
+            Err(error) => panic!("{name} through a pipe: {error}"),
+        }
+    }
+}
+
+/// A wav file in memory, written by hound: an independent reading of the format.
+fn wav(spec: hound::WavSpec, write: impl Fn(&mut hound::WavWriter<&mut Cursor<Vec<u8>>>)) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut file, spec).unwrap();
+    write(&mut writer);
+    writer.finalize().unwrap();
+    file.into_inner()
+}
+
+fn spec(channels: u16, bits_per_sample: u16, sample_format: hound::SampleFormat) -> hound::WavSpec {
+    hound::WavSpec { channels, sample_rate: 16_000, bits_per_sample, sample_format }
+}
+
+#[test]
+fn reads_every_width_of_wav() {
+    for bits in [8, 16, 24, 32] {
+        let half = 1i32 << (bits - 2);
+        let file = wav(spec(1, bits, hound::SampleFormat::Int), |writer| {
+            for sample in [0, half, -half, half / 2] {
+                writer.write_sample(sample).unwrap();
+            }
+        });
+        let samples = AudioReader::bytes(file).unwrap().read_to_end().unwrap();
+        assert_eq!(samples, [0.0, 0.5, -0.5, 0.25], "{bits} bits");
+    }
+    let file = wav(spec(1, 32, hound::SampleFormat::Float), |writer| {
+        for sample in [0.0f32, 0.5, -2.0] {
+            writer.write_sample(sample).unwrap();
+        }
+    });
+    assert_eq!(AudioReader::bytes(file).unwrap().read_to_end().unwrap(), [0.0, 0.5, -2.0]);
+}
+
+#[test]
+fn averages_channels() {
+    let file = wav(spec(3, 16, hound::SampleFormat::Int), |writer| {
+        for sample in [16_384i16, 8_192, 0, -16_384, -8_192, 0] {
+            writer.write_sample(sample).unwrap();
+        }
+    });
+    assert_eq!(AudioReader::bytes(file).unwrap().read_to_end().unwrap(), [0.25, -0.25]);
+}
+
+fn tone_wav() -> Vec<u8> {
+    wav(spec(1, 16, hound::SampleFormat::Int), |writer| {
+        for n in 0..20_000 {
+            writer.write_sample((n * 37 % 2_000 - 1_000) as i16).unwrap();
+        }
+    })
+}
+
+#[test]
+fn a_stream_without_a_length_is_read_to_its_end() {
+    let whole = tone_wav();
+    let expected = AudioReader::bytes(whole.clone()).unwrap().read_to_end().unwrap();
+    for length in [0u32, 0x7fff_ffff, u32::MAX] {
+        let mut file = whole.clone();
+        file[40..44].copy_from_slice(&length.to_le_bytes());
+        let mut reader = AudioReader::stream(Pipe(Cursor::new(file))).unwrap();
+        assert_eq!(reader.read_to_end().unwrap(), expected, "length {length:#x}");
+    }
+}
+
+#[test]
+fn truncation_is_named() {
+    let mut file = tone_wav();
+    file.truncate(44 + 2 * 5_000 + 1);
+    let truncated = |error: &AudioError| matches!(error, AudioError::Truncated { promised: 20_000, found: 5_000, .. });
+    assert!(AudioReader::bytes(file.clone()).is_err_and(|error| truncated(&error)));
+    let mut stream = AudioReader::stream(Pipe(Cursor::new(file))).unwrap();
+    assert!(stream.read_to_end().is_err_and(|error| truncated(&error)));
+
+    for name in ["tone.flac", "tone.mp3", "tone.m4a", "tone-alac.m4a"] {
+        let mut bytes = std::fs::read(fixture(name)).unwrap();
+        bytes.truncate(bytes.len() / 2);
+        let outcome = AudioReader::bytes(bytes).and_then(|mut reader| reader.read_to_end());
+        assert!(outcome.is_err(), "{name}: {:?} samples", outcome.map(|samples| samples.len()));
+    }
+}
+
+#[test]
+fn bad_samples_are_named() {
+    for (bad, channel) in [(f32::NAN, 1), (f32::INFINITY, 0), (f32::NEG_INFINITY, 1), (1e30, 0)] {
+        let file = wav(spec(2, 32, hound::SampleFormat::Float), |writer| {
+            for n in 0..20_000 {
+                writer.write_sample(if n == 2 * 7_000 + channel { bad } else { 0.1 }).unwrap();
+            }
+        });
+        let error = AudioReader::bytes(file).and_then(|mut reader| reader.read_to_end()).unwrap_err();
+        let (frame, at) = match error {
+            AudioError::NotFinite { frame, channel } => (frame, channel),
+            AudioError::OutOfRange { frame, channel, value } if value == bad => (frame, channel),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((frame, at), (7_000, channel));
+    }
+}
+
+#[test]
+fn bad_files_are_refused() {
+    let refusal = |bytes: &[u8]| AudioReader::bytes(bytes.to_vec()).err().expect("refused");
+    assert!(matches!(refusal(b""), AudioError::EmptyFile));
+    assert!(matches!(refusal(b"Just a letter.\n"), AudioError::Text));
+    assert!(matches!(refusal(&[1, 2, 3, 0x80]), AudioError::UnknownFormat));
+    let empty = wav(spec(1, 16, hound::SampleFormat::Int), |_| {});
+    assert!(matches!(refusal(&empty), AudioError::NoSamples));
+    for rate in [0u32, 1, 100, 4_000_000_000] {
+        let mut file = tone_wav();
+        file[24..28].copy_from_slice(&rate.to_le_bytes());
+        assert!(matches!(refusal(&file), AudioError::SampleRate(r) if r == rate), "{rate} Hz");
+    }
+    let many = wav(spec(40, 8, hound::SampleFormat::Int), |writer| {
+        for _ in 0..80 {
+            writer.write_sample(0i8).unwrap();
+        }
+    });
+    assert!(matches!(refusal(&many), AudioError::Channels(40)));
+
+    assert!(matches!(AudioReader::open("no-such-file.wav").err(), Some(AudioError::NotFound)));
+    assert!(matches!(AudioReader::open(env!("CARGO_MANIFEST_DIR")).err(), Some(AudioError::Directory)));
+    assert!(matches!(AudioReader::raw(std::io::empty(), 16_000).err(), Some(AudioError::NoSamples)));
+}
+
+/// Every file with every kind of small damage: an error or samples, no panic, all finite.
+#[test]
+fn damage_never_panics() {
+    let mut state = 1u64;
+    let mut random = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    let mut files: Vec<Vec<u8>> =
+        std::fs::read_dir(fixture("")).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+    files.push(tone_wav());
+    for file in &files {
+        for round in 0..100 {
+            let mut bytes = file.clone();
+            let reach = if round % 2 == 0 { bytes.len() } else { bytes.len().min(400) };
+            for _ in 0..1 + random() % 4 {
+                bytes[random() % reach] = [0, 0xff, random() as u8][random() % 3];
+            }
+            if round % 5 == 0 {
+                bytes.truncate(random() % bytes.len());
+            }
+            if let Ok(mut reader) = AudioReader::bytes(bytes) {
+                let mut block = [0.0; 1024];
+                while let Ok(1..) = reader.read(&mut block) {
+                    assert!(block.iter().all(|x| x.is_finite()));
+                }
+            }
+        }
+    }
+}
