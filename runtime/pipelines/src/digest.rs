@@ -1,0 +1,118 @@
+//! SHA-256 digests of what a pipeline computed, to compare two machines without moving the data.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// Lower-case hexadecimal SHA-256 of each stage of a transcription, over all windows and attempts in the order they were computed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Digests {
+    /// Every log-mel window fed to the encoder: f32, little endian, frame after frame.
+    pub mel: String,
+    /// Every encoder output: f32, little endian, position after position.
+    pub encoder: String,
+    /// Every row of logits, before any masking: f32, little endian.
+    pub logits: String,
+    /// Every token chosen, rejected attempts included: u32, little endian.
+    pub tokens: String,
+}
+
+/// Collects [`Digests`]; does nothing while off.
+#[derive(Clone, Debug, Default)]
+pub struct DigestTaps(Option<Box<Hashers>>);
+
+#[derive(Clone, Debug, Default)]
+struct Hashers {
+    mel: Sha256,
+    encoder: Sha256,
+    logits: Sha256,
+    tokens: Sha256,
+}
+
+impl DigestTaps {
+    /// Collects if `on`.
+    pub fn new(on: bool) -> Self {
+        Self(on.then(Box::default))
+    }
+
+    /// Adds a mel window.
+    pub fn mel(&mut self, values: &[f32]) {
+        if let Some(h) = &mut self.0 {
+            update_f32(&mut h.mel, values);
+        }
+    }
+
+    /// Adds an encoder output.
+    pub fn encoder(&mut self, values: &[f32]) {
+        if let Some(h) = &mut self.0 {
+            update_f32(&mut h.encoder, values);
+        }
+    }
+
+    /// Adds rows of logits.
+    pub fn logits(&mut self, values: &[f32]) {
+        if let Some(h) = &mut self.0 {
+            update_f32(&mut h.logits, values);
+        }
+    }
+
+    /// Adds a token.
+    pub fn token(&mut self, token: u32) {
+        if let Some(h) = &mut self.0 {
+            h.tokens.update(token.to_le_bytes());
+        }
+    }
+
+    /// The digests so far, if collecting.
+    pub fn finish(&self) -> Option<Digests> {
+        let h = self.0.as_deref()?;
+        Some(Digests { mel: hex(&h.mel), encoder: hex(&h.encoder), logits: hex(&h.logits), tokens: hex(&h.tokens) })
+    }
+}
+
+/// Lower-case hexadecimal SHA-256 of `bytes`.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::new_with_prefix(bytes))
+}
+
+fn update_f32(hasher: &mut Sha256, values: &[f32]) {
+    let mut bytes = [0; 1024];
+    for chunk in values.chunks(bytes.len() / 4) {
+        for (value, slot) in chunk.iter().zip(bytes.chunks_exact_mut(4)) {
+            slot.copy_from_slice(&value.to_le_bytes());
+        }
+        hasher.update(&bytes[..4 * chunk.len()]);
+    }
+}
+
+fn hex(hasher: &Sha256) -> String {
+    hasher.clone().finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_values() {
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let mut taps = DigestTaps::new(true);
+        let values: Vec<f32> = (0..1000).map(|i| i as f32).collect();
+        taps.mel(&values[..300]);
+        taps.mel(&values[300..]);
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        assert_eq!(taps.finish().unwrap().mel, sha256_hex(&bytes));
+        assert_eq!(taps.finish().unwrap().tokens, sha256_hex(b""));
+    }
+
+    #[test]
+    fn off_gives_nothing() {
+        let mut taps = DigestTaps::new(false);
+        taps.token(1);
+        assert_eq!(taps.finish(), None);
+    }
+}

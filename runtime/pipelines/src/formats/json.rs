@@ -1,0 +1,91 @@
+//! JSON, described in docs/json.md.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{Header, TranscriptWriter};
+use crate::whisper::transcript::{Segment, Summary};
+
+/// The `schema` of JSON transcripts. The number grows when a key changes its meaning or goes away.
+pub const SCHEMA: &str = "ossicle.transcript/1";
+
+/// One object: what is known first, the segments one a line, then text, language, duration and digests.
+#[derive(Default)]
+pub(super) struct Json {
+    text: String,
+    segments: usize,
+}
+
+impl TranscriptWriter for Json {
+    fn begin(&mut self, out: &mut dyn Write, header: &Header) -> io::Result<()> {
+        *self = Self::default();
+        let pairs = [("schema", SCHEMA), ("file", &header.file), ("model", &header.model), ("task", &header.task)];
+        let mut lead = "{";
+        for (key, value) in pairs {
+            write!(out, "{lead}\"{key}\":")?;
+            value_to(out, value)?;
+            lead = ",";
+        }
+        out.write_all(b",\"segments\":[")
+    }
+
+    fn segment(&mut self, out: &mut dyn Write, segment: &Segment) -> io::Result<()> {
+        out.write_all(if self.segments == 0 { b"\n" } else { b",\n" })?;
+        value_to(out, segment)?;
+        self.segments += 1;
+        self.text.push_str(&segment.text);
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+        if self.segments > 0 {
+            out.write_all(b"\n")?;
+        }
+        out.write_all(b"],\"text\":")?;
+        value_to(out, &self.text)?;
+        out.write_all(b",\"language\":")?;
+        value_to(out, &summary.language)?;
+        out.write_all(b",\"duration\":")?;
+        value_to(out, &summary.duration)?;
+        if let Some(digests) = &summary.digests {
+            out.write_all(b",\"digests\":")?;
+            value_to(out, digests)?;
+        }
+        out.write_all(b"}\n")
+    }
+}
+
+/// A segment with the name of its recording.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    #[serde(flatten)]
+    segment: &'a Segment,
+}
+
+/// One object a segment, a line each.
+#[derive(Default)]
+pub(super) struct Jsonl {
+    file: String,
+}
+
+impl TranscriptWriter for Jsonl {
+    fn begin(&mut self, _: &mut dyn Write, header: &Header) -> io::Result<()> {
+        self.file.clone_from(&header.file);
+        Ok(())
+    }
+
+    fn segment(&mut self, out: &mut dyn Write, segment: &Segment) -> io::Result<()> {
+        value_to(out, &Line { file: &self.file, segment })?;
+        out.write_all(b"\n")
+    }
+
+    fn end(&mut self, _: &mut dyn Write, _: &Summary) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn value_to<T: Serialize + ?Sized>(out: &mut dyn Write, value: &T) -> io::Result<()> {
+    serde_json::to_writer(out, value).map_err(io::Error::from)
+}

@@ -1,0 +1,13 @@
+//! Ossicle: speech to text on small boards, with the same bits on every machine.
+//!
+//! Recordings in, text with times out: [`audio`] reads files, [`models`] finds model folders, [`whisper`] turns samples into segments and
+//! [`formats`] writes them. Memory is bounded whatever the length of a recording; nothing here prints, exits or reaches for a network.
+
+#![forbid(unsafe_code)]
+
+pub mod audio;
+pub mod digest;
+pub mod formats;
+pub mod models;
+pub mod source;
+pub mod whisper;

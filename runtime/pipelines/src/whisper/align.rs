@@ -1,0 +1,262 @@
+//! When each token was spoken, from the cross-attention of the alignment heads.
+//!
+//! openai-whisper's method: each head's weights are standardised over the tokens, smoothed by a median over seven positions, averaged over
+//! the heads, and a monotonic path of least cost gives each token its first position. All sums run in a fixed order in f64.
+
+/// Positions the median looks at.
+const MEDIAN_WIDTH: usize = 7;
+
+/// Working memory for [`Aligner::first_positions`], kept from window to window: at most tokens x positions of 4 + 4 + 1 bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Aligner {
+    head: Vec<f32>,
+    mean: Vec<f32>,
+    path: Path,
+}
+
+impl Aligner {
+    /// The first position of each token.
+    ///
+    /// `weights` are `[heads][tokens][stride]`, of which the first `positions` (at least 1, at most `stride`) cover the audio; `rows`
+    /// selects the tokens to align, while all of them take part in standardising.
+    ///
+    /// # Panics
+    /// If the lengths do not fit together.
+    pub fn first_positions(
+        &mut self,
+        weights: &[f32],
+        tokens: usize,
+        stride: usize,
+        positions: usize,
+        rows: std::ops::Range<usize>,
+    ) -> &[usize] {
+        assert!(positions >= 1 && positions <= stride && rows.end <= tokens && rows.start < rows.end);
+        assert!(!weights.is_empty() && weights.len().is_multiple_of(tokens * stride));
+        self.mean.clear();
+        self.mean.resize(rows.len() * positions, 0.0);
+        let heads = weights.len() / (tokens * stride);
+        for head in weights.chunks_exact(tokens * stride) {
+            crop(head, stride, positions, &mut self.head);
+            standardise(&mut self.head, positions);
+            for (row, mean) in self.head.chunks_exact(positions).skip(rows.start).zip(self.mean.chunks_exact_mut(positions)) {
+                add_median(row, mean);
+            }
+        }
+        for value in &mut self.mean {
+            *value /= heads as f32;
+        }
+        self.path.first_columns(&self.mean, positions)
+    }
+}
+
+/// Copies the first `positions` of each row, scaled to sum to 1: a softmax over these positions alone.
+fn crop(head: &[f32], stride: usize, positions: usize, out: &mut Vec<f32>) {
+    out.clear();
+    for row in head.chunks_exact(stride) {
+        let row = &row[..positions];
+        let sum: f64 = row.iter().map(|&x| f64::from(x)).sum();
+        let scale = if sum > 0.0 { 1.0 / sum } else { 0.0 };
+        out.extend(row.iter().map(|&x| (f64::from(x) * scale) as f32));
+    }
+}
+
+/// Subtracts each column's mean and divides by its standard deviation over the rows; a constant column becomes 0.
+fn standardise(matrix: &mut [f32], columns: usize) {
+    let rows = (matrix.len() / columns) as f64;
+    for column in 0..columns {
+        let values = || matrix[column..].iter().step_by(columns).map(|&x| f64::from(x));
+        let mean = values().sum::<f64>() / rows;
+        let variance = values().map(|x| (x - mean) * (x - mean)).sum::<f64>() / rows;
+        let scale = if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
+        for value in matrix[column..].iter_mut().step_by(columns) {
+            *value = ((f64::from(*value) - mean) * scale) as f32;
+        }
+    }
+}
+
+/// Adds the running median of `row` to `sum`; beyond its ends the row is mirrored. Rows too short to mirror stay as they are.
+fn add_median(row: &[f32], sum: &mut [f32]) {
+    let half = MEDIAN_WIDTH / 2;
+    if row.len() <= half {
+        sum.iter_mut().zip(row).for_each(|(s, x)| *s += x);
+        return;
+    }
+    let last = row.len() as isize - 1;
+    let at = |i: isize| {
+        let i = i.unsigned_abs() as isize;
+        row[if i > last { 2 * last - i } else { i } as usize]
+    };
+    for (i, s) in sum.iter_mut().enumerate() {
+        let mut near: [f32; MEDIAN_WIDTH] = std::array::from_fn(|k| at(i as isize + k as isize - half as isize));
+        near.sort_unstable_by(f32::total_cmp);
+        *s += near[half];
+    }
+}
+
+/// Dynamic time warping: the monotonic path of the largest sum of similarities.
+#[derive(Clone, Debug, Default)]
+struct Path {
+    /// Which way each cell's best path came.
+    from: Vec<From>,
+    previous: Vec<f64>,
+    current: Vec<f64>,
+    first: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    Diagonal,
+    Above,
+    Left,
+}
+
+impl Path {
+    /// For each row the first column of the path through it. The path starts at the first cell and ends at the last.
+    fn first_columns(&mut self, similarity: &[f32], columns: usize) -> &[usize] {
+        let rows = similarity.len() / columns;
+        self.from.clear();
+        // Costs of paths to the cells above, with a border that only the first cell can be reached from.
+        self.previous.clear();
+        self.previous.resize(columns + 1, f64::INFINITY);
+        self.previous[0] = 0.0;
+        self.current.clear();
+        self.current.resize(columns + 1, f64::INFINITY);
+        for row in similarity.chunks_exact(columns) {
+            self.current[0] = f64::INFINITY;
+            for (j, &x) in row.iter().enumerate() {
+                let (diagonal, above, left) = (self.previous[j], self.previous[j + 1], self.current[j]);
+                let (best, from) = if diagonal < above && diagonal < left {
+                    (diagonal, From::Diagonal)
+                } else if above < diagonal && above < left {
+                    (above, From::Above)
+                } else {
+                    (left, From::Left)
+                };
+                self.current[j + 1] = best - f64::from(x);
+                self.from.push(from);
+            }
+            std::mem::swap(&mut self.previous, &mut self.current);
+        }
+
+        self.first.clear();
+        self.first.resize(rows, 0);
+        let (mut i, mut j) = (rows - 1, columns - 1);
+        loop {
+            self.first[i] = j;
+            match self.from[i * columns + j] {
+                _ if i == 0 && j == 0 => break,
+                From::Left if j > 0 => j -= 1,
+                From::Diagonal if i > 0 && j > 0 => (i, j) = (i - 1, j - 1),
+                _ if i > 0 => i -= 1,
+                _ => j -= 1,
+            }
+        }
+        &self.first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(seed: u32, n: usize) -> Vec<f32> {
+        let mut x = seed.wrapping_mul(2_654_435_761) | 1;
+        (0..n)
+            .map(|_| {
+                x ^= x << 13;
+                x ^= x >> 17;
+                x ^= x << 5;
+                (x >> 8) as f32 / (1 << 24) as f32
+            })
+            .collect()
+    }
+
+    /// Every monotonic path from the first to the last cell, the best sum and its first columns.
+    fn best_by_trying_all(similarity: &[f32], columns: usize) -> (f64, Vec<usize>) {
+        fn walk(s: &[f32], columns: usize, path: &mut Vec<(usize, usize)>, sum: f64, best: &mut (f64, Vec<usize>)) {
+            let rows = s.len() / columns;
+            let &(i, j) = path.last().unwrap();
+            let sum = sum + f64::from(s[i * columns + j]);
+            if (i, j) == (rows - 1, columns - 1) && sum > best.0 {
+                let first = (0..rows).map(|r| path.iter().find(|p| p.0 == r).unwrap().1).collect();
+                *best = (sum, first);
+            }
+            for (di, dj) in [(1, 1), (1, 0), (0, 1)] {
+                if i + di < rows && j + dj < columns {
+                    path.push((i + di, j + dj));
+                    walk(s, columns, path, sum, best);
+                    path.pop();
+                }
+            }
+        }
+        let mut best = (f64::NEG_INFINITY, vec![]);
+        walk(similarity, columns, &mut vec![(0, 0)], 0.0, &mut best);
+        best
+    }
+
+    #[test]
+    fn the_path_is_the_best_of_all() {
+        let mut path = Path::default();
+        for (seed, (rows, columns)) in [(1, 1), (1, 5), (4, 1), (2, 2), (3, 6), (4, 4), (5, 3), (4, 7)].into_iter().enumerate() {
+            for round in 0..20 {
+                let similarity: Vec<f32> = noise(seed as u32 * 100 + round + 1, rows * columns).iter().map(|x| x - 0.7).collect();
+                let (_, expected) = best_by_trying_all(&similarity, columns);
+                assert_eq!(path.first_columns(&similarity, columns), expected, "{rows} x {columns}, round {round}");
+            }
+        }
+    }
+
+    #[test]
+    fn median_against_sorting() {
+        for n in [1, 2, 3, 4, 5, 7, 8, 20] {
+            let row = noise(n as u32, n);
+            let mut sum = vec![1.0; n];
+            add_median(&row, &mut sum);
+            for i in 0..n {
+                let expected = if n <= 3 {
+                    row[i]
+                } else {
+                    let mut near: Vec<f32> = (-3..=3)
+                        .map(|k| {
+                            let p = (i as i32 + k).abs();
+                            row[if p >= n as i32 { 2 * (n as i32 - 1) - p } else { p } as usize]
+                        })
+                        .collect();
+                    near.sort_by(f32::total_cmp);
+                    near[3]
+                };
+                assert_eq!(sum[i], 1.0 + expected);
+            }
+        }
+    }
+
+    #[test]
+    fn standardised_columns_have_mean_zero_and_deviation_one() {
+        let mut matrix = noise(3, 6 * 4);
+        for row in 0..6 {
+            matrix[row * 4 + 2] = 0.5;
+        }
+        standardise(&mut matrix, 4);
+        for column in [0, 1, 3] {
+            let values: Vec<f32> = (0..6).map(|row| matrix[row * 4 + column]).collect();
+            assert!(values.iter().sum::<f32>().abs() < 1e-5);
+            assert!((values.iter().map(|x| x * x).sum::<f32>() / 6.0 - 1.0).abs() < 1e-5);
+        }
+        assert!((0..6).all(|row| matrix[row * 4 + 2] == 0.0));
+    }
+
+    #[test]
+    fn tokens_are_found_where_the_heads_look() {
+        let (tokens, stride, heads) = (6, 80, 2);
+        let mut weights = vec![0.001; heads * tokens * stride];
+        for head in 0..heads {
+            for token in 0..tokens {
+                for position in 10 * token..10 * token + 10 {
+                    weights[(head * tokens + token) * stride + position] = 0.1;
+                }
+            }
+        }
+        let mut aligner = Aligner::default();
+        assert_eq!(aligner.first_positions(&weights, tokens, stride, 60, 1..6), [0, 20, 30, 40, 50]);
+    }
+}

@@ -1,0 +1,248 @@
+//! One attempt at a window's text: greedy, or sampled at a temperature, over the engine's key and value cache.
+
+use super::engine::{Engine, EngineError, LogitsFor};
+use super::repetition::ends_in_loop;
+use super::rules::Rules;
+use super::sampling::Rng;
+use super::scores;
+use crate::digest::DigestTaps;
+
+/// What the decoder is given before it produces text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// Text before the window, led by `<|startofprev|>`; may be empty.
+    pub before: Vec<u32>,
+    /// `<|startoftranscript|>`
+    pub sot: u32,
+    /// Language, task and `<|notimestamps|>`, as far as the model has them.
+    pub after: Vec<u32>,
+}
+
+/// What one attempt produced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Tokens, the end of text left out.
+    pub tokens: Vec<u32>,
+    /// Log-probability of each token among those allowed.
+    pub logprobs: Vec<f32>,
+    /// Mean log-probability, the end of text included when it came.
+    pub avg_logprob: f32,
+    /// Whether the end of text came.
+    pub finished: bool,
+    /// Whether decoding stopped because the text had begun to repeat.
+    pub looped: bool,
+    /// The temperature; 0 is greedy.
+    pub temperature: f32,
+}
+
+/// How far an attempt may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Tokens produced at most.
+    pub max_new_tokens: usize,
+    /// Whether to stop when the text repeats itself.
+    pub loop_guard: bool,
+}
+
+/// The decoder's state for one window: logits after the prompt and working memory, reused from window to window.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    after_prompt: Vec<f32>,
+    logits: Vec<f32>,
+    weights: Vec<f32>,
+    text: Vec<u32>,
+    prompt_len: usize,
+    sot_logits: Vec<f32>,
+    /// Decoder steps made since the start, prompts included as one step a call.
+    pub steps: usize,
+}
+
+impl Decoder {
+    /// Feeds `<|startoftranscript|>` and what comes before it from position 0, and keeps the logits there: they tell whether anybody
+    /// speaks, and in which language.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub fn start<E: Engine>(&mut self, engine: &mut E, before: &[u32], sot: u32, taps: &mut DigestTaps) -> Result<&[f32], EngineError> {
+        engine.rewind(0);
+        if !before.is_empty() {
+            engine.decode(before, LogitsFor::None)?;
+        }
+        let logits = engine.decode(&[sot], LogitsFor::Last)?;
+        self.steps += 1;
+        taps.logits(logits);
+        replace(&mut self.sot_logits, logits);
+        replace(&mut self.after_prompt, logits);
+        self.prompt_len = engine.position();
+        Ok(&self.sot_logits)
+    }
+
+    /// Feeds the rest of the prompt after [`start`](Self::start).
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub fn finish_prompt<E: Engine>(&mut self, engine: &mut E, after: &[u32], taps: &mut DigestTaps) -> Result<(), EngineError> {
+        if !after.is_empty() {
+            let logits = engine.decode(after, LogitsFor::Last)?;
+            self.steps += 1;
+            taps.logits(logits);
+            replace(&mut self.after_prompt, logits);
+        }
+        self.prompt_len = engine.position();
+        Ok(())
+    }
+
+    /// The logits at `<|startoftranscript|>`.
+    pub fn sot_logits(&self) -> &[f32] {
+        &self.sot_logits
+    }
+
+    /// Produces text after the prompt; may be called again for another attempt on the same window.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    #[allow(clippy::too_many_arguments)]
+    pub fn attempt<E: Engine>(
+        &mut self,
+        engine: &mut E,
+        rules: &Rules,
+        eot: u32,
+        limits: Limits,
+        temperature: f32,
+        rng: &mut Rng,
+        taps: &mut DigestTaps,
+    ) -> Result<Attempt, EngineError> {
+        let isa = engine.isa();
+        engine.rewind(self.prompt_len);
+        replace(&mut self.logits, &self.after_prompt);
+        self.text.clear();
+        let room = engine.dims().max_tokens.saturating_sub(self.prompt_len);
+        let max_new = limits.max_new_tokens.min(room);
+        let mut attempt = Attempt {
+            tokens: Vec::with_capacity(max_new),
+            logprobs: Vec::with_capacity(max_new),
+            avg_logprob: 0.0,
+            finished: false,
+            looped: false,
+            temperature,
+        };
+        let mut sum_logprob = 0.0;
+        while attempt.tokens.len() < max_new {
+            rules.apply(isa, &mut self.logits, &attempt.tokens);
+            let token = if temperature > 0.0 {
+                self.weights.resize(self.logits.len(), 0.0);
+                scores::exp_at_temperature(isa, &self.logits, temperature, &mut self.weights);
+                rng.choose(&self.weights)
+            } else {
+                scores::argmax(isa, &self.logits)
+            };
+            let logprob = self.logits[token] - scores::log_sum_exp(isa, &self.logits);
+            let token = token as u32;
+            taps.token(token);
+            sum_logprob += logprob;
+            if token == eot {
+                attempt.finished = true;
+                break;
+            }
+            attempt.tokens.push(token);
+            attempt.logprobs.push(logprob);
+            if token < eot {
+                self.text.push(token);
+                attempt.looped = limits.loop_guard && ends_in_loop(&self.text);
+            }
+            if attempt.looped || attempt.tokens.len() == max_new {
+                break;
+            }
+            let logits = engine.decode(&[token], LogitsFor::Last)?;
+            self.steps += 1;
+            taps.logits(logits);
+            replace(&mut self.logits, logits);
+        }
+        attempt.avg_logprob = sum_logprob / (attempt.tokens.len() + 1) as f32;
+        Ok(attempt)
+    }
+}
+
+/// The probability of `token` under `logits`.
+pub fn probability<E: Engine>(engine: &E, logits: &[f32], token: u32) -> f32 {
+    scores::exp(logits[token as usize] - scores::log_sum_exp(engine.isa(), logits))
+}
+
+fn replace(buffer: &mut Vec<f32>, with: &[f32]) {
+    buffer.clear();
+    buffer.extend_from_slice(with);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Fake, Script};
+    use super::super::rules::TimestampLimits;
+    use super::super::specials::Specials;
+    use super::super::specials::tests::{SMALL_VOCAB, small};
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_new_tokens: 224, loop_guard: true };
+
+    fn specials() -> Specials {
+        Specials::new(&small(), SMALL_VOCAB).unwrap()
+    }
+
+    fn run(script: Script, timestamps: bool, temperature: f32) -> (Attempt, Fake, Decoder) {
+        let specials = specials();
+        let limits = timestamps.then_some(TimestampLimits { max_initial: Some(50), max: 1500 });
+        let rules = Rules::new(&specials, &[], &[], limits);
+        let mut engine = Fake::new(vec![script]);
+        let mut decoder = Decoder::default();
+        let taps = &mut DigestTaps::new(false);
+        engine.encode(&vec![0.0; 3000 * 80], 3000).unwrap();
+        decoder.start(&mut engine, &[], 51, taps).unwrap();
+        decoder.finish_prompt(&mut engine, &[52, 55], taps).unwrap();
+        let mut rng = Rng::new(1);
+        let attempt = decoder.attempt(&mut engine, &rules, 50, LIMITS, temperature, &mut rng, taps).unwrap();
+        (attempt, engine, decoder)
+    }
+
+    #[test]
+    fn follows_the_likeliest_token_to_the_end_of_text() {
+        let (attempt, engine, _) = run(Script::says(&[60, 1, 2, 3, 160]), true, 0.0);
+        assert_eq!(attempt.tokens, [60, 1, 2, 3, 160]);
+        assert!(attempt.finished && !attempt.looped);
+        assert_eq!(engine.fed(), [51, 52, 55, 60, 1, 2, 3, 160]);
+    }
+
+    #[test]
+    fn average_log_probability_counts_the_end_of_text() {
+        let (attempt, _, _) = run(Script::says(&[1, 2]).confidence(3.0), false, 0.0);
+        // Every step: one logit at 3, the texts' at 0, of which the five steering tokens are masked, the timestamps' at -10.
+        let lp = 3.0 - (3.0f64.exp() + f64::from(60 - 5 - 1) + 1501.0 * (-10.0f64).exp()).ln();
+        assert!((f64::from(attempt.avg_logprob) - lp).abs() < 1e-4, "{} {lp}", attempt.avg_logprob);
+        assert_eq!(attempt.logprobs.len(), 2);
+    }
+
+    #[test]
+    fn loops_are_cut_short() {
+        let (attempt, _, _) = run(Script::says(&[1, 2].repeat(100)), false, 0.0);
+        assert!(attempt.looped && !attempt.finished);
+        assert_eq!(attempt.tokens.len(), 24);
+    }
+
+    #[test]
+    fn stops_at_the_limit() {
+        let words: Vec<u32> = (0..400).map(|i| (i * i / 7) % 50).filter(|t| ![7, 8, 9].contains(t)).collect();
+        let (attempt, _, _) = run(Script::says(&words), false, 0.0);
+        assert_eq!(attempt.tokens.len(), 224);
+        assert!(!attempt.finished);
+    }
+
+    #[test]
+    fn a_second_attempt_starts_after_the_prompt_and_the_same_seed_repeats_it() {
+        let (first, mut engine, mut decoder) = run(Script::says(&[60, 1, 2, 3, 160]).confidence(5.0), true, 1.0);
+        let rules = Rules::new(&specials(), &[], &[], Some(TimestampLimits { max_initial: Some(50), max: 1500 }));
+        let taps = &mut DigestTaps::new(false);
+        let again = decoder.attempt(&mut engine, &rules, 50, LIMITS, 1.0, &mut Rng::new(1), taps).unwrap();
+        assert_eq!(first, again);
+        assert_eq!(engine.fed()[..3], [51, 52, 55]);
+        let other = decoder.attempt(&mut engine, &rules, 50, LIMITS, 1.0, &mut Rng::new(2), taps).unwrap();
+        assert_ne!(first.tokens, other.tokens);
+    }
+}

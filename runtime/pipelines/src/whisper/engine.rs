@@ -1,0 +1,112 @@
+//! What the pipeline asks of the neural network.
+
+use std::error::Error;
+use std::fmt;
+
+use ossicle_kernels::simd::Isa;
+
+/// Which logits [`Engine::decode`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogitsFor {
+    /// Those of the last token only.
+    Last,
+    /// One row for each token.
+    All,
+    /// None: the tokens only enter the cache.
+    None,
+}
+
+/// Shapes the pipeline needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dims {
+    /// Mel bands of a frame.
+    pub n_mels: usize,
+    /// Tokens the vocabulary has, timestamps included.
+    pub vocab_size: usize,
+    /// Tokens the decoder's context holds.
+    pub max_tokens: usize,
+    /// Encoder positions of the longest window (1500 for 30 s).
+    pub max_positions: usize,
+    /// Width of the encoder's output.
+    pub d_model: usize,
+    /// Decoder layers.
+    pub decoder_layers: usize,
+    /// Attention heads of a decoder layer.
+    pub decoder_heads: usize,
+}
+
+/// Bytes a pipeline needs, known before it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct MemoryPlan {
+    /// Memory-mapped weights.
+    pub weights: usize,
+    /// Activations between operators.
+    pub slots: usize,
+    /// Working memory inside operators.
+    pub scratch: usize,
+    /// Decoder caches.
+    pub kv_cache: usize,
+}
+
+impl MemoryPlan {
+    /// All of it.
+    pub fn total(&self) -> usize {
+        self.weights + self.slots + self.scratch + self.kv_cache
+    }
+}
+
+/// The network failed; carries its own error.
+#[derive(Debug)]
+pub struct EngineError(pub Box<dyn Error + Send + Sync>);
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for EngineError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// A Whisper encoder and decoder holding one window's state.
+pub trait Engine {
+    /// Shapes of the model.
+    fn dims(&self) -> Dims;
+
+    /// The instruction set to use for what is computed on logits.
+    fn isa(&self) -> Isa;
+
+    /// Bytes needed.
+    fn memory_plan(&self) -> MemoryPlan;
+
+    /// Encodes `frames` (even) frames of normalised log-mel, frame after frame, and starts the decoder again at position 0.
+    ///
+    /// # Errors
+    /// When the shape does not fit the model.
+    fn encode(&mut self, mel: &[f32], frames: usize) -> Result<(), EngineError>;
+
+    /// The last encoder output, `[frames / 2][d_model]`.
+    fn encoder_output(&self) -> &[f32];
+
+    /// Appends `tokens` at the current position; returns logits `[rows][vocab_size]`.
+    ///
+    /// # Errors
+    /// When the context is full or a token is not in the vocabulary.
+    fn decode(&mut self, tokens: &[u32], out: LogitsFor) -> Result<&[f32], EngineError>;
+
+    /// Tokens in the decoder's cache.
+    fn position(&self) -> usize;
+
+    /// Forgets the tokens from `position` on.
+    fn rewind(&mut self, position: usize);
+
+    /// Runs the decoder over `tokens` from position 0 and returns the cross-attention weights of `heads` (layer, head),
+    /// `[heads][tokens][positions]`, each row summing to 1.
+    ///
+    /// # Errors
+    /// When a head does not exist or the tokens do not fit the context.
+    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<&[f32], EngineError>;
+}

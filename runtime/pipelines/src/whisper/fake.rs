@@ -1,0 +1,149 @@
+//! A scripted engine: each window says what its script says.
+
+use ossicle_kernels::simd::{Isa, Scalar};
+
+use super::engine::{Dims, Engine, EngineError, LogitsFor, MemoryPlan};
+use super::specials::tests::SMALL_VOCAB;
+
+/// What a window says, in tokens of the small test vocabulary, and how sure it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    tokens: Vec<u32>,
+    confidence: f32,
+    no_speech: f32,
+    language: u32,
+}
+
+impl Script {
+    pub(crate) fn says(tokens: &[u32]) -> Self {
+        Self { tokens: tokens.to_vec(), confidence: 30.0, no_speech: 0.0, language: 52 }
+    }
+
+    /// The logit of the scripted token; other texts have 0, other timestamps -10.
+    pub(crate) fn confidence(mut self, logit: f32) -> Self {
+        self.confidence = logit;
+        self
+    }
+
+    /// The logit of `<|nospeech|>` after the start of transcript.
+    pub(crate) fn no_speech(mut self, logit: f32) -> Self {
+        self.no_speech = logit;
+        self
+    }
+
+    pub(crate) fn language(mut self, token: u32) -> Self {
+        self.language = token;
+        self
+    }
+}
+
+/// An engine over scripts, one for each encoder run, the last one for all beyond. Position decides what is said, not history.
+pub(crate) struct Fake {
+    scripts: Vec<Script>,
+    current: Script,
+    fed: Vec<u32>,
+    logits: Vec<f32>,
+    weights: Vec<f32>,
+    /// Frames of each encoder run.
+    pub(crate) frames: Vec<usize>,
+    encoder: Vec<f32>,
+}
+
+const EOT: u32 = 50;
+const SOT: u32 = 51;
+const NO_SPEECH: usize = 58;
+const FIRST_TIMESTAMP: usize = 60;
+
+impl Fake {
+    pub(crate) fn new(scripts: Vec<Script>) -> Self {
+        let current = scripts[0].clone();
+        Self { scripts, current, fed: vec![], logits: vec![], weights: vec![], frames: vec![], encoder: vec![] }
+    }
+
+    /// Tokens in the cache.
+    pub(crate) fn fed(&self) -> &[u32] {
+        &self.fed
+    }
+
+    fn logits_after(&self, position: usize) -> Vec<f32> {
+        let mut row = vec![0.0; SMALL_VOCAB];
+        row[FIRST_TIMESTAMP..].fill(-10.0);
+        let sot = self.fed.iter().position(|&t| t == SOT);
+        if sot == Some(position) {
+            row[NO_SPEECH] = self.current.no_speech;
+            row[self.current.language as usize] = 10.0;
+        }
+        let prompt_end = sot.map_or(0, |sot| {
+            let special = |t: &&u32| (52..60).contains(*t);
+            sot + 1 + self.fed[sot + 1..].iter().take_while(special).count()
+        });
+        let next = (position + 1).checked_sub(prompt_end);
+        let said = next.map_or(EOT, |i| self.current.tokens.get(i).copied().unwrap_or(EOT));
+        row[said as usize] = self.current.confidence;
+        row
+    }
+}
+
+impl Engine for Fake {
+    fn dims(&self) -> Dims {
+        Dims { n_mels: 80, vocab_size: SMALL_VOCAB, max_tokens: 448, max_positions: 1500, d_model: 2, decoder_layers: 1, decoder_heads: 2 }
+    }
+
+    fn isa(&self) -> Isa {
+        Isa::Scalar(Scalar)
+    }
+
+    fn memory_plan(&self) -> MemoryPlan {
+        MemoryPlan::default()
+    }
+
+    fn encode(&mut self, mel: &[f32], frames: usize) -> Result<(), EngineError> {
+        assert_eq!(mel.len(), frames * 80);
+        assert_eq!(frames % 2, 0);
+        let which = self.frames.len().min(self.scripts.len() - 1);
+        self.current = self.scripts[which].clone();
+        self.frames.push(frames);
+        self.fed.clear();
+        self.encoder = vec![which as f32; frames];
+        Ok(())
+    }
+
+    fn encoder_output(&self) -> &[f32] {
+        &self.encoder
+    }
+
+    fn decode(&mut self, tokens: &[u32], out: LogitsFor) -> Result<&[f32], EngineError> {
+        let first = self.fed.len();
+        self.fed.extend_from_slice(tokens);
+        assert!(self.fed.len() <= 448, "context overrun");
+        let rows = match out {
+            LogitsFor::Last => self.fed.len() - 1..self.fed.len(),
+            LogitsFor::All => first..self.fed.len(),
+            LogitsFor::None => 0..0,
+        };
+        self.logits = rows.flat_map(|position| self.logits_after(position)).collect();
+        Ok(&self.logits)
+    }
+
+    fn position(&self) -> usize {
+        self.fed.len()
+    }
+
+    fn rewind(&mut self, position: usize) {
+        assert!(position <= self.fed.len());
+        self.fed.truncate(position);
+    }
+
+    /// Token `i` attends to positions 10 i .. 10 i + 10.
+    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<&[f32], EngineError> {
+        let positions = self.frames.last().unwrap() / 2;
+        self.weights = vec![1e-4; heads.len() * tokens.len() * positions];
+        for row in 0..heads.len() * tokens.len() {
+            let peak = 10 * (row % tokens.len());
+            for position in peak..(peak + 10).min(positions) {
+                self.weights[row * positions + position] = 0.1;
+            }
+        }
+        Ok(&self.weights)
+    }
+}

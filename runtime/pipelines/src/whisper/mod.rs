@@ -1,0 +1,30 @@
+//! Whisper: recordings to text.
+//!
+//! [`Pipeline`](pipeline::Pipeline) moves a window over the recording, computes log-mel features, lets an [`Engine`](engine::Engine)
+//! encode them and decodes text under Whisper's rules, with the fallbacks and silence checks of [`options::Quality`].
+
+pub mod align;
+pub mod config;
+pub mod decode;
+pub mod encode_text;
+pub mod engine;
+pub mod error;
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod language;
+pub mod languages;
+pub mod options;
+pub mod pipeline;
+pub mod quality;
+pub mod refine;
+pub mod repetition;
+pub mod rules;
+pub mod sampling;
+pub mod scores;
+pub mod segments;
+mod slider;
+pub mod specials;
+pub mod tokenizer;
+pub mod transcript;
+pub mod window;
+pub mod words;

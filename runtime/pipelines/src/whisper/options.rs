@@ -1,0 +1,124 @@
+//! What a transcription is asked for.
+
+use super::window::Window;
+
+/// What to write down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Task {
+    /// The words spoken, in their language.
+    #[default]
+    Transcribe,
+    /// Their meaning in English; multilingual models only.
+    Translate,
+}
+
+impl Task {
+    /// `transcribe` or `translate`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transcribe => "transcribe",
+            Self::Translate => "translate",
+        }
+    }
+}
+
+/// When a text is good enough, and when nobody spoke.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quality {
+    /// Temperatures to try in turn; 0 is greedy.
+    pub temperatures: Vec<f32>,
+    /// A more repetitive text is tried again (see [`compression_ratio`](super::repetition::compression_ratio)).
+    pub max_compression_ratio: f32,
+    /// A text with a smaller mean log-probability is tried again.
+    pub min_avg_logprob: f32,
+    /// A no-speech probability above this means silence, if the text is unlikely too.
+    pub max_no_speech_prob: f32,
+    /// A no-speech probability above this means silence, however likely the text is.
+    pub certain_no_speech_prob: f32,
+    /// A text that no temperature brought to these limits is dropped if the no-speech probability is above this.
+    pub doubtful_no_speech_prob: f32,
+    /// A window whose loudest 20 ms stay below this level is silence and never reaches the model, in dB relative to full scale (RMS).
+    pub min_level_db: f32,
+    /// Whether decoding stops when the text begins to repeat itself.
+    pub loop_guard: bool,
+    /// The seed for temperatures above 0; the same for every window.
+    pub seed: u64,
+}
+
+impl Default for Quality {
+    fn default() -> Self {
+        Self {
+            temperatures: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+            max_compression_ratio: 2.4,
+            min_avg_logprob: -1.0,
+            max_no_speech_prob: 0.6,
+            certain_no_speech_prob: 0.95,
+            doubtful_no_speech_prob: 0.3,
+            min_level_db: -70.0,
+            loop_guard: true,
+            seed: 0,
+        }
+    }
+}
+
+impl Quality {
+    /// Reference behaviour: one greedy attempt, nothing judged, nothing dropped.
+    pub fn off() -> Self {
+        Self {
+            temperatures: vec![0.0],
+            max_compression_ratio: f32::INFINITY,
+            min_avg_logprob: f32::NEG_INFINITY,
+            max_no_speech_prob: f32::INFINITY,
+            certain_no_speech_prob: f32::INFINITY,
+            doubtful_no_speech_prob: f32::INFINITY,
+            min_level_db: f32::NEG_INFINITY,
+            loop_guard: false,
+            seed: 0,
+        }
+    }
+}
+
+/// Options of one transcription.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TranscribeOptions {
+    /// A language code or English name; `None` detects it (multilingual models).
+    pub language: Option<String>,
+    /// What to write down.
+    pub task: Task,
+    /// The encoder's window.
+    pub window: Window,
+    /// Further windows to try when decoding a small one loops or does not end.
+    pub window_retries: usize,
+    /// Whether the model places timestamps; without, every window is one segment.
+    pub timestamps: bool,
+    /// Whether each word gets its times.
+    pub word_timestamps: bool,
+    /// Whether word boundaries move to where the sound starts and stops.
+    pub refine_words: bool,
+    /// Text that is taken to stand before every window: names, jargon, style.
+    pub initial_prompt: Option<String>,
+    /// Tokens a window may produce.
+    pub max_new_tokens: usize,
+    /// Limits on quality and silence.
+    pub quality: Quality,
+    /// Whether to compute digests.
+    pub digests: bool,
+}
+
+impl Default for TranscribeOptions {
+    fn default() -> Self {
+        Self {
+            language: None,
+            task: Task::Transcribe,
+            window: Window::default(),
+            window_retries: 1,
+            timestamps: true,
+            word_timestamps: false,
+            refine_words: true,
+            initial_prompt: None,
+            max_new_tokens: 224,
+            quality: Quality::default(),
+            digests: false,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Is this text good enough, was anybody speaking?
+
+use ossicle_frontend::SAMPLE_RATE;
+
+use super::decode::Attempt;
+use super::options::Quality;
+use super::scores;
+
+/// Samples of a block whose level is measured: 20 ms.
+const BLOCK_SAMPLES: usize = SAMPLE_RATE as usize / 50;
+
+/// What becomes of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Good.
+    Keep,
+    /// Nobody spoke.
+    Silence,
+    /// Repetitive, endless or unlikely.
+    Retry,
+}
+
+/// Judges an attempt.
+pub fn judge(attempt: &Attempt, compression_ratio: f32, no_speech_prob: f32, quality: &Quality) -> Verdict {
+    let unlikely = attempt.avg_logprob < quality.min_avg_logprob;
+    if no_speech_prob > quality.certain_no_speech_prob || (unlikely && no_speech_prob > quality.max_no_speech_prob) {
+        Verdict::Silence
+    } else if unlikely || attempt.looped || compression_ratio > quality.max_compression_ratio {
+        Verdict::Retry
+    } else {
+        Verdict::Keep
+    }
+}
+
+/// Whether a window too small for its audio is the likely cause: the text repeats itself or never ends.
+pub fn lost(attempt: &Attempt, compression_ratio: f32, quality: &Quality) -> bool {
+    attempt.looped || !attempt.finished || compression_ratio > quality.max_compression_ratio
+}
+
+/// Whether to drop what no temperature could mend.
+pub fn is_doubtful(no_speech_prob: f32, quality: &Quality) -> bool {
+    no_speech_prob > quality.doubtful_no_speech_prob
+}
+
+/// The level of the loudest 20 ms, in dB relative to full scale (RMS); -200 for digital silence.
+pub fn level_db(samples: &[f32]) -> f32 {
+    let loudest = samples.chunks(BLOCK_SAMPLES).map(mean_square).fold(0.0, f32::max);
+    if loudest < 1e-20 { -200.0 } else { 10.0 * scores::log10(loudest) }
+}
+
+fn mean_square(block: &[f32]) -> f32 {
+    block.iter().map(|x| x * x).sum::<f32>() / block.len() as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(avg_logprob: f32, looped: bool) -> Attempt {
+        Attempt { tokens: vec![], logprobs: vec![], avg_logprob, finished: !looped, looped, temperature: 0.0 }
+    }
+
+    #[test]
+    fn verdicts() {
+        let q = Quality::default();
+        let cases = [
+            (attempt(-0.3, false), 1.2, 0.1, Verdict::Keep),
+            (attempt(-0.3, false), 1.2, 0.9, Verdict::Keep),
+            (attempt(-0.3, false), 1.2, 0.99, Verdict::Silence),
+            (attempt(-1.2, false), 1.2, 0.7, Verdict::Silence),
+            (attempt(-1.2, false), 1.2, 0.5, Verdict::Retry),
+            (attempt(-0.2, false), 3.0, 0.0, Verdict::Retry),
+            (attempt(-0.2, true), 1.0, 0.0, Verdict::Retry),
+        ];
+        for (attempt, ratio, no_speech, verdict) in cases {
+            assert_eq!(judge(&attempt, ratio, no_speech, &q), verdict, "{attempt:?} {ratio} {no_speech}");
+            assert_eq!(judge(&attempt, ratio, no_speech, &Quality::off()) == Verdict::Retry, attempt.looped);
+        }
+        assert!(lost(&attempt(-0.1, true), 1.0, &q));
+        assert!(!lost(&attempt(-0.1, false), 1.0, &q));
+    }
+
+    #[test]
+    fn levels() {
+        assert_eq!(level_db(&[0.0; 1000]), -200.0);
+        assert_eq!(level_db(&[]), -200.0);
+        let mut samples = vec![0.0; 16000];
+        samples[8000..8320].fill(0.1);
+        assert!((level_db(&samples) + 20.0).abs() < 1e-3, "{}", level_db(&samples));
+    }
+}

@@ -1,0 +1,84 @@
+//! What a transcription returns.
+
+use serde::Serialize;
+
+use crate::digest::Digests;
+
+/// A word with its times.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Word {
+    /// The text, with the space before it.
+    pub word: String,
+    /// Seconds from the recording's start.
+    pub start: f64,
+    /// Seconds from the recording's start.
+    pub end: f64,
+    /// Mean probability of its tokens.
+    pub probability: f32,
+}
+
+/// A segment of text with its times. Keys are those of openai-whisper.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Segment {
+    /// Counts from 0.
+    pub id: usize,
+    /// The frame (10 ms) where the window it was found in starts.
+    pub seek: u64,
+    /// Seconds from the recording's start.
+    pub start: f64,
+    /// Seconds from the recording's start.
+    pub end: f64,
+    /// The text, usually with a space before it.
+    pub text: String,
+    /// The tokens, timestamps included.
+    pub tokens: Vec<u32>,
+    /// The temperature they were chosen at; 0 is greedy.
+    pub temperature: f32,
+    /// Mean log-probability of the window's tokens.
+    pub avg_logprob: f32,
+    /// Repetitiveness of the window's text.
+    pub compression_ratio: f32,
+    /// The probability that nobody speaks in the window.
+    pub no_speech_prob: f32,
+    /// Words, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<Vec<Word>>,
+}
+
+/// Time spent and work done, for benchmarks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Stats {
+    /// Seconds in log-mel features.
+    pub mel_seconds: f64,
+    /// Seconds in the encoder.
+    pub encode_seconds: f64,
+    /// Seconds in the decoder, prompts and rules included.
+    pub decode_seconds: f64,
+    /// Seconds in word timestamps.
+    pub align_seconds: f64,
+    /// Encoder runs.
+    pub windows: usize,
+    /// Windows not encoded because they were silent.
+    pub silent_windows: usize,
+    /// Encoder runs because a smaller window failed.
+    pub window_retries: usize,
+    /// Attempts at a temperature above 0.
+    pub fallbacks: usize,
+    /// Decoder calls.
+    pub decoder_steps: usize,
+}
+
+/// What is known when a recording has been transcribed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Language code; `None` when nothing was spoken and none was given.
+    pub language: Option<String>,
+    /// Length of the recording in seconds.
+    pub duration: f64,
+    /// Segments given out.
+    pub segments: usize,
+    /// Time and work.
+    pub stats: Stats,
+    /// Digests, if asked for.
+    pub digests: Option<Digests>,
+}
