@@ -3,9 +3,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use ossicle::audio::AudioReader;
+use ossicle_kernels::simd::Isa;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(mut reader) = AudioReader::bytes(bytes.to_vec()) {
+    if let Ok(mut reader) = AudioReader::bytes(bytes.to_vec(), Isa::detect()) {
         let mut block = [0.0; 4096];
         while let Ok(read @ 1..) = reader.read(&mut block) {
             assert!(block[..read].iter().all(|x| x.is_finite()));

@@ -4,6 +4,7 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use ossicle::audio::{AudioError, AudioReader, Container};
+use ossicle_kernels::simd::Isa;
 
 /// A reader without `Seek`, as a pipe is.
 struct Pipe(Cursor<Vec<u8>>);
@@ -45,7 +46,7 @@ fn reads_every_format_from_files_and_pipes() {
         ("tone.aac", Container::Adts, "aac"),
     ];
     for (name, container, codec) in cases {
-        let mut reader = AudioReader::open(fixture(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut reader = AudioReader::open(fixture(name), Isa::detect()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!((reader.info().container, reader.info().codec), (container, codec), "{name}");
         let samples = reader.read_to_end().unwrap();
         // AAC in m4a keeps its encoder's delay, 1024 samples, and fills its last frame.
@@ -57,7 +58,7 @@ fn reads_every_format_from_files_and_pipes() {
         assert!(beside < 0.001, "{name}: {beside}");
 
         let bytes = std::fs::read(fixture(name)).unwrap();
-        match AudioReader::stream(Pipe(Cursor::new(bytes))) {
+        match AudioReader::stream(Pipe(Cursor::new(bytes)), Isa::detect()) {
             Ok(mut reader) => assert_eq!(reader.read_to_end().unwrap(), samples, "{name} through a pipe"),
             Err(AudioError::NeedsSeek(Container::Mp4)) => {}
             Err(error) => panic!("{name} through a pipe: {error}"),
@@ -87,7 +88,7 @@ fn reads_every_width_of_wav() {
                 writer.write_sample(sample).unwrap();
             }
         });
-        let samples = AudioReader::bytes(file).unwrap().read_to_end().unwrap();
+        let samples = AudioReader::bytes(file, Isa::detect()).unwrap().read_to_end().unwrap();
         assert_eq!(samples, [0.0, 0.5, -0.5, 0.25], "{bits} bits");
     }
     let file = wav(spec(1, 32, hound::SampleFormat::Float), |writer| {
@@ -95,7 +96,7 @@ fn reads_every_width_of_wav() {
             writer.write_sample(sample).unwrap();
         }
     });
-    assert_eq!(AudioReader::bytes(file).unwrap().read_to_end().unwrap(), [0.0, 0.5, -2.0]);
+    assert_eq!(AudioReader::bytes(file, Isa::detect()).unwrap().read_to_end().unwrap(), [0.0, 0.5, -2.0]);
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn averages_channels() {
             writer.write_sample(sample).unwrap();
         }
     });
-    assert_eq!(AudioReader::bytes(file).unwrap().read_to_end().unwrap(), [0.25, -0.25]);
+    assert_eq!(AudioReader::bytes(file, Isa::detect()).unwrap().read_to_end().unwrap(), [0.25, -0.25]);
 }
 
 fn tone_wav() -> Vec<u8> {
@@ -119,11 +120,11 @@ fn tone_wav() -> Vec<u8> {
 #[test]
 fn a_stream_without_a_length_is_read_to_its_end() {
     let whole = tone_wav();
-    let expected = AudioReader::bytes(whole.clone()).unwrap().read_to_end().unwrap();
+    let expected = AudioReader::bytes(whole.clone(), Isa::detect()).unwrap().read_to_end().unwrap();
     for length in [0u32, 0x7fff_ffff, u32::MAX] {
         let mut file = whole.clone();
         file[40..44].copy_from_slice(&length.to_le_bytes());
-        let mut reader = AudioReader::stream(Pipe(Cursor::new(file))).unwrap();
+        let mut reader = AudioReader::stream(Pipe(Cursor::new(file)), Isa::detect()).unwrap();
         assert_eq!(reader.read_to_end().unwrap(), expected, "length {length:#x}");
     }
 }
@@ -133,14 +134,14 @@ fn truncation_is_named() {
     let mut file = tone_wav();
     file.truncate(44 + 2 * 5_000 + 1);
     let truncated = |error: &AudioError| matches!(error, AudioError::Truncated { promised: 20_000, found: 5_000, .. });
-    assert!(AudioReader::bytes(file.clone()).is_err_and(|error| truncated(&error)));
-    let mut stream = AudioReader::stream(Pipe(Cursor::new(file))).unwrap();
+    assert!(AudioReader::bytes(file.clone(), Isa::detect()).is_err_and(|error| truncated(&error)));
+    let mut stream = AudioReader::stream(Pipe(Cursor::new(file)), Isa::detect()).unwrap();
     assert!(stream.read_to_end().is_err_and(|error| truncated(&error)));
 
     for name in ["tone.flac", "tone.mp3", "tone.m4a", "tone-alac.m4a"] {
         let mut bytes = std::fs::read(fixture(name)).unwrap();
         bytes.truncate(bytes.len() / 2);
-        let outcome = AudioReader::bytes(bytes).and_then(|mut reader| reader.read_to_end());
+        let outcome = AudioReader::bytes(bytes, Isa::detect()).and_then(|mut reader| reader.read_to_end());
         assert!(outcome.is_err(), "{name}: {:?} samples", outcome.map(|samples| samples.len()));
     }
 }
@@ -153,7 +154,7 @@ fn bad_samples_are_named() {
                 writer.write_sample(if n == 2 * 7_000 + channel { bad } else { 0.1 }).unwrap();
             }
         });
-        let error = AudioReader::bytes(file).and_then(|mut reader| reader.read_to_end()).unwrap_err();
+        let error = AudioReader::bytes(file, Isa::detect()).and_then(|mut reader| reader.read_to_end()).unwrap_err();
         let (frame, at) = match error {
             AudioError::NotFinite { frame, channel } => (frame, channel),
             AudioError::OutOfRange { frame, channel, value } if value == bad => (frame, channel),
@@ -165,7 +166,7 @@ fn bad_samples_are_named() {
 
 #[test]
 fn bad_files_are_refused() {
-    let refusal = |bytes: &[u8]| AudioReader::bytes(bytes.to_vec()).err().expect("refused");
+    let refusal = |bytes: &[u8]| AudioReader::bytes(bytes.to_vec(), Isa::detect()).err().expect("refused");
     assert!(matches!(refusal(b""), AudioError::EmptyFile));
     assert!(matches!(refusal(b"Just a letter.\n"), AudioError::Text));
     assert!(matches!(refusal(&[1, 2, 3, 0x80]), AudioError::UnknownFormat));
@@ -183,9 +184,9 @@ fn bad_files_are_refused() {
     });
     assert!(matches!(refusal(&many), AudioError::Channels(40)));
 
-    assert!(matches!(AudioReader::open("no-such-file.wav").err(), Some(AudioError::NotFound)));
-    assert!(matches!(AudioReader::open(env!("CARGO_MANIFEST_DIR")).err(), Some(AudioError::Directory)));
-    assert!(matches!(AudioReader::raw(std::io::empty(), 16_000).err(), Some(AudioError::NoSamples)));
+    assert!(matches!(AudioReader::open("no-such-file.wav", Isa::detect()).err(), Some(AudioError::NotFound)));
+    assert!(matches!(AudioReader::open(env!("CARGO_MANIFEST_DIR"), Isa::detect()).err(), Some(AudioError::Directory)));
+    assert!(matches!(AudioReader::raw(std::io::empty(), 16_000, Isa::detect()).err(), Some(AudioError::NoSamples)));
 }
 
 /// Every file with every kind of small damage: an error or samples, no panic, all finite.
@@ -209,7 +210,7 @@ fn damage_never_panics() {
             if round % 5 == 0 {
                 bytes.truncate(random() % bytes.len());
             }
-            if let Ok(mut reader) = AudioReader::bytes(bytes) {
+            if let Ok(mut reader) = AudioReader::bytes(bytes, Isa::detect()) {
                 let mut block = [0.0; 1024];
                 while let Ok(1..) = reader.read(&mut block) {
                     assert!(block.iter().all(|x| x.is_finite()));

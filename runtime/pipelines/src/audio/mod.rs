@@ -17,9 +17,10 @@
 //!
 //! ```
 //! use ossicle::audio::AudioReader;
+//! use ossicle_kernels::simd::Isa;
 //!
 //! let raw: Vec<u8> = [0i16, 8192, -8192].iter().flat_map(|s| s.to_le_bytes()).collect();
-//! let mut source = AudioReader::raw(std::io::Cursor::new(raw), 16_000)?;
+//! let mut source = AudioReader::raw(std::io::Cursor::new(raw), 16_000, Isa::detect())?;
 //! let mut samples = [0.0; 8];
 //! assert_eq!(source.read(&mut samples)?, 3);
 //! assert_eq!(samples[..3], [0.0, 0.25, -0.25]);

@@ -31,7 +31,7 @@ pub struct AudioInfo {
     pub frames: Option<u64>,
 }
 
-/// A recording or live stream, decoded as it is read.
+/// A recording or live stream, decoded as it is read. The instruction set changes its speed, never a bit.
 pub struct AudioReader {
     decoder: Box<dyn Decoder>,
     info: AudioInfo,
@@ -51,7 +51,7 @@ impl AudioReader {
     ///
     /// # Errors
     /// For anything but a recording with at least one sample.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, AudioError> {
+    pub fn open(path: impl AsRef<Path>, isa: Isa) -> Result<Self, AudioError> {
         let cannot_open = |error: io::Error| match error.kind() {
             ErrorKind::NotFound => AudioError::NotFound,
             ErrorKind::IsADirectory => AudioError::Directory,
@@ -63,50 +63,50 @@ impl AudioReader {
             return Err(AudioError::Directory);
         }
         if !metadata.is_file() {
-            return Self::stream(file);
+            return Self::stream(file, isa);
         }
         let container = sniff(&read_head(&mut file)?)?;
         file.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
         if container == Container::Wav {
             let reader = io::BufReader::with_capacity(1 << 16, file);
-            return Self::new(Box::new(PcmDecoder::wav(reader, Some(metadata.len()))?));
+            return Self::new(Box::new(PcmDecoder::wav(reader, Some(metadata.len()))?), isa);
         }
-        Self::new(Box::new(CompressedDecoder::new(Box::new(file), container)?))
+        Self::new(Box::new(CompressedDecoder::new(Box::new(file), container)?), isa)
     }
 
     /// Reads a stream that cannot go back, such as standard input.
     ///
     /// # Errors
     /// For anything but audio with at least one sample; waits for the first block.
-    pub fn stream(mut stream: impl Read + Send + Sync + 'static) -> Result<Self, AudioError> {
+    pub fn stream(mut stream: impl Read + Send + Sync + 'static, isa: Isa) -> Result<Self, AudioError> {
         let head = read_head(&mut stream)?;
         let container = sniff(&head)?;
         let stream = Cursor::new(head).chain(stream);
         if container == Container::Wav {
-            return Self::new(Box::new(PcmDecoder::wav(stream, None)?));
+            return Self::new(Box::new(PcmDecoder::wav(stream, None)?), isa);
         }
-        Self::new(Box::new(CompressedDecoder::new(Box::new(ReadOnlySource::new(stream)), container)?))
+        Self::new(Box::new(CompressedDecoder::new(Box::new(ReadOnlySource::new(stream)), container)?), isa)
     }
 
     /// Reads a whole file that is in memory.
     ///
     /// # Errors
     /// For anything but a recording with at least one sample.
-    pub fn bytes(bytes: Vec<u8>) -> Result<Self, AudioError> {
+    pub fn bytes(bytes: Vec<u8>, isa: Isa) -> Result<Self, AudioError> {
         let container = sniff(&bytes[..bytes.len().min(HEAD_BYTES)])?;
         let len = bytes.len() as u64;
         if container == Container::Wav {
-            return Self::new(Box::new(PcmDecoder::wav(Cursor::new(bytes), Some(len))?));
+            return Self::new(Box::new(PcmDecoder::wav(Cursor::new(bytes), Some(len))?), isa);
         }
-        Self::new(Box::new(CompressedDecoder::new(Box::new(Cursor::new(bytes)), container)?))
+        Self::new(Box::new(CompressedDecoder::new(Box::new(Cursor::new(bytes)), container)?), isa)
     }
 
     /// Reads headerless mono signed 16-bit little-endian samples of `rate` Hz until the stream ends.
     ///
     /// # Errors
     /// For a rate out of range or a stream without a sample; waits for the first block.
-    pub fn raw(stream: impl Read + Send + 'static, rate: u32) -> Result<Self, AudioError> {
-        Self::new(Box::new(PcmDecoder::raw(stream, rate)))
+    pub fn raw(stream: impl Read + Send + 'static, rate: u32, isa: Isa) -> Result<Self, AudioError> {
+        Self::new(Box::new(PcmDecoder::raw(stream, rate)), isa)
     }
 
     /// What the recording says of itself.
@@ -162,7 +162,7 @@ impl AudioReader {
     }
 
     /// Decodes the first block, so that whatever the header hides shows at once.
-    fn new(mut decoder: Box<dyn Decoder>) -> Result<Self, AudioError> {
+    fn new(mut decoder: Box<dyn Decoder>, isa: Isa) -> Result<Self, AudioError> {
         check_spec(decoder.spec())?;
         let mut block = Vec::new();
         if !decoder.next_block(&mut block)? {
@@ -178,7 +178,7 @@ impl AudioReader {
             frames: decoder.frames(),
         };
         let memory = Resampler::<Vec<f32>>::memory_len(spec.rate).map(|len| vec![0.0; len]);
-        let resampler = memory.and_then(|memory| Resampler::new(Isa::detect(), spec.rate, memory));
+        let resampler = memory.and_then(|memory| Resampler::new(isa, spec.rate, memory));
         let resampler = resampler.map_err(|_| AudioError::SampleRate(spec.rate))?;
         let mut reader = Self { decoder, info, resampler, block, mono: Vec::new(), taken: 0, frames: 0, ended: false };
         reader.mix()?;
