@@ -1,0 +1,22 @@
+//! Audio front end: from samples of any rate to Whisper's log-mel features.
+//!
+//! The promise: memory is fixed and belongs to the caller, nothing allocates, nothing panics on any audio, and the same samples give the same
+//! bits on every instruction set, however they are cut into chunks. Audio enters through [`samples`] (finite, mono f32), becomes
+//! 16 kHz in [`resample`] and features in [`mel`].
+//!
+//! All constants are committed tables, computed in f64 by `scripts/tables.py`. Outside of the kernels' logarithm no operation is fused:
+//! every product and every sum is rounded by itself, so one frame in plain f32 equals the same frame in one lane of a vector.
+
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+mod arith;
+mod fft;
+pub mod mel;
+pub mod resample;
+pub mod samples;
+mod stream;
+mod tables;
+
+/// Samples per second of everything behind the resampler.
+pub const SAMPLE_RATE: u32 = 16_000;
