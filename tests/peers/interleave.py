@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Speed beside other runtimes: every worker is loaded once, then rounds go A B C A B C, so that a busy machine hurts all alike; the minima are compared.
+
+interleave.py [--ours COMMAND] [--peers-dir DIR] [--worker NAME=COMMAND]... [--rounds 8] [--threads 1] [--core 0] [--json FILE]
+
+A worker prints {"load": ms} when it is ready. For each line "round" on stdin it transcribes the recording once and prints one JSON line with the wall
+milliseconds mel, enc, prefill, tok (per token), total, and rss_mb, ntok, text.
+
+--peers-dir DIR adds the usual peers: DIR holds jfk.wav, hf/ and ct2/ (the model as Hugging Face and CTranslate2 folders), onnx/ (export_onnx.py, quant_onnx.py)
+and whispercpp_worker with ggml-q8_0.bin; those that are missing are named and left out. --scripts is the folder with bench_openvino.py and its companions,
+../shared/peers beside the repository unless given.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FIGURES = ("mel", "enc", "prefill", "tok", "total")
+OURS = "ossicle"
+
+
+class Worker:
+    """A running worker process."""
+
+    def __init__(self, name, command, folder, core, threads):
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONDONTWRITEBYTECODE="1")
+        if core is not None:
+            command = ["taskset", "-c", core, *command]
+        self.name = name
+        self.process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE if name != OURS else None, text=True)
+        self.load = self.read()["load"]
+        self.rounds = []
+
+    def read(self):
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        sys.exit(f"{self.name}: the worker ended early")
+
+    def round(self):
+        self.process.stdin.write("round\n")
+        self.process.stdin.flush()
+        return self.read()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+def usual(folder, scripts, threads):
+    """(name, command) of the usual peers whose files are in `folder`."""
+    python, threads = sys.executable, str(threads)
+    onnx, hf, ct2, ggml = (str(folder / n) for n in ("onnx", "hf", "ct2", "ggml-q8_0.bin"))
+    peers = [
+        ("OpenVINO PTQ int8", onnx, [python, str(scripts / "bench_openvino.py"), onnx, hf, "ptq", threads]),
+        ("OpenVINO w8 dyn", onnx, [python, str(scripts / "bench_openvino.py"), onnx, hf, "w8dq", threads]),
+        ("ONNX Runtime int8", onnx, [python, str(scripts / "bench_onnxruntime.py"), onnx, hf, ".int8", threads]),
+        ("CTranslate2 int8", ct2, [python, str(scripts / "bench_ct2.py"), ct2, "int8", threads]),
+        ("whisper.cpp q8_0", ggml, [str(folder / "whispercpp_worker"), ggml, "jfk.wav", threads]),
+    ]
+    for name, needed, command in peers:
+        if pathlib.Path(needed).exists() and pathlib.Path(command[0]).exists():
+            yield name, command
+        else:
+            print(f"left out: {name} ({needed} is missing)", file=sys.stderr)
+
+
+def table(results):
+    lines = ["| worker | mel | encoder | prefill | per token | whole | RSS MB | load ms |", "|---|---|---|---|---|---|---|---|"]
+    for name, r in sorted(results.items(), key=lambda item: item[1]["total"]):
+        lines.append(f"| {name} | {r['mel']:.1f} | {r['enc']:.1f} | {r['prefill']:.1f} | {r['tok']:.2f} | {r['total']:.0f} | {r['rss_mb']:.0f} | {r['load']:.0f} |")
+    if OURS in results and len(results) > 1:
+        ours = results[OURS]
+        for figure in ("enc", "tok", "total"):
+            name, best = min(((n, r[figure]) for n, r in results.items() if n != OURS), key=lambda item: item[1])
+            lines.append(f"\n{figure}: {ours[figure] / best:.3f} of the fastest peer's ({name}, {best:.2f} ms)")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ours", help='our worker, for example "target/release/ossicle bench whisper --worker jfk.wav"')
+    parser.add_argument("--peers-dir", type=pathlib.Path)
+    parser.add_argument("--scripts", type=pathlib.Path, default=ROOT.parent / "shared" / "peers")
+    parser.add_argument("--worker", action="append", default=[], metavar="NAME=COMMAND")
+    parser.add_argument("--only", help="peers whose names contain one of these words, separated by commas")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--core", help="pin every worker to these cores (taskset's list)")
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    folder = args.peers_dir.resolve() if args.peers_dir else pathlib.Path.cwd()
+    commands = list(usual(folder, args.scripts.resolve(), args.threads)) if args.peers_dir else []
+    commands += [(w.split("=", 1)[0], shlex.split(w.split("=", 1)[1])) for w in args.worker]
+    if args.only:
+        commands = [c for c in commands if any(word.lower() in c[0].lower() for word in args.only.split(","))]
+    workers = [Worker(name, command, folder, args.core, args.threads) for name, command in commands]
+    if args.ours:
+        command = shlex.split(args.ours)
+        command[0] = str(pathlib.Path(command[0]).resolve()) if os.sep in command[0] else command[0]
+        workers.append(Worker(OURS, command, pathlib.Path.cwd(), args.core, args.threads))
+    if not workers:
+        parser.error("no workers: give --ours, --peers-dir or --worker")
+    for worker in workers:
+        worker.first = worker.round()
+    for number in range(args.rounds):
+        for worker in workers:
+            worker.rounds.append(worker.round())
+        print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
+    results = {}
+    for worker in workers:
+        worker.close()
+        results[worker.name] = {f: min(r[f] for r in worker.rounds) for f in FIGURES} | {
+            "load": worker.load, "first_total": worker.first["total"], "rss_mb": max(r["rss_mb"] for r in worker.rounds), "text": worker.rounds[-1]["text"], "rounds": worker.rounds,
+        }
+    print(table(results))
+    texts = {name: r["text"] for name, r in results.items()}
+    for name, text in texts.items():
+        print(f"  {name}: {text.strip()}")
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps({"threads": args.threads, "core": args.core, "rounds": args.rounds, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
