@@ -33,6 +33,18 @@ impl<'a> Blocks<'a> {
         Self { data, groups, stride: groups, count: data.len() / (groups * BLOCK_BYTES) }
     }
 
+    /// `count` blocks of `depth` inputs that start `stride` inputs apart.
+    ///
+    /// # Panics
+    /// If `depth` or `stride` is not a multiple of 4, `depth` is zero or exceeds `stride`, or `data` is too short.
+    #[inline]
+    pub fn strided(data: &'a [i8], depth: usize, stride: usize, count: usize) -> Self {
+        assert!(depth > 0 && depth.is_multiple_of(4) && stride.is_multiple_of(4) && depth <= stride.min(MAX_DEPTH), "depth {depth}");
+        let needed = if count == 0 { 0 } else { ((count - 1) * stride + depth) * LANES };
+        assert!(data.len() >= needed, "{} bytes hold no {count} blocks of depth {depth}", data.len());
+        Self { data, groups: depth / 4, stride: stride / 4, count }
+    }
+
     /// The same blocks, of which only the first `depth` inputs are multiplied.
     ///
     /// # Panics
@@ -49,8 +61,8 @@ impl<'a> Blocks<'a> {
     /// If the range is out of bounds.
     #[inline]
     pub fn slice(self, range: core::ops::Range<usize>) -> Self {
-        let bytes = self.stride * BLOCK_BYTES;
-        Self { data: &self.data[range.start * bytes..range.end * bytes], count: range.len(), ..self }
+        assert!(range.start <= range.end && range.end <= self.count, "blocks {range:?} of {}", self.count);
+        Self { data: &self.data[range.start * self.stride * BLOCK_BYTES..], count: range.len(), ..self }
     }
 
     /// Number of blocks: outputs / 16.
@@ -65,12 +77,23 @@ impl<'a> Blocks<'a> {
         self.groups * 4
     }
 
+    /// Inputs `4 * group ..` of output `lane` of a block.
+    ///
+    /// # Panics
+    /// If there is no such block, group or lane.
+    #[inline]
+    pub fn values(&self, block: usize, group: usize, lane: usize) -> [i8; 4] {
+        assert!(block < self.count && group < self.groups && lane < LANES, "block {block}, group {group}, lane {lane}");
+        let start = ((block * self.stride + group) * LANES + lane) * 4;
+        core::array::from_fn(|i| self.data[start + i])
+    }
+
     /// # Safety
-    /// `block < count` and `group < stride`.
+    /// `block < count` and `group < groups`.
     #[inline(always)]
     unsafe fn get(&self, block: usize, group: usize) -> &'a [i8; BLOCK_BYTES] {
-        debug_assert!(block < self.count && group < self.stride);
-        // SAFETY: `data` holds `count * stride` blocks of 64 bytes; an array of i8 has no alignment.
+        debug_assert!(block < self.count && group < self.groups);
+        // SAFETY: the constructors checked that `data` holds this block; an array of i8 has no alignment.
         unsafe { &*self.data.as_ptr().add((block * self.stride + group) * BLOCK_BYTES).cast() }
     }
 }

@@ -5,6 +5,9 @@
 
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
+pub mod attention;
 pub mod dot;
+pub mod linear;
 pub mod math;
+pub mod rows;
 pub mod simd;

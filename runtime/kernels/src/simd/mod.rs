@@ -125,6 +125,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn from_bits(self, a: Self::I32) -> Self::F32;
     /// Stores each lane's low byte.
     fn store_s8(self, v: Self::I32, p: &mut [i8; LANES]);
+    /// Stores each lane's low byte.
+    fn store_u8(self, v: Self::I32, p: &mut [u8; LANES]);
     /// Loads sixteen s8, sign-extended.
     fn load_s8(self, p: &[i8; LANES]) -> Self::I32;
 

@@ -189,6 +189,10 @@ impl Simd for Scalar {
         *p = map(v, |v| v as i8);
     }
     #[inline(always)]
+    fn store_u8(self, v: I, p: &mut [u8; LANES]) {
+        *p = map(v, |v| v as u8);
+    }
+    #[inline(always)]
     fn load_s8(self, p: &[i8; LANES]) -> I {
         map(*p, i32::from)
     }

@@ -54,6 +54,18 @@ fn dot(acc: I, w: I, a: __m256i) -> I {
     })
 }
 
+/// Byte 0 of each of the 16 lanes.
+#[inline(always)]
+fn low_bytes(v: I) -> __m128i {
+    op!({
+        // Gathered within each 128-bit half, then across halves.
+        let bytes = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+        let order = _mm256_setr_epi32(0, 4, 1, 1, 1, 1, 1, 1);
+        let packed = v.map(|v| _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(v, bytes), order)));
+        _mm_unpacklo_epi64(packed[0], packed[1])
+    })
+}
+
 impl Simd for Avx2 {
     type F32 = F;
     type I32 = I;
@@ -216,16 +228,11 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn store_s8(self, v: I, p: &mut [i8; LANES]) {
-        op!({
-            // Byte 0 of each lane, gathered within each 128-bit half, then across halves.
-            let low_bytes = _mm256_setr_epi8(
-                0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-                -1,
-            );
-            let order = _mm256_setr_epi32(0, 4, 1, 1, 1, 1, 1, 1);
-            let packed = v.map(|v| _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(v, low_bytes), order)));
-            _mm_storeu_si128(p.as_mut_ptr().cast(), _mm_unpacklo_epi64(packed[0], packed[1]));
-        })
+        op!(_mm_storeu_si128(p.as_mut_ptr().cast(), low_bytes(v)))
+    }
+    #[inline(always)]
+    fn store_u8(self, v: I, p: &mut [u8; LANES]) {
+        op!(_mm_storeu_si128(p.as_mut_ptr().cast(), low_bytes(v)))
     }
     #[inline(always)]
     fn load_s8(self, p: &[i8; LANES]) -> I {

@@ -191,6 +191,10 @@ impl Simd for Avx512Vnni {
         op!(_mm_storeu_si128(p.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(v)))
     }
     #[inline(always)]
+    fn store_u8(self, v: __m512i, p: &mut [u8; LANES]) {
+        op!(_mm_storeu_si128(p.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(v)))
+    }
+    #[inline(always)]
     fn load_s8(self, p: &[i8; LANES]) -> __m512i {
         op!(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.as_ptr().cast())))
     }

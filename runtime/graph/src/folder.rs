@@ -1,0 +1,247 @@
+//! Model folders: the configuration and the memory-mapped weights.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::Mmap;
+use ossicle_kernels::dot::Blocks;
+use ossicle_kernels::linear::Linear;
+use ossicle_kernels::simd::LANES;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+pub use crate::error::FolderError;
+
+/// The numerics contract that this runtime computes by.
+pub const NUMERICS_VERSION: u32 = 1;
+
+const WEIGHTS: &str = "model.safetensors";
+
+/// `config.json` of a Whisper model, with the names of Hugging Face checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct WhisperConfig {
+    /// What the folder holds: "whisper".
+    pub kind: String,
+    /// See [`NUMERICS_VERSION`].
+    pub numerics_version: u32,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Layers of the encoder.
+    pub encoder_layers: usize,
+    /// Heads of each encoder layer.
+    pub encoder_attention_heads: usize,
+    /// Width inside the encoder's feed-forward blocks.
+    pub encoder_ffn_dim: usize,
+    /// Layers of the decoder.
+    pub decoder_layers: usize,
+    /// Heads of each decoder layer.
+    pub decoder_attention_heads: usize,
+    /// Width inside the decoder's feed-forward blocks.
+    pub decoder_ffn_dim: usize,
+    /// Bands of the mel spectrogram.
+    pub num_mel_bins: usize,
+    /// Positions of the encoder, each two mel frames.
+    pub max_source_positions: usize,
+    /// Positions of the decoder.
+    pub max_target_positions: usize,
+    /// Tokens.
+    pub vocab_size: usize,
+}
+
+impl WhisperConfig {
+    /// What is wrong with these figures, if anything.
+    fn problem(&self) -> Option<String> {
+        if self.kind != "whisper" {
+            return Some(format!("kind is {:?}, not \"whisper\"", self.kind));
+        }
+        if self.numerics_version != NUMERICS_VERSION {
+            return Some(format!("numerics_version is {}, this runtime computes by {NUMERICS_VERSION}", self.numerics_version));
+        }
+        let sizes = [
+            ("d_model", self.d_model, 2048),
+            ("encoder_layers", self.encoder_layers, 64),
+            ("decoder_layers", self.decoder_layers, 64),
+            ("encoder_ffn_dim", self.encoder_ffn_dim, 8192),
+            ("decoder_ffn_dim", self.decoder_ffn_dim, 8192),
+            ("num_mel_bins", self.num_mel_bins, 256),
+            ("max_source_positions", self.max_source_positions, 6000),
+            ("max_target_positions", self.max_target_positions, 4096),
+            ("vocab_size", self.vocab_size, 1 << 20),
+        ];
+        if let Some((name, value, most)) = sizes.into_iter().find(|&(_, value, most)| value == 0 || value > most) {
+            return Some(format!("{name} is {value}, not within 1..={most}"));
+        }
+        for (name, heads) in
+            [("encoder_attention_heads", self.encoder_attention_heads), ("decoder_attention_heads", self.decoder_attention_heads)]
+        {
+            if heads.checked_mul(64) != Some(self.d_model) {
+                return Some(format!("{name} is {heads}, but d_model {} has heads of 64", self.d_model));
+            }
+        }
+        let multiples = [self.encoder_ffn_dim, self.decoder_ffn_dim, self.num_mel_bins];
+        multiples.iter().any(|n| !n.is_multiple_of(LANES)).then(|| format!("widths {multiples:?} are not multiples of {LANES}"))
+    }
+}
+
+/// Where a tensor's bytes are in the map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Span(Range<usize>);
+
+/// A linear layer in the map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LinearSpan {
+    weights: Span,
+    scales: Span,
+    bias: Option<Span>,
+    depth: usize,
+}
+
+/// A model folder, its weights mapped and their names, types and shapes read.
+#[derive(Debug)]
+pub struct ModelFolder {
+    path: PathBuf,
+    config: WhisperConfig,
+    map: Mmap,
+    tensors: HashMap<String, (Dtype, Vec<usize>, Range<usize>)>,
+}
+
+impl ModelFolder {
+    /// Opens a folder and reads its configuration and the header of its weights. Which tensors a graph needs is checked when it is built.
+    ///
+    /// # Errors
+    /// [`FolderError`] if a file cannot be read or is malformed.
+    pub fn open(path: &Path) -> Result<Arc<Self>, FolderError> {
+        let config_path = path.join("config.json");
+        let text = read(&config_path)?;
+        let malformed = |path: &Path, problem: String| FolderError::Malformed { path: path.to_owned(), problem };
+        let config: WhisperConfig = serde_json::from_slice(&text).map_err(|e| malformed(&config_path, e.to_string()))?;
+        if let Some(problem) = config.problem() {
+            return Err(malformed(&config_path, problem));
+        }
+        let weights = path.join(WEIGHTS);
+        let map = map(&weights)?;
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| malformed(&weights, format!("not a safetensors file: {e}")))?;
+        let start = header + 8;
+        let layout = metadata.metadata().as_ref().and_then(|m| m.get("layout")).map(String::as_str);
+        if layout != Some("n16k4") {
+            return Err(malformed(&weights, format!("layout is {layout:?}, not \"n16k4\": make the folder with ossicle-quantize")));
+        }
+        let tensors = metadata.tensors().into_iter().map(|(name, info)| {
+            let (from, to) = info.data_offsets;
+            (name, (info.dtype, info.shape.clone(), start + from..start + to))
+        });
+        Ok(Arc::new(Self { path: path.to_owned(), config, tensors: tensors.collect(), map }))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &WhisperConfig {
+        &self.config
+    }
+
+    /// Bytes of mapped weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Reads one of the folder's text files.
+    ///
+    /// # Errors
+    /// [`FolderError`] if it cannot be read or is not UTF-8.
+    pub fn read_text(&self, name: &str) -> Result<String, FolderError> {
+        let path = self.path.join(name);
+        String::from_utf8(read(&path)?).map_err(|_| FolderError::Malformed { path, problem: "not UTF-8 text".into() })
+    }
+
+    /// Checks every file against `SHA256SUMS`.
+    ///
+    /// # Errors
+    /// [`FolderError::Hash`] for the first file that differs, or as for [`open`](ModelFolder::open).
+    pub fn verify(path: &Path) -> Result<(), FolderError> {
+        let sums_path = path.join("SHA256SUMS");
+        let sums = String::from_utf8_lossy(&read(&sums_path)?).into_owned();
+        let mut seen_weights = false;
+        for line in sums.lines().filter(|line| !line.is_empty()) {
+            let entry = line.split_once("  ").filter(|(sum, name)| sum.len() == 64 && !name.contains(['/', '\\']));
+            let Some((sum, name)) = entry else {
+                return Err(FolderError::Malformed { path: sums_path, problem: format!("not a line of sha256sum: {line:?}") });
+            };
+            let file = path.join(name);
+            let hash = Sha256::digest(map(&file)?.as_ref());
+            if !hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().eq_ignore_ascii_case(sum) {
+                return Err(FolderError::Hash { path: file });
+            }
+            seen_weights |= name == WEIGHTS;
+        }
+        if !seen_weights {
+            return Err(FolderError::Malformed { path: sums_path, problem: format!("has no entry for {WEIGHTS}") });
+        }
+        Ok(())
+    }
+
+    fn span(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<Span, FolderError> {
+        let error = |problem| FolderError::Tensor { path: self.path.join(WEIGHTS), name: name.to_owned(), problem };
+        let (have_type, have_shape, range) = self.tensors.get(name).ok_or_else(|| error("missing".into()))?;
+        if *have_type != dtype || have_shape != shape {
+            return Err(error(format!("is {have_type:?} {have_shape:?}, should be {dtype:?} {shape:?}")));
+        }
+        if !range.start.is_multiple_of(64) {
+            return Err(error("is not aligned to 64 bytes".into()));
+        }
+        Ok(Span(range.clone()))
+    }
+
+    /// A tensor of f32.
+    pub(crate) fn f32_span(&self, name: &str, shape: &[usize]) -> Result<Span, FolderError> {
+        self.span(name, Dtype::F32, shape)
+    }
+
+    /// A linear layer of `outputs` x `depth`; without a bias of its own if `biased` is false.
+    pub(crate) fn linear_span(&self, name: &str, outputs: usize, depth: usize, biased: bool) -> Result<LinearSpan, FolderError> {
+        let padded = outputs.next_multiple_of(LANES);
+        Ok(LinearSpan {
+            weights: self.span(&format!("{name}.weight"), Dtype::I8, &[padded / LANES, depth / 4, LANES, 4])?,
+            scales: self.f32_span(&format!("{name}.weight_scale"), &[padded])?,
+            bias: if biased { Some(self.f32_span(&format!("{name}.bias"), &[padded])?) } else { None },
+            depth,
+        })
+    }
+
+    /// The values of a tensor of f32.
+    pub(crate) fn f32s(&self, span: &Span) -> &[f32] {
+        bytemuck::cast_slice(&self.map[span.0.clone()])
+    }
+
+    /// A linear layer.
+    pub(crate) fn linear(&self, span: &LinearSpan) -> Linear<'_> {
+        Linear {
+            weights: Blocks::new(bytemuck::cast_slice(&self.map[span.weights.0.clone()]), span.depth),
+            scales: self.f32s(&span.scales),
+            bias: span.bias.as_ref().map_or(&[], |bias| self.f32s(bias)),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
+    fs::read(path).map_err(|source| FolderError::Read { path: path.to_owned(), source })
+}
+
+fn map(path: &Path) -> Result<Mmap, FolderError> {
+    let error = |source| FolderError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(error)?;
+    // SAFETY: the map is only read. A file that is truncated while mapped ends the process (SIGBUS) and one that is written changes the
+    // result; model files are installed once and replaced by renaming, as ossicle-quantize does.
+    #[allow(unsafe_code)]
+    unsafe {
+        Mmap::map(&file)
+    }
+    .map_err(error)
+}

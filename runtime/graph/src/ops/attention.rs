@@ -1,0 +1,71 @@
+//! Self-attention of the encoder.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded};
+use tract_core::internal::*;
+
+use super::qkv::pack_heads;
+use super::{Context, f32s, f32s_mut, i8s, i8s_mut};
+use crate::plan::Kernel;
+
+/// The outputs of [`super::QkvProjection`] to `[tokens][width]`.
+#[derive(Debug)]
+pub(crate) struct Attention {
+    context: Arc<Context>,
+    tokens: usize,
+    heads: usize,
+    stats: Mutex<Stats>,
+}
+
+/// Scale and sum of each channel of the packed values.
+#[derive(Debug)]
+struct Stats {
+    scales: Vec<f32>,
+    sums: Vec<i32>,
+}
+
+impl Attention {
+    pub(crate) fn new(context: Arc<Context>, tokens: usize, heads: usize) -> Self {
+        let width = heads * HEAD;
+        Self { context, tokens, heads, stats: Mutex::new(Stats { scales: vec![0.0; width], sums: vec![0; width] }) }
+    }
+}
+
+impl Kernel for Attention {
+    fn name(&self) -> &'static str {
+        "Attention"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        tvec!(f32::fact([self.tokens, self.heads * HEAD]))
+    }
+
+    fn scratch(&self) -> Option<TypedFact> {
+        Some(i8::fact([self.heads, padded(self.tokens) * HEAD]))
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], scratch: Option<&mut Tensor>) -> TractResult<()> {
+        let (tokens, heads, width) = (self.tokens, self.heads, self.heads * HEAD);
+        let (queries, keys, scales, values) = (i8s(&inputs[0])?, i8s(&inputs[1])?, f32s(&inputs[2])?, f32s(&inputs[3])?);
+        let (query_scales, key_scales) = scales.split_at(tokens * heads);
+        let packed = i8s_mut(scratch.context("scratch")?)?;
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let Stats { scales, sums } = &mut *stats;
+        pack_heads(&self.context, values, tokens, heads, packed, scales, sums)?;
+        let keys = Keys { values: keys, scales: key_scales, tokens, heads };
+        let values = Values { values: packed, scales, sums };
+        self.context.for_rows(f32s_mut(outputs[0])?, width, |workspace, start, out| {
+            let rows = out.len() / width;
+            let queries = Queries {
+                values: &queries[start * width..][..rows * width],
+                scales: &query_scales[start * heads..][..rows * heads],
+                heads,
+            };
+            for head in 0..heads {
+                attend(self.context.isa, queries, keys, values, head, &mut workspace.attention(), out);
+            }
+        });
+        Ok(())
+    }
+}

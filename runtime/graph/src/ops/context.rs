@@ -1,0 +1,206 @@
+//! What all operators of a model share: weights, instruction set, threads and their scratch memory.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ossicle_kernels::attention::{self, QUERIES, padded};
+use ossicle_kernels::dot::S8Rows;
+use ossicle_kernels::linear::{Finish, Linear, linear};
+use ossicle_kernels::rows::{QuantRows, layer_norm_quantize_rows, quantize_rows};
+use ossicle_kernels::simd::{Isa, LANES};
+
+use super::ROWS;
+use crate::folder::{ModelFolder, Span, WhisperConfig};
+use crate::pool::{MAX_THREADS, Pool};
+
+/// Below this many bytes of weights, waking a thread costs more than it saves.
+const SPLIT_BYTES: usize = 128 * 1024;
+
+/// Shared by all operators of a model.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) folder: Arc<ModelFolder>,
+    pub(crate) isa: Isa,
+    pub(crate) pool: Pool,
+    workspaces: Vec<Mutex<Workspace>>,
+}
+
+/// The figures that scratch memory depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    width: usize,
+    inner: usize,
+    tokens: usize,
+}
+
+impl Sizes {
+    pub(crate) fn of(config: &WhisperConfig) -> Self {
+        let inner = config.encoder_ffn_dim.max(config.decoder_ffn_dim).max(3 * config.d_model).max(3 * config.num_mel_bins);
+        Self { width: config.d_model, inner, tokens: padded(config.max_source_positions.max(config.max_target_positions)) }
+    }
+
+    /// Bytes of scratch memory of each thread.
+    pub(crate) fn bytes(&self) -> usize {
+        ROWS * (self.inner + 8) + 4 * self.wide() + 4 * self.inner + 5 * QUERIES * self.tokens
+    }
+
+    fn wide(&self) -> usize {
+        (ROWS * self.inner).max((2 * ROWS + 1) * self.width)
+    }
+}
+
+/// One thread's scratch memory.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    values: Vec<i8>,
+    scales: Vec<f32>,
+    sums: Vec<i32>,
+    /// One row.
+    row: Vec<f32>,
+    /// `ROWS` rows of the widest layer, or the convolution's intermediate rows.
+    pub(crate) wide: Vec<f32>,
+    scores: Vec<f32>,
+    probs: Vec<u8>,
+}
+
+impl Workspace {
+    fn new(sizes: &Sizes) -> Self {
+        Self {
+            values: vec![0; ROWS * sizes.inner],
+            scales: vec![0.0; ROWS],
+            sums: vec![0; ROWS],
+            row: vec![0.0; sizes.inner],
+            wide: vec![0.0; sizes.wide()],
+            scores: vec![0.0; QUERIES * sizes.tokens],
+            probs: vec![0; QUERIES * sizes.tokens],
+        }
+    }
+
+    /// Memory for attention.
+    pub(crate) fn attention(&mut self) -> attention::Scratch<'_> {
+        attention::Scratch { scores: &mut self.scores, probs: &mut self.probs }
+    }
+
+    /// Quantises `rows` (at most [`ROWS`]) rows of `depth`, `stride` apart, and applies the layer.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn linear(
+        &mut self,
+        context: &Context,
+        x: &[f32],
+        rows: usize,
+        depth: usize,
+        stride: usize,
+        layer: &Linear<'_>,
+        finish: Finish,
+        out: &mut [f32],
+    ) {
+        let mut quantized = QuantRows::new(&mut self.values, &mut self.scales, &mut self.sums, rows, depth);
+        quantize_rows(context.isa, x, depth, stride, &mut quantized);
+        context.linear(quantized.as_rows(), quantized.scales, layer, finish, out);
+    }
+
+    /// Normalises and quantises `rows` (at most [`ROWS`]) rows and applies the layer; the result is in `wide`.
+    pub(crate) fn norm_linear(&mut self, context: &Context, norm: &Norm, x: &[f32], rows: usize, layer: &Linear<'_>, finish: Finish) {
+        let (gamma, beta) = norm.get(context);
+        let mut quantized = QuantRows::new(&mut self.values, &mut self.scales, &mut self.sums, rows, gamma.len());
+        layer_norm_quantize_rows(context.isa, x, gamma, beta, &mut self.row, &mut quantized);
+        let out = &mut self.wide[..rows * layer.weights.count() * LANES];
+        context.linear(quantized.as_rows(), quantized.scales, layer, finish, out);
+    }
+
+    /// Quantises the `rows` rows of `depth` in `wide` and applies the layer.
+    pub(crate) fn wide_linear(
+        &mut self,
+        context: &Context,
+        rows: usize,
+        depth: usize,
+        stride: usize,
+        layer: &Linear<'_>,
+        finish: Finish,
+        out: &mut [f32],
+    ) {
+        let mut quantized = QuantRows::new(&mut self.values, &mut self.scales, &mut self.sums, rows, depth);
+        quantize_rows(context.isa, &self.wide, depth, stride, &mut quantized);
+        context.linear(quantized.as_rows(), quantized.scales, layer, finish, out);
+    }
+
+    /// Normalises and quantises rows and applies the layer into `out`.
+    pub(crate) fn norm_linear_into(&mut self, context: &Context, norm: &Norm, x: &[f32], rows: usize, layer: &Linear<'_>, out: &mut [f32]) {
+        let (gamma, beta) = norm.get(context);
+        let mut quantized = QuantRows::new(&mut self.values, &mut self.scales, &mut self.sums, rows, gamma.len());
+        layer_norm_quantize_rows(context.isa, x, gamma, beta, &mut self.row, &mut quantized);
+        context.linear(quantized.as_rows(), quantized.scales, layer, Finish::Store, out);
+    }
+}
+
+impl Context {
+    pub(crate) fn new(folder: Arc<ModelFolder>, isa: Isa, threads: usize) -> Self {
+        let pool = Pool::new(threads);
+        let sizes = Sizes::of(folder.config());
+        let workspaces = (0..pool.threads()).map(|_| Mutex::new(Workspace::new(&sizes))).collect();
+        Self { folder, isa, pool, workspaces }
+    }
+
+    /// The scratch memory of one thread; nobody else uses it while that thread's part runs.
+    pub(crate) fn workspace(&self, thread: usize) -> MutexGuard<'_, Workspace> {
+        self.workspaces[thread].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies a layer to quantised rows; `out` holds whole blocks of 16 outputs for each row. A single row is split over the threads by
+    /// outputs, unless this is already a part of split work, which has more rows.
+    fn linear(&self, rows: S8Rows<'_>, scales: &[f32], layer: &Linear<'_>, finish: Finish, out: &mut [f32]) {
+        let blocks = layer.weights.count();
+        let outputs = blocks * LANES;
+        if scales.len() > 1 || self.pool.threads() == 1 || outputs * layer.weights.depth() < SPLIT_BYTES {
+            return linear(self.isa, rows, scales, layer, finish, out, outputs);
+        }
+        let mut parts = [const { None }; MAX_THREADS];
+        let mut rest = &mut out[..outputs];
+        for (part, range) in parts.iter_mut().zip(self.pool.split(blocks, 1)) {
+            let (own, after) = rest.split_at_mut(range.len() * LANES);
+            rest = after;
+            *part = Some((range, own));
+        }
+        self.pool.each(parts, |_, (range, out)| {
+            let columns = range.start * LANES..range.end * LANES;
+            let bias = if layer.bias.is_empty() { &[] } else { &layer.bias[columns.clone()] };
+            let part = Linear { weights: layer.weights.slice(range), scales: &layer.scales[columns], bias };
+            linear(self.isa, rows, scales, &part, finish, out, outputs);
+        });
+    }
+
+    /// Runs `work(workspace, rows)` for blocks of at most [`ROWS`] rows of `out` (`width` values each), split over the threads.
+    /// `work` gets the block's first row and its part of `out`.
+    pub(crate) fn for_rows(&self, out: &mut [f32], width: usize, work: impl Fn(&mut Workspace, usize, &mut [f32]) + Sync) {
+        let rows = out.len() / width;
+        if rows == 1 {
+            // One row: the work is split within its layers instead.
+            return work(&mut self.workspace(0), 0, out);
+        }
+        let mut parts = [const { None }; MAX_THREADS];
+        let mut rest = out;
+        for (part, range) in parts.iter_mut().zip(self.pool.split(rows, LANES)) {
+            let (own, after) = rest.split_at_mut(range.len() * width);
+            rest = after;
+            *part = Some((range.start, own));
+        }
+        self.pool.each(parts, |thread, (start, out)| {
+            let mut workspace = self.workspace(thread);
+            for (i, out) in out.chunks_mut(ROWS * width).enumerate() {
+                work(&mut workspace, start + i * ROWS, out);
+            }
+        });
+    }
+}
+
+/// Weights of a layer normalisation.
+#[derive(Clone, Debug)]
+pub(crate) struct Norm {
+    pub(crate) gamma: Span,
+    pub(crate) beta: Span,
+}
+
+impl Norm {
+    pub(crate) fn get<'a>(&self, context: &'a Context) -> (&'a [f32], &'a [f32]) {
+        (context.folder.f32s(&self.gamma), context.folder.f32s(&self.beta))
+    }
+}

@@ -1,0 +1,46 @@
+//! The feed-forward block.
+
+use std::sync::Arc;
+
+use ossicle_kernels::linear::Finish;
+use tract_core::internal::*;
+
+use super::{Context, Norm, f32s_mut};
+use crate::folder::LinearSpan;
+use crate::plan::Kernel;
+
+/// `x + second(gelu(first(norm(x))))` on `[tokens][width]`, which is taken over. The inner rows exist for a few tokens at a time only.
+#[derive(Debug)]
+pub(crate) struct FeedForward {
+    pub(crate) context: Arc<Context>,
+    pub(crate) norm: Norm,
+    pub(crate) first: LinearSpan,
+    pub(crate) second: LinearSpan,
+    pub(crate) tokens: usize,
+    pub(crate) width: usize,
+    pub(crate) inner: usize,
+}
+
+impl Kernel for FeedForward {
+    fn name(&self) -> &'static str {
+        "FeedForward"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        tvec!(f32::fact([self.tokens, self.width]))
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn run(&self, _: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let (first, second) = (self.context.folder.linear(&self.first), self.context.folder.linear(&self.second));
+        self.context.for_rows(f32s_mut(outputs[0])?, self.width, |workspace, _, out| {
+            let rows = out.len() / self.width;
+            workspace.norm_linear(&self.context, &self.norm, out, rows, &first, Finish::Gelu);
+            workspace.wide_linear(&self.context, rows, self.inner, self.inner, &second, Finish::Add, out);
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! The layer normalisation after the last encoder layer.
+
+use std::sync::Arc;
+
+use ossicle_kernels::rows::layer_norm_rows;
+use tract_core::internal::*;
+
+use super::{Context, Norm, f32s, f32s_mut};
+use crate::plan::Kernel;
+
+/// Normalises `[tokens][width]`.
+#[derive(Debug)]
+pub(crate) struct LayerNorm {
+    pub(crate) context: Arc<Context>,
+    pub(crate) norm: Norm,
+    pub(crate) tokens: usize,
+    pub(crate) width: usize,
+}
+
+impl Kernel for LayerNorm {
+    fn name(&self) -> &'static str {
+        "LayerNorm"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        tvec!(f32::fact([self.tokens, self.width]))
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let x = f32s(&inputs[0])?;
+        let (gamma, beta) = self.norm.get(&self.context);
+        self.context.for_rows(f32s_mut(outputs[0])?, self.width, |_, start, out| {
+            layer_norm_rows(self.context.isa, &x[start * self.width..][..out.len()], gamma, beta, out);
+        });
+        Ok(())
+    }
+}

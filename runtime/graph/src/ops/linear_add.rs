@@ -1,0 +1,44 @@
+//! A linear layer added to the residual stream.
+
+use std::sync::Arc;
+
+use ossicle_kernels::linear::Finish;
+use tract_core::internal::*;
+
+use super::{Context, f32s, f32s_mut};
+use crate::folder::LinearSpan;
+use crate::plan::Kernel;
+
+/// `residual + layer(x)`: inputs the residual stream `[tokens][width]`, which is taken over, and `x` of the same shape.
+#[derive(Debug)]
+pub(crate) struct LinearAdd {
+    pub(crate) context: Arc<Context>,
+    pub(crate) layer: LinearSpan,
+    pub(crate) tokens: usize,
+    pub(crate) width: usize,
+}
+
+impl Kernel for LinearAdd {
+    fn name(&self) -> &'static str {
+        "LinearAdd"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        tvec!(f32::fact([self.tokens, self.width]))
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let x = f32s(&inputs[0])?;
+        let layer = self.context.folder.linear(&self.layer);
+        let width = self.width;
+        self.context.for_rows(f32s_mut(outputs[0])?, width, |workspace, start, out| {
+            let x = &x[start * width..][..out.len()];
+            workspace.linear(&self.context, x, out.len() / width, width, width, &layer, Finish::Add, out);
+        });
+        Ok(())
+    }
+}

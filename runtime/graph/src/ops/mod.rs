@@ -1,0 +1,44 @@
+//! The operators: each a [`Kernel`](crate::plan::Kernel) over the functions of `ossicle-kernels`, split over the threads.
+
+mod attention;
+mod conv_stem;
+mod context;
+mod decoder;
+mod feed_forward;
+mod layer_norm;
+mod linear_add;
+mod logits;
+mod qkv;
+mod store;
+
+pub(crate) use attention::Attention;
+pub(crate) use context::{Context, Norm, Sizes};
+pub(crate) use conv_stem::ConvStem;
+pub(crate) use decoder::{CausalAttention, CrossAttention, Embed};
+pub(crate) use feed_forward::FeedForward;
+pub(crate) use layer_norm::LayerNorm;
+pub(crate) use linear_add::LinearAdd;
+pub(crate) use logits::Logits;
+pub(crate) use qkv::{CrossKeysValues, QkvProjection};
+pub(crate) use store::{AlignRequest, Store};
+
+use tract_core::internal::*;
+
+/// Tokens whose intermediate results are in memory at a time, on each thread: a multiple of 12 (the tallest tile) and of 16 (a key block).
+pub(crate) const ROWS: usize = 48;
+
+pub(crate) fn f32s(tensor: &Tensor) -> TractResult<&[f32]> {
+    tensor.try_as_plain_ram()?.as_slice::<f32>()
+}
+
+pub(crate) fn f32s_mut(tensor: &mut Tensor) -> TractResult<&mut [f32]> {
+    Ok(bytemuck::cast_slice_mut(tensor.as_bytes_mut()))
+}
+
+pub(crate) fn i8s(tensor: &Tensor) -> TractResult<&[i8]> {
+    tensor.try_as_plain_ram()?.as_slice::<i8>()
+}
+
+pub(crate) fn i8s_mut(tensor: &mut Tensor) -> TractResult<&mut [i8]> {
+    Ok(bytemuck::cast_slice_mut(tensor.as_bytes_mut()))
+}

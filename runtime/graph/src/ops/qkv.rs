@@ -1,0 +1,202 @@
+//! Projections to queries, keys and values.
+
+use std::sync::Arc;
+
+use ossicle_kernels::attention::{HEAD, pack_values, padded, quantize_heads, scatter_keys};
+use ossicle_kernels::linear::Finish;
+use ossicle_kernels::simd::LANES;
+use tract_core::internal::*;
+
+use super::context::{Context, Norm, Workspace};
+use super::{ROWS, Store, f32s, f32s_mut, i8s_mut};
+use crate::folder::LinearSpan;
+use crate::plan::Kernel;
+use crate::pool::MAX_THREADS;
+
+/// Quantises one row's keys and writes them at `row` of whole blocks of 16 tokens.
+fn put_keys(context: &Context, x: &[f32], row: usize, heads: usize, keys: &mut [i8], scales: &mut [f32]) {
+    for head in 0..heads {
+        let mut q = [0; HEAD];
+        let mut scale = [0.0];
+        quantize_heads(context.isa, &x[head * HEAD..][..HEAD], &mut q, &mut scale);
+        scatter_keys(&q, row, head, heads, keys);
+        scales[(row / LANES * heads + head) * LANES + row % LANES] = scale[0];
+    }
+}
+
+/// `[tokens][width]` to queries s8 `[tokens][heads][64]`, keys s8 `[padded / 16][heads][16][16][4]`, their scales f32 (`[tokens][heads]`
+/// of the queries, then `[padded / 16][heads][16]` of the keys), and values f32 `[tokens][width]`.
+#[derive(Debug)]
+pub(crate) struct QkvProjection {
+    pub(crate) context: Arc<Context>,
+    pub(crate) norm: Norm,
+    pub(crate) layer: LinearSpan,
+    pub(crate) tokens: usize,
+    pub(crate) heads: usize,
+}
+
+impl Kernel for QkvProjection {
+    fn name(&self) -> &'static str {
+        "QkvProjection"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        let (tokens, heads) = (self.tokens, self.heads);
+        let width = heads * HEAD;
+        tvec!(
+            i8::fact([tokens, width]),
+            i8::fact([padded(tokens), width]),
+            f32::fact([tokens + padded(tokens), heads]),
+            f32::fact([tokens, width])
+        )
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        struct Part<'a> {
+            start: usize,
+            queries: &'a mut [i8],
+            keys: &'a mut [i8],
+            query_scales: &'a mut [f32],
+            key_scales: &'a mut [f32],
+            values: &'a mut [f32],
+        }
+        let x = f32s(&inputs[0])?;
+        let layer = self.context.folder.linear(&self.layer);
+        let (heads, width) = (self.heads, self.heads * HEAD);
+        let [queries, keys, scales, values] = outputs else { bail!("four outputs") };
+        let (mut queries, mut keys, mut values) = (i8s_mut(queries)?, i8s_mut(keys)?, f32s_mut(values)?);
+        let (mut query_scales, mut key_scales) = f32s_mut(scales)?.split_at_mut(self.tokens * heads);
+        let mut parts = [const { None }; MAX_THREADS];
+        for (part, range) in parts.iter_mut().zip(self.context.pool.split(self.tokens, LANES)) {
+            let blocks = padded(range.len());
+            *part = Some(Part {
+                start: range.start,
+                queries: queries.split_off_mut(..range.len() * width).context("queries")?,
+                keys: keys.split_off_mut(..blocks * width).context("keys")?,
+                query_scales: query_scales.split_off_mut(..range.len() * heads).context("query scales")?,
+                key_scales: key_scales.split_off_mut(..blocks * heads).context("key scales")?,
+                values: values.split_off_mut(..range.len() * width).context("values")?,
+            });
+        }
+        self.context.pool.each(parts, |thread, part| {
+            let mut workspace = self.context.workspace(thread);
+            let rows = part.values.len() / width;
+            for begin in (0..rows).step_by(ROWS) {
+                let count = ROWS.min(rows - begin);
+                let x = &x[(part.start + begin) * width..];
+                workspace.norm_linear(&self.context, &self.norm, x, count, &layer, Finish::Store);
+                for (i, qkv) in workspace.wide[..count * 3 * width].chunks_exact(3 * width).enumerate() {
+                    let row = begin + i;
+                    let queries = &mut part.queries[row * width..][..width];
+                    quantize_heads(self.context.isa, &qkv[..width], queries, &mut part.query_scales[row * heads..][..heads]);
+                    put_keys(&self.context, &qkv[width..2 * width], row, heads, part.keys, part.key_scales);
+                    part.values[row * width..][..width].copy_from_slice(&qkv[2 * width..]);
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Computes one decoder layer's cross-attention keys and values from the encoder's output into the store; hands the input on.
+#[derive(Debug)]
+pub(crate) struct CrossKeysValues {
+    pub(crate) context: Arc<Context>,
+    pub(crate) layer: LinearSpan,
+    pub(crate) store: Arc<Store>,
+    pub(crate) index: usize,
+    pub(crate) tokens: usize,
+    pub(crate) heads: usize,
+}
+
+impl Kernel for CrossKeysValues {
+    fn name(&self) -> &'static str {
+        "CrossKeysValues"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        tvec!(f32::fact([self.tokens, self.heads * HEAD]))
+    }
+
+    fn scratch(&self) -> Option<TypedFact> {
+        Some(f32::fact([self.tokens, self.heads * HEAD]))
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn run(&self, _: &[TValue], outputs: &mut [&mut Tensor], scratch: Option<&mut Tensor>) -> TractResult<()> {
+        struct Part<'a> {
+            start: usize,
+            keys: &'a mut [i8],
+            scales: &'a mut [f32],
+            values: &'a mut [f32],
+        }
+        let x = f32s(outputs[0])?;
+        let values = f32s_mut(scratch.context("scratch")?)?;
+        let layer = self.context.folder.linear(&self.layer);
+        let (heads, width) = (self.heads, self.heads * HEAD);
+        let mut cache = self.store.cross(self.index);
+        let cache = &mut *cache;
+        {
+            let (mut keys, mut scales, mut rest) = (&mut cache.keys[..], &mut cache.key_scales[..], &mut values[..]);
+            let mut parts = [const { None }; MAX_THREADS];
+            for (part, range) in parts.iter_mut().zip(self.context.pool.split(self.tokens, LANES)) {
+                let blocks = padded(range.len());
+                *part = Some(Part {
+                    start: range.start,
+                    keys: keys.split_off_mut(..blocks * width).context("keys")?,
+                    scales: scales.split_off_mut(..blocks * heads).context("key scales")?,
+                    values: rest.split_off_mut(..range.len() * width).context("values")?,
+                });
+            }
+            self.context.pool.each(parts, |thread, part| {
+                let mut workspace = self.context.workspace(thread);
+                let workspace: &mut Workspace = &mut workspace;
+                let rows = part.values.len() / width;
+                for begin in (0..rows).step_by(ROWS) {
+                    let count = ROWS.min(rows - begin);
+                    let x = &x[(part.start + begin) * width..][..count * width];
+                    let mut wide = std::mem::take(&mut workspace.wide);
+                    workspace.linear(&self.context, x, count, width, width, &layer, Finish::Store, &mut wide[..count * 2 * width]);
+                    for (i, kv) in wide[..count * 2 * width].chunks_exact(2 * width).enumerate() {
+                        put_keys(&self.context, &kv[..width], begin + i, heads, part.keys, part.scales);
+                        part.values[(begin + i) * width..][..width].copy_from_slice(&kv[width..]);
+                    }
+                    workspace.wide = wide;
+                }
+            });
+        }
+        pack_heads(&self.context, values, self.tokens, heads, &mut cache.values, &mut cache.value_scales, &mut cache.value_sums)
+    }
+}
+
+/// Quantises and packs the values of all heads, split over the threads by heads.
+pub(crate) fn pack_heads(
+    context: &Context,
+    x: &[f32],
+    tokens: usize,
+    heads: usize,
+    mut values: &mut [i8],
+    mut scales: &mut [f32],
+    mut sums: &mut [i32],
+) -> TractResult<()> {
+    let (bytes, width) = (padded(tokens) * HEAD, heads * HEAD);
+    let mut parts = [const { None }; MAX_THREADS];
+    for (part, range) in parts.iter_mut().zip(context.pool.split(heads, 1)) {
+        *part = Some((
+            range.start,
+            values.split_off_mut(..range.len() * bytes).context("packed values")?,
+            scales.split_off_mut(..range.len() * HEAD).context("value scales")?,
+            sums.split_off_mut(..range.len() * HEAD).context("value sums")?,
+        ));
+    }
+    context.pool.each(parts, |_, (start, values, scales, sums)| {
+        let heads = values.chunks_exact_mut(bytes).zip(scales.chunks_exact_mut(HEAD)).zip(sums.chunks_exact_mut(HEAD));
+        for (i, ((values, scales), sums)) in heads.enumerate() {
+            pack_values(context.isa, &x[(start + i) * HEAD..], width, tokens, values, scales, sums);
+        }
+    });
+    Ok(())
+}

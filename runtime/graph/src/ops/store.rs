@@ -1,0 +1,132 @@
+//! What outlives a run: the keys and values of the decoder.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ossicle_kernels::attention::{CausalCache, HEAD, padded};
+
+use crate::folder::WhisperConfig;
+
+/// Keys and values of the decoder's layers.
+#[derive(Debug)]
+pub(crate) struct Store {
+    causal: Vec<Mutex<Causal>>,
+    cross: Vec<Mutex<Cross>>,
+    /// Tokens in the causal caches.
+    position: AtomicUsize,
+    /// Encoder positions in the cross caches.
+    encoded: AtomicUsize,
+    align: Mutex<Option<AlignRequest>>,
+}
+
+/// A layer's cache of the text so far.
+#[derive(Debug)]
+pub(crate) struct Causal {
+    keys: Vec<i8>,
+    key_scales: Vec<f32>,
+    values: Vec<i8>,
+    value_scales: Vec<f32>,
+    heads: usize,
+}
+
+impl Causal {
+    pub(crate) fn cache(&mut self) -> CausalCache<'_> {
+        CausalCache {
+            keys: &mut self.keys,
+            key_scales: &mut self.key_scales,
+            values: &mut self.values,
+            value_scales: &mut self.value_scales,
+            heads: self.heads,
+        }
+    }
+}
+
+/// A layer's keys and values of the encoder's output.
+#[derive(Debug)]
+pub(crate) struct Cross {
+    pub(crate) keys: Vec<i8>,
+    pub(crate) key_scales: Vec<f32>,
+    pub(crate) values: Vec<i8>,
+    pub(crate) value_scales: Vec<f32>,
+    pub(crate) value_sums: Vec<i32>,
+}
+
+/// Which cross-attention probabilities are wanted.
+#[derive(Debug)]
+pub(crate) struct AlignRequest {
+    /// Layer and head of each.
+    pub(crate) heads: Vec<(usize, usize)>,
+    /// Tokens in all.
+    pub(crate) tokens: usize,
+    /// `[heads][tokens][encoded]`
+    pub(crate) out: Vec<f32>,
+}
+
+impl Store {
+    pub(crate) fn new(config: &WhisperConfig) -> Self {
+        let heads = config.decoder_attention_heads;
+        let width = heads * HEAD;
+        let (text, audio) = (padded(config.max_target_positions), padded(config.max_source_positions));
+        let causal = || {
+            Mutex::new(Causal {
+                keys: vec![0; text * width],
+                key_scales: vec![0.0; text * heads],
+                values: vec![0; text * width],
+                value_scales: vec![0.0; text * heads],
+                heads,
+            })
+        };
+        let cross = || {
+            Mutex::new(Cross {
+                keys: vec![0; audio * width],
+                key_scales: vec![0.0; audio * heads],
+                values: vec![0; audio * width],
+                value_scales: vec![0.0; width],
+                value_sums: vec![0; width],
+            })
+        };
+        Self {
+            causal: (0..config.decoder_layers).map(|_| causal()).collect(),
+            cross: (0..config.decoder_layers).map(|_| cross()).collect(),
+            position: AtomicUsize::new(0),
+            encoded: AtomicUsize::new(0),
+            align: Mutex::new(None),
+        }
+    }
+
+    /// Bytes of a model's caches.
+    pub(crate) fn bytes(config: &WhisperConfig) -> usize {
+        let heads = config.decoder_attention_heads;
+        let per_token = 2 * heads * HEAD + 8 * heads;
+        let audio = padded(config.max_source_positions) * (2 * heads * HEAD + 4 * heads) + 8 * heads * HEAD;
+        config.decoder_layers * (padded(config.max_target_positions) * per_token + audio)
+    }
+
+    pub(crate) fn causal(&self, layer: usize) -> MutexGuard<'_, Causal> {
+        self.causal[layer].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn cross(&self, layer: usize) -> MutexGuard<'_, Cross> {
+        self.cross[layer].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn align(&self) -> MutexGuard<'_, Option<AlignRequest>> {
+        self.align.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn position(&self) -> usize {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_position(&self, position: usize) {
+        self.position.store(position, Ordering::Relaxed);
+    }
+
+    pub(crate) fn encoded(&self) -> usize {
+        self.encoded.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_encoded(&self, positions: usize) {
+        self.encoded.store(positions, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,269 @@
+//! A graph of kernels on tract's plan, every output in a slot planned beforehand.
+//!
+//! tract's plan allocates nothing per run, but operators that make fresh tensors do. So each output lives in a slot: a tensor that is
+//! written in place while nobody else holds it, and handed to the plan as another handle. Outputs of equal type and shape share a slot when
+//! their lifetimes do not overlap.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tract_core::internal::*;
+use tract_core::ops::source::TypedSource;
+
+use crate::error::GraphError;
+
+/// What an operator computes.
+pub(crate) trait Kernel: Debug + Send + Sync + 'static {
+    /// The operator's name, in the allow-list of [`Plan::build`].
+    fn name(&self) -> &'static str;
+
+    /// Types and shapes of the outputs, at most three.
+    fn outputs(&self) -> TVec<TypedFact>;
+
+    /// A buffer needed while the kernel runs.
+    fn scratch(&self) -> Option<TypedFact> {
+        None
+    }
+
+    /// The input whose buffer the first output takes over, contents included.
+    fn in_place(&self) -> Option<usize> {
+        None
+    }
+
+    /// Computes the outputs. An input taken over is not among `inputs`.
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], scratch: Option<&mut Tensor>) -> TractResult<()>;
+}
+
+/// Operators that a plan may hold, tract's own source apart.
+const ALLOWED: &[&str] = &[
+    "ConvStem",
+    "QkvProjection",
+    "Attention",
+    "LinearAdd",
+    "FeedForward",
+    "LayerNorm",
+    "CrossKeysValues",
+    "Embed",
+    "CausalAttention",
+    "CrossAttention",
+    "Logits",
+];
+
+/// The tract operator around a [`Kernel`].
+#[derive(Clone)]
+pub(crate) struct SlotOp {
+    kernel: Arc<dyn Kernel>,
+    slots: Arc<Slots>,
+}
+
+impl SlotOp {
+    pub(crate) fn new(kernel: impl Kernel, slots: &Arc<Slots>) -> Self {
+        Self { kernel: Arc::new(kernel), slots: Arc::clone(slots) }
+    }
+}
+
+impl Debug for SlotOp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.kernel.fmt(f)
+    }
+}
+
+impl PartialEq for SlotOp {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.kernel, &other.kernel)
+    }
+}
+
+impl Eq for SlotOp {}
+
+impl std::hash::Hash for SlotOp {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.kernel).cast::<()>().hash(state);
+    }
+}
+
+impl Op for SlotOp {
+    fn name(&self) -> StaticName {
+        self.kernel.name().into()
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for SlotOp {
+    not_out_of_plan!();
+
+    fn eval(&self, ctx: &EvalContext, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let slots = self.slots.assigned(ctx.node_id)?;
+        if let Some(input) = self.kernel.in_place() {
+            // The plan has dropped its own handle by now; with this one gone the slot is ours.
+            inputs.remove(input);
+        }
+        let mut held: TVec<Arc<Tensor>> = tvec![];
+        for &slot in &slots.outputs {
+            held.push(self.slots.take(slot)?);
+        }
+        let mut scratch = slots.scratch.map(|slot| self.slots.take(slot)).transpose()?;
+        let result = {
+            let mut outputs: TVec<&mut Tensor> = tvec![];
+            for tensor in &mut held {
+                outputs.push(Arc::get_mut(tensor).ok_or_else(|| format_err!("a slot of node {} is still in use", ctx.node_id))?);
+            }
+            let scratch = match &mut scratch {
+                Some(tensor) => Some(Arc::get_mut(tensor).ok_or_else(|| format_err!("scratch of node {} is in use", ctx.node_id))?),
+                None => None,
+            };
+            self.kernel.run(&inputs, &mut outputs, scratch)
+        };
+        if let Some((tensor, slot)) = scratch.zip(slots.scratch) {
+            self.slots.put(slot, tensor);
+        }
+        let mut values: TVec<TValue> = tvec![];
+        for (tensor, &slot) in held.into_iter().zip(&slots.outputs) {
+            values.push(TValue::from_const(Arc::clone(&tensor)));
+            self.slots.put(slot, tensor);
+        }
+        result?;
+        Ok(values)
+    }
+}
+
+impl TypedOp for SlotOp {
+    as_op!();
+
+    fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(self.kernel.outputs())
+    }
+}
+
+/// Where one node's results go.
+#[derive(Clone, Debug, Default)]
+struct NodeSlots {
+    outputs: Vec<usize>,
+    scratch: Option<usize>,
+}
+
+/// The buffers of one plan.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    nodes: OnceLock<Vec<NodeSlots>>,
+    tensors: OnceLock<Vec<Mutex<Option<Arc<Tensor>>>>>,
+}
+
+impl Slots {
+    fn assigned(&self, node: usize) -> TractResult<&NodeSlots> {
+        self.nodes.get().and_then(|nodes| nodes.get(node)).context("slots are not planned")
+    }
+
+    fn take(&self, slot: usize) -> TractResult<Arc<Tensor>> {
+        let tensors = self.tensors.get().context("slots are not planned")?;
+        tensors[slot].lock().unwrap_or_else(PoisonError::into_inner).take().with_context(|| format!("slot {slot} is taken"))
+    }
+
+    fn put(&self, slot: usize, tensor: Arc<Tensor>) {
+        if let Some(tensors) = self.tensors.get() {
+            *tensors[slot].lock().unwrap_or_else(PoisonError::into_inner) = Some(tensor);
+        }
+    }
+}
+
+/// A graph ready to run.
+pub(crate) struct Plan {
+    state: TypedSimpleState,
+    bytes: usize,
+}
+
+impl Plan {
+    /// Plans the slots of a model whose operators were made with `slots`.
+    ///
+    /// # Errors
+    /// [`GraphError::Plan`] if tract refuses the model, or it holds an operator outside the allow-list, which is named.
+    pub(crate) fn build(model: TypedModel, slots: &Arc<Slots>) -> Result<Self, GraphError> {
+        for node in model.nodes() {
+            let name = node.op.name();
+            if !node.op_is::<TypedSource>() && !ALLOWED.contains(&&*name) {
+                return Err(GraphError::Plan(format!("node {} has operator {name}, which is not one of ours", node.name)));
+            }
+        }
+        let plan = TypedSimplePlan::new(model)?;
+        let (nodes, facts) = assign(&plan)?;
+        let mut bytes = 0;
+        let mut tensors = Vec::with_capacity(facts.len());
+        for fact in &facts {
+            let shape = fact.shape.as_concrete().context("a slot's shape is symbolic")?;
+            let tensor = Tensor::zero_aligned_dt(fact.datum_type, shape, 64)?;
+            bytes += tensor.as_bytes().len();
+            tensors.push(Mutex::new(Some(Arc::new(tensor))));
+        }
+        let planned = slots.nodes.set(nodes).is_ok() && slots.tensors.set(tensors).is_ok();
+        if !planned {
+            return Err(GraphError::Plan("slots were planned twice".into()));
+        }
+        Ok(Self { state: plan.spawn()?, bytes })
+    }
+
+    /// Bytes of all slots.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Runs the graph; the outputs must be dropped before the next run.
+    pub(crate) fn run(&mut self, inputs: TVec<TValue>) -> Result<TVec<TValue>, GraphError> {
+        Ok(self.state.run(inputs)?)
+    }
+}
+
+/// Gives each output a slot: one that is free for as long as the output lives, of the same type and shape, or a new one.
+fn assign(plan: &TypedSimplePlan) -> TractResult<(Vec<NodeSlots>, Vec<TypedFact>)> {
+    let model = plan.model();
+    let order = plan.order_without_consts();
+    let step_of: std::collections::HashMap<usize, usize> = order.iter().enumerate().map(|(step, &node)| (node, step)).collect();
+    let results = model.output_outlets()?;
+    let mut nodes = vec![NodeSlots::default(); model.nodes().len()];
+    let mut facts: Vec<TypedFact> = vec![];
+    // For each slot, the last step that reads it.
+    let mut busy_until: Vec<usize> = vec![];
+    for (step, &id) in order.iter().enumerate() {
+        let node = &model.nodes()[id];
+        let Some(op) = node.op_as::<SlotOp>() else { continue };
+        let last_use = |outlet: usize| {
+            let readers = node.outputs[outlet].successors.iter().filter_map(|inlet| step_of.get(&inlet.node).copied());
+            if results.contains(&OutletId::new(id, outlet)) { usize::MAX } else { readers.max().unwrap_or(step) }
+        };
+        let mut assigned = NodeSlots::default();
+        for outlet in 0..node.outputs.len() {
+            let taken_over = op.kernel.in_place().filter(|_| outlet == 0);
+            let slot = match taken_over {
+                Some(input) => {
+                    let source = node.inputs[input];
+                    let read_later = |inlet: &InletId| step_of.get(&inlet.node).is_some_and(|&other| other > step);
+                    ensure!(!model.outlet_successors(source).iter().any(read_later), "{} takes over an input read later", node.name);
+                    nodes[source.node].outputs.get(source.slot).copied().context("an input taken over has no slot")?
+                }
+                None => find(&mut facts, &mut busy_until, step, &node.outputs[outlet].fact),
+            };
+            busy_until[slot] = last_use(outlet);
+            assigned.outputs.push(slot);
+        }
+        assigned.scratch = op.kernel.scratch().map(|fact| {
+            let slot = find(&mut facts, &mut busy_until, step, &fact);
+            busy_until[slot] = step;
+            slot
+        });
+        nodes[id] = assigned;
+    }
+    Ok((nodes, facts))
+}
+
+/// A slot for `fact` that nobody reads from `step` on.
+fn find(facts: &mut Vec<TypedFact>, busy_until: &mut Vec<usize>, step: usize, fact: &TypedFact) -> usize {
+    let free = |slot: &usize| {
+        let other: &TypedFact = &facts[*slot];
+        busy_until[*slot] < step && other.datum_type == fact.datum_type && other.shape == fact.shape
+    };
+    (0..facts.len()).find(free).unwrap_or_else(|| {
+        facts.push(fact.without_value());
+        busy_until.push(step);
+        facts.len() - 1
+    })
+}

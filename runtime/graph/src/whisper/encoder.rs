@@ -1,0 +1,162 @@
+//! The encoder's graph.
+
+use std::sync::Arc;
+
+use ossicle_kernels::attention::padded;
+use tract_core::internal::*;
+
+use super::decoder::DecoderSpans;
+use crate::error::GraphError;
+use crate::folder::{FolderError, LinearSpan, ModelFolder, Span, WhisperConfig};
+use crate::ops::{Attention, Context, ConvStem, CrossKeysValues, FeedForward, LayerNorm, LinearAdd, Norm, QkvProjection, Store};
+use crate::plan::{Plan, SlotOp, Slots};
+
+/// Where the encoder's weights are.
+#[derive(Debug)]
+pub(super) struct EncoderSpans {
+    first: LinearSpan,
+    second: LinearSpan,
+    positions: Span,
+    layers: Vec<LayerSpans>,
+    norm: Norm,
+}
+
+#[derive(Debug)]
+struct LayerSpans {
+    attention_norm: Norm,
+    qkv: LinearSpan,
+    out: LinearSpan,
+    forward_norm: Norm,
+    first: LinearSpan,
+    second: LinearSpan,
+}
+
+/// A layer normalisation by name.
+pub(super) fn norm(folder: &ModelFolder, name: &str, width: usize) -> Result<Norm, FolderError> {
+    Ok(Norm {
+        gamma: folder.f32_span(&format!("{name}.weight"), &[width])?,
+        beta: folder.f32_span(&format!("{name}.bias"), &[width])?,
+    })
+}
+
+impl EncoderSpans {
+    pub(super) fn new(folder: &ModelFolder) -> Result<Self, FolderError> {
+        let config = folder.config();
+        let (width, inner) = (config.d_model, config.encoder_ffn_dim);
+        let layers = (0..config.encoder_layers).map(|i| {
+            let name = |part: &str| format!("model.encoder.layers.{i}.{part}");
+            Ok(LayerSpans {
+                attention_norm: norm(folder, &name("self_attn_layer_norm"), width)?,
+                qkv: folder.linear_span(&name("self_attn.qkv"), 3 * width, width, true)?,
+                out: folder.linear_span(&name("self_attn.out_proj"), width, width, true)?,
+                forward_norm: norm(folder, &name("final_layer_norm"), width)?,
+                first: folder.linear_span(&name("fc1"), inner, width, true)?,
+                second: folder.linear_span(&name("fc2"), width, inner, true)?,
+            })
+        });
+        Ok(Self {
+            first: folder.linear_span("model.encoder.conv1", width, 3 * config.num_mel_bins, true)?,
+            second: folder.linear_span("model.encoder.conv2", width, 3 * width, true)?,
+            positions: folder.f32_span("model.encoder.embed_positions.weight", &[config.max_source_positions, width])?,
+            layers: layers.collect::<Result<_, FolderError>>()?,
+            norm: norm(folder, "model.encoder.layer_norm", width)?,
+        })
+    }
+}
+
+/// The encoder for one window size.
+pub(super) struct Encoder {
+    plan: Plan,
+    /// `[2 * positions + 2][mels]`, the first and last frame zero.
+    input: Arc<Tensor>,
+    output: Option<TValue>,
+    positions: usize,
+    mels: usize,
+}
+
+impl Encoder {
+    pub(super) fn build(
+        context: &Arc<Context>,
+        store: &Arc<Store>,
+        spans: &EncoderSpans,
+        decoder: &DecoderSpans,
+        positions: usize,
+    ) -> Result<Self, GraphError> {
+        let config = context.folder.config();
+        let (tokens, heads, width, mels) = (positions, config.encoder_attention_heads, config.d_model, config.num_mel_bins);
+        let context = || Arc::clone(context);
+        let slots = Arc::new(Slots::default());
+        let mut model = TypedModel::default();
+        let shape = [2 * positions + 2, mels];
+        let mel = model.add_source("mel", f32::fact(shape))?;
+        let stem = ConvStem {
+            context: context(),
+            first: spans.first.clone(),
+            second: spans.second.clone(),
+            embedding: spans.positions.clone(),
+            positions,
+            mels,
+            width,
+        };
+        let mut x = model.wire_node("encoder.conv", SlotOp::new(stem, &slots), &[mel])?[0];
+        for (i, layer) in spans.layers.iter().enumerate() {
+            let name = |part: &str| format!("encoder.layers.{i}.{part}");
+            let qkv = QkvProjection { context: context(), norm: layer.attention_norm.clone(), layer: layer.qkv.clone(), tokens, heads };
+            let qkv = model.wire_node(name("self_attn.qkv"), SlotOp::new(qkv, &slots), &[x])?;
+            let attention = SlotOp::new(Attention::new(context(), tokens, heads), &slots);
+            let attended = model.wire_node(name("self_attn"), attention, &qkv)?[0];
+            let out = LinearAdd { context: context(), layer: layer.out.clone(), tokens, width };
+            x = model.wire_node(name("self_attn.out_proj"), SlotOp::new(out, &slots), &[x, attended])?[0];
+            let forward = FeedForward {
+                context: context(),
+                norm: layer.forward_norm.clone(),
+                first: layer.first.clone(),
+                second: layer.second.clone(),
+                tokens,
+                width,
+                inner: config.encoder_ffn_dim,
+            };
+            x = model.wire_node(name("ffn"), SlotOp::new(forward, &slots), &[x])?[0];
+        }
+        let last = LayerNorm { context: context(), norm: spans.norm.clone(), tokens, width };
+        x = model.wire_node("encoder.layer_norm", SlotOp::new(last, &slots), &[x])?[0];
+        for (index, layer) in decoder.cross_keys_values().enumerate() {
+            let cross = CrossKeysValues { context: context(), layer: layer.clone(), store: Arc::clone(store), index, tokens, heads };
+            x = model.wire_node(format!("decoder.layers.{index}.encoder_attn.kv"), SlotOp::new(cross, &slots), &[x])?[0];
+        }
+        model.select_output_outlets(&[x])?;
+        let input = Arc::new(Tensor::zero_aligned::<f32>(&shape, 64)?);
+        Ok(Self { plan: Plan::build(model, &slots)?, input, output: None, positions, mels })
+    }
+
+    pub(super) fn positions(&self) -> usize {
+        self.positions
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.plan.bytes() + self.input.as_bytes().len()
+    }
+
+    pub(super) fn output(&self) -> &[f32] {
+        self.output.as_ref().and_then(|output| output.try_as_plain_ram().ok()?.as_slice().ok()).unwrap_or(&[])
+    }
+
+    pub(super) fn run(&mut self, mel: &[f32]) -> Result<(), GraphError> {
+        self.output = None;
+        let input = Arc::get_mut(&mut self.input).ok_or_else(|| GraphError::Plan("the mel input is still in use".into()))?;
+        let frames: &mut [f32] = bytemuck::cast_slice_mut(input.as_bytes_mut());
+        frames[self.mels..][..mel.len()].copy_from_slice(mel);
+        let mut outputs = self.plan.run(tvec!(TValue::from_const(Arc::clone(&self.input))))?;
+        self.output = outputs.pop();
+        Ok(())
+    }
+}
+
+/// Bytes of the encoder's slots: what [`Plan`] comes to, by hand.
+pub(super) fn slot_bytes(config: &WhisperConfig, positions: usize) -> usize {
+    let (width, heads, rows) = (config.d_model, config.encoder_attention_heads, padded(positions));
+    let stream = 4 * positions * width;
+    let quantized = positions * width + 2 * rows * width + 4 * (positions + rows) * heads;
+    let mel = 4 * (2 * positions + 2) * config.num_mel_bins;
+    3 * stream + quantized + mel
+}

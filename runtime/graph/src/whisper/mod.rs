@@ -1,0 +1,240 @@
+//! Whisper: encoder, prefill and one-token decoder.
+//!
+//! ```no_run
+//! use ossicle_graph::folder::ModelFolder;
+//! use ossicle_graph::whisper::{LogitsFor, Options, WhisperGraph};
+//! use ossicle_kernels::simd::Isa;
+//!
+//! let folder = ModelFolder::open("models-int8/whisper-tiny.en".as_ref())?;
+//! let mut whisper = WhisperGraph::new(folder, Options { isa: Isa::detect(), threads: 1 })?;
+//! let silence = vec![-1.5; 3000 * 80];
+//! whisper.encode(&silence, 3000)?;
+//! let logits = whisper.decode(&[50257, 50362], LogitsFor::Last)?;
+//! assert_eq!(logits.len(), 51864);
+//! # Ok::<(), ossicle_graph::GraphError>(())
+//! ```
+
+mod decoder;
+mod encoder;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ossicle_kernels::simd::{Isa, LANES};
+
+use crate::error::GraphError;
+use crate::folder::{ModelFolder, WhisperConfig};
+use crate::ops::{AlignRequest, Context, Sizes, Store};
+use decoder::{Decoder, DecoderSpans};
+use encoder::{Encoder, EncoderSpans};
+
+/// Most tokens of one run of the decoder; longer inputs are taken in pieces.
+const PIECE: usize = 16;
+
+/// How to compute. No choice changes a bit of any result.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Instruction set.
+    pub isa: Isa,
+    /// Threads, the caller included; held to 1..=8.
+    pub threads: usize,
+}
+
+/// Which tokens' logits [`WhisperGraph::decode`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogitsFor {
+    /// None: the tokens only extend the text.
+    None,
+    /// The last token's.
+    Last,
+    /// All tokens', of which there may be at most 16.
+    All,
+}
+
+/// What a model needs, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Mapped weights; resident only as far as they are used.
+    pub weights: usize,
+    /// Buffers between operators.
+    pub slots: usize,
+    /// Scratch memory of all threads.
+    pub scratch: usize,
+    /// Keys and values of the decoder.
+    pub kv_cache: usize,
+}
+
+impl MemoryPlan {
+    /// The sum.
+    pub fn total(&self) -> usize {
+        self.weights + self.slots + self.scratch + self.kv_cache
+    }
+}
+
+/// A Whisper model ready to run.
+pub struct WhisperGraph {
+    context: Arc<Context>,
+    store: Arc<Store>,
+    encoder_spans: EncoderSpans,
+    decoder_spans: DecoderSpans,
+    /// For the window size of the last call; another size builds another.
+    encoder: Option<Encoder>,
+    decoders: HashMap<(usize, LogitsFor), Decoder>,
+    /// What the last [`decode`](WhisperGraph::decode) returned is in this one.
+    last: Option<(usize, LogitsFor)>,
+}
+
+impl std::fmt::Debug for WhisperGraph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WhisperGraph").field("folder", &self.context.folder.path()).finish_non_exhaustive()
+    }
+}
+
+impl WhisperGraph {
+    /// Checks the folder's tensors and starts the threads; the plans are built when they are first needed.
+    ///
+    /// # Errors
+    /// [`GraphError::Folder`] if a tensor is missing or misshapen.
+    pub fn new(folder: Arc<ModelFolder>, options: Options) -> Result<Self, GraphError> {
+        let encoder_spans = EncoderSpans::new(&folder)?;
+        let decoder_spans = DecoderSpans::new(&folder)?;
+        let store = Arc::new(Store::new(folder.config()));
+        let context = Arc::new(Context::new(folder, options.isa, options.threads));
+        Ok(Self { context, store, encoder_spans, decoder_spans, encoder: None, decoders: HashMap::new(), last: None })
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &WhisperConfig {
+        self.context.folder.config()
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.context.isa
+    }
+
+    /// Memory for windows of up to `positions` encoder positions, known before anything runs.
+    pub fn memory_plan(folder: &ModelFolder, options: Options, positions: usize) -> MemoryPlan {
+        let config = folder.config();
+        let threads = options.threads.clamp(1, crate::pool::MAX_THREADS);
+        MemoryPlan {
+            weights: folder.weight_bytes(),
+            slots: encoder::slot_bytes(config, positions) + decoder::slot_bytes(config),
+            scratch: threads * Sizes::of(config).bytes(),
+            kv_cache: Store::bytes(config),
+        }
+    }
+
+    /// Bytes of the slots of all plans built so far.
+    pub fn built_slot_bytes(&self) -> usize {
+        self.encoder.as_ref().map_or(0, Encoder::bytes) + self.decoders.values().map(Decoder::bytes).sum::<usize>()
+    }
+
+    /// Encodes one window: `mel` is the normalised log-mel spectrogram, `[frames][num_mel_bins]`. The text starts over.
+    ///
+    /// # Errors
+    /// [`GraphError::Size`] if `frames` is odd, zero or beyond the model's window, or `mel` has another length.
+    pub fn encode(&mut self, mel: &[f32], frames: usize) -> Result<(), GraphError> {
+        let config = self.config();
+        let (mels, most) = (config.num_mel_bins, 2 * config.max_source_positions);
+        if frames == 0 || !frames.is_multiple_of(2) || frames > most {
+            return Err(GraphError::Size { what: "mel frames (an even number)", have: frames, most });
+        }
+        if mel.len() != frames * mels {
+            return Err(GraphError::Size { what: "mel values (frames times bands)", have: mel.len(), most: frames * mels });
+        }
+        let positions = frames / 2;
+        if self.encoder.as_ref().is_none_or(|encoder| encoder.positions() != positions) {
+            // The old one goes first, so that both are never in memory.
+            self.encoder = None;
+            self.encoder = Some(Encoder::build(&self.context, &self.store, &self.encoder_spans, &self.decoder_spans, positions)?);
+        }
+        let encoder = self.encoder.as_mut().expect("built above");
+        self.store.set_encoded(positions);
+        self.store.set_position(0);
+        encoder.run(mel)
+    }
+
+    /// Output of the last [`encode`](WhisperGraph::encode), `[positions][d_model]`; empty before the first.
+    pub fn encoder_output(&self) -> &[f32] {
+        self.encoder.as_ref().map_or(&[], Encoder::output)
+    }
+
+    /// Tokens decoded since [`encode`](WhisperGraph::encode).
+    pub fn position(&self) -> usize {
+        self.store.position()
+    }
+
+    /// Forgets all tokens from `position` on; a position not reached yet changes nothing.
+    pub fn rewind(&mut self, position: usize) {
+        self.store.set_position(position.min(self.store.position()));
+    }
+
+    /// Appends tokens to the text and returns the wanted logits, `[rows][vocab_size]`, row after row.
+    ///
+    /// # Errors
+    /// [`GraphError::Size`] if there are no tokens, too many for [`LogitsFor::All`] or for the model's positions, or one is beyond the
+    /// vocabulary, or nothing has been encoded.
+    pub fn decode(&mut self, tokens: &[u32], wanted: LogitsFor) -> Result<&[f32], GraphError> {
+        let config = self.config();
+        let (vocabulary, room) = (config.vocab_size, config.max_target_positions - self.store.position());
+        if tokens.is_empty() || tokens.len() > room {
+            return Err(GraphError::Size { what: "tokens", have: tokens.len(), most: room });
+        }
+        if wanted == LogitsFor::All && tokens.len() > PIECE {
+            return Err(GraphError::Size { what: "tokens with all logits", have: tokens.len(), most: PIECE });
+        }
+        if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
+            return Err(GraphError::Size { what: "token", have: token as usize, most: vocabulary - 1 });
+        }
+        if self.store.encoded() == 0 {
+            return Err(GraphError::Size { what: "encoded positions before decoding", have: 0, most: config.max_source_positions });
+        }
+        let pieces = tokens.len().div_ceil(PIECE);
+        for (i, piece) in tokens.chunks(PIECE).enumerate() {
+            let wanted = if i + 1 == pieces { wanted } else { LogitsFor::None };
+            let key = (piece.len(), wanted);
+            let decoder = match self.decoders.entry(key) {
+                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::hash_map::Entry::Vacant(entry) => {
+                    entry.insert(Decoder::build(&self.context, &self.store, &self.decoder_spans, key.0, key.1)?)
+                }
+            };
+            decoder.run(piece)?;
+            self.store.set_position(self.store.position() + piece.len());
+            self.last = Some(key);
+        }
+        Ok(self.last_logits())
+    }
+
+    fn last_logits(&self) -> &[f32] {
+        self.last.and_then(|key| self.decoders.get(&key)).map_or(&[], Decoder::logits)
+    }
+
+    /// Decodes `tokens` from the start and returns the cross-attention probabilities of the given heads (layer, head):
+    /// `[heads][tokens][positions]`.
+    ///
+    /// # Errors
+    /// As for [`decode`](WhisperGraph::decode), or if there is no such head.
+    pub fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<Vec<f32>, GraphError> {
+        let config = self.config();
+        let (layers, most) = (config.decoder_layers, config.decoder_attention_heads);
+        for &(layer, head) in heads {
+            if layer >= layers || head >= most {
+                return Err(GraphError::Size { what: "alignment head", have: layer * most + head, most: layers * most - 1 });
+            }
+        }
+        self.store.set_position(0);
+        let out = vec![0.0; heads.len() * tokens.len() * self.store.encoded()];
+        *self.store.align() = Some(AlignRequest { heads: heads.to_vec(), tokens: tokens.len(), out });
+        let result = self.decode(tokens, LogitsFor::None).map(|_| ());
+        let request = self.store.align().take();
+        result?;
+        Ok(request.map(|request| request.out).unwrap_or_default())
+    }
+}
+
+/// A vocabulary rounded up to whole blocks.
+fn padded_vocabulary(config: &WhisperConfig) -> usize {
+    config.vocab_size.next_multiple_of(LANES)
+}

@@ -1,0 +1,110 @@
+//! Quantising and packing queries, keys and values.
+
+use super::{HEAD, padded};
+use crate::rows::{quantize_row, scale_of};
+use crate::simd::{Isa, LANES, Simd, SimdOp};
+
+/// Quantises each head of 64 values by its own scale: `x`, `values` are `[heads][64]`, `scales` `[heads]`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn quantize_heads(isa: Isa, x: &[f32], values: &mut [i8], scales: &mut [f32]) {
+    isa.dispatch(QuantizeHeads { x, values, scales });
+}
+
+struct QuantizeHeads<'a> {
+    x: &'a [f32],
+    values: &'a mut [i8],
+    scales: &'a mut [f32],
+}
+
+impl SimdOp for QuantizeHeads<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let Self { x, values, scales } = self;
+        assert!(x.len() == scales.len() * HEAD && values.len() == x.len(), "{} heads in {} values", scales.len(), x.len());
+        for (head, scale) in scales.iter_mut().enumerate() {
+            let range = head * HEAD..(head + 1) * HEAD;
+            (*scale, _) = quantize_row(s, &x[range.clone()], &mut values[range]);
+        }
+    }
+}
+
+/// Writes one head's key of one token into `[padded / 16][heads][16][16][4]`.
+///
+/// # Panics
+/// If `keys` does not hold the token.
+pub fn scatter_keys(key: &[i8; HEAD], token: usize, head: usize, heads: usize, keys: &mut [i8]) {
+    let block = &mut keys[(token / LANES * heads + head) * LANES * HEAD..][..LANES * HEAD];
+    let (groups, _) = key.as_chunks::<4>();
+    for (group, four) in groups.iter().enumerate() {
+        block[(group * LANES + token % LANES) * 4..][..4].copy_from_slice(four);
+    }
+}
+
+/// Quantises one head's values per channel over all tokens and packs them as `[4][padded / 4][16][4]`.
+///
+/// Token `t`, channel `c` is `x[t * stride + c]`. `scales` and `sums` get one entry per channel.
+///
+/// # Panics
+/// If a slice is too short.
+pub fn pack_values(isa: Isa, x: &[f32], stride: usize, tokens: usize, values: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+    isa.dispatch(PackValues { x, stride, tokens, values, scales, sums });
+}
+
+struct PackValues<'a> {
+    x: &'a [f32],
+    stride: usize,
+    tokens: usize,
+    values: &'a mut [i8],
+    scales: &'a mut [f32],
+    sums: &'a mut [i32],
+}
+
+impl SimdOp for PackValues<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let Self { x, stride, tokens, values, scales, sums } = self;
+        let width = padded(tokens);
+        for block in 0..HEAD / LANES {
+            let column = |token: usize| match x[token * stride + block * LANES..].first_chunk() {
+                Some(x) => s.load(x),
+                None => panic!("values end before token {token}"),
+            };
+            let mut largest = s.splat(0.0);
+            for token in 0..tokens {
+                largest = s.max(largest, s.abs(column(token)));
+            }
+            let mut lanes = [0.0; LANES];
+            s.store(largest, &mut lanes);
+            let scales = &mut scales[block * LANES..][..LANES];
+            for (lane, scale) in lanes.iter_mut().zip(scales) {
+                (*scale, *lane) = scale_of(*lane);
+            }
+            let inverse = s.load(&lanes);
+            let mut sum = s.splat_i32(0);
+            let out = &mut values[block * LANES * width..][..LANES * width];
+            let (groups, _) = out.as_chunks_mut::<{ 4 * LANES }>();
+            for (group, out) in groups.iter_mut().enumerate() {
+                for i in 0..4 {
+                    let token = 4 * group + i;
+                    let mut q = [0; LANES];
+                    if token < tokens {
+                        let quantized = s.to_i32(s.mul(column(token), inverse));
+                        sum = s.add_i32(sum, quantized);
+                        s.store_s8(quantized, &mut q);
+                    }
+                    for (n, q) in q.into_iter().enumerate() {
+                        out[4 * n + i] = q;
+                    }
+                }
+            }
+            let sums = sums[block * LANES..].first_chunk_mut().expect("a sum for each channel");
+            s.store_i32(sum, sums);
+        }
+    }
+}

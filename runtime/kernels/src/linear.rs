@@ -1,0 +1,110 @@
+//! Linear layers on quantised rows, with the epilogue of the numerics contract (rule 2) fused in.
+
+use crate::dot::{Blocks, Epilogue, S8Rows};
+use crate::math;
+use crate::simd::{Isa, LANES, Simd, SimdOp};
+
+/// A linear layer: packed weights, one scale and one bias per output.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear<'a> {
+    /// `[outputs / 16][depth / 4][16][4]`
+    pub weights: Blocks<'a>,
+    /// `[outputs]`
+    pub scales: &'a [f32],
+    /// `[outputs]`, or empty for none.
+    pub bias: &'a [f32],
+}
+
+/// What happens to each output `y = fma(sum, row scale * column scale, bias)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// `out = y`
+    Store,
+    /// `out = gelu(y)`
+    Gelu,
+    /// `out = out + y`
+    Add,
+    /// `out = out + gelu(y)`
+    AddGelu,
+}
+
+/// Multiplies quantised rows with the layer: `out[row * stride + n]`, for the first `outputs` of the layer's outputs.
+///
+/// # Panics
+/// If the depths differ, `outputs` exceeds the layer's or `stride`, or a slice is too short.
+pub fn linear(isa: Isa, rows: S8Rows<'_>, scales: &[f32], layer: &Linear<'_>, finish: Finish, out: &mut [f32], stride: usize) {
+    isa.dispatch(LinearOp { rows, scales, layer, finish, out, stride });
+}
+
+struct LinearOp<'a> {
+    rows: S8Rows<'a>,
+    scales: &'a [f32],
+    layer: &'a Linear<'a>,
+    finish: Finish,
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+impl SimdOp for LinearOp<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        match self.finish {
+            Finish::Store => self.with::<S, false, false>(s),
+            Finish::Gelu => self.with::<S, true, false>(s),
+            Finish::Add => self.with::<S, false, true>(s),
+            Finish::AddGelu => self.with::<S, true, true>(s),
+        }
+    }
+}
+
+impl LinearOp<'_> {
+    #[inline(always)]
+    fn with<S: Simd, const GELU: bool, const ADD: bool>(self, s: S) {
+        let (scales, _) = self.layer.scales.as_chunks();
+        let (bias, _) = self.layer.bias.as_chunks();
+        let count = self.layer.weights.count();
+        assert!(scales.len() >= count && (bias.is_empty() || bias.len() >= count), "a scale and a bias for each of {count} blocks");
+        let mut epilogue =
+            Dequantize::<GELU, ADD> { row_scales: self.scales, scales, bias, out: self.out, stride: self.stride };
+        s.products(self.rows, self.layer.weights, &mut epilogue);
+    }
+}
+
+struct Dequantize<'a, const GELU: bool, const ADD: bool> {
+    row_scales: &'a [f32],
+    scales: &'a [[f32; LANES]],
+    bias: &'a [[f32; LANES]],
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+impl<S: Simd, const GELU: bool, const ADD: bool> Epilogue<S> for Dequantize<'_, GELU, ADD> {
+    #[inline(always)]
+    fn put(&mut self, s: S, row: usize, block: usize, sums: S::I32) {
+        let scale = s.mul(s.splat(self.row_scales[row]), s.load(&self.scales[block]));
+        let bias = self.bias.get(block).map_or(s.splat(0.0), |bias| s.load(bias));
+        let mut y = s.fma(s.from_i32(sums), scale, bias);
+        if GELU {
+            y = math::gelu(s, y);
+        }
+        let start = row * self.stride + block * LANES;
+        match self.out[start..].first_chunk_mut() {
+            Some(out) => {
+                if ADD {
+                    y = s.add(s.load(out), y);
+                }
+                s.store(y, out);
+            }
+            // The last block of a layer whose outputs are not a multiple of 16.
+            None => {
+                let out = &mut self.out[start..];
+                if ADD {
+                    y = s.add(s.load_partial(out, 0.0), y);
+                }
+                s.store_partial(y, out);
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Symmetric 8-bit quantisation of activation rows (numerics contract, rule 1), with layer normalisation in front of it.
+
+use crate::dot::S8Rows;
+use crate::simd::{Isa, LANES, Simd, SimdOp};
+
+/// Where quantised rows go: for each row `depth` values in [-127, 127], their scale and their sum.
+#[derive(Debug)]
+pub struct QuantRows<'a> {
+    /// `[rows][depth]`
+    pub values: &'a mut [i8],
+    /// `[rows]`: the row is `values * scale`.
+    pub scales: &'a mut [f32],
+    /// `[rows]`: sum of `values`.
+    pub sums: &'a mut [i32],
+}
+
+impl<'a> QuantRows<'a> {
+    /// Splits caller-owned memory into `rows` rows of `depth` values.
+    ///
+    /// # Panics
+    /// If a slice is too short.
+    pub fn new(values: &'a mut [i8], scales: &'a mut [f32], sums: &'a mut [i32], rows: usize, depth: usize) -> Self {
+        Self { values: &mut values[..rows * depth], scales: &mut scales[..rows], sums: &mut sums[..rows] }
+    }
+
+    /// The rows as the left side of a product.
+    pub fn as_rows(&self) -> S8Rows<'_> {
+        let depth = if self.sums.is_empty() { 0 } else { self.values.len() / self.sums.len() };
+        S8Rows::new(self.values, self.sums, depth, depth)
+    }
+}
+
+/// Quantises rows of `depth` values that start `stride` apart (overlapping rows are the windows of a convolution).
+///
+/// The scale is `m / 127` with `m` the row's largest magnitude, each value `round_ties_even(x * (127 / m))`; a row of zeros has scale 0.
+///
+/// # Panics
+/// If `depth` is not a multiple of 16, or `x` or `out` does not hold the rows.
+pub fn quantize_rows(isa: Isa, x: &[f32], depth: usize, stride: usize, out: &mut QuantRows<'_>) {
+    isa.dispatch(QuantizeRows { x, depth, stride, out });
+}
+
+struct QuantizeRows<'a, 'b> {
+    x: &'a [f32],
+    depth: usize,
+    stride: usize,
+    out: &'a mut QuantRows<'b>,
+}
+
+impl SimdOp for QuantizeRows<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let Self { x, depth, stride, out } = self;
+        for (row, values) in out.values.chunks_exact_mut(depth).enumerate() {
+            (out.scales[row], out.sums[row]) = quantize_row(s, &x[row * stride..][..depth], values);
+        }
+    }
+}
+
+/// Layer normalisation (Ba, Kiros and Hinton 2016; epsilon 1e-5) of each row, then quantisation as in [`quantize_rows`].
+///
+/// # Panics
+/// If `depth = gamma.len()` is not a multiple of 16, or a slice does not fit: `row` holds one row in between.
+pub fn layer_norm_quantize_rows(isa: Isa, x: &[f32], gamma: &[f32], beta: &[f32], row: &mut [f32], out: &mut QuantRows<'_>) {
+    isa.dispatch(LayerNormQuantizeRows { x, gamma, beta, row, out });
+}
+
+struct LayerNormQuantizeRows<'a, 'b> {
+    x: &'a [f32],
+    gamma: &'a [f32],
+    beta: &'a [f32],
+    row: &'a mut [f32],
+    out: &'a mut QuantRows<'b>,
+}
+
+impl SimdOp for LayerNormQuantizeRows<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let depth = self.gamma.len();
+        let normed = &mut self.row[..depth];
+        for (row, values) in self.out.values.chunks_exact_mut(depth).enumerate() {
+            layer_norm_row(s, &self.x[row * depth..][..depth], self.gamma, self.beta, normed);
+            (self.out.scales[row], self.out.sums[row]) = quantize_row(s, normed, values);
+        }
+    }
+}
+
+/// Layer normalisation of each row.
+///
+/// # Panics
+/// If `depth = gamma.len()` is not a multiple of 16, or `x` and `out` differ in length.
+pub fn layer_norm_rows(isa: Isa, x: &[f32], gamma: &[f32], beta: &[f32], out: &mut [f32]) {
+    isa.dispatch(LayerNormRows { x, gamma, beta, out });
+}
+
+struct LayerNormRows<'a> {
+    x: &'a [f32],
+    gamma: &'a [f32],
+    beta: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl SimdOp for LayerNormRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let depth = self.gamma.len();
+        assert_eq!(self.x.len(), self.out.len(), "input and output rows differ");
+        for (x, out) in self.x.chunks_exact(depth).zip(self.out.chunks_exact_mut(depth)) {
+            layer_norm_row(s, x, self.gamma, self.beta, out);
+        }
+    }
+}
+
+#[inline(always)]
+fn chunks(x: &[f32]) -> &[[f32; LANES]] {
+    let (chunks, rest) = x.as_chunks();
+    assert!(rest.is_empty(), "a row of {} is not a multiple of {LANES}", x.len());
+    chunks
+}
+
+#[inline(always)]
+fn layer_norm_row<S: Simd>(s: S, x: &[f32], gamma: &[f32], beta: &[f32], out: &mut [f32]) {
+    const EPSILON: f32 = 1e-5;
+    let (x, gamma, beta) = (chunks(x), chunks(gamma), chunks(beta));
+    let (out, _) = out.as_chunks_mut::<LANES>();
+    assert!(x.len() == gamma.len() && x.len() == beta.len() && x.len() == out.len(), "layer norm sizes differ");
+    let count = (x.len() * LANES) as f32;
+    let mut sum = s.splat(0.0);
+    for x in x {
+        sum = s.add(sum, s.load(x));
+    }
+    let mean = s.splat(s.reduce_add(sum) / count);
+    let mut squares = s.splat(0.0);
+    for x in x {
+        let d = s.sub(s.load(x), mean);
+        squares = s.fma(d, d, squares);
+    }
+    let variance = s.reduce_add(squares) / count;
+    let inverse = s.div(s.splat(1.0), s.sqrt(s.splat(variance + EPSILON)));
+    for (i, x) in x.iter().enumerate() {
+        let d = s.mul(s.sub(s.load(x), mean), inverse);
+        s.store(s.fma(d, s.load(&gamma[i]), s.load(&beta[i])), &mut out[i]);
+    }
+}
+
+/// Quantises one row; returns its scale and the sum of its values.
+#[inline(always)]
+pub(crate) fn quantize_row<S: Simd>(s: S, x: &[f32], out: &mut [i8]) -> (f32, i32) {
+    let x = chunks(x);
+    let (out, _) = out.as_chunks_mut::<LANES>();
+    assert_eq!(x.len(), out.len(), "a row of {} values into {}", x.len() * LANES, out.len() * LANES);
+    let mut largest = s.splat(0.0);
+    for x in x {
+        largest = s.max(largest, s.abs(s.load(x)));
+    }
+    let largest = s.reduce_max(largest);
+    let (scale, inverse) = scale_of(largest);
+    let inverse = s.splat(inverse);
+    let mut sums = s.splat_i32(0);
+    for (x, out) in x.iter().zip(out) {
+        let q = s.to_i32(s.mul(s.load(x), inverse));
+        sums = s.add_i32(sums, q);
+        s.store_s8(q, out);
+    }
+    let mut lanes = [0; LANES];
+    s.store_i32(sums, &mut lanes);
+    (scale, lanes.iter().sum())
+}
+
+/// Scale and its inverse for a largest magnitude. Magnitudes too small to be inverted count as zero.
+#[inline(always)]
+pub(crate) fn scale_of(largest: f32) -> (f32, f32) {
+    const SMALLEST: f32 = 1e-30;
+    if largest < SMALLEST { (0.0, 0.0) } else { (largest / 127.0, 127.0 / largest) }
+}
