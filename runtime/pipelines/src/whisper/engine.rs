@@ -10,8 +10,6 @@ use ossicle_kernels::simd::Isa;
 pub enum LogitsFor {
     /// Those of the last token only.
     Last,
-    /// One row for each token.
-    All,
     /// None: the tokens only enter the cache.
     None,
 }
@@ -33,26 +31,6 @@ pub struct Dims {
     pub decoder_layers: usize,
     /// Attention heads of a decoder layer.
     pub decoder_heads: usize,
-}
-
-/// Bytes a pipeline needs, known before it runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct MemoryPlan {
-    /// Memory-mapped weights.
-    pub weights: usize,
-    /// Activations between operators.
-    pub slots: usize,
-    /// Working memory inside operators.
-    pub scratch: usize,
-    /// Decoder caches.
-    pub kv_cache: usize,
-}
-
-impl MemoryPlan {
-    /// All of it.
-    pub fn total(&self) -> usize {
-        self.weights + self.slots + self.scratch + self.kv_cache
-    }
 }
 
 /// The network failed; carries its own error.
@@ -79,9 +57,6 @@ pub trait Engine {
     /// The instruction set to use for what is computed on logits.
     fn isa(&self) -> Isa;
 
-    /// Bytes needed.
-    fn memory_plan(&self) -> MemoryPlan;
-
     /// Encodes `frames` (even) frames of normalised log-mel, frame after frame, and starts the decoder again at position 0.
     ///
     /// # Errors
@@ -91,7 +66,7 @@ pub trait Engine {
     /// The last encoder output, `[frames / 2][d_model]`.
     fn encoder_output(&self) -> &[f32];
 
-    /// Appends `tokens` at the current position; returns logits `[rows][vocab_size]`.
+    /// Appends `tokens` at the current position; returns the last one's logits, `[vocab_size]`, if wanted.
     ///
     /// # Errors
     /// When the context is full or a token is not in the vocabulary.
@@ -108,5 +83,5 @@ pub trait Engine {
     ///
     /// # Errors
     /// When a head does not exist or the tokens do not fit the context.
-    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<&[f32], EngineError>;
+    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<Vec<f32>, EngineError>;
 }

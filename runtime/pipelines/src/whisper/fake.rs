@@ -2,7 +2,7 @@
 
 use ossicle_kernels::simd::{Isa, Scalar};
 
-use super::engine::{Dims, Engine, EngineError, LogitsFor, MemoryPlan};
+use super::engine::{Dims, Engine, EngineError, LogitsFor};
 use super::specials::tests::SMALL_VOCAB;
 
 /// What a window says, in tokens of the small test vocabulary, and how sure it is.
@@ -43,7 +43,6 @@ pub(crate) struct Fake {
     current: Script,
     fed: Vec<u32>,
     logits: Vec<f32>,
-    weights: Vec<f32>,
     /// Frames of each encoder run.
     pub(crate) frames: Vec<usize>,
     encoder: Vec<f32>,
@@ -57,7 +56,7 @@ const FIRST_TIMESTAMP: usize = 60;
 impl Fake {
     pub(crate) fn new(scripts: Vec<Script>) -> Self {
         let current = scripts[0].clone();
-        Self { scripts, current, fed: vec![], logits: vec![], weights: vec![], frames: vec![], encoder: vec![] }
+        Self { scripts, current, fed: vec![], logits: vec![], frames: vec![], encoder: vec![] }
     }
 
     /// Tokens in the cache.
@@ -93,10 +92,6 @@ impl Engine for Fake {
         Isa::Scalar(Scalar)
     }
 
-    fn memory_plan(&self) -> MemoryPlan {
-        MemoryPlan::default()
-    }
-
     fn encode(&mut self, mel: &[f32], frames: usize) -> Result<(), EngineError> {
         assert_eq!(mel.len(), frames * 80);
         assert_eq!(frames % 2, 0);
@@ -113,15 +108,12 @@ impl Engine for Fake {
     }
 
     fn decode(&mut self, tokens: &[u32], out: LogitsFor) -> Result<&[f32], EngineError> {
-        let first = self.fed.len();
         self.fed.extend_from_slice(tokens);
         assert!(self.fed.len() <= 448, "context overrun");
-        let rows = match out {
-            LogitsFor::Last => self.fed.len() - 1..self.fed.len(),
-            LogitsFor::All => first..self.fed.len(),
-            LogitsFor::None => 0..0,
+        self.logits = match out {
+            LogitsFor::Last => self.logits_after(self.fed.len() - 1),
+            LogitsFor::None => Vec::new(),
         };
-        self.logits = rows.flat_map(|position| self.logits_after(position)).collect();
         Ok(&self.logits)
     }
 
@@ -135,15 +127,15 @@ impl Engine for Fake {
     }
 
     /// Token `i` attends to positions 10 i .. 10 i + 10.
-    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<&[f32], EngineError> {
+    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<Vec<f32>, EngineError> {
         let positions = self.frames.last().unwrap() / 2;
-        self.weights = vec![1e-4; heads.len() * tokens.len() * positions];
+        let mut weights = vec![1e-4; heads.len() * tokens.len() * positions];
         for row in 0..heads.len() * tokens.len() {
             let peak = 10 * (row % tokens.len());
             for position in peak..(peak + 10).min(positions) {
-                self.weights[row * positions + position] = 0.1;
+                weights[row * positions + position] = 0.1;
             }
         }
-        Ok(&self.weights)
+        Ok(weights)
     }
 }

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+mod graph_engine;
 pub mod language;
 pub mod languages;
 pub mod options;
@@ -25,6 +26,7 @@ pub mod segments;
 mod slider;
 pub mod specials;
 pub mod tokenizer;
+pub mod transcriber;
 pub mod transcript;
 pub mod window;
 pub mod words;

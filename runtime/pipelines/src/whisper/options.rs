@@ -31,10 +31,13 @@ pub struct Quality {
     pub max_compression_ratio: f32,
     /// A text with a smaller mean log-probability is tried again.
     pub min_avg_logprob: f32,
-    /// A no-speech probability above this means silence, if the text is unlikely too.
-    pub max_no_speech_prob: f32,
-    /// A no-speech probability above this means silence, however likely the text is.
-    pub certain_no_speech_prob: f32,
+    /// A window is silent if its no-speech probability minus [`logprob_weight`](Self::logprob_weight) times the mean log-probability of
+    /// its text exceeds this: the less likely the text, the less certain the model has to be that nobody speaks.
+    ///
+    /// With tiny.en in 30 s windows, recordings of noise, music and silence score 1.1 to 1.9, speech at most 0.85.
+    pub max_silence_score: f32,
+    /// See [`max_silence_score`](Self::max_silence_score).
+    pub logprob_weight: f32,
     /// A text that no temperature brought to these limits is dropped if the no-speech probability is above this.
     pub doubtful_no_speech_prob: f32,
     /// A window whose loudest 20 ms stay below this level is silence and never reaches the model, in dB relative to full scale (RMS).
@@ -51,8 +54,8 @@ impl Default for Quality {
             temperatures: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
             max_compression_ratio: 2.4,
             min_avg_logprob: -1.0,
-            max_no_speech_prob: 0.6,
-            certain_no_speech_prob: 0.95,
+            max_silence_score: 1.0,
+            logprob_weight: 0.6,
             doubtful_no_speech_prob: 0.3,
             min_level_db: -70.0,
             loop_guard: true,
@@ -68,8 +71,8 @@ impl Quality {
             temperatures: vec![0.0],
             max_compression_ratio: f32::INFINITY,
             min_avg_logprob: f32::NEG_INFINITY,
-            max_no_speech_prob: f32::INFINITY,
-            certain_no_speech_prob: f32::INFINITY,
+            max_silence_score: f32::INFINITY,
+            logprob_weight: 0.0,
             doubtful_no_speech_prob: f32::INFINITY,
             min_level_db: f32::NEG_INFINITY,
             loop_guard: false,

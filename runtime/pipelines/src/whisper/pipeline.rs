@@ -151,7 +151,7 @@ impl<E: Engine> Pipeline<E> {
         Ok(())
     }
 
-    /// Transcribes `source`, handing out each segment as soon as it is known. Segments without text are left out.
+    /// Transcribes `source`, handing out each segment as soon as it is known. Segments without a letter or digit are left out.
     ///
     /// Windows follow one another as in openai-whisper: the next one starts where the last finished segment ended. No text is carried from
     /// window to window. Memory does not grow with the recording.
@@ -366,7 +366,7 @@ impl<E: Engine> Pipeline<E> {
         for (piece, words) in pieces.into_iter().zip(words) {
             let own = &tokens[piece.tokens.clone()];
             let text = self.text(own)?;
-            if piece.start == piece.end || text.trim().is_empty() {
+            if piece.start == piece.end || !text.contains(char::is_alphanumeric) {
                 continue;
             }
             on_segment(Segment {
@@ -450,7 +450,7 @@ impl<E: Engine> Pipeline<E> {
         let positions = (left / FRAMES_PER_POSITION).clamp(1, stride);
         // The row of a token is that of the token before it, which predicts it; the last one predicts the end of text.
         let rows = first_row..first_row + text.len() + 1;
-        let firsts = self.aligner.first_positions(weights, tokens.len(), stride, positions, rows);
+        let firsts = self.aligner.first_positions(&weights, tokens.len(), stride, positions, rows);
         Ok(firsts.iter().map(|&position| position as f64 * SECONDS_PER_TIMESTAMP).collect())
     }
 }

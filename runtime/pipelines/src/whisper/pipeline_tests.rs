@@ -123,7 +123,7 @@ fn silence_says_nothing() {
     assert_eq!((run1.segments.len(), run1.summary.stats.fallbacks), (0, 0), "unlikely and no speech: no further attempts");
 
     let likely = run(vec![Script::says(&words).no_speech(31.0)], 3.0, &full());
-    assert_eq!(likely.segments.len(), 1, "likely text counts more than a no-speech probability of 0.7");
+    assert_eq!(likely.segments.len(), 1, "a no-speech probability of 0.7 is not enough against likely text");
     let certain = run(vec![Script::says(&words).no_speech(40.0)], 3.0, &full());
     assert_eq!(certain.segments.len(), 0);
 

@@ -23,7 +23,7 @@ pub enum Verdict {
 /// Judges an attempt.
 pub fn judge(attempt: &Attempt, compression_ratio: f32, no_speech_prob: f32, quality: &Quality) -> Verdict {
     let unlikely = attempt.avg_logprob < quality.min_avg_logprob;
-    if no_speech_prob > quality.certain_no_speech_prob || (unlikely && no_speech_prob > quality.max_no_speech_prob) {
+    if no_speech_prob - quality.logprob_weight * attempt.avg_logprob > quality.max_silence_score {
         Verdict::Silence
     } else if unlikely || attempt.looped || compression_ratio > quality.max_compression_ratio {
         Verdict::Retry
@@ -65,10 +65,10 @@ mod tests {
         let q = Quality::default();
         let cases = [
             (attempt(-0.3, false), 1.2, 0.1, Verdict::Keep),
-            (attempt(-0.3, false), 1.2, 0.9, Verdict::Keep),
-            (attempt(-0.3, false), 1.2, 0.99, Verdict::Silence),
-            (attempt(-1.2, false), 1.2, 0.7, Verdict::Silence),
-            (attempt(-1.2, false), 1.2, 0.5, Verdict::Retry),
+            (attempt(-0.3, false), 1.2, 0.8, Verdict::Keep),
+            (attempt(-0.3, false), 1.2, 0.9, Verdict::Silence),
+            (attempt(-1.2, false), 1.2, 0.4, Verdict::Silence),
+            (attempt(-1.2, false), 1.2, 0.2, Verdict::Retry),
             (attempt(-0.2, false), 3.0, 0.0, Verdict::Retry),
             (attempt(-0.2, true), 1.0, 0.0, Verdict::Retry),
         ];

@@ -32,7 +32,7 @@ pub fn log_sum_exp(isa: Isa, logits: &[f32]) -> f32 {
     largest + log(isa.dispatch(SumExp { logits, largest }))
 }
 
-/// Fills `out` with `exp((logit - largest) / temperature)`, 0 where masked.
+/// Fills `out` with `exp((logit - largest) * (1 / temperature))`, 0 where masked.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -43,7 +43,7 @@ pub fn exp_at_temperature(isa: Isa, logits: &[f32], temperature: f32, out: &mut 
         out.fill(0.0);
         return;
     }
-    isa.dispatch(ExpInto { logits, largest, temperature, out });
+    isa.dispatch(ExpInto { logits, largest, sharpness: 1.0 / temperature, out });
 }
 
 /// `exp(x)` by the runtime's own polynomial; `x` is clamped to [-87, 88].
@@ -108,7 +108,7 @@ impl SimdOp for SumExp<'_> {
 struct ExpInto<'a> {
     logits: &'a [f32],
     largest: f32,
-    temperature: f32,
+    sharpness: f32,
     out: &'a mut [f32],
 }
 
@@ -119,16 +119,16 @@ impl SimdOp for ExpInto<'_> {
     fn eval<S: Simd>(self, s: S) {
         for (x, y) in self.logits.chunks(LANES).zip(self.out.chunks_mut(LANES)) {
             let x = s.load_partial(x, f32::NEG_INFINITY);
-            s.store_partial(weight(s, x, self.largest, self.temperature), y);
+            s.store_partial(weight(s, x, self.largest, self.sharpness), y);
         }
     }
 }
 
-/// `exp((x - largest) / temperature)`, exactly 0 below [`LOWEST`].
+/// `exp((x - largest) * sharpness)`, exactly 0 below [`LOWEST`].
 #[inline(always)]
-fn weight<S: Simd>(s: S, x: S::F32, largest: f32, temperature: f32) -> S::F32 {
+fn weight<S: Simd>(s: S, x: S::F32, largest: f32, sharpness: f32) -> S::F32 {
     let lowest = s.splat(LOWEST);
-    let d = s.div(s.sub(x, s.splat(largest)), s.splat(temperature));
+    let d = s.mul(s.sub(x, s.splat(largest)), s.splat(sharpness));
     let masked = s.lt(d, lowest);
     s.select(masked, s.splat(0.0), math::exp(s, s.max(d, lowest)))
 }

@@ -1,0 +1,60 @@
+//! The engine on ossicle-graph.
+
+use ossicle_graph::GraphError;
+use ossicle_graph::whisper::{LogitsFor as GraphLogitsFor, WhisperGraph};
+use ossicle_kernels::simd::Isa;
+
+use super::engine::{Dims, Engine, EngineError, LogitsFor};
+
+impl From<GraphError> for EngineError {
+    fn from(error: GraphError) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl Engine for WhisperGraph {
+    fn dims(&self) -> Dims {
+        let config = self.config();
+        Dims {
+            n_mels: config.num_mel_bins,
+            vocab_size: config.vocab_size,
+            max_tokens: config.max_target_positions,
+            max_positions: config.max_source_positions,
+            d_model: config.d_model,
+            decoder_layers: config.decoder_layers,
+            decoder_heads: config.decoder_attention_heads,
+        }
+    }
+
+    fn isa(&self) -> Isa {
+        self.isa()
+    }
+
+    fn encode(&mut self, mel: &[f32], frames: usize) -> Result<(), EngineError> {
+        Ok(self.encode(mel, frames)?)
+    }
+
+    fn encoder_output(&self) -> &[f32] {
+        self.encoder_output()
+    }
+
+    fn decode(&mut self, tokens: &[u32], out: LogitsFor) -> Result<&[f32], EngineError> {
+        let wanted = match out {
+            LogitsFor::Last => GraphLogitsFor::Last,
+            LogitsFor::None => GraphLogitsFor::None,
+        };
+        Ok(self.decode(tokens, wanted)?)
+    }
+
+    fn position(&self) -> usize {
+        self.position()
+    }
+
+    fn rewind(&mut self, position: usize) {
+        self.rewind(position);
+    }
+
+    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<Vec<f32>, EngineError> {
+        Ok(self.align(tokens, heads)?)
+    }
+}

@@ -1,0 +1,188 @@
+//! A model folder, opened and ready.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Instant;
+
+use ossicle_graph::GraphError;
+use ossicle_graph::folder::{FolderError, ModelFolder};
+use ossicle_graph::whisper::{MemoryPlan, Options as GraphOptions, WhisperGraph};
+use ossicle_kernels::simd::Isa;
+
+use super::error::TranscribeError;
+use super::options::TranscribeOptions;
+use super::pipeline::Pipeline;
+use super::transcript::{Segment, Summary};
+use crate::models::{self, ModelError};
+use crate::source::SampleSource;
+
+/// How to run a model. No choice changes a bit of any result.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The instruction set.
+    pub isa: Isa,
+    /// Threads, at least 1.
+    pub threads: usize,
+}
+
+/// The best instruction set, one thread.
+impl Default for Options {
+    fn default() -> Self {
+        Self { isa: Isa::detect(), threads: 1 }
+    }
+}
+
+/// Why a model cannot be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// There is no such model.
+    Model(ModelError),
+    /// The folder cannot be read.
+    Folder(FolderError),
+    /// The network cannot be built.
+    Graph(GraphError),
+    /// The model's settings cannot be used.
+    Settings(TranscribeError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(error) => error.fmt(f),
+            Self::Folder(error) => error.fmt(f),
+            Self::Graph(error) => error.fmt(f),
+            Self::Settings(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<ModelError> for OpenError {
+    fn from(error: ModelError) -> Self {
+        Self::Model(error)
+    }
+}
+
+impl From<FolderError> for OpenError {
+    fn from(error: FolderError) -> Self {
+        Self::Folder(error)
+    }
+}
+
+impl From<GraphError> for OpenError {
+    fn from(error: GraphError) -> Self {
+        Self::Graph(error)
+    }
+}
+
+impl From<TranscribeError> for OpenError {
+    fn from(error: TranscribeError) -> Self {
+        Self::Settings(error)
+    }
+}
+
+/// Whisper on a model folder.
+///
+/// ```no_run
+/// use ossicle::whisper::options::TranscribeOptions;
+/// use ossicle::whisper::transcriber::{Options, Transcriber};
+///
+/// let mut transcriber = Transcriber::open("whisper-tiny.en", Options::default())?;
+/// let samples = vec![0.0; 16_000];
+/// transcriber.transcribe(&samples, &TranscribeOptions::default(), &mut |segment| println!("{}", segment.text))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Transcriber {
+    pipeline: Pipeline<WhisperGraph>,
+    name: String,
+    memory: MemoryPlan,
+    load_seconds: f64,
+}
+
+impl Transcriber {
+    /// Opens the model called `model`, or at that path (see [`models::find`]).
+    ///
+    /// # Errors
+    /// If there is no such model, or it is damaged.
+    pub fn open(model: &str, options: Options) -> Result<Self, OpenError> {
+        Self::open_folder(&models::find(model)?, options)
+    }
+
+    /// Opens the model in a folder.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn open_folder(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let clock = Instant::now();
+        let folder = ModelFolder::open(path)?;
+        let generation_config = folder.read_text("generation_config.json")?;
+        let tokenizer_json = folder.read_text("tokenizer.json")?;
+        let graph_options = GraphOptions { isa: options.isa, threads: options.threads.max(1) };
+        let memory = WhisperGraph::memory_plan(&folder, graph_options, folder.config().max_source_positions);
+        let graph = WhisperGraph::new(folder, graph_options)?;
+        let pipeline = Pipeline::new(graph, &generation_config, tokenizer_json)?;
+        let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let name = absolute.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok(Self { pipeline, name, memory, load_seconds: clock.elapsed().as_secs_f64() })
+    }
+
+    /// The folder's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes the network needs for the longest window.
+    pub fn memory_plan(&self) -> MemoryPlan {
+        self.memory
+    }
+
+    /// Seconds that opening took.
+    pub fn load_seconds(&self) -> f64 {
+        self.load_seconds
+    }
+
+    /// The pipeline.
+    pub fn pipeline(&mut self) -> &mut Pipeline<WhisperGraph> {
+        &mut self.pipeline
+    }
+
+    /// Whether the model knows languages other than English.
+    pub fn is_multilingual(&self) -> bool {
+        self.pipeline.specials().multilingual
+    }
+
+    /// Checks options against the model.
+    ///
+    /// # Errors
+    /// If they do not fit.
+    pub fn check(&self, options: &TranscribeOptions) -> Result<(), TranscribeError> {
+        self.pipeline.check(options)
+    }
+
+    /// Transcribes 16 kHz mono samples, handing out each segment as soon as it is known.
+    ///
+    /// # Errors
+    /// If an option does not fit the model, a sample is not finite or the network fails.
+    pub fn transcribe(
+        &mut self,
+        samples: &[f32],
+        options: &TranscribeOptions,
+        on_segment: &mut dyn FnMut(Segment),
+    ) -> Result<Summary, TranscribeError> {
+        self.transcribe_source(&mut &*samples, options, on_segment)
+    }
+
+    /// Transcribes a source of any length in constant memory.
+    ///
+    /// # Errors
+    /// As for [`transcribe`](Self::transcribe), and if the source fails.
+    pub fn transcribe_source(
+        &mut self,
+        source: &mut dyn SampleSource,
+        options: &TranscribeOptions,
+        on_segment: &mut dyn FnMut(Segment),
+    ) -> Result<Summary, TranscribeError> {
+        self.pipeline.transcribe(source, options, on_segment)
+    }
+}
