@@ -1,0 +1,46 @@
+//! `ossicle bench`.
+
+mod clock;
+mod kernels;
+mod mel;
+mod timed;
+mod whisper;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle bench whisper --threads 1 --json samples/kitchen.wav
+  ossicle bench mel samples/kitchen.wav
+  ossicle bench kernels --isa avx2";
+
+/// What to measure.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Log-mel features of a recording's first 30 s
+    Mel(mel::Args),
+    /// A whole transcription: mel, encoder, prefill, tokens
+    Whisper(whisper::Args),
+    /// Matrix products of a model's shapes
+    Kernels(kernels::Args),
+}
+
+/// `ossicle bench`.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    match &args.command {
+        Command::Mel(args) => mel::run(args)?,
+        Command::Whisper(args) => whisper::run(args)?,
+        Command::Kernels(args) => kernels::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

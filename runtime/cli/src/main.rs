@@ -1,0 +1,35 @@
+//! The device command line.
+//!
+//! stdout carries results only; errors are one line on stderr: what, where, and what would be right. Exit status: 0 done, 1 ran but failed
+//! for some input, 2 bad usage or bad input.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod fault;
+mod model;
+mod models;
+mod progress;
+mod size;
+mod transcribe;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use usage::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::refuse(&error),
+    };
+    let outcome = match &cli.command {
+        Command::Transcribe(args) => transcribe::run(args),
+        Command::Models(args) => models::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Env => usage::print_environment(),
+    };
+    fault::exit(outcome)
+}

@@ -1,0 +1,342 @@
+//! `ossicle transcribe`.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use ossicle::audio::AudioReader;
+use ossicle::formats::{Format, Header};
+use ossicle::whisper::options::{Quality, Task, TranscribeOptions};
+use ossicle::whisper::transcriber::Transcriber;
+use ossicle::whisper::window::Window;
+use ossicle_kernels::simd::Isa;
+
+use crate::fault::{self, Fault};
+use crate::model::ModelArgs;
+use crate::progress::Watched;
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle transcribe recording.wav
+  ossicle transcribe --format json --word-timestamps recording.flac
+  ossicle transcribe --format srt --output-dir subtitles talk.mp3 interview.m4a
+  ossicle transcribe --model whisper-base --language de --task translate rede.ogg
+  ffmpeg -i film.mkv -f wav - | ossicle transcribe -
+  arecord -f S16_LE -r 16000 -t raw | ossicle transcribe --raw -";
+
+/// What to transcribe, and how.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Recordings: wav, flac, mp3, ogg, opus, m4a; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Language spoken, as a code or English name; auto detects it
+    #[arg(long, value_name = "LANGUAGE", default_value = "auto")]
+    language: String,
+    /// Write down the words, or their meaning in English (multilingual models)
+    #[arg(long, value_enum, default_value = "transcribe")]
+    task: TaskName,
+    /// What to write
+    #[arg(long, value_enum, default_value = "text")]
+    format: FormatName,
+    /// Write each transcript to a file here instead of stdout
+    #[arg(long, value_name = "FOLDER")]
+    output_dir: Option<PathBuf>,
+    /// Find the times of each word (json, jsonl)
+    #[arg(long)]
+    word_timestamps: bool,
+    /// Let every window be one segment, without times inside
+    #[arg(long, conflicts_with = "word_timestamps")]
+    no_timestamps: bool,
+    /// How much the encoder sees: as much as needed, always 30 s, or 1 to 30 seconds
+    #[arg(long, value_name = "auto|full|SECONDS", default_value = "auto", value_parser = parse_window)]
+    window: Window,
+    /// Text to take as said before: names, jargon, style
+    #[arg(long, value_name = "TEXT")]
+    initial_prompt: Option<String>,
+    /// Read FILE as signed 16-bit little-endian mono samples without a header
+    #[arg(long)]
+    raw: bool,
+    /// The rate of such samples
+    #[arg(long, value_name = "HZ", default_value_t = ossicle::audio::SAMPLE_RATE, requires = "raw")]
+    raw_rate: u32,
+    /// Add digests of mel, encoder output, logits and tokens (json)
+    #[arg(long)]
+    digests: bool,
+    #[command(flatten)]
+    decoding: DecodingArgs,
+}
+
+/// When a text is good enough, and when nobody spoke.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Decoding")]
+struct DecodingArgs {
+    /// Temperatures to try in turn while a text is not good enough; 0 is greedy
+    #[arg(long, value_name = "T,T...", value_delimiter = ',', value_parser = parse_temperature)]
+    temperature: Option<Vec<f32>>,
+    /// A text with a smaller mean log-probability is tried again
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    logprob_threshold: Option<f32>,
+    /// A text that compresses better, being repetitive, is tried again
+    #[arg(long, value_name = "X")]
+    compression_ratio_threshold: Option<f32>,
+    /// A window scoring more is silence: its no-speech probability, plus 0.6 for each unit its text's mean log-probability is below 0
+    #[arg(long, value_name = "X")]
+    no_speech_threshold: Option<f32>,
+    /// Seed of temperatures above 0
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// One greedy attempt at each window, nothing judged and nothing dropped
+    #[arg(long, conflicts_with_all = ["temperature", "logprob_threshold", "compression_ratio_threshold", "no_speech_threshold", "seed"])]
+    no_checks: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TaskName {
+    Transcribe,
+    Translate,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatName {
+    Text,
+    Json,
+    Jsonl,
+    Srt,
+    Vtt,
+    Tsv,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Text => Self::Text,
+            FormatName::Json => Self::Json,
+            FormatName::Jsonl => Self::Jsonl,
+            FormatName::Srt => Self::Srt,
+            FormatName::Vtt => Self::Vtt,
+            FormatName::Tsv => Self::Tsv,
+        }
+    }
+}
+
+/// As `--window` has it.
+pub fn parse_window(text: &str) -> Result<Window, String> {
+    let window = match text {
+        "auto" => Window::default(),
+        "full" => Window::Full,
+        seconds => Window::Seconds(seconds.parse().map_err(|_| "give auto, full, or 1 to 30 seconds".to_owned())?),
+    };
+    window.check().map_err(|_| "give auto, full, or 1 to 30 seconds".to_owned())?;
+    Ok(window)
+}
+
+fn parse_temperature(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|t| (0.0..=2.0).contains(t)).ok_or_else(|| "give numbers from 0 to 2".into())
+}
+
+impl Args {
+    fn options(&self) -> TranscribeOptions {
+        TranscribeOptions {
+            language: (self.language != "auto").then(|| self.language.clone()),
+            task: match self.task {
+                TaskName::Transcribe => Task::Transcribe,
+                TaskName::Translate => Task::Translate,
+            },
+            window: self.window,
+            timestamps: !self.no_timestamps,
+            word_timestamps: self.word_timestamps,
+            initial_prompt: self.initial_prompt.clone(),
+            quality: self.decoding.quality(),
+            digests: self.digests,
+            ..TranscribeOptions::default()
+        }
+    }
+
+    fn open(&self, file: &Path, isa: Isa) -> Result<AudioReader, Fault> {
+        let stdin = is_stdin(file);
+        if stdin && io::stdin().is_terminal() {
+            return Err(Fault::line("standard input is a terminal: -: pipe a recording into it"));
+        }
+        let reader = match (self.raw, stdin) {
+            (true, true) => AudioReader::raw(io::stdin(), self.raw_rate, isa),
+            (true, false) => File::open(file).map_err(open_error).and_then(|file| AudioReader::raw(file, self.raw_rate, isa)),
+            (false, true) => AudioReader::stream(io::stdin(), isa),
+            (false, false) => AudioReader::open(file, isa),
+        };
+        reader.map_err(|error| Fault::audio(&name(file), &error))
+    }
+
+    /// Where each transcript goes, or nothing for stdout.
+    fn outputs(&self) -> Result<Option<Vec<PathBuf>>> {
+        let Some(folder) = &self.output_dir else { return Ok(None) };
+        let mut seen: HashMap<PathBuf, &Path> = HashMap::new();
+        let mut outputs = Vec::new();
+        for file in &self.files {
+            let stem = if is_stdin(file) { "stdin".as_ref() } else { file.file_stem().unwrap_or(file.as_os_str()) };
+            let mut output = folder.join(stem).into_os_string();
+            output.push(".");
+            output.push(Format::from(self.format).extension());
+            let output = PathBuf::from(output);
+            if let Some(other) = seen.insert(output.clone(), file) {
+                let what = format!("{} and {} would both be written", other.display(), file.display());
+                return Err(Fault::new(what, output.display(), "transcribe them one after the other into two folders").into());
+            }
+            outputs.push(output);
+        }
+        fs::create_dir_all(folder)
+            .map_err(|error| Fault::new(format!("cannot create: {error}"), folder.display(), "give a writable folder"))?;
+        Ok(Some(outputs))
+    }
+}
+
+impl DecodingArgs {
+    fn quality(&self) -> Quality {
+        if self.no_checks {
+            return Quality::off();
+        }
+        let mut quality = Quality::default();
+        if let Some(temperatures) = &self.temperature {
+            quality.temperatures.clone_from(temperatures);
+        }
+        quality.min_avg_logprob = self.logprob_threshold.unwrap_or(quality.min_avg_logprob);
+        quality.max_compression_ratio = self.compression_ratio_threshold.unwrap_or(quality.max_compression_ratio);
+        quality.max_silence_score = self.no_speech_threshold.unwrap_or(quality.max_silence_score);
+        quality.seed = self.seed.unwrap_or(quality.seed);
+        quality
+    }
+}
+
+fn open_error(error: io::Error) -> ossicle::audio::AudioError {
+    match error.kind() {
+        io::ErrorKind::NotFound => ossicle::audio::AudioError::NotFound,
+        io::ErrorKind::IsADirectory => ossicle::audio::AudioError::Directory,
+        _ => ossicle::audio::AudioError::Io(error),
+    }
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+fn name(file: &Path) -> String {
+    file.display().to_string()
+}
+
+/// Transcribes every file with one model; a bad file gives its line and the others go on.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    if args.files.iter().filter(|file| is_stdin(file)).count() > 1 {
+        return Err(Fault::line("standard input twice: -: name it once").into());
+    }
+    if let [file] = &args.files[..] {
+        // One bad file is told before a model is loaded for it.
+        let reader = args.open(file, args.model.machine.isa())?;
+        return one(args, reader);
+    }
+    let outputs = args.outputs()?;
+    let options = args.options();
+    let mut model = args.model.open(args.window.max_frames())?;
+    model.check(&options).map_err(|error| Fault::transcription("", error))?;
+    let mut statuses = Vec::new();
+    for (index, file) in args.files.iter().enumerate() {
+        let output = outputs.as_ref().map(|outputs| outputs[index].as_path());
+        let outcome = args
+            .open(file, args.model.machine.isa())
+            .map_err(anyhow::Error::from)
+            .and_then(|reader| transcribe(args, &mut model, &options, reader, file, output));
+        match outcome {
+            Err(error) if fault::is_broken_pipe(&error) => return Err(error),
+            Err(error) => statuses.push(fault::report(&error)),
+            Ok(()) => {}
+        }
+    }
+    Ok(match statuses.as_slice() {
+        [] => ExitCode::SUCCESS,
+        // Nothing but bad input is bad input.
+        all if all.len() == args.files.len() && all.iter().all(|&status| status == ExitCode::from(2)) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    })
+}
+
+fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
+    let outputs = args.outputs()?;
+    let options = args.options();
+    let mut model = args.model.open(args.window.max_frames())?;
+    let output = outputs.as_ref().map(|outputs| outputs[0].as_path());
+    transcribe(args, &mut model, &options, reader, &args.files[0], output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One recording, from its reader to where its transcript goes.
+fn transcribe(
+    args: &Args,
+    model: &mut Transcriber,
+    options: &TranscribeOptions,
+    reader: AudioReader,
+    file: &Path,
+    output: Option<&Path>,
+) -> Result<()> {
+    let Some(output) = output else {
+        let stdout = io::stdout().lock();
+        // A JSON object is whole or not at all; the other formats appear segment by segment.
+        return if matches!(args.format, FormatName::Json) {
+            let mut whole = Vec::new();
+            write(args, model, options, reader, file, &mut whole)?;
+            print(stdout, &whole)
+        } else {
+            write(args, model, options, reader, file, &mut { stdout })
+        };
+    };
+    let mut part = output.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let cannot = |verb: &str, path: &Path| format!("cannot {verb} {}", path.display());
+    let mut out = BufWriter::new(File::create(&part).with_context(|| cannot("create", &part))?);
+    let written = write(args, model, options, reader, file, &mut out)
+        .and_then(|()| out.flush().with_context(|| cannot("write", &part)))
+        .and_then(|()| fs::rename(&part, output).with_context(|| cannot("write", output)));
+    if written.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    written
+}
+
+fn print(mut out: impl Write, whole: &[u8]) -> Result<()> {
+    out.write_all(whole)?;
+    out.flush()?;
+    Ok(())
+}
+
+fn write(
+    args: &Args,
+    model: &mut Transcriber,
+    options: &TranscribeOptions,
+    reader: AudioReader,
+    file: &Path,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let file = name(file);
+    let mut source = Watched::new(reader, &file);
+    let bar = source.bar();
+    let mut writer = Format::from(args.format).writer();
+    let header = Header { file: file.clone(), model: model.name().to_owned(), task: options.task.name().into() };
+    let mut result = writer.begin(out, &header);
+    let summary = model.transcribe_source(&mut source, options, &mut |segment| {
+        if result.is_ok() {
+            result = bar.suspend(|| writer.segment(out, &segment).and_then(|()| out.flush()));
+        }
+    });
+    drop(source);
+    result?;
+    let summary = summary.map_err(|error| Fault::transcription(&file, error))?;
+    writer.end(out, &summary)?;
+    out.flush()?;
+    Ok(())
+}

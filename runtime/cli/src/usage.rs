@@ -1,0 +1,81 @@
+//! The commands, their help, and the one line for wrong usage.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::{bench, fault, models, transcribe};
+
+/// Every environment variable that changes what a command does.
+const ENVIRONMENT: [(&str, &str); 2] = [
+    ("OSSICLE_ISA", "instruction set, as --isa: scalar, avx2 or avx512vnni; the best of this CPU if unset"),
+    (ossicle::models::MODELS_VARIABLE, "folder of model folders, searched before models-int8 here and beside the program"),
+];
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle transcribe recording.wav
+  ossicle transcribe --format srt --output-dir subtitles talk.mp3 interview.m4a
+  ossicle models list
+
+Environment:
+  OSSICLE_ISA      instruction set, as --isa: scalar, avx2 or avx512vnni
+  OSSICLE_MODELS   folder of model folders, searched first
+
+Exit status: 0 done, 1 ran but failed for some input, 2 bad usage or bad input.";
+
+/// Speech to text on small boards: INT8 Whisper with the same bits on every machine
+#[derive(Parser)]
+#[command(name = "ossicle", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Write down what is said in recordings
+    Transcribe(transcribe::Args),
+    /// List, describe and verify model folders
+    Models(models::Args),
+    /// Measure this machine
+    Bench(bench::Args),
+    /// Print the environment variables that matter, and their values
+    Env,
+}
+
+/// Prints help where it was asked for, or says in one line what is wrong with the arguments.
+pub fn refuse(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A closed pipe (`ossicle --help | head -1`) is no failure.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            fault::complain("no command: give one of transcribe, models, bench, env: see ossicle --help");
+            ExitCode::from(2)
+        }
+        _ => {
+            let text = error.to_string();
+            let reason = text.split("\n\n").next().unwrap_or("").trim_start_matches("error: ");
+            let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).unwrap_or("see --help");
+            fault::complain(&format!("{reason}: {tip}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// `ossicle env`.
+pub fn print_environment() -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    for (name, meaning) in ENVIRONMENT {
+        let value = std::env::var(name).map_or_else(|_| "(unset)".into(), |value| format!("= {value}"));
+        writeln!(out, "{name} {value}\n    {meaning}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

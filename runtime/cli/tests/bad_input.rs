@@ -1,0 +1,282 @@
+//! Bad input gives exit status 2 and one line on stderr, and nothing panics.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ossicle-cli-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The model of the repository, or a printed notice.
+fn model() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/whisper-tiny.en");
+    if path.join("model.safetensors").exists() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED: {} is absent, so this test tests nothing", path.display());
+    None
+}
+
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/kitchen.wav")
+}
+
+fn ossicle() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
+    command.env_remove("OSSICLE_ISA").env_remove("OSSICLE_MODELS").stdin(Stdio::null());
+    command
+}
+
+/// Runs `transcribe` on files with the repository's model, which a bad file never reaches.
+fn transcribe(files: &[&Path]) -> Output {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/whisper-tiny.en");
+    ossicle().arg("transcribe").arg("--model").arg(model).args(files).output().unwrap()
+}
+
+/// The one line on stderr of a refusal.
+#[track_caller]
+fn refusal(output: &Output) -> String {
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("ossicle: ") && !stderr.contains("panicked"), "{stderr}");
+    stderr.trim().to_owned()
+}
+
+#[track_caller]
+fn assert_refused(bytes: &[u8], expected: &str) {
+    let folder = Folder::new("file");
+    let path = folder.file("bad.wav", bytes);
+    let line = refusal(&transcribe(&[&path]));
+    assert!(line.contains(expected), "{line}");
+    assert!(line.contains("bad.wav"), "{line}");
+}
+
+/// A mono 16 kHz wav of format `tag` (1 integer, 3 float).
+fn wav(tag: u16, bits: u16, data: &[u8]) -> Vec<u8> {
+    let frame = bits / 8;
+    let mut file = b"RIFF".to_vec();
+    file.extend((36 + data.len() as u32).to_le_bytes());
+    file.extend(b"WAVEfmt \x10\0\0\0");
+    file.extend([tag, 1].map(u16::to_le_bytes).concat());
+    file.extend([16_000, 16_000 * u32::from(frame)].map(u32::to_le_bytes).concat());
+    file.extend([frame, bits].map(u16::to_le_bytes).concat());
+    file.extend(b"data");
+    file.extend((data.len() as u32).to_le_bytes());
+    file.extend(data);
+    file
+}
+
+#[test]
+fn missing_file() {
+    let line = refusal(&transcribe(&[Path::new("no-such-file.wav")]));
+    assert_eq!(line, "ossicle: no such file: no-such-file.wav: give the path of an existing recording, or - for standard input");
+}
+
+#[test]
+fn directory() {
+    let line = refusal(&transcribe(&[Path::new(env!("CARGO_MANIFEST_DIR"))]));
+    assert!(line.contains("is a directory"), "{line}");
+}
+
+#[test]
+fn empty_file() {
+    assert_refused(b"", "empty file");
+}
+
+#[test]
+fn text_file() {
+    assert_refused(b"Dear diary,\nnothing was recorded today.\n", "text, not audio");
+}
+
+#[test]
+fn random_bytes() {
+    let bytes: Vec<u8> = (0..5000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    assert_refused(&bytes, "not a known audio format");
+}
+
+#[test]
+fn zero_samples() {
+    assert_refused(&wav(1, 16, &[]), "no audio in it");
+}
+
+#[test]
+fn truncated_wav() {
+    let mut file = wav(1, 16, &[0; 32_000]);
+    file.truncate(file.len() / 2);
+    assert_refused(&file, "truncated wav: 7989 of 16000 samples");
+    assert_refused(&file[..30], "damaged wav: it ends before its samples begin");
+}
+
+#[test]
+fn nan_sample() {
+    let mut samples = vec![0.25f32; 2_000];
+    samples[1_234] = f32::NAN;
+    let data: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
+    assert_refused(&wav(3, 32, &data), "sample 1234 of channel 0 is not a finite number");
+}
+
+/// A sample far behind the first block is met while transcribing; the line is the same.
+#[test]
+fn late_infinite_sample() {
+    let Some(_) = model() else { return };
+    let mut samples = vec![0.0f32; 40 * 16_000];
+    samples[600_000] = f32::INFINITY;
+    let data: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
+    assert_refused(&wav(3, 32, &data), "sample 600000 of channel 0 is not a finite number");
+}
+
+#[test]
+fn absurd_rate() {
+    let mut file = wav(1, 16, &[0; 100]);
+    file[24..28].copy_from_slice(&3u32.to_le_bytes());
+    assert_refused(&file, "sampling rate of 3 Hz");
+}
+
+#[test]
+fn text_on_stdin() {
+    let mut child =
+        ossicle().args(["transcribe", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"hello\n").unwrap();
+    let line = refusal(&child.wait_with_output().unwrap());
+    assert!(line.contains("text, not audio: -:"), "{line}");
+}
+
+#[test]
+fn bad_usage() {
+    let cases: [(&[&str], &str); 9] = [
+        (&[], "no command"),
+        (&["transcribe"], "FILE"),
+        (&["transcribe", "--format", "docx", "a.wav"], "docx"),
+        (&["transcribe", "--window", "31", "a.wav"], "1 to 30 seconds"),
+        (&["transcribe", "--isa", "mmx", "a.wav"], "scalar"),
+        (&["transcribe", "--memory", "lots", "a.wav"], "60MB"),
+        (&["transcribe", "--threads", "0", "a.wav"], "--threads"),
+        (&["transcribe", "-", "-"], "standard input twice"),
+        (&["dance"], "dance"),
+    ];
+    for (args, expected) in cases {
+        let line = refusal(&ossicle().args(args).output().unwrap());
+        assert!(line.contains(expected), "{args:?}: {line}");
+    }
+}
+
+#[test]
+fn missing_model() {
+    let output = ossicle().args(["transcribe", "--model", "whisper-enormous"]).arg(sample()).output().unwrap();
+    let line = refusal(&output);
+    assert!(line.contains("whisper-enormous") && line.contains("OSSICLE_MODELS"), "{line}");
+}
+
+#[test]
+fn option_the_model_cannot_do() {
+    let Some(model) = model() else { return };
+    for option in [["--language", "de"], ["--task", "translate"]] {
+        let output = ossicle().arg("transcribe").arg("--model").arg(&model).args(option).arg(sample()).output().unwrap();
+        let line = refusal(&output);
+        assert!(line.contains("multilingual"), "{line}");
+    }
+}
+
+#[test]
+fn too_little_memory() {
+    let Some(model) = model() else { return };
+    let output = ossicle().arg("transcribe").arg("--model").arg(&model).args(["--memory", "20MB"]).arg(sample()).output().unwrap();
+    let line = refusal(&output);
+    assert!(line.contains("more than --memory 20.0 MB") && line.contains("weights"), "{line}");
+}
+
+/// Copies the repository's model, lets `damage` at it, and gives what `models verify` and `transcribe` say.
+fn damaged(name: &str, damage: impl Fn(&Path)) -> Option<(Output, Output)> {
+    let model = model()?;
+    let folder = Folder::new(name);
+    for entry in fs::read_dir(model).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.0.join(entry.file_name())).unwrap();
+    }
+    damage(&folder.0);
+    let verify = ossicle().args(["models", "verify", "--model"]).arg(&folder.0).output().unwrap();
+    let transcribe = ossicle().arg("transcribe").arg("--model").arg(&folder.0).arg(sample()).output().unwrap();
+    Some((verify, transcribe))
+}
+
+#[test]
+fn flipped_byte_in_the_weights() {
+    let flip = |folder: &Path| {
+        let path = folder.join("model.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    let Some((verify, _)) = damaged("flip", flip) else { return };
+    let line = refusal(&verify);
+    assert!(line.contains("model.safetensors") && line.contains("SHA256SUMS"), "{line}");
+}
+
+#[test]
+fn missing_model_files() {
+    for name in ["model.safetensors", "tokenizer.json", "generation_config.json"] {
+        let Some((verify, transcribe)) = damaged("missing", |folder| fs::remove_file(folder.join(name)).unwrap()) else { return };
+        for output in [verify, transcribe] {
+            let line = refusal(&output);
+            assert!(line.contains("missing file") && line.contains(name), "{line}");
+        }
+    }
+}
+
+#[test]
+fn wrong_shape() {
+    let widen = |folder: &Path| {
+        let path = folder.join("config.json");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, text.replace("\"encoder_ffn_dim\": 1536", "\"encoder_ffn_dim\": 1552")).unwrap();
+    };
+    let Some((verify, transcribe)) = damaged("shape", widen) else { return };
+    assert!(refusal(&verify).contains("SHA256SUMS"));
+    let line = refusal(&transcribe);
+    assert!(line.contains("model.safetensors") && line.contains("fc1"), "{line}");
+}
+
+#[test]
+fn truncated_weights() {
+    let truncate = |folder: &Path| {
+        let path = folder.join("model.safetensors");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    };
+    let Some((verify, transcribe)) = damaged("cut", truncate) else { return };
+    for output in [verify, transcribe] {
+        assert!(refusal(&output).contains("model.safetensors"));
+    }
+}
+
+#[test]
+fn a_broken_pipe_is_no_error() {
+    let mut child = ossicle().args(["models", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{output:?}");
+}

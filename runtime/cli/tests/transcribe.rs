@@ -1,0 +1,127 @@
+//! The main job on the sample in the repository, through the binary.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const SPOKEN: &str = "turn off the kitchen lights and set a timer for 10 minutes";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn sample() -> PathBuf {
+    root().join("samples/kitchen.wav")
+}
+
+/// `ossicle transcribe` with the repository's model, or nothing and a notice without one.
+fn transcribe(args: &[&str]) -> Option<Command> {
+    let model = root().join("models-int8/whisper-tiny.en");
+    if !model.join("model.safetensors").exists() {
+        eprintln!("SKIPPED: {} is absent, so this test tests nothing", model.display());
+        return None;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
+    command.env_remove("OSSICLE_ISA").arg("transcribe").arg("--model").arg(model).args(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Some(command)
+}
+
+#[track_caller]
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn words(text: &str) -> String {
+    let letters: String = text.to_lowercase().chars().filter(|c| c.is_alphanumeric() || c.is_whitespace()).collect();
+    letters.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn piped(mut command: Command, bytes: &[u8]) -> Output {
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(bytes).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn text_is_the_transcript_and_nothing_else() {
+    let Some(mut command) = transcribe(&[]) else { return };
+    let text = stdout(&command.arg(sample()).output().unwrap());
+    assert_eq!(words(&text), SPOKEN, "{text}");
+}
+
+#[test]
+fn stdin_and_raw_samples_give_the_same_text() {
+    let wav = fs::read(sample()).unwrap();
+    let Some(command) = transcribe(&["-"]) else { return };
+    assert_eq!(words(&stdout(&piped(command, &wav))), SPOKEN);
+    let Some(command) = transcribe(&["--raw", "-"]) else { return };
+    assert_eq!(words(&stdout(&piped(command, &wav[44..]))), SPOKEN);
+}
+
+#[test]
+fn narrow_and_wide_samples_give_the_same_text() {
+    let wav = fs::read(sample()).unwrap();
+    let samples: Vec<i16> = wav[44..].chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
+    let header = |tag: u16, bits: u16, bytes: usize| {
+        let mut header = wav[..44].to_vec();
+        header[20..22].copy_from_slice(&tag.to_le_bytes());
+        header[28..32].copy_from_slice(&(16_000 * u32::from(bits / 8)).to_le_bytes());
+        header[32..34].copy_from_slice(&(bits / 8).to_le_bytes());
+        header[34..36].copy_from_slice(&bits.to_le_bytes());
+        header[40..44].copy_from_slice(&(bytes as u32).to_le_bytes());
+        header
+    };
+    let narrow: Vec<u8> = samples.iter().map(|&x| ((x >> 8) + 128) as u8).collect();
+    let wide: Vec<u8> = samples.iter().flat_map(|&x| (f32::from(x) / 32_768.0).to_le_bytes()).collect();
+    for file in [[header(1, 8, narrow.len()), narrow].concat(), [header(3, 32, wide.len()), wide].concat()] {
+        let Some(command) = transcribe(&["-"]) else { return };
+        assert_eq!(words(&stdout(&piped(command, &file))), SPOKEN);
+    }
+}
+
+#[test]
+fn json_carries_the_same_digests_on_every_instruction_set() {
+    let digests = |isa: &str, threads: &str| {
+        let output = transcribe(&["--format", "json", "--digests", "--isa", isa, "--threads", threads])?.arg(sample()).output().unwrap();
+        if !output.status.success() {
+            eprintln!("SKIPPED {isa}: {}", String::from_utf8_lossy(&output.stderr));
+            return None;
+        }
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(value["schema"], "ossicle.transcript/1");
+        assert_eq!(words(value["text"].as_str().unwrap()), SPOKEN);
+        Some(value["digests"].clone())
+    };
+    let Some(expected) = digests("avx2", "1") else { return };
+    assert!(expected["logits"].as_str().is_some_and(|digest| digest.len() == 64), "{expected}");
+    for (isa, threads) in [("avx2", "2"), ("avx512vnni", "1"), ("avx512vnni", "2")] {
+        if let Some(found) = digests(isa, threads) {
+            assert_eq!(found, expected, "{isa}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn one_bad_file_among_good_ones_is_status_1() {
+    let Some(mut command) = transcribe(&[]) else { return };
+    let output = command.arg(sample()).arg("no-such-file.wav").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(words(&String::from_utf8_lossy(&output.stdout)), SPOKEN);
+    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1);
+}
+
+#[test]
+fn transcripts_go_to_files_of_their_names() {
+    let folder = std::env::temp_dir().join(format!("ossicle-transcripts-{}", std::process::id()));
+    let Some(mut command) = transcribe(&["--format", "srt", "--output-dir"]) else { return };
+    assert_eq!(stdout(&command.arg(&folder).arg(sample()).output().unwrap()), "");
+    let text = fs::read_to_string(folder.join("kitchen.srt")).unwrap();
+    assert!(text.starts_with("1\n00:00:00,"), "{text}");
+    let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["kitchen.srt"]);
+    fs::remove_dir_all(folder).unwrap();
+}
