@@ -124,7 +124,8 @@ impl ModelFolder {
         }
         let weights = path.join(WEIGHTS);
         let map = map(&weights)?;
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| malformed(&weights, format!("not a safetensors file: {e}")))?;
+        let (header, metadata) =
+            SafeTensors::read_metadata(&map).map_err(|e| malformed(&weights, format!("not a safetensors file: {e}")))?;
         let start = header + 8;
         let layout = metadata.metadata().as_ref().and_then(|m| m.get("layout")).map(String::as_str);
         if layout != Some("n16k4") {
@@ -240,8 +241,5 @@ fn map(path: &Path) -> Result<Mmap, FolderError> {
     // SAFETY: the map is only read. A file that is truncated while mapped ends the process (SIGBUS) and one that is written changes the
     // result; model files are installed once and replaced by renaming, as ossicle-quantize does.
     #[allow(unsafe_code)]
-    unsafe {
-        Mmap::map(&file)
-    }
-    .map_err(error)
+    unsafe { Mmap::map(&file) }.map_err(error)
 }

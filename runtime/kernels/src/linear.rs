@@ -66,8 +66,7 @@ impl LinearOp<'_> {
         let (bias, _) = self.layer.bias.as_chunks();
         let count = self.layer.weights.count();
         assert!(scales.len() >= count && (bias.is_empty() || bias.len() >= count), "a scale and a bias for each of {count} blocks");
-        let mut epilogue =
-            Dequantize::<GELU, ADD> { row_scales: self.scales, scales, bias, out: self.out, stride: self.stride };
+        let mut epilogue = Dequantize::<GELU, ADD> { row_scales: self.scales, scales, bias, out: self.out, stride: self.stride };
         s.products(self.rows, self.layer.weights, &mut epilogue);
     }
 }

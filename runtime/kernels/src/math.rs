@@ -46,17 +46,8 @@ pub fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
 /// Natural logarithm of a positive normal number: error at most 1.2e-7 relative, or 1e-7 absolute near one.
 #[inline(always)]
 pub fn log<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    const C: [f32; 9] = [
-        0.333_333_1,
-        -0.249_999_87,
-        0.200_022_27,
-        -0.166_692_51,
-        0.142_186_58,
-        -0.123_843_48,
-        0.118_729_73,
-        -0.117_898_084,
-        0.069_153_756,
-    ];
+    const C: [f32; 9] =
+        [0.333_333_1, -0.249_999_87, 0.200_022_27, -0.166_692_51, 0.142_186_58, -0.123_843_48, 0.118_729_73, -0.117_898_084, 0.069_153_756];
     // x = 2^n * m with m in [sqrt(1/2), sqrt(2)), as in Cody and Waite: the offset moves the exponent's carry to sqrt(1/2).
     const SQRT_HALF_BITS: i32 = 0x3f35_04f3;
     let offset = s.sub_i32(s.bits(x), s.splat_i32(SQRT_HALF_BITS));

@@ -1,8 +1,8 @@
 //! The operators: each a [`Kernel`](crate::plan::Kernel) over the functions of `ossicle-kernels`, split over the threads.
 
 mod attention;
-mod conv_stem;
 mod context;
+mod conv_stem;
 mod decoder;
 mod feed_forward;
 mod layer_norm;

@@ -33,10 +33,7 @@ struct LayerSpans {
 
 /// A layer normalisation by name.
 pub(super) fn norm(folder: &ModelFolder, name: &str, width: usize) -> Result<Norm, FolderError> {
-    Ok(Norm {
-        gamma: folder.f32_span(&format!("{name}.weight"), &[width])?,
-        beta: folder.f32_span(&format!("{name}.bias"), &[width])?,
-    })
+    Ok(Norm { gamma: folder.f32_span(&format!("{name}.weight"), &[width])?, beta: folder.f32_span(&format!("{name}.bias"), &[width])? })
 }
 
 impl EncoderSpans {

@@ -17,22 +17,25 @@ fn largest<S: Simd>(s: S, scores: &[f32], tokens: usize) -> f32 {
     s.reduce_max(s.max(largest, s.load_partial(rest, f32::MIN)))
 }
 
-/// Probabilities times 255 of the largest, rounded; those beyond `tokens` are 0. Returns the sum of the unrounded ones.
+/// Probabilities times 255 of the largest, rounded; those beyond `tokens` are 0. Returns the sum of the unrounded ones, and of the rounded.
 ///
 /// # Panics
 /// If `scores` and `probs` are not equally long whole blocks that hold `tokens`.
 #[inline(always)]
-pub(super) fn softmax_u8<S: Simd>(s: S, scores: &mut [f32], tokens: usize, probs: &mut [u8]) -> f32 {
+pub(super) fn softmax_u8<S: Simd>(s: S, scores: &mut [f32], tokens: usize, probs: &mut [u8]) -> (f32, i32) {
     let offset = s.splat(largest(s, scores, tokens) - LOG2_255);
     let (blocks, _) = scores.as_chunks_mut::<LANES>();
     let (probs, _) = probs.as_chunks_mut::<LANES>();
     assert_eq!(blocks.len(), probs.len(), "scores and probabilities differ");
     let full = tokens / LANES;
     let mut sum = s.splat(0.0);
+    let mut rounded_sum = s.splat_i32(0);
     for (x, p) in blocks[..full].iter().zip(&mut *probs) {
         let power = exp2_softmax(s, s.sub(s.load(x), offset));
+        let rounded = s.to_i32(power);
         sum = s.add(sum, power);
-        s.store_u8(s.to_i32(power), p);
+        rounded_sum = s.add_i32(rounded_sum, rounded);
+        s.store_u8(rounded, p);
     }
     if let Some((x, p)) = blocks.get_mut(full).zip(probs.get_mut(full)) {
         let valid = tokens - full * LANES;
@@ -40,10 +43,14 @@ pub(super) fn softmax_u8<S: Simd>(s: S, scores: &mut [f32], tokens: usize, probs
         s.store(exp2_softmax(s, s.sub(s.load(x), offset)), &mut powers);
         powers[valid..].fill(0.0);
         let power = s.load(&powers);
+        let rounded = s.to_i32(power);
         sum = s.add(sum, power);
-        s.store_u8(s.to_i32(power), p);
+        rounded_sum = s.add_i32(rounded_sum, rounded);
+        s.store_u8(rounded, p);
     }
-    s.reduce_add(sum)
+    let mut lanes = [0; LANES];
+    s.store_i32(rounded_sum, &mut lanes);
+    (s.reduce_add(sum), lanes.iter().sum())
 }
 
 /// Replaces scores by powers of two of their distance to the largest, those beyond `tokens` by 0, and returns the sum.

@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use super::{Scalar, Simd, SimdOp};
 #[cfg(target_arch = "x86_64")]
 use super::{Avx2, Avx512Vnni};
+use super::{Scalar, Simd, SimdOp};
 
 /// An instruction set that this CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

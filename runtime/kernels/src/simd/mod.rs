@@ -33,6 +33,7 @@ pub trait SimdOp {
 /// Sixteen lanes of f32 and i32, and the s8 dot products the matrix kernels stand on.
 ///
 /// No operation orders NaN: inputs are finite (numerics contract, rule 7).
+#[allow(clippy::wrong_self_convention, reason = "the receiver is the token, not the value converted")]
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Sixteen f32.
     type F32: Copy;

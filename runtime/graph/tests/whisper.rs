@@ -1,0 +1,122 @@
+//! The real model, if it is there: bits, allocations and refusals.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ossicle_graph::GraphError;
+use ossicle_graph::folder::ModelFolder;
+use ossicle_graph::whisper::{LogitsFor, Options, WhisperGraph};
+use ossicle_kernels::simd::Isa;
+
+/// Counts what all threads ask for.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is handed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const MELS: usize = 80;
+
+fn folder() -> Arc<ModelFolder> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/whisper-tiny.en");
+    ModelFolder::open(&path).expect("the bundled model")
+}
+
+/// A deterministic stand-in for a normalised log-mel spectrogram.
+fn mel(frames: usize) -> Vec<f32> {
+    (0..frames * MELS).map(|i| ((i * i % 8191) as f32 / 8191.0) * 2.0 - 1.0 - ((i % MELS) as f32 / 200.0)).collect()
+}
+
+fn run(isa: Isa, threads: usize, frames: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut whisper = WhisperGraph::new(folder(), Options { isa, threads }).expect("graph");
+    whisper.encode(&mel(frames), frames).expect("encode");
+    let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    let output = bits(whisper.encoder_output());
+    let mut logits = bits(whisper.decode(&[50257, 50362], LogitsFor::All).expect("prompt"));
+    for token in [843, 523, 616] {
+        logits.extend(bits(whisper.decode(&[token], LogitsFor::Last).expect("token")));
+    }
+    (output, logits)
+}
+
+// One test: the allocation count is the process's.
+#[test]
+fn bits_allocations_and_refusals() {
+    // Bits. A short window keeps the scalar twin's time in bounds; 98 positions leave a partial block of every kind.
+    let reference = run(Isa::from_name("scalar").expect("scalar"), 1, 196);
+    for isa in Isa::available() {
+        for threads in [1, 2, 3] {
+            assert!(run(isa, threads, 196) == reference, "{isa} with {threads} threads differs from scalar");
+        }
+    }
+    let fast = Isa::detect();
+    let long = run(fast, 1, 3000);
+    assert!(run(fast, 2, 3000) == long, "two threads differ on the full window");
+
+    for threads in [1, 2] {
+        let options = Options { isa: fast, threads };
+        let mut whisper = WhisperGraph::new(folder(), options).expect("graph");
+        let mel = mel(1000);
+        let mut round = |whisper: &mut WhisperGraph| {
+            whisper.encode(&mel, 1000).expect("encode");
+            whisper.decode(&[50257, 50362], LogitsFor::All).expect("prompt");
+            for token in 0..40 {
+                whisper.decode(&[token], LogitsFor::Last).expect("token");
+            }
+        };
+        round(&mut whisper);
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        round(&mut whisper);
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations in the steady state, {threads} threads");
+        let planned = WhisperGraph::memory_plan(&folder(), options, 500).slots;
+        assert!(whisper.built_slot_bytes() <= planned, "{} bytes of slots, {planned} planned", whisper.built_slot_bytes());
+    }
+
+    // Prefill in one piece, in two, and token by token is the same text.
+    let mut whisper = WhisperGraph::new(folder(), Options { isa: fast, threads: 1 }).expect("graph");
+    whisper.encode(&mel(400), 400).expect("encode");
+    let tokens: Vec<u32> = (0..20).map(|i| 1000 + 7 * i).collect();
+    let whole = whisper.decode(&tokens, LogitsFor::Last).expect("prefill").to_vec();
+    assert_eq!(whisper.position(), 20);
+    whisper.rewind(0);
+    let mut last = vec![];
+    for token in &tokens {
+        last = whisper.decode(&[*token], LogitsFor::Last).expect("token").to_vec();
+    }
+    assert!(whole == last, "prefill differs from single tokens");
+    let weights = whisper.align(&tokens, &[(1, 0), (3, 4)]).expect("alignment");
+    assert_eq!(weights.len(), 2 * 20 * 200);
+    for row in weights.chunks(200) {
+        assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-4, "probabilities sum to {}", row.iter().sum::<f32>());
+    }
+
+    // Refusals.
+    let size = |result: Result<(), GraphError>| matches!(result, Err(GraphError::Size { .. }));
+    for frames in [0, 3, 3002] {
+        assert!(size(whisper.encode(&vec![0.0; frames * MELS], frames)), "{frames} frames");
+    }
+    assert!(size(whisper.encode(&[0.0; 7], 2)));
+    for tokens in [&[][..], &[51864], &[0; 449]] {
+        assert!(size(whisper.decode(tokens, LogitsFor::Last).map(|_| ())), "{} tokens", tokens.len());
+    }
+    assert!(size(whisper.align(&[1], &[(4, 0)]).map(|_| ())));
+    let mut fresh = WhisperGraph::new(folder(), Options { isa: fast, threads: 1 }).expect("graph");
+    assert!(size(fresh.decode(&[1], LogitsFor::Last).map(|_| ())), "decoding before encoding");
+}

@@ -1,0 +1,8 @@
+//! Every kernel against its definition, on every instruction set of this CPU.
+
+#![allow(clippy::needless_range_loop, reason = "oracles index as the formulas do")]
+
+mod attention;
+mod common;
+mod layers;
+mod products;

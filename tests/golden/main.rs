@@ -1,0 +1,68 @@
+//! Golden files: one folder a case, a recording from the samples, and what every stage must give, bit for bit, on every instruction set and
+//! number of threads. `OSSICLE_BLESS=1 cargo test --release -p ossicle-tests` writes them anew; `git diff` shows what changed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ossicle::audio::AudioReader;
+use ossicle::whisper::options::TranscribeOptions;
+use ossicle::whisper::transcriber::{Options, Transcriber};
+use ossicle_kernels::simd::Isa;
+use serde_json::{Value, json};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn samples(name: &str) -> Vec<f32> {
+    let path = root().join("samples").join(name);
+    AudioReader::open(path, Isa::detect()).and_then(|mut reader| reader.read_to_end()).expect("the sample")
+}
+
+/// Digests, segments and words of one recording.
+fn transcribe(samples: &[f32], options: Options) -> Value {
+    let mut transcriber = Transcriber::open_folder(&root().join("models-int8/whisper-tiny.en"), options).expect("the bundled model");
+    let wanted = TranscribeOptions { word_timestamps: true, digests: true, ..TranscribeOptions::default() };
+    let mut segments = vec![];
+    let summary = transcriber
+        .transcribe(samples, &wanted, &mut |segment| {
+            let words: Vec<Value> = segment
+                .words
+                .iter()
+                .flatten()
+                .map(|word| json!([word.word, format!("{:.2}", word.start), format!("{:.2}", word.end)]))
+                .collect();
+            segments.push(json!({ "text": segment.text, "tokens": segment.tokens, "words": words }));
+        })
+        .expect("transcription");
+    let digests = summary.digests.expect("digests were asked for");
+    json!({
+        "digests": { "mel": digests.mel, "encoder": digests.encoder, "logits": digests.logits, "tokens": digests.tokens },
+        "segments": segments,
+    })
+}
+
+#[test]
+fn every_stage_gives_the_recorded_bits_everywhere() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/kitchen/expected.json");
+    let samples = samples("kitchen.wav");
+    if std::env::var_os("OSSICLE_BLESS").is_some() {
+        let made = transcribe(&samples, Options { isa: Isa::detect(), threads: 1 });
+        let text = serde_json::to_string_pretty(&made).expect("JSON") + "\n";
+        fs::write(&folder, text).expect("write");
+    }
+    let expected: Value = serde_json::from_str(&fs::read_to_string(&folder).expect("expected.json")).expect("JSON");
+    for name in Isa::NAMES {
+        let Ok(isa) = Isa::from_name(name) else {
+            println!("SKIPPED: this CPU lacks {name}");
+            continue;
+        };
+        for threads in [1, 2] {
+            let got = transcribe(&samples, Options { isa, threads });
+            for stage in ["mel", "encoder", "logits", "tokens"] {
+                assert_eq!(got["digests"][stage], expected["digests"][stage], "{stage} on {name} with {threads} threads");
+            }
+            assert_eq!(got, expected, "{name} with {threads} threads");
+        }
+    }
+}
