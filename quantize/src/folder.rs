@@ -38,22 +38,52 @@ pub struct Options {
 /// # Errors
 /// The folder exists, a tensor cannot be quantised, or the disk refuses.
 pub fn write(source: &Source, folder: &Path, options: &Options) -> Result<(), Error> {
-    check_target(folder, options.force)?;
-    let mut partial = Partial::create(folder)?;
-    let at = partial.path.clone();
-    write_weights(source, &at.join("model.safetensors"))?;
-    write_file(&at.join("config.json"), &pretty(&config(source)))?;
-    write_file(&at.join("generation_config.json"), &pretty(&json!(source.generation)))?;
-    write_file(&at.join("preprocessor_config.json"), &pretty(&preprocessor(source)))?;
-    write_file(&at.join("tokenizer.json"), &source.tokenizer)?;
-    for (name, text) in &options.extra {
-        write_file(&at.join(name), text)?;
+    Draft::new(source, folder, options.force)?.publish(source, &options.notes, &options.extra)
+}
+
+/// A model folder beside its final place that lacks only the card and the sums: the runtime can open it already. Removed unless it is
+/// published.
+pub struct Draft {
+    folder: PathBuf,
+    partial: Partial,
+}
+
+impl Draft {
+    /// Quantises a checkpoint for the model folder `folder`.
+    ///
+    /// # Errors
+    /// As [`write`].
+    pub fn new(source: &Source, folder: &Path, force: bool) -> Result<Self, Error> {
+        let partial = Partial::create(folder, force)?;
+        let at = &partial.path;
+        write_weights(source, &at.join("model.safetensors"))?;
+        write_text(&at.join("config.json"), &pretty(&config(source)))?;
+        write_text(&at.join("generation_config.json"), &pretty(&json!(source.generation)))?;
+        write_text(&at.join("preprocessor_config.json"), &pretty(&preprocessor(source)))?;
+        write_text(&at.join("tokenizer.json"), &source.tokenizer)?;
+        Ok(Self { folder: folder.to_owned(), partial })
     }
-    let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-    let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
-    write_file(&at.join("README.md"), &card::text(source, &name, bytes, &options.notes))?;
-    write_sums(&at)?;
-    partial.publish(folder)
+
+    /// Where the draft lies.
+    pub fn path(&self) -> &Path {
+        &self.partial.path
+    }
+
+    /// Adds the model card with `notes`, the `extra` files by name and the sums, and moves the folder to its place.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn publish(mut self, source: &Source, notes: &str, extra: &BTreeMap<String, String>) -> Result<(), Error> {
+        let at = self.path().to_owned();
+        for (name, text) in extra {
+            write_text(&at.join(name), text)?;
+        }
+        let name = self.folder.file_name().unwrap_or(self.folder.as_os_str()).to_string_lossy();
+        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
+        write_text(&at.join("README.md"), &card::text(source, &name, bytes, notes))?;
+        write_sums(&at)?;
+        self.partial.publish(&self.folder)
+    }
 }
 
 /// The tensors of the folder's `model.safetensors`, in file order.
@@ -135,15 +165,15 @@ fn preprocessor(source: &Source) -> Value {
     })
 }
 
-fn pretty(value: &Value) -> String {
+pub(crate) fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|e| Error::io(path, e))
 }
 
-fn write_sums(folder: &Path) -> Result<(), Error> {
+pub(crate) fn write_sums(folder: &Path) -> Result<(), Error> {
     let io = |e| Error::io(folder, e);
     let names = fs::read_dir(folder).map_err(io)?.map(|entry| Ok(entry?.file_name()));
     let mut names = names.collect::<io::Result<Vec<_>>>().map_err(io)?;
@@ -155,7 +185,7 @@ fn write_sums(folder: &Path) -> Result<(), Error> {
         let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
         let _ = writeln!(sums, "{hex}  {}", name.to_string_lossy());
     }
-    write_file(&folder.join("SHA256SUMS"), &sums)
+    write_text(&folder.join("SHA256SUMS"), &sums)
 }
 
 fn sha256(path: &Path) -> io::Result<[u8; 32]> {
@@ -189,19 +219,20 @@ fn check_target(folder: &Path, force: bool) -> Result<(), Error> {
 }
 
 /// A folder beside the target that is removed again unless it is published.
-struct Partial {
-    path: PathBuf,
+pub(crate) struct Partial {
+    pub(crate) path: PathBuf,
     done: bool,
 }
 
 impl Partial {
-    fn create(target: &Path) -> Result<Self, Error> {
+    pub(crate) fn create(target: &Path, force: bool) -> Result<Self, Error> {
+        check_target(target, force)?;
         let path = sibling(target, "partial");
         fs::create_dir_all(&path).map_err(|e| Error::io(&path, e))?;
         Ok(Self { path, done: false })
     }
 
-    fn publish(&mut self, target: &Path) -> Result<(), Error> {
+    pub(crate) fn publish(&mut self, target: &Path) -> Result<(), Error> {
         let io = |e| Error::io(target, e);
         let old = sibling(target, "old");
         let replaces = target.exists();

@@ -14,17 +14,23 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod calibration;
 mod card;
+pub mod cost;
 pub mod ct2;
 mod ct2_model;
 mod error;
 pub mod float;
+pub mod float_folder;
 pub mod folder;
 pub mod generation;
 pub mod hf;
 pub mod import;
 pub mod layout;
 pub mod pack;
+pub mod reference;
+pub mod report;
+pub mod signal;
 pub mod store;
 
 pub use error::Error;

@@ -1,12 +1,15 @@
 //! `ossicle-quantize SOURCE -o FOLDER`: a float Whisper checkpoint in, an int8 model folder out.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use ossicle_quantize::{folder, import};
+use indicatif::{ProgressBar, ProgressStyle};
+use ossicle_quantize::report::{self, Report};
+use ossicle_quantize::{calibration, cost, float_folder, folder, import};
 
 /// Turns a float Whisper checkpoint into an int8 model folder for Ossicle.
 #[derive(Parser)]
@@ -23,6 +26,18 @@ struct Args {
     /// Markdown for the model card: origin, licence, measured accuracy
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
+    /// Also write the float model beside FOLDER, as a Hugging Face checkpoint named FOLDER-f32
+    #[arg(long)]
+    f32: bool,
+    /// Measure what int8 costs each layer; writes report.json and a table for the model card, prints the table
+    #[arg(long)]
+    report: bool,
+    /// Recordings, or folders of them, for --report; without any, synthetic sounds are used
+    #[arg(long, value_name = "PATH", num_args = 1.., requires = "report")]
+    calibration: Vec<PathBuf>,
+    /// Recordings taken from --calibration, evenly spread
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "report")]
+    clips: usize,
 }
 
 fn main() -> ExitCode {
@@ -36,13 +51,49 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    let notes = match &args.notes {
+    let mut notes = match &args.notes {
         Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
         None => String::new(),
     };
     let source = import::open(&args.source)?;
-    let options = folder::Options { force: args.force, notes, ..Default::default() };
-    folder::write(&source, &args.output, &options)?;
+    let draft = folder::Draft::new(&source, &args.output, args.force)?;
+    let mut extra = BTreeMap::new();
+    if args.report {
+        let report = measure(args, &source, draft.path())?;
+        print!("{}", report.text());
+        notes = format!("{}\n\n{}", notes.trim_end(), report.markdown());
+        extra.insert("report.json".to_owned(), format!("{:#}\n", serde_json::to_value(&report)?));
+    }
+    draft.publish(&source, &notes, &extra)?;
     eprintln!("{}: {} parameters quantised", args.output.display(), source.model.parameters());
+    if args.f32 {
+        let mut name = args.output.file_name().context("FOLDER needs a name")?.to_owned();
+        name.push("-f32");
+        let folder = args.output.with_file_name(name);
+        float_folder::write(&source, &folder, args.force)?;
+        eprintln!("{}: the float model", folder.display());
+    }
     Ok(())
+}
+
+/// Measures the draft of a model folder against the float reference.
+fn measure(args: &Args, source: &import::Source, draft: &Path) -> anyhow::Result<Report> {
+    let (clips, synthetic) = match args.calibration.is_empty() {
+        true => (calibration::synthetic(), true),
+        false => (calibration::read(&args.calibration, args.clips)?, false),
+    };
+    // Draws nothing unless stderr is a terminal.
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
+    let (mut report, floats) = report::measure(source, &clips, synthetic, &mut |done, total, what| {
+        bar.set_length((total + clips.len()) as u64);
+        bar.set_position(done as u64);
+        bar.set_message(what.to_owned());
+    })?;
+    bar.set_message("int8 engine");
+    let costs = cost::compare(draft, &floats, &source.generation, &mut || bar.inc(1))?;
+    for (clip, cost) in report.clips.iter_mut().zip(costs) {
+        clip.cost = Some(cost);
+    }
+    bar.finish_and_clear();
+    Ok(report)
 }

@@ -1,8 +1,6 @@
 //! The CTranslate2 reader: what it must read and what it must refuse.
 
-mod common;
-
-use common::{Float, TempDir, Var, ct2_file, ct2_variables, tensors, write_ct2, write_hf};
+use crate::common::{Float, TempDir, Var, ct2_file, ct2_variables, tensors, write_ct2, write_hf};
 use ossicle_quantize::ct2::{Fault, parse};
 use ossicle_quantize::{Error, Source, import};
 use proptest::prelude::*;

@@ -1,5 +1,4 @@
 //! A Whisper of a few kilobytes, in every source format.
-#![allow(dead_code, unreachable_pub)]
 
 use std::collections::BTreeMap;
 use std::fs;

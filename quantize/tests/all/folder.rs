@@ -1,15 +1,13 @@
 //! The written model folder, read back by other means.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use common::{Float, TempDir, config, tensors, write_ct2, write_hf};
+use crate::common::{Float, TempDir, config, ct2_variables, tensors, write_ct2, write_hf};
 use ossicle_quantize::folder::{self, Options};
 use ossicle_quantize::layout::{self, Entry};
-use ossicle_quantize::{Error, import, pack, store};
+use ossicle_quantize::{Error, float_folder, import, pack, store};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -138,7 +136,7 @@ fn the_folder_is_complete() {
 fn both_formats_give_the_same_bytes() {
     let dir = TempDir::new();
     let out = make(&dir);
-    write_ct2(&dir.join("ct2"), &common::ct2_variables(&tensors(), Float::F16));
+    write_ct2(&dir.join("ct2"), &ct2_variables(&tensors(), Float::F16));
     let again = dir.join("again");
     folder::write(&import::open(&dir.join("ct2")).unwrap(), &again, &Options::default()).unwrap();
     for file in ["model.safetensors", "config.json", "generation_config.json", "tokenizer.json"] {
@@ -180,4 +178,18 @@ fn misaligned_tensors_are_refused_by_the_writer() {
     let refused = store::header(&[slot], &BTreeMap::new()).unwrap_err();
     assert_eq!(refused, store::Misaligned { name: "x".into(), bytes: 60 });
     assert_eq!(pack::padded_rows(46), 48);
+}
+
+#[test]
+fn the_float_folder_reads_back_the_same() {
+    let dir = TempDir::new();
+    write_ct2(&dir.join("ct2"), &ct2_variables(&tensors(), Float::F16));
+    let source = import::open(&dir.join("ct2")).unwrap();
+    float_folder::write(&source, &dir.join("f32"), false).unwrap();
+    let again = import::open(&dir.join("f32")).unwrap();
+    assert_eq!(again.model.config(), source.model.config());
+    assert_eq!(again.generation, source.generation);
+    for (name, _) in source.model.tensors() {
+        assert_eq!(again.model.values(name).unwrap(), source.model.values(name).unwrap(), "{name}");
+    }
 }

@@ -1,10 +1,8 @@
 //! Hugging Face checkpoints: precisions, shards, odd and wrong ones.
 
-mod common;
-
 use std::fs;
 
-use common::{Float, TempDir, Tensors, config, safetensors_file, tensors, tokenizer, write_hf, write_hf_sharded, write_hf_texts};
+use crate::common::{Float, TempDir, Tensors, config, safetensors_file, tensors, tokenizer, write_hf, write_hf_sharded, write_hf_texts};
 use ossicle_quantize::{Error, Source, import};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,0 +1,10 @@
+//! One binary, so that the runtime is linked once.
+#![allow(unreachable_pub)]
+
+mod common;
+mod ct2;
+mod folder;
+mod hf;
+mod pack;
+mod reference;
+mod signal;
