@@ -84,8 +84,12 @@ impl Pool {
         #[allow(unsafe_code)]
         let erased = unsafe { std::mem::transmute::<Task<'_>, Task<'static>>(task) };
         self.shared.remaining.store(self.workers.len(), Ordering::Relaxed);
-        *lock(&self.shared.task) = Some(erased);
-        self.shared.generation.fetch_add(1, Ordering::Release);
+        {
+            // Under the lock, or a worker between its last look and its sleep would miss it.
+            let mut slot = lock(&self.shared.task);
+            *slot = Some(erased);
+            self.shared.generation.fetch_add(1, Ordering::Release);
+        }
         self.shared.started.notify_all();
         let own = catch_unwind(AssertUnwindSafe(|| task(0)));
         self.shared.wait();
