@@ -82,7 +82,7 @@ def score(clips, texts):
 
 def show_worst(rows, count):
     for row in [r for r in rows if r["edits"]][:count]:
-        print(f"  {row['edits']:3d}/{row['words']:<3d} {row['clip']}\n      said  {row['reference']}\n      heard {row['hypothesis']}")
+        print(f"  {row['edits']:3d}/{row['words']:<3d} {row['clip']}\n      said  {row['reference'][:300]}\n      heard {row['hypothesis'][:300]}")
 
 
 def read_texts(path):

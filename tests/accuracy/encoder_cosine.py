@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Cosine between our encoder's output and the float model's: encoder_cosine.py OURS REFERENCE
 
-OURS holds NAME.f32 (raw little-endian f32, [positions][d_model], `ossicle transcribe --window full --dump-encoder OURS`), REFERENCE holds NAME.npy
+OURS holds NAME.f32 (raw little-endian f32, [positions][d_model], the example `encoder_output`), REFERENCE holds NAME.npy
 (`reference.py hf MODEL SET OUT --encoder REFERENCE`). For each recording: the mean over frames of each frame's cosine.
 Fails unless the median is at least 0.999 and every recording at least 0.995.
 """
