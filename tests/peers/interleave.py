@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Speed beside other runtimes: every worker is loaded once, then rounds go A B C A B C, so that a busy machine hurts all alike; the minima are compared.
 
-interleave.py [--ours COMMAND] [--peers-dir DIR] [--worker NAME=COMMAND]... [--rounds 8] [--threads 1] [--core 0] [--json FILE]
+interleave.py [--ours COMMAND] [--peers-dir DIR] [--worker NAME=COMMAND]... [--rounds 8] [--threads 1] [--core 0] [--cpu] [--json FILE]
 
 A worker prints {"load": ms} when it is ready. For each line "round" on stdin it transcribes the recording once and prints one JSON line with the wall
-milliseconds mel, enc, prefill, tok (per token), total, and rss_mb, ntok, text.
+milliseconds mel, enc, prefill, tok (per token), total, the same in CPU time as c_mel and so on, and rss_mb, ntok, text. On a busy machine the CPU times
+are the ones to compare: --cpu.
 
 --peers-dir DIR adds the usual peers: DIR holds jfk.wav, hf/ and ct2/ (the model as Hugging Face and CTranslate2 folders), onnx/ (export_onnx.py, quant_onnx.py)
 and whispercpp_worker with ggml-q8_0.bin; those that are missing are named and left out. --scripts is the folder with bench_openvino.py and its companions,
@@ -21,6 +22,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIGURES = ("mel", "enc", "prefill", "tok", "total")
+CPU_FIGURES = tuple(f"c_{figure}" for figure in FIGURES)
 OURS = "ossicle"
 
 
@@ -70,21 +72,21 @@ def usual(folder, scripts, threads):
             print(f"left out: {name} ({needed} is missing)", file=sys.stderr)
 
 
-def table(results):
+def table(results, prefix):
     lines = ["| worker | mel | encoder | prefill | per token | whole | RSS MB | load ms |", "|---|---|---|---|---|---|---|---|"]
-    for name, r in sorted(results.items(), key=lambda item: item[1]["total"]):
-        lines.append(f"| {name} | {r['mel']:.1f} | {r['enc']:.1f} | {r['prefill']:.1f} | {r['tok']:.2f} | {r['total']:.0f} | {r['rss_mb']:.0f} | {r['load']:.0f} |")
+    for name, r in sorted(results.items(), key=lambda item: item[1][prefix + "total"]):
+        lines.append(f"| {name} | {r[prefix + 'mel']:.1f} | {r[prefix + 'enc']:.1f} | {r[prefix + 'prefill']:.1f} | {r[prefix + 'tok']:.2f} | {r[prefix + 'total']:.0f} | {r['rss_mb']:.0f} | {r['load']:.0f} |")
     if OURS in results and len(results) > 1:
         ours = results[OURS]
         for figure in ("enc", "tok", "total"):
-            name, best = min(((n, r[figure]) for n, r in results.items() if n != OURS), key=lambda item: item[1])
-            lines.append(f"\n{figure}: {ours[figure] / best:.3f} of the fastest peer's ({name}, {best:.2f} ms)")
+            name, best = min(((n, r[prefix + figure]) for n, r in results.items() if n != OURS), key=lambda item: item[1])
+            lines.append(f"\n{figure}: {ours[prefix + figure] / best:.3f} of the fastest peer's ({name}, {best:.2f} ms)")
     return "\n".join(lines)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ours", help='our worker, for example "target/release/ossicle bench whisper --worker jfk.wav"')
+    parser.add_argument("--ours", help='our worker, for example "target/release/ossicle bench whisper --threads 1 --serve jfk.wav"')
     parser.add_argument("--peers-dir", type=pathlib.Path)
     parser.add_argument("--scripts", type=pathlib.Path, default=ROOT.parent / "shared" / "peers")
     parser.add_argument("--worker", action="append", default=[], metavar="NAME=COMMAND")
@@ -92,6 +94,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--core", help="pin every worker to these cores (taskset's list)")
+    parser.add_argument("--cpu", action="store_true", help="the table shows CPU time instead of wall time")
     parser.add_argument("--json")
     args = parser.parse_args()
     folder = args.peers_dir.resolve() if args.peers_dir else pathlib.Path.cwd()
@@ -115,10 +118,10 @@ def main():
     results = {}
     for worker in workers:
         worker.close()
-        results[worker.name] = {f: min(r[f] for r in worker.rounds) for f in FIGURES} | {
+        results[worker.name] = {f: min(r[f] for r in worker.rounds) for f in FIGURES + CPU_FIGURES} | {
             "load": worker.load, "first_total": worker.first["total"], "rss_mb": max(r["rss_mb"] for r in worker.rounds), "text": worker.rounds[-1]["text"], "rounds": worker.rounds,
         }
-    print(table(results))
+    print(table(results, "c_" if args.cpu else ""))
     texts = {name: r["text"] for name, r in results.items()}
     for name, text in texts.items():
         print(f"  {name}: {text.strip()}")

@@ -1,6 +1,7 @@
 // A peer worker around whisper.cpp: whispercpp_worker MODEL WAV THREADS. Reads "round" lines, prints one JSON line each, like the Python workers.
 // Build beside a whisper.cpp build: g++ -O2 -I include -I ggml/include whispercpp_worker.cpp build/src/libwhisper.a -Wl,--start-group build/ggml/src/*.a -Wl,--end-group -fopenmp -ldl
 #include <sys/resource.h>
+#include <time.h>
 
 #include <chrono>
 #include <cmath>
@@ -16,7 +17,19 @@
 
 using clock_type = std::chrono::steady_clock;
 
-static double ms_since(clock_type::time_point start) { return std::chrono::duration<double, std::milli>(clock_type::now() - start).count(); }
+static double cpu_ms() {
+    timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return now.tv_sec * 1e3 + now.tv_nsec * 1e-6;
+}
+
+// Wall and CPU milliseconds since it was made.
+struct stopwatch {
+    clock_type::time_point start = clock_type::now();
+    double cpu_start = cpu_ms();
+    double wall() const { return std::chrono::duration<double, std::milli>(clock_type::now() - start).count(); }
+    double cpu() const { return cpu_ms() - cpu_start; }
+};
 
 // 16-bit mono 16 kHz, "data" chunk found by its name.
 static std::vector<float> read_wav(const char * path) {
@@ -37,28 +50,28 @@ int main(int argc, char ** argv) {
     whisper_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
     const std::vector<float> pcm = read_wav(argv[2]);
     const int threads = std::stoi(argv[3]);
-    auto start = clock_type::now();
+    const stopwatch loading;
     whisper_context_params params = whisper_context_default_params();
     params.use_gpu = false;
     params.flash_attn = true;
     whisper_context * ctx = whisper_init_from_file_with_params(argv[1], params);
     if (!ctx || pcm.empty()) return 1;
-    std::printf("{\"load\": %.1f}\n", ms_since(start));
+    std::printf("{\"load\": %.1f}\n", loading.wall());
     std::fflush(stdout);
     const int eot = whisper_token_eot(ctx), vocab = whisper_n_vocab(ctx);
     for (std::string line; std::getline(std::cin, line);) {
-        auto whole = clock_type::now();
-        start = whole;
+        const stopwatch whole;
+        stopwatch part;
         whisper_pcm_to_mel(ctx, pcm.data(), pcm.size(), threads);
-        const double mel = ms_since(start);
-        start = clock_type::now();
+        const double mel = part.wall(), c_mel = part.cpu();
+        part = stopwatch();
         whisper_encode(ctx, 0, threads);
-        const double enc = ms_since(start);
-        start = clock_type::now();
+        const double enc = part.wall(), c_enc = part.cpu();
+        part = stopwatch();
         const whisper_token prompt[] = {whisper_token_sot(ctx), whisper_token_not(ctx)};
         whisper_decode(ctx, prompt, 2, 0, threads);
-        const double prefill = ms_since(start);
-        start = clock_type::now();
+        const double prefill = part.wall(), c_prefill = part.cpu();
+        part = stopwatch();
         std::string text;
         int count = 0;
         for (int past = 2; count < 200; past++, count++) {
@@ -72,13 +85,15 @@ int main(int argc, char ** argv) {
             const whisper_token next = best;
             whisper_decode(ctx, &next, 1, past, threads);
         }
-        const double steps = ms_since(start);
+        const double steps = part.wall(), c_steps = part.cpu(), total = whole.wall(), c_total = whole.cpu();
+        const int divisor = count ? count : 1;
         rusage usage;
         getrusage(RUSAGE_SELF, &usage);
         std::string quoted;
         for (char c : text) quoted += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
-        std::printf("{\"mel\": %.3f, \"enc\": %.3f, \"prefill\": %.3f, \"tok\": %.4f, \"ntok\": %d, \"total\": %.3f, \"rss_mb\": %.1f, \"text\": \"%s\"}\n", mel, enc, prefill,
-                    steps / (count ? count : 1), count, ms_since(whole), usage.ru_maxrss / 1024.0, quoted.c_str());
+        std::printf("{\"mel\": %.3f, \"enc\": %.3f, \"prefill\": %.3f, \"tok\": %.4f, \"total\": %.3f, \"c_mel\": %.3f, \"c_enc\": %.3f, \"c_prefill\": %.3f, \"c_tok\": %.4f, "
+                    "\"c_total\": %.3f, \"ntok\": %d, \"rss_mb\": %.1f, \"text\": \"%s\"}\n",
+                    mel, enc, prefill, steps / divisor, total, c_mel, c_enc, c_prefill, c_steps / divisor, c_total, count, usage.ru_maxrss / 1024.0, quoted.c_str());
         std::fflush(stdout);
     }
     whisper_free(ctx);
