@@ -38,8 +38,9 @@ pub struct Quality {
     pub max_silence_score: f32,
     /// See [`max_silence_score`](Self::max_silence_score).
     pub logprob_weight: f32,
-    /// A text that no temperature brought to these limits is dropped if the no-speech probability is above this.
-    pub doubtful_no_speech_prob: f32,
+    /// With a no-speech probability up to this, no window is silent, however unlikely its text; above it, a text that no temperature
+    /// brought to these limits is dropped.
+    pub min_no_speech_prob: f32,
     /// A window whose loudest 20 ms stay below this level is silence and never reaches the model, in dB relative to full scale (RMS).
     pub min_level_db: f32,
     /// Whether decoding stops when the text begins to repeat itself.
@@ -56,7 +57,7 @@ impl Default for Quality {
             min_avg_logprob: -1.0,
             max_silence_score: 1.0,
             logprob_weight: 0.6,
-            doubtful_no_speech_prob: 0.3,
+            min_no_speech_prob: 0.25,
             min_level_db: -70.0,
             loop_guard: true,
             seed: 0,
@@ -73,7 +74,7 @@ impl Quality {
             min_avg_logprob: f32::NEG_INFINITY,
             max_silence_score: f32::INFINITY,
             logprob_weight: 0.0,
-            doubtful_no_speech_prob: f32::INFINITY,
+            min_no_speech_prob: f32::INFINITY,
             min_level_db: f32::NEG_INFINITY,
             loop_guard: false,
             seed: 0,

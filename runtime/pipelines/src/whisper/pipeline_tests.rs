@@ -122,10 +122,10 @@ fn silence_says_nothing() {
     let run1 = run(vec![unlikely], 3.0, &full());
     assert_eq!((run1.segments.len(), run1.summary.stats.fallbacks), (0, 0), "unlikely and no speech: no further attempts");
 
-    let likely = run(vec![Script::says(&words).no_speech(31.0)], 3.0, &full());
-    assert_eq!(likely.segments.len(), 1, "a no-speech probability of 0.7 is not enough against likely text");
-    let certain = run(vec![Script::says(&words).no_speech(40.0)], 3.0, &full());
-    assert_eq!(certain.segments.len(), 0);
+    let likely = run(vec![Script::says(&words).confidence(4.0).no_speech(10.0)], 3.0, &full());
+    assert_eq!(likely.segments.len(), 1, "a no-speech probability of 0.5 is not enough against likely text");
+    let certain = run(vec![Script::says(&words).confidence(4.0).no_speech(20.0)], 3.0, &full());
+    assert_eq!(certain.segments.len(), 0, "but one near 1 is");
 
     let off = TranscribeOptions { quality: Quality::off(), ..full() };
     assert_eq!(run(vec![Script::says(&words).confidence(2.0).no_speech(20.0)], 3.0, &off).segments.len(), 1);

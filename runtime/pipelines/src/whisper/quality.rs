@@ -23,7 +23,8 @@ pub enum Verdict {
 /// Judges an attempt.
 pub fn judge(attempt: &Attempt, compression_ratio: f32, no_speech_prob: f32, quality: &Quality) -> Verdict {
     let unlikely = attempt.avg_logprob < quality.min_avg_logprob;
-    if no_speech_prob - quality.logprob_weight * attempt.avg_logprob > quality.max_silence_score {
+    let silence_score = no_speech_prob - quality.logprob_weight * attempt.avg_logprob;
+    if no_speech_prob > quality.min_no_speech_prob && silence_score > quality.max_silence_score {
         Verdict::Silence
     } else if unlikely || attempt.looped || compression_ratio > quality.max_compression_ratio {
         Verdict::Retry
@@ -39,7 +40,7 @@ pub fn lost(attempt: &Attempt, compression_ratio: f32, quality: &Quality) -> boo
 
 /// Whether to drop what no temperature could mend.
 pub fn is_doubtful(no_speech_prob: f32, quality: &Quality) -> bool {
-    no_speech_prob > quality.doubtful_no_speech_prob
+    no_speech_prob > quality.min_no_speech_prob
 }
 
 /// The level of the loudest 20 ms, in dB relative to full scale (RMS); -200 for digital silence.
@@ -68,7 +69,8 @@ mod tests {
             (attempt(-0.3, false), 1.2, 0.8, Verdict::Keep),
             (attempt(-0.3, false), 1.2, 0.9, Verdict::Silence),
             (attempt(-1.2, false), 1.2, 0.4, Verdict::Silence),
-            (attempt(-1.2, false), 1.2, 0.2, Verdict::Retry),
+            (attempt(-1.2, false), 1.2, 0.26, Verdict::Retry),
+            (attempt(-3.0, false), 1.2, 0.2, Verdict::Retry),
             (attempt(-0.2, false), 3.0, 0.0, Verdict::Retry),
             (attempt(-0.2, true), 1.0, 0.0, Verdict::Retry),
         ];
