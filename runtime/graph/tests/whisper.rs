@@ -74,7 +74,7 @@ fn bits_allocations_and_refusals() {
         let options = Options { isa: fast, threads };
         let mut whisper = WhisperGraph::new(folder(), options).expect("graph");
         let mel = mel(1000);
-        let mut round = |whisper: &mut WhisperGraph| {
+        let round = |whisper: &mut WhisperGraph| {
             whisper.encode(&mel, 1000).expect("encode");
             whisper.decode(&[50257, 50362], LogitsFor::All).expect("prompt");
             for token in 0..40 {

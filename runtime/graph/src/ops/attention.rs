@@ -63,7 +63,7 @@ impl Kernel for Attention {
                 heads,
             };
             for head in 0..heads {
-                attend(self.context.isa, queries, keys, values, head, &mut workspace.attention(), out);
+                attend(self.context.isa, queries, keys, values, head, &mut workspace.attention.scratch(), out);
             }
         });
         Ok(())

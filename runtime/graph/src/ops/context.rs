@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ossicle_kernels::attention::{self, QUERIES, padded};
-use ossicle_kernels::dot::S8Rows;
 use ossicle_kernels::linear::{Finish, Linear, linear};
 use ossicle_kernels::rows::{QuantRows, layer_norm_quantize_rows, quantize_rows};
 use ossicle_kernels::simd::{Isa, LANES};
@@ -51,84 +50,64 @@ impl Sizes {
 /// One thread's scratch memory.
 #[derive(Debug)]
 pub(crate) struct Workspace {
-    values: Vec<i8>,
-    scales: Vec<f32>,
-    sums: Vec<i32>,
-    /// One row.
-    row: Vec<f32>,
+    pub(crate) rows: RowBuffers,
     /// `ROWS` rows of the widest layer, or the convolution's intermediate rows.
     pub(crate) wide: Vec<f32>,
-    scores: Vec<f32>,
-    probs: Vec<u8>,
+    pub(crate) attention: AttentionBuffers,
 }
 
 impl Workspace {
     fn new(sizes: &Sizes) -> Self {
         Self {
-            values: vec![0; ROWS * sizes.inner],
-            scales: vec![0.0; ROWS],
-            sums: vec![0; ROWS],
-            row: vec![0.0; sizes.inner],
+            rows: RowBuffers {
+                values: vec![0; ROWS * sizes.inner],
+                scales: vec![0.0; ROWS],
+                sums: vec![0; ROWS],
+                normalized: vec![0.0; sizes.inner],
+            },
             wide: vec![0.0; sizes.wide()],
-            scores: vec![0.0; QUERIES * sizes.tokens],
-            probs: vec![0; QUERIES * sizes.tokens],
+            attention: AttentionBuffers { scores: vec![0.0; QUERIES * sizes.tokens], probs: vec![0; QUERIES * sizes.tokens] },
         }
     }
+}
 
-    /// Memory for attention.
-    pub(crate) fn attention(&mut self) -> attention::Scratch<'_> {
+/// Memory for quantised rows.
+#[derive(Debug)]
+pub(crate) struct RowBuffers {
+    values: Vec<i8>,
+    scales: Vec<f32>,
+    sums: Vec<i32>,
+    /// One row between normalisation and quantisation.
+    normalized: Vec<f32>,
+}
+
+impl RowBuffers {
+    /// Quantises at most [`ROWS`] rows of `depth`, `stride` apart.
+    pub(crate) fn quantize(&mut self, context: &Context, x: &[f32], rows: usize, depth: usize, stride: usize) -> QuantRows<'_> {
+        let mut out = QuantRows::new(&mut self.values, &mut self.scales, &mut self.sums, rows, depth);
+        quantize_rows(context.isa, x, depth, stride, &mut out);
+        out
+    }
+
+    /// Normalises and quantises at most [`ROWS`] rows.
+    pub(crate) fn normalize(&mut self, context: &Context, norm: &Norm, x: &[f32], rows: usize) -> QuantRows<'_> {
+        let (gamma, beta) = norm.get(context);
+        let mut out = QuantRows::new(&mut self.values, &mut self.scales, &mut self.sums, rows, gamma.len());
+        layer_norm_quantize_rows(context.isa, x, gamma, beta, &mut self.normalized, &mut out);
+        out
+    }
+}
+
+/// Memory for the scores of a few queries.
+#[derive(Debug)]
+pub(crate) struct AttentionBuffers {
+    pub(crate) scores: Vec<f32>,
+    probs: Vec<u8>,
+}
+
+impl AttentionBuffers {
+    pub(crate) fn scratch(&mut self) -> attention::Scratch<'_> {
         attention::Scratch { scores: &mut self.scores, probs: &mut self.probs }
-    }
-
-    /// Quantises `rows` (at most [`ROWS`]) rows of `depth`, `stride` apart, and applies the layer.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn linear(
-        &mut self,
-        context: &Context,
-        x: &[f32],
-        rows: usize,
-        depth: usize,
-        stride: usize,
-        layer: &Linear<'_>,
-        finish: Finish,
-        out: &mut [f32],
-    ) {
-        let mut quantized = QuantRows::new(&mut self.values, &mut self.scales, &mut self.sums, rows, depth);
-        quantize_rows(context.isa, x, depth, stride, &mut quantized);
-        context.linear(quantized.as_rows(), quantized.scales, layer, finish, out);
-    }
-
-    /// Normalises and quantises `rows` (at most [`ROWS`]) rows and applies the layer; the result is in `wide`.
-    pub(crate) fn norm_linear(&mut self, context: &Context, norm: &Norm, x: &[f32], rows: usize, layer: &Linear<'_>, finish: Finish) {
-        let (gamma, beta) = norm.get(context);
-        let mut quantized = QuantRows::new(&mut self.values, &mut self.scales, &mut self.sums, rows, gamma.len());
-        layer_norm_quantize_rows(context.isa, x, gamma, beta, &mut self.row, &mut quantized);
-        let out = &mut self.wide[..rows * layer.weights.count() * LANES];
-        context.linear(quantized.as_rows(), quantized.scales, layer, finish, out);
-    }
-
-    /// Quantises the `rows` rows of `depth` in `wide` and applies the layer.
-    pub(crate) fn wide_linear(
-        &mut self,
-        context: &Context,
-        rows: usize,
-        depth: usize,
-        stride: usize,
-        layer: &Linear<'_>,
-        finish: Finish,
-        out: &mut [f32],
-    ) {
-        let mut quantized = QuantRows::new(&mut self.values, &mut self.scales, &mut self.sums, rows, depth);
-        quantize_rows(context.isa, &self.wide, depth, stride, &mut quantized);
-        context.linear(quantized.as_rows(), quantized.scales, layer, finish, out);
-    }
-
-    /// Normalises and quantises rows and applies the layer into `out`.
-    pub(crate) fn norm_linear_into(&mut self, context: &Context, norm: &Norm, x: &[f32], rows: usize, layer: &Linear<'_>, out: &mut [f32]) {
-        let (gamma, beta) = norm.get(context);
-        let mut quantized = QuantRows::new(&mut self.values, &mut self.scales, &mut self.sums, rows, gamma.len());
-        layer_norm_quantize_rows(context.isa, x, gamma, beta, &mut self.row, &mut quantized);
-        context.linear(quantized.as_rows(), quantized.scales, layer, Finish::Store, out);
     }
 }
 
@@ -145,16 +124,18 @@ impl Context {
         self.workspaces[thread].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies a layer to quantised rows; `out` holds whole blocks of 16 outputs for each row. A single row is split over the threads by
-    /// outputs, unless this is already a part of split work, which has more rows.
-    fn linear(&self, rows: S8Rows<'_>, scales: &[f32], layer: &Linear<'_>, finish: Finish, out: &mut [f32]) {
+    /// Applies a layer to quantised rows; `out` holds whole blocks of 16 outputs for each row, and maybe more. A single row of enough work is
+    /// split over the threads by outputs.
+    pub(crate) fn linear(&self, rows: &QuantRows<'_>, layer: &Linear<'_>, finish: Finish, out: &mut [f32]) {
+        let (rows, scales) = (rows.as_rows(), &*rows.scales);
         let blocks = layer.weights.count();
         let outputs = blocks * LANES;
+        let out = &mut out[..scales.len() * outputs];
         if scales.len() > 1 || self.pool.threads() == 1 || outputs * layer.weights.depth() < SPLIT_BYTES {
             return linear(self.isa, rows, scales, layer, finish, out, outputs);
         }
         let mut parts = [const { None }; MAX_THREADS];
-        let mut rest = &mut out[..outputs];
+        let mut rest = out;
         for (part, range) in parts.iter_mut().zip(self.pool.split(blocks, 1)) {
             let (own, after) = rest.split_at_mut(range.len() * LANES);
             rest = after;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ossicle_kernels::linear::Finish;
 use tract_core::internal::*;
 
-use super::{Context, f32s, f32s_mut};
+use super::{Context, ROWS, Workspace, f32s, f32s_mut};
 use crate::folder::{LinearSpan, Span};
 use crate::plan::Kernel;
 
@@ -37,24 +37,22 @@ impl Kernel for ConvStem {
         let mel = f32s(&inputs[0])?;
         let embedding = self.context.folder.f32s(&self.embedding);
         let (first, second) = (self.context.folder.linear(&self.first), self.context.folder.linear(&self.second));
-        let (width, mels, frames) = (self.width, self.mels, 2 * self.positions);
+        let (width, mels) = (self.width, self.mels);
         self.context.for_rows(f32s_mut(outputs[0])?, width, |workspace, start, out| {
+            let Workspace { rows: buffers, wide, .. } = workspace;
             let rows = out.len() / width;
             // Frames 2 * start - 1 ..= 2 * (start + rows) - 1 of the first convolution; frame -1 is zero.
-            let mut wide = std::mem::take(&mut workspace.wide);
-            let count = 2 * rows + 1;
-            for (i, rows) in wide[..count * width].chunks_mut(super::ROWS * width).enumerate() {
-                let begin = i * super::ROWS;
-                let skip = usize::from(start == 0 && i == 0);
-                rows[..skip * width].fill(0.0);
-                let rows = &mut rows[skip * width..];
-                let frame = 2 * start + begin + skip - 1;
-                debug_assert!(frame + rows.len() / width <= frames);
-                workspace.linear(&self.context, &mel[frame * mels..], rows.len() / width, 3 * mels, mels, &first, Finish::Gelu, rows);
+            let between = &mut wide[..(2 * rows + 1) * width];
+            let skip = usize::from(start == 0);
+            between[..skip * width].fill(0.0);
+            for (i, out) in between[skip * width..].chunks_mut(ROWS * width).enumerate() {
+                let frame = 2 * start + skip - 1 + i * ROWS;
+                let windows = buffers.quantize(&self.context, &mel[frame * mels..], out.len() / width, 3 * mels, mels);
+                self.context.linear(&windows, &first, Finish::Gelu, out);
             }
-            workspace.wide = wide;
             out.copy_from_slice(&embedding[start * width..][..out.len()]);
-            workspace.wide_linear(&self.context, rows, 3 * width, 2 * width, &second, Finish::AddGelu, out);
+            let windows = buffers.quantize(&self.context, wide, rows, 3 * width, 2 * width);
+            self.context.linear(&windows, &second, Finish::AddGelu, out);
         });
         Ok(())
     }

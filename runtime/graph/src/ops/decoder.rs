@@ -7,7 +7,7 @@ use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
 
-use super::{Context, Norm, Store, f32s, f32s_mut};
+use super::{Context, Norm, Store, Workspace, f32s, f32s_mut};
 use crate::folder::{LinearSpan, Span};
 use crate::plan::Kernel;
 
@@ -83,9 +83,8 @@ impl Kernel for CausalAttention {
         let first = self.store.position();
         let mut causal = self.store.causal(self.index);
         let mut cache = causal.cache();
-        let mut workspace = self.context.workspace(0);
-        workspace.norm_linear(&self.context, &self.norm, x, self.tokens, &layer, Finish::Store);
-        let wide = std::mem::take(&mut workspace.wide);
+        let Workspace { rows, wide, attention } = &mut *self.context.workspace(0);
+        self.context.linear(&rows.normalize(&self.context, &self.norm, x, self.tokens), &layer, Finish::Store, wide);
         for (i, (qkv, out)) in wide.chunks_exact(3 * width).zip(out.chunks_exact_mut(width)).enumerate() {
             let position = first + i;
             cache.put(isa, position, &qkv[width..2 * width], &qkv[2 * width..]);
@@ -94,10 +93,9 @@ impl Kernel for CausalAttention {
             quantize_heads(isa, &qkv[..width], values, scales);
             let query = Queries { values, scales, heads };
             for (head, out) in out.chunks_exact_mut(HEAD).enumerate() {
-                attend_causal(isa, query, &cache, position + 1, head, workspace.attention().scores, out);
+                attend_causal(isa, query, &cache, position + 1, head, &mut attention.scores, out);
             }
         }
-        workspace.wide = wide;
         Ok(())
     }
 }
@@ -146,20 +144,18 @@ impl Kernel for CrossAttention {
         let cross = self.store.cross(self.index);
         let keys = Keys { values: &cross.keys, scales: &cross.key_scales, tokens: self.store.encoded(), heads };
         let values = Values { values: &cross.values, scales: &cross.value_scales, sums: &cross.value_sums };
-        let mut workspace = self.context.workspace(0);
-        workspace.norm_linear(&self.context, &self.norm, x, self.tokens, &layer, Finish::Store);
-        let wide = std::mem::take(&mut workspace.wide);
+        let Workspace { rows, wide, attention } = &mut *self.context.workspace(0);
+        self.context.linear(&rows.normalize(&self.context, &self.norm, x, self.tokens), &layer, Finish::Store, wide);
         for (i, (query, out)) in wide.chunks_exact(width).zip(out.chunks_exact_mut(width)).enumerate() {
             let (mut q, mut scales) = ([0; MAX_WIDTH], [0.0; MAX_WIDTH / HEAD]);
             let (q, scales) = (&mut q[..width], &mut scales[..heads]);
             quantize_heads(isa, query, q, scales);
             let queries = Queries { values: q, scales, heads };
             for head in 0..heads {
-                attend(isa, queries, keys, values, head, &mut workspace.attention(), out);
+                attend(isa, queries, keys, values, head, &mut attention.scratch(), out);
             }
-            self.align_row(queries, keys, i, workspace.attention().scores);
+            self.align_row(queries, keys, i, &mut attention.scores);
         }
-        workspace.wide = wide;
         Ok(())
     }
 }

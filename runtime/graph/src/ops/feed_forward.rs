@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ossicle_kernels::linear::Finish;
 use tract_core::internal::*;
 
-use super::{Context, Norm, f32s_mut};
+use super::{Context, Norm, Workspace, f32s_mut};
 use crate::folder::LinearSpan;
 use crate::plan::Kernel;
 
@@ -37,9 +37,10 @@ impl Kernel for FeedForward {
     fn run(&self, _: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
         let (first, second) = (self.context.folder.linear(&self.first), self.context.folder.linear(&self.second));
         self.context.for_rows(f32s_mut(outputs[0])?, self.width, |workspace, _, out| {
+            let Workspace { rows: buffers, wide, .. } = workspace;
             let rows = out.len() / self.width;
-            workspace.norm_linear(&self.context, &self.norm, out, rows, &first, Finish::Gelu);
-            workspace.wide_linear(&self.context, rows, self.inner, self.inner, &second, Finish::Add, out);
+            self.context.linear(&buffers.normalize(&self.context, &self.norm, out, rows), &first, Finish::Gelu, wide);
+            self.context.linear(&buffers.quantize(&self.context, wide, rows, self.inner, self.inner), &second, Finish::Add, out);
         });
         Ok(())
     }

@@ -37,7 +37,8 @@ impl Kernel for LinearAdd {
         let width = self.width;
         self.context.for_rows(f32s_mut(outputs[0])?, width, |workspace, start, out| {
             let x = &x[start * width..][..out.len()];
-            workspace.linear(&self.context, x, out.len() / width, width, width, &layer, Finish::Add, out);
+            let rows = workspace.rows.quantize(&self.context, x, out.len() / width, width, width);
+            self.context.linear(&rows, &layer, Finish::Add, out);
         });
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ossicle_kernels::linear::Finish;
 use tract_core::internal::*;
 
 use super::{Context, Norm, f32s, f32s_mut};
@@ -32,7 +33,9 @@ impl Kernel for Logits {
     fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
         let x = &f32s(&inputs[0])?[(self.tokens - self.rows) * self.width..];
         let layer = self.context.folder.linear(&self.layer);
-        self.context.workspace(0).norm_linear_into(&self.context, &self.norm, x, self.rows, &layer, f32s_mut(outputs[0])?);
+        let workspace = &mut *self.context.workspace(0);
+        let rows = workspace.rows.normalize(&self.context, &self.norm, x, self.rows);
+        self.context.linear(&rows, &layer, Finish::Store, f32s_mut(outputs[0])?);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ mod qkv;
 mod store;
 
 pub(crate) use attention::Attention;
-pub(crate) use context::{Context, Norm, Sizes};
+pub(crate) use context::{Context, Norm, Sizes, Workspace};
 pub(crate) use conv_stem::ConvStem;
 pub(crate) use decoder::{CausalAttention, CrossAttention, Embed};
 pub(crate) use feed_forward::FeedForward;

@@ -7,8 +7,7 @@ use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
 
-use super::context::{Context, Norm, Workspace};
-use super::{ROWS, Store, f32s, f32s_mut, i8s_mut};
+use super::{Context, Norm, ROWS, Store, Workspace, f32s, f32s_mut, i8s_mut};
 use crate::folder::LinearSpan;
 use crate::plan::Kernel;
 use crate::pool::MAX_THREADS;
@@ -79,13 +78,13 @@ impl Kernel for QkvProjection {
             });
         }
         self.context.pool.each(parts, |thread, part| {
-            let mut workspace = self.context.workspace(thread);
+            let Workspace { rows: buffers, wide, .. } = &mut *self.context.workspace(thread);
             let rows = part.values.len() / width;
             for begin in (0..rows).step_by(ROWS) {
                 let count = ROWS.min(rows - begin);
                 let x = &x[(part.start + begin) * width..];
-                workspace.norm_linear(&self.context, &self.norm, x, count, &layer, Finish::Store);
-                for (i, qkv) in workspace.wide[..count * 3 * width].chunks_exact(3 * width).enumerate() {
+                self.context.linear(&buffers.normalize(&self.context, &self.norm, x, count), &layer, Finish::Store, wide);
+                for (i, qkv) in wide[..count * 3 * width].chunks_exact(3 * width).enumerate() {
                     let row = begin + i;
                     let queries = &mut part.queries[row * width..][..width];
                     quantize_heads(self.context.isa, &qkv[..width], queries, &mut part.query_scales[row * heads..][..heads]);
@@ -152,19 +151,16 @@ impl Kernel for CrossKeysValues {
                 });
             }
             self.context.pool.each(parts, |thread, part| {
-                let mut workspace = self.context.workspace(thread);
-                let workspace: &mut Workspace = &mut workspace;
+                let Workspace { rows: buffers, wide, .. } = &mut *self.context.workspace(thread);
                 let rows = part.values.len() / width;
                 for begin in (0..rows).step_by(ROWS) {
                     let count = ROWS.min(rows - begin);
                     let x = &x[(part.start + begin) * width..][..count * width];
-                    let mut wide = std::mem::take(&mut workspace.wide);
-                    workspace.linear(&self.context, x, count, width, width, &layer, Finish::Store, &mut wide[..count * 2 * width]);
+                    self.context.linear(&buffers.quantize(&self.context, x, count, width, width), &layer, Finish::Store, wide);
                     for (i, kv) in wide[..count * 2 * width].chunks_exact(2 * width).enumerate() {
                         put_keys(&self.context, &kv[..width], begin + i, heads, part.keys, part.scales);
                         part.values[(begin + i) * width..][..width].copy_from_slice(&kv[width..]);
                     }
-                    workspace.wide = wide;
                 }
             });
         }
