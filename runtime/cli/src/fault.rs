@@ -20,26 +20,26 @@ const REMAKE: &str = "fetch or make the model again";
 
 /// Bad input: what is wrong, where, and what would be right.
 #[derive(Debug)]
-pub struct Fault(String);
+pub(crate) struct Fault(String);
 
 impl Fault {
     /// The three parts, any of which may already hold the next.
-    pub fn new(what: impl fmt::Display, place: impl fmt::Display, remedy: impl fmt::Display) -> Self {
+    pub(crate) fn new(what: impl fmt::Display, place: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self(format!("{what}: {place}: {remedy}"))
     }
 
     /// A line that says it all.
-    pub fn line(line: impl fmt::Display) -> Self {
+    pub(crate) fn line(line: impl fmt::Display) -> Self {
         Self(line.to_string())
     }
 
     /// A recording that cannot be read.
-    pub fn audio(place: &str, error: &AudioError) -> Self {
+    pub(crate) fn audio(place: &str, error: &AudioError) -> Self {
         Self::new(error, place, error.remedy())
     }
 
     /// A recording that could not be transcribed to its end.
-    pub fn transcription(place: &str, error: TranscribeError) -> anyhow::Error {
+    pub(crate) fn transcription(place: &str, error: TranscribeError) -> anyhow::Error {
         match &error {
             TranscribeError::Source(source) => match source.0.downcast_ref::<AudioError>() {
                 Some(audio) => Self::audio(place, audio).into(),
@@ -84,7 +84,7 @@ impl From<ModelError> for Fault {
 }
 
 /// A model in `folder` that cannot be opened.
-pub fn opening(folder: &Path, error: OpenError) -> anyhow::Error {
+pub(crate) fn opening(folder: &Path, error: OpenError) -> anyhow::Error {
     match error {
         OpenError::Model(error) => Fault::from(error).into(),
         OpenError::Folder(error) | OpenError::Graph(GraphError::Folder(error)) => Fault::from(error).into(),
@@ -94,18 +94,18 @@ pub fn opening(folder: &Path, error: OpenError) -> anyhow::Error {
 }
 
 /// Whether the reader of our output went away.
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == ErrorKind::BrokenPipe))
 }
 
 /// Prints one line on stderr, whatever line ends `message` has.
-pub fn complain(message: &str) {
+pub(crate) fn complain(message: &str) {
     let words: Vec<&str> = message.split_whitespace().collect();
     eprintln!("ossicle: {}", words.join(" "));
 }
 
 /// Reports an error; gives its exit status.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
@@ -114,6 +114,6 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 /// The end of the program.
-pub fn exit(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+pub(crate) fn exit(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| report(&error))
 }

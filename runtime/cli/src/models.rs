@@ -11,12 +11,12 @@ use ossicle_graph::folder::ModelFolder;
 use serde_json::json;
 
 use crate::fault::Fault;
-use crate::model::{self, ModelArgs};
+use crate::model::ModelArgs;
 use crate::size;
 
 /// What to say about model folders.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -48,7 +48,7 @@ enum Command {
 }
 
 /// `ossicle models`.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::List { json } => list(*json)?,
         Command::Info { model, json } => info(model, *json)?,
@@ -79,12 +79,14 @@ fn list(json: bool) -> Result<()> {
 
 fn info(model: &ModelArgs, json: bool) -> Result<()> {
     let path = model.path()?;
-    let plan = model.plan(&path, Window::Full.max_frames())?;
+    let plan = model.plan(&path, Window::Full.max_frames(), false)?;
     let info = ossicle::models::info(&path).map_err(Fault::from)?;
     let mut out = std::io::stdout().lock();
     if json {
         let mut value = serde_json::to_value(&info)?;
-        value["memory"] = json!({"weights": plan.weights, "slots": plan.slots, "scratch": plan.scratch, "kv_cache": plan.kv_cache, "total": plan.total()});
+        let network = &plan.network;
+        value["memory"] = json!({"weights": network.weights, "slots": network.slots, "scratch": network.scratch, "kv_cache": network.kv_cache,
+            "total": plan.total()});
         writeln!(out, "{value}")?;
         return Ok(());
     }
@@ -100,7 +102,7 @@ fn info(model: &ModelArgs, json: bool) -> Result<()> {
         ("vocabulary", format!("{} tokens", info.vocab_size)),
         ("numerics", format!("version {}", info.numerics_version)),
         ("files", size::megabytes(info.bytes as usize)),
-        ("memory", format!("{} ({})", size::megabytes(plan.total()), model::figures(&plan))),
+        ("memory", format!("{} ({})", size::megabytes(plan.total()), plan.figures())),
         ("instructions", model.machine.isa().name().into()),
         ("threads", model.machine.threads().to_string()),
     ];
@@ -113,7 +115,7 @@ fn info(model: &ModelArgs, json: bool) -> Result<()> {
 fn verify(model: &ModelArgs) -> Result<()> {
     let path = model.path()?;
     ModelFolder::verify(&path).map_err(Fault::from)?;
-    model.open(Window::Full.max_frames())?;
+    model.open(Window::Full.max_frames(), false)?;
     writeln!(std::io::stdout().lock(), "{}: every file is as recorded", path.display())?;
     Ok(())
 }

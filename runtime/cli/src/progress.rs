@@ -7,7 +7,7 @@ use ossicle::audio::{AudioReader, SAMPLE_RATE};
 use ossicle::source::{SampleSource, SourceError};
 
 /// A recording whose reading shows.
-pub struct Watched {
+pub(crate) struct Watched {
     reader: AudioReader,
     bar: ProgressBar,
     samples: u64,
@@ -15,7 +15,7 @@ pub struct Watched {
 
 impl Watched {
     /// Starts a bar, or a running count of seconds for audio of unknown length.
-    pub fn new(reader: AudioReader, name: &str) -> Self {
+    pub(crate) fn new(reader: AudioReader, name: &str) -> Self {
         let seconds = reader.expected_samples().map(|samples| samples / u64::from(SAMPLE_RATE));
         let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(seconds, target);
@@ -26,7 +26,7 @@ impl Watched {
     }
 
     /// A handle that clears the line while something else is printed.
-    pub fn bar(&self) -> ProgressBar {
+    pub(crate) fn bar(&self) -> ProgressBar {
         self.bar.clone()
     }
 }

@@ -1,7 +1,7 @@
 //! Amounts of memory, as people write them.
 
 /// Bytes of `60MB`, `64MiB`, `1.5GB` or plain `60000000`.
-pub fn parse(text: &str) -> Result<u64, String> {
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit: f64 = match unit.trim().to_ascii_lowercase().as_str() {
@@ -19,7 +19,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
 }
 
 /// Bytes in millions, one digit.
-pub fn megabytes(bytes: usize) -> String {
+pub(crate) fn megabytes(bytes: usize) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 

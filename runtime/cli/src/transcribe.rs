@@ -31,7 +31,7 @@ Examples:
 /// What to transcribe, and how.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// Recordings: wav, flac, mp3, ogg, opus, m4a; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -128,7 +128,7 @@ impl From<FormatName> for Format {
 }
 
 /// As `--window` has it.
-pub fn parse_window(text: &str) -> Result<Window, String> {
+pub(crate) fn parse_window(text: &str) -> Result<Window, String> {
     let window = match text {
         "auto" => Window::default(),
         "full" => Window::Full,
@@ -231,7 +231,7 @@ fn name(file: &Path) -> String {
 }
 
 /// Transcribes every file with one model; a bad file gives its line and the others go on.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.files.iter().filter(|file| is_stdin(file)).count() > 1 {
         return Err(Fault::line("standard input twice: -: name it once").into());
     }
@@ -242,7 +242,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let outputs = args.outputs()?;
     let options = args.options();
-    let mut model = args.model.open(args.window.max_frames())?;
+    let mut model = args.model.open(args.window.max_frames(), args.word_timestamps)?;
     model.check(&options).map_err(|error| Fault::transcription("", error))?;
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
@@ -268,7 +268,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     let outputs = args.outputs()?;
     let options = args.options();
-    let mut model = args.model.open(args.window.max_frames())?;
+    let mut model = args.model.open(args.window.max_frames(), args.word_timestamps)?;
     let output = outputs.as_ref().map(|outputs| outputs[0].as_path());
     transcribe(args, &mut model, &options, reader, &args.files[0], output)?;
     Ok(ExitCode::SUCCESS)

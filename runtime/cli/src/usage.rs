@@ -29,15 +29,15 @@ Exit status: 0 done, 1 ran but failed for some input, 2 bad usage or bad input."
 /// Speech to text on small boards: INT8 Whisper with the same bits on every machine
 #[derive(Parser)]
 #[command(name = "ossicle", version, after_help = EXAMPLES, disable_help_subcommand = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What to do.
 #[derive(Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Write down what is said in recordings
     Transcribe(transcribe::Args),
     /// List, describe and verify model folders
@@ -49,7 +49,7 @@ pub enum Command {
 }
 
 /// Prints help where it was asked for, or says in one line what is wrong with the arguments.
-pub fn refuse(error: &clap::Error) -> ExitCode {
+pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A closed pipe (`ossicle --help | head -1`) is no failure.
@@ -71,7 +71,7 @@ pub fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 /// `ossicle env`.
-pub fn print_environment() -> anyhow::Result<ExitCode> {
+pub(crate) fn print_environment() -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     for (name, meaning) in ENVIRONMENT {
         let value = std::env::var(name).map_or_else(|_| "(unset)".into(), |value| format!("= {value}"));

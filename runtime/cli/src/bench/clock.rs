@@ -6,11 +6,11 @@ use std::time::Instant;
 
 /// A moment, or the time between two, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Times {
+pub(crate) struct Times {
     /// By the wall clock.
-    pub wall: f64,
+    pub(crate) wall: f64,
     /// On processors, all threads together; 0 where the system does not tell.
-    pub cpu: f64,
+    pub(crate) cpu: f64,
 }
 
 impl Sub for Times {
@@ -30,16 +30,16 @@ impl AddAssign for Times {
 
 /// Counts from its making.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock(Instant);
+pub(crate) struct Clock(Instant);
 
 impl Clock {
     /// Starts now.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Instant::now())
     }
 
     /// The time since.
-    pub fn now(&self) -> Times {
+    pub(crate) fn now(&self) -> Times {
         Times { wall: self.0.elapsed().as_secs_f64() * 1e3, cpu: cpu_ms().unwrap_or(0.0) }
     }
 }
@@ -55,14 +55,14 @@ fn cpu_ms() -> Option<f64> {
 }
 
 /// Most memory that was resident at once so far, in MiB as the peers' figures are; `None` where the system does not tell.
-pub fn peak_rss_mb() -> Option<f64> {
+pub(crate) fn peak_rss_mb() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
 }
 
 /// The smallest and the middle value; both 0 for none.
-pub fn min_and_median(values: impl Iterator<Item = f64>) -> (f64, f64) {
+pub(crate) fn min_and_median(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match values.len() {
@@ -72,7 +72,7 @@ pub fn min_and_median(values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 /// Three digits after the point.
-pub fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 

@@ -21,7 +21,7 @@ const LEAST_RUNS: usize = 5;
 
 /// Which shapes to measure.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Model folder, or the name of one, whose shapes to take
     #[arg(long, value_name = "NAME|FOLDER", default_value = "whisper-tiny.en")]
     model: String,
@@ -90,7 +90,7 @@ fn measure(isa: Isa, shape: &Shape) -> (f64, f64) {
 }
 
 /// Measures.
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     let path = ossicle::models::find(&args.model).map_err(Fault::from)?;
     let folder = ModelFolder::open(&path).map_err(Fault::from)?;
     let isa = args.machine.isa();

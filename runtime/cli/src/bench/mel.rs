@@ -19,7 +19,7 @@ const WINDOW_SAMPLES: usize = 480_000;
 
 /// What to measure the front end with.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Recording; silence fills it up to 30 s
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 /// Measures.
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     let isa = args.machine.isa();
     let place = args.file.display().to_string();
     let mut samples =

@@ -20,7 +20,7 @@ Examples:
 /// What to measure.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -36,7 +36,7 @@ enum Command {
 }
 
 /// `ossicle bench`.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Mel(args) => mel::run(args)?,
         Command::Whisper(args) => whisper::run(args)?,

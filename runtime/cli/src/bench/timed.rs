@@ -6,37 +6,37 @@ use ossicle_kernels::simd::Isa;
 use super::clock::{Clock, Times};
 
 /// Passes every call on to the engine inside.
-pub struct Timed<E> {
+pub(crate) struct Timed<E> {
     inner: E,
     clock: Clock,
     /// What was noted since [`Timed::restart`].
-    pub notes: Notes,
+    pub(crate) notes: Notes,
     prompt_tokens: usize,
 }
 
 /// One transcription's times.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Notes {
+pub(crate) struct Notes {
     /// When the first encoder run began.
-    pub encode_start: Option<Times>,
+    pub(crate) encode_start: Option<Times>,
     /// In encoder runs.
-    pub encode: Times,
+    pub(crate) encode: Times,
     /// Decoder calls for prompts.
-    pub prefill: Times,
+    pub(crate) prefill: Times,
     /// Decoder calls for single tokens behind the prompt.
-    pub tokens: usize,
+    pub(crate) tokens: usize,
     /// When the last prompt was in.
-    pub prefill_end: Times,
+    pub(crate) prefill_end: Times,
 }
 
 impl<E: Engine> Timed<E> {
     /// Calls up to position `prompt_tokens` count as prefill.
-    pub fn new(inner: E, clock: Clock, prompt_tokens: usize) -> Self {
+    pub(crate) fn new(inner: E, clock: Clock, prompt_tokens: usize) -> Self {
         Self { inner, clock, notes: Notes::default(), prompt_tokens }
     }
 
     /// Forgets all notes.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.notes = Notes::default();
     }
 }

@@ -22,7 +22,7 @@ use crate::transcribe::parse_window;
 
 /// What to measure.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Recording, transcribed greedily, without timestamps and checks
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -93,7 +93,7 @@ impl<E: Engine> Bench<E> {
 }
 
 /// Measures.
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     let place = args.file.display().to_string();
     let samples = AudioReader::open(&args.file, args.model.machine.isa())
         .and_then(|mut reader| reader.read_to_end())
@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> Result<()> {
     let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
     let clock = Clock::new();
     let path = args.model.path()?;
-    args.model.plan(&path, args.window.max_frames())?;
+    args.model.plan(&path, args.window.max_frames(), false)?;
     let info = ossicle::models::info(&path).map_err(Fault::from)?;
     // Start of transcript and "no timestamps", and for multilingual models language and task between them.
     let prompt_tokens = if info.multilingual { 4 } else { 2 };
