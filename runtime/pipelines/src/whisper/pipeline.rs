@@ -1,6 +1,6 @@
 //! The loop over a recording's windows.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::time::Instant;
 
 use ossicle_frontend::mel::{LogMel, MelScratch};
@@ -38,7 +38,8 @@ pub struct Pipeline<E> {
     engine: E,
     config: GenerationConfig,
     specials: Specials,
-    tokenizer_json: String,
+    /// Given up once the tokenizer has been read.
+    tokenizer_json: Cell<String>,
     tokenizer: OnceCell<Tokenizer>,
     log_mel: LogMel,
     mel_scratch: Box<MelScratch>,
@@ -94,7 +95,7 @@ impl<E: Engine> Pipeline<E> {
             engine,
             config,
             specials,
-            tokenizer_json,
+            tokenizer_json: Cell::new(tokenizer_json),
             tokenizer: OnceCell::new(),
             log_mel,
             mel_scratch: Box::default(),
@@ -128,8 +129,14 @@ impl<E: Engine> Pipeline<E> {
         if let Some(tokenizer) = self.tokenizer.get() {
             return Ok(tokenizer);
         }
-        let tokenizer = Tokenizer::from_json(&self.tokenizer_json)?;
-        Ok(self.tokenizer.get_or_init(|| tokenizer))
+        let json = self.tokenizer_json.take();
+        match Tokenizer::from_json(&json) {
+            Ok(tokenizer) => Ok(self.tokenizer.get_or_init(|| tokenizer)),
+            Err(error) => {
+                self.tokenizer_json.set(json);
+                Err(error.into())
+            }
+        }
     }
 
     /// Checks options against the model without transcribing anything.
