@@ -235,6 +235,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.files.iter().filter(|file| is_stdin(file)).count() > 1 {
         return Err(Fault::line("standard input twice: -: name it once").into());
     }
+    if args.digests && !matches!(args.format, FormatName::Json) {
+        return Err(Fault::line("--digests: only json carries them: add --format json").into());
+    }
     if let [file] = &args.files[..] {
         // One bad file is told before a model is loaded for it.
         let reader = args.open(file, args.model.machine.isa())?;

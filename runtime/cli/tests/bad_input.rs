@@ -166,7 +166,7 @@ fn text_on_stdin() {
 
 #[test]
 fn bad_usage() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&[], "no command"),
         (&["transcribe"], "FILE"),
         (&["transcribe", "--format", "docx", "a.wav"], "docx"),
@@ -175,6 +175,7 @@ fn bad_usage() {
         (&["transcribe", "--memory", "lots", "a.wav"], "60MB"),
         (&["transcribe", "--threads", "0", "a.wav"], "--threads"),
         (&["transcribe", "-", "-"], "standard input twice"),
+        (&["transcribe", "--digests", "a.wav"], "--format json"),
         (&["dance"], "dance"),
     ];
     for (args, expected) in cases {
