@@ -70,7 +70,7 @@ mod tests {
             (attempt(-0.3, false), 1.2, 0.9, Verdict::Silence),
             (attempt(-1.2, false), 1.2, 0.4, Verdict::Silence),
             (attempt(-1.2, false), 1.2, 0.26, Verdict::Retry),
-            (attempt(-3.0, false), 1.2, 0.2, Verdict::Retry),
+            (attempt(-3.0, false), 1.2, 0.1, Verdict::Retry),
             (attempt(-0.2, false), 3.0, 0.0, Verdict::Retry),
             (attempt(-0.2, true), 1.0, 0.0, Verdict::Retry),
         ];
