@@ -73,8 +73,8 @@ fn weights_are_aligned_and_right() {
                     let row = if r < n { &rows[r * k..(r + 1) * k] } else { &vec![0.0; k] };
                     let max = row.iter().fold(0f32, |m, x| m.max(x.abs()));
                     assert_eq!(scales[r], max / 127.0);
-                    for c in 0..k {
-                        let q = if r < n { (row[c] * (127.0 / max)).round_ties_even() as i8 } else { 0 };
+                    for (c, x) in row.iter().enumerate() {
+                        let q = if r < n { (x * (127.0 / max)).round_ties_even() as i8 } else { 0 };
                         let at = ((r / 16 * (k / 4) + c / 4) * 16 + r % 16) * 4 + c % 4;
                         assert_eq!(packed[at], q, "{} [{r}][{c}]", linear.name);
                     }
