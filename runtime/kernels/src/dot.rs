@@ -233,9 +233,22 @@ impl<S: Simd> Activations<S> for U8Rows<'_> {
 }
 
 /// What becomes of each sum.
+///
+/// What depends on the row or on the block alone is fetched once a tile.
 pub trait Epilogue<S: Simd> {
+    /// What [`put`](Epilogue::put) needs of a row.
+    type Row: Copy;
+    /// What [`put`](Epilogue::put) needs of a block.
+    type Block: Copy;
+
+    /// Fetches what depends on the row.
+    fn row(&self, simd: S, row: usize) -> Self::Row;
+
+    /// Fetches what depends on the block.
+    fn block(&self, simd: S, block: usize) -> Self::Block;
+
     /// Takes the exact sums of outputs `16 * block ..` of a row. Each (row, block) comes once, in no particular order.
-    fn put(&mut self, simd: S, row: usize, block: usize, sums: S::I32);
+    fn put(&mut self, simd: S, at: (usize, usize), row: Self::Row, block: Self::Block, sums: S::I32);
 }
 
 /// [`Simd::products`] by tiles of `MR` rows x `NR` blocks.
@@ -254,7 +267,8 @@ pub fn products_tiled<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usiz
         for block in 0..weights.count() {
             // SAFETY: the depths are equal and row 0 exists.
             let acc = unsafe { row_by_block(simd, acts, weights, block) };
-            epilogue.put(simd, 0, block, acts.exact(simd, 0, block, acc));
+            let (row, context) = (epilogue.row(simd, 0), epilogue.block(simd, block));
+            epilogue.put(simd, (0, block), row, context, acts.exact(simd, 0, block, acc));
         }
         return;
     }
@@ -324,9 +338,11 @@ fn tile<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: u
             }
         }
     }
+    let blocks: [E::Block; NR] = core::array::from_fn(|j| epilogue.block(simd, block + j));
     for (r, acc) in acc.into_iter().enumerate() {
+        let context = epilogue.row(simd, row + r);
         for (j, acc) in acc.into_iter().enumerate() {
-            epilogue.put(simd, row + r, block + j, acts.exact(simd, row + r, block + j, acc));
+            epilogue.put(simd, (row + r, block + j), context, blocks[j], acts.exact(simd, row + r, block + j, acc));
         }
     }
 }

@@ -80,11 +80,22 @@ struct Dequantize<'a, const GELU: bool, const ADD: bool> {
 }
 
 impl<S: Simd, const GELU: bool, const ADD: bool> Epilogue<S> for Dequantize<'_, GELU, ADD> {
+    type Row = S::F32;
+    type Block = (S::F32, S::F32);
+
     #[inline(always)]
-    fn put(&mut self, s: S, row: usize, block: usize, sums: S::I32) {
-        let scale = s.mul(s.splat(self.row_scales[row]), s.load(&self.scales[block]));
-        let bias = self.bias.get(block).map_or(s.splat(0.0), |bias| s.load(bias));
-        let mut y = s.fma(s.from_i32(sums), scale, bias);
+    fn row(&self, s: S, row: usize) -> S::F32 {
+        s.splat(self.row_scales[row])
+    }
+
+    #[inline(always)]
+    fn block(&self, s: S, block: usize) -> (S::F32, S::F32) {
+        (s.load(&self.scales[block]), self.bias.get(block).map_or(s.splat(0.0), |bias| s.load(bias)))
+    }
+
+    #[inline(always)]
+    fn put(&mut self, s: S, (row, block): (usize, usize), row_scale: S::F32, (scale, bias): (S::F32, S::F32), sums: S::I32) {
+        let mut y = s.fma(s.from_i32(sums), s.mul(row_scale, scale), bias);
         if GELU {
             y = math::gelu(s, y);
         }

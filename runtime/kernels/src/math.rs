@@ -15,19 +15,13 @@ fn poly<S: Simd, const N: usize>(s: S, x: S::F32, coefficients: &[f32; N]) -> S:
     sum
 }
 
-/// `x * 2^n` for an integral `n` in [-126, 127] and normal results.
-#[inline(always)]
-fn scale_by_power<S: Simd>(s: S, x: S::F32, n: S::F32) -> S::F32 {
-    s.from_bits(s.add_i32(s.bits(x), s.shl_i32::<23>(s.to_i32(n))))
-}
-
 /// `2^x` for softmax: relative error at most 3e-6. `x` below -120 is taken as -120; `x` must not exceed 126.
 #[inline(always)]
 pub fn exp2_softmax<S: Simd>(s: S, x: S::F32) -> S::F32 {
     const C: [f32; 5] = [0.999_999_3, 0.693_121_8, 0.240_247_44, 0.055_917_863, 0.009_570_097];
     let x = s.max(x, s.splat(-120.0));
     let n = s.round_ties_even(x);
-    scale_by_power(s, poly(s, s.sub(x, n), &C), n)
+    s.scale_by_power(poly(s, s.sub(x, n), &C), n)
 }
 
 /// `e^x`: relative error at most 4e-7 for x in [-87, 88]; arguments outside are clamped to that range.
@@ -40,7 +34,7 @@ pub fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let x = s.min(s.max(x, s.splat(-87.0)), s.splat(88.0));
     let n = s.round_ties_even(s.mul(x, s.splat(core::f32::consts::LOG2_E)));
     let r = s.fma(n, s.splat(-LN2_LOW), s.fma(n, s.splat(-LN2_HIGH), x));
-    scale_by_power(s, poly(s, r, &C), n)
+    s.scale_by_power(poly(s, r, &C), n)
 }
 
 /// Natural logarithm of a positive normal number: error at most 1.2e-7 relative, or 1e-7 absolute near one.

@@ -155,11 +155,7 @@ pub(crate) fn quantize_row<S: Simd>(s: S, x: &[f32], out: &mut [i8]) -> (f32, i3
     let x = chunks(x);
     let (out, _) = out.as_chunks_mut::<LANES>();
     assert_eq!(x.len(), out.len(), "a row of {} values into {}", x.len() * LANES, out.len() * LANES);
-    let mut largest = s.splat(0.0);
-    for x in x {
-        largest = s.max(largest, s.abs(s.load(x)));
-    }
-    let largest = s.reduce_max(largest);
+    let largest = s.reduce_max(s.max_of(x, s.splat(0.0), |x| s.abs(x)));
     let (scale, inverse) = scale_of(largest);
     let inverse = s.splat(inverse);
     let mut sums = s.splat_i32(0);

@@ -149,7 +149,7 @@ impl SimdOp for Attend<'_, '_> {
             s.products(queries.rows(start, head, &mut query_sums[..rows]), key_blocks, &mut epilogue);
             let (mut inverse_sums, mut residuals) = ([0.0; QUERIES], [0.0; QUERIES]);
             for row in 0..rows {
-                let scores = &mut scratch.scores[row * width..][..width];
+                let scores = &scratch.scores[row * width..][..width];
                 let probs = &mut scratch.probs[row * width..][..width];
                 let (sum, rounded) = softmax::softmax_u8(s, scores, tokens, probs);
                 inverse_sums[row] = 1.0 / sum;
@@ -214,12 +214,23 @@ struct Scale<'a> {
 }
 
 impl<S: Simd> Epilogue<S> for Scale<'_> {
+    type Row = S::F32;
+    type Block = S::F32;
+
     #[inline(always)]
-    fn put(&mut self, s: S, row: usize, block: usize, sums: S::I32) {
-        let query_scale = s.splat(self.query_scales[row * self.heads] * SCORE_SCALE);
-        let scale = s.mul(query_scale, s.load(&self.key_scales[block * self.heads]));
+    fn row(&self, s: S, row: usize) -> S::F32 {
+        s.splat(self.query_scales[row * self.heads] * SCORE_SCALE)
+    }
+
+    #[inline(always)]
+    fn block(&self, s: S, block: usize) -> S::F32 {
+        s.load(&self.key_scales[block * self.heads])
+    }
+
+    #[inline(always)]
+    fn put(&mut self, s: S, (row, block): (usize, usize), query_scale: S::F32, key_scale: S::F32, sums: S::I32) {
         let out = self.scores[row * self.width + block * LANES..].first_chunk_mut().expect("scores hold whole blocks");
-        s.store(s.mul(s.from_i32(sums), scale), out);
+        s.store(s.mul(s.from_i32(sums), s.mul(query_scale, key_scale)), out);
     }
 }
 
@@ -235,11 +246,30 @@ struct Weigh<'a> {
 }
 
 impl<S: Simd> Epilogue<S> for Weigh<'_> {
+    type Row = (S::F32, S::F32);
+    type Block = (S::F32, S::F32);
+
     #[inline(always)]
-    fn put(&mut self, s: S, row: usize, block: usize, sums: S::I32) {
-        let scale = s.mul(s.splat(self.inverse_sums[row]), s.load(&self.value_scales[block]));
+    fn row(&self, s: S, row: usize) -> (S::F32, S::F32) {
+        (s.splat(self.inverse_sums[row]), s.splat(self.residuals[row]))
+    }
+
+    #[inline(always)]
+    fn block(&self, s: S, block: usize) -> (S::F32, S::F32) {
+        (s.load(&self.value_scales[block]), s.from_i32(s.load_i32(&self.value_sums[block])))
+    }
+
+    #[inline(always)]
+    fn put(
+        &mut self,
+        s: S,
+        (row, block): (usize, usize),
+        (inverse_sum, residual): (S::F32, S::F32),
+        (value_scale, value_sum): (S::F32, S::F32),
+        sums: S::I32,
+    ) {
         let out = self.out[row * self.stride + block * LANES..].first_chunk_mut().expect("a head holds whole blocks");
-        let sums = s.fma(s.splat(self.residuals[row]), s.from_i32(s.load_i32(&self.value_sums[block])), s.from_i32(sums));
-        s.store(s.mul(sums, scale), out);
+        let sums = s.fma(residual, value_sum, s.from_i32(sums));
+        s.store(s.mul(sums, s.mul(inverse_sum, value_scale)), out);
     }
 }

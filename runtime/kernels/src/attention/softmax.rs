@@ -9,44 +9,40 @@ const LOG2_255: f32 = 7.994_353_4;
 /// The largest of the first `tokens` scores.
 #[inline(always)]
 fn largest<S: Simd>(s: S, scores: &[f32], tokens: usize) -> f32 {
-    let mut largest = s.splat(f32::MIN);
     let (full, rest) = scores[..tokens].as_chunks::<LANES>();
-    for x in full {
-        largest = s.max(largest, s.load(x));
-    }
+    let largest = s.max_of(full, s.splat(f32::MIN), |x| x);
     s.reduce_max(s.max(largest, s.load_partial(rest, f32::MIN)))
 }
 
 /// Probabilities times 255 of the largest, rounded; those beyond `tokens` are 0. Returns the sum of the unrounded ones, and of the rounded.
 ///
 /// # Panics
-/// If `scores` and `probs` are not equally long whole blocks that hold `tokens`.
+/// If `scores` and `probs` are not `tokens` rounded up to whole blocks.
 #[inline(always)]
-pub(super) fn softmax_u8<S: Simd>(s: S, scores: &mut [f32], tokens: usize, probs: &mut [u8]) -> (f32, i32) {
+pub(super) fn softmax_u8<S: Simd>(s: S, scores: &[f32], tokens: usize, probs: &mut [u8]) -> (f32, i32) {
+    assert!(scores.len() == probs.len() && probs.len() == super::padded(tokens), "{} scores, {} probabilities", scores.len(), probs.len());
     let offset = s.splat(largest(s, scores, tokens) - LOG2_255);
-    let (blocks, _) = scores.as_chunks_mut::<LANES>();
-    let (probs, _) = probs.as_chunks_mut::<LANES>();
-    assert_eq!(blocks.len(), probs.len(), "scores and probabilities differ");
-    let full = tokens / LANES;
     let mut sum = s.splat(0.0);
     let mut rounded_sum = s.splat_i32(0);
-    for (x, p) in blocks[..full].iter().zip(&mut *probs) {
-        let power = exp2_softmax(s, s.sub(s.load(x), offset));
+    let mut count = |power: S::F32| {
         let rounded = s.to_i32(power);
         sum = s.add(sum, power);
         rounded_sum = s.add_i32(rounded_sum, rounded);
-        s.store_u8(rounded, p);
+        rounded
+    };
+    let power = |x: &[f32; LANES]| exp2_softmax(s, s.sub(s.load(x), offset));
+    let (fours, blocks) = scores.as_chunks::<LANES>().0.split_at(tokens / (4 * LANES) * 4);
+    let (four_probs, probs) = probs.split_at_mut(fours.len() * LANES);
+    for (x, p) in fours.as_chunks::<4>().0.iter().zip(four_probs.as_chunks_mut().0) {
+        s.store_u8x4([count(power(&x[0])), count(power(&x[1])), count(power(&x[2])), count(power(&x[3]))], p);
     }
-    if let Some((x, p)) = blocks.get_mut(full).zip(probs.get_mut(full)) {
-        let valid = tokens - full * LANES;
+    let mut left = tokens - fours.len() * LANES;
+    for (x, p) in blocks.iter().zip(probs.as_chunks_mut().0) {
         let mut powers = [0.0; LANES];
-        s.store(exp2_softmax(s, s.sub(s.load(x), offset)), &mut powers);
-        powers[valid..].fill(0.0);
-        let power = s.load(&powers);
-        let rounded = s.to_i32(power);
-        sum = s.add(sum, power);
-        rounded_sum = s.add_i32(rounded_sum, rounded);
-        s.store_u8(rounded, p);
+        s.store(power(x), &mut powers);
+        powers[left.min(LANES)..].fill(0.0);
+        s.store_u8(count(s.load(&powers)), p);
+        left = left.saturating_sub(LANES);
     }
     let mut lanes = [0; LANES];
     s.store_i32(rounded_sum, &mut lanes);

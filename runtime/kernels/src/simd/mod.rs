@@ -91,6 +91,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn to_i32(self, a: Self::F32) -> Self::I32;
     /// Exact up to 2^24, otherwise rounded to nearest even.
     fn from_i32(self, a: Self::I32) -> Self::F32;
+    /// `x * 2^n` for an integral `n` in [-126, 127], if the result is normal.
+    #[inline(always)]
+    fn scale_by_power(self, x: Self::F32, n: Self::F32) -> Self::F32 {
+        self.from_bits(self.add_i32(self.bits(x), self.shl_i32::<23>(self.to_i32(n))))
+    }
     /// `a < b`
     fn lt(self, a: Self::F32, b: Self::F32) -> Self::Mask;
     /// `m ? a : b`
@@ -128,6 +133,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn store_s8(self, v: Self::I32, p: &mut [i8; LANES]);
     /// Stores each lane's low byte.
     fn store_u8(self, v: Self::I32, p: &mut [u8; LANES]);
+    /// Stores the values of four vectors, each in [0, 255].
+    #[inline(always)]
+    fn store_u8x4(self, v: [Self::I32; 4], p: &mut [u8; 4 * LANES]) {
+        for (v, p) in v.into_iter().zip(p.as_chunks_mut().0) {
+            self.store_u8(v, p);
+        }
+    }
     /// Loads sixteen s8, sign-extended.
     fn load_s8(self, p: &[i8; LANES]) -> Self::I32;
 
@@ -154,6 +166,23 @@ pub trait Simd: Copy + Send + Sync + 'static {
         epilogue: &mut E,
     ) {
         crate::dot::products_tiled::<Self, A, E, 4, 1>(self, acts, weights, epilogue);
+    }
+
+    /// The largest of `first` and `f` of all vectors.
+    #[inline(always)]
+    fn max_of(self, x: &[[f32; LANES]], first: Self::F32, f: impl Fn(Self::F32) -> Self::F32) -> Self::F32 {
+        // Several at once: the order is free, and each waits for the one before.
+        let mut largest = [first; 4];
+        let (fours, rest) = x.as_chunks::<4>();
+        for four in fours {
+            for (largest, x) in largest.iter_mut().zip(four) {
+                *largest = self.max(*largest, f(self.load(x)));
+            }
+        }
+        for x in rest {
+            largest[0] = self.max(largest[0], f(self.load(x)));
+        }
+        self.max(self.max(largest[0], largest[1]), self.max(largest[2], largest[3]))
     }
 
     /// Loads up to sixteen values; missing lanes are `fill`.

@@ -12,7 +12,14 @@ struct Products<'a, A>(A, Blocks<'a>, &'a mut [i32]);
 struct Collect<'a>(&'a mut [i32], usize);
 
 impl<S: Simd> Epilogue<S> for Collect<'_> {
-    fn put(&mut self, s: S, row: usize, block: usize, sums: S::I32) {
+    type Row = ();
+    type Block = ();
+
+    fn row(&self, _: S, _: usize) {}
+
+    fn block(&self, _: S, _: usize) {}
+
+    fn put(&mut self, s: S, (row, block): (usize, usize), (): (), (): (), sums: S::I32) {
         let out = self.0[row * self.1 + block * LANES..].first_chunk_mut().expect("whole blocks");
         assert_eq!(*out, [POISON; LANES], "row {row}, block {block} came twice");
         s.store_i32(sums, out);

@@ -113,6 +113,10 @@ impl Simd for Avx512Vnni {
         op!(_mm512_cvtepi32_ps(a))
     }
     #[inline(always)]
+    fn scale_by_power(self, x: __m512, n: __m512) -> __m512 {
+        op!(_mm512_scalef_ps(x, n))
+    }
+    #[inline(always)]
     fn lt(self, a: __m512, b: __m512) -> __mmask16 {
         op!(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b))
     }
@@ -193,6 +197,16 @@ impl Simd for Avx512Vnni {
     #[inline(always)]
     fn store_u8(self, v: __m512i, p: &mut [u8; LANES]) {
         op!(_mm_storeu_si128(p.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(v)))
+    }
+    #[inline(always)]
+    fn store_u8x4(self, v: [__m512i; 4], p: &mut [u8; 4 * LANES]) {
+        op!({
+            // Packing works within 128 bits: the four values of vector i, quarter j end up in quarter j, place i.
+            let words = [_mm512_packus_epi32(v[0], v[1]), _mm512_packus_epi32(v[2], v[3])];
+            let bytes = _mm512_packus_epi16(words[0], words[1]);
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            _mm512_storeu_si512(p.as_mut_ptr().cast(), _mm512_permutexvar_epi32(order, bytes));
+        })
     }
     #[inline(always)]
     fn load_s8(self, p: &[i8; LANES]) -> __m512i {
