@@ -1,7 +1,8 @@
 //! Which tokens may come next.
 //!
 //! The rules are those of openai-whisper's decoder: listed tokens are suppressed, and with timestamps on, timestamps come in pairs around
-//! segments, never decrease, start the text, and win whenever their probabilities together exceed that of every text token.
+//! segments, never decrease, start the text, and win whenever their probabilities together exceed that of every text token. One rule is
+//! ours: the end of text must lead by a margin.
 
 use ossicle_kernels::simd::Isa;
 
@@ -9,6 +10,11 @@ use super::scores;
 use super::specials::Specials;
 
 const MASKED: f32 = f32::NEG_INFINITY;
+
+/// What is taken from the end of text's logit, so that the text does not end on a near tie with going on: at the end of a sentence in the
+/// middle of a recording the two can lie within a few hundredths, and int8 then loses the rest where f32 does not. Measured on 202 recordings
+/// of read speech: docs/accuracy.md.
+const END_MARGIN: f32 = 0.5;
 
 /// The rules of one decoding attempt.
 #[derive(Clone, Debug)]
@@ -66,6 +72,7 @@ impl Rules {
             mask_listed(logits, &self.suppress_first);
         }
         mask_listed(logits, &self.suppress);
+        logits[self.eot as usize] -= END_MARGIN;
         if let Some(limits) = self.timestamps {
             self.apply_timestamp_rules(isa, logits, produced, limits);
         }
