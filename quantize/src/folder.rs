@@ -52,7 +52,7 @@ impl Draft {
     /// Quantises a checkpoint for the model folder `folder`.
     ///
     /// # Errors
-    /// As [`write`].
+    /// As [`write()`].
     pub fn new(source: &Source, folder: &Path, force: bool) -> Result<Self, Error> {
         let partial = Partial::create(folder, force)?;
         let at = &partial.path;
