@@ -118,8 +118,9 @@ pub trait Activations<S: Simd>: Copy {
     /// One multiply-accumulate step.
     fn dot(simd: S, acc: S::I32, weights: S::Weights, acts: S::Acts) -> S::I32;
 
-    /// The exact sum from what the steps gathered, for outputs `16 * block ..`.
-    fn exact(&self, simd: S, row: usize, block: usize, acc: S::I32) -> S::I32;
+    /// Where the sums of outputs `16 * block ..` start from, so that they end exact: what the steps add too much, taken away beforehand.
+    /// (Steps and start may wrap around; the end does not.)
+    fn start(&self, simd: S, row: usize, block: usize) -> S::I32;
 }
 
 /// Quantised rows: values in [-127, 127], row after row.
@@ -168,11 +169,8 @@ impl<S: Simd> Activations<S> for S8Rows<'_> {
         simd.dot_s8(acc, weights, acts)
     }
     #[inline(always)]
-    fn exact(&self, simd: S, row: usize, _block: usize, acc: S::I32) -> S::I32 {
-        if S::WEIGHT_OFFSET == 0 {
-            return acc;
-        }
-        simd.sub_i32(acc, simd.splat_i32(S::WEIGHT_OFFSET * self.sums[row]))
+    fn start(&self, simd: S, row: usize, _block: usize) -> S::I32 {
+        simd.splat_i32(if S::WEIGHT_OFFSET == 0 { 0 } else { -S::WEIGHT_OFFSET * self.sums[row] })
     }
 }
 
@@ -223,12 +221,12 @@ impl<S: Simd> Activations<S> for U8Rows<'_> {
         simd.dot_u8(acc, weights, acts)
     }
     #[inline(always)]
-    fn exact(&self, simd: S, _row: usize, block: usize, acc: S::I32) -> S::I32 {
+    fn start(&self, simd: S, _row: usize, block: usize) -> S::I32 {
         if S::PROB_OFFSET == 0 {
-            return acc;
+            return simd.splat_i32(0);
         }
         let (sums, _) = self.weight_sums.as_chunks::<LANES>();
-        simd.add_i32(acc, simd.mul_i32(simd.splat_i32(S::PROB_OFFSET), simd.load_i32(&sums[block])))
+        simd.mul_i32(simd.splat_i32(S::PROB_OFFSET), simd.load_i32(&sums[block]))
     }
 }
 
@@ -268,7 +266,7 @@ pub fn products_tiled<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usiz
             // SAFETY: the depths are equal and row 0 exists.
             let acc = unsafe { row_by_block(simd, acts, weights, block) };
             let (row, context) = (epilogue.row(simd, 0), epilogue.block(simd, block));
-            epilogue.put(simd, (0, block), row, context, acts.exact(simd, 0, block, acc));
+            epilogue.put(simd, (0, block), row, context, acc);
         }
         return;
     }
@@ -323,7 +321,7 @@ fn tile<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: u
     epilogue: &mut E,
 ) {
     debug_assert!(row + MR <= acts.rows() && block + NR <= weights.count());
-    let mut acc = [[simd.splat_i32(0); NR]; MR];
+    let mut acc: [[S::I32; NR]; MR] = core::array::from_fn(|r| core::array::from_fn(|j| acts.start(simd, row + r, block + j)));
     for group in 0..weights.groups {
         let mut w = [A::weights(simd, &[0; BLOCK_BYTES]); NR];
         for (j, w) in w.iter_mut().enumerate() {
@@ -342,7 +340,7 @@ fn tile<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: u
     for (r, acc) in acc.into_iter().enumerate() {
         let context = epilogue.row(simd, row + r);
         for (j, acc) in acc.into_iter().enumerate() {
-            epilogue.put(simd, (row + r, block + j), context, blocks[j], acts.exact(simd, row + r, block + j, acc));
+            epilogue.put(simd, (row + r, block + j), context, blocks[j], acc);
         }
     }
 }
@@ -355,6 +353,7 @@ fn tile<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: u
 unsafe fn row_by_block<S: Simd, A: Activations<S>>(simd: S, acts: A, weights: Blocks<'_>, block: usize) -> S::I32 {
     const WAYS: usize = 4;
     let mut acc = [simd.splat_i32(0); WAYS];
+    acc[0] = acts.start(simd, 0, block);
     let mut group = 0;
     while group + WAYS <= weights.groups {
         for (i, acc) in acc.iter_mut().enumerate() {

@@ -43,6 +43,12 @@ impl<'a> Queries<'a> {
         self.scales.len() / self.heads
     }
 
+    /// What a row's products with quantised keys are multiplied with, the key's scale apart.
+    #[inline(always)]
+    fn score_scale(&self, row: usize, head: usize) -> f32 {
+        self.scales[row * self.heads + head] * SCORE_SCALE
+    }
+
     /// One head of rows `start..`, as many as `sums` holds; fills in the sums.
     #[inline(always)]
     fn rows<'b>(&self, start: usize, head: usize, sums: &'b mut [i32]) -> S8Rows<'b>
@@ -139,13 +145,11 @@ impl SimdOp for Attend<'_, '_> {
         for start in (0..total).step_by(QUERIES) {
             let rows = QUERIES.min(total - start);
             let mut query_sums = [0; QUERIES];
-            let mut epilogue = Scale {
-                query_scales: &queries.scales[start * queries.heads + head..],
-                key_scales,
-                heads: queries.heads,
-                scores: scratch.scores,
-                width,
-            };
+            let mut query_scales = [0.0; QUERIES];
+            for (row, scale) in query_scales[..rows].iter_mut().enumerate() {
+                *scale = queries.score_scale(start + row, head);
+            }
+            let mut epilogue = Scale::new(&query_scales, key_scales, queries.heads, scratch.scores, width);
             s.products(queries.rows(start, head, &mut query_sums[..rows]), key_blocks, &mut epilogue);
             let (mut inverse_sums, mut residuals) = ([0.0; QUERIES], [0.0; QUERIES]);
             for row in 0..rows {
@@ -190,8 +194,8 @@ impl SimdOp for Probabilities<'_> {
         let width = padded(keys.tokens);
         let (key_blocks, key_scales) = keys.head(head);
         for row in 0..queries.count() {
-            let query_scales = &queries.scales[row * queries.heads + head..];
-            let mut epilogue = Scale { query_scales, key_scales, heads: queries.heads, scores, width };
+            let query_scales = [queries.score_scale(row, head)];
+            let mut epilogue = Scale::new(&query_scales, key_scales, queries.heads, scores, width);
             s.products(queries.rows(row, head, &mut [0]), key_blocks, &mut epilogue);
             let powers = &mut scores[..width];
             let inverse = 1.0 / softmax::powers(s, powers, keys.tokens);
@@ -204,13 +208,20 @@ impl SimdOp for Probabilities<'_> {
 
 /// Scores in f32, in units of log2.
 struct Scale<'a> {
-    /// Every `heads`-th.
     query_scales: &'a [f32],
     /// Every `heads`-th.
     key_scales: &'a [[f32; LANES]],
     heads: usize,
-    scores: &'a mut [f32],
-    width: usize,
+    scores: &'a mut [[f32; LANES]],
+    /// Blocks of a row of scores.
+    blocks: usize,
+}
+
+impl<'a> Scale<'a> {
+    #[inline(always)]
+    fn new(query_scales: &'a [f32], key_scales: &'a [[f32; LANES]], heads: usize, scores: &'a mut [f32], width: usize) -> Self {
+        Self { query_scales, key_scales, heads, scores: scores.as_chunks_mut().0, blocks: width / LANES }
+    }
 }
 
 impl<S: Simd> Epilogue<S> for Scale<'_> {
@@ -219,7 +230,7 @@ impl<S: Simd> Epilogue<S> for Scale<'_> {
 
     #[inline(always)]
     fn row(&self, s: S, row: usize) -> S::F32 {
-        s.splat(self.query_scales[row * self.heads] * SCORE_SCALE)
+        s.splat(self.query_scales[row])
     }
 
     #[inline(always)]
@@ -229,8 +240,7 @@ impl<S: Simd> Epilogue<S> for Scale<'_> {
 
     #[inline(always)]
     fn put(&mut self, s: S, (row, block): (usize, usize), query_scale: S::F32, key_scale: S::F32, sums: S::I32) {
-        let out = self.scores[row * self.width + block * LANES..].first_chunk_mut().expect("scores hold whole blocks");
-        s.store(s.mul(s.from_i32(sums), s.mul(query_scale, key_scale)), out);
+        s.store(s.mul(s.from_i32(sums), s.mul(query_scale, key_scale)), &mut self.scores[row * self.blocks + block]);
     }
 }
 

@@ -233,7 +233,7 @@ impl<E: Engine> Pipeline<E> {
         taps: &mut DigestTaps,
         stats: &mut Stats,
     ) -> Result<Option<Decoded>, TranscribeError> {
-        let mut frames = plan.options.window.frames(left);
+        let mut frames = plan.options.window.frames(left, plan.options.timestamps);
         let mut retries = plan.options.window_retries;
         let mut decoded = loop {
             self.encode(slider, frames, taps, stats)?;

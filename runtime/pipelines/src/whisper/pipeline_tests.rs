@@ -85,12 +85,12 @@ fn a_small_window_that_loops_gives_way_to_the_next() {
     let good = Script::says(&said(0, &[1, 2, 3], 100));
     let scripts = vec![looping.clone(), good];
     let ok = run(scripts, 0.8, &TranscribeOptions::default());
-    assert_eq!(ok.pipeline.engine().frames, [500, 1000]);
+    assert_eq!(ok.pipeline.engine().frames, [600, 800]);
     assert_eq!(spans(&ok), [(0.0, 0.8, " w1 w2 w3")]);
     assert_eq!((ok.summary.stats.window_retries, ok.summary.stats.fallbacks), (1, 0));
 
     let one_more = run(vec![looping.clone()], 0.8, &TranscribeOptions::default());
-    assert_eq!(one_more.pipeline.engine().frames, [500, 1000], "only one retry");
+    assert_eq!(one_more.pipeline.engine().frames, [600, 800], "only one retry");
     let never = TranscribeOptions { window: Window::Seconds(5), ..TranscribeOptions::default() };
     assert_eq!(run(vec![looping], 0.8, &never).pipeline.engine().frames, [500], "a given window stays");
 }

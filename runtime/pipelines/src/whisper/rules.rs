@@ -14,7 +14,7 @@ const MASKED: f32 = f32::NEG_INFINITY;
 /// What is taken from the end of text's logit, so that the text does not end on a near tie with going on: at the end of a sentence in the
 /// middle of a recording the two can lie within a few hundredths, and int8 then loses the rest where f32 does not. Measured on 202 recordings
 /// of read speech: docs/accuracy.md.
-const END_MARGIN: f32 = 0.5;
+const END_MARGIN: f32 = 0.25;
 
 /// The rules of one decoding attempt.
 #[derive(Clone, Debug)]
@@ -216,6 +216,7 @@ mod tests {
                             *x = MASKED;
                         }
                     }
+                    expected[50] -= END_MARGIN;
                     if limits.is_some() {
                         let timestamps: f64 = expected[60..].iter().map(|&x| f64::from(x).exp()).sum();
                         let text = expected[..60].iter().copied().fold(MASKED, f32::max);
@@ -259,6 +260,6 @@ mod tests {
         let mut logits = vec![0.0; SMALL_VOCAB];
         rules(Some(TimestampLimits { max_initial: None, max: 250 })).apply(ISA, &mut logits, &[60, 3, 60 + 250, 60 + 250, 4]);
         assert!(logits[60..].iter().all(|&x| x == MASKED));
-        assert_eq!(logits[50], 0.0);
+        assert_eq!(logits[50], -END_MARGIN);
     }
 }

@@ -5,7 +5,14 @@ use ossicle_frontend::mel::WINDOW_FRAMES;
 use super::error::OptionError;
 
 /// Window lengths that [`Window::Auto`] chooses from, in seconds.
-pub const SIZES_SECONDS: [u32; 5] = [5, 10, 15, 20, 30];
+pub const SIZES_SECONDS: [u32; 6] = [6, 8, 10, 15, 20, 30];
+
+/// Up to this length a window with timestamps does with [`SHORT_MARGIN_SECONDS`] less margin: commands lose nothing by it, longer recordings
+/// would (docs/accuracy.md), and without timestamps such windows loop.
+const SHORT_WINDOW_SECONDS: f32 = 8.0;
+
+/// What a short window may lack of the margin.
+const SHORT_MARGIN_SECONDS: f32 = 1.0;
 
 /// Frames a second.
 pub const FRAMES_PER_SECOND: usize = 100;
@@ -52,12 +59,16 @@ impl Window {
         }
     }
 
-    /// Frames to encode when `left` frames of audio are left in the window.
-    pub fn frames(&self, left: usize) -> usize {
+    /// Frames to encode when `left` frames of audio are left in the window, for text with or without timestamps.
+    pub fn frames(&self, left: usize, timestamps: bool) -> usize {
         match *self {
             Self::Auto { margin_seconds } => {
-                let needed = left as f32 / FRAMES_PER_SECOND as f32 + margin_seconds;
-                sizes().find(|&frames| frames as f32 / FRAMES_PER_SECOND as f32 >= needed).unwrap_or(WINDOW_FRAMES)
+                let holds = |frames: &usize| {
+                    let [seconds, left] = [*frames, left].map(|frames| frames as f32 / FRAMES_PER_SECOND as f32);
+                    let short = timestamps && seconds <= SHORT_WINDOW_SECONDS;
+                    seconds >= left + margin_seconds - if short { SHORT_MARGIN_SECONDS } else { 0.0 }
+                };
+                sizes().find(holds).unwrap_or(WINDOW_FRAMES)
             }
             _ => self.max_frames(),
         }
@@ -84,18 +95,21 @@ mod tests {
     fn auto_takes_the_smallest_that_holds_the_margin() {
         let auto = Window::default();
         for (left, frames) in
-            [(1, 500), (100, 500), (101, 1000), (600, 1000), (601, 1500), (1100, 1500), (1101, 2000), (1601, 3000), (3000, 3000)]
+            [(1, 600), (300, 600), (301, 800), (500, 800), (501, 1000), (600, 1000), (601, 1500), (1100, 1500), (1101, 2000), (1601, 3000)]
         {
-            assert_eq!(auto.frames(left), frames, "{left}");
+            assert_eq!(auto.frames(left, true), frames, "{left}");
         }
-        assert_eq!(auto.next(500), Some(1000));
+        for (left, frames) in [(1, 600), (200, 600), (201, 800), (400, 800), (401, 1000), (601, 1500), (3000, 3000)] {
+            assert_eq!(auto.frames(left, false), frames, "{left}");
+        }
+        assert_eq!(auto.next(600), Some(800));
         assert_eq!(auto.next(3000), None);
     }
 
     #[test]
     fn given_lengths_stay() {
-        assert_eq!(Window::Full.frames(10), 3000);
-        assert_eq!(Window::Seconds(7).frames(10), 700);
+        assert_eq!(Window::Full.frames(10, true), 3000);
+        assert_eq!(Window::Seconds(7).frames(10, true), 700);
         assert_eq!(Window::Seconds(7).next(700), None);
         assert_eq!(Window::Seconds(31).check(), Err(OptionError::Window { seconds: 31 }));
         assert_eq!(Window::Seconds(0).check(), Err(OptionError::Window { seconds: 0 }));

@@ -239,8 +239,11 @@ impl Simd for Avx512Vnni {
 
     #[inline(always)]
     fn products<A: Activations<Self>, E: Epilogue<Self>>(self, acts: A, weights: Blocks<'_>, epilogue: &mut E) {
-        // 24 accumulators, the weights, one activation and the offset stay within 32 registers.
-        if weights.count().is_multiple_of(4) && weights.depth() > 1024 {
+        // 24 accumulators, the weights, one activation and the offset stay within 32 registers. A few rows (a prompt) wait for weights, of
+        // which more are in flight in a wider tile.
+        if acts.rows() < 4 {
+            products_tiled::<Self, A, E, 2, 8>(self, acts, weights, epilogue);
+        } else if weights.count().is_multiple_of(4) && weights.depth() > 1024 {
             products_tiled::<Self, A, E, 6, 4>(self, acts, weights, epilogue);
         } else {
             products_tiled::<Self, A, E, 12, 2>(self, acts, weights, epilogue);
