@@ -321,7 +321,13 @@ fn tile<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: u
     epilogue: &mut E,
 ) {
     debug_assert!(row + MR <= acts.rows() && block + NR <= weights.count());
-    let mut acc: [[S::I32; NR]; MR] = core::array::from_fn(|r| core::array::from_fn(|j| acts.start(simd, row + r, block + j)));
+    // Plain loops: `core::array::from_fn` is not always inlined, and what is not inlined lacks the vector instructions.
+    let mut acc = [[simd.splat_i32(0); NR]; MR];
+    for (r, acc) in acc.iter_mut().enumerate() {
+        for (j, acc) in acc.iter_mut().enumerate() {
+            *acc = acts.start(simd, row + r, block + j);
+        }
+    }
     for group in 0..weights.groups {
         let mut w = [A::weights(simd, &[0; BLOCK_BYTES]); NR];
         for (j, w) in w.iter_mut().enumerate() {
@@ -336,7 +342,10 @@ fn tile<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: u
             }
         }
     }
-    let blocks: [E::Block; NR] = core::array::from_fn(|j| epilogue.block(simd, block + j));
+    let mut blocks = [epilogue.block(simd, block); NR];
+    for (j, context) in blocks.iter_mut().enumerate().skip(1) {
+        *context = epilogue.block(simd, block + j);
+    }
     for (r, acc) in acc.into_iter().enumerate() {
         let context = epilogue.row(simd, row + r);
         for (j, acc) in acc.into_iter().enumerate() {

@@ -55,7 +55,8 @@ impl Kernel for Attention {
         pack_heads(&self.context, values, tokens, heads, packed, scales, sums)?;
         let keys = Keys { values: keys, scales: key_scales, tokens, heads };
         let values = Values { values: packed, scales, sums };
-        self.context.for_rows(f32s_mut(outputs[0])?, width, |workspace, start, out| {
+        // Head after head: one head's keys and values stay in the cache for all queries.
+        self.context.for_parts(f32s_mut(outputs[0])?, width, |workspace, start, out| {
             let rows = out.len() / width;
             let queries = Queries {
                 values: &queries[start * width..][..rows * width],

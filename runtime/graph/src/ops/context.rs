@@ -149,9 +149,18 @@ impl Context {
         });
     }
 
-    /// Runs `work(workspace, rows)` for blocks of at most [`ROWS`] rows of `out` (`width` values each), split over the threads.
-    /// `work` gets the block's first row and its part of `out`.
+    /// Runs `work` for blocks of at most [`ROWS`] rows of `out` (`width` values each), split over the threads. `work` gets a workspace, the
+    /// block's first row and its part of `out`.
     pub(crate) fn for_rows(&self, out: &mut [f32], width: usize, work: impl Fn(&mut Workspace, usize, &mut [f32]) + Sync) {
+        self.for_parts(out, width, |workspace, start, out| {
+            for (i, out) in out.chunks_mut(ROWS * width).enumerate() {
+                work(workspace, start + i * ROWS, out);
+            }
+        });
+    }
+
+    /// As [`for_rows`](Context::for_rows), with one block for each thread, however long.
+    pub(crate) fn for_parts(&self, out: &mut [f32], width: usize, work: impl Fn(&mut Workspace, usize, &mut [f32]) + Sync) {
         let rows = out.len() / width;
         if rows == 1 {
             // One row: the work is split within its layers instead.
@@ -164,12 +173,7 @@ impl Context {
             rest = after;
             *part = Some((range.start, own));
         }
-        self.pool.each(parts, |thread, (start, out)| {
-            let mut workspace = self.workspace(thread);
-            for (i, out) in out.chunks_mut(ROWS * width).enumerate() {
-                work(&mut workspace, start + i * ROWS, out);
-            }
-        });
+        self.pool.each(parts, |thread, (start, out)| work(&mut self.workspace(thread), start, out));
     }
 }
 

@@ -38,9 +38,10 @@ impl SimdOp for QuantizeHeads<'_> {
 /// If `keys` does not hold the token.
 pub fn scatter_keys(key: &[i8; HEAD], token: usize, head: usize, heads: usize, keys: &mut [i8]) {
     let block = &mut keys[(token / LANES * heads + head) * LANES * HEAD..][..LANES * HEAD];
+    let (cells, _) = block.as_chunks_mut::<4>();
     let (groups, _) = key.as_chunks::<4>();
-    for (group, four) in groups.iter().enumerate() {
-        block[(group * LANES + token % LANES) * 4..][..4].copy_from_slice(four);
+    for (cells, four) in cells.chunks_exact_mut(LANES).zip(groups) {
+        cells[token % LANES] = *four;
     }
 }
 
