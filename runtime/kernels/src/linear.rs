@@ -28,12 +28,12 @@ pub enum Finish {
     AddGelu,
 }
 
-/// Multiplies quantised rows with the layer: `out[row * stride + n]`, for the first `outputs` of the layer's outputs.
+/// Multiplies quantised rows with the layer: `out[row][n]`, each row all of the layer's outputs.
 ///
 /// # Panics
-/// If the depths differ, `outputs` exceeds the layer's or `stride`, or a slice is too short.
-pub fn linear(isa: Isa, rows: S8Rows<'_>, scales: &[f32], layer: &Linear<'_>, finish: Finish, out: &mut [f32], stride: usize) {
-    isa.dispatch(LinearOp { rows, scales, layer, finish, out, stride });
+/// If the depths differ or a slice is too short.
+pub fn linear(isa: Isa, rows: S8Rows<'_>, scales: &[f32], layer: &Linear<'_>, finish: Finish, out: &mut [f32]) {
+    isa.dispatch(LinearOp { rows, scales, layer, finish, out });
 }
 
 struct LinearOp<'a> {
@@ -42,7 +42,6 @@ struct LinearOp<'a> {
     layer: &'a Linear<'a>,
     finish: Finish,
     out: &'a mut [f32],
-    stride: usize,
 }
 
 impl SimdOp for LinearOp<'_> {
@@ -66,7 +65,8 @@ impl LinearOp<'_> {
         let (bias, _) = self.layer.bias.as_chunks();
         let count = self.layer.weights.count();
         assert!(scales.len() >= count && (bias.is_empty() || bias.len() >= count), "a scale and a bias for each of {count} blocks");
-        let mut epilogue = Dequantize::<GELU, ADD> { row_scales: self.scales, scales, bias, out: self.out, stride: self.stride };
+        let out = self.out.as_chunks_mut().0;
+        let mut epilogue = Dequantize::<GELU, ADD> { row_scales: self.scales, scales, bias, out, blocks: count };
         s.products(self.rows, self.layer.weights, &mut epilogue);
     }
 }
@@ -75,8 +75,8 @@ struct Dequantize<'a, const GELU: bool, const ADD: bool> {
     row_scales: &'a [f32],
     scales: &'a [[f32; LANES]],
     bias: &'a [[f32; LANES]],
-    out: &'a mut [f32],
-    stride: usize,
+    out: &'a mut [[f32; LANES]],
+    blocks: usize,
 }
 
 impl<S: Simd, const GELU: bool, const ADD: bool> Epilogue<S> for Dequantize<'_, GELU, ADD> {
@@ -99,22 +99,10 @@ impl<S: Simd, const GELU: bool, const ADD: bool> Epilogue<S> for Dequantize<'_, 
         if GELU {
             y = math::gelu(s, y);
         }
-        let start = row * self.stride + block * LANES;
-        match self.out[start..].first_chunk_mut() {
-            Some(out) => {
-                if ADD {
-                    y = s.add(s.load(out), y);
-                }
-                s.store(y, out);
-            }
-            // The last block of a layer whose outputs are not a multiple of 16.
-            None => {
-                let out = &mut self.out[start..];
-                if ADD {
-                    y = s.add(s.load_partial(out, 0.0), y);
-                }
-                s.store_partial(y, out);
-            }
+        let out = &mut self.out[row * self.blocks + block];
+        if ADD {
+            y = s.add(s.load(out), y);
         }
+        s.store(y, out);
     }
 }

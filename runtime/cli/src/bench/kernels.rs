@@ -83,7 +83,7 @@ fn measure(isa: Isa, shape: &Shape) -> (f64, f64) {
     let start = Instant::now();
     while times.len() < LEAST_RUNS || start.elapsed() < LEAST_TIME {
         let clock = Instant::now();
-        linear(isa, quantised.as_rows(), quantised.scales, &layer, finish, &mut out, padded);
+        linear(isa, quantised.as_rows(), quantised.scales, &layer, finish, &mut out);
         times.push(clock.elapsed().as_secs_f64());
     }
     min_and_median(times.into_iter())

@@ -132,7 +132,7 @@ impl Context {
         let outputs = blocks * LANES;
         let out = &mut out[..scales.len() * outputs];
         if scales.len() > 1 || self.pool.threads() == 1 || outputs * layer.weights.depth() < SPLIT_BYTES {
-            return linear(self.isa, rows, scales, layer, finish, out, outputs);
+            return linear(self.isa, rows, scales, layer, finish, out);
         }
         let mut parts = [const { None }; MAX_THREADS];
         let mut rest = out;
@@ -145,7 +145,7 @@ impl Context {
             let columns = range.start * LANES..range.end * LANES;
             let bias = if layer.bias.is_empty() { &[] } else { &layer.bias[columns.clone()] };
             let part = Linear { weights: layer.weights.slice(range), scales: &layer.scales[columns], bias };
-            linear(self.isa, rows, scales, &part, finish, out, outputs);
+            linear(self.isa, rows, scales, &part, finish, out);
         });
     }
 

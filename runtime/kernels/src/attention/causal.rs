@@ -77,11 +77,10 @@ impl SimdOp for AttendCausal<'_, '_> {
         let width = padded(tokens);
         let keys = Keys { values: cache.keys, scales: cache.key_scales, tokens, heads };
         let (key_blocks, key_scales) = keys.head(head);
-        let query_scales = [query.score_scale(0, head)];
-        let mut epilogue = Scale::new(&query_scales, key_scales, heads, scores, width);
+        let mut epilogue = Scale::new(key_scales, heads, scores, width);
         s.products(query.rows(0, head, &mut [0]), key_blocks, &mut epilogue);
         let scores = &mut scores[..width];
-        let inverse = s.splat(1.0 / softmax::powers(s, scores, tokens));
+        let inverse = s.splat(1.0 / softmax::powers(s, scores, query.score_scale(0, head), tokens));
         let mut sums = [s.splat(0.0); HEAD / LANES];
         for (token, power) in scores[..tokens].iter().enumerate() {
             let row = token * heads + head;

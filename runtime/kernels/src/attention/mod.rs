@@ -43,7 +43,7 @@ impl<'a> Queries<'a> {
         self.scales.len() / self.heads
     }
 
-    /// What a row's products with quantised keys are multiplied with, the key's scale apart.
+    /// What a row's scores are multiplied with to be in units of log2.
     #[inline(always)]
     fn score_scale(&self, row: usize, head: usize) -> f32 {
         self.scales[row * self.heads + head] * SCORE_SCALE
@@ -145,17 +145,13 @@ impl SimdOp for Attend<'_, '_> {
         for start in (0..total).step_by(QUERIES) {
             let rows = QUERIES.min(total - start);
             let mut query_sums = [0; QUERIES];
-            let mut query_scales = [0.0; QUERIES];
-            for (row, scale) in query_scales[..rows].iter_mut().enumerate() {
-                *scale = queries.score_scale(start + row, head);
-            }
-            let mut epilogue = Scale::new(&query_scales, key_scales, queries.heads, scratch.scores, width);
+            let mut epilogue = Scale::new(key_scales, queries.heads, scratch.scores, width);
             s.products(queries.rows(start, head, &mut query_sums[..rows]), key_blocks, &mut epilogue);
             let (mut inverse_sums, mut residuals) = ([0.0; QUERIES], [0.0; QUERIES]);
             for row in 0..rows {
                 let scores = &scratch.scores[row * width..][..width];
                 let probs = &mut scratch.probs[row * width..][..width];
-                let (sum, rounded) = softmax::softmax_u8(s, scores, tokens, probs);
+                let (sum, rounded) = softmax::softmax_u8(s, scores, queries.score_scale(start + row, head), tokens, probs);
                 inverse_sums[row] = 1.0 / sum;
                 residuals[row] = (sum - rounded as f32) / tokens as f32;
             }
@@ -194,11 +190,10 @@ impl SimdOp for Probabilities<'_> {
         let width = padded(keys.tokens);
         let (key_blocks, key_scales) = keys.head(head);
         for row in 0..queries.count() {
-            let query_scales = [queries.score_scale(row, head)];
-            let mut epilogue = Scale::new(&query_scales, key_scales, queries.heads, scores, width);
+            let mut epilogue = Scale::new(key_scales, queries.heads, scores, width);
             s.products(queries.rows(row, head, &mut [0]), key_blocks, &mut epilogue);
             let powers = &mut scores[..width];
-            let inverse = 1.0 / softmax::powers(s, powers, keys.tokens);
+            let inverse = 1.0 / softmax::powers(s, powers, queries.score_scale(row, head), keys.tokens);
             for (out, power) in out[row * keys.tokens..][..keys.tokens].iter_mut().zip(powers) {
                 *out = *power * inverse;
             }
@@ -206,9 +201,8 @@ impl SimdOp for Probabilities<'_> {
     }
 }
 
-/// Scores in f32, in units of log2.
+/// Scores in f32, the query's scale apart: that is the same for a whole row, and softmax has it.
 struct Scale<'a> {
-    query_scales: &'a [f32],
     /// Every `heads`-th.
     key_scales: &'a [[f32; LANES]],
     heads: usize,
@@ -219,19 +213,17 @@ struct Scale<'a> {
 
 impl<'a> Scale<'a> {
     #[inline(always)]
-    fn new(query_scales: &'a [f32], key_scales: &'a [[f32; LANES]], heads: usize, scores: &'a mut [f32], width: usize) -> Self {
-        Self { query_scales, key_scales, heads, scores: scores.as_chunks_mut().0, blocks: width / LANES }
+    fn new(key_scales: &'a [[f32; LANES]], heads: usize, scores: &'a mut [f32], width: usize) -> Self {
+        Self { key_scales, heads, scores: scores.as_chunks_mut().0, blocks: width / LANES }
     }
 }
 
 impl<S: Simd> Epilogue<S> for Scale<'_> {
-    type Row = S::F32;
+    type Row = ();
     type Block = S::F32;
 
     #[inline(always)]
-    fn row(&self, s: S, row: usize) -> S::F32 {
-        s.splat(self.query_scales[row])
-    }
+    fn row(&self, _: S, _: usize) {}
 
     #[inline(always)]
     fn block(&self, s: S, block: usize) -> S::F32 {
@@ -239,8 +231,8 @@ impl<S: Simd> Epilogue<S> for Scale<'_> {
     }
 
     #[inline(always)]
-    fn put(&mut self, s: S, (row, block): (usize, usize), query_scale: S::F32, key_scale: S::F32, sums: S::I32) {
-        s.store(s.mul(s.from_i32(sums), s.mul(query_scale, key_scale)), &mut self.scores[row * self.blocks + block]);
+    fn put(&mut self, s: S, (row, block): (usize, usize), (): (), key_scale: S::F32, sums: S::I32) {
+        s.store(s.mul(s.from_i32(sums), key_scale), &mut self.scores[row * self.blocks + block]);
     }
 }
 

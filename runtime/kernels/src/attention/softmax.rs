@@ -1,4 +1,4 @@
-//! Softmax over scores in units of log2.
+//! Softmax over scores that a factor brings to units of log2.
 
 use crate::math::exp2_softmax;
 use crate::simd::{LANES, Simd};
@@ -19,9 +19,9 @@ fn largest<S: Simd>(s: S, scores: &[f32], tokens: usize) -> f32 {
 /// # Panics
 /// If `scores` and `probs` are not `tokens` rounded up to whole blocks.
 #[inline(always)]
-pub(super) fn softmax_u8<S: Simd>(s: S, scores: &[f32], tokens: usize, probs: &mut [u8]) -> (f32, i32) {
+pub(super) fn softmax_u8<S: Simd>(s: S, scores: &[f32], factor: f32, tokens: usize, probs: &mut [u8]) -> (f32, i32) {
     assert!(scores.len() == probs.len() && probs.len() == super::padded(tokens), "{} scores, {} probabilities", scores.len(), probs.len());
-    let offset = s.splat(largest(s, scores, tokens) - LOG2_255);
+    let (factor, offset) = (s.splat(factor), s.splat(LOG2_255 - largest(s, scores, tokens) * factor));
     let mut sum = s.splat(0.0);
     let mut rounded_sum = s.splat_i32(0);
     let mut count = |power: S::F32| {
@@ -30,7 +30,7 @@ pub(super) fn softmax_u8<S: Simd>(s: S, scores: &[f32], tokens: usize, probs: &m
         rounded_sum = s.add_i32(rounded_sum, rounded);
         rounded
     };
-    let power = |x: &[f32; LANES]| exp2_softmax(s, s.sub(s.load(x), offset));
+    let power = |x: &[f32; LANES]| exp2_softmax(s, s.fma(s.load(x), factor, offset));
     let (fours, blocks) = scores.as_chunks::<LANES>().0.split_at(tokens / (4 * LANES) * 4);
     let (four_probs, probs) = probs.split_at_mut(fours.len() * LANES);
     for (x, p) in fours.as_chunks::<4>().0.iter().zip(four_probs.as_chunks_mut().0) {
@@ -51,17 +51,17 @@ pub(super) fn softmax_u8<S: Simd>(s: S, scores: &[f32], tokens: usize, probs: &m
 
 /// Replaces scores by powers of two of their distance to the largest, those beyond `tokens` by 0, and returns the sum.
 #[inline(always)]
-pub(super) fn powers<S: Simd>(s: S, scores: &mut [f32], tokens: usize) -> f32 {
-    let offset = s.splat(largest(s, scores, tokens));
+pub(super) fn powers<S: Simd>(s: S, scores: &mut [f32], factor: f32, tokens: usize) -> f32 {
+    let (factor, offset) = (s.splat(factor), s.splat(-largest(s, scores, tokens) * factor));
     let (full, rest) = scores[..tokens].as_chunks_mut::<LANES>();
     let mut sum = s.splat(0.0);
     for x in full {
-        let power = exp2_softmax(s, s.sub(s.load(x), offset));
+        let power = exp2_softmax(s, s.fma(s.load(x), factor, offset));
         sum = s.add(sum, power);
         s.store(power, x);
     }
     if !rest.is_empty() {
-        let power = exp2_softmax(s, s.sub(s.load_partial(rest, f32::MIN), offset));
+        let power = exp2_softmax(s, s.fma(s.load_partial(rest, 0.0), factor, offset));
         s.store_partial(power, rest);
         sum = s.add(sum, s.load_partial(rest, 0.0));
     }

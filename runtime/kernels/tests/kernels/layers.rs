@@ -90,16 +90,15 @@ fn layer_norm_is_close_to_f64_and_equal_everywhere() {
 fn layer_output(isa: Isa, finish: Finish, before: &[f32], rows: usize, outputs: usize) -> Vec<f32> {
     let mut random = Random::new(5);
     let depth = 64;
-    let blocks = outputs.div_ceil(16) * 16;
-    let weights = random.bytes(blocks * depth);
-    let (scales, bias) = (random.floats(blocks), random.floats(blocks));
+    let weights = random.bytes(outputs * depth);
+    let (scales, bias) = (random.floats(outputs), random.floats(outputs));
     let x = random.floats(rows * depth);
     let mut q = Quantized { values: vec![0; rows * depth], scales: vec![0.0; rows], sums: vec![0; rows] };
     let mut quantized = QuantRows::new(&mut q.values, &mut q.scales, &mut q.sums, rows, depth);
     quantize_rows(isa, &x, depth, depth, &mut quantized);
     let layer = Linear { weights: Blocks::new(&weights, depth), scales: &scales, bias: &bias };
     let mut out = before.to_vec();
-    linear(isa, quantized.as_rows(), quantized.scales, &layer, finish, &mut out, outputs);
+    linear(isa, quantized.as_rows(), quantized.scales, &layer, finish, &mut out);
     if finish == Finish::Store {
         for row in 0..rows {
             for n in 0..outputs {
@@ -119,7 +118,7 @@ fn layer_output(isa: Isa, finish: Finish, before: &[f32], rows: usize, outputs: 
 
 #[test]
 fn linear_layers_follow_the_contract_and_agree() {
-    for (rows, outputs) in [(1, 16), (1, 40), (3, 48), (13, 64)] {
+    for (rows, outputs) in [(1, 16), (1, 32), (3, 48), (13, 64)] {
         let before = Random::new(6).floats(rows * outputs);
         let finishes = [Finish::Store, Finish::Gelu, Finish::Add, Finish::AddGelu];
         let all: Vec<Vec<Vec<f32>>> =

@@ -214,8 +214,8 @@ mod tests {
     fn average_log_probability_counts_the_end_of_text() {
         let (attempt, _, _) = run(Script::says(&[1, 2]).confidence(3.0), false, 0.0);
         // Every step: one logit at 3, the texts' at 0, of which the five steering tokens are masked, the timestamps' at -10; and the end
-        // of text a quarter lower than it would be.
-        let (word, end) = (3.0f64, -0.25f64);
+        // of text half a unit lower than it would be.
+        let (word, end) = (3.0f64, -0.5f64);
         let rest = f64::from(60 - 5 - 2) + 1501.0 * (-10.0f64).exp();
         let within = word - (word.exp() + end.exp() + rest).ln();
         let last = word + end - ((word + end).exp() + 1.0 + rest).ln();

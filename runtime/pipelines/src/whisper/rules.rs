@@ -14,7 +14,7 @@ const MASKED: f32 = f32::NEG_INFINITY;
 /// What is taken from the end of text's logit, so that the text does not end on a near tie with going on: at the end of a sentence in the
 /// middle of a recording the two can lie within a few hundredths, and int8 then loses the rest where f32 does not. Measured on 202 recordings
 /// of read speech: docs/accuracy.md.
-const END_MARGIN: f32 = 0.25;
+const END_MARGIN: f32 = 0.5;
 
 /// The rules of one decoding attempt.
 #[derive(Clone, Debug)]
