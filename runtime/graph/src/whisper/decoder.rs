@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tract_core::internal::*;
 
-use super::encoder::norm;
+use super::spans::{LayerSpans, norm};
 use super::{LogitsFor, padded_vocabulary};
 use crate::error::GraphError;
 use crate::folder::{FolderError, LinearSpan, ModelFolder, Span, WhisperConfig};
@@ -16,22 +16,17 @@ use crate::plan::{Plan, SlotOp, Slots};
 pub(super) struct DecoderSpans {
     embedding: LinearSpan,
     positions: Span,
-    layers: Vec<LayerSpans>,
+    layers: Vec<DecoderLayerSpans>,
     norm: Norm,
 }
 
 #[derive(Debug)]
-struct LayerSpans {
-    causal_norm: Norm,
-    causal_qkv: LinearSpan,
-    causal_out: LinearSpan,
+struct DecoderLayerSpans {
+    common: LayerSpans,
     cross_norm: Norm,
     cross_query: LinearSpan,
     cross_keys_values: LinearSpan,
     cross_out: LinearSpan,
-    forward_norm: Norm,
-    first: LinearSpan,
-    second: LinearSpan,
 }
 
 impl DecoderSpans {
@@ -39,18 +34,14 @@ impl DecoderSpans {
         let config = folder.config();
         let (width, inner) = (config.d_model, config.decoder_ffn_dim);
         let layers = (0..config.decoder_layers).map(|i| {
-            let name = |part: &str| format!("model.decoder.layers.{i}.{part}");
-            Ok(LayerSpans {
-                causal_norm: norm(folder, &name("self_attn_layer_norm"), width)?,
-                causal_qkv: folder.linear_span(&name("self_attn.qkv"), 3 * width, width, true)?,
-                causal_out: folder.linear_span(&name("self_attn.out_proj"), width, width, true)?,
+            let prefix = format!("model.decoder.layers.{i}");
+            let name = |part: &str| format!("{prefix}.{part}");
+            Ok(DecoderLayerSpans {
+                common: LayerSpans::new(folder, &prefix, width, inner)?,
                 cross_norm: norm(folder, &name("encoder_attn_layer_norm"), width)?,
                 cross_query: folder.linear_span(&name("encoder_attn.q_proj"), width, width, true)?,
                 cross_keys_values: folder.linear_span(&name("encoder_attn.kv"), 2 * width, width, true)?,
                 cross_out: folder.linear_span(&name("encoder_attn.out_proj"), width, width, true)?,
-                forward_norm: norm(folder, &name("final_layer_norm"), width)?,
-                first: folder.linear_span(&name("fc1"), inner, width, true)?,
-                second: folder.linear_span(&name("fc2"), width, inner, true)?,
             })
         });
         Ok(Self {
@@ -106,14 +97,14 @@ impl Decoder {
             let causal = CausalAttention {
                 context: context(),
                 store: store(),
-                norm: layer.causal_norm.clone(),
-                layer: layer.causal_qkv.clone(),
+                norm: layer.common.attention_norm.clone(),
+                layer: layer.common.qkv.clone(),
                 index,
                 tokens,
                 heads,
             };
             let attended = model.wire_node(name("self_attn"), SlotOp::new(causal, &slots), &[x])?[0];
-            let out = LinearAdd { context: context(), layer: layer.causal_out.clone(), tokens, width };
+            let out = LinearAdd { context: context(), layer: layer.common.out.clone(), tokens, width };
             x = model.wire_node(name("self_attn.out_proj"), SlotOp::new(out, &slots), &[x, attended])?[0];
             let cross = CrossAttention {
                 context: context(),
@@ -129,9 +120,9 @@ impl Decoder {
             x = model.wire_node(name("encoder_attn.out_proj"), SlotOp::new(out, &slots), &[x, attended])?[0];
             let forward = FeedForward {
                 context: context(),
-                norm: layer.forward_norm.clone(),
-                first: layer.first.clone(),
-                second: layer.second.clone(),
+                norm: layer.common.forward_norm.clone(),
+                first: layer.common.first.clone(),
+                second: layer.common.second.clone(),
                 tokens,
                 width,
                 inner: config.decoder_ffn_dim,

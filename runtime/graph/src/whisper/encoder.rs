@@ -6,6 +6,7 @@ use ossicle_kernels::attention::padded;
 use tract_core::internal::*;
 
 use super::decoder::DecoderSpans;
+use super::spans::{LayerSpans, norm};
 use crate::error::GraphError;
 use crate::folder::{FolderError, LinearSpan, ModelFolder, Span, WhisperConfig};
 use crate::ops::{Attention, Context, ConvStem, CrossKeysValues, FeedForward, LayerNorm, LinearAdd, Norm, QkvProjection, Store};
@@ -21,36 +22,11 @@ pub(super) struct EncoderSpans {
     norm: Norm,
 }
 
-#[derive(Debug)]
-struct LayerSpans {
-    attention_norm: Norm,
-    qkv: LinearSpan,
-    out: LinearSpan,
-    forward_norm: Norm,
-    first: LinearSpan,
-    second: LinearSpan,
-}
-
-/// A layer normalisation by name.
-pub(super) fn norm(folder: &ModelFolder, name: &str, width: usize) -> Result<Norm, FolderError> {
-    Ok(Norm { gamma: folder.f32_span(&format!("{name}.weight"), &[width])?, beta: folder.f32_span(&format!("{name}.bias"), &[width])? })
-}
-
 impl EncoderSpans {
     pub(super) fn new(folder: &ModelFolder) -> Result<Self, FolderError> {
         let config = folder.config();
         let (width, inner) = (config.d_model, config.encoder_ffn_dim);
-        let layers = (0..config.encoder_layers).map(|i| {
-            let name = |part: &str| format!("model.encoder.layers.{i}.{part}");
-            Ok(LayerSpans {
-                attention_norm: norm(folder, &name("self_attn_layer_norm"), width)?,
-                qkv: folder.linear_span(&name("self_attn.qkv"), 3 * width, width, true)?,
-                out: folder.linear_span(&name("self_attn.out_proj"), width, width, true)?,
-                forward_norm: norm(folder, &name("final_layer_norm"), width)?,
-                first: folder.linear_span(&name("fc1"), inner, width, true)?,
-                second: folder.linear_span(&name("fc2"), width, inner, true)?,
-            })
-        });
+        let layers = (0..config.encoder_layers).map(|i| LayerSpans::new(folder, &format!("model.encoder.layers.{i}"), width, inner));
         Ok(Self {
             first: folder.linear_span("model.encoder.conv1", width, 3 * config.num_mel_bins, true)?,
             second: folder.linear_span("model.encoder.conv2", width, 3 * width, true)?,

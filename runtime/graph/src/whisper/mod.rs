@@ -16,6 +16,7 @@
 
 mod decoder;
 mod encoder;
+mod spans;
 
 use std::collections::HashMap;
 use std::sync::Arc;
