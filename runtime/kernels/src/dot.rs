@@ -91,7 +91,7 @@ impl<'a> Blocks<'a> {
     /// # Safety
     /// `block < count` and `group < groups`.
     #[inline(always)]
-    unsafe fn get(&self, block: usize, group: usize) -> &'a [i8; BLOCK_BYTES] {
+    pub(crate) unsafe fn get(&self, block: usize, group: usize) -> &'a [i8; BLOCK_BYTES] {
         debug_assert!(block < self.count && group < self.groups);
         // SAFETY: the constructors checked that `data` holds this block; an array of i8 has no alignment.
         unsafe { &*self.data.as_ptr().add((block * self.stride + group) * BLOCK_BYTES).cast() }
@@ -114,6 +114,15 @@ pub trait Activations<S: Simd>: Copy {
     /// # Safety
     /// `row < rows()` and `4 * group < depth()`.
     unsafe fn load(&self, simd: S, row: usize, group: usize) -> S::Acts;
+
+    /// Whether the values are u8, not s8.
+    const U8: bool;
+
+    /// The first of a row's `depth()` values.
+    ///
+    /// # Safety
+    /// `row < rows()`
+    unsafe fn row(&self, row: usize) -> *const i8;
 
     /// One multiply-accumulate step.
     fn dot(simd: S, acc: S::I32, weights: S::Weights, acts: S::Acts) -> S::I32;
@@ -146,6 +155,8 @@ impl<'a> S8Rows<'a> {
 }
 
 impl<S: Simd> Activations<S> for S8Rows<'_> {
+    const U8: bool = false;
+
     #[inline(always)]
     fn rows(&self) -> usize {
         self.sums.len()
@@ -163,6 +174,12 @@ impl<S: Simd> Activations<S> for S8Rows<'_> {
         debug_assert!(row < self.sums.len() && 4 * group < self.depth);
         // SAFETY: `new` checked that `values` holds `depth` values (a multiple of 4) of each row.
         simd.acts_s8(unsafe { *self.values.as_ptr().add(row * self.stride + 4 * group).cast() })
+    }
+    #[inline(always)]
+    unsafe fn row(&self, row: usize) -> *const i8 {
+        debug_assert!(row < self.sums.len());
+        // SAFETY: `new` checked that `values` holds each row.
+        unsafe { self.values.as_ptr().add(row * self.stride) }
     }
     #[inline(always)]
     fn dot(simd: S, acc: S::I32, weights: S::Weights, acts: S::Acts) -> S::I32 {
@@ -198,6 +215,8 @@ impl<'a> U8Rows<'a> {
 }
 
 impl<S: Simd> Activations<S> for U8Rows<'_> {
+    const U8: bool = true;
+
     #[inline(always)]
     fn rows(&self) -> usize {
         self.rows
@@ -215,6 +234,12 @@ impl<S: Simd> Activations<S> for U8Rows<'_> {
         debug_assert!(row < self.rows && 4 * group < self.depth);
         // SAFETY: `new` checked that `values` holds `depth` values (a multiple of 4) of each row.
         simd.acts_u8(unsafe { *self.values.as_ptr().add(row * self.stride + 4 * group).cast() })
+    }
+    #[inline(always)]
+    unsafe fn row(&self, row: usize) -> *const i8 {
+        debug_assert!(row < self.rows);
+        // SAFETY: `new` checked that `values` holds each row.
+        unsafe { self.values.as_ptr().add(row * self.stride).cast() }
     }
     #[inline(always)]
     fn dot(simd: S, acc: S::I32, weights: S::Weights, acts: S::Acts) -> S::I32 {

@@ -4,6 +4,8 @@ use core::fmt;
 
 #[cfg(target_arch = "x86_64")]
 use super::{Avx2, Avx512Vnni};
+#[cfg(target_arch = "aarch64")]
+use super::{Neon, NeonDotprod, NeonI8mm};
 use super::{Scalar, Simd, SimdOp};
 
 /// An instruction set that this CPU has.
@@ -17,6 +19,15 @@ pub enum Isa {
     /// AVX-512 (F, BW, DQ, VL) with VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(Avx512Vnni),
+    /// NEON without dot products.
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
+    /// NEON with `sdot`.
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod(NeonDotprod),
+    /// NEON with `smmla`.
+    #[cfg(target_arch = "aarch64")]
+    NeonI8mm(NeonI8mm),
 }
 
 /// Why a name gave no [`Isa`].
@@ -44,7 +55,10 @@ impl Isa {
     #[cfg(target_arch = "x86_64")]
     pub const NAMES: &'static [&'static str] = &[Scalar::NAME, Avx2::NAME, Avx512Vnni::NAME];
     /// Names of all instruction sets of this architecture, slowest first, whether or not this CPU has them.
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    pub const NAMES: &'static [&'static str] = &[Scalar::NAME, Neon::NAME, NeonDotprod::NAME, NeonI8mm::NAME];
+    /// Names of all instruction sets of this architecture, slowest first, whether or not this CPU has them.
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     pub const NAMES: &'static [&'static str] = &[Scalar::NAME];
 
     /// The fastest one this CPU has.
@@ -68,6 +82,12 @@ impl Isa {
             Avx2::NAME => Avx2::new().map(Isa::Avx2).ok_or(IsaError::Unsupported),
             #[cfg(target_arch = "x86_64")]
             Avx512Vnni::NAME => Avx512Vnni::new().map(Isa::Avx512Vnni).ok_or(IsaError::Unsupported),
+            #[cfg(target_arch = "aarch64")]
+            Neon::NAME => Neon::new().map(Isa::Neon).ok_or(IsaError::Unsupported),
+            #[cfg(target_arch = "aarch64")]
+            NeonDotprod::NAME => NeonDotprod::new().map(Isa::NeonDotprod).ok_or(IsaError::Unsupported),
+            #[cfg(target_arch = "aarch64")]
+            NeonI8mm::NAME => NeonI8mm::new().map(Isa::NeonI8mm).ok_or(IsaError::Unsupported),
             _ => Err(IsaError::Unknown),
         }
     }
@@ -80,6 +100,12 @@ impl Isa {
             Isa::Avx2(_) => Avx2::NAME,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(_) => Avx512Vnni::NAME,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(_) => Neon::NAME,
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDotprod(_) => NeonDotprod::NAME,
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonI8mm(_) => NeonI8mm::NAME,
         }
     }
 
@@ -92,6 +118,12 @@ impl Isa {
             Isa::Avx2(token) => token.run(op),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(token) => token.run(op),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(token) => token.run(op),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDotprod(token) => token.run(op),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonI8mm(token) => token.run(op),
         }
     }
 }

@@ -1,0 +1,142 @@
+//! `sdot`: four products a lane.
+//!
+//! The intrinsics are unstable (stdarch_neon_dotprod), so single instructions are written as assembly.
+
+use core::arch::aarch64::*;
+use core::arch::asm;
+
+use super::tiles::{self, Tile};
+use super::{Aarch64, I, Multiply, zip};
+use crate::dot::{Activations, Blocks, Epilogue};
+use crate::simd::SimdOp;
+
+/// Proof that the CPU has `sdot`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dotprod {
+    _private: (),
+}
+
+#[target_feature(enable = "neon,dotprod")]
+fn run<O: SimdOp>(token: Aarch64<Dotprod>, op: O) -> O::Output {
+    op.eval(token)
+}
+
+/// `acc[n] += sum_i w[4 n + i] * a[4 n + i]`
+///
+/// # Safety
+/// The CPU has `sdot`.
+#[inline(always)]
+unsafe fn sdot(mut acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
+    // SAFETY: the caller vouches for the instruction, which touches nothing but its operands.
+    unsafe {
+        asm!("sdot {acc:v}.4s, {w:v}.16b, {a:v}.16b", acc = inout(vreg) acc, w = in(vreg) w, a = in(vreg) a, options(pure, nomem, nostack, preserves_flags));
+    }
+    acc
+}
+
+/// `acc[n] += sum_i w[4 n + i] * a[4 LANE + i]`
+///
+/// # Safety
+/// The CPU has `sdot`.
+#[inline(always)]
+unsafe fn sdot_lane<const LANE: usize>(mut acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
+    // SAFETY: the caller vouches for the instruction, which touches nothing but its operands.
+    unsafe {
+        asm!("sdot {acc:v}.4s, {w:v}.16b, {a:v}.4b[{lane}]", acc = inout(vreg) acc, w = in(vreg) w, a = in(vreg) a, lane = const LANE, options(pure, nomem, nostack, preserves_flags));
+    }
+    acc
+}
+
+/// One group of all rows: group `LANE` of each row's four.
+///
+/// # Safety
+/// The CPU has `sdot`, and `block` holds the group.
+#[inline(always)]
+unsafe fn group<const MR: usize, const LANE: usize>(acc: &mut [I; MR], block: *const i8, a: &[int8x16_t; MR]) {
+    // SAFETY: the caller vouches for both.
+    unsafe {
+        let w = block.add(64 * LANE);
+        let w = [vld1q_s8(w), vld1q_s8(w.add(16)), vld1q_s8(w.add(32)), vld1q_s8(w.add(48))];
+        for (acc, a) in acc.iter_mut().zip(a) {
+            *acc = [
+                sdot_lane::<LANE>(acc[0], w[0], *a),
+                sdot_lane::<LANE>(acc[1], w[1], *a),
+                sdot_lane::<LANE>(acc[2], w[2], *a),
+                sdot_lane::<LANE>(acc[3], w[3], *a),
+            ];
+        }
+    }
+}
+
+/// [`Tile::tile`].
+///
+/// # Safety
+/// As there, and the CPU has `sdot`.
+#[inline(always)]
+pub(super) unsafe fn tile<const MR: usize, const U8: bool>(rows: [*const i8; MR], mut block: *const i8, groups: usize) -> [I; MR] {
+    // SAFETY: the caller vouches for rows and block of `groups` groups, of which each is read once, and for the instruction.
+    unsafe {
+        let flip = vdupq_n_s8(if U8 { -128 } else { 0 });
+        let mut acc = [[vdupq_n_s32(0); 4]; MR];
+        let mut done = 0;
+        while done + 4 <= groups {
+            let mut a = [flip; MR];
+            for (a, row) in a.iter_mut().zip(&rows) {
+                *a = veorq_s8(vld1q_s8(row.add(4 * done)), flip);
+            }
+            group::<MR, 0>(&mut acc, block, &a);
+            group::<MR, 1>(&mut acc, block, &a);
+            group::<MR, 2>(&mut acc, block, &a);
+            group::<MR, 3>(&mut acc, block, &a);
+            block = block.add(256);
+            done += 4;
+        }
+        while done < groups {
+            let mut a = [flip; MR];
+            for (a, row) in a.iter_mut().zip(&rows) {
+                *a = veorq_s8(vreinterpretq_s8_s32(vdupq_n_s32(row.add(4 * done).cast::<i32>().read_unaligned())), flip);
+            }
+            group::<MR, 0>(&mut acc, block, &a);
+            block = block.add(64);
+            done += 1;
+        }
+        acc
+    }
+}
+
+impl<const MR: usize> Tile<MR> for Dotprod {
+    #[inline(always)]
+    unsafe fn tile<const U8: bool>(self, rows: [*const i8; MR], block: *const i8, groups: usize) -> [I; MR] {
+        // SAFETY: the caller vouches for rows and block; `self` proves the instruction.
+        unsafe { tile::<MR, U8>(rows, block, groups) }
+    }
+}
+
+impl Multiply for Dotprod {
+    const NAME: &'static str = "dotprod";
+    const PROB_OFFSET: i32 = 128;
+
+    fn new() -> Option<Self> {
+        super::has_features!("neon", "dotprod").then_some(Self { _private: () })
+    }
+    #[inline(always)]
+    fn run<O: SimdOp>(token: Aarch64<Self>, op: O) -> O::Output {
+        // SAFETY: the token proves the features.
+        unsafe { run(token, op) }
+    }
+    #[inline(always)]
+    fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
+        // SAFETY: `self` proves the instruction.
+        zip(acc, w, |acc, w| unsafe { sdot(acc, w, a) })
+    }
+    #[inline(always)]
+    fn products<A: Activations<Aarch64<Self>>, E: Epilogue<Aarch64<Self>>>(
+        token: Aarch64<Self>,
+        acts: A,
+        weights: Blocks<'_>,
+        epilogue: &mut E,
+    ) {
+        // 16 accumulators, 4 rows' activations, and weights on their way.
+        tiles::products::<Self, A, E, 4, 1>(token, acts, weights, epilogue);
+    }
+}
