@@ -1,10 +1,12 @@
 //! `cargo xtask check`.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+
+use crate::cross::{self, Target};
+use crate::emulate;
 
 /// Each check: its name, cargo's arguments, and what the output must hold, if anything.
 const CHECKS: &[(&str, &[&str], Option<&str>)] = &[
@@ -16,34 +18,37 @@ const CHECKS: &[(&str, &[&str], Option<&str>)] = &[
     ("main command", &["run", "--release", "--", "transcribe", "samples/kitchen.wav"], Some("turn off the kitchen lights")),
 ];
 
-/// Runs all checks, in the release profile: one build of tract serves them all.
+/// Runs all checks, in the release profile: one build of tract serves them all. With `boards`, cross-builds and emulated boards follow.
 ///
 /// # Errors
 /// The first check that fails.
-pub(crate) fn run() -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+pub(crate) fn run(boards: bool) -> anyhow::Result<()> {
     for (name, arguments, expected) in CHECKS {
-        println!("==> {name}: cargo {}", arguments.join(" "));
-        let start = Instant::now();
-        let mut command = Command::new(env!("CARGO"));
-        command.current_dir(root).args(*arguments).env("RUSTDOCFLAGS", "-D warnings");
-        match expected {
-            None => {
-                let status = command.status().context("cargo")?;
-                if !status.success() {
-                    bail!("{name} failed ({status})");
-                }
-            }
-            Some(expected) => {
-                let output = command.stderr(std::process::Stdio::inherit()).output().context("cargo")?;
-                let text = String::from_utf8_lossy(&output.stdout);
-                print!("{text}");
-                if !output.status.success() || !text.to_lowercase().contains(expected) {
-                    bail!("{name} failed ({}): expected {expected:?}", output.status);
-                }
-            }
-        }
-        println!("    {name}: {:.0} s", start.elapsed().as_secs_f64());
+        timed(name, || cargo(arguments, *expected).with_context(|| format!("cargo {}", arguments.join(" "))))?;
+    }
+    if boards {
+        timed("no_std crates for microcontrollers", || cross::run(&[Target::Thumbv7em, Target::Riscv32imac], "release"))?;
+        timed("emulated boards", || emulate::run(&[]))?;
+    }
+    Ok(())
+}
+
+fn timed(name: &str, check: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    println!("==> {name}");
+    let start = Instant::now();
+    check().with_context(|| format!("{name} failed"))?;
+    println!("    {name}: {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn cargo(arguments: &[&str], expected: Option<&str>) -> anyhow::Result<()> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(crate::root()?).args(arguments).env("RUSTDOCFLAGS", "-D warnings");
+    let Some(expected) = expected else { return crate::process::execute(&mut command) };
+    let text = crate::process::output(&mut command)?;
+    print!("{text}");
+    if !text.to_lowercase().contains(expected) {
+        bail!("expected {expected:?}");
     }
     Ok(())
 }

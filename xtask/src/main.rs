@@ -2,28 +2,79 @@
 
 #![forbid(unsafe_code)]
 
+mod apt;
 mod check;
+mod cross;
+mod emulate;
 mod models;
+mod process;
 
-use clap::Parser;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
 
 /// The project's own tasks.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Format, lints, documentation, tests and the README's main command: what continuous integration runs.
-    Check,
+    /// Format, lints, documentation, tests and the README's main command; with --boards all that continuous integration runs.
+    Check {
+        /// Also build for ARM boards and microcontrollers and run the tests on emulated cores: 20 minutes more and 900 MB the first time.
+        #[arg(long)]
+        boards: bool,
+    },
     /// Make an int8 model folder from the published weights: whisper-tiny.en (bundled) or whisper-base (multilingual).
     #[command(after_help = "Example: cargo xtask models whisper-base")]
     Models {
         /// The model's name.
         name: String,
     },
+    /// Build for boards: the device binary (aarch64, armv7) as target/cross/NAME/ossicle, the no_std crates for microcontrollers.
+    #[command(after_help = "Example: cargo xtask cross --target aarch64")]
+    Cross {
+        /// What to build for; all without it. May be repeated.
+        #[arg(long = "target", value_enum)]
+        targets: Vec<cross::Target>,
+        /// Cargo profile: release, or dist (smaller, minutes slower to build).
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
+    /// Run the tests and a transcription on emulated cores and compare with this machine.
+    #[command(after_help = "Example: cargo xtask emulate --cpu cortex-a72")]
+    Emulate {
+        /// Cores; all without it. May be repeated.
+        #[arg(long = "cpu")]
+        cpus: Vec<String>,
+    },
+    /// Count the instructions that emulated cores execute for each phase of a transcription.
+    #[command(after_help = "Example: cargo xtask instructions --cpu cortex-a76")]
+    Instructions {
+        /// Cores; all without it. May be repeated.
+        #[arg(long = "cpu")]
+        cpus: Vec<String>,
+        /// Folder under models-int8.
+        #[arg(long, default_value = "whisper-tiny.en")]
+        model: String,
+        /// Length of the encoder's window.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=30))]
+        seconds: u32,
+    },
+}
+
+/// The workspace's root.
+fn root() -> anyhow::Result<PathBuf> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).context("xtask lies in the workspace")
 }
 
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
-        Task::Check => check::run(),
+        Task::Check { boards } => check::run(boards),
         Task::Models { name } => models::run(&name),
+        Task::Cross { targets, profile } => {
+            cross::run(if targets.is_empty() { cross::Target::value_variants() } else { &targets }, &profile)
+        }
+        Task::Emulate { cpus } => emulate::run(&cpus),
+        Task::Instructions { cpus, model, seconds } => emulate::count(&cpus, &model, seconds),
     }
 }

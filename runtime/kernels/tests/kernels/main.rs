@@ -4,5 +4,6 @@
 
 mod attention;
 mod common;
+mod isa;
 mod layers;
 mod products;

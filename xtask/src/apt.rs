@@ -1,0 +1,30 @@
+//! Debian packages that a task needs.
+
+use std::process::{Command, Stdio};
+use std::sync::Once;
+
+use crate::process::execute;
+
+/// Makes sure that `program` can be run, installing `packages` (as root) if not.
+///
+/// # Errors
+/// It is missing and cannot be installed.
+pub(crate) fn require(program: &str, packages: &[&str]) -> anyhow::Result<()> {
+    if Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok() {
+        return Ok(());
+    }
+    println!("    {program} is missing: apt-get install {}", packages.join(" "));
+    update_once()?;
+    execute(Command::new("apt-get").args(["install", "-y", "--no-install-recommends"]).args(packages))
+}
+
+/// Brings the package lists up to date, once.
+///
+/// # Errors
+/// There is no apt-get, or it fails.
+pub(crate) fn update_once() -> anyhow::Result<()> {
+    static DONE: Once = Once::new();
+    let mut result = Ok(());
+    DONE.call_once(|| result = execute(Command::new("apt-get").args(["update", "-qq"])));
+    result
+}
