@@ -66,7 +66,7 @@ fn reads_every_format_from_files_and_pipes() {
     }
 }
 
-/// A wav file in memory, written by hound: an independent reading of the format.
+/// A wav file in memory.
 fn wav(spec: hound::WavSpec, write: impl Fn(&mut hound::WavWriter<&mut Cursor<Vec<u8>>>)) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
     let mut writer = hound::WavWriter::new(&mut file, spec).unwrap();
@@ -97,6 +97,88 @@ fn reads_every_width_of_wav() {
         }
     });
     assert_eq!(AudioReader::bytes(file, Isa::detect()).unwrap().read_to_end().unwrap(), [0.0, 0.5, -2.0]);
+}
+
+/// A wav file of any format chunk, which hound would not write.
+fn foreign_wav(format: &[u8], data: &[u8]) -> Vec<u8> {
+    let chunk = |id: &[u8], body: &[u8]| [id, &(body.len() as u32).to_le_bytes(), body, &[0][..body.len() % 2]].concat();
+    let chunks = [chunk(b"LIST", b"odd"), chunk(b"fmt ", format), chunk(b"fact", &[0; 12]), chunk(b"data", data)].concat();
+    [b"RIFF", &(4 + chunks.len() as u32).to_le_bytes()[..], b"WAVE", &chunks].concat()
+}
+
+/// The first 16 bytes of a mono format chunk at 16 kHz.
+fn format_chunk(tag: u16, bytes: u16, bits: u16) -> Vec<u8> {
+    let rates = [16_000, 16_000 * u32::from(bytes)].map(u32::to_le_bytes).concat();
+    [[tag, 1].map(u16::to_le_bytes).concat(), rates, [bytes, bits].map(u16::to_le_bytes).concat()].concat()
+}
+
+#[test]
+fn reads_what_other_programs_write() {
+    let extensible = |tag: u16, bytes: u16, valid: u16| {
+        let mut format = format_chunk(0xfffe, bytes, 8 * bytes);
+        format.extend([22, valid, 0, 0, tag].map(u16::to_le_bytes).concat());
+        format.extend([0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71]);
+        format
+    };
+    let long = |tag, bytes, bits, extension: &[u8]| [&format_chunk(tag, bytes, bits)[..], extension].concat();
+    let half = 0.5f32.to_le_bytes();
+    let cases: [(&str, Vec<u8>, &[u8], f32); 11] = [
+        ("16 bits, extensible", extensible(1, 2, 16), &[0, 0x40], 0.5),
+        // Valid bits are the upper ones.
+        ("24 of 32 bits, extensible", extensible(1, 4, 24), &[0, 0, 0, 0x40], 0.5),
+        ("20 of 24 bits, extensible", extensible(1, 3, 20), &[0, 0, 0x40], 0.5),
+        ("float, extensible", extensible(3, 4, 32), &half, 0.5),
+        ("32 bits with the length of an extension", long(1, 4, 32, &[0, 0]), &[0, 0, 0, 0xc0], -0.5),
+        ("16 bits with an odd extension", long(1, 2, 16, &[3, 0, 1, 2, 3]), &[0, 0x40], 0.5),
+        ("float with an extension", long(3, 4, 32, &[2, 0, 1, 2]), &half, 0.5),
+        ("12 of 16 bits", long(1, 2, 12, &[]), &[0, 0x40], 0.5),
+        ("64-bit float", long(3, 8, 64, &[]), &0.5f64.to_le_bytes(), 0.5),
+        // The largest magnitudes of G.711's tables.
+        ("mu-law", long(7, 1, 8, &[0, 0]), &[0x80], 32_124.0 / 32_768.0),
+        ("A-law", long(6, 1, 8, &[0, 0]), &[0x2a], -32_256.0 / 32_768.0),
+    ];
+    for (name, format, sample, expected) in cases {
+        let file = foreign_wav(&format, &sample.repeat(3_000));
+        let samples = AudioReader::bytes(file.clone(), Isa::detect()).and_then(|mut reader| reader.read_to_end());
+        assert_eq!(samples.unwrap_or_else(|error| panic!("{name}: {error}")), [expected; 3_000], "{name}");
+        let piped = AudioReader::stream(Pipe(Cursor::new(file)), Isa::detect()).and_then(|mut reader| reader.read_to_end());
+        assert_eq!(piped.unwrap_or_else(|error| panic!("{name}: {error}")), [expected; 3_000], "{name} through a pipe");
+    }
+}
+
+#[test]
+fn encodings_without_a_decoder_are_named() {
+    let refusal = |bytes: Vec<u8>| match AudioReader::stream(Pipe(Cursor::new(bytes)), Isa::detect()).err() {
+        Some(error @ AudioError::Unsupported { .. }) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refusal(foreign_wav(&format_chunk(0x11, 256, 4), &[0; 256])), "wav: cannot decode encoding adpcm_ima_wav");
+    assert_eq!(refusal(foreign_wav(&format_chunk(0x1234, 1, 8), &[0; 256])), "wav: cannot decode 8-bit samples of format 0x1234");
+    let mut endless = foreign_wav(&format_chunk(7, 1, 8), &[0; 256]);
+    let at = endless.len() - 260;
+    endless[at..at + 4].fill(0xff);
+    assert_eq!(refusal(endless), "wav: cannot decode pcm_mulaw of unknown length");
+}
+
+/// A stream whose writer is slow: what has come is handed over before more is waited for.
+#[test]
+fn a_live_stream_is_heard_as_it_comes() {
+    let (mut writer, reader) = {
+        let (reader, writer) = std::io::pipe().unwrap();
+        (writer, reader)
+    };
+    let mut file = tone_wav();
+    file[40..44].fill(0xff);
+    std::io::Write::write_all(&mut writer, &file[..44 + 2 * 700]).unwrap();
+    let mut live = AudioReader::stream(reader, Isa::detect()).unwrap();
+    let mut out = [0.0; 4096];
+    let mut heard = 0;
+    while heard < 700 {
+        heard += live.read(&mut out).unwrap();
+    }
+    assert_eq!(heard, 700);
+    drop(writer);
+    assert_eq!(live.read(&mut out).unwrap(), 0);
 }
 
 #[test]

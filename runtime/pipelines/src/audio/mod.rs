@@ -5,13 +5,14 @@
 //!
 //! | container | encodings | through |
 //! |---|---|---|
-//! | wav | 8-bit unsigned, 16, 24 and 32-bit integer, 32 and 64-bit float, A-law, mu-law | |
+//! | wav | 8-bit unsigned, 16, 24 and 32-bit integer, 32-bit float | hound |
+//! | wav | 64-bit float, A-law, mu-law; of known length | symphonia |
 //! | flac | flac | symphonia |
 //! | mp3 | MPEG layer III | symphonia |
 //! | aac | AAC-LC with ADTS headers | symphonia |
 //! | m4a | AAC-LC, ALAC, opus | symphonia, ropus |
 //! | ogg | vorbis, flac, opus (mono, stereo) | symphonia, ropus |
-//! | raw | signed 16-bit little-endian mono | |
+//! | raw | signed 16-bit little-endian mono | hound |
 //!
 //! Channels are averaged. Opus is decoded at 16 kHz by the codec; any other rate goes through the front end's resampler.
 //!

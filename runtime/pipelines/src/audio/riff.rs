@@ -1,4 +1,7 @@
-//! The header of a WAVE file, up to its samples.
+//! The header of a WAVE file: what hound stumbles over is read here, and each block of samples goes to it under a header it understands.
+//!
+//! hound refuses or misreads what other programs write: lengths that were not known when a stream began, chunks of odd length, files beyond
+//! 4 GiB, format chunks of unusual size, samples with fewer valid bits than they are wide.
 
 use std::io::{ErrorKind, Read};
 
@@ -9,33 +12,82 @@ const UNKNOWN_BYTES: u32 = 0x7fff_0000;
 /// Stands for "see the ds64 chunk" in files beyond 4 GiB.
 const IN_DS64: u32 = u32::MAX;
 
-const FORMAT_PCM: u16 = 1;
-const FORMAT_FLOAT: u16 = 3;
-const FORMAT_ALAW: u16 = 6;
-const FORMAT_MULAW: u16 = 7;
-const FORMAT_EXTENSIBLE: u16 = 0xfffe;
+const EXTENSIBLE: u16 = 0xfffe;
 /// The part behind the format tag in an extensible format's GUID.
 const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
 
-/// How a sample lies in the file, little-endian.
+/// Encodings: tag, bytes of a sample, name. The first five are hound's, the others symphonia's.
+const ENCODINGS: [(u16, u16, &str); 8] = [
+    (1, 1, "pcm_u8"),
+    (1, 2, "pcm_s16le"),
+    (1, 3, "pcm_s24le"),
+    (1, 4, "pcm_s32le"),
+    (3, 4, "pcm_f32le"),
+    (3, 8, "pcm_f64le"),
+    (6, 1, "pcm_alaw"),
+    (7, 1, "pcm_mulaw"),
+];
+const OF_HOUND: usize = 5;
+
+/// Encodings that are known by name only.
+const REFUSED: [(u16, &str); 6] =
+    [(0x02, "adpcm_ms"), (0x11, "adpcm_ima_wav"), (0x31, "gsm_ms"), (0x45, "g726"), (0x50, "mpeg"), (0x55, "mp3")];
+
+/// How samples lie in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    U8,
-    S16,
-    S24,
-    S32,
-    F32,
-    F64,
-    ALaw,
-    MuLaw,
+pub(super) struct Format {
+    /// Index in [`ENCODINGS`].
+    encoding: usize,
+    pub(super) rate: u32,
+    pub(super) channels: u16,
+}
+
+impl Format {
+    /// Signed 16-bit mono.
+    pub(super) fn raw(rate: u32) -> Self {
+        Self { encoding: 1, rate, channels: 1 }
+    }
+
+    /// The encoding's name, as other tools have it.
+    pub(super) fn name(&self) -> &'static str {
+        ENCODINGS[self.encoding].2
+    }
+
+    /// Whether hound decodes it.
+    pub(super) fn is_of_hound(&self) -> bool {
+        self.encoding < OF_HOUND
+    }
+
+    /// Bytes of a sample of all channels.
+    pub(super) fn frame_bytes(&self) -> usize {
+        usize::from(ENCODINGS[self.encoding].1) * usize::from(self.channels)
+    }
+
+    /// A whole header in front of `data_bytes` bytes of samples, in the form that every reader knows.
+    pub(super) fn header(&self, data_bytes: u32) -> Vec<u8> {
+        let (tag, sample_bytes, _) = ENCODINGS[self.encoding];
+        let frame_bytes = self.frame_bytes() as u32;
+        // Only plain samples go without the length of an extension, here 0.
+        let extension: &[u8] = if self.is_of_hound() { &[] } else { &[0, 0] };
+        let format_bytes = 16 + extension.len() as u32;
+        let mut header = b"RIFF".to_vec();
+        header.extend((20 + format_bytes).saturating_add(data_bytes).to_le_bytes());
+        header.extend(b"WAVEfmt ");
+        header.extend(format_bytes.to_le_bytes());
+        header.extend([tag, self.channels].map(u16::to_le_bytes).concat());
+        header.extend([self.rate, self.rate.saturating_mul(frame_bytes)].map(u32::to_le_bytes).concat());
+        header.extend([frame_bytes as u16, 8 * sample_bytes].map(u16::to_le_bytes).concat());
+        header.extend(extension);
+        header.extend(b"data");
+        header.extend(data_bytes.to_le_bytes());
+        header
+    }
 }
 
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WavHeader {
-    pub(super) encoding: Encoding,
-    pub(super) rate: u32,
-    pub(super) channels: usize,
+    pub(super) format: Format,
     /// Bytes of all samples; `None` where the writer did not know.
     pub(super) data_bytes: Option<u64>,
     /// Bytes before the first sample.
@@ -55,12 +107,12 @@ pub(super) fn read_header(reader: &mut impl Read) -> Result<WavHeader, AudioErro
         let bytes = u32::from_le_bytes(reader.take()?);
         match &id {
             b"data" => {
-                let (encoding, rate, channels) = format.ok_or_else(|| malformed("samples come before their format"))?;
+                let format = format.ok_or_else(|| malformed("samples come before their format"))?;
                 let data_bytes = match (bytes, long_bytes) {
                     (IN_DS64, Some(long)) => Some(long),
                     (bytes, _) => (bytes < UNKNOWN_BYTES).then_some(bytes.into()),
                 };
-                return Ok(WavHeader { encoding, rate, channels, data_bytes, header_bytes: reader.count });
+                return Ok(WavHeader { format, data_bytes, header_bytes: reader.count });
             }
             b"fmt " => {
                 format = Some(read_format(&mut reader, bytes)?);
@@ -76,17 +128,17 @@ pub(super) fn read_header(reader: &mut impl Read) -> Result<WavHeader, AudioErro
     }
 }
 
-fn read_format<R: Read>(reader: &mut Counting<'_, R>, bytes: u32) -> Result<(Encoding, u32, usize), AudioError> {
+fn read_format<R: Read>(reader: &mut Counting<'_, R>, bytes: u32) -> Result<Format, AudioError> {
     if bytes < 16 {
         return Err(malformed("its format chunk is too short"));
     }
     let [tag @ .., c0, c1, r0, r1, r2, r3, _, _, _, _, a0, a1, b0, b1] = reader.take::<16>()?;
     let mut tag = u16::from_le_bytes(tag);
-    let channels = usize::from(u16::from_le_bytes([c0, c1]));
+    let channels = u16::from_le_bytes([c0, c1]);
     let rate = u32::from_le_bytes([r0, r1, r2, r3]);
-    let (frame_bytes, bits) = (usize::from(u16::from_le_bytes([a0, a1])), u16::from_le_bytes([b0, b1]));
+    let (frame_bytes, bits) = (u16::from_le_bytes([a0, a1]), u16::from_le_bytes([b0, b1]));
     let mut left = u64::from(bytes) - 16;
-    if tag == FORMAT_EXTENSIBLE {
+    if tag == EXTENSIBLE {
         if left < 24 {
             return Err(malformed("its format chunk is too short"));
         }
@@ -98,85 +150,21 @@ fn read_format<R: Read>(reader: &mut Counting<'_, R>, bytes: u32) -> Result<(Enc
     if channels == 0 {
         return Err(AudioError::Channels(0));
     }
+    if let Some((_, name)) = REFUSED.iter().find(|(known, _)| *known == tag) {
+        return Err(AudioError::Unsupported { container: Container::Wav, feature: format!("encoding {name}") });
+    }
     let sample_bytes = frame_bytes / channels;
-    if frame_bytes % channels != 0 || usize::from(bits) > 8 * sample_bytes {
+    if frame_bytes % channels != 0 || bits.div_ceil(8) > sample_bytes {
         return Err(malformed("its frame size does not fit its channels and bits"));
     }
     // Fewer valid bits than the sample has are left-justified, so its width scales them.
-    let encoding = match (tag, sample_bytes) {
-        (FORMAT_PCM, 1) => Encoding::U8,
-        (FORMAT_PCM, 2) => Encoding::S16,
-        (FORMAT_PCM, 3) => Encoding::S24,
-        (FORMAT_PCM, 4) => Encoding::S32,
-        (FORMAT_FLOAT, 4) => Encoding::F32,
-        (FORMAT_FLOAT, 8) => Encoding::F64,
-        (FORMAT_ALAW, 1) => Encoding::ALaw,
-        (FORMAT_MULAW, 1) => Encoding::MuLaw,
-        (tag, bytes) => {
-            let feature = format!("{}-bit samples of format {tag:#06x}", 8 * bytes);
-            return Err(AudioError::Unsupported { container: Container::Wav, feature });
-        }
-    };
-    Ok((encoding, rate, channels))
-}
-
-impl Encoding {
-    /// Bytes of a sample.
-    pub(super) fn bytes(self) -> usize {
-        match self {
-            Self::U8 | Self::ALaw | Self::MuLaw => 1,
-            Self::S16 => 2,
-            Self::S24 => 3,
-            Self::S32 | Self::F32 => 4,
-            Self::F64 => 8,
+    match ENCODINGS.iter().position(|&(known, bytes, _)| (known, bytes) == (tag, sample_bytes)) {
+        Some(encoding) => Ok(Format { encoding, rate, channels }),
+        None => {
+            let feature = format!("{}-bit samples of format {tag:#06x}", 8 * u32::from(sample_bytes));
+            Err(AudioError::Unsupported { container: Container::Wav, feature })
         }
     }
-
-    /// Short name, as other tools have it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::U8 => "pcm_u8",
-            Self::S16 => "pcm_s16le",
-            Self::S24 => "pcm_s24le",
-            Self::S32 => "pcm_s32le",
-            Self::F32 => "pcm_f32le",
-            Self::F64 => "pcm_f64le",
-            Self::ALaw => "pcm_alaw",
-            Self::MuLaw => "pcm_mulaw",
-        }
-    }
-
-    /// Appends `bytes`, whole samples, as numbers; integers become -1..1 by their width.
-    pub(super) fn decode(self, bytes: &[u8], out: &mut Vec<f32>) {
-        fn each<const N: usize>(bytes: &[u8], out: &mut Vec<f32>, sample: impl Fn([u8; N]) -> f32) {
-            out.extend(bytes.as_chunks().0.iter().map(|&b| sample(b)));
-        }
-        match self {
-            Self::U8 => each(bytes, out, |[b]| (f32::from(b) - 128.0) / 128.0),
-            Self::S16 => each(bytes, out, |b| f32::from(i16::from_le_bytes(b)) / 32_768.0),
-            Self::S24 => each(bytes, out, |[a, b, c]| (i32::from_le_bytes([0, a, b, c]) >> 8) as f32 / 8_388_608.0),
-            Self::S32 => each(bytes, out, |b| i32::from_le_bytes(b) as f32 / 2_147_483_648.0),
-            Self::F32 => each(bytes, out, f32::from_le_bytes),
-            Self::F64 => each(bytes, out, |b| f64::from_le_bytes(b) as f32),
-            Self::ALaw => each(bytes, out, |[b]| f32::from(alaw(b)) / 32_768.0),
-            Self::MuLaw => each(bytes, out, |[b]| f32::from(mulaw(b)) / 32_768.0),
-        }
-    }
-}
-
-/// G.711 A-law to 16 bits: sign, 3 bits of exponent, 4 of mantissa, every second bit inverted.
-fn alaw(byte: u8) -> i16 {
-    let byte = byte ^ 0x55;
-    let (exponent, mantissa) = ((byte >> 4) & 7, i16::from(byte & 15) << 4);
-    let magnitude = if exponent == 0 { mantissa + 8 } else { (mantissa + 0x108) << (exponent - 1) };
-    if byte & 0x80 == 0 { -magnitude } else { magnitude }
-}
-
-/// G.711 mu-law to 16 bits: all bits inverted, a bias of 132 on the magnitude.
-fn mulaw(byte: u8) -> i16 {
-    let byte = !byte;
-    let magnitude = (((i16::from(byte & 15) << 3) + 0x84) << ((byte >> 4) & 7)) - 0x84;
-    if byte & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
 fn malformed(detail: &str) -> AudioError {
@@ -211,29 +199,6 @@ impl<R: Read> Counting<'_, R> {
 mod tests {
     use super::*;
 
-    fn decode(encoding: Encoding, bytes: &[u8]) -> Vec<f32> {
-        let mut out = Vec::new();
-        encoding.decode(bytes, &mut out);
-        out
-    }
-
-    #[test]
-    fn samples_scale_by_their_width() {
-        assert_eq!(decode(Encoding::U8, &[0, 128, 255]), [-1.0, 0.0, 127.0 / 128.0]);
-        assert_eq!(decode(Encoding::S16, &[0, 0x80, 0, 0, 0xff, 0x7f]), [-1.0, 0.0, 32767.0 / 32768.0]);
-        assert_eq!(decode(Encoding::S24, &[0, 0, 0x80, 1, 0, 0, 0xff, 0xff, 0xff]), [-1.0, 1.0 / 8_388_608.0, -1.0 / 8_388_608.0]);
-        assert_eq!(decode(Encoding::S32, &[0, 0, 0, 0x80, 0, 0, 0, 0x40]), [-1.0, 0.5]);
-        assert_eq!(decode(Encoding::F32, &0.25f32.to_le_bytes()), [0.25]);
-        assert_eq!(decode(Encoding::F64, &0.25f64.to_le_bytes()), [0.25]);
-    }
-
-    #[test]
-    fn companded_samples_match_the_tables_of_g711() {
-        // Smallest and largest magnitudes of both signs, from the tables of the standard.
-        assert_eq!([0xff, 0x7f, 0x80, 0x00, 0xf0].map(mulaw), [0, 0, 32124, -32124, 120]);
-        assert_eq!([0xd5, 0x55, 0xaa, 0x2a].map(alaw), [8, -8, 32256, -32256]);
-    }
-
     fn chunk(id: &[u8; 4], body: &[u8]) -> Vec<u8> {
         [&id[..], &(body.len() as u32).to_le_bytes(), body, &[0u8; 1][..body.len() % 2]].concat()
     }
@@ -250,8 +215,8 @@ mod tests {
     fn skips_odd_chunks_with_their_padding() {
         let file = [b"RIFF\0\0\0\0WAVE", &chunk(b"LIST", b"odd")[..], &format(1, 2, 44_100, 16), &chunk(b"data", &[0; 8])].concat();
         let header = read_header(&mut &file[..]).unwrap();
-        let expected =
-            WavHeader { encoding: Encoding::S16, rate: 44_100, channels: 2, data_bytes: Some(8), header_bytes: file.len() as u64 - 8 };
+        let format = Format { encoding: 1, rate: 44_100, channels: 2 };
+        let expected = WavHeader { format, data_bytes: Some(8), header_bytes: file.len() as u64 - 8 };
         assert_eq!(header, expected);
     }
 
@@ -273,11 +238,28 @@ mod tests {
     #[test]
     fn refuses_what_it_does_not_know() {
         let file = |format: Vec<u8>| [b"RIFF\0\0\0\0WAVE", &format[..], &chunk(b"data", &[0; 8])].concat();
-        assert!(matches!(read_header(&mut &file(format(2, 1, 8_000, 8))[..]), Err(AudioError::Unsupported { .. })));
+        for (tag, bits, expected) in [(2, 4, "encoding adpcm_ms"), (0x31, 0, "encoding gsm_ms"), (1, 40, "40-bit samples of format 0x0001")]
+        {
+            match read_header(&mut &file(format(tag, 1, 8_000, bits))[..]) {
+                Err(AudioError::Unsupported { feature, .. }) => assert_eq!(feature, expected),
+                other => panic!("{expected}: {other:?}"),
+            }
+        }
         assert!(matches!(read_header(&mut &file(format(1, 0, 8_000, 8))[..]), Err(AudioError::Channels(0))));
         let whole = file(format(1, 1, 8_000, 16));
         for len in 0..whole.len() - 8 {
             assert!(matches!(read_header(&mut &whole[..len]), Err(AudioError::Malformed { .. })), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_header_written_is_a_header_read() {
+        for (encoding, &(_, bytes, name)) in ENCODINGS.iter().enumerate() {
+            let format = Format { encoding, rate: 8_000, channels: 3 };
+            assert_eq!((format.frame_bytes(), format.name()), (3 * usize::from(bytes), name));
+            let file = format.header(24);
+            let expected = WavHeader { format, data_bytes: Some(24), header_bytes: file.len() as u64 };
+            assert_eq!(read_header(&mut &file[..]).unwrap(), expected, "{name}");
         }
     }
 }
