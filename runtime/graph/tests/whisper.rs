@@ -49,7 +49,7 @@ fn run(isa: Isa, threads: usize, frames: usize) -> (Vec<u32>, Vec<u32>) {
     whisper.encode(&mel(frames), frames).expect("encode");
     let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     let output = bits(whisper.encoder_output());
-    let mut logits = bits(whisper.decode(&[50257, 50362], LogitsFor::All).expect("prompt"));
+    let mut logits = bits(whisper.decode(&[50257, 50362], LogitsFor::FirstAndLast).expect("prompt"));
     for token in [843, 523, 616] {
         logits.extend(bits(whisper.decode(&[token], LogitsFor::Last).expect("token")));
     }
@@ -76,7 +76,7 @@ fn bits_allocations_and_refusals() {
         let mel = mel(1000);
         let round = |whisper: &mut WhisperGraph| {
             whisper.encode(&mel, 1000).expect("encode");
-            whisper.decode(&[50257, 50362], LogitsFor::All).expect("prompt");
+            whisper.decode(&[50257, 50362], LogitsFor::FirstAndLast).expect("prompt");
             for token in 0..40 {
                 whisper.decode(&[token], LogitsFor::Last).expect("token");
             }
@@ -101,11 +101,32 @@ fn bits_allocations_and_refusals() {
         last = whisper.decode(&[*token], LogitsFor::Last).expect("token").to_vec();
     }
     assert!(whole == last, "prefill differs from single tokens");
-    let weights = whisper.align(&tokens, &[(1, 0), (3, 4)]).expect("alignment");
-    assert_eq!(weights.len(), 2 * 20 * 200);
-    for row in weights.chunks(200) {
-        assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-4, "probabilities sum to {}", row.iter().sum::<f32>());
+
+    // The logits of two tokens at once are those of one after the other.
+    whisper.rewind(0);
+    let both = whisper.decode(&tokens[..4], LogitsFor::FirstAndLast).expect("two rows").to_vec();
+    whisper.rewind(0);
+    let first = whisper.decode(&tokens[..1], LogitsFor::FirstAndLast).expect("one row").to_vec();
+    let fourth = whisper.decode(&tokens[1..4], LogitsFor::Last).expect("the last row").to_vec();
+    assert!(both == [first, fourth].concat(), "two rows at once differ from one after the other");
+
+    // Alignment: distributions over the positions, the same whatever was decoded afterwards.
+    let heads = [(1, 0), (3, 4), (3, 0)];
+    whisper.align(&tokens, &heads).expect("alignment");
+    let mut weights = vec![0.0; 20 * 200];
+    let mut seen = vec![];
+    for index in 0..heads.len() {
+        whisper.head_weights(index, &mut weights).expect("weights");
+        for row in weights.chunks(200) {
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-4, "probabilities sum to {}", row.iter().sum::<f32>());
+        }
+        seen.push(weights.clone());
     }
+    assert!(seen[0] != seen[1] && seen[1] != seen[2]);
+    whisper.rewind(3);
+    whisper.decode(&[4, 5, 6], LogitsFor::Last).expect("more text");
+    whisper.head_weights(1, &mut weights).expect("weights");
+    assert!(weights == seen[1], "text after the alignment changed it");
 
     // Refusals.
     let size = |result: Result<(), GraphError>| matches!(result, Err(GraphError::Size { .. }));
@@ -116,7 +137,10 @@ fn bits_allocations_and_refusals() {
     for tokens in [&[][..], &[51864], &[0; 449]] {
         assert!(size(whisper.decode(tokens, LogitsFor::Last).map(|_| ())), "{} tokens", tokens.len());
     }
-    assert!(size(whisper.align(&[1], &[(4, 0)]).map(|_| ())));
+    assert!(size(whisper.align(&[1], &[(4, 0)])));
+    assert!(size(whisper.head_weights(3, &mut weights)) && size(whisper.head_weights(0, &mut weights[1..])));
+    assert!(size(whisper.align(&[0; 449], &heads)));
+    assert!(size(whisper.head_weights(0, &mut weights)), "weights after an alignment that failed");
     let mut fresh = WhisperGraph::new(folder(), Options { isa: fast, threads: 1 }).expect("graph");
     assert!(size(fresh.decode(&[1], LogitsFor::Last).map(|_| ())), "decoding before encoding");
 }

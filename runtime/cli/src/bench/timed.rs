@@ -82,7 +82,11 @@ impl<E: Engine> Engine for Timed<E> {
         self.inner.rewind(position);
     }
 
-    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<Vec<f32>, EngineError> {
+    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<(), EngineError> {
         self.inner.align(tokens, heads)
+    }
+
+    fn head_weights(&mut self, index: usize, out: &mut [f32]) -> Result<(), EngineError> {
+        self.inner.head_weights(index, out)
     }
 }

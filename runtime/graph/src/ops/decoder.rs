@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, attend_causal, probabilities, quantize_heads};
+use ossicle_kernels::attention::{HEAD, Queries, attend, attend_causal, quantize_heads};
 use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
 
-use super::{Context, Norm, Store, Workspace, f32s, f32s_mut};
+use super::context::AttentionBuffers;
+use super::{Context, MAX_WIDTH, Norm, Store, Workspace, f32s, f32s_mut};
 use crate::folder::{LinearSpan, Span};
 use crate::plan::Kernel;
-
-/// Widest residual stream, for rows kept on the stack.
-const MAX_WIDTH: usize = 2048;
 
 /// Tokens i32 `[tokens]` to `[tokens][width]`: embedding plus position.
 #[derive(Debug)]
@@ -54,17 +52,54 @@ impl Kernel for Embed {
     }
 }
 
-/// `[tokens][width]` to the self-attention of the text so far, which grows by these tokens.
+/// What self-attention and cross-attention share: the layer that gives queries, and maybe keys and values, of a few tokens.
 #[derive(Debug)]
-pub(crate) struct CausalAttention {
+pub(crate) struct TokenAttention {
     pub(crate) context: Arc<Context>,
     pub(crate) store: Arc<Store>,
     pub(crate) norm: Norm,
+    /// `width` outputs, or three times as many.
     pub(crate) layer: LinearSpan,
+    /// The decoder's layer.
     pub(crate) index: usize,
     pub(crate) tokens: usize,
     pub(crate) heads: usize,
 }
+
+impl TokenAttention {
+    fn outputs(&self) -> TVec<TypedFact> {
+        tvec!(f32::fact([self.tokens, self.heads * HEAD]))
+    }
+
+    /// Runs the layer and hands each token's row of its outputs to `attend`, with the token's place in the text, its quantised queries and
+    /// where the attention goes.
+    fn run(
+        &self,
+        inputs: &[TValue],
+        outputs: &mut [&mut Tensor],
+        mut attend: impl FnMut(usize, &[f32], Queries<'_>, &mut AttentionBuffers, &mut [f32]),
+    ) -> TractResult<()> {
+        let x = f32s(&inputs[0])?;
+        let out = f32s_mut(outputs[0])?;
+        let (heads, width) = (self.heads, self.heads * HEAD);
+        let layer = self.context.folder.linear(&self.layer);
+        let row = layer.weights.count() * LANES;
+        let first = self.store.position();
+        let Workspace { rows, wide, attention } = &mut *self.context.workspace(0);
+        self.context.linear(&rows.normalize(&self.context, &self.norm, x, self.tokens), &layer, Finish::Store, wide);
+        for (i, (row, out)) in wide.chunks_exact(row).zip(out.chunks_exact_mut(width)).enumerate() {
+            let (mut values, mut scales) = ([0; MAX_WIDTH], [0.0; MAX_WIDTH / HEAD]);
+            let (values, scales) = (&mut values[..width], &mut scales[..heads]);
+            quantize_heads(self.context.isa, &row[..width], values, scales);
+            attend(first + i, row, Queries { values, scales, heads }, attention, out);
+        }
+        Ok(())
+    }
+}
+
+/// `[tokens][width]` to the self-attention of the text so far, which grows by these tokens.
+#[derive(Debug)]
+pub(crate) struct CausalAttention(pub(crate) TokenAttention);
 
 impl Kernel for CausalAttention {
     fn name(&self) -> &'static str {
@@ -72,60 +107,25 @@ impl Kernel for CausalAttention {
     }
 
     fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.tokens, self.heads * HEAD]))
+        self.0.outputs()
     }
 
     fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
-        let out = f32s_mut(outputs[0])?;
-        let (isa, heads, width) = (self.context.isa, self.heads, self.heads * HEAD);
-        let layer = self.context.folder.linear(&self.layer);
-        let first = self.store.position();
-        let mut causal = self.store.causal(self.index);
+        let (isa, width) = (self.0.context.isa, self.0.heads * HEAD);
+        let mut causal = self.0.store.causal(self.0.index);
         let mut cache = causal.cache();
-        let Workspace { rows, wide, attention } = &mut *self.context.workspace(0);
-        self.context.linear(&rows.normalize(&self.context, &self.norm, x, self.tokens), &layer, Finish::Store, wide);
-        for (i, (qkv, out)) in wide.chunks_exact(3 * width).zip(out.chunks_exact_mut(width)).enumerate() {
-            let position = first + i;
-            cache.put(isa, position, &qkv[width..2 * width], &qkv[2 * width..]);
-            let (mut values, mut scales) = ([0; MAX_WIDTH], [0.0; MAX_WIDTH / HEAD]);
-            let (values, scales) = (&mut values[..width], &mut scales[..heads]);
-            quantize_heads(isa, &qkv[..width], values, scales);
-            let query = Queries { values, scales, heads };
+        self.0.run(inputs, outputs, |position, row, query, buffers, out| {
+            cache.put(isa, position, &row[width..2 * width], &row[2 * width..]);
             for (head, out) in out.chunks_exact_mut(HEAD).enumerate() {
-                attend_causal(isa, query, &cache, position + 1, head, &mut attention.scores, out);
+                attend_causal(isa, query, &cache, position + 1, head, &mut buffers.scores, out);
             }
-        }
-        Ok(())
+        })
     }
 }
 
 /// `[tokens][width]` to the attention over the encoder's output.
 #[derive(Debug)]
-pub(crate) struct CrossAttention {
-    pub(crate) context: Arc<Context>,
-    pub(crate) store: Arc<Store>,
-    pub(crate) norm: Norm,
-    pub(crate) layer: LinearSpan,
-    pub(crate) index: usize,
-    pub(crate) tokens: usize,
-    pub(crate) heads: usize,
-}
-
-impl CrossAttention {
-    /// Writes the probabilities that somebody asked for.
-    fn align_row(&self, query: Queries<'_>, keys: Keys<'_>, row: usize, scores: &mut [f32]) {
-        let mut request = self.store.align();
-        let Some(request) = request.as_mut() else { return };
-        let token = self.store.position() + row;
-        for (i, &(layer, head)) in request.heads.iter().enumerate() {
-            if layer == self.index {
-                let out = &mut request.out[(i * request.tokens + token) * keys.tokens..];
-                probabilities(self.context.isa, query, keys, head, scores, out);
-            }
-        }
-    }
-}
+pub(crate) struct CrossAttention(pub(crate) TokenAttention);
 
 impl Kernel for CrossAttention {
     fn name(&self) -> &'static str {
@@ -133,29 +133,18 @@ impl Kernel for CrossAttention {
     }
 
     fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.tokens, self.heads * HEAD]))
+        self.0.outputs()
     }
 
     fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
-        let out = f32s_mut(outputs[0])?;
-        let (isa, heads, width) = (self.context.isa, self.heads, self.heads * HEAD);
-        let layer = self.context.folder.linear(&self.layer);
-        let cross = self.store.cross(self.index);
-        let keys = Keys { values: &cross.keys, scales: &cross.key_scales, tokens: self.store.encoded(), heads };
-        let values = Values { values: &cross.values, scales: &cross.value_scales, sums: &cross.value_sums };
-        let Workspace { rows, wide, attention } = &mut *self.context.workspace(0);
-        self.context.linear(&rows.normalize(&self.context, &self.norm, x, self.tokens), &layer, Finish::Store, wide);
-        for (i, (query, out)) in wide.chunks_exact(width).zip(out.chunks_exact_mut(width)).enumerate() {
-            let (mut q, mut scales) = ([0; MAX_WIDTH], [0.0; MAX_WIDTH / HEAD]);
-            let (q, scales) = (&mut q[..width], &mut scales[..heads]);
-            quantize_heads(isa, query, q, scales);
-            let queries = Queries { values: q, scales, heads };
-            for head in 0..heads {
-                attend(isa, queries, keys, values, head, &mut attention.scratch(), out);
+        let TokenAttention { context, store, index, heads, .. } = &self.0;
+        let cross = store.cross(*index);
+        let (keys, values) = (cross.keys(store.encoded(), *heads), cross.values());
+        self.0.run(inputs, outputs, |position, _, query, buffers, out| {
+            for head in 0..*heads {
+                attend(context.isa, query, keys, values, head, &mut buffers.scratch(), out);
             }
-            self.align_row(queries, keys, i, &mut attention.scores);
-        }
-        Ok(())
+            store.alignment().keep(*index, position, query);
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! The operators: each a [`Kernel`](crate::plan::Kernel) over the functions of `ossicle-kernels`, split over the threads.
 
+mod alignment;
 mod attention;
 mod context;
 mod conv_stem;
@@ -11,21 +12,25 @@ mod logits;
 mod qkv;
 mod store;
 
+pub(crate) use alignment::Alignment;
 pub(crate) use attention::Attention;
 pub(crate) use context::{Context, Norm, Sizes, Workspace};
 pub(crate) use conv_stem::ConvStem;
-pub(crate) use decoder::{CausalAttention, CrossAttention, Embed};
+pub(crate) use decoder::{CausalAttention, CrossAttention, Embed, TokenAttention};
 pub(crate) use feed_forward::FeedForward;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear_add::LinearAdd;
-pub(crate) use logits::Logits;
+pub(crate) use logits::{LogitRows, Logits};
 pub(crate) use qkv::{CrossKeysValues, QkvProjection};
-pub(crate) use store::{AlignRequest, Store};
+pub(crate) use store::Store;
 
 use tract_core::internal::*;
 
 /// Tokens whose intermediate results are in memory at a time, on each thread: a multiple of 12 (the tallest tile) and of 16 (a key block).
 pub(crate) const ROWS: usize = 48;
+
+/// Widest residual stream, for rows kept on the stack.
+pub(crate) const MAX_WIDTH: usize = 2048;
 
 pub(crate) fn f32s(tensor: &Tensor) -> TractResult<&[f32]> {
     tensor.try_as_plain_ram()?.as_slice::<f32>()

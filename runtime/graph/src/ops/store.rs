@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ossicle_kernels::attention::{CausalCache, HEAD, padded};
+use ossicle_kernels::attention::{CausalCache, HEAD, Keys, Values, padded};
 
+use super::Alignment;
 use crate::folder::WhisperConfig;
 
 /// Keys and values of the decoder's layers.
@@ -16,7 +17,7 @@ pub(crate) struct Store {
     position: AtomicUsize,
     /// Encoder positions in the cross caches.
     encoded: AtomicUsize,
-    align: Mutex<Option<AlignRequest>>,
+    alignment: Mutex<Alignment>,
 }
 
 /// A layer's cache of the text so far.
@@ -51,15 +52,14 @@ pub(crate) struct Cross {
     pub(crate) value_sums: Vec<i32>,
 }
 
-/// Which cross-attention probabilities are wanted.
-#[derive(Debug)]
-pub(crate) struct AlignRequest {
-    /// Layer and head of each.
-    pub(crate) heads: Vec<(usize, usize)>,
-    /// Tokens in all.
-    pub(crate) tokens: usize,
-    /// `[heads][tokens][encoded]`
-    pub(crate) out: Vec<f32>,
+impl Cross {
+    pub(crate) fn keys(&self, tokens: usize, heads: usize) -> Keys<'_> {
+        Keys { values: &self.keys, scales: &self.key_scales, tokens, heads }
+    }
+
+    pub(crate) fn values(&self) -> Values<'_> {
+        Values { values: &self.values, scales: &self.value_scales, sums: &self.value_sums }
+    }
 }
 
 impl Store {
@@ -90,7 +90,7 @@ impl Store {
             cross: (0..config.decoder_layers).map(|_| cross()).collect(),
             position: AtomicUsize::new(0),
             encoded: AtomicUsize::new(0),
-            align: Mutex::new(None),
+            alignment: Mutex::default(),
         }
     }
 
@@ -110,8 +110,8 @@ impl Store {
         self.cross[layer].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn align(&self) -> MutexGuard<'_, Option<AlignRequest>> {
-        self.align.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn alignment(&self) -> MutexGuard<'_, Alignment> {
+        self.alignment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn position(&self) -> usize {

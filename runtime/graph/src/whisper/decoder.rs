@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tract_core::internal::*;
 
 use super::spans::{LayerSpans, norm};
-use super::{LogitsFor, padded_vocabulary};
+use super::{LogitsFor, PIECE, padded_vocabulary};
 use crate::error::GraphError;
 use crate::folder::{FolderError, LinearSpan, ModelFolder, Span, WhisperConfig};
-use crate::ops::{CausalAttention, Context, CrossAttention, Embed, FeedForward, LinearAdd, Logits, Norm, Store};
+use crate::ops::{CausalAttention, Context, CrossAttention, Embed, FeedForward, LinearAdd, LogitRows, Logits, Norm, Store, TokenAttention};
 use crate::plan::{Plan, SlotOp, Slots};
 
 /// Where the decoder's weights are.
@@ -94,27 +94,20 @@ impl Decoder {
         let mut x = model.wire_node("decoder.embed", SlotOp::new(embed, &slots), &[source])?[0];
         for (index, layer) in spans.layers.iter().enumerate() {
             let name = |part: &str| format!("decoder.layers.{index}.{part}");
-            let causal = CausalAttention {
+            let attention = |norm: &Norm, layer: &LinearSpan| TokenAttention {
                 context: context(),
                 store: store(),
-                norm: layer.common.attention_norm.clone(),
-                layer: layer.common.qkv.clone(),
+                norm: norm.clone(),
+                layer: layer.clone(),
                 index,
                 tokens,
                 heads,
             };
+            let causal = CausalAttention(attention(&layer.common.attention_norm, &layer.common.qkv));
             let attended = model.wire_node(name("self_attn"), SlotOp::new(causal, &slots), &[x])?[0];
             let out = LinearAdd { context: context(), layer: layer.common.out.clone(), tokens, width };
             x = model.wire_node(name("self_attn.out_proj"), SlotOp::new(out, &slots), &[x, attended])?[0];
-            let cross = CrossAttention {
-                context: context(),
-                store: store(),
-                norm: layer.cross_norm.clone(),
-                layer: layer.cross_query.clone(),
-                index,
-                tokens,
-                heads,
-            };
+            let cross = CrossAttention(attention(&layer.cross_norm, &layer.cross_query));
             let attended = model.wire_node(name("encoder_attn"), SlotOp::new(cross, &slots), &[x])?[0];
             let out = LinearAdd { context: context(), layer: layer.cross_out.clone(), tokens, width };
             x = model.wire_node(name("encoder_attn.out_proj"), SlotOp::new(out, &slots), &[x, attended])?[0];
@@ -130,11 +123,11 @@ impl Decoder {
             x = model.wire_node(name("ffn"), SlotOp::new(forward, &slots), &[x])?[0];
         }
         let rows = match wanted {
-            LogitsFor::None => 0,
-            LogitsFor::Last => 1,
-            LogitsFor::All => tokens,
+            LogitsFor::None => None,
+            LogitsFor::Last => Some(LogitRows::Last),
+            LogitsFor::FirstAndLast => Some(LogitRows::FirstAndLast),
         };
-        if rows > 0 {
+        if let Some(rows) = rows {
             let logits = Logits {
                 context: context(),
                 norm: spans.norm.clone(),
@@ -148,7 +141,7 @@ impl Decoder {
         }
         model.select_output_outlets(&[x])?;
         let input = Arc::new(Tensor::zero::<i32>(&[tokens])?);
-        let vocabulary = config.vocab_size;
+        let (rows, vocabulary) = (rows.map_or(0, LogitRows::count), config.vocab_size);
         let logits = if rows > 1 { vec![0.0; rows * vocabulary] } else { vec![] };
         Ok(Self { plan: Plan::build(model, &slots)?, input, output: None, logits, rows, vocabulary })
     }
@@ -187,8 +180,9 @@ impl Decoder {
     }
 }
 
-/// Bytes of the slots of the graphs that a transcription uses: one token, and a prompt of four with all logits.
+/// Bytes of the slots of the graphs that a transcription uses: one token, a prompt of four with two rows of logits (which are packed once
+/// more), and the pieces of a text without logits.
 pub(super) fn slot_bytes(config: &WhisperConfig) -> usize {
     let graph = |tokens: usize, rows: usize| 4 * (2 * tokens * config.d_model + rows * padded_vocabulary(config));
-    graph(1, 1) + graph(4, 8)
+    graph(1, 1) + graph(4, 4) + graph(2 * PIECE - 1, 0)
 }

@@ -25,7 +25,7 @@ use ossicle_kernels::simd::{Isa, LANES};
 
 use crate::error::GraphError;
 use crate::folder::{ModelFolder, WhisperConfig};
-use crate::ops::{AlignRequest, Context, Sizes, Store};
+use crate::ops::{Context, Sizes, Store};
 use decoder::{Decoder, DecoderSpans};
 use encoder::{Encoder, EncoderSpans};
 
@@ -48,8 +48,8 @@ pub enum LogitsFor {
     None,
     /// The last token's.
     Last,
-    /// All tokens', of which there may be at most 16.
-    All,
+    /// The first and the last token's, of at most 16; one row if they are the same. The output layer's weights are read once for both.
+    FirstAndLast,
 }
 
 /// What a model needs, in bytes.
@@ -152,6 +152,7 @@ impl WhisperGraph {
         }
         let encoder = self.encoder.as_mut().expect("built above");
         self.store.set_encoded(positions);
+        self.store.alignment().clear();
         self.store.set_position(0);
         encoder.run(mel)
     }
@@ -174,7 +175,7 @@ impl WhisperGraph {
     /// Appends tokens to the text and returns the wanted logits, `[rows][vocab_size]`, row after row.
     ///
     /// # Errors
-    /// [`GraphError::Size`] if there are no tokens, too many for [`LogitsFor::All`] or for the model's positions, or one is beyond the
+    /// [`GraphError::Size`] if there are no tokens, too many for [`LogitsFor::FirstAndLast`] or for the model's positions, or one is beyond the
     /// vocabulary, or nothing has been encoded.
     pub fn decode(&mut self, tokens: &[u32], wanted: LogitsFor) -> Result<&[f32], GraphError> {
         let config = self.config();
@@ -182,8 +183,8 @@ impl WhisperGraph {
         if tokens.is_empty() || tokens.len() > room {
             return Err(GraphError::Size { what: "tokens", have: tokens.len(), most: room });
         }
-        if wanted == LogitsFor::All && tokens.len() > PIECE {
-            return Err(GraphError::Size { what: "tokens with all logits", have: tokens.len(), most: PIECE });
+        if wanted == LogitsFor::FirstAndLast && tokens.len() > PIECE {
+            return Err(GraphError::Size { what: "tokens with the first one's logits", have: tokens.len(), most: PIECE });
         }
         if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(GraphError::Size { what: "token", have: token as usize, most: vocabulary - 1 });
@@ -191,9 +192,12 @@ impl WhisperGraph {
         if self.store.encoded() == 0 {
             return Err(GraphError::Size { what: "encoded positions before decoding", have: 0, most: config.max_source_positions });
         }
-        let pieces = tokens.len().div_ceil(PIECE);
-        for (i, piece) in tokens.chunks(PIECE).enumerate() {
-            let wanted = if i + 1 == pieces { wanted } else { LogitsFor::None };
+        // One token has one row of logits.
+        let wanted = if tokens.len() == 1 && wanted == LogitsFor::FirstAndLast { LogitsFor::Last } else { wanted };
+        let mut rest = tokens;
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(piece_len(rest.len(), wanted));
+            let wanted = if after.is_empty() { wanted } else { LogitsFor::None };
             let key = (piece.len(), wanted);
             let decoder = match self.decoders.entry(key) {
                 std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
@@ -204,6 +208,7 @@ impl WhisperGraph {
             decoder.run(piece)?;
             self.store.set_position(self.store.position() + piece.len());
             self.last = Some(key);
+            rest = after;
         }
         Ok(self.last_logits())
     }
@@ -212,12 +217,11 @@ impl WhisperGraph {
         self.last.and_then(|key| self.decoders.get(&key)).map_or(&[], Decoder::logits)
     }
 
-    /// Decodes `tokens` from the start and returns the cross-attention probabilities of the given heads (layer, head):
-    /// `[heads][tokens][positions]`.
+    /// Decodes `tokens` from the start and keeps what [`head_weights`](WhisperGraph::head_weights) needs of the given heads (layer, head).
     ///
     /// # Errors
     /// As for [`decode`](WhisperGraph::decode), or if there is no such head.
-    pub fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<Vec<f32>, GraphError> {
+    pub fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<(), GraphError> {
         let config = self.config();
         let (layers, most) = (config.decoder_layers, config.decoder_attention_heads);
         for &(layer, head) in heads {
@@ -225,13 +229,44 @@ impl WhisperGraph {
                 return Err(GraphError::Size { what: "alignment head", have: layer * most + head, most: layers * most - 1 });
             }
         }
+        let most = config.max_target_positions;
         self.store.set_position(0);
-        let out = vec![0.0; heads.len() * tokens.len() * self.store.encoded()];
-        *self.store.align() = Some(AlignRequest { heads: heads.to_vec(), tokens: tokens.len(), out });
+        self.store.alignment().start(heads, tokens.len().min(most), most);
         let result = self.decode(tokens, LogitsFor::None).map(|_| ());
-        let request = self.store.align().take();
-        result?;
-        Ok(request.map(|request| request.out).unwrap_or_default())
+        match result {
+            Ok(()) => self.store.alignment().stop(),
+            Err(_) => self.store.alignment().clear(),
+        }
+        result
+    }
+
+    /// The cross-attention probabilities of the head at `index` among those of the last [`align`](WhisperGraph::align):
+    /// `[tokens][positions]`, each row summing to 1. Good until the next [`encode`](WhisperGraph::encode).
+    ///
+    /// # Errors
+    /// [`GraphError::Size`] if there is no such head, or `out` is not of that size.
+    pub fn head_weights(&self, index: usize, out: &mut [f32]) -> Result<(), GraphError> {
+        let alignment = self.store.alignment();
+        let (tokens, positions) = (alignment.tokens(), self.store.encoded());
+        if tokens == 0 || index >= alignment.heads() {
+            return Err(GraphError::Size { what: "aligned head", have: index, most: alignment.heads().saturating_sub(1) });
+        }
+        if out.len() != tokens * positions {
+            return Err(GraphError::Size { what: "weights (tokens times positions)", have: out.len(), most: tokens * positions });
+        }
+        let cross = self.store.cross(alignment.layer(index));
+        let keys = cross.keys(positions, self.config().decoder_attention_heads);
+        let scores = &mut self.context.workspace(0).attention.scores;
+        alignment.probabilities(self.context.isa, index, keys, scores, out);
+        Ok(())
+    }
+}
+
+/// Tokens of the next run when `left` are left. A text without logits goes in powers of two: five graphs serve any length.
+fn piece_len(left: usize, wanted: LogitsFor) -> usize {
+    match wanted {
+        LogitsFor::None => PIECE.min(1 << left.ilog2()),
+        LogitsFor::Last | LogitsFor::FirstAndLast => PIECE.min(left),
     }
 }
 

@@ -6,7 +6,8 @@
 /// Positions the median looks at.
 const MEDIAN_WIDTH: usize = 7;
 
-/// Working memory for [`Aligner::first_positions`], kept from window to window: at most tokens x positions of 4 + 4 + 1 bytes.
+/// Working memory for [`Aligner::first_positions`], kept from window to window: at most tokens x positions of 4 + 4 + 1 bytes, whatever the
+/// number of heads.
 #[derive(Clone, Debug, Default)]
 pub struct Aligner {
     head: Vec<f32>,
@@ -17,46 +18,69 @@ pub struct Aligner {
 impl Aligner {
     /// The first position of each token.
     ///
-    /// `weights` are `[heads][tokens][stride]`, of which the first `positions` (at least 1, at most `stride`) cover the audio; `rows`
-    /// selects the tokens to align, while all of them take part in standardising.
+    /// `weights` fills in the weights of one head after another, `[tokens][stride]`.
+    ///
+    /// # Errors
+    /// Those of `weights`.
     ///
     /// # Panics
-    /// If the lengths do not fit together.
-    pub fn first_positions(
+    /// If the shape does not fit together.
+    pub fn first_positions<E>(
         &mut self,
-        weights: &[f32],
-        tokens: usize,
-        stride: usize,
-        positions: usize,
-        rows: std::ops::Range<usize>,
-    ) -> &[usize] {
-        assert!(positions >= 1 && positions <= stride && rows.end <= tokens && rows.start < rows.end);
-        assert!(!weights.is_empty() && weights.len().is_multiple_of(tokens * stride));
-        self.mean.clear();
-        self.mean.resize(rows.len() * positions, 0.0);
-        let heads = weights.len() / (tokens * stride);
-        for head in weights.chunks_exact(tokens * stride) {
-            crop(head, stride, positions, &mut self.head);
-            standardise(&mut self.head, positions);
-            for (row, mean) in self.head.chunks_exact(positions).skip(rows.start).zip(self.mean.chunks_exact_mut(positions)) {
+        heads: usize,
+        shape: &Shape,
+        mut weights: impl FnMut(usize, &mut [f32]) -> Result<(), E>,
+    ) -> Result<&[usize], E> {
+        let Shape { tokens, stride, positions, rows } = shape;
+        let (tokens, stride, positions) = (*tokens, *stride, *positions);
+        assert!(heads > 0 && positions >= 1 && positions <= stride && rows.end <= tokens && rows.start < rows.end);
+        zeroed(&mut self.mean, rows.len() * positions);
+        zeroed(&mut self.head, tokens * stride);
+        for head in 0..heads {
+            weights(head, &mut self.head)?;
+            crop(&mut self.head, stride, positions);
+            let cropped = &mut self.head[..tokens * positions];
+            standardise(cropped, positions);
+            for (row, mean) in cropped.chunks_exact(positions).skip(rows.start).zip(self.mean.chunks_exact_mut(positions)) {
                 add_median(row, mean);
             }
         }
         for value in &mut self.mean {
             *value /= heads as f32;
         }
-        self.path.first_columns(&self.mean, positions)
+        Ok(self.path.first_columns(&self.mean, positions))
     }
 }
 
-/// Copies the first `positions` of each row, scaled to sum to 1: a softmax over these positions alone.
-fn crop(head: &[f32], stride: usize, positions: usize, out: &mut Vec<f32>) {
-    out.clear();
-    for row in head.chunks_exact(stride) {
-        let row = &row[..positions];
-        let sum: f64 = row.iter().map(|&x| f64::from(x)).sum();
+/// What the weights of a head look like, and which part of them counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows.
+    pub tokens: usize,
+    /// Values of a row.
+    pub stride: usize,
+    /// Of these, the first so many cover the audio: at least 1.
+    pub positions: usize,
+    /// The tokens to align; all of them take part in standardising.
+    pub rows: std::ops::Range<usize>,
+}
+
+/// Makes `buffer` hold `len` zeros, and no more memory than the longest so far needed.
+fn zeroed(buffer: &mut Vec<f32>, len: usize) {
+    buffer.clear();
+    buffer.reserve_exact(len);
+    buffer.resize(len, 0.0);
+}
+
+/// Moves the first `positions` of each row together, scaled to sum to 1: a softmax over these positions alone.
+fn crop(head: &mut [f32], stride: usize, positions: usize) {
+    for row in 0..head.len() / stride {
+        let from = row * stride;
+        let sum: f64 = head[from..from + positions].iter().map(|&x| f64::from(x)).sum();
         let scale = if sum > 0.0 { 1.0 / sum } else { 0.0 };
-        out.extend(row.iter().map(|&x| (f64::from(x) * scale) as f32));
+        for i in 0..positions {
+            head[row * positions + i] = (f64::from(head[from + i]) * scale) as f32;
+        }
     }
 }
 
@@ -115,6 +139,7 @@ impl Path {
     fn first_columns(&mut self, similarity: &[f32], columns: usize) -> &[usize] {
         let rows = similarity.len() / columns;
         self.from.clear();
+        self.from.reserve_exact(similarity.len());
         // Costs of paths to the cells above, with a border that only the first cell can be reached from.
         self.previous.clear();
         self.previous.resize(columns + 1, f64::INFINITY);
@@ -257,6 +282,11 @@ mod tests {
             }
         }
         let mut aligner = Aligner::default();
-        assert_eq!(aligner.first_positions(&weights, tokens, stride, 60, 1..6), [0, 20, 30, 40, 50]);
+        let shape = Shape { tokens, stride, positions: 60, rows: 1..6 };
+        let firsts = aligner.first_positions(heads, &shape, |head, out| {
+            out.copy_from_slice(&weights[head * tokens * stride..][..tokens * stride]);
+            Ok::<(), ()>(())
+        });
+        assert_eq!(firsts, Ok(&[0, 20, 30, 40, 50][..]));
     }
 }

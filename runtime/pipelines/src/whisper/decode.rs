@@ -51,6 +51,7 @@ pub struct Decoder {
     logits: Vec<f32>,
     weights: Vec<f32>,
     text: Vec<u32>,
+    prompt: Vec<u32>,
     prompt_len: usize,
     sot_logits: Vec<f32>,
     /// Decoder steps made since the start, prompts included as one step a call.
@@ -58,16 +59,35 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Feeds `<|startoftranscript|>` and what comes before it from position 0, and keeps the logits there: they tell whether anybody
-    /// speaks, and in which language.
+    /// Feeds a whole prompt from position 0. The logits at `<|startoftranscript|>`, which tell whether anybody speaks, come from the same run
+    /// as those after the prompt.
     ///
     /// # Errors
     /// If the engine fails.
-    pub fn start<E: Engine>(&mut self, engine: &mut E, before: &[u32], sot: u32, taps: &mut DigestTaps) -> Result<&[f32], EngineError> {
+    pub fn prompt<E: Engine>(&mut self, engine: &mut E, prompt: &Prompt, taps: &mut DigestTaps) -> Result<(), EngineError> {
         engine.rewind(0);
-        if !before.is_empty() {
-            engine.decode(before, LogitsFor::None)?;
+        if !prompt.before.is_empty() {
+            engine.decode(&prompt.before, LogitsFor::None)?;
         }
+        self.prompt.clear();
+        self.prompt.push(prompt.sot);
+        self.prompt.extend_from_slice(&prompt.after);
+        let vocab_size = engine.dims().vocab_size;
+        let logits = engine.decode(&self.prompt, LogitsFor::FirstAndLast)?;
+        self.steps += 1;
+        taps.logits(logits);
+        replace(&mut self.sot_logits, &logits[..vocab_size]);
+        replace(&mut self.after_prompt, &logits[logits.len() - vocab_size..]);
+        self.prompt_len = engine.position();
+        Ok(())
+    }
+
+    /// Feeds `<|startoftranscript|>` alone and gives the logits there: they tell the language, which the rest of the prompt needs.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub fn start<E: Engine>(&mut self, engine: &mut E, sot: u32, taps: &mut DigestTaps) -> Result<&[f32], EngineError> {
+        engine.rewind(0);
         let logits = engine.decode(&[sot], LogitsFor::Last)?;
         self.steps += 1;
         taps.logits(logits);
@@ -195,11 +215,25 @@ mod tests {
         let mut decoder = Decoder::default();
         let taps = &mut DigestTaps::new(false);
         engine.encode(&vec![0.0; 3000 * 80], 3000).unwrap();
-        decoder.start(&mut engine, &[], 51, taps).unwrap();
-        decoder.finish_prompt(&mut engine, &[52, 55], taps).unwrap();
+        decoder.prompt(&mut engine, &Prompt { before: vec![], sot: 51, after: vec![52, 55] }, taps).unwrap();
         let mut rng = Rng::new(1);
         let attempt = decoder.attempt(&mut engine, &rules, 50, LIMITS, temperature, &mut rng, taps).unwrap();
         (attempt, engine, decoder)
+    }
+
+    #[test]
+    fn a_prompt_at_once_is_a_prompt_in_two_steps() {
+        let (_, mut engine, mut decoder) = run(Script::says(&[1]).no_speech(3.0), false, 0.0);
+        let taps = &mut DigestTaps::new(true);
+        for after in [vec![], vec![52], vec![52, 55]] {
+            decoder.prompt(&mut engine, &Prompt { before: vec![], sot: 51, after: after.clone() }, taps).unwrap();
+            let at_once = (decoder.sot_logits.clone(), decoder.after_prompt.clone(), decoder.prompt_len, taps.finish());
+            *taps = DigestTaps::new(true);
+            decoder.start(&mut engine, 51, taps).unwrap();
+            decoder.finish_prompt(&mut engine, &after, taps).unwrap();
+            assert_eq!((decoder.sot_logits.clone(), decoder.after_prompt.clone(), decoder.prompt_len, taps.finish()), at_once);
+            *taps = DigestTaps::new(true);
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ use ossicle_kernels::simd::Isa;
 pub enum LogitsFor {
     /// Those of the last token only.
     Last,
+    /// Those of the first and the last token, of at most 16; one row if they are the same.
+    FirstAndLast,
     /// None: the tokens only enter the cache.
     None,
 }
@@ -66,7 +68,7 @@ pub trait Engine {
     /// The last encoder output, `[frames / 2][d_model]`.
     fn encoder_output(&self) -> &[f32];
 
-    /// Appends `tokens` at the current position; returns the last one's logits, `[vocab_size]`, if wanted.
+    /// Appends `tokens` at the current position; returns the wanted logits, `[rows][vocab_size]`.
     ///
     /// # Errors
     /// When the context is full or a token is not in the vocabulary.
@@ -78,10 +80,15 @@ pub trait Engine {
     /// Forgets the tokens from `position` on.
     fn rewind(&mut self, position: usize);
 
-    /// Runs the decoder over `tokens` from position 0 and returns the cross-attention weights of `heads` (layer, head),
-    /// `[heads][tokens][positions]`, each row summing to 1.
+    /// Runs the decoder over `tokens` from position 0, for [`head_weights`](Self::head_weights) of `heads` (layer, head).
     ///
     /// # Errors
     /// When a head does not exist or the tokens do not fit the context.
-    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<Vec<f32>, EngineError>;
+    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<(), EngineError>;
+
+    /// The cross-attention weights of one head of the last [`align`](Self::align), `[tokens][positions]`, each row summing to 1.
+    ///
+    /// # Errors
+    /// When there is no such head or `out` has another length.
+    fn head_weights(&mut self, index: usize, out: &mut [f32]) -> Result<(), EngineError>;
 }

@@ -46,6 +46,8 @@ pub(crate) struct Fake {
     /// Frames of each encoder run.
     pub(crate) frames: Vec<usize>,
     encoder: Vec<f32>,
+    /// Heads and tokens of the last alignment.
+    aligned: (usize, usize),
 }
 
 const EOT: u32 = 50;
@@ -56,7 +58,7 @@ const FIRST_TIMESTAMP: usize = 60;
 impl Fake {
     pub(crate) fn new(scripts: Vec<Script>) -> Self {
         let current = scripts[0].clone();
-        Self { scripts, current, fed: vec![], logits: vec![], frames: vec![], encoder: vec![] }
+        Self { scripts, current, fed: vec![], logits: vec![], frames: vec![], encoder: vec![], aligned: (0, 0) }
     }
 
     /// Tokens in the cache.
@@ -110,8 +112,10 @@ impl Engine for Fake {
     fn decode(&mut self, tokens: &[u32], out: LogitsFor) -> Result<&[f32], EngineError> {
         self.fed.extend_from_slice(tokens);
         assert!(self.fed.len() <= 448, "context overrun");
+        let (first, last) = (self.fed.len() - tokens.len(), self.fed.len() - 1);
         self.logits = match out {
-            LogitsFor::Last => self.logits_after(self.fed.len() - 1),
+            LogitsFor::FirstAndLast if first < last => [self.logits_after(first), self.logits_after(last)].concat(),
+            LogitsFor::FirstAndLast | LogitsFor::Last => self.logits_after(last),
             LogitsFor::None => Vec::new(),
         };
         Ok(&self.logits)
@@ -126,16 +130,19 @@ impl Engine for Fake {
         self.fed.truncate(position);
     }
 
+    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<(), EngineError> {
+        self.aligned = (heads.len(), tokens.len());
+        Ok(())
+    }
+
     /// Token `i` attends to positions 10 i .. 10 i + 10.
-    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<Vec<f32>, EngineError> {
-        let positions = self.frames.last().unwrap() / 2;
-        let mut weights = vec![1e-4; heads.len() * tokens.len() * positions];
-        for row in 0..heads.len() * tokens.len() {
-            let peak = 10 * (row % tokens.len());
-            for position in peak..(peak + 10).min(positions) {
-                weights[row * positions + position] = 0.1;
-            }
+    fn head_weights(&mut self, index: usize, out: &mut [f32]) -> Result<(), EngineError> {
+        let ((heads, tokens), positions) = (self.aligned, self.frames.last().unwrap() / 2);
+        assert!(index < heads && out.len() == tokens * positions);
+        out.fill(1e-4);
+        for (token, row) in out.chunks_exact_mut(positions).enumerate() {
+            row.iter_mut().skip(10 * token).take(10).for_each(|weight| *weight = 0.1);
         }
-        Ok(weights)
+        Ok(())
     }
 }

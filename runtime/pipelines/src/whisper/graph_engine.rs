@@ -41,6 +41,7 @@ impl Engine for WhisperGraph {
     fn decode(&mut self, tokens: &[u32], out: LogitsFor) -> Result<&[f32], EngineError> {
         let wanted = match out {
             LogitsFor::Last => GraphLogitsFor::Last,
+            LogitsFor::FirstAndLast => GraphLogitsFor::FirstAndLast,
             LogitsFor::None => GraphLogitsFor::None,
         };
         Ok(self.decode(tokens, wanted)?)
@@ -54,7 +55,11 @@ impl Engine for WhisperGraph {
         self.rewind(position);
     }
 
-    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<Vec<f32>, EngineError> {
+    fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<(), EngineError> {
         Ok(self.align(tokens, heads)?)
+    }
+
+    fn head_weights(&mut self, index: usize, out: &mut [f32]) -> Result<(), EngineError> {
+        Ok(WhisperGraph::head_weights(self, index, out)?)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ossicle_frontend::mel::{LogMel, MelScratch};
 
-use super::align::Aligner;
+use super::align::{Aligner, Shape};
 use super::config::GenerationConfig;
 use super::decode::{Attempt, Decoder, Limits, Prompt, probability};
 use super::encode_text::TextEncoder;
@@ -46,6 +46,7 @@ pub struct Pipeline<E> {
     mel: Vec<f32>,
     decoder: Decoder,
     aligner: Aligner,
+    align_tokens: Vec<u32>,
     envelope: Envelope,
 }
 
@@ -102,6 +103,7 @@ impl<E: Engine> Pipeline<E> {
             mel: Vec::new(),
             decoder: Decoder::default(),
             aligner: Aligner::default(),
+            align_tokens: Vec::new(),
             envelope: Envelope::default(),
         })
     }
@@ -286,14 +288,11 @@ impl<E: Engine> Pipeline<E> {
     fn start(&mut self, plan: &mut Plan<'_>, taps: &mut DigestTaps, stats: &mut Stats) -> Result<f32, TranscribeError> {
         let clock = Instant::now();
         let Self { engine, decoder, specials, .. } = self;
-        if plan.language.is_none() {
-            let logits = decoder.start(engine, &[], specials.sot, taps)?;
+        let unknown = plan.language.is_none();
+        if unknown {
+            let logits = decoder.start(engine, specials.sot, taps)?;
             plan.language = language::detect(specials, logits);
         }
-        if engine.position() != 1 || !plan.prompt.before.is_empty() {
-            decoder.start(engine, &plan.prompt.before, specials.sot, taps)?;
-        }
-        let no_speech_prob = specials.no_speech.map_or(0.0, |token| probability(engine, decoder.sot_logits(), token));
         plan.prompt.after.clear();
         if specials.multilingual {
             let task = match plan.options.task {
@@ -306,7 +305,12 @@ impl<E: Engine> Pipeline<E> {
         if !plan.options.timestamps {
             plan.prompt.after.push(specials.no_timestamps);
         }
-        decoder.finish_prompt(engine, &plan.prompt.after, taps)?;
+        if unknown && plan.prompt.before.is_empty() {
+            decoder.finish_prompt(engine, &plan.prompt.after, taps)?;
+        } else {
+            decoder.prompt(engine, &plan.prompt, taps)?;
+        }
+        let no_speech_prob = specials.no_speech.map_or(0.0, |token| probability(engine, decoder.sot_logits(), token));
         stats.decode_seconds += clock.elapsed().as_secs_f64();
         Ok(no_speech_prob)
     }
@@ -444,20 +448,26 @@ impl<E: Engine> Pipeline<E> {
 
     /// When each text token starts, in seconds from the window's start, and at last when the text ends.
     fn first_seconds(&mut self, text: &[u32], left: usize, plan: &Plan<'_>) -> Result<Vec<f64>, TranscribeError> {
-        let mut tokens = vec![self.specials.sot];
-        tokens.extend(plan.prompt.after.iter().filter(|&&token| token != self.specials.no_timestamps));
-        tokens.push(self.specials.no_timestamps);
+        let Self { engine, aligner, align_tokens: tokens, specials, config, .. } = self;
+        tokens.clear();
+        tokens.push(specials.sot);
+        tokens.extend(plan.prompt.after.iter().filter(|&&token| token != specials.no_timestamps));
+        tokens.push(specials.no_timestamps);
         let first_row = tokens.len() - 1;
         tokens.extend_from_slice(text);
-        tokens.push(self.specials.eot);
+        tokens.push(specials.eot);
 
-        let heads = &self.config.alignment_heads;
-        let weights = self.engine.align(&tokens, heads)?;
-        let stride = weights.len() / (heads.len() * tokens.len());
-        let positions = (left / FRAMES_PER_POSITION).clamp(1, stride);
-        // The row of a token is that of the token before it, which predicts it; the last one predicts the end of text.
-        let rows = first_row..first_row + text.len() + 1;
-        let firsts = self.aligner.first_positions(&weights, tokens.len(), stride, positions, rows);
+        engine.align(tokens, &config.alignment_heads)?;
+        let stride = engine.encoder_output().len() / engine.dims().d_model;
+        let shape = Shape {
+            tokens: tokens.len(),
+            stride,
+            positions: (left / FRAMES_PER_POSITION).clamp(1, stride),
+            // The row of a token is that of the token before it, which predicts it; the last one predicts the end of text.
+            rows: first_row..first_row + text.len() + 1,
+        };
+        let heads = config.alignment_heads.len();
+        let firsts = aligner.first_positions(heads, &shape, |head, out| engine.head_weights(head, out))?;
         Ok(firsts.iter().map(|&position| position as f64 * SECONDS_PER_TIMESTAMP).collect())
     }
 }
