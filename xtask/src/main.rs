@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod bench;
 mod check;
 mod cross;
 mod emulate;
@@ -24,6 +25,9 @@ enum Task {
         #[arg(long)]
         boards: bool,
     },
+    /// Build, and print how fast it is; with --peers, beside other runtimes.
+    #[command(after_help = "Example: cargo xtask bench --rounds 20")]
+    Bench(bench::Args),
     /// Make an int8 model folder from the published weights: whisper-tiny.en (bundled) or whisper-base (multilingual).
     #[command(after_help = "Example: cargo xtask models whisper-base")]
     Models {
@@ -70,6 +74,7 @@ fn root() -> anyhow::Result<PathBuf> {
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Check { boards } => check::run(boards),
+        Task::Bench(args) => bench::run(&args),
         Task::Models { name } => models::run(&name),
         Task::Cross { targets, profile } => {
             cross::run(if targets.is_empty() { cross::Target::value_variants() } else { &targets }, &profile)

@@ -143,6 +143,7 @@ fn assemble(recipe: &Recipe, wheels: &Path, work: &Path) -> anyhow::Result<PathB
     Ok(checkpoint)
 }
 
-fn python() -> Command {
+/// The Python on the path.
+pub(crate) fn python() -> Command {
     Command::new("python3")
 }

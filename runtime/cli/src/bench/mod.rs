@@ -14,6 +14,7 @@ use clap::Subcommand;
 const EXAMPLES: &str = "\
 Examples:
   ossicle bench whisper --threads 1 --json samples/kitchen.wav
+  ossicle bench whisper --window auto samples/kitchen.wav
   ossicle bench mel samples/kitchen.wav
   ossicle bench kernels --isa avx2";
 

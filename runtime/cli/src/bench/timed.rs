@@ -25,8 +25,21 @@ pub(crate) struct Notes {
     pub(crate) prefill: Times,
     /// Decoder calls for single tokens behind the prompt.
     pub(crate) tokens: usize,
-    /// When the last prompt was in.
-    pub(crate) prefill_end: Times,
+    /// From prompts to the next encoder run; what follows the last prompt is open.
+    decode: Times,
+    /// When the last prompt was in, if no encoder run followed.
+    prefill_end: Option<Times>,
+}
+
+impl Notes {
+    /// Everything between prompts and the next window, or `end`.
+    pub(crate) fn decode(&self, end: Times) -> Times {
+        let mut decode = self.decode;
+        if let Some(prefill_end) = self.prefill_end {
+            decode += end - prefill_end;
+        }
+        decode
+    }
 }
 
 impl<E: Engine> Timed<E> {
@@ -53,6 +66,8 @@ impl<E: Engine> Engine for Timed<E> {
     fn encode(&mut self, mel: &[f32], frames: usize) -> Result<(), EngineError> {
         let start = self.clock.now();
         self.notes.encode_start.get_or_insert(start);
+        self.notes.decode = self.notes.decode(start);
+        self.notes.prefill_end = None;
         self.inner.encode(mel, frames)?;
         self.notes.encode += self.clock.now() - start;
         Ok(())
@@ -69,8 +84,9 @@ impl<E: Engine> Engine for Timed<E> {
         }
         let start = self.clock.now();
         let logits = self.inner.decode(tokens, out)?;
-        self.notes.prefill_end = self.clock.now();
-        self.notes.prefill += self.notes.prefill_end - start;
+        let end = self.clock.now();
+        self.notes.prefill += end - start;
+        self.notes.prefill_end = Some(end);
         Ok(logits)
     }
 

@@ -23,7 +23,7 @@ use crate::transcribe::parse_window;
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Recording, transcribed greedily, without timestamps and checks
+    /// Recording
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -31,9 +31,13 @@ pub(crate) struct Args {
     /// How much the encoder sees
     #[arg(long, value_name = "auto|full|SECONDS", default_value = "full", value_parser = parse_window)]
     window: Window,
-    /// Language spoken
-    #[arg(long, value_name = "LANGUAGE", default_value = "en")]
-    language: String,
+    /// What is measured: greedy is one attempt without timestamps and checks, for comparing with other runtimes; transcribe is what that
+    /// command does by default, with timestamps, language detection, checks and retries [default: transcribe with --window auto, else greedy]
+    #[arg(long, value_enum, value_name = "greedy|transcribe", hide_possible_values = true)]
+    decoding: Option<Decoding>,
+    /// Language spoken; auto detects it [default: en if greedy, else auto]
+    #[arg(long, value_name = "LANGUAGE")]
+    language: Option<String>,
     /// Runs that count, after one that does not
     #[arg(long, value_name = "N", default_value_t = 8)]
     rounds: usize,
@@ -45,13 +49,48 @@ pub(crate) struct Args {
     serve: bool,
 }
 
+/// How tokens are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Decoding {
+    Greedy,
+    Transcribe,
+}
+
+impl Decoding {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Greedy => "greedy",
+            Self::Transcribe => "transcribe",
+        }
+    }
+}
+
+impl Args {
+    fn decoding(&self) -> Decoding {
+        let usual = if matches!(self.window, Window::Auto { .. }) { Decoding::Transcribe } else { Decoding::Greedy };
+        self.decoding.unwrap_or(usual)
+    }
+
+    fn options(&self) -> TranscribeOptions {
+        let decoding = self.decoding();
+        let usual = if decoding == Decoding::Greedy { "en" } else { "auto" };
+        let language = self.language.as_deref().unwrap_or(usual);
+        let options =
+            TranscribeOptions { language: (language != "auto").then(|| language.to_owned()), window: self.window, ..Default::default() };
+        match decoding {
+            Decoding::Greedy => TranscribeOptions { timestamps: false, quality: Quality::off(), ..options },
+            Decoding::Transcribe => options,
+        }
+    }
+}
+
 /// One transcription.
 #[derive(Clone, Debug, Default)]
 struct Round {
     mel: Times,
     encode: Times,
     prefill: Times,
-    /// Everything after the prompt: decoder, rules, choice of tokens.
+    /// Everything after the prompts: decoder, rules, choice of tokens.
     decode: Times,
     whole: Times,
     tokens: usize,
@@ -87,7 +126,7 @@ impl<E: Engine> Bench<E> {
         round.prefill = notes.prefill;
         round.whole = end - start;
         round.tokens = notes.tokens;
-        round.decode = end - notes.prefill_end;
+        round.decode = notes.decode(end);
         Ok(round)
     }
 }
@@ -103,17 +142,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let path = args.model.path()?;
     args.model.plan(&path, args.window.max_frames(), false)?;
     let info = ossicle::models::info(&path).map_err(Fault::from)?;
-    // Start of transcript and "no timestamps", and for multilingual models language and task between them.
-    let prompt_tokens = if info.multilingual { 4 } else { 2 };
+    let options = args.options();
+    // Start of transcript; language and task for multilingual models; and perhaps "no timestamps".
+    let prompt_tokens = if info.multilingual { 3 } else { 1 } + usize::from(!options.timestamps);
     let pipeline = open(args, &path, clock, prompt_tokens).map_err(|error| fault::opening(&path, error))?;
     let load = clock.now().wall;
-    let options = TranscribeOptions {
-        language: Some(args.language.clone()),
-        window: args.window,
-        timestamps: false,
-        quality: Quality::off(),
-        ..TranscribeOptions::default()
-    };
     pipeline.check(&options).map_err(|error| Fault::transcription(&place, error))?;
     let mut bench = Bench { pipeline, options, samples, clock };
     if args.serve {
@@ -168,6 +201,7 @@ impl Report {
             "file": args.file.display().to_string(),
             "seconds": rounded(self.seconds),
             "window": window_name(args.window),
+            "decoding": args.decoding().name(),
             "isa": args.model.machine.isa().name(),
             "threads": args.model.machine.threads(),
             "rounds": args.rounds,
@@ -185,7 +219,9 @@ impl Report {
     fn table(&self, args: &Args, out: &mut impl Write) -> std::io::Result<()> {
         let (isa, threads) = (args.model.machine.isa(), args.model.machine.threads());
         let (window, last) = (window_name(args.window), self.last());
-        writeln!(out, "{}, {isa}, threads: {threads}, {:.1} s of audio, window: {window}", self.name, self.seconds)?;
+        let decoding = args.decoding().name();
+        let what = format!("{:.1} s of audio, window: {window}, decoding: {decoding}", self.seconds);
+        writeln!(out, "{}, {isa}, threads: {threads}, {what}", self.name)?;
         writeln!(out, "{:<10}{:>10}{:>10}", "ms", "min", "median")?;
         for (name, (min, median)) in self.figures(|times| times.wall) {
             writeln!(out, "{name:<10}{min:>10.2}{median:>10.2}")?;

@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
-use ossicle_kernels::linear::Finish;
+use ossicle_kernels::linear::{Finish, Linear, linear};
+use ossicle_kernels::rows::QuantRows;
+use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
 
 use super::{Context, Norm, Workspace, f32s, f32s_mut};
 use crate::folder::LinearSpan;
 use crate::plan::Kernel;
+use crate::pool::MAX_THREADS;
+
+/// Blocks of 16 outputs computed for both rows before they are copied to their places.
+const PAIR_BLOCKS: usize = 64;
 
 /// Rows of `[tokens][width]` to `[rows][vocabulary]`, the vocabulary rounded up to a multiple of 16 (the rest is zero).
 #[derive(Debug)]
@@ -62,7 +68,41 @@ impl Kernel for Logits {
             }
         };
         let rows = rows.normalize(&self.context, &self.norm, x, self.rows.count());
-        self.context.linear(&rows, &layer, Finish::Store, f32s_mut(outputs[0])?);
+        let out = f32s_mut(outputs[0])?;
+        match self.rows {
+            LogitRows::Last => self.context.linear(&rows, &layer, Finish::Store, out),
+            LogitRows::FirstAndLast => self.pair(&rows, &layer, out),
+        }
         Ok(())
+    }
+}
+
+impl Logits {
+    /// Two rows, split over the threads by outputs.
+    fn pair(&self, rows: &QuantRows<'_>, layer: &Linear<'_>, out: &mut [f32]) {
+        let pool = &self.context.pool;
+        let (mut first, mut last) = out.split_at_mut(self.vocabulary);
+        let mut parts = [const { None }; MAX_THREADS];
+        for (part, range) in parts.iter_mut().zip(pool.split(layer.weights.count(), 1)) {
+            let (own_first, rest_first) = first.split_at_mut(range.len() * LANES);
+            let (own_last, rest_last) = last.split_at_mut(range.len() * LANES);
+            (first, last) = (rest_first, rest_last);
+            *part = Some((range, own_first, own_last));
+        }
+        pool.each(parts, |_, (range, first, last)| {
+            // A layer's outputs lie row after row: a few blocks at a time, since a thread's part of both rows does not.
+            let mut both = [0.0; 2 * PAIR_BLOCKS * LANES];
+            let parts = first.chunks_mut(PAIR_BLOCKS * LANES).zip(last.chunks_mut(PAIR_BLOCKS * LANES));
+            for (start, (first, last)) in range.step_by(PAIR_BLOCKS).zip(parts) {
+                let blocks = first.len() / LANES;
+                let scales = &layer.scales[start * LANES..][..first.len()];
+                let part = Linear { weights: layer.weights.slice(start..start + blocks), scales, bias: &[] };
+                let both = &mut both[..2 * first.len()];
+                linear(self.context.isa, rows.as_rows(), rows.scales, &part, Finish::Store, both);
+                let (one, other) = both.split_at(first.len());
+                first.copy_from_slice(one);
+                last.copy_from_slice(other);
+            }
+        });
     }
 }

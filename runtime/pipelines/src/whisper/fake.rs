@@ -69,14 +69,15 @@ impl Fake {
     fn logits_after(&self, position: usize) -> Vec<f32> {
         let mut row = vec![0.0; SMALL_VOCAB];
         row[FIRST_TIMESTAMP..].fill(-10.0);
-        let sot = self.fed.iter().position(|&t| t == SOT);
+        let fed = &self.fed[..=position];
+        let sot = fed.iter().position(|&t| t == SOT);
         if sot == Some(position) {
             row[NO_SPEECH] = self.current.no_speech;
             row[self.current.language as usize] = 10.0;
         }
         let prompt_end = sot.map_or(0, |sot| {
             let special = |t: &&u32| (52..60).contains(*t);
-            sot + 1 + self.fed[sot + 1..].iter().take_while(special).count()
+            sot + 1 + fed[sot + 1..].iter().take_while(special).count()
         });
         let next = (position + 1).checked_sub(prompt_end);
         let said = next.map_or(EOT, |i| self.current.tokens.get(i).copied().unwrap_or(EOT));

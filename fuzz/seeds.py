@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Writes small valid files for every target to start from: seeds.py FOLDER makes FOLDER/audio, FOLDER/ct2, FOLDER/safetensors and FOLDER/model_folder."""
+
+import json
+import pathlib
+import shutil
+import struct
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def chunk(name, body):
+    return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def wav(tag, bits, extension=b"", data=bytes(400), before=b"", length=None):
+    size = bits // 8
+    form = struct.pack("<HHIIHH", tag, 1, 16000, 16000 * size, size, bits) + extension
+    samples = chunk(b"data", data)
+    if length is not None:
+        samples = b"data" + struct.pack("<I", length) + data
+    body = b"WAVE" + before + chunk(b"fmt ", form) + samples
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def extensible(tag):
+    guid = bytes([tag, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71])
+    return struct.pack("<HHI", 22, 16, 0) + guid
+
+
+def audio():
+    for file in (ROOT / "runtime/pipelines/tests/audio").glob("tone*"):
+        yield file.name, file.read_bytes()
+    for bits in (8, 16, 24, 32):
+        yield f"s{bits}.wav", wav(1, bits)
+    yield "f32.wav", wav(3, 32)
+    yield "f64.wav", wav(3, 64)
+    yield "alaw.wav", wav(6, 8, b"\0\0")
+    yield "mulaw.wav", wav(7, 8, b"\0\0", before=chunk(b"LIST", b"odd"))
+    yield "extensible.wav", wav(0xFFFE, 16, extensible(1))
+    yield "endless.wav", wav(1, 16, length=0xFFFFFFFF)
+    yield "rf64.wav", b"RF64" + wav(1, 16, before=chunk(b"ds64", struct.pack("<QQQ", 500, 400, 0)), length=0xFFFFFFFF)[4:]
+
+
+def string(text):
+    return struct.pack("<H", len(text) + 1) + text.encode() + b"\0"
+
+
+def ct2():
+    variables = [("decoder/activation", (), 1, b"\3"), ("encoder/conv1/bias", (2,), 0, bytes(8)), ("encoder/conv1/weight", (2, 1, 3), 4, bytes(12))]
+    out = struct.pack("<I", 6) + string("WhisperSpec") + struct.pack("<II", 3, len(variables))
+    for name, dims, dtype, data in variables:
+        out += string(name) + struct.pack(f"<B{len(dims)}IBI", len(dims), *dims, dtype, len(data)) + data
+    yield "small.bin", out + struct.pack("<I", 1) + string("alias") + string("encoder/conv1/bias")
+
+
+def packed(header, data):
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 64)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def safetensors():
+    header = {}
+    for i, (kind, size) in enumerate((("F32", 4), ("F16", 2), ("BF16", 2))):
+        header[kind] = {"dtype": kind, "shape": [2, 8 // size], "data_offsets": [16 * i, 16 * i + 16]}
+    yield "small.safetensors", packed(header, bytes(48))
+
+
+def model_folder():
+    with open(ROOT / "models-int8/whisper-tiny.en/model.safetensors", "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = file.read(length)
+    yield "header.safetensors", struct.pack("<Q", length) + header
+    yield "empty.safetensors", packed({"__metadata__": {"format": "ossicle-int8", "layout": "n16k4", "numerics_version": "1"}}, b"")
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    for target in (audio, ct2, safetensors, model_folder):
+        folder = pathlib.Path(sys.argv[1]) / target.__name__
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name, data in target():
+            (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
