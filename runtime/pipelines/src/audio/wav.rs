@@ -1,8 +1,8 @@
 //! WAVE files and raw samples, decoded by hound.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufReader, ErrorKind, Read};
 
-use hound::{SampleFormat, WavReader};
+use hound::{SampleFormat, WavReader, WavSpec};
 use symphonia::core::io::ReadOnlySource;
 
 use super::compressed::CompressedDecoder;
@@ -10,15 +10,13 @@ use super::decoder::{Decoder, Spec};
 use super::riff::{Format, read_header};
 use super::{AudioError, Container};
 
-/// Frames decoded at a time, at most.
+/// Frames decoded at a time.
 const BLOCK_FRAMES: usize = 4096;
-/// Bytes read at a time, at most.
-const BUFFER_BYTES: usize = 1 << 16;
 
 /// Reads a WAVE header and chooses the decoder. `file_bytes` is the length of the whole file where there is one: a promise beyond it is
 /// refused at once.
 pub(super) fn open(reader: impl Read + Send + Sync + 'static, file_bytes: Option<u64>) -> Result<Box<dyn Decoder>, AudioError> {
-    let mut stream = BufReader::with_capacity(BUFFER_BYTES, reader);
+    let mut stream = BufReader::with_capacity(1 << 16, reader);
     let header = read_header(&mut stream)?;
     let (format, frame_bytes) = (header.format, header.format.frame_bytes() as u64);
     // A stream's writer that could not go back leaves 0.
@@ -31,7 +29,7 @@ pub(super) fn open(reader: impl Read + Send + Sync + 'static, file_bytes: Option
         }
     }
     if format.is_of_hound() {
-        return Ok(Box::new(PcmDecoder { stream, container: Container::Wav, format, promised, decoded: 0 }));
+        return Ok(Box::new(PcmDecoder::new(stream, Container::Wav, format, promised)));
     }
     // symphonia reads whole packets only: without a length it would lose the last one.
     let Some(bytes) = promised.and_then(|frames| u32::try_from(frames * frame_bytes).ok()) else {
@@ -43,50 +41,24 @@ pub(super) fn open(reader: impl Read + Send + Sync + 'static, file_bytes: Option
 
 /// Uncompressed samples after their header, if they have one.
 pub(super) struct PcmDecoder<R> {
-    stream: BufReader<R>,
+    stream: R,
     container: Container,
     format: Format,
     /// Frames the header promises; unknown for a stream.
     promised: Option<u64>,
     decoded: u64,
+    bytes: Vec<u8>,
 }
 
 impl<R: Read + Send> PcmDecoder<R> {
+    fn new(stream: R, container: Container, format: Format, promised: Option<u64>) -> Self {
+        Self { stream, container, format, promised, decoded: 0, bytes: Vec::new() }
+    }
+
     /// Mono signed 16-bit little-endian samples of `rate` Hz, without a header, up to the end of the stream.
-    pub(super) fn raw(reader: R, rate: u32) -> Self {
-        let stream = BufReader::with_capacity(BUFFER_BYTES, reader);
-        Self { stream, container: Container::Raw, format: Format::raw(rate), promised: None, decoded: 0 }
+    pub(super) fn raw(stream: R, rate: u32) -> Self {
+        Self::new(stream, Container::Raw, Format::raw(rate), None)
     }
-
-    /// Appends up to `frames` frames, fewer only at the end of the stream.
-    fn decode(&mut self, frames: usize, out: &mut Vec<f32>) -> Result<usize, hound::Error> {
-        let start = out.len();
-        let header = self.format.header((frames * self.format.frame_bytes()) as u32);
-        let mut block = WavReader::new(Block { header: &header, stream: &mut self.stream })?;
-        let spec = block.spec();
-        match spec.sample_format {
-            SampleFormat::Float => append(block.samples(), out)?,
-            SampleFormat::Int => {
-                // A power of two: exact.
-                let scale = 1.0 / (1u64 << (spec.bits_per_sample - 1)) as f32;
-                append(block.samples::<i32>().map(|sample| Ok(sample? as f32 * scale)), out)?;
-            }
-        }
-        let whole = (out.len() - start) / usize::from(spec.channels);
-        out.truncate(start + whole * usize::from(spec.channels));
-        Ok(whole)
-    }
-}
-
-/// Appends samples up to the stream's end.
-fn append(samples: impl Iterator<Item = Result<f32, hound::Error>>, out: &mut Vec<f32>) -> Result<(), hound::Error> {
-    for sample in samples {
-        match sample {
-            Err(hound::Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => break,
-            sample => out.push(sample?),
-        }
-    }
-    Ok(())
 }
 
 impl<R: Read + Send> Decoder for PcmDecoder<R> {
@@ -107,22 +79,28 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
     }
 
     fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError> {
+        let frame_bytes = self.format.frame_bytes();
         let left = self.promised.map_or(u64::MAX, |promised| promised - self.decoded);
-        if left == 0 {
+        let frames = left.min(BLOCK_FRAMES as u64) as usize;
+        if frames == 0 {
             return Ok(false);
         }
+        self.bytes.resize(frames * frame_bytes, 0);
+        let mut filled = 0usize;
         // A live stream hands over what it has: whole frames go on at once instead of waiting for a full block.
-        let there = loop {
-            match self.stream.fill_buf() {
-                Ok(bytes) => break bytes.len() / self.format.frame_bytes(),
+        while filled == 0 || !filled.is_multiple_of(frame_bytes) {
+            match self.stream.read(&mut self.bytes[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(AudioError::Io(error)),
             }
-        };
-        let frames = there.clamp(1, BLOCK_FRAMES).min(usize::try_from(left).unwrap_or(usize::MAX));
-        let whole = self.decode(frames, out).map_err(|error| match error {
-            hound::Error::IoError(error) => AudioError::Io(error),
-            other => AudioError::Malformed { container: self.container, detail: other.to_string(), frames: self.decoded },
+        }
+        let whole = filled / frame_bytes;
+        decode(&self.format, &self.bytes[..whole * frame_bytes], out).map_err(|error| AudioError::Malformed {
+            container: self.container,
+            detail: error.to_string(),
+            frames: self.decoded,
         })?;
         self.decoded += whole as u64;
         match self.promised {
@@ -132,24 +110,18 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
     }
 }
 
-/// A small wav file: a header, then as much of the stream as it names. The stream's end is an error of its own, which hound would not tell
-/// from others.
-struct Block<'a, R> {
-    header: &'a [u8],
-    stream: &'a mut BufReader<R>,
-}
-
-impl<R: Read> Read for Block<'_, R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if !self.header.is_empty() {
-            return self.header.read(out);
-        }
-        loop {
-            match self.stream.read(out) {
-                Ok(0) if !out.is_empty() => return Err(ErrorKind::UnexpectedEof.into()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                other => return other,
-            }
+/// Appends the samples of a block, integers as -1..1 by their width: a header makes a small wav file of it, which is hound's to read.
+fn decode(format: &Format, block: &[u8], out: &mut Vec<f32>) -> Result<(), hound::Error> {
+    let header = format.header(block.len() as u32);
+    let mut wav = WavReader::new(header.chain(block))?;
+    let WavSpec { sample_format, bits_per_sample, .. } = wav.spec();
+    out.reserve(wav.len() as usize);
+    match sample_format {
+        SampleFormat::Float => wav.samples().try_for_each(|sample| sample.map(|sample: f32| out.push(sample))),
+        SampleFormat::Int => {
+            // A power of two: exact.
+            let scale = 1.0 / (1u64 << (bits_per_sample - 1)) as f32;
+            wav.samples().try_for_each(|sample| sample.map(|sample: i32| out.push(sample as f32 * scale)))
         }
     }
 }
