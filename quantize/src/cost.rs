@@ -8,9 +8,9 @@ use ossicle_kernels::simd::Isa;
 use serde::Serialize;
 
 use crate::Error;
+use crate::floats::{Floats, pick};
 use crate::generation::GenerationConfig;
 use crate::reference::Rows;
-use crate::report::{Floats, pick};
 
 /// Cost of int8 on one clip.
 #[derive(Clone, Debug, Serialize)]

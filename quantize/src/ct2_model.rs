@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::ct2::{self, Container, Dtype, Variable};
-use crate::float::{Float, FloatModel, Tensor, TensorProblem, WhisperConfig, check_shape};
+use crate::error::TensorProblem;
+use crate::float::{Float, FloatModel, Tensor, WhisperConfig, check_shape};
 use crate::generation::{GenerationConfig, Lists};
-use crate::import::{Format, Source, read, read_json, read_tokenizer};
+use crate::source::{Format, Source, read, read_json, read_tokenizer};
 
 /// CTranslate2's id of the exact GELU.
 const ACTIVATION_GELU: i64 = 3;

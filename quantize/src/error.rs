@@ -2,7 +2,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::ct2;
-use crate::float::TensorProblem;
 
 /// Why a source could not be read or a model folder could not be written.
 #[derive(Debug)]
@@ -116,6 +115,46 @@ impl std::error::Error for Error {
             Self::Io { source, .. } => Some(source),
             Self::Ct2 { source, .. } => Some(source),
             _ => None,
+        }
+    }
+}
+
+/// What is wrong with a tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TensorProblem {
+    /// The checkpoint lacks it.
+    Missing,
+    /// Its shape does not follow from the configuration.
+    Shape {
+        /// What the configuration asks for.
+        expected: Vec<usize>,
+        /// What the file holds.
+        found: Vec<usize>,
+    },
+    /// Its elements are not f32, f16 or bf16.
+    NotFloat(String),
+    /// An element is NaN or infinite.
+    NotFinite {
+        /// Index of the element, row-major.
+        index: usize,
+    },
+    /// The checkpoint holds it but the runtime's Whisper has no use for it.
+    Unexpected,
+    /// The output projection is not the token embedding: the runtime ties them.
+    Untied,
+}
+
+impl fmt::Display for TensorProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("missing"),
+            Self::Shape { expected, found } => write!(f, "shape {found:?}, expected {expected:?}"),
+            Self::NotFloat(found) => {
+                write!(f, "holds {found}; quantised or integer weights cannot be read, export the model as float16 or float32")
+            }
+            Self::NotFinite { index } => write!(f, "element {index} is not finite"),
+            Self::Unexpected => f.write_str("not part of Whisper as the runtime knows it"),
+            Self::Untied => f.write_str("differs from the token embedding; Whisper's output projection is tied to it"),
         }
     }
 }

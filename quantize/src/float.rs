@@ -1,7 +1,6 @@
 //! The float model every importer produces: a configuration and tensors under Hugging Face names.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::error::TensorProblem;
 
 /// Float element type of a source tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,46 +89,6 @@ impl Tensor {
             Float::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
             Float::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
             Float::Bf16 => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
-        }
-    }
-}
-
-/// What is wrong with a tensor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TensorProblem {
-    /// The checkpoint lacks it.
-    Missing,
-    /// Its shape does not follow from the configuration.
-    Shape {
-        /// What the configuration asks for.
-        expected: Vec<usize>,
-        /// What the file holds.
-        found: Vec<usize>,
-    },
-    /// Its elements are not f32, f16 or bf16.
-    NotFloat(String),
-    /// An element is NaN or infinite.
-    NotFinite {
-        /// Index of the element, row-major.
-        index: usize,
-    },
-    /// The checkpoint holds it but the runtime's Whisper has no use for it.
-    Unexpected,
-    /// The output projection is not the token embedding: the runtime ties them.
-    Untied,
-}
-
-impl fmt::Display for TensorProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("missing"),
-            Self::Shape { expected, found } => write!(f, "shape {found:?}, expected {expected:?}"),
-            Self::NotFloat(found) => {
-                write!(f, "holds {found}; quantised or integer weights cannot be read, export the model as float16 or float32")
-            }
-            Self::NotFinite { index } => write!(f, "element {index} is not finite"),
-            Self::Unexpected => f.write_str("not part of Whisper as the runtime knows it"),
-            Self::Untied => f.write_str("differs from the token embedding; Whisper's output projection is tied to it"),
         }
     }
 }

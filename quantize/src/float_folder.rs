@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::Error;
 use crate::folder::{Partial, pretty, write_sums, write_text};
-use crate::import::Source;
+use crate::source::Source;
 use crate::store::{self, Element, Slot};
 
 /// Writes `config.json`, `model.safetensors` in f32, `generation_config.json` and `tokenizer.json`, all of them or nothing. `force`

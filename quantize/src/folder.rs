@@ -9,17 +9,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::import::Source;
+use crate::format::{FORMAT, LAYOUT, NUMERICS_VERSION};
 use crate::layout::{self, Entry, Linear};
+use crate::source::Source;
 use crate::store::{self, Element, Slot};
 use crate::{Error, card, pack};
-
-/// Version of the numerics contract the weights are made for.
-pub const NUMERICS_VERSION: u32 = 1;
-/// Name of the packed layout in the file's metadata.
-pub const LAYOUT: &str = "n16k4";
-/// Name of the format in the file's metadata.
-pub const FORMAT: &str = "ossicle-int8";
 
 /// How to write a folder.
 #[derive(Clone, Debug, Default)]

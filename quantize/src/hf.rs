@@ -10,9 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Error;
-use crate::float::{Float, FloatModel, Tensor, TensorProblem, WhisperConfig};
+use crate::error::TensorProblem;
+use crate::float::{Float, FloatModel, Tensor, WhisperConfig};
 use crate::generation::{GenerationConfig, Lists};
-use crate::import::{Format, Source, read, read_json, read_tokenizer};
+use crate::source::{Format, Source, read, read_json, read_tokenizer};
 
 /// The file of an unsharded checkpoint.
 pub const SINGLE: &str = "model.safetensors";

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use ossicle_quantize::report::{self, Report};
-use ossicle_quantize::{calibration, cost, float_folder, folder, import};
+use ossicle_quantize::{Source, calibration, cost, float_folder, folder, import};
 
 /// Turns a float Whisper checkpoint into an int8 model folder for Ossicle.
 #[derive(Parser)]
@@ -77,7 +77,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Measures the draft of a model folder against the float reference.
-fn measure(args: &Args, source: &import::Source, draft: &Path) -> anyhow::Result<Report> {
+fn measure(args: &Args, source: &Source, draft: &Path) -> anyhow::Result<Report> {
     let (clips, synthetic) = match args.calibration.is_empty() {
         true => (calibration::synthetic(), true),
         false => (calibration::read(&args.calibration, args.clips)?, false),

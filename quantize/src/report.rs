@@ -9,12 +9,12 @@ use serde::Serialize;
 use crate::Error;
 use crate::calibration::Clip;
 use crate::cost::Cost;
-use crate::generation::GenerationConfig;
-use crate::import::Source;
+use crate::floats::{self, Floats};
 use crate::layout::{self, Entry, Linear};
 use crate::pack::padded_rows;
-use crate::reference::{self, Decoder, Rows, Tap};
+use crate::reference::{self, Decoder, Tap};
 use crate::signal::{self, Noise};
+use crate::source::Source;
 
 /// Input rows of one layer taken from one clip, evenly spread.
 const ROWS_PER_CLIP: usize = 64;
@@ -90,22 +90,6 @@ pub struct Report {
     pub worst: Vec<String>,
 }
 
-/// What the float reference computed on the way, for comparing an int8 engine with it.
-pub struct Floats {
-    /// Mel windows, frame-major.
-    pub windows: Vec<Vec<f32>>,
-    /// Frames of each window.
-    pub frames: usize,
-    /// Encoder outputs.
-    pub encoded: Vec<Rows>,
-    /// Tokens of each clip: the prompt, then what greedy decoding gave.
-    pub tokens: Vec<Vec<u32>>,
-    /// Length of the prompt.
-    pub prompt: usize,
-    /// Logits at each generated position of each clip.
-    pub logits: Vec<Vec<Vec<f32>>>,
-}
-
 /// Runs the float reference over the clips and measures every packed layer. `progress` is told steps done, steps in all and what is
 /// running.
 ///
@@ -131,13 +115,13 @@ pub fn measure(
     let windows = clips.iter().map(|clip| clip.mel(config.num_mel_bins, frames)).collect::<Result<Vec<_>, _>>()?;
     let mut samples = Samples::default();
     let encoded = reference::encode(model, &windows, frames, &mut |tap| samples.add(tap), &mut || advance("float encoder"))?;
-    let prompt = prompt(&source.generation);
+    let prompt = floats::prompt(&source.generation);
     let length = (prompt.len() + TOKENS_PER_CLIP).min(config.max_target_positions);
     let decoder = Decoder::new(model, length, config.max_source_positions)?;
     let (mut tokens, mut logits) = (Vec::new(), Vec::new());
     for encoded in &encoded {
         advance("float decoder");
-        let (all, steps) = greedy(&decoder, encoded, &prompt, length, &source.generation, &mut samples)?;
+        let (all, steps) = floats::greedy(&decoder, encoded, &prompt, length, &source.generation, &mut |tap| samples.add(tap))?;
         tokens.push(all);
         logits.push(steps);
     }
@@ -159,7 +143,7 @@ pub fn measure(
     });
     let report = Report {
         schema: SCHEMA,
-        numerics_version: crate::folder::NUMERICS_VERSION,
+        numerics_version: crate::format::NUMERICS_VERSION,
         synthetic,
         clips: clips.collect(),
         groups: groups(source),
@@ -167,50 +151,6 @@ pub fn measure(
         worst,
     };
     Ok((report, Floats { windows, frames, encoded, tokens, prompt: prompt.len(), logits }))
-}
-
-/// Transcription in English without timestamps.
-fn prompt(g: &GenerationConfig) -> Vec<u32> {
-    let mut prompt = vec![g.decoder_start_token_id];
-    if g.is_multilingual {
-        prompt.extend(g.lang_to_id.get("<|en|>"));
-        prompt.extend(g.task_to_id.get("transcribe"));
-    }
-    prompt.push(g.no_timestamps_token_id);
-    prompt
-}
-
-type Decoded = (Vec<u32>, Vec<Vec<f32>>);
-
-fn greedy(
-    decoder: &Decoder<'_>,
-    encoded: &Rows,
-    prompt: &[u32],
-    length: usize,
-    g: &GenerationConfig,
-    samples: &mut Samples,
-) -> Result<Decoded, Error> {
-    let cross = decoder.cross(encoded, &mut |tap| samples.add(tap))?;
-    let mut tokens = prompt.to_vec();
-    while tokens.len() < length {
-        let last = decoder.logits(&tokens, tokens.len() - 1, &cross, &mut |_| {})?;
-        let next = pick(&last[0], g, tokens.len() == prompt.len());
-        if next == g.eos_token_id {
-            break;
-        }
-        tokens.push(next);
-    }
-    let logits = decoder.logits(&tokens, prompt.len() - 1, &cross, &mut |tap| samples.add(tap))?;
-    Ok((tokens, logits))
-}
-
-/// The likeliest token that may be generated: no suppressed one and no timestamp.
-pub(crate) fn pick(logits: &[f32], g: &GenerationConfig, first: bool) -> u32 {
-    let allowed = |token: u32| {
-        token <= g.no_timestamps_token_id && !g.suppress_tokens.contains(&token) && !(first && g.begin_suppress_tokens.contains(&token))
-    };
-    let best = (0u32..).zip(logits).filter(|(token, _)| allowed(*token)).max_by(|a, b| a.1.total_cmp(b.1));
-    best.map_or(g.eos_token_id, |(token, _)| token)
 }
 
 /// Input rows by layer.

@@ -27,7 +27,7 @@ impl Task {
 pub struct Quality {
     /// Temperatures to try in turn; 0 is greedy.
     pub temperatures: Vec<f32>,
-    /// A more repetitive text is tried again (see [`compression_ratio`](super::repetition::compression_ratio)).
+    /// A more repetitive text is tried again (see [`Compressor`](super::repetition::Compressor)).
     pub max_compression_ratio: f32,
     /// A text with a smaller mean log-probability is tried again.
     pub min_avg_logprob: f32,

@@ -15,7 +15,7 @@ use super::language;
 use super::options::{Task, TranscribeOptions};
 use super::quality::{self, Verdict};
 use super::refine::{self, Envelope, Refine, Times};
-use super::repetition::compression_ratio;
+use super::repetition::Compressor;
 use super::rules::{Rules, TimestampLimits};
 use super::sampling::Rng;
 use super::segments::{self, Piece};
@@ -48,6 +48,7 @@ pub struct Pipeline<E> {
     aligner: Aligner,
     align_tokens: Vec<u32>,
     envelope: Envelope,
+    compressor: Compressor,
 }
 
 /// A window's text after all attempts, with what is known about it.
@@ -105,6 +106,7 @@ impl<E: Engine> Pipeline<E> {
             aligner: Aligner::default(),
             align_tokens: Vec::new(),
             envelope: Envelope::default(),
+            compressor: Compressor::default(),
         })
     }
 
@@ -331,15 +333,14 @@ impl<E: Engine> Pipeline<E> {
         let attempt = self.decoder.attempt(&mut self.engine, &plan.rules, eot, plan.limits, temperature, &mut rng, taps)?;
         stats.decode_seconds += clock.elapsed().as_secs_f64();
         let text = self.text(&attempt.tokens)?;
-        let compression_ratio = compression_ratio(text.trim());
+        let compression_ratio = self.compressor.ratio(text.trim());
         let verdict = quality::judge(&attempt, compression_ratio, no_speech_prob, quality);
         Ok(Decoded { attempt, compression_ratio, no_speech_prob, verdict })
     }
 
     /// The text of the tokens that are text.
     fn text(&self, tokens: &[u32]) -> Result<String, TranscribeError> {
-        let text: Vec<u32> = tokens.iter().copied().filter(|&token| token < self.specials.eot).collect();
-        Ok(self.tokenizer()?.decode(&text))
+        Ok(self.tokenizer()?.decode(tokens.iter().copied().filter(|&token| token < self.specials.eot)))
     }
 
     /// Hands out the window's segments; returns the frames until the next window.

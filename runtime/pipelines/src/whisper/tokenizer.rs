@@ -54,13 +54,9 @@ impl Tokenizer {
     }
 
     /// The text of `tokens`. Bytes that are not UTF-8 become U+FFFD.
-    pub fn decode(&self, tokens: &[u32]) -> String {
-        String::from_utf8_lossy(&self.concat(tokens)).into_owned()
-    }
-
-    /// The bytes of `tokens`, joined.
-    pub fn concat(&self, tokens: &[u32]) -> Vec<u8> {
-        tokens.iter().flat_map(|&token| self.bytes(token)).copied().collect()
+    pub fn decode(&self, tokens: impl IntoIterator<Item = u32>) -> String {
+        let bytes: Vec<u8> = tokens.into_iter().flat_map(|token| self.bytes(token)).copied().collect();
+        String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
     /// Tokens known, one more than the largest.
@@ -327,7 +323,7 @@ pub(crate) mod tests {
             "normalizer": null, "model": {"type": "BPE", "merges": ["a b", "c d"],
             "vocab": {"\u0120Hello": 1, "\"": 0, "ĠwÃ¶rld": 3, "!": 2, "<|endoftext|>": 4}}}"#;
         let tokenizer = Tokenizer::from_json(json).unwrap();
-        assert_eq!(tokenizer.decode(&[1, 3, 2]), " Hello wörld!");
+        assert_eq!(tokenizer.decode([1, 3, 2]), " Hello wörld!");
         assert_eq!(tokenizer.bytes(0), b"\"");
         assert_eq!(tokenizer.bytes(4), b"<|endoftext|>");
         assert_eq!(tokenizer.bytes(99), b"");
