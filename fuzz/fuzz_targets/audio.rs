@@ -1,4 +1,4 @@
-//! Any bytes as a recording: samples or an error. A corpus to start from: `runtime/pipelines/tests/audio`.
+//! `cargo +nightly fuzz run audio`: any bytes as a recording: samples or an error.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
