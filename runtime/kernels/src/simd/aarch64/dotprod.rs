@@ -47,36 +47,49 @@ unsafe fn sdot_lane<const LANE: usize>(mut acc: int32x4_t, w: int8x16_t, a: int8
     acc
 }
 
-/// One group of all rows: group `LANE` of each row's four.
+/// [`sdot_lane`] for unsigned `a`.
 ///
 /// # Safety
-/// The CPU has `sdot`, and `block` holds the group.
+/// The CPU has `sudot`.
 #[inline(always)]
-unsafe fn group<const MR: usize, const LANE: usize>(acc: &mut [I; MR], block: *const i8, a: &[int8x16_t; MR]) {
+unsafe fn sudot_lane<const LANE: usize>(mut acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
+    // SAFETY: the caller vouches for the instruction, which touches nothing but its operands.
+    unsafe {
+        asm!("sudot {acc:v}.4s, {w:v}.16b, {a:v}.4b[{lane}]", acc = inout(vreg) acc, w = in(vreg) w, a = in(vreg) a, lane = const LANE, options(pure, nomem, nostack, preserves_flags));
+    }
+    acc
+}
+
+/// One group of all rows: group `LANE` of each row's four, unsigned with `MIXED`.
+///
+/// # Safety
+/// The CPU has `sdot` (with `MIXED` also `sudot`), and `block` holds the group.
+#[inline(always)]
+unsafe fn group<const MR: usize, const LANE: usize, const MIXED: bool>(acc: &mut [I; MR], block: *const i8, a: &[int8x16_t; MR]) {
     // SAFETY: the caller vouches for both.
     unsafe {
         let w = block.add(64 * LANE);
         let w = [vld1q_s8(w), vld1q_s8(w.add(16)), vld1q_s8(w.add(32)), vld1q_s8(w.add(48))];
+        let step = |acc, w, a| if MIXED { sudot_lane::<LANE>(acc, w, a) } else { sdot_lane::<LANE>(acc, w, a) };
         for (acc, a) in acc.iter_mut().zip(a) {
-            *acc = [
-                sdot_lane::<LANE>(acc[0], w[0], *a),
-                sdot_lane::<LANE>(acc[1], w[1], *a),
-                sdot_lane::<LANE>(acc[2], w[2], *a),
-                sdot_lane::<LANE>(acc[3], w[3], *a),
-            ];
+            *acc = [step(acc[0], w[0], *a), step(acc[1], w[1], *a), step(acc[2], w[2], *a), step(acc[3], w[3], *a)];
         }
     }
 }
 
-/// [`Tile::tile`].
+/// [`Tile::tile`]. Activations of u8 are multiplied as they are if the CPU can multiply signs that differ (`MIXED`), otherwise as `a - 128`.
 ///
 /// # Safety
-/// As there, and the CPU has `sdot`.
+/// As there, and the CPU has `sdot` (with `MIXED` also `sudot`).
 #[inline(always)]
-pub(super) unsafe fn tile<const MR: usize, const U8: bool>(rows: [*const i8; MR], mut block: *const i8, groups: usize) -> [I; MR] {
+pub(super) unsafe fn tile<const MR: usize, const U8: bool, const MIXED: bool>(
+    rows: [*const i8; MR],
+    mut block: *const i8,
+    groups: usize,
+) -> [I; MR] {
     // SAFETY: the caller vouches for rows and block of `groups` groups, of which each is read once, and for the instruction.
     unsafe {
-        let flip = vdupq_n_s8(if U8 { -128 } else { 0 });
+        let flip = vdupq_n_s8(if U8 && !MIXED { -128 } else { 0 });
         let mut acc = [[vdupq_n_s32(0); 4]; MR];
         let mut done = 0;
         while done + 4 <= groups {
@@ -84,10 +97,26 @@ pub(super) unsafe fn tile<const MR: usize, const U8: bool>(rows: [*const i8; MR]
             for (a, row) in a.iter_mut().zip(&rows) {
                 *a = veorq_s8(vld1q_s8(row.add(4 * done)), flip);
             }
-            group::<MR, 0>(&mut acc, block, &a);
-            group::<MR, 1>(&mut acc, block, &a);
-            group::<MR, 2>(&mut acc, block, &a);
-            group::<MR, 3>(&mut acc, block, &a);
+            if U8 && MIXED {
+                group::<MR, 0, true>(&mut acc, block, &a)
+            } else {
+                group::<MR, 0, false>(&mut acc, block, &a)
+            }
+            if U8 && MIXED {
+                group::<MR, 1, true>(&mut acc, block, &a)
+            } else {
+                group::<MR, 1, false>(&mut acc, block, &a)
+            }
+            if U8 && MIXED {
+                group::<MR, 2, true>(&mut acc, block, &a)
+            } else {
+                group::<MR, 2, false>(&mut acc, block, &a)
+            }
+            if U8 && MIXED {
+                group::<MR, 3, true>(&mut acc, block, &a)
+            } else {
+                group::<MR, 3, false>(&mut acc, block, &a)
+            }
             block = block.add(256);
             done += 4;
         }
@@ -96,7 +125,11 @@ pub(super) unsafe fn tile<const MR: usize, const U8: bool>(rows: [*const i8; MR]
             for (a, row) in a.iter_mut().zip(&rows) {
                 *a = veorq_s8(vreinterpretq_s8_s32(vdupq_n_s32(row.add(4 * done).cast::<i32>().read_unaligned())), flip);
             }
-            group::<MR, 0>(&mut acc, block, &a);
+            if U8 && MIXED {
+                group::<MR, 0, true>(&mut acc, block, &a)
+            } else {
+                group::<MR, 0, false>(&mut acc, block, &a)
+            }
             block = block.add(64);
             done += 1;
         }
@@ -108,7 +141,7 @@ impl<const MR: usize> Tile<MR> for Dotprod {
     #[inline(always)]
     unsafe fn tile<const U8: bool>(self, rows: [*const i8; MR], block: *const i8, groups: usize) -> [I; MR] {
         // SAFETY: the caller vouches for rows and block; `self` proves the instruction.
-        unsafe { tile::<MR, U8>(rows, block, groups) }
+        unsafe { tile::<MR, U8, false>(rows, block, groups) }
     }
 }
 
@@ -128,6 +161,10 @@ impl Multiply for Dotprod {
     fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
         // SAFETY: `self` proves the instruction.
         zip(acc, w, |acc, w| unsafe { sdot(acc, w, a) })
+    }
+    #[inline(always)]
+    fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
+        self.dot_s8(acc, w, super::minus_128(a))
     }
     #[inline(always)]
     fn products<A: Activations<Aarch64<Self>>, E: Epilogue<Aarch64<Self>>>(

@@ -55,6 +55,9 @@ pub trait Multiply: Copy + Send + Sync + 'static {
     /// `acc[n] + sum_i w[n][i] * a[i]`, all s8.
     fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I;
 
+    /// `acc[n] + sum_i w[n][i] * (a[i] - PROB_OFFSET)`, `a` unsigned.
+    fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I;
+
     /// See [`Simd::products`].
     fn products<A: Activations<Aarch64<Self>>, E: Epilogue<Aarch64<Self>>>(
         token: Aarch64<Self>,
@@ -89,6 +92,12 @@ fn low_bytes(v: I) -> int8x16_t {
         let [a, b, c, d] = map(v, |v| vreinterpretq_s16_s32(v));
         vuzp1q_s8(vreinterpretq_s8_s16(vuzp1q_s16(a, b)), vreinterpretq_s8_s16(vuzp1q_s16(c, d)))
     })
+}
+
+/// `a - 128` of u8, as s8.
+#[inline(always)]
+fn minus_128(a: int8x16_t) -> int8x16_t {
+    op!(veorq_s8(a, vdupq_n_s8(-128)))
 }
 
 impl<M: Multiply> Simd for Aarch64<M> {
@@ -305,11 +314,11 @@ impl<M: Multiply> Simd for Aarch64<M> {
     }
     #[inline(always)]
     fn acts_u8(self, a: [u8; 4]) -> int8x16_t {
-        self.acts_s8(a.map(|a| (a ^ 0x80) as i8))
+        self.acts_s8(a.map(|a| a as i8))
     }
     #[inline(always)]
     fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
-        self.multiply.dot_s8(acc, w, a)
+        self.multiply.dot_u8(acc, w, a)
     }
     #[inline(always)]
     fn products<A: Activations<Self>, E: Epilogue<Self>>(self, acts: A, weights: Blocks<'_>, epilogue: &mut E) {
