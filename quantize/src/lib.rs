@@ -29,6 +29,7 @@ pub mod generation;
 pub mod hf;
 pub mod import;
 pub mod layout;
+pub mod onnx;
 pub mod pack;
 pub mod reference;
 pub mod report;

@@ -18,15 +18,17 @@ const CHECKS: &[(&str, &[&str], Option<&str>)] = &[
     ("main command", &["run", "--release", "--", "transcribe", "samples/kitchen.wav"], Some("turn off the kitchen lights")),
 ];
 
-/// Runs all checks, in the release profile: one build of tract serves them all. With `boards`, cross-builds and emulated boards follow.
+/// Runs all checks, in the release profile: one build of tract serves them all. With `all`, another
+/// runtime, cross-builds and emulated boards follow.
 ///
 /// # Errors
 /// The first check that fails.
-pub(crate) fn run(boards: bool) -> anyhow::Result<()> {
+pub(crate) fn run(all: bool) -> anyhow::Result<()> {
     for (name, arguments, expected) in CHECKS {
         timed(name, || cargo(arguments, *expected).with_context(|| format!("cargo {}", arguments.join(" "))))?;
     }
-    if boards {
+    if all {
+        timed("exported layers in ONNX Runtime", crate::onnx::run)?;
         timed("no_std crates for microcontrollers", || cross::run(&[Target::Thumbv7em, Target::Riscv32imac], "release"))?;
         timed("emulated boards", || emulate::run(&[]))?;
     }

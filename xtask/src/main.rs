@@ -8,6 +8,7 @@ mod check;
 mod cross;
 mod emulate;
 mod models;
+mod onnx;
 mod process;
 
 use std::path::{Path, PathBuf};
@@ -19,11 +20,12 @@ use clap::{Parser, ValueEnum};
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Format, lints, documentation, tests and the README's main command; with --boards all that continuous integration runs.
+    /// Format, lints, documentation, tests and the README's main command; with --all all that continuous integration runs.
     Check {
-        /// Also build for ARM boards and microcontrollers and run the tests on emulated cores: 20 minutes more and 900 MB the first time.
+        /// Also run exported layers in ONNX Runtime, build for boards and microcontrollers, and run the tests on emulated cores: 20 minutes
+        /// more, and 900 MB the first time.
         #[arg(long)]
-        boards: bool,
+        all: bool,
     },
     /// Build, and print how fast it is; with --peers, beside other runtimes.
     #[command(after_help = "Example: cargo xtask bench --rounds 20")]
@@ -44,6 +46,8 @@ enum Task {
         #[arg(long, default_value = "release")]
         profile: String,
     },
+    /// Export linear layers as ONNX and compare ONNX Runtime's results with our kernels', bit for bit.
+    Onnx,
     /// Run the tests and a transcription on emulated cores and compare with this machine.
     #[command(after_help = "Example: cargo xtask emulate --cpu cortex-a72")]
     Emulate {
@@ -73,12 +77,13 @@ fn root() -> anyhow::Result<PathBuf> {
 
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
-        Task::Check { boards } => check::run(boards),
+        Task::Check { all } => check::run(all),
         Task::Bench(args) => bench::run(&args),
         Task::Models { name } => models::run(&name),
         Task::Cross { targets, profile } => {
             cross::run(if targets.is_empty() { cross::Target::value_variants() } else { &targets }, &profile)
         }
+        Task::Onnx => onnx::run(),
         Task::Emulate { cpus } => emulate::run(&cpus),
         Task::Instructions { cpus, model, seconds } => emulate::count(&cpus, &model, seconds),
     }

@@ -169,9 +169,11 @@ pub(crate) fn quantize_row<S: Simd>(s: S, x: &[f32], out: &mut [i8]) -> (f32, i3
     (scale, lanes.iter().sum())
 }
 
-/// Scale and its inverse for a largest magnitude. Magnitudes too small to be inverted count as zero.
+/// Rows whose largest magnitude is below this count as zero: it could not be inverted.
+pub const SMALLEST_MAGNITUDE: f32 = 1e-30;
+
+/// Scale and its inverse for a largest magnitude.
 #[inline(always)]
 pub(crate) fn scale_of(largest: f32) -> (f32, f32) {
-    const SMALLEST: f32 = 1e-30;
-    if largest < SMALLEST { (0.0, 0.0) } else { (largest / 127.0, 127.0 / largest) }
+    if largest < SMALLEST_MAGNITUDE { (0.0, 0.0) } else { (largest / 127.0, 127.0 / largest) }
 }
