@@ -77,7 +77,9 @@ fn bits_allocations_and_refusals() {
         let (text, mut weights): (Vec<u32>, _) = ((100..131).collect(), vec![0.0; 31 * 500]);
         let mut round = |whisper: &mut WhisperGraph| {
             whisper.encode(&mel, 1000).expect("encode");
-            whisper.decode(&[50257, 50362], LogitsFor::FirstAndLast).expect("prompt");
+            whisper.decode(&[50257, 50257, 50257, 50362], LogitsFor::FirstAndLast).expect("prompt");
+            whisper.rewind(1);
+            whisper.decode(&[50257, 50257, 50362], LogitsFor::Last).expect("the rest of a prompt");
             for token in 0..40 {
                 whisper.decode(&[token], LogitsFor::Last).expect("token");
             }

@@ -1,11 +1,14 @@
-//! WAVE files and raw samples, decoded by hound.
+//! WAVE files and raw samples, decoded by hound; what it lacks, by symphonia.
 
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read};
 
 use hound::{SampleFormat, WavReader, WavSpec};
-use symphonia::core::io::ReadOnlySource;
+use symphonia::core::audio::Channels;
+use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error;
+use symphonia::core::packet::PacketRef;
+use symphonia::core::units::{Duration, Timestamp};
 
-use super::compressed::CompressedDecoder;
 use super::decoder::{Decoder, Spec};
 use super::riff::{Format, read_header};
 use super::{AudioError, Container};
@@ -28,15 +31,7 @@ pub(super) fn open(reader: impl Read + Send + Sync + 'static, file_bytes: Option
             return Err(AudioError::Truncated { container: Container::Wav, promised, found });
         }
     }
-    if format.is_of_hound() {
-        return Ok(Box::new(PcmDecoder::new(stream, Container::Wav, format, promised)));
-    }
-    // symphonia reads whole packets only: without a length it would lose the last one.
-    let Some(bytes) = promised.and_then(|frames| u32::try_from(frames * frame_bytes).ok()) else {
-        return Err(AudioError::Unsupported { container: Container::Wav, feature: format!("{} of unknown length", format.name()) });
-    };
-    let file = io::Cursor::new(format.header(bytes)).chain(stream);
-    Ok(Box::new(CompressedDecoder::new(Box::new(ReadOnlySource::new(file)), Container::Wav)?))
+    Ok(Box::new(PcmDecoder::new(stream, Container::Wav, format, promised)))
 }
 
 /// Uncompressed samples after their header, if they have one.
@@ -97,11 +92,13 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
             }
         }
         let whole = filled / frame_bytes;
-        decode(&self.format, &self.bytes[..whole * frame_bytes], out).map_err(|error| AudioError::Malformed {
-            container: self.container,
-            detail: error.to_string(),
-            frames: self.decoded,
-        })?;
+        let block = &self.bytes[..whole * frame_bytes];
+        let decoded = match self.format.symphonia() {
+            None => by_hound(&self.format, block, out).map_err(|error| error.to_string()),
+            Some(codec) => by_symphonia(codec, &self.format, block, out).map_err(|error| error.to_string()),
+        };
+        let (container, frames) = (self.container, self.decoded);
+        decoded.map_err(|detail| AudioError::Malformed { container, detail, frames })?;
         self.decoded += whole as u64;
         match self.promised {
             Some(promised) if whole == 0 => Err(AudioError::Truncated { container: self.container, promised, found: self.decoded }),
@@ -111,7 +108,7 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
 }
 
 /// Appends the samples of a block, integers as -1..1 by their width: a header makes a small wav file of it, which is hound's to read.
-fn decode(format: &Format, block: &[u8], out: &mut Vec<f32>) -> Result<(), hound::Error> {
+fn by_hound(format: &Format, block: &[u8], out: &mut Vec<f32>) -> Result<(), hound::Error> {
     let header = format.header(block.len() as u32);
     let mut wav = WavReader::new(header.chain(block))?;
     let WavSpec { sample_format, bits_per_sample, .. } = wav.spec();
@@ -124,6 +121,19 @@ fn decode(format: &Format, block: &[u8], out: &mut Vec<f32>) -> Result<(), hound
             wav.samples().try_for_each(|sample| sample.map(|sample: i32| out.push(sample as f32 * scale)))
         }
     }
+}
+
+/// Appends the samples of a block in an encoding that only symphonia has. Its decoders keep nothing from packet to packet.
+fn by_symphonia(codec: AudioCodecId, format: &Format, block: &[u8], out: &mut Vec<f32>) -> Result<(), Error> {
+    let mut parameters = AudioCodecParameters::new();
+    parameters.for_codec(codec).with_sample_rate(format.rate).with_channels(Channels::Discrete(format.channels));
+    let mut decoder = symphonia::default::codecs::PcmDecoder::try_new(&parameters, &AudioDecoderOptions::default())?;
+    let frames = Duration::from((block.len() / format.frame_bytes()) as u64);
+    let decoded = decoder.decode_ref(&PacketRef::new(0, Timestamp::ZERO, frames, block))?;
+    let start = out.len();
+    out.resize(start + decoded.samples_interleaved(), 0.0);
+    decoded.copy_to_slice_interleaved(&mut out[start..]);
+    Ok(())
 }
 
 #[cfg(test)]
