@@ -10,29 +10,13 @@ use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 
 use super::decoder::{Decoder, Spec};
-use super::riff::{Format, read_header};
+use super::riff::{Format, WavHeader, read_header};
 use super::{AudioError, Container};
 
 /// Frames decoded at a time.
 const BLOCK_FRAMES: usize = 4096;
-
-/// Reads a WAVE header and chooses the decoder. `file_bytes` is the length of the whole file where there is one: a promise beyond it is
-/// refused at once.
-pub(super) fn open(reader: impl Read + Send + Sync + 'static, file_bytes: Option<u64>) -> Result<Box<dyn Decoder>, AudioError> {
-    let mut stream = BufReader::with_capacity(1 << 16, reader);
-    let header = read_header(&mut stream)?;
-    let (format, frame_bytes) = (header.format, header.format.frame_bytes() as u64);
-    // A stream's writer that could not go back leaves 0.
-    let data_bytes = header.data_bytes.filter(|&bytes| bytes > 0 || file_bytes.is_some());
-    let promised = data_bytes.map(|bytes| bytes / frame_bytes);
-    if let (Some(promised), Some(file_bytes)) = (promised, file_bytes) {
-        let found = file_bytes.saturating_sub(header.header_bytes) / frame_bytes;
-        if found < promised {
-            return Err(AudioError::Truncated { container: Container::Wav, promised, found });
-        }
-    }
-    Ok(Box::new(PcmDecoder::new(stream, Container::Wav, format, promised)))
-}
+/// Bytes read from a file at a time.
+const BUFFER_BYTES: usize = 1 << 16;
 
 /// Uncompressed samples after their header, if they have one.
 pub(super) struct PcmDecoder<R> {
@@ -45,14 +29,29 @@ pub(super) struct PcmDecoder<R> {
     bytes: Vec<u8>,
 }
 
-impl<R: Read + Send> PcmDecoder<R> {
-    fn new(stream: R, container: Container, format: Format, promised: Option<u64>) -> Self {
-        Self { stream, container, format, promised, decoded: 0, bytes: Vec::new() }
+impl<R: Read + Send> PcmDecoder<BufReader<R>> {
+    /// Reads a WAVE header. `file_bytes` is the length of the whole file where there is one: a promise beyond it is refused at once.
+    pub(super) fn wav(reader: R, file_bytes: Option<u64>) -> Result<Self, AudioError> {
+        let mut stream = BufReader::with_capacity(BUFFER_BYTES, reader);
+        let WavHeader { format, data_bytes, header_bytes } = read_header(&mut stream)?;
+        let frame_bytes = format.frame_bytes() as u64;
+        // A stream's writer that could not go back leaves 0.
+        let data_bytes = data_bytes.filter(|&bytes| bytes > 0 || file_bytes.is_some());
+        let promised = data_bytes.map(|bytes| bytes / frame_bytes);
+        if let (Some(promised), Some(file_bytes)) = (promised, file_bytes) {
+            let found = file_bytes.saturating_sub(header_bytes) / frame_bytes;
+            if found < promised {
+                return Err(AudioError::Truncated { container: Container::Wav, promised, found });
+            }
+        }
+        Ok(Self { stream, container: Container::Wav, format, promised, decoded: 0, bytes: Vec::new() })
     }
+}
 
+impl<R: Read + Send> PcmDecoder<R> {
     /// Mono signed 16-bit little-endian samples of `rate` Hz, without a header, up to the end of the stream.
     pub(super) fn raw(stream: R, rate: u32) -> Self {
-        Self::new(stream, Container::Raw, Format::raw(rate), None)
+        Self { stream, container: Container::Raw, format: Format::raw(rate), promised: None, decoded: 0, bytes: Vec::new() }
     }
 }
 
