@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
-"""Writes small valid files for every target to start from: seeds.py FOLDER makes FOLDER/audio, FOLDER/ct2, FOLDER/safetensors and FOLDER/model_folder."""
+"""Writes small valid files for every target to start from, where cargo-fuzz looks for them: fuzz/corpus/TARGET."""
 
 import json
 import pathlib
-import shutil
 import struct
-import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -77,12 +75,9 @@ def model_folder():
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
     for target in (audio, ct2, safetensors, model_folder):
-        folder = pathlib.Path(sys.argv[1]) / target.__name__
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder = ROOT / "fuzz/corpus" / target.__name__
+        folder.mkdir(parents=True, exist_ok=True)
         for name, data in target():
             (folder / name).write_bytes(data)
 

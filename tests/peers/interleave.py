@@ -42,7 +42,7 @@ class Worker:
         for line in self.process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
-        sys.exit(f"{self.name}: the worker ended early")
+        raise EOFError(f"{self.name}: the worker ended early")
 
     def round(self):
         self.process.stdin.write("round\n")
@@ -102,7 +102,12 @@ def main():
     commands += [(w.split("=", 1)[0], shlex.split(w.split("=", 1)[1])) for w in args.worker]
     if args.only:
         commands = [c for c in commands if any(word.lower() in c[0].lower() for word in args.only.split(","))]
-    workers = [Worker(name, command, folder, args.core, args.threads) for name, command in commands]
+    workers = []
+    for name, command in commands:
+        try:
+            workers.append(Worker(name, command, folder, args.core, args.threads))
+        except (EOFError, OSError):
+            print(f"left out: {name} (it does not start: run {shlex.join(command)})", file=sys.stderr)
     if args.ours:
         command = shlex.split(args.ours)
         command[0] = str(pathlib.Path(command[0]).resolve()) if os.sep in command[0] else command[0]

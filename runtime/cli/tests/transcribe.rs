@@ -17,13 +17,18 @@ fn sample() -> PathBuf {
 
 /// `ossicle transcribe` with the repository's model, or nothing and a notice without one.
 fn transcribe(args: &[&str]) -> Option<Command> {
+    with_model(&["transcribe"], args)
+}
+
+/// A command that takes a model, with the repository's.
+fn with_model(name: &[&str], args: &[&str]) -> Option<Command> {
     let model = root().join("models-int8/whisper-tiny.en");
     if !model.join("model.safetensors").exists() {
         eprintln!("SKIPPED: {} is absent, so this test tests nothing", model.display());
         return None;
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
-    command.env_remove("OSSICLE_ISA").arg("transcribe").arg("--model").arg(model).args(args);
+    command.env_remove("OSSICLE_ISA").args(name).arg("--model").arg(model).args(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Some(command)
 }
@@ -124,4 +129,22 @@ fn transcripts_go_to_files_of_their_names() {
     let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["kitchen.srt"]);
     fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_benchmark_does_what_transcribe_does_unless_it_compares() {
+    let bench = |args: &[&str]| -> Option<serde_json::Value> {
+        let mut command = with_model(&["bench", "whisper"], args)?;
+        let output = command.args(["--json", "--rounds", "1"]).arg(sample()).output().unwrap();
+        Some(serde_json::from_str(&stdout(&output)).unwrap())
+    };
+    let Some(greedy) = bench(&[]) else { return };
+    assert_eq!((&greedy["decoding"], &greedy["window"]), (&"greedy".into(), &"full".into()));
+    let auto = bench(&["--window", "auto"]).unwrap();
+    assert_eq!(auto["decoding"], "transcribe");
+    let text = stdout(&transcribe(&[]).unwrap().arg(sample()).output().unwrap());
+    assert_eq!(auto["text"].as_str().unwrap().trim(), text.trim());
+    // Timestamps are tokens too.
+    let bare = bench(&["--window", "auto", "--decoding", "greedy"]).unwrap();
+    assert!(auto["tokens"].as_u64() > bare["tokens"].as_u64(), "{auto} {bare}");
 }

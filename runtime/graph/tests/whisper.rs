@@ -74,12 +74,17 @@ fn bits_allocations_and_refusals() {
         let options = Options { isa: fast, threads };
         let mut whisper = WhisperGraph::new(folder(), options).expect("graph");
         let mel = mel(1000);
-        let round = |whisper: &mut WhisperGraph| {
+        let (text, mut weights): (Vec<u32>, _) = ((100..131).collect(), vec![0.0; 31 * 500]);
+        let mut round = |whisper: &mut WhisperGraph| {
             whisper.encode(&mel, 1000).expect("encode");
-            whisper.decode(&[50257, 50362], LogitsFor::FirstAndLast).expect("prompt");
+            whisper.decode(&[50257, 50257, 50257, 50362], LogitsFor::FirstAndLast).expect("prompt");
+            whisper.rewind(1);
+            whisper.decode(&[50257, 50257, 50362], LogitsFor::Last).expect("the rest of a prompt");
             for token in 0..40 {
                 whisper.decode(&[token], LogitsFor::Last).expect("token");
             }
+            whisper.align(&text, &[(2, 1), (3, 5)]).expect("alignment");
+            whisper.head_weights(1, &mut weights).expect("weights");
         };
         round(&mut whisper);
         let before = ALLOCATIONS.load(Ordering::Relaxed);

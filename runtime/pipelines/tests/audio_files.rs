@@ -138,11 +138,15 @@ fn reads_what_other_programs_write() {
         ("A-law", long(6, 1, 8, &[0, 0]), &[0x2a], -32_256.0 / 32_768.0),
     ];
     for (name, format, sample, expected) in cases {
-        let file = foreign_wav(&format, &sample.repeat(3_000));
+        let mut file = foreign_wav(&format, &sample.repeat(3_000));
         let samples = AudioReader::bytes(file.clone(), Isa::detect()).and_then(|mut reader| reader.read_to_end());
         assert_eq!(samples.unwrap_or_else(|error| panic!("{name}: {error}")), [expected; 3_000], "{name}");
-        let piped = AudioReader::stream(Pipe(Cursor::new(file)), Isa::detect()).and_then(|mut reader| reader.read_to_end());
+        let piped = AudioReader::stream(Pipe(Cursor::new(file.clone())), Isa::detect()).and_then(|mut reader| reader.read_to_end());
         assert_eq!(piped.unwrap_or_else(|error| panic!("{name}: {error}")), [expected; 3_000], "{name} through a pipe");
+        let length = file.len() - 3_000 * sample.len() - 4;
+        file[length..length + 4].fill(0xff);
+        let endless = AudioReader::stream(Pipe(Cursor::new(file)), Isa::detect()).and_then(|mut reader| reader.read_to_end());
+        assert_eq!(endless.unwrap_or_else(|error| panic!("{name}: {error}")), [expected; 3_000], "{name} of unknown length");
     }
 }
 
@@ -154,10 +158,15 @@ fn encodings_without_a_decoder_are_named() {
     };
     assert_eq!(refusal(foreign_wav(&format_chunk(0x11, 256, 4), &[0; 256])), "wav: cannot decode encoding adpcm_ima_wav");
     assert_eq!(refusal(foreign_wav(&format_chunk(0x1234, 1, 8), &[0; 256])), "wav: cannot decode 8-bit samples of format 0x1234");
-    let mut endless = foreign_wav(&format_chunk(7, 1, 8), &[0; 256]);
-    let at = endless.len() - 260;
-    endless[at..at + 4].fill(0xff);
-    assert_eq!(refusal(endless), "wav: cannot decode pcm_mulaw of unknown length");
+}
+
+/// Found by fuzzing: bytes that begin like mp3, with a wav of 64511 channels behind them, made another wav reader overflow.
+#[test]
+fn a_wav_behind_other_bytes_is_not_looked_for() {
+    let mut format = format_chunk(1, 2, 16);
+    format[2..4].copy_from_slice(&0xfbffu16.to_le_bytes());
+    let bytes = [&[0xff, 0xfe, 0xb4, 0][..], &foreign_wav(&format, &[0; 100])].concat();
+    assert!(matches!(AudioReader::bytes(bytes, Isa::detect()).err(), Some(AudioError::Malformed { container: Container::Mp3, .. })));
 }
 
 /// A stream whose writer is slow: what has come is handed over before more is waited for.

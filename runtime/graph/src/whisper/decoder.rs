@@ -181,8 +181,8 @@ impl Decoder {
 }
 
 /// Bytes of the slots of the graphs that a transcription uses: one token, a prompt of four with two rows of logits (which are packed once
-/// more), and the pieces of a text without logits.
+/// more), the rest of one behind a detected language, and the pieces of a text without logits.
 pub(super) fn slot_bytes(config: &WhisperConfig) -> usize {
-    let graph = |tokens: usize, rows: usize| 4 * (2 * tokens * config.d_model + rows * padded_vocabulary(config));
-    graph(1, 1) + graph(4, 4) + graph(2 * PIECE - 1, 0)
+    let graph = |tokens: usize, rows: usize| 4 * (tokens + 2 * tokens * config.d_model + rows * padded_vocabulary(config));
+    graph(1, 1) + graph(4, 4) + graph(3, 1) + graph(2 * PIECE - 1, 0)
 }

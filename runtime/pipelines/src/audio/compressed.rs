@@ -1,10 +1,9 @@
-//! Everything symphonia takes apart: flac, mp3, aac, alac, vorbis, the companded and 64-bit samples of wav; and opus inside its containers.
+//! Everything symphonia takes apart: flac, mp3, aac, alac, vorbis; and opus inside its containers.
 
 use std::io::ErrorKind;
 
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_PCM_ALAW, CODEC_ID_PCM_F64LE, CODEC_ID_PCM_MULAW,
-    CODEC_ID_VORBIS,
+    CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
 };
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::common::Limit;
@@ -77,8 +76,7 @@ impl CompressedDecoder {
     }
 
     fn finish(&self) -> Result<bool, AudioError> {
-        let exact = self.codec == "flac" || self.codec.starts_with("pcm_");
-        let slack = if exact { 0 } else { LOSSY_SLACK_FRAMES };
+        let slack = if self.codec == "flac" { 0 } else { LOSSY_SLACK_FRAMES };
         match self.promised {
             Some(promised) if self.decoded + slack < promised => {
                 Err(AudioError::Truncated { container: self.container, promised, found: self.decoded })
@@ -195,9 +193,6 @@ fn codec_name(params: &AudioCodecParameters) -> Option<&'static str> {
         CODEC_ID_FLAC => "flac",
         CODEC_ID_MP3 => "mp3",
         CODEC_ID_OPUS => "opus",
-        CODEC_ID_PCM_ALAW => "pcm_alaw",
-        CODEC_ID_PCM_F64LE => "pcm_f64le",
-        CODEC_ID_PCM_MULAW => "pcm_mulaw",
         CODEC_ID_VORBIS => "vorbis",
         _ => return None,
     })

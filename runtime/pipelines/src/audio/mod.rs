@@ -6,7 +6,7 @@
 //! | container | encodings | through |
 //! |---|---|---|
 //! | wav | 8-bit unsigned, 16, 24 and 32-bit integer, 32-bit float | hound |
-//! | wav | 64-bit float, A-law, mu-law; of known length | symphonia |
+//! | wav | 64-bit float, A-law, mu-law | symphonia |
 //! | flac | flac | symphonia |
 //! | mp3 | MPEG layer III | symphonia |
 //! | aac | AAC-LC with ADTS headers | symphonia |

@@ -12,7 +12,7 @@ use symphonia::core::io::ReadOnlySource;
 use super::compressed::CompressedDecoder;
 use super::decoder::{Decoder, Spec};
 use super::sniff::{HEAD_BYTES, sniff};
-use super::wav::{self, PcmDecoder};
+use super::wav::PcmDecoder;
 use super::{AudioError, Container, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ};
 use crate::source::{SampleSource, SourceError};
 
@@ -68,7 +68,7 @@ impl AudioReader {
         let container = sniff(&read_head(&mut file)?)?;
         file.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
         if container == Container::Wav {
-            return Self::new(wav::open(file, Some(metadata.len()))?, isa);
+            return Self::new(Box::new(PcmDecoder::wav(file, Some(metadata.len()))?), isa);
         }
         Self::new(Box::new(CompressedDecoder::new(Box::new(file), container)?), isa)
     }
@@ -82,7 +82,7 @@ impl AudioReader {
         let container = sniff(&head)?;
         let stream = Cursor::new(head).chain(stream);
         if container == Container::Wav {
-            return Self::new(wav::open(stream, None)?, isa);
+            return Self::new(Box::new(PcmDecoder::wav(stream, None)?), isa);
         }
         Self::new(Box::new(CompressedDecoder::new(Box::new(ReadOnlySource::new(stream)), container)?), isa)
     }
@@ -95,7 +95,7 @@ impl AudioReader {
         let container = sniff(&bytes[..bytes.len().min(HEAD_BYTES)])?;
         let len = bytes.len() as u64;
         if container == Container::Wav {
-            return Self::new(wav::open(Cursor::new(bytes), Some(len))?, isa);
+            return Self::new(Box::new(PcmDecoder::wav(Cursor::new(bytes), Some(len))?), isa);
         }
         Self::new(Box::new(CompressedDecoder::new(Box::new(Cursor::new(bytes)), container)?), isa)
     }

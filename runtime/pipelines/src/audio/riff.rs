@@ -5,6 +5,9 @@
 
 use std::io::{ErrorKind, Read};
 
+use symphonia::core::codecs::audio::AudioCodecId;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_PCM_ALAW, CODEC_ID_PCM_F64LE, CODEC_ID_PCM_MULAW};
+
 use super::{AudioError, Container};
 
 /// Writers that do not know the length yet put this or more: 2^31 less a header (sox, arecord), 2^32 - 1 (ffmpeg).
@@ -16,18 +19,17 @@ const EXTENSIBLE: u16 = 0xfffe;
 /// The part behind the format tag in an extensible format's GUID.
 const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
 
-/// Encodings: tag, bytes of a sample, name. The first five are hound's, the others symphonia's.
-const ENCODINGS: [(u16, u16, &str); 8] = [
-    (1, 1, "pcm_u8"),
-    (1, 2, "pcm_s16le"),
-    (1, 3, "pcm_s24le"),
-    (1, 4, "pcm_s32le"),
-    (3, 4, "pcm_f32le"),
-    (3, 8, "pcm_f64le"),
-    (6, 1, "pcm_alaw"),
-    (7, 1, "pcm_mulaw"),
+/// Encodings: tag, bytes of a sample, name, and symphonia's codec for those that hound lacks.
+const ENCODINGS: [(u16, u16, &str, Option<AudioCodecId>); 8] = [
+    (1, 1, "pcm_u8", None),
+    (1, 2, "pcm_s16le", None),
+    (1, 3, "pcm_s24le", None),
+    (1, 4, "pcm_s32le", None),
+    (3, 4, "pcm_f32le", None),
+    (3, 8, "pcm_f64le", Some(CODEC_ID_PCM_F64LE)),
+    (6, 1, "pcm_alaw", Some(CODEC_ID_PCM_ALAW)),
+    (7, 1, "pcm_mulaw", Some(CODEC_ID_PCM_MULAW)),
 ];
-const OF_HOUND: usize = 5;
 
 /// Encodings that are known by name only.
 const REFUSED: [(u16, &str); 6] =
@@ -53,9 +55,9 @@ impl Format {
         ENCODINGS[self.encoding].2
     }
 
-    /// Whether hound decodes it.
-    pub(super) fn is_of_hound(&self) -> bool {
-        self.encoding < OF_HOUND
+    /// The codec, if it is not one of hound's.
+    pub(super) fn symphonia(&self) -> Option<AudioCodecId> {
+        ENCODINGS[self.encoding].3
     }
 
     /// Bytes of a sample of all channels.
@@ -65,19 +67,14 @@ impl Format {
 
     /// A whole header in front of `data_bytes` bytes of samples, in the form that every reader knows.
     pub(super) fn header(&self, data_bytes: u32) -> Vec<u8> {
-        let (tag, sample_bytes, _) = ENCODINGS[self.encoding];
+        let (tag, sample_bytes, ..) = ENCODINGS[self.encoding];
         let frame_bytes = self.frame_bytes() as u32;
-        // Only plain samples go without the length of an extension, here 0.
-        let extension: &[u8] = if self.is_of_hound() { &[] } else { &[0, 0] };
-        let format_bytes = 16 + extension.len() as u32;
         let mut header = b"RIFF".to_vec();
-        header.extend((20 + format_bytes).saturating_add(data_bytes).to_le_bytes());
-        header.extend(b"WAVEfmt ");
-        header.extend(format_bytes.to_le_bytes());
+        header.extend(data_bytes.saturating_add(36).to_le_bytes());
+        header.extend(b"WAVEfmt \x10\0\0\0");
         header.extend([tag, self.channels].map(u16::to_le_bytes).concat());
         header.extend([self.rate, self.rate.saturating_mul(frame_bytes)].map(u32::to_le_bytes).concat());
         header.extend([frame_bytes as u16, 8 * sample_bytes].map(u16::to_le_bytes).concat());
-        header.extend(extension);
         header.extend(b"data");
         header.extend(data_bytes.to_le_bytes());
         header
@@ -158,7 +155,7 @@ fn read_format<R: Read>(reader: &mut Counting<'_, R>, bytes: u32) -> Result<Form
         return Err(malformed("its frame size does not fit its channels and bits"));
     }
     // Fewer valid bits than the sample has are left-justified, so its width scales them.
-    match ENCODINGS.iter().position(|&(known, bytes, _)| (known, bytes) == (tag, sample_bytes)) {
+    match ENCODINGS.iter().position(|&(known, bytes, ..)| (known, bytes) == (tag, sample_bytes)) {
         Some(encoding) => Ok(Format { encoding, rate, channels }),
         None => {
             let feature = format!("{}-bit samples of format {tag:#06x}", 8 * u32::from(sample_bytes));
@@ -254,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_header_written_is_a_header_read() {
-        for (encoding, &(_, bytes, name)) in ENCODINGS.iter().enumerate() {
+        for (encoding, &(_, bytes, name, _)) in ENCODINGS.iter().enumerate() {
             let format = Format { encoding, rate: 8_000, channels: 3 };
             assert_eq!((format.frame_bytes(), format.name()), (3 * usize::from(bytes), name));
             let file = format.header(24);

@@ -1,43 +1,22 @@
-//! WAVE files and raw samples, decoded by hound.
+//! WAVE files and raw samples, decoded by hound; what it lacks, by symphonia.
 
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read};
 
 use hound::{SampleFormat, WavReader, WavSpec};
-use symphonia::core::io::ReadOnlySource;
+use symphonia::core::audio::Channels;
+use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error;
+use symphonia::core::packet::PacketRef;
+use symphonia::core::units::{Duration, Timestamp};
 
-use super::compressed::CompressedDecoder;
 use super::decoder::{Decoder, Spec};
-use super::riff::{Format, read_header};
+use super::riff::{Format, WavHeader, read_header};
 use super::{AudioError, Container};
 
 /// Frames decoded at a time.
 const BLOCK_FRAMES: usize = 4096;
-
-/// Reads a WAVE header and chooses the decoder. `file_bytes` is the length of the whole file where there is one: a promise beyond it is
-/// refused at once.
-pub(super) fn open(reader: impl Read + Send + Sync + 'static, file_bytes: Option<u64>) -> Result<Box<dyn Decoder>, AudioError> {
-    let mut stream = BufReader::with_capacity(1 << 16, reader);
-    let header = read_header(&mut stream)?;
-    let (format, frame_bytes) = (header.format, header.format.frame_bytes() as u64);
-    // A stream's writer that could not go back leaves 0.
-    let data_bytes = header.data_bytes.filter(|&bytes| bytes > 0 || file_bytes.is_some());
-    let promised = data_bytes.map(|bytes| bytes / frame_bytes);
-    if let (Some(promised), Some(file_bytes)) = (promised, file_bytes) {
-        let found = file_bytes.saturating_sub(header.header_bytes) / frame_bytes;
-        if found < promised {
-            return Err(AudioError::Truncated { container: Container::Wav, promised, found });
-        }
-    }
-    if format.is_of_hound() {
-        return Ok(Box::new(PcmDecoder::new(stream, Container::Wav, format, promised)));
-    }
-    // symphonia reads whole packets only: without a length it would lose the last one.
-    let Some(bytes) = promised.and_then(|frames| u32::try_from(frames * frame_bytes).ok()) else {
-        return Err(AudioError::Unsupported { container: Container::Wav, feature: format!("{} of unknown length", format.name()) });
-    };
-    let file = io::Cursor::new(format.header(bytes)).chain(stream);
-    Ok(Box::new(CompressedDecoder::new(Box::new(ReadOnlySource::new(file)), Container::Wav)?))
-}
+/// Bytes read from a file at a time.
+const BUFFER_BYTES: usize = 1 << 16;
 
 /// Uncompressed samples after their header, if they have one.
 pub(super) struct PcmDecoder<R> {
@@ -50,14 +29,29 @@ pub(super) struct PcmDecoder<R> {
     bytes: Vec<u8>,
 }
 
-impl<R: Read + Send> PcmDecoder<R> {
-    fn new(stream: R, container: Container, format: Format, promised: Option<u64>) -> Self {
-        Self { stream, container, format, promised, decoded: 0, bytes: Vec::new() }
+impl<R: Read + Send> PcmDecoder<BufReader<R>> {
+    /// Reads a WAVE header. `file_bytes` is the length of the whole file where there is one: a promise beyond it is refused at once.
+    pub(super) fn wav(reader: R, file_bytes: Option<u64>) -> Result<Self, AudioError> {
+        let mut stream = BufReader::with_capacity(BUFFER_BYTES, reader);
+        let WavHeader { format, data_bytes, header_bytes } = read_header(&mut stream)?;
+        let frame_bytes = format.frame_bytes() as u64;
+        // A stream's writer that could not go back leaves 0.
+        let data_bytes = data_bytes.filter(|&bytes| bytes > 0 || file_bytes.is_some());
+        let promised = data_bytes.map(|bytes| bytes / frame_bytes);
+        if let (Some(promised), Some(file_bytes)) = (promised, file_bytes) {
+            let found = file_bytes.saturating_sub(header_bytes) / frame_bytes;
+            if found < promised {
+                return Err(AudioError::Truncated { container: Container::Wav, promised, found });
+            }
+        }
+        Ok(Self { stream, container: Container::Wav, format, promised, decoded: 0, bytes: Vec::new() })
     }
+}
 
+impl<R: Read + Send> PcmDecoder<R> {
     /// Mono signed 16-bit little-endian samples of `rate` Hz, without a header, up to the end of the stream.
     pub(super) fn raw(stream: R, rate: u32) -> Self {
-        Self::new(stream, Container::Raw, Format::raw(rate), None)
+        Self { stream, container: Container::Raw, format: Format::raw(rate), promised: None, decoded: 0, bytes: Vec::new() }
     }
 }
 
@@ -97,11 +91,13 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
             }
         }
         let whole = filled / frame_bytes;
-        decode(&self.format, &self.bytes[..whole * frame_bytes], out).map_err(|error| AudioError::Malformed {
-            container: self.container,
-            detail: error.to_string(),
-            frames: self.decoded,
-        })?;
+        let block = &self.bytes[..whole * frame_bytes];
+        let decoded = match self.format.symphonia() {
+            None => by_hound(&self.format, block, out).map_err(|error| error.to_string()),
+            Some(codec) => by_symphonia(codec, &self.format, block, out).map_err(|error| error.to_string()),
+        };
+        let (container, frames) = (self.container, self.decoded);
+        decoded.map_err(|detail| AudioError::Malformed { container, detail, frames })?;
         self.decoded += whole as u64;
         match self.promised {
             Some(promised) if whole == 0 => Err(AudioError::Truncated { container: self.container, promised, found: self.decoded }),
@@ -111,7 +107,7 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
 }
 
 /// Appends the samples of a block, integers as -1..1 by their width: a header makes a small wav file of it, which is hound's to read.
-fn decode(format: &Format, block: &[u8], out: &mut Vec<f32>) -> Result<(), hound::Error> {
+fn by_hound(format: &Format, block: &[u8], out: &mut Vec<f32>) -> Result<(), hound::Error> {
     let header = format.header(block.len() as u32);
     let mut wav = WavReader::new(header.chain(block))?;
     let WavSpec { sample_format, bits_per_sample, .. } = wav.spec();
@@ -124,6 +120,19 @@ fn decode(format: &Format, block: &[u8], out: &mut Vec<f32>) -> Result<(), hound
             wav.samples().try_for_each(|sample| sample.map(|sample: i32| out.push(sample as f32 * scale)))
         }
     }
+}
+
+/// Appends the samples of a block in an encoding that only symphonia has. Its decoders keep nothing from packet to packet.
+fn by_symphonia(codec: AudioCodecId, format: &Format, block: &[u8], out: &mut Vec<f32>) -> Result<(), Error> {
+    let mut parameters = AudioCodecParameters::new();
+    parameters.for_codec(codec).with_sample_rate(format.rate).with_channels(Channels::Discrete(format.channels));
+    let mut decoder = symphonia::default::codecs::PcmDecoder::try_new(&parameters, &AudioDecoderOptions::default())?;
+    let frames = Duration::from((block.len() / format.frame_bytes()) as u64);
+    let decoded = decoder.decode_ref(&PacketRef::new(0, Timestamp::ZERO, frames, block))?;
+    let start = out.len();
+    out.resize(start + decoded.samples_interleaved(), 0.0);
+    decoded.copy_to_slice_interleaved(&mut out[start..]);
+    Ok(())
 }
 
 #[cfg(test)]
