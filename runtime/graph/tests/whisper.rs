@@ -62,13 +62,16 @@ fn bits_allocations_and_refusals() {
     // Bits. A short window keeps the scalar twin's time in bounds; 98 positions leave a partial block of every kind.
     let reference = run(Isa::from_name("scalar").expect("scalar"), 1, 196);
     for isa in Isa::available() {
-        for threads in [1, 2, 3] {
+        // The scalar twin is slow, and with one thread it is the reference.
+        for threads in if isa.name() == "scalar" { 3..=3 } else { 1..=3 } {
             assert!(run(isa, threads, 196) == reference, "{isa} with {threads} threads differs from scalar");
         }
     }
     let fast = Isa::detect();
-    let long = run(fast, 1, 3000);
-    assert!(run(fast, 2, 3000) == long, "two threads differ on the full window");
+    // Emulated cores take minutes for a full window.
+    let frames = if std::env::var_os("OSSICLE_QUICK").is_some() { 600 } else { 3000 };
+    let long = run(fast, 1, frames);
+    assert!(run(fast, 2, frames) == long, "two threads differ on {frames} frames");
 
     for threads in [1, 2] {
         let options = Options { isa: fast, threads };
