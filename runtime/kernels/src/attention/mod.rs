@@ -8,7 +8,7 @@ mod pack;
 mod softmax;
 
 pub use causal::{CausalCache, attend_causal};
-pub use pack::{pack_values, quantize_heads, scatter_keys};
+pub use pack::{gather_key, pack_values, quantize_heads, scatter_keys, unpack_values};
 
 use crate::dot::{Blocks, Epilogue, S8Rows, U8Rows};
 use crate::simd::{Isa, LANES, Simd, SimdOp};
