@@ -1,6 +1,7 @@
 //! Quantising and packing queries, keys and values.
 
 use super::{HEAD, padded};
+use crate::fault;
 use crate::rows::{quantize_row, scale_of};
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 
@@ -9,7 +10,8 @@ use crate::simd::{Isa, LANES, Simd, SimdOp};
 /// # Panics
 /// If the lengths differ.
 pub fn quantize_heads(isa: Isa, x: &[f32], values: &mut [i8], scales: &mut [f32]) {
-    isa.dispatch(QuantizeHeads { x, values, scales });
+    isa.dispatch(QuantizeHeads { x, values: &mut *values, scales });
+    fault::i8s("quantize_heads", isa.name(), values);
 }
 
 struct QuantizeHeads<'a> {
@@ -82,7 +84,8 @@ pub fn unpack_values(values: &[i8], tokens: usize, stride: usize, out: &mut [i8]
 /// # Panics
 /// If a slice is too short.
 pub fn pack_values(isa: Isa, x: &[f32], stride: usize, tokens: usize, values: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    isa.dispatch(PackValues { x, stride, tokens, values, scales, sums });
+    isa.dispatch(PackValues { x, stride, tokens, values: &mut *values, scales, sums });
+    fault::i8s("pack_values", isa.name(), values);
 }
 
 struct PackValues<'a> {
