@@ -32,10 +32,8 @@ pub struct Fault {
     pub kernel: &'static str,
     /// The instruction set's name.
     pub isa: &'static str,
-    /// Which call of the kernel on that instruction set it strikes, counted from 0 since it was planted.
+    /// The one call of the kernel on that instruction set that it strikes, counted from 0 since it was planted.
     pub call: u64,
-    /// It strikes again each time after so many calls; 0 for once only.
-    pub period: u64,
     /// Which of the call's values; one beyond the last is taken as the last.
     pub element: usize,
     /// Which bit of it; beyond a byte's seventh it is taken as that.
@@ -46,7 +44,7 @@ pub struct Fault {
 struct Planted {
     fault: Fault,
     calls: u64,
-    strikes: u64,
+    struck: bool,
 }
 
 static ARMED: AtomicBool = AtomicBool::new(false);
@@ -62,14 +60,14 @@ fn planted() -> MutexGuard<'static, Option<Planted>> {
 /// If its kernel is not among [`KERNELS`].
 pub fn plant(fault: Fault) {
     assert!(KERNELS.contains(&fault.kernel), "no kernel {:?} to plant a fault in", fault.kernel);
-    *planted() = Some(Planted { fault, calls: 0, strikes: 0 });
+    *planted() = Some(Planted { fault, calls: 0, struck: false });
     ARMED.store(true, Ordering::Relaxed);
 }
 
-/// Takes the fault away; returns how often it has struck.
-pub fn clear() -> u64 {
+/// Takes the fault away; returns whether it has struck.
+pub fn clear() -> bool {
     ARMED.store(false, Ordering::Relaxed);
-    planted().take().map_or(0, |planted| planted.strikes)
+    planted().take().is_some_and(|planted| planted.struck)
 }
 
 /// Calls of the planted fault's kernel, on its instruction set, so far.
@@ -83,15 +81,11 @@ fn strike(kernel: &str, isa: &str) -> Option<Fault> {
         return None;
     }
     let mut planted = planted();
-    let Planted { fault, calls, strikes } =
-        planted.as_mut().filter(|planted| planted.fault.kernel == kernel && planted.fault.isa == isa)?;
-    let call = if fault.period == 0 { *calls } else { *calls % fault.period };
+    let Planted { fault, calls, struck } = planted.as_mut().filter(|planted| planted.fault.kernel == kernel && planted.fault.isa == isa)?;
+    let strikes = *calls == fault.call;
     *calls += 1;
-    if call != fault.call {
-        return None;
-    }
-    *strikes += 1;
-    Some(*fault)
+    *struck |= strikes;
+    strikes.then_some(*fault)
 }
 
 fn element<T>(values: &mut [T], fault: Fault) -> Option<&mut T> {
