@@ -151,7 +151,7 @@ fn a_fault_that_stays_shows_its_size_and_spread() {
     }
     let subject = subject();
     // A first run counts which call of the kernel belongs to the operator.
-    let never = Fault { kernel: "gelu", isa: struck.name(), call: u64::MAX, element: 0, bit: 20 };
+    let never = Fault { kernel: "gelu", isa: struck.name(), call: u64::MAX, element: 0, bit: 25 };
     fault::plant(never);
     let call = Arc::new(Mutex::new(0));
     let seen = Arc::clone(&call);
