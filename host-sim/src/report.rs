@@ -55,8 +55,8 @@ fn differing(out: &mut dyn Write, trace: &Trace, first: &Differing, sides: Sides
     match spread {
         Spread::By(difference) => {
             let index = unravel(difference.first, &descriptor.shape);
-            let verb = if difference.differing == 1 { "value differs" } else { "values differ" };
-            write!(out, "  {} of {} {verb}, the first at {index:?}", difference.differing, difference.values)?;
+            let verb = if difference.differing == 1 { "differs" } else { "differ" };
+            write!(out, "  {} of {} values {verb}, the first at {index:?}", difference.differing, difference.values)?;
             writeln!(out, "{}", position(descriptor, step, &index))?;
             if let (Some(a), Some(b)) = (&first.traced, &first.here) {
                 around(out, descriptor, difference, a, b, sides)?;
