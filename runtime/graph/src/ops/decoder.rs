@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ossicle_kernels::attention::{HEAD, Queries, attend, attend_causal, quantize_heads};
 use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::LANES;
-use ossicle_trace::Values as Recorded;
+use ossicle_trace::Values;
 use tract_core::internal::*;
 
 use super::context::AttentionBuffers;
@@ -131,9 +131,9 @@ impl Kernel for CausalAttention {
         let mut causal = store.causal(*index);
         let cache = causal.cache();
         record.keys(cache.keys, cache.key_scales, first, tokens, heads);
-        record.tensor("values", &[tokens, heads, HEAD], Recorded::I8(&cache.values[first * width..][..tokens * width]));
-        record.tensor("value_scales", &[tokens, heads], Recorded::F32(&cache.value_scales[first * heads..][..tokens * heads]));
-        record.tensor("", &[tokens, width], Recorded::F32(f32s(outputs.first().context("output")?)?));
+        record.tensor("values", &[tokens, heads, HEAD], Values::I8(&cache.values[first * width..][..tokens * width]));
+        record.tensor("value_scales", &[tokens, heads], Values::F32(&cache.value_scales[first * heads..][..tokens * heads]));
+        record.tensor("", &[tokens, width], Values::F32(f32s(outputs.first().context("output")?)?));
         Ok(())
     }
 }

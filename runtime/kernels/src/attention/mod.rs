@@ -117,7 +117,7 @@ pub struct Scratch<'a> {
 /// If a slice is too short for the shapes above.
 pub fn attend(isa: Isa, queries: Queries<'_>, keys: Keys<'_>, values: Values<'_>, head: usize, scratch: &mut Scratch<'_>, out: &mut [f32]) {
     isa.dispatch(Attend { queries, keys, values, head, scratch, out: &mut *out });
-    fault::f32s("attend", isa.name(), &mut out[head * HEAD..]);
+    fault::f32s("attend", isa.name(), out);
 }
 
 struct Attend<'a, 'b> {
