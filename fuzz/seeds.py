@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes small valid files for every target to start from, where cargo-fuzz looks for them: fuzz/corpus/TARGET."""
 
+import hashlib
 import json
 import pathlib
 import struct
@@ -74,8 +75,22 @@ def model_folder():
     yield "empty.safetensors", packed({"__metadata__": {"format": "ossicle-int8", "layout": "n16k4", "numerics_version": "1"}}, b"")
 
 
+def trace():
+    machine = {"arch": "", "os": "", "cpu": None, "board": None}
+    header = {"program": "", "numerics": 1, "pipeline": "", "input": {"name": "", "sha256": None, "raw_rate": None}, "model": {"name": "", "files": {}}}
+    header |= {"settings": None, "isa": "", "threads": 1, "machine": machine, "keyed": False}
+    text = json.dumps(header).encode()
+    out = b"OSSTRACE" + struct.pack("<II", 1, len(text)) + text + b"C"
+    out += hashlib.sha256(out).digest()
+    out += b"N\1a" + b"N\0" + b"D" + struct.pack("<HHHBBII", 0, 0, 1, 0, 2, 1, 2) + b"S" + struct.pack("<HQI", 0, 0, 1)
+    out += b"T" + struct.pack("<HQ", 0, 0) + b"V" + bytes(8) + b"C"
+    out += hashlib.sha256(out).digest()
+    out += b"E" + struct.pack("<Q", 1)
+    yield "small.trace", out + hashlib.sha256(out).digest()
+
+
 def main():
-    for target in (audio, ct2, safetensors, model_folder):
+    for target in (audio, ct2, safetensors, model_folder, trace):
         folder = ROOT / "fuzz/corpus" / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in target():

@@ -16,6 +16,11 @@ impl Fault {
     pub(crate) fn new(what: impl fmt::Display, place: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self(format!("{what}: {place}: {remedy}"))
     }
+
+    /// A line that says it all.
+    pub(crate) fn line(line: impl fmt::Display) -> Self {
+        Self(line.to_string())
+    }
 }
 
 impl fmt::Display for Fault {

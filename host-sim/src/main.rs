@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod commands;
 mod fault;
 mod usage;
 
@@ -23,5 +24,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    match command {}
+    match command {
+        Command::Replay(args) => commands::replay::run(&args),
+        Command::Compare(args) => commands::compare::run(&args),
+        Command::Diff(args) => commands::diff::run(&args),
+        Command::Verify(args) => commands::verify::run(&args),
+        Command::Show(args) => commands::show::run(&args),
+    }
 }

@@ -5,11 +5,22 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use crate::commands::{compare, diff, replay, show, verify};
 use crate::fault::{self, Fault};
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle transcribe --trace kitchen.trace kitchen.wav     (on the board)
+  ossicle-sim replay kitchen.trace --input kitchen.wav     (here: identical, or the first tensor that differs)
+  ossicle-sim diff pi4.trace pi5.trace
+  ossicle-sim compare --input kitchen.wav --isa scalar,avx2
+  ossicle-sim verify --key board.key kitchen.trace
+
+Exit status: 0 identical or done, 1 differs, 2 bad usage or bad input.";
 
 /// Repeats on this machine what a board computed
 #[derive(Parser)]
-#[command(name = "ossicle-sim", version, disable_help_subcommand = true)]
+#[command(name = "ossicle-sim", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -18,7 +29,18 @@ pub(crate) struct Cli {
 
 /// What to do.
 #[derive(Subcommand)]
-pub(crate) enum Command {}
+pub(crate) enum Command {
+    /// Repeat a traced run here and name the first tensor that differs
+    Replay(replay::Args),
+    /// Run several instruction sets of this machine and name the first tensor that differs
+    Compare(compare::Args),
+    /// Compare two traces of the same recording
+    Diff(diff::Args),
+    /// Check that a trace is as it was written
+    Verify(verify::Args),
+    /// List what is in a trace
+    Show(show::Args),
+}
 
 /// Prints help where it was asked for, or says in one line what is wrong with the arguments.
 pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
@@ -29,7 +51,7 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            fault::complain("no command: give one: see ossicle-sim --help");
+            fault::complain("no command: give one of replay, compare, diff, verify, show: see ossicle-sim --help");
             ExitCode::from(fault::BAD_INPUT)
         }
         _ => {

@@ -11,6 +11,7 @@ mod model;
 mod models;
 mod progress;
 mod size;
+mod trace;
 mod transcribe;
 mod usage;
 

@@ -18,11 +18,13 @@ use ossicle_kernels::simd::Isa;
 use crate::fault::{self, Fault};
 use crate::model::ModelArgs;
 use crate::progress::Watched;
+use crate::trace::TraceArgs;
 
 const EXAMPLES: &str = "\
 Examples:
   ossicle transcribe recording.wav
   ossicle transcribe --format json --word-timestamps recording.flac
+  ossicle transcribe --trace kitchen.trace kitchen.wav
   ossicle transcribe --format srt --output-dir subtitles talk.mp3 interview.m4a
   ossicle transcribe --model whisper-base --language de --task translate rede.ogg
   ffmpeg -i film.mkv -f wav - | ossicle transcribe -
@@ -72,6 +74,8 @@ pub(crate) struct Args {
     digests: bool,
     #[command(flatten)]
     decoding: DecodingArgs,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 /// When a text is good enough, and when nobody spoke.
@@ -238,6 +242,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.digests && !matches!(args.format, FormatName::Json) {
         return Err(Fault::line("--digests: only json carries them: add --format json").into());
     }
+    if args.trace.trace.is_some() && args.files.len() > 1 {
+        return Err(Fault::line(format!("--trace: {} recordings: a trace is of one: transcribe them one by one", args.files.len())).into());
+    }
     if let [file] = &args.files[..] {
         // One bad file is told before a model is loaded for it.
         let reader = args.open(file, args.model.machine.isa())?;
@@ -272,8 +279,18 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     let outputs = args.outputs()?;
     let options = args.options();
     let mut model = args.model.open(args.window.max_frames(), args.word_timestamps)?;
+    let file = &args.files[0];
+    let (named, raw_rate) = ((!is_stdin(file)).then_some(file.as_path()), args.raw.then_some(args.raw_rate));
+    if args.trace.trace.is_some() {
+        // Only then: refused options leave no trace behind.
+        model.check(&options).map_err(|error| Fault::transcription("", error))?;
+    }
+    let trace = args.trace.start(named, raw_rate, &mut model, &args.model, &options)?;
     let output = outputs.as_ref().map(|outputs| outputs[0].as_path());
-    transcribe(args, &mut model, &options, reader, &args.files[0], output)?;
+    transcribe(args, &mut model, &options, reader, file, output)?;
+    if let Some(trace) = trace {
+        trace.finish()?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -281,3 +281,31 @@ fn a_broken_pipe_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{output:?}");
 }
+
+#[test]
+fn traces_that_cannot_be_written() {
+    let Some(model) = model() else { return };
+    let folder = Folder::new("trace");
+    let recording = folder.file("a.wav", &fs::read(sample()).unwrap());
+    let before = fs::read(&recording).unwrap();
+    let short = folder.file("short.key", b"short");
+    let run = |args: &[&dyn AsRef<std::ffi::OsStr>]| {
+        let mut command = ossicle();
+        command.arg("transcribe").arg("--model").arg(&model).args(args.iter().map(|arg| arg.as_ref()));
+        refusal(&command.output().unwrap())
+    };
+    let trace = folder.0.join("a.trace");
+    for (line, expected) in [
+        (run(&[&"--trace", &trace, &recording, &recording]), "--trace: 2 recordings: a trace is of one"),
+        (run(&[&"--trace", &recording, &recording]), "--trace would overwrite the recording: "),
+        (run(&[&"--trace", &folder.0, &recording]), "cannot write the trace: "),
+        (run(&[&"--trace", &trace, &"--trace-key", &short, &recording]), "a key of 5 bytes, less than 16: "),
+        (run(&[&"--trace", &trace, &"--trace-key", &"missing.key", &recording]), "cannot read the key: "),
+        (run(&[&"--trace-values", &"*", &recording]), "--trace <FILE>"),
+        (run(&[&"--trace", &trace, &"--language", &"de", &recording]), "English only"),
+    ] {
+        assert!(line.contains(expected), "{line}");
+    }
+    assert!(!trace.exists(), "a refused run leaves no trace");
+    assert_eq!(fs::read(&recording).unwrap(), before);
+}

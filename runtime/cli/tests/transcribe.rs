@@ -148,3 +148,38 @@ fn the_benchmark_does_what_transcribe_does_unless_it_compares() {
     let bare = bench(&["--window", "auto", "--decoding", "greedy"]).unwrap();
     assert!(auto["tokens"].as_u64() > bare["tokens"].as_u64(), "{auto} {bare}");
 }
+
+#[test]
+fn a_trace_holds_the_run_and_changes_nothing() {
+    let folder = std::env::temp_dir().join(format!("ossicle-trace-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let key = folder.join("key");
+    fs::write(&key, [7; 32]).unwrap();
+    let mut traces = vec![];
+    for (name, options) in [("plain.trace", &[][..]), ("keyed.trace", &["--trace-values", "encoder.layer_norm", "--threads", "2"])] {
+        let trace = folder.join(name);
+        let Some(mut command) = transcribe(options) else { return };
+        if name.starts_with("keyed") {
+            command.arg("--trace-key").arg(&key);
+        }
+        let text = stdout(&command.arg("--trace").arg(&trace).arg(sample()).output().unwrap());
+        assert_eq!(words(&text), SPOKEN, "{text}");
+        let key = name.starts_with("keyed").then(|| ossicle_trace::Key::new(vec![7; 32]).unwrap());
+        traces.push(ossicle_trace::Trace::read(fs::File::open(&trace).unwrap(), key.as_ref()).unwrap());
+    }
+    let _ = fs::remove_dir_all(&folder);
+    let [plain, keyed] = &traces[..] else { panic!("two traces") };
+    assert!(plain.complete && keyed.complete && keyed.checked && keyed.header.keyed && !plain.header.keyed);
+    assert_eq!(plain.header.input.name, "kitchen.wav");
+    let digest = ossicle_trace::sha256_hex(fs::File::open(sample()).unwrap()).unwrap();
+    assert_eq!(plain.header.input.sha256.as_deref(), Some(digest.as_str()));
+    assert_eq!(plain.header.model.name, "whisper-tiny.en");
+    let sums = fs::read_to_string(root().join("models-int8/whisper-tiny.en/SHA256SUMS")).unwrap();
+    for (name, sum) in &plain.header.model.files {
+        assert!(sums.contains(&format!("{sum}  {name}\n")), "{name}");
+    }
+    assert!(plain.records.iter().map(|record| record.digest).eq(keyed.records.iter().map(|record| record.digest)));
+    assert!(plain.records.iter().all(|record| record.values.is_none()));
+    let valued: Vec<_> = keyed.records.iter().filter(|record| record.values.is_some()).collect();
+    assert!(!valued.is_empty() && valued.iter().all(|record| keyed.descriptor(record).op == "encoder.layer_norm"));
+}

@@ -10,5 +10,6 @@ mod error;
 mod ops;
 mod plan;
 mod pool;
+mod taps;
 
 pub use error::GraphError;

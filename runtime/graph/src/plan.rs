@@ -7,10 +7,12 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use ossicle_trace::Values;
 use tract_core::internal::*;
 use tract_core::ops::source::TypedSource;
 
 use crate::error::GraphError;
+use crate::taps::{Record, Taps};
 
 /// What an operator computes.
 pub(crate) trait Kernel: Debug + Send + Sync + 'static {
@@ -32,6 +34,14 @@ pub(crate) trait Kernel: Debug + Send + Sync + 'static {
 
     /// Computes the outputs. An input taken over is not among `inputs`.
     fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], scratch: Option<&mut Tensor>) -> TractResult<()>;
+
+    /// Hands what was computed to a trace, after a run: here the one output as it is. Operators with several results, results with
+    /// padding, or results elsewhere do it themselves.
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        let [output] = outputs else { bail!("{} records no outputs", self.name()) };
+        record.tensor("", output.shape(), Values::F32(output.try_as_plain_ram()?.as_slice()?));
+        Ok(())
+    }
 }
 
 /// Operators that a plan may hold, tract's own source apart.
@@ -118,6 +128,11 @@ impl EvalOp for SlotOp {
         if let Some((tensor, slot)) = scratch.zip(slots.scratch) {
             self.slots.put(slot, tensor);
         }
+        if result.is_ok()
+            && let Some(mut listener) = self.slots.taps.listener()
+        {
+            self.kernel.record(&held, &mut listener.record(&slots.name, self.kernel.name()))?;
+        }
         let mut values: TVec<TValue> = tvec![];
         for (tensor, &slot) in held.into_iter().zip(&slots.outputs) {
             values.push(TValue::from_const(Arc::clone(&tensor)));
@@ -139,18 +154,24 @@ impl TypedOp for SlotOp {
 /// Where one node's results go.
 #[derive(Clone, Debug, Default)]
 struct NodeSlots {
+    name: String,
     outputs: Vec<usize>,
     scratch: Option<usize>,
 }
 
 /// The buffers of one plan.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Slots {
+    taps: Arc<Taps>,
     nodes: OnceLock<Vec<NodeSlots>>,
     tensors: OnceLock<Vec<Mutex<Option<Arc<Tensor>>>>>,
 }
 
 impl Slots {
+    pub(crate) fn new(taps: &Arc<Taps>) -> Self {
+        Self { taps: Arc::clone(taps), nodes: OnceLock::new(), tensors: OnceLock::new() }
+    }
+
     fn assigned(&self, node: usize) -> TractResult<&NodeSlots> {
         self.nodes.get().and_then(|nodes| nodes.get(node)).context("slots are not planned")
     }
@@ -230,7 +251,7 @@ fn assign(plan: &TypedSimplePlan) -> TractResult<(Vec<NodeSlots>, Vec<TypedFact>
             let readers = node.outputs[outlet].successors.iter().filter_map(|inlet| step_of.get(&inlet.node).copied());
             if results.contains(&OutletId::new(id, outlet)) { usize::MAX } else { readers.max().unwrap_or(step) }
         };
-        let mut assigned = NodeSlots::default();
+        let mut assigned = NodeSlots { name: node.name.clone(), ..NodeSlots::default() };
         for outlet in 0..node.outputs.len() {
             let taken_over = op.kernel.in_place().filter(|_| outlet == 0);
             let slot = match taken_over {

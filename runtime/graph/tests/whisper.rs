@@ -9,6 +9,7 @@ use ossicle_graph::GraphError;
 use ossicle_graph::folder::ModelFolder;
 use ossicle_graph::whisper::{LogitsFor, Options, WhisperGraph};
 use ossicle_kernels::simd::Isa;
+use ossicle_trace::{Header, Tap, Trace, Writer, WriterOptions};
 
 /// Counts what all threads ask for.
 struct Counting;
@@ -56,6 +57,57 @@ fn run(isa: Isa, threads: usize, frames: usize) -> (Vec<u32>, Vec<u32>) {
     (output, logits)
 }
 
+/// The trace of a long window, a shorter one whose last blocks are partly those of the longer, and some text.
+fn trace(isa: Isa, threads: usize) -> Trace {
+    let mut whisper = WhisperGraph::new(folder(), Options { isa, threads }).expect("graph");
+    let writer = Arc::new(Writer::new(Vec::new(), &Header::default(), WriterOptions::default()).expect("memory"));
+    whisper.set_tap(Some(writer.clone()));
+    for frames in [230, 196] {
+        whisper.encode(&mel(frames), frames).expect("encode");
+        whisper.decode(&[50257, 50362], LogitsFor::FirstAndLast).expect("prompt");
+        whisper.decode(&[843], LogitsFor::Last).expect("token");
+    }
+    whisper.align(&[50257, 50362, 843], &[(1, 0)]).expect("alignment");
+    whisper.head_weights(0, &mut vec![0.0; 3 * 98]).expect("weights");
+    whisper.set_tap(None);
+    let writer = Arc::into_inner(writer).expect("the only handle");
+    Trace::read(&writer.finish().expect("memory")[..], None).expect("a trace")
+}
+
+/// Every tensor has the same digest everywhere, and each of the graph's operators is among them.
+fn traces_agree() {
+    let reference = trace(Isa::from_name("scalar").expect("scalar"), 1);
+    for isa in Isa::available() {
+        for threads in [1, 2, 3] {
+            let other = trace(isa, threads);
+            assert_eq!(other.steps, reference.steps);
+            assert_eq!(other.descriptors, reference.descriptors);
+            let differing = other.records.iter().zip(&reference.records).find(|(a, b)| a != b);
+            let name = differing.map(|(record, _)| other.descriptor(record).to_string());
+            assert!(name.is_none(), "{name:?} with {isa}, {threads} threads");
+            assert_eq!(other.records.len(), reference.records.len());
+        }
+    }
+    // Padding left by the longer window would show here: a run without one before it has the same digests.
+    let mut whisper = WhisperGraph::new(folder(), Options { isa: Isa::detect(), threads: 1 }).expect("graph");
+    let writer = Arc::new(Writer::new(Vec::new(), &Header::default(), WriterOptions::default()).expect("memory"));
+    whisper.set_tap(Some(writer.clone()));
+    whisper.encode(&mel(196), 196).expect("encode");
+    whisper.decode(&[50257, 50362], LogitsFor::FirstAndLast).expect("prompt");
+    drop(whisper);
+    let alone = Trace::read(&Arc::into_inner(writer).expect("the only handle").finish().expect("memory")[..], None).expect("a trace");
+    let second = reference.steps.iter().filter(|step| step.stage == "encoder").nth(1).expect("two windows").first;
+    for (i, record) in alone.records.iter().enumerate() {
+        let other = &reference.records[second + i];
+        assert_eq!(alone.descriptor(record), reference.descriptor(other));
+        assert_eq!(record.digest, other.digest, "{}", alone.descriptor(record));
+    }
+    assert_eq!(alone.records.len(), reference.steps.iter().filter(|step| step.first > second).nth(1).expect("a token").first - second);
+    for op in ["encoder.conv", "encoder.layers.3.ffn", "encoder.layer_norm", "decoder.layers.3.encoder_attn.kv", "decoder.align"] {
+        assert!(reference.descriptors.iter().any(|d| d.op == op), "{op} is not traced");
+    }
+}
+
 // One test: the allocation count is the process's.
 #[test]
 fn bits_allocations_and_refusals() {
@@ -67,6 +119,7 @@ fn bits_allocations_and_refusals() {
             assert!(run(isa, threads, 196) == reference, "{isa} with {threads} threads differs from scalar");
         }
     }
+    traces_agree();
     let fast = Isa::detect();
     // Emulated cores take minutes for a full window.
     let frames = if std::env::var_os("OSSICLE_QUICK").is_some() { 600 } else { 3000 };
@@ -89,10 +142,17 @@ fn bits_allocations_and_refusals() {
             whisper.align(&text, &[(2, 1), (3, 5)]).expect("alignment");
             whisper.head_weights(1, &mut weights).expect("weights");
         };
-        round(&mut whisper);
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        round(&mut whisper);
-        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations in the steady state, {threads} threads");
+        // While a trace is written as well: its buffers are there after the first round.
+        for traced in [false, true] {
+            let writer = Writer::new(std::io::sink(), &Header::default(), WriterOptions::default()).expect("sink");
+            whisper.set_tap(traced.then(|| Arc::new(writer) as Arc<dyn Tap>));
+            round(&mut whisper);
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            round(&mut whisper);
+            let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
+            assert_eq!(made, 0, "allocations in the steady state, {threads} threads, traced: {traced}");
+        }
+        whisper.set_tap(None);
         let planned = WhisperGraph::memory_plan(&folder(), options, 500).slots;
         assert!(whisper.built_slot_bytes() <= planned, "{} bytes of slots, {planned} planned", whisper.built_slot_bytes());
     }

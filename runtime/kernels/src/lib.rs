@@ -7,6 +7,11 @@
 
 pub mod attention;
 pub mod dot;
+#[cfg(feature = "fault-injection")]
+pub mod fault;
+#[cfg(not(feature = "fault-injection"))]
+#[path = "no_fault.rs"]
+mod fault;
 pub mod linear;
 pub mod math;
 pub mod rows;

@@ -1,8 +1,8 @@
 //! Linear layers on quantised rows, with the epilogue of the numerics contract (rule 2) fused in.
 
 use crate::dot::{Blocks, Epilogue, S8Rows};
-use crate::math;
 use crate::simd::{Isa, LANES, Simd, SimdOp};
+use crate::{fault, math};
 
 /// A linear layer: packed weights, one scale and one bias per output.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,8 @@ pub enum Finish {
 /// # Panics
 /// If the depths differ or a slice is too short.
 pub fn linear(isa: Isa, rows: S8Rows<'_>, scales: &[f32], layer: &Linear<'_>, finish: Finish, out: &mut [f32]) {
-    isa.dispatch(LinearOp { rows, scales, layer, finish, out });
+    isa.dispatch(LinearOp { rows, scales, layer, finish, out: &mut *out });
+    fault::f32s("linear", isa.name(), out);
 }
 
 struct LinearOp<'a> {

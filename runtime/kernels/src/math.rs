@@ -3,6 +3,7 @@
 //! Coefficients are minimax fits (Lawson's iteration in f64, rounded to f32). The stated errors are checked against f64 in the tests.
 //! The standard library's and libm's versions are never used on the inference path, as they differ between platforms.
 
+use crate::fault;
 use crate::simd::Simd;
 
 /// Horner's scheme, coefficients from the constant term up.
@@ -21,7 +22,7 @@ pub fn exp2_softmax<S: Simd>(s: S, x: S::F32) -> S::F32 {
     const C: [f32; 5] = [0.999_999_3, 0.693_121_8, 0.240_247_44, 0.055_917_863, 0.009_570_097];
     let x = s.max(x, s.splat(-120.0));
     let n = s.round_ties_even(x);
-    s.scale_by_power(poly(s, s.sub(x, n), &C), n)
+    fault::lanes(s, "exp2_softmax", s.scale_by_power(poly(s, s.sub(x, n), &C), n))
 }
 
 /// `e^x`: relative error at most 4e-7 for x in [-87, 88]; arguments outside are clamped to that range.
@@ -34,7 +35,7 @@ pub fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let x = s.min(s.max(x, s.splat(-87.0)), s.splat(88.0));
     let n = s.round_ties_even(s.mul(x, s.splat(core::f32::consts::LOG2_E)));
     let r = s.fma(n, s.splat(-LN2_LOW), s.fma(n, s.splat(-LN2_HIGH), x));
-    s.scale_by_power(poly(s, r, &C), n)
+    fault::lanes(s, "exp", s.scale_by_power(poly(s, r, &C), n))
 }
 
 /// Natural logarithm of a positive normal number: error at most 1.2e-7 relative, or 1e-7 absolute near one.
@@ -57,7 +58,7 @@ pub fn log<S: Simd>(s: S, x: S::F32) -> S::F32 {
 /// Decimal logarithm of a positive normal number: error at most 2e-7 relative, or 1e-7 absolute near one.
 #[inline(always)]
 pub fn log10<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    s.mul(log(s, x), s.splat(core::f32::consts::LOG10_E))
+    fault::lanes(s, "log10", s.mul(log(s, x), s.splat(core::f32::consts::LOG10_E)))
 }
 
 /// Error function: absolute error at most 8e-7.
@@ -105,7 +106,7 @@ pub fn tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
 #[inline(always)]
 pub fn gelu<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let half = s.mul(x, s.splat(0.5));
-    s.fma(half, erf(s, s.mul(x, s.splat(core::f32::consts::FRAC_1_SQRT_2))), half)
+    fault::lanes(s, "gelu", s.fma(half, erf(s, s.mul(x, s.splat(core::f32::consts::FRAC_1_SQRT_2))), half))
 }
 
 #[cfg(test)]

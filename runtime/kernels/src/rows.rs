@@ -1,6 +1,7 @@
 //! Symmetric 8-bit quantisation of activation rows (numerics contract, rule 1), with layer normalisation in front of it.
 
 use crate::dot::S8Rows;
+use crate::fault;
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 
 /// Where quantised rows go: for each row `depth` values in [-127, 127], their scale and their sum.
@@ -37,7 +38,8 @@ impl<'a> QuantRows<'a> {
 /// # Panics
 /// If `depth` is not a multiple of 16, or `x` or `out` does not hold the rows.
 pub fn quantize_rows(isa: Isa, x: &[f32], depth: usize, stride: usize, out: &mut QuantRows<'_>) {
-    isa.dispatch(QuantizeRows { x, depth, stride, out });
+    isa.dispatch(QuantizeRows { x, depth, stride, out: &mut *out });
+    fault::i8s("quantize_rows", isa.name(), out.values);
 }
 
 struct QuantizeRows<'a, 'b> {
@@ -64,7 +66,8 @@ impl SimdOp for QuantizeRows<'_, '_> {
 /// # Panics
 /// If `depth = gamma.len()` is not a multiple of 16, or a slice does not fit: `row` holds one row in between.
 pub fn layer_norm_quantize_rows(isa: Isa, x: &[f32], gamma: &[f32], beta: &[f32], row: &mut [f32], out: &mut QuantRows<'_>) {
-    isa.dispatch(LayerNormQuantizeRows { x, gamma, beta, row, out });
+    isa.dispatch(LayerNormQuantizeRows { x, gamma, beta, row, out: &mut *out });
+    fault::i8s("layer_norm_quantize_rows", isa.name(), out.values);
 }
 
 struct LayerNormQuantizeRows<'a, 'b> {
@@ -94,7 +97,8 @@ impl SimdOp for LayerNormQuantizeRows<'_, '_> {
 /// # Panics
 /// If `depth = gamma.len()` is not a multiple of 16, or `x` and `out` differ in length.
 pub fn layer_norm_rows(isa: Isa, x: &[f32], gamma: &[f32], beta: &[f32], out: &mut [f32]) {
-    isa.dispatch(LayerNormRows { x, gamma, beta, out });
+    isa.dispatch(LayerNormRows { x, gamma, beta, out: &mut *out });
+    fault::f32s("layer_norm_rows", isa.name(), out);
 }
 
 struct LayerNormRows<'a> {

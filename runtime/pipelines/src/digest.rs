@@ -1,7 +1,9 @@
-//! SHA-256 digests of what a pipeline computed, to compare two machines without moving the data.
+//! What a pipeline computed, handed to SHA-256 digests and to traces, to compare two machines without moving the data.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use ossicle_trace::{Step, Tap, Tensor, Values};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -18,9 +20,12 @@ pub struct Digests {
     pub tokens: String,
 }
 
-/// Collects [`Digests`]; does nothing while off.
+/// Collects [`Digests`], and hands a trace what is computed outside the network; does nothing while both are off.
 #[derive(Clone, Debug, Default)]
-pub struct DigestTaps(Option<Box<Hashers>>);
+pub struct DigestTaps {
+    hashers: Option<Box<Hashers>>,
+    trace: Option<Arc<dyn Tap>>,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Hashers {
@@ -33,40 +38,87 @@ struct Hashers {
 impl DigestTaps {
     /// Collects if `on`.
     pub fn new(on: bool) -> Self {
-        Self(on.then(Box::default))
+        Self { hashers: on.then(Box::default), trace: None }
     }
 
-    /// Adds a mel window.
-    pub fn mel(&mut self, values: &[f32]) {
-        if let Some(h) = &mut self.0 {
+    /// Also hands everything to `trace`.
+    pub fn with_trace(self, trace: Option<Arc<dyn Tap>>) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// A window of samples begins, at `seek` frames of 10 ms.
+    pub fn window(&self, seek: u64, frames: usize, samples: &[f32]) {
+        self.step("window", seek, frames);
+        self.tensor("audio", "AudioReader", "", &[samples.len()], Values::F32(samples));
+    }
+
+    /// Adds a mel window, `[frames][bands]`.
+    pub fn mel(&mut self, values: &[f32], bands: usize) {
+        if let Some(h) = &mut self.hashers {
             update_f32(&mut h.mel, values);
+        }
+        let frames = values.len() / bands.max(1);
+        self.step("mel", 0, frames);
+        self.tensor("mel", "LogMel", "", &[frames, bands], Values::F32(values));
+    }
+
+    /// The probability that nobody speaks, after a prompt.
+    pub fn no_speech(&self, probability: f32) {
+        self.tensor("text.no_speech_prob", "Softmax", "", &[1], Values::F32(&[probability]));
+    }
+
+    /// One attempt at a window's text, the end of text left out.
+    pub fn attempt(&self, index: usize, tokens: &[u32], logprobs: &[f32], avg_logprob: f32) {
+        self.step("text", index as u64, tokens.len());
+        self.tensor("text.tokens", "Choice", "", &[tokens.len()], Values::U32(tokens));
+        self.tensor("text.logprobs", "LogSumExp", "", &[logprobs.len()], Values::F32(logprobs));
+        self.tensor("text.avg_logprob", "LogSumExp", "", &[1], Values::F32(&[avg_logprob]));
+    }
+
+    /// The times of a segment and of its words, start and end in units of 10 ms.
+    pub fn times(&self, centiseconds: impl Iterator<Item = [i32; 2]>) {
+        if self.trace.is_some() {
+            let times: Vec<i32> = centiseconds.flatten().collect();
+            self.tensor("segment.times", "Segments", "", &[times.len() / 2, 2], Values::I32(&times));
+        }
+    }
+
+    fn step(&self, stage: &str, at: u64, count: usize) {
+        if let Some(trace) = &self.trace {
+            trace.step(Step { stage, at, count: count as u32 });
+        }
+    }
+
+    fn tensor(&self, op: &str, kernel: &str, part: &str, shape: &[usize], values: Values<'_>) {
+        if let Some(trace) = &self.trace {
+            trace.tensor(&Tensor { op, kernel, part, shape, values });
         }
     }
 
     /// Adds an encoder output.
     pub fn encoder(&mut self, values: &[f32]) {
-        if let Some(h) = &mut self.0 {
+        if let Some(h) = &mut self.hashers {
             update_f32(&mut h.encoder, values);
         }
     }
 
     /// Adds rows of logits.
     pub fn logits(&mut self, values: &[f32]) {
-        if let Some(h) = &mut self.0 {
+        if let Some(h) = &mut self.hashers {
             update_f32(&mut h.logits, values);
         }
     }
 
     /// Adds a token.
     pub fn token(&mut self, token: u32) {
-        if let Some(h) = &mut self.0 {
+        if let Some(h) = &mut self.hashers {
             h.tokens.update(token.to_le_bytes());
         }
     }
 
     /// The digests so far, if collecting.
     pub fn finish(&self) -> Option<Digests> {
-        let h = self.0.as_deref()?;
+        let h = self.hashers.as_deref()?;
         Some(Digests { mel: hex(&h.mel), encoder: hex(&h.encoder), logits: hex(&h.logits), tokens: hex(&h.tokens) })
     }
 }
@@ -102,8 +154,8 @@ mod tests {
         assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let mut taps = DigestTaps::new(true);
         let values: Vec<f32> = (0..1000).map(|i| i as f32).collect();
-        taps.mel(&values[..300]);
-        taps.mel(&values[300..]);
+        taps.mel(&values[..300], 100);
+        taps.mel(&values[300..], 100);
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         assert_eq!(taps.finish().unwrap().mel, sha256_hex(&bytes));
         assert_eq!(taps.finish().unwrap().tokens, sha256_hex(b""));

@@ -7,7 +7,9 @@
 
 pub mod audio;
 pub mod digest;
+mod exact;
 pub mod formats;
 pub mod models;
 pub mod source;
+pub mod trace;
 pub mod whisper;

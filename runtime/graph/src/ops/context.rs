@@ -10,6 +10,7 @@ use ossicle_kernels::simd::{Isa, LANES};
 use super::ROWS;
 use crate::folder::{ModelFolder, Span, WhisperConfig};
 use crate::pool::{MAX_THREADS, Pool};
+use crate::taps::Taps;
 
 /// Below this many bytes of weights, waking a thread costs more than it saves.
 const SPLIT_BYTES: usize = 128 * 1024;
@@ -20,6 +21,7 @@ pub(crate) struct Context {
     pub(crate) folder: Arc<ModelFolder>,
     pub(crate) isa: Isa,
     pub(crate) pool: Pool,
+    pub(crate) taps: Arc<Taps>,
     workspaces: Vec<Mutex<Workspace>>,
 }
 
@@ -116,7 +118,7 @@ impl Context {
         let pool = Pool::new(threads);
         let sizes = Sizes::of(folder.config());
         let workspaces = (0..pool.threads()).map(|_| Mutex::new(Workspace::new(&sizes))).collect();
-        Self { folder, isa, pool, workspaces }
+        Self { folder, isa, pool, taps: Arc::default(), workspaces }
     }
 
     /// The scratch memory of one thread; nobody else uses it while that thread's part runs.

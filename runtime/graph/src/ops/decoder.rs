@@ -5,12 +5,14 @@ use std::sync::Arc;
 use ossicle_kernels::attention::{HEAD, Queries, attend, attend_causal, quantize_heads};
 use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::LANES;
+use ossicle_trace::Values;
 use tract_core::internal::*;
 
 use super::context::AttentionBuffers;
 use super::{Context, MAX_WIDTH, Norm, Store, Workspace, f32s, f32s_mut};
 use crate::folder::{LinearSpan, Span};
 use crate::plan::Kernel;
+use crate::taps::Record;
 
 /// Tokens i32 `[tokens]` to `[tokens][width]`: embedding plus position.
 #[derive(Debug)]
@@ -120,6 +122,19 @@ impl Kernel for CausalAttention {
                 attend_causal(isa, query, &cache, position + 1, head, &mut buffers.scores, out);
             }
         })
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        let TokenAttention { store, index, tokens, heads, .. } = &self.0;
+        let (tokens, heads, width) = (*tokens, *heads, heads * HEAD);
+        let first = store.position();
+        let mut causal = store.causal(*index);
+        let cache = causal.cache();
+        record.keys(cache.keys, cache.key_scales, first, tokens, heads);
+        record.tensor("values", &[tokens, heads, HEAD], Values::I8(&cache.values[first * width..][..tokens * width]));
+        record.tensor("value_scales", &[tokens, heads], Values::F32(&cache.value_scales[first * heads..][..tokens * heads]));
+        record.tensor("", &[tokens, width], Values::F32(f32s(outputs.first().context("output")?)?));
+        Ok(())
     }
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use ossicle_kernels::linear::{Finish, Linear, linear};
 use ossicle_kernels::rows::QuantRows;
 use ossicle_kernels::simd::LANES;
+use ossicle_trace::Values;
 use tract_core::internal::*;
 
 use super::{Context, Norm, Workspace, f32s, f32s_mut};
 use crate::folder::LinearSpan;
 use crate::plan::Kernel;
 use crate::pool::MAX_THREADS;
+use crate::taps::Record;
 
 /// Blocks of 16 outputs computed for both rows before they are copied to their places.
 const PAIR_BLOCKS: usize = 64;
@@ -72,6 +74,22 @@ impl Kernel for Logits {
         match self.rows {
             LogitRows::Last => self.context.linear(&rows, &layer, Finish::Store, out),
             LogitRows::FirstAndLast => self.pair(&rows, &layer, out),
+        }
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        let logits = f32s(outputs.first().context("logits")?)?;
+        let own = self.context.folder.config().vocab_size;
+        let rows = self.rows.count();
+        if rows == 1 {
+            record.tensor("", &[1, own], Values::F32(&logits[..own]));
+        } else {
+            record.gather_f32("", &[rows, own], |out| {
+                for (out, row) in out.chunks_exact_mut(own).zip(logits.chunks_exact(self.vocabulary)) {
+                    out.copy_from_slice(&row[..own]);
+                }
+            });
         }
         Ok(())
     }

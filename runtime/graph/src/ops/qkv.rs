@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use ossicle_kernels::attention::{HEAD, pack_values, padded, quantize_heads, scatter_keys};
+use ossicle_kernels::attention::{HEAD, pack_values, padded, quantize_heads, scatter_keys, unpack_values};
 use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::LANES;
+use ossicle_trace::Values;
 use tract_core::internal::*;
 
-use super::{Context, Norm, ROWS, Store, Workspace, f32s, f32s_mut, i8s_mut};
+use super::{Context, Norm, ROWS, Store, Workspace, f32s, f32s_mut, i8s, i8s_mut};
 use crate::folder::LinearSpan;
 use crate::plan::Kernel;
 use crate::pool::MAX_THREADS;
+use crate::taps::Record;
 
 /// Quantises one row's keys and writes them at `row` of whole blocks of 16 tokens.
 fn put_keys(context: &Context, x: &[f32], row: usize, heads: usize, keys: &mut [i8], scales: &mut [f32]) {
@@ -95,6 +97,17 @@ impl Kernel for QkvProjection {
         });
         Ok(())
     }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        let [queries, keys, scales, values] = outputs else { bail!("four outputs") };
+        let (tokens, heads) = (self.tokens, self.heads);
+        let (query_scales, key_scales) = f32s(scales)?.split_at(tokens * heads);
+        record.tensor("queries", &[tokens, heads, HEAD], Values::I8(i8s(queries)?));
+        record.tensor("query_scales", &[tokens, heads], Values::F32(query_scales));
+        record.keys(i8s(keys)?, key_scales, 0, tokens, heads);
+        record.tensor("values", &[tokens, heads, HEAD], Values::F32(f32s(values)?));
+        Ok(())
+    }
 }
 
 /// Computes one decoder layer's cross-attention keys and values from the encoder's output into the store; hands the input on.
@@ -165,6 +178,20 @@ impl Kernel for CrossKeysValues {
             });
         }
         pack_heads(&self.context, values, self.tokens, heads, &mut cache.values, &mut cache.value_scales, &mut cache.value_sums)
+    }
+
+    fn record(&self, _: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        let cache = self.store.cross(self.index);
+        let (tokens, heads, bytes) = (self.tokens, self.heads, padded(self.tokens) * HEAD);
+        record.keys(&cache.keys, &cache.key_scales, 0, tokens, heads);
+        record.gather_i8("values", &[tokens, heads, HEAD], |out| {
+            for (head, values) in cache.values.chunks_exact(bytes).take(heads).enumerate() {
+                unpack_values(values, tokens, heads * HEAD, &mut out[head * HEAD..]);
+            }
+        });
+        record.tensor("value_scales", &[heads, HEAD], Values::F32(&cache.value_scales));
+        record.tensor("value_sums", &[heads, HEAD], Values::I32(&cache.value_sums));
+        Ok(())
     }
 }
 

@@ -79,8 +79,8 @@ impl Decoder {
     ) -> Result<Self, GraphError> {
         let config = context.folder.config();
         let (heads, width) = (config.decoder_attention_heads, config.d_model);
+        let slots = Arc::new(Slots::new(&context.taps));
         let (context, store) = (|| Arc::clone(context), || Arc::clone(store));
-        let slots = Arc::new(Slots::default());
         let mut model = TypedModel::default();
         let source = model.add_source("tokens", i32::fact([tokens]))?;
         let embed = Embed {

@@ -57,8 +57,8 @@ impl Encoder {
     ) -> Result<Self, GraphError> {
         let config = context.folder.config();
         let (tokens, heads, width, mels) = (positions, config.encoder_attention_heads, config.d_model, config.num_mel_bins);
+        let slots = Arc::new(Slots::new(&context.taps));
         let context = || Arc::clone(context);
-        let slots = Arc::new(Slots::default());
         let mut model = TypedModel::default();
         let shape = [2 * positions + 2, mels];
         let mel = model.add_source("mel", f32::fact(shape))?;

@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ossicle_kernels::simd::{Isa, LANES};
+use ossicle_trace::{Tap, Values};
 
 use crate::error::GraphError;
 use crate::folder::{ModelFolder, WhisperConfig};
@@ -126,6 +127,13 @@ impl WhisperGraph {
         }
     }
 
+    /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that.
+    ///
+    /// Steps are called `encoder` (counting positions) and `decoder` (at the first token's position, counting tokens).
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.context.taps.set(tap);
+    }
+
     /// Bytes of the slots of all plans built so far.
     pub fn built_slot_bytes(&self) -> usize {
         self.encoder.as_ref().map_or(0, Encoder::bytes) + self.decoders.values().map(Decoder::bytes).sum::<usize>()
@@ -154,6 +162,9 @@ impl WhisperGraph {
         self.store.set_encoded(positions);
         self.store.alignment().clear();
         self.store.set_position(0);
+        if let Some(listener) = self.context.taps.listener() {
+            listener.step("encoder", 0, positions);
+        }
         encoder.run(mel)
     }
 
@@ -205,6 +216,10 @@ impl WhisperGraph {
                     entry.insert(Decoder::build(&self.context, &self.store, &self.decoder_spans, key.0, key.1)?)
                 }
             };
+            if let Some(mut listener) = self.context.taps.listener() {
+                listener.step("decoder", self.store.position(), piece.len());
+                listener.record("decoder.tokens", "Input").tensor("", &[piece.len()], Values::U32(piece));
+            }
             decoder.run(piece)?;
             self.store.set_position(self.store.position() + piece.len());
             self.last = Some(key);
@@ -258,6 +273,9 @@ impl WhisperGraph {
         let keys = cross.keys(positions, self.config().decoder_attention_heads);
         let scores = &mut self.context.workspace(0).attention.scores;
         alignment.probabilities(self.context.isa, index, keys, scores, out);
+        if let Some(mut listener) = self.context.taps.listener() {
+            listener.record("decoder.align", "Alignment").tensor("", &[tokens, positions], Values::F32(out));
+        }
         Ok(())
     }
 }

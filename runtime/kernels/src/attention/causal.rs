@@ -4,6 +4,7 @@
 //! token after token, with `fma`.
 
 use super::{HEAD, Keys, Queries, Scale, padded, quantize_heads, scatter_keys, softmax};
+use crate::fault;
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 
 /// Keys and values of one layer, grown token by token.
@@ -55,7 +56,8 @@ pub fn attend_causal(
     scores: &mut [f32],
     out: &mut [f32],
 ) {
-    isa.dispatch(AttendCausal { query, cache, tokens, head, scores, out });
+    isa.dispatch(AttendCausal { query, cache, tokens, head, scores, out: &mut *out });
+    fault::f32s("attend_causal", isa.name(), out);
 }
 
 struct AttendCausal<'a, 'b> {

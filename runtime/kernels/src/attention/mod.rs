@@ -8,9 +8,10 @@ mod pack;
 mod softmax;
 
 pub use causal::{CausalCache, attend_causal};
-pub use pack::{pack_values, quantize_heads, scatter_keys};
+pub use pack::{gather_key, pack_values, quantize_heads, scatter_keys, unpack_values};
 
 use crate::dot::{Blocks, Epilogue, S8Rows, U8Rows};
+use crate::fault;
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 
 /// Values of one head, for every Whisper model.
@@ -115,7 +116,8 @@ pub struct Scratch<'a> {
 /// # Panics
 /// If a slice is too short for the shapes above.
 pub fn attend(isa: Isa, queries: Queries<'_>, keys: Keys<'_>, values: Values<'_>, head: usize, scratch: &mut Scratch<'_>, out: &mut [f32]) {
-    isa.dispatch(Attend { queries, keys, values, head, scratch, out });
+    isa.dispatch(Attend { queries, keys, values, head, scratch, out: &mut *out });
+    fault::f32s("attend", isa.name(), out);
 }
 
 struct Attend<'a, 'b> {
@@ -152,6 +154,7 @@ impl SimdOp for Attend<'_, '_> {
                 let scores = &scratch.scores[row * width..][..width];
                 let probs = &mut scratch.probs[row * width..][..width];
                 let (sum, rounded) = softmax::softmax_u8(s, scores, queries.score_scale(start + row, head), tokens, probs);
+                fault::u8s("softmax", S::NAME, probs);
                 inverse_sums[row] = 1.0 / sum;
                 residuals[row] = (sum - rounded as f32) / tokens as f32;
             }
@@ -170,7 +173,8 @@ impl SimdOp for Attend<'_, '_> {
 /// # Panics
 /// If a slice is too short for the shapes above.
 pub fn probabilities(isa: Isa, queries: Queries<'_>, keys: Keys<'_>, head: usize, scores: &mut [f32], out: &mut [f32]) {
-    isa.dispatch(Probabilities { queries, keys, head, scores, out });
+    isa.dispatch(Probabilities { queries, keys, head, scores, out: &mut *out });
+    fault::f32s("probabilities", isa.name(), out);
 }
 
 struct Probabilities<'a> {

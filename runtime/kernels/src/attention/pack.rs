@@ -1,6 +1,7 @@
 //! Quantising and packing queries, keys and values.
 
 use super::{HEAD, padded};
+use crate::fault;
 use crate::rows::{quantize_row, scale_of};
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 
@@ -9,7 +10,8 @@ use crate::simd::{Isa, LANES, Simd, SimdOp};
 /// # Panics
 /// If the lengths differ.
 pub fn quantize_heads(isa: Isa, x: &[f32], values: &mut [i8], scales: &mut [f32]) {
-    isa.dispatch(QuantizeHeads { x, values, scales });
+    isa.dispatch(QuantizeHeads { x, values: &mut *values, scales });
+    fault::i8s("quantize_heads", isa.name(), values);
 }
 
 struct QuantizeHeads<'a> {
@@ -45,6 +47,36 @@ pub fn scatter_keys(key: &[i8; HEAD], token: usize, head: usize, heads: usize, k
     }
 }
 
+/// One head's key of one token, as [`scatter_keys`] wrote it.
+///
+/// # Panics
+/// If `keys` does not hold the token.
+pub fn gather_key(keys: &[i8], token: usize, head: usize, heads: usize) -> [i8; HEAD] {
+    let block = &keys[(token / LANES * heads + head) * LANES * HEAD..][..LANES * HEAD];
+    let (cells, _) = block.as_chunks::<4>();
+    let mut key = [0; HEAD];
+    for (four, cells) in key.as_chunks_mut::<4>().0.iter_mut().zip(cells.chunks_exact(LANES)) {
+        *four = cells[token % LANES];
+    }
+    key
+}
+
+/// One head's values as [`pack_values`] packed them: token `t`, channel `c` to `out[t * stride + c]`.
+///
+/// # Panics
+/// If a slice is too short.
+pub fn unpack_values(values: &[i8], tokens: usize, stride: usize, out: &mut [i8]) {
+    let width = padded(tokens);
+    for token in 0..tokens {
+        for (block, out) in out[token * stride..][..HEAD].as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            let group = &values[block * LANES * width + token / 4 * 4 * LANES..][..4 * LANES];
+            for (out, four) in out.iter_mut().zip(group.as_chunks::<4>().0) {
+                *out = four[token % 4];
+            }
+        }
+    }
+}
+
 /// Quantises one head's values per channel over all tokens and packs them as `[4][padded / 4][16][4]`.
 ///
 /// Token `t`, channel `c` is `x[t * stride + c]`. `scales` and `sums` get one entry per channel.
@@ -52,7 +84,8 @@ pub fn scatter_keys(key: &[i8; HEAD], token: usize, head: usize, heads: usize, k
 /// # Panics
 /// If a slice is too short.
 pub fn pack_values(isa: Isa, x: &[f32], stride: usize, tokens: usize, values: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    isa.dispatch(PackValues { x, stride, tokens, values, scales, sums });
+    isa.dispatch(PackValues { x, stride, tokens, values: &mut *values, scales, sums });
+    fault::i8s("pack_values", isa.name(), values);
 }
 
 struct PackValues<'a> {

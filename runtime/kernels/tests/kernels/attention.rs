@@ -2,8 +2,8 @@
 
 use crate::common::{Random, bits, isas};
 use ossicle_kernels::attention::{
-    CausalCache, HEAD, Keys, QUERIES, Queries, Scratch, Values, attend, attend_causal, pack_values, padded, probabilities, quantize_heads,
-    scatter_keys,
+    CausalCache, HEAD, Keys, QUERIES, Queries, Scratch, Values, attend, attend_causal, gather_key, pack_values, padded, probabilities,
+    quantize_heads, scatter_keys, unpack_values,
 };
 use ossicle_kernels::simd::Isa;
 
@@ -139,5 +139,31 @@ fn causal_attention_is_close_to_f64_and_equal_everywhere() {
             }
         }
         assert_eq!(*first.get_or_insert_with(|| all.clone()), all, "{isa}");
+    }
+}
+
+#[test]
+fn what_was_packed_can_be_read_back() {
+    let mut random = Random::new(7);
+    for (tokens, heads) in [(1, 1), (16, 2), (21, 3)] {
+        let written = random.bytes(tokens * heads * HEAD);
+        let mut keys = vec![77; padded(tokens) * heads * HEAD];
+        let rows = || written.as_chunks::<HEAD>().0.iter().enumerate().map(|(i, key)| (i / heads, i % heads, key));
+        rows().for_each(|(token, head, key)| scatter_keys(key, token, head, heads, &mut keys));
+        assert!(rows().all(|(token, head, key)| gather_key(&keys, token, head, heads) == *key), "{tokens} tokens, {heads} heads");
+
+        // Scales of one: every channel's largest magnitude is 127.
+        let width = heads * HEAD;
+        let mut x: Vec<f32> = written.iter().map(|&q| f32::from(q)).collect();
+        x[..width].fill(127.0);
+        for isa in isas() {
+            let mut read = vec![0; tokens * width];
+            for head in 0..heads {
+                let (mut packed, mut scales, mut sums) = (vec![55; padded(tokens) * HEAD], [0.0; HEAD], [0; HEAD]);
+                pack_values(isa, &x[head * HEAD..], width, tokens, &mut packed, &mut scales, &mut sums);
+                unpack_values(&packed, tokens, width, &mut read[head * HEAD..]);
+            }
+            assert!(read.iter().map(|&q| f32::from(q)).eq(x.iter().copied()), "{isa}: {tokens} tokens, {heads} heads");
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! What a transcription is asked for.
 
+use serde::{Deserialize, Serialize};
+
 use super::window::Window;
+use crate::exact;
 
 /// What to write down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Task {
     /// The words spoken, in their language.
     #[default]
@@ -23,25 +27,33 @@ impl Task {
 }
 
 /// When a text is good enough, and when nobody spoke.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Quality {
     /// Temperatures to try in turn; 0 is greedy.
+    #[serde(with = "exact::list")]
     pub temperatures: Vec<f32>,
     /// A more repetitive text is tried again (see [`Compressor`](super::repetition::Compressor)).
+    #[serde(with = "exact")]
     pub max_compression_ratio: f32,
     /// A text with a smaller mean log-probability is tried again.
+    #[serde(with = "exact")]
     pub min_avg_logprob: f32,
     /// A window is silent if its no-speech probability minus [`logprob_weight`](Self::logprob_weight) times the mean log-probability of
     /// its text exceeds this: the less likely the text, the less certain the model has to be that nobody speaks.
     ///
     /// With tiny.en, recordings of noise, music and silence score 1.1 to 2.1, 505 of speech at most 0.91.
+    #[serde(with = "exact")]
     pub max_silence_score: f32,
     /// See [`max_silence_score`](Self::max_silence_score).
+    #[serde(with = "exact")]
     pub logprob_weight: f32,
     /// With a no-speech probability up to this, no window is silent, however unlikely its text; above it, a text that no temperature
     /// brought to these limits is dropped.
+    #[serde(with = "exact")]
     pub min_no_speech_prob: f32,
     /// A window whose loudest 20 ms stay below this level is silence and never reaches the model, in dB relative to full scale (RMS).
+    #[serde(with = "exact")]
     pub min_level_db: f32,
     /// Whether decoding stops when the text begins to repeat itself.
     pub loop_guard: bool,
@@ -83,7 +95,8 @@ impl Quality {
 }
 
 /// Options of one transcription.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TranscribeOptions {
     /// A language code or English name; `None` detects it (multilingual models).
     pub language: Option<String>,
@@ -106,6 +119,7 @@ pub struct TranscribeOptions {
     /// Limits on quality and silence.
     pub quality: Quality,
     /// Whether to compute digests.
+    #[serde(skip)]
     pub digests: bool,
 }
 

@@ -1,9 +1,11 @@
 //! The loop over a recording's windows.
 
 use std::cell::{Cell, OnceCell};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ossicle_frontend::mel::{LogMel, MelScratch};
+use ossicle_trace::Tap;
 
 use super::align::{Aligner, Shape};
 use super::config::GenerationConfig;
@@ -49,6 +51,7 @@ pub struct Pipeline<E> {
     align_tokens: Vec<u32>,
     envelope: Envelope,
     compressor: Compressor,
+    trace: Option<Arc<dyn Tap>>,
 }
 
 /// A window's text after all attempts, with what is known about it.
@@ -107,6 +110,7 @@ impl<E: Engine> Pipeline<E> {
             align_tokens: Vec::new(),
             envelope: Envelope::default(),
             compressor: Compressor::default(),
+            trace: None,
         })
     }
 
@@ -118,6 +122,11 @@ impl<E: Engine> Pipeline<E> {
     /// The network, for benchmarks.
     pub fn engine_mut(&mut self) -> &mut E {
         &mut self.engine
+    }
+
+    /// Hands what is computed outside the engine to `trace` from now on: samples, features, tokens, times.
+    pub fn set_trace(&mut self, trace: Option<Arc<dyn Tap>>) {
+        self.trace = trace;
     }
 
     /// The model's special tokens.
@@ -177,7 +186,7 @@ impl<E: Engine> Pipeline<E> {
     ) -> Result<Summary, TranscribeError> {
         self.check(options)?;
         let mut plan = self.plan(options)?;
-        let mut taps = DigestTaps::new(options.digests);
+        let mut taps = DigestTaps::new(options.digests).with_trace(self.trace.clone());
         let mut summary = Summary::default();
         let mut slider = Slider::new(source);
         let mut seek = 0;
@@ -187,6 +196,7 @@ impl<E: Engine> Pipeline<E> {
             if left == 0 {
                 break;
             }
+            taps.window(seek, left, slider.window(left));
             let decoded = match quality::level_db(slider.window(left)) < options.quality.min_level_db {
                 true => {
                     summary.stats.silent_windows += 1;
@@ -195,7 +205,7 @@ impl<E: Engine> Pipeline<E> {
                 false => self.decode_window(&slider, left, &mut plan, &mut taps, &mut summary.stats)?,
             };
             let advance = match decoded {
-                Some(decoded) => self.emit(&decoded, &slider, seek, left, &plan, &mut summary, on_segment)?,
+                Some(decoded) => self.emit(&decoded, &slider, seek, left, &plan, &taps, &mut summary, on_segment)?,
                 None => left,
             };
             seek += advance as u64;
@@ -243,6 +253,7 @@ impl<E: Engine> Pipeline<E> {
             self.encode(slider, frames, taps, stats)?;
             plan.rules.set_window_end((frames / FRAMES_PER_POSITION) as u32);
             let no_speech_prob = self.start(plan, taps, stats)?;
+            taps.no_speech(no_speech_prob);
             let decoded = self.attempt(plan, 0, no_speech_prob, taps, stats)?;
             let failed =
                 decoded.verdict != Verdict::Silence && quality::lost(&decoded.attempt, decoded.compression_ratio, &plan.options.quality);
@@ -275,7 +286,7 @@ impl<E: Engine> Pipeline<E> {
         self.mel.resize(frames * bands, 0.0);
         let (samples, start) = slider.around();
         self.log_mel.window(samples, start, &mut self.mel, &mut self.mel_scratch).map_err(|_| TranscribeError::MelBands { bands })?;
-        taps.mel(&self.mel);
+        taps.mel(&self.mel, bands);
         stats.mel_seconds += clock.elapsed().as_secs_f64();
 
         let clock = Instant::now();
@@ -332,6 +343,7 @@ impl<E: Engine> Pipeline<E> {
         let eot = self.specials.eot;
         let attempt = self.decoder.attempt(&mut self.engine, &plan.rules, eot, plan.limits, temperature, &mut rng, taps)?;
         stats.decode_seconds += clock.elapsed().as_secs_f64();
+        taps.attempt(index, &attempt.tokens, &attempt.logprobs, attempt.avg_logprob);
         let text = self.text(&attempt.tokens)?;
         let compression_ratio = self.compressor.ratio(text.trim());
         let verdict = quality::judge(&attempt, compression_ratio, no_speech_prob, quality);
@@ -352,6 +364,7 @@ impl<E: Engine> Pipeline<E> {
         seek: u64,
         left: usize,
         plan: &Plan<'_>,
+        taps: &DigestTaps,
         summary: &mut Summary,
         on_segment: &mut dyn FnMut(Segment),
     ) -> Result<usize, TranscribeError> {
@@ -381,7 +394,7 @@ impl<E: Engine> Pipeline<E> {
             if piece.start == piece.end || !text.contains(char::is_alphanumeric) {
                 continue;
             }
-            on_segment(Segment {
+            let segment = Segment {
                 id: summary.segments,
                 seek,
                 start: centiseconds(offset + piece.start.min(window_seconds)),
@@ -393,7 +406,10 @@ impl<E: Engine> Pipeline<E> {
                 compression_ratio: decoded.compression_ratio,
                 no_speech_prob: decoded.no_speech_prob,
                 words: words.map(|words| words.into_iter().map(|word| shifted(word, offset)).collect()),
-            });
+            };
+            let words = segment.words.iter().flatten().map(|word| (word.start, word.end));
+            taps.times(std::iter::once((segment.start, segment.end)).chain(words).map(|(start, end)| [hundredths(start), hundredths(end)]));
+            on_segment(segment);
             summary.segments += 1;
         }
         Ok(advance)
@@ -487,6 +503,11 @@ fn better(old: Decoded, new: Decoded, max_compression_ratio: f32) -> Decoded {
 
 fn shifted(word: Word, offset: f64) -> Word {
     Word { start: centiseconds(offset + word.start), end: centiseconds(offset + word.end), ..word }
+}
+
+/// Seconds rounded to 10 ms, in that unit; for times up to eight months.
+fn hundredths(seconds: f64) -> i32 {
+    (seconds * 100.0).round() as i32
 }
 
 /// Rounded to 10 ms, the resolution of a frame.

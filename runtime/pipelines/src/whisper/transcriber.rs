@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use ossicle_graph::GraphError;
 use ossicle_graph::folder::{FolderError, ModelFolder};
 use ossicle_graph::whisper::{MemoryPlan, Options as GraphOptions, WhisperGraph};
 use ossicle_kernels::simd::Isa;
+use ossicle_trace::Tap;
 
 use super::error::TranscribeError;
 use super::options::TranscribeOptions;
@@ -145,6 +147,14 @@ impl Transcriber {
     /// The pipeline.
     pub fn pipeline(&mut self) -> &mut Pipeline<WhisperGraph> {
         &mut self.pipeline
+    }
+
+    /// Hands every tensor of the transcriptions from now on to `tap`, in the order they are computed; `None` ends that.
+    ///
+    /// Of the same samples and options every instruction set and number of threads gives the same steps and the same tensors, bit for bit.
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.pipeline.engine_mut().set_tap(tap.clone());
+        self.pipeline.set_trace(tap);
     }
 
     /// Whether the model knows languages other than English.

@@ -1,8 +1,10 @@
 //! How much audio the encoder sees at once.
 
 use ossicle_frontend::mel::WINDOW_FRAMES;
+use serde::{Deserialize, Serialize};
 
 use super::error::OptionError;
+use crate::exact;
 
 /// Window lengths that [`Window::Auto`] chooses from, in seconds.
 pub const SIZES_SECONDS: [u32; 6] = [6, 8, 10, 15, 20, 30];
@@ -18,7 +20,8 @@ const SHORT_MARGIN_SECONDS: f32 = 1.0;
 pub const FRAMES_PER_SECOND: usize = 100;
 
 /// The encoder's window. Audio beyond the recording's end is silence.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Window {
     /// Always 30 s, as the models were trained.
     Full,
@@ -26,6 +29,7 @@ pub enum Window {
     Auto {
         /// Silence needed behind the audio, in seconds: with 4 s the original tiny.en loses nothing and never loops, below 2 s it loses
         /// the end of the text.
+        #[serde(with = "exact")]
         margin_seconds: f32,
     },
     /// This many seconds, 1 to 30.

@@ -1,0 +1,58 @@
+//! `ossicle-sim show`.
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use ossicle_sim::report;
+use ossicle_trace::Pattern;
+
+use super::KeyArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle-sim show kitchen.trace
+  ossicle-sim show kitchen.trace --only 'decoder.layers.0.*'";
+
+/// What to list.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// A trace
+    #[arg(value_name = "TRACE")]
+    trace: PathBuf,
+    /// Only tensors of this name; * stands for any characters
+    #[arg(long, value_name = "PATTERN", default_value = "*")]
+    only: String,
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// Lists a trace's header, steps and tensors.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let trace = args.key.read(&args.trace)?;
+    let only = Pattern::new(&args.only);
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let header = &trace.header;
+    writeln!(out, "run       {}", report::run(header))?;
+    writeln!(out, "pipeline  {} by numerics version {}", header.pipeline, header.numerics)?;
+    writeln!(out, "input     {} {}", header.input.name, header.input.sha256.as_deref().unwrap_or("(a stream)"))?;
+    for (name, sum) in &header.model.files {
+        writeln!(out, "model     {}/{name} {sum}", header.model.name)?;
+    }
+    writeln!(out, "settings  {}", header.settings)?;
+    let mut steps = trace.steps.iter().peekable();
+    for (index, record) in trace.records.iter().enumerate() {
+        while let Some(step) = steps.next_if(|step| step.first <= index) {
+            writeln!(out, "step      {} at {} of {}", step.stage, step.at, step.count)?;
+        }
+        let descriptor = trace.descriptor(record);
+        if only.matches(&descriptor.op, &descriptor.part) {
+            let values = if record.values.is_some() { " with values" } else { "" };
+            writeln!(out, "{index:>9} {:016x} {descriptor}{values}", record.digest)?;
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,193 @@
+//! What a trace was made of, found again on this machine.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ossicle::audio::{AudioError, AudioReader};
+use ossicle::models::{self, ModelError};
+use ossicle::source::{SampleSource, SourceError};
+use ossicle::trace::{self, DigestError};
+use ossicle::whisper::error::TranscribeError;
+use ossicle::whisper::options::TranscribeOptions;
+use ossicle::whisper::transcriber::{OpenError, Options, Transcriber};
+use ossicle_graph::folder::NUMERICS_VERSION;
+use ossicle_kernels::simd::Isa;
+use ossicle_trace::{Header, Tap};
+
+/// A recording, a model and the options of one run.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    input: PathBuf,
+    raw_rate: Option<u32>,
+    model: PathBuf,
+    options: TranscribeOptions,
+}
+
+/// Why a run cannot be repeated.
+#[derive(Debug)]
+pub enum SubjectError {
+    /// A pipeline that is not known here.
+    Pipeline(String),
+    /// Another numerics contract.
+    Numerics(u32),
+    /// Options that are not known here.
+    Settings(serde_json::Error),
+    /// A file cannot be read.
+    Digest(DigestError),
+    /// This is not the traced recording.
+    OtherInput {
+        /// The file.
+        path: PathBuf,
+        /// Its SHA-256.
+        found: String,
+        /// The traced file's name.
+        name: String,
+        /// Its SHA-256.
+        traced: String,
+    },
+    /// This is not the traced model.
+    OtherModel {
+        /// The folder.
+        path: PathBuf,
+        /// The first file that differs.
+        file: String,
+        /// The traced model's name.
+        name: String,
+    },
+    /// There is no such model.
+    Model(ModelError),
+    /// The model cannot be opened.
+    Open(PathBuf, OpenError),
+    /// The recording cannot be read.
+    Audio(PathBuf, AudioError),
+    /// The run failed.
+    Run(TranscribeError),
+}
+
+impl std::fmt::Display for SubjectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pipeline(name) => {
+                write!(f, "a trace of {name:?}: this program repeats {:?}: use the version that wrote it", trace::TRANSCRIBE)
+            }
+            Self::Numerics(version) => {
+                write!(
+                    f,
+                    "computed by numerics version {version}: this program computes by {NUMERICS_VERSION}: use the version that wrote it"
+                )
+            }
+            Self::Settings(error) => write!(f, "settings: {error}: use the version that wrote the trace"),
+            Self::Digest(error) => write!(f, "cannot read: {error}: name a readable file"),
+            Self::OtherInput { path, found, name, traced } => {
+                let path = path.display();
+                write!(f, "another recording than the traced one: {path} has SHA-256 {found}: give {name}, which has {traced}")
+            }
+            Self::OtherModel { path, file, name } => {
+                write!(f, "another model than the traced {name}: {} differs in {file}: give the same folder with --model", path.display())
+            }
+            Self::Model(error) => write!(f, "{error}: or name the traced model's folder with --model"),
+            Self::Open(path, error) => write!(f, "{}: {error}: fetch or make the model again", path.display()),
+            Self::Audio(path, error) => write!(f, "{error}: {}: {}", path.display(), error.remedy()),
+            Self::Run(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SubjectError {}
+
+impl From<ModelError> for SubjectError {
+    fn from(error: ModelError) -> Self {
+        Self::Model(error)
+    }
+}
+
+impl From<DigestError> for SubjectError {
+    fn from(error: DigestError) -> Self {
+        Self::Digest(error)
+    }
+}
+
+impl From<TranscribeError> for SubjectError {
+    fn from(error: TranscribeError) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl Subject {
+    /// A recording to be transcribed with the model of that name, or at that path.
+    ///
+    /// # Errors
+    /// [`SubjectError::Model`] if there is none.
+    pub fn new(input: &Path, model: &str, options: TranscribeOptions) -> Result<Self, SubjectError> {
+        Ok(Self { input: input.to_owned(), raw_rate: None, model: models::find(model)?, options })
+    }
+
+    /// What `header` describes, with the recording at `input` and the model at `model`, or the one of the traced name.
+    ///
+    /// # Errors
+    /// If the trace cannot be repeated by this version, or recording or model are not the traced ones.
+    pub fn of(header: &Header, input: &Path, model: Option<&str>) -> Result<Self, SubjectError> {
+        if header.pipeline != trace::TRANSCRIBE {
+            return Err(SubjectError::Pipeline(header.pipeline.clone()));
+        }
+        if header.numerics != NUMERICS_VERSION {
+            return Err(SubjectError::Numerics(header.numerics));
+        }
+        let found = trace::input(input, None)?.sha256;
+        if let (Some(found), Some(traced)) = (found, header.input.sha256.clone())
+            && found != traced
+        {
+            return Err(SubjectError::OtherInput { path: input.to_owned(), found, name: header.input.name.clone(), traced });
+        }
+        let options = trace::options(header).map_err(SubjectError::Settings)?;
+        let subject = Self { raw_rate: header.input.raw_rate, ..Self::new(input, model.unwrap_or(&header.model.name), options)? };
+        let files = trace::model(&subject.model)?.files;
+        let names = header.model.files.keys().chain(files.keys());
+        match names.into_iter().find(|&name| header.model.files.get(name) != files.get(name)) {
+            Some(file) => {
+                Err(SubjectError::OtherModel { path: subject.model.clone(), file: file.clone(), name: header.model.name.clone() })
+            }
+            None => Ok(subject),
+        }
+    }
+
+    /// The header of a trace of this on an instruction set.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn header(&self, isa: Isa, threads: usize) -> Result<Header, SubjectError> {
+        let (input, model) = (trace::input(&self.input, self.raw_rate)?, trace::model(&self.model)?);
+        trace::header(input, model, &self.options, Options { isa, threads }).map_err(SubjectError::Settings)
+    }
+
+    /// Transcribes, handing every tensor to `tap`, until the end or until `stop` says so.
+    ///
+    /// # Errors
+    /// If recording or model cannot be read, or the network fails.
+    pub fn run(&self, isa: Isa, threads: usize, tap: Arc<dyn Tap>, stop: &dyn Fn() -> bool) -> Result<(), SubjectError> {
+        let audio = |error| SubjectError::Audio(self.input.clone(), error);
+        let reader = match self.raw_rate {
+            None => AudioReader::open(&self.input, isa),
+            Some(rate) => File::open(&self.input).map_err(AudioError::Io).and_then(|file| AudioReader::raw(file, rate, isa)),
+        };
+        let mut source = Until { reader: reader.map_err(audio)?, stop };
+        let model = Transcriber::open_folder(&self.model, Options { isa, threads });
+        let mut model = model.map_err(|error| SubjectError::Open(self.model.clone(), error))?;
+        model.set_tap(Some(tap));
+        model.transcribe_source(&mut source, &self.options, &mut |_| {})?;
+        Ok(())
+    }
+}
+
+/// A recording that ends when somebody has seen enough.
+struct Until<'a> {
+    reader: AudioReader,
+    stop: &'a dyn Fn() -> bool,
+}
+
+impl SampleSource for Until<'_> {
+    fn read(&mut self, out: &mut [f32]) -> Result<usize, SourceError> {
+        if (self.stop)() { Ok(0) } else { SampleSource::read(&mut self.reader, out) }
+    }
+}

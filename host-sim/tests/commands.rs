@@ -1,0 +1,254 @@
+//! The binary, on traces of the sample recording.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+use ossicle::whisper::options::{Quality, TranscribeOptions};
+use ossicle::whisper::window::Window;
+use ossicle_kernels::simd::Isa;
+use ossicle_sim::replay::record;
+use ossicle_sim::subject::Subject;
+use ossicle_trace::{Key, Pattern, Step, Tap, Tensor, Trace, Values, Writer, WriterOptions};
+
+/// A folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ossicle-sim-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/kitchen.wav")
+}
+
+fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models-int8/whisper-tiny.en")
+}
+
+/// The sample in short windows and texts, which keep the scalar twin's time in bounds.
+fn subject() -> Subject {
+    let options = TranscribeOptions {
+        window: Window::Seconds(3),
+        timestamps: false,
+        word_timestamps: true,
+        max_new_tokens: 4,
+        quality: Quality::off(),
+        ..TranscribeOptions::default()
+    };
+    Subject::new(&sample(), model().to_str().unwrap(), options).unwrap()
+}
+
+/// Changes one value of one tensor on its way into a trace.
+#[derive(Debug)]
+struct Spoil {
+    writer: Arc<Writer<Vec<u8>>>,
+    op: &'static str,
+}
+
+impl Tap for Spoil {
+    fn step(&self, step: Step<'_>) {
+        self.writer.step(step);
+    }
+
+    fn tensor(&self, tensor: &Tensor<'_>) {
+        match tensor.values {
+            Values::F32(values) if tensor.op == self.op => {
+                let mut values = values.to_vec();
+                values[1000] += 1.0;
+                self.writer.tensor(&Tensor { values: Values::F32(&values), ..*tensor });
+            }
+            _ => self.writer.tensor(tensor),
+        }
+    }
+}
+
+/// A trace's bytes; the tensors of operator `spoilt` have one wrong value.
+fn traced(options: WriterOptions, spoilt: &'static str) -> Vec<u8> {
+    let (subject, isa) = (subject(), Isa::detect());
+    let writer = Arc::new(Writer::new(Vec::new(), &subject.header(isa, 1).unwrap(), options).unwrap());
+    subject.run(isa, 1, Arc::new(Spoil { writer: writer.clone(), op: spoilt }), &|| false).unwrap();
+    Arc::into_inner(writer).unwrap().finish().unwrap()
+}
+
+fn sim(arguments: &[&str], paths: &[&Path]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle-sim"));
+    command.args(arguments).args(paths).stdin(Stdio::null()).output().unwrap()
+}
+
+fn replay(trace: &Path, input: &Path, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle-sim"));
+    command.arg("replay").arg(trace).arg("--input").arg(input).arg("--model").arg(model()).args(more).output().unwrap()
+}
+
+#[track_caller]
+fn stdout(output: &Output, status: i32) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(status), "{out}{err}");
+    out.into_owned()
+}
+
+/// The one line on stderr of a refusal.
+#[track_caller]
+fn refusal(output: &Output) -> String {
+    let (out, err) = (stdout(output, 2), String::from_utf8_lossy(&output.stderr));
+    assert!(out.is_empty() && err.lines().count() == 1 && err.starts_with("ossicle-sim: "), "{out}{err}");
+    err.into_owned()
+}
+
+#[test]
+fn every_instruction_set_and_number_of_threads_gives_the_same_records() {
+    let subject = subject();
+    let reference = record(&subject, Isa::detect(), 1).unwrap();
+    assert!(reference.complete && reference.records.len() > 500);
+    for op in ["audio", "mel", "encoder.conv", "decoder.logits", "decoder.align", "text.tokens", "segment.times"] {
+        assert!(reference.descriptors.iter().any(|descriptor| descriptor.op == op), "{op} is not traced");
+    }
+    for isa in Isa::available() {
+        for threads in [1, 2] {
+            let other = record(&subject, isa, threads).unwrap();
+            assert_eq!(other.header.isa, isa.name());
+            assert_eq!(other.steps, reference.steps, "{isa}, {threads} threads");
+            let differing = other.records.iter().zip(&reference.records).find(|(a, b)| a != b);
+            assert!(differing.is_none(), "{isa}, {threads} threads: {}", other.descriptor(differing.unwrap().0));
+            assert_eq!((other.records.len(), &other.descriptors), (reference.records.len(), &reference.descriptors));
+        }
+    }
+}
+
+#[test]
+fn a_true_trace_is_identical() {
+    let folder = Folder::new("true");
+    let bytes = traced(WriterOptions::default(), "");
+    let trace = folder.file("a.trace", &bytes);
+    let out = stdout(&replay(&trace, &sample(), &[]), 0);
+    let tensors = Trace::read(&bytes[..], None).unwrap().records.len();
+    assert!(out.starts_with("identical\n") && out.contains(&format!("{tensors} tensors in ")), "{out}");
+    let out = stdout(&sim(&["verify"], &[&trace]), 0);
+    assert!(out.starts_with("intact, ") && out.contains("not forgery"), "{out}");
+    let out = stdout(&sim(&["diff"], &[&trace, &trace]), 0);
+    assert!(out.starts_with("identical\n"), "{out}");
+    let out = stdout(&sim(&["show", "--only", "*.layers.3.ffn"], &[&trace]), 0);
+    assert!(out.contains("encoder.layers.3.ffn (FeedForward), f32 [150, 384]\n") && !out.contains("(ConvStem)"), "{out}");
+}
+
+#[test]
+fn a_wrong_value_in_a_trace_is_found_and_shown() {
+    let folder = Folder::new("wrong");
+    let values = Some(Pattern::new("encoder.layers.2.ffn"));
+    let good = folder.file("good.trace", &traced(WriterOptions { key: None, values: values.clone() }, ""));
+    let bad = folder.file("bad.trace", &traced(WriterOptions { key: None, values }, "encoder.layers.2.ffn"));
+    let mute = folder.file("mute.trace", &traced(WriterOptions::default(), "encoder.layers.2.ffn"));
+    for output in [sim(&["diff"], &[&bad, &good]), replay(&bad, &sample(), &[])] {
+        let out = stdout(&output, 1);
+        assert!(out.starts_with("differs"), "{out}");
+        assert!(out.contains("first differing tensor: encoder.layers.2.ffn (FeedForward), f32 [150, 384]\n"), "{out}");
+        assert!(out.contains("layer 2 of the encoder") && out.contains("1 of 57600 values differs"), "{out}");
+        assert!(out.contains("the first at [2, 232] (0.04 s into the window)") && out.contains("  > [2, 232]"), "{out}");
+    }
+    // Without values in the trace, and the right ones on every instruction set here, the traced machine is at fault.
+    let out = stdout(&replay(&mute, &sample(), &[]), 1);
+    assert!(
+        out.contains("first differing tensor: encoder.layers.2.ffn ") && out.contains("--trace-values 'encoder.layers.2.ffn'"),
+        "{out}"
+    );
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_in_one_line() {
+    let folder = Folder::new("refused");
+    let bytes = traced(WriterOptions::default(), "");
+    let trace = folder.file("a.trace", &bytes);
+
+    let mut wav = fs::read(sample()).unwrap();
+    *wav.last_mut().unwrap() ^= 1;
+    let other = folder.file("other.wav", &wav);
+    let line = refusal(&replay(&trace, &other, &[]));
+    assert!(line.contains("another recording than the traced one") && line.contains("give kitchen.wav"), "{line}");
+
+    let other_model = folder.0.join("model");
+    fs::create_dir(&other_model).unwrap();
+    for entry in fs::read_dir(model()).unwrap().flatten() {
+        fs::copy(entry.path(), other_model.join(entry.file_name())).unwrap();
+    }
+    let config = fs::read_to_string(model().join("generation_config.json")).unwrap() + "\n";
+    fs::write(other_model.join("generation_config.json"), config).unwrap();
+    let output = sim(&["replay", "--input"], &[&sample(), &trace, Path::new("--model"), &other_model]);
+    let line = refusal(&output);
+    assert!(line.contains("another model than the traced whisper-tiny.en") && line.contains("differs in generation_config.json"), "{line}");
+
+    let mut garbled = bytes.clone();
+    garbled[bytes.len() / 2] ^= 4;
+    let garbled = folder.file("garbled.trace", &garbled);
+    let line = refusal(&replay(&garbled, &sample(), &[]));
+    assert!(line.contains("damaged") && line.contains("garbled.trace"), "{line}");
+    let out = stdout(&sim(&["verify"], &[&garbled]), 1);
+    assert!(out.contains("damaged"), "{out}");
+
+    for (output, expected) in [
+        (replay(&sample(), &sample(), &[]), "not a trace: "),
+        (replay(Path::new("missing.trace"), &sample(), &[]), "cannot read the trace: "),
+        (replay(&folder.0, &sample(), &[]), "a folder, not a trace: "),
+        (replay(&trace, Path::new("missing.wav"), &[]), "missing.wav"),
+        (replay(&trace, &sample(), &["--isa", "mmx"]), "no such instruction set: mmx: give one of scalar"),
+        (sim(&["compare", "--isa", "scalar", "--input"], &[&sample()]), "nothing to compare with"),
+        (sim(&["verify", "--key"], &[&trace, &trace]), "made without a key"),
+        (sim(&["plan-nothing"], &[]), "unrecognized subcommand"),
+        (sim(&[], &[]), "no command"),
+    ] {
+        let line = refusal(&output);
+        assert!(line.contains(expected), "{line}");
+    }
+}
+
+#[test]
+fn a_trace_that_ends_early_is_read_as_far_as_it_goes() {
+    let folder = Folder::new("early");
+    let bytes = traced(WriterOptions::default(), "");
+    let short = folder.file("short.trace", &bytes[..bytes.len() * 2 / 3]);
+    let output = replay(&short, &sample(), &[]);
+    let out = stdout(&output, 0);
+    assert!(out.starts_with("identical (the trace ends early"), "{out}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("short.trace: ends early, after "));
+    assert!(stdout(&sim(&["verify"], &[&short]), 1).starts_with("ends early, after "));
+}
+
+#[test]
+fn a_key_vouches_for_a_trace() {
+    let folder = Folder::new("keys");
+    let secret = b"thirty-two bytes nobody else has";
+    let trace = folder.file("a.trace", &traced(WriterOptions { key: Some(Key::new(secret.to_vec()).unwrap()), values: None }, ""));
+    let right = folder.file("right.key", secret);
+    let wrong = folder.file("wrong.key", b"thirty-two bytes somebody has...");
+    assert!(stdout(&sim(&["verify", "--key"], &[&right, &trace]), 0).contains("the key's owner wrote it"));
+    assert!(stdout(&sim(&["verify", "--key"], &[&wrong, &trace]), 1).contains("another key"));
+    assert!(stdout(&sim(&["verify"], &[&trace]), 1).contains("not checked"));
+    let short = folder.file("short.key", b"short");
+    assert!(refusal(&sim(&["verify", "--key"], &[&short, &trace])).contains("a key of 5 bytes, less than 16"));
+}
+
+#[test]
+fn help_shows_examples() {
+    for command in ["replay", "compare", "diff", "verify", "show"] {
+        let out = stdout(&sim(&[command, "--help"], &[]), 0);
+        assert!(out.contains(&format!("Examples:\n  ossicle-sim {command} ")), "{out}");
+    }
+    assert!(stdout(&sim(&["--help"], &[]), 0).contains("Exit status: 0 identical"));
+}

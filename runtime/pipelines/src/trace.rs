@@ -1,0 +1,139 @@
+//! What a trace says of a transcription: enough to repeat it on another machine.
+//!
+//! The tensors themselves come from [`Transcriber::set_tap`](crate::whisper::transcriber::Transcriber::set_tap).
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ossicle_graph::folder::NUMERICS_VERSION;
+use ossicle_trace::{Header, Input, Machine, Model, sha256_hex};
+
+use crate::whisper::options::TranscribeOptions;
+use crate::whisper::transcriber::Options;
+
+/// This library and its version, as traces name it.
+pub const PROGRAM: &str = concat!("ossicle ", env!("CARGO_PKG_VERSION"));
+
+/// The pipeline's name in traces.
+pub const TRANSCRIBE: &str = "transcribe";
+
+/// Files of a model folder that bits depend on.
+const MODEL_FILES: [&str; 4] = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"];
+
+/// A file whose digest cannot be computed.
+#[derive(Debug)]
+pub struct DigestError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl std::fmt::Display for DigestError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.source)
+    }
+}
+
+impl std::error::Error for DigestError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// The last part of a path, as traces name files: no folder of the machine is in them.
+pub fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// A file to be transcribed; `raw_rate` for samples without a header.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn input(path: &Path, raw_rate: Option<u32>) -> Result<Input, DigestError> {
+    Ok(Input { name: file_name(path), sha256: Some(file_digest(path)?), raw_rate })
+}
+
+/// A model folder, with the digests of its files as they are now.
+///
+/// # Errors
+/// If one of them cannot be read.
+pub fn model(folder: &Path) -> Result<Model, DigestError> {
+    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let digests = MODEL_FILES.iter().map(|&name| Ok((name.to_owned(), file_digest(&folder.join(name))?)));
+    Ok(Model { name: file_name(&absolute), files: digests.collect::<Result<_, _>>()? })
+}
+
+/// The header of a transcription's trace.
+///
+/// # Errors
+/// If the options cannot be written down, which is a bug.
+pub fn header(input: Input, model: Model, options: &TranscribeOptions, run: Options) -> serde_json::Result<Header> {
+    Ok(Header {
+        program: PROGRAM.to_owned(),
+        numerics: NUMERICS_VERSION,
+        pipeline: TRANSCRIBE.to_owned(),
+        input,
+        model,
+        settings: serde_json::to_value(options)?,
+        isa: run.isa.name().to_owned(),
+        threads: run.threads,
+        machine: Machine::this(),
+        keyed: false,
+    })
+}
+
+/// The options that a trace was made with.
+///
+/// # Errors
+/// If they are not those of this version.
+pub fn options(header: &Header) -> serde_json::Result<TranscribeOptions> {
+    serde_json::from_value(header.settings.clone())
+}
+
+fn file_digest(path: &Path) -> Result<String, DigestError> {
+    File::open(path).and_then(sha256_hex).map_err(|source| DigestError { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::whisper::options::{Quality, Task};
+    use crate::whisper::window::Window;
+
+    #[test]
+    fn options_come_back_as_they_were() {
+        let all = [
+            TranscribeOptions::default(),
+            TranscribeOptions {
+                language: Some("de".into()),
+                task: Task::Translate,
+                window: Window::Seconds(7),
+                timestamps: false,
+                initial_prompt: Some("names".into()),
+                quality: Quality::off(),
+                ..TranscribeOptions::default()
+            },
+            TranscribeOptions {
+                window: Window::Full,
+                quality: Quality { temperatures: vec![0.1, f32::MIN_POSITIVE], seed: u64::MAX, ..Quality::default() },
+                ..TranscribeOptions::default()
+            },
+        ];
+        for options in all {
+            let header = header(Input::default(), Model::default(), &options, Options::default()).unwrap();
+            let text = serde_json::to_string(&header).unwrap();
+            assert_eq!(super::options(&serde_json::from_str(&text).unwrap()).unwrap(), options, "{text}");
+        }
+        let mut header = header(Input::default(), Model::default(), &TranscribeOptions::default(), Options::default()).unwrap();
+        header.settings["new_option"] = 1.into();
+        assert!(super::options(&header).unwrap_err().to_string().contains("new_option"), "unknown options are not passed over");
+    }
+
+    #[test]
+    fn names_have_no_folders() {
+        assert_eq!(file_name(Path::new("/home/somebody/a.wav")), "a.wav");
+        assert_eq!(file_name(Path::new("-")), "-");
+    }
+}
