@@ -22,31 +22,50 @@ fn largest<S: Simd>(s: S, scores: &[f32], tokens: usize) -> f32 {
 pub(super) fn softmax_u8<S: Simd>(s: S, scores: &[f32], factor: f32, tokens: usize, probs: &mut [u8]) -> (f32, i32) {
     assert!(scores.len() == probs.len() && probs.len() == super::padded(tokens), "{} scores, {} probabilities", scores.len(), probs.len());
     let (factor, offset) = (s.splat(factor), s.splat(LOG2_255 - largest(s, scores, tokens) * factor));
-    let mut sum = s.splat(0.0);
-    let mut rounded_sum = s.splat_i32(0);
-    let mut count = |power: S::F32| {
-        let rounded = s.to_i32(power);
-        sum = s.add(sum, power);
-        rounded_sum = s.add_i32(rounded_sum, rounded);
-        rounded
-    };
-    let power = |x: &[f32; LANES]| exp2_softmax(s, s.fma(s.load(x), factor, offset));
+    let mut sums = Sums { powers: s.splat(0.0), rounded: s.splat_i32(0) };
     let (fours, blocks) = scores.as_chunks::<LANES>().0.split_at(tokens / (4 * LANES) * 4);
     let (four_probs, probs) = probs.split_at_mut(fours.len() * LANES);
     for (x, p) in fours.as_chunks::<4>().0.iter().zip(four_probs.as_chunks_mut().0) {
-        s.store_u8x4([count(power(&x[0])), count(power(&x[1])), count(power(&x[2])), count(power(&x[3]))], p);
+        let mut rounded = [s.splat_i32(0); 4];
+        for (rounded, x) in rounded.iter_mut().zip(x) {
+            *rounded = sums.count(s, power(s, x, factor, offset));
+        }
+        s.store_u8x4(rounded, p);
     }
     let mut left = tokens - fours.len() * LANES;
     for (x, p) in blocks.iter().zip(probs.as_chunks_mut().0) {
         let mut powers = [0.0; LANES];
-        s.store(power(x), &mut powers);
+        s.store(power(s, x, factor, offset), &mut powers);
         powers[left.min(LANES)..].fill(0.0);
-        s.store_u8(count(s.load(&powers)), p);
+        s.store_u8(sums.count(s, s.load(&powers)), p);
         left = left.saturating_sub(LANES);
     }
     let mut lanes = [0; LANES];
-    s.store_i32(rounded_sum, &mut lanes);
-    (s.reduce_add(sum), lanes.iter().sum())
+    s.store_i32(sums.rounded, &mut lanes);
+    (s.reduce_add(sums.powers), lanes.iter().sum())
+}
+
+/// `2^(x factor + offset)`. A function, as a closure is not always inlined and then lacks the vector instructions.
+#[inline(always)]
+fn power<S: Simd>(s: S, x: &[f32; LANES], factor: S::F32, offset: S::F32) -> S::F32 {
+    exp2_softmax(s, s.fma(s.load(x), factor, offset))
+}
+
+/// Sums over all powers and over the rounded ones.
+struct Sums<S: Simd> {
+    powers: S::F32,
+    rounded: S::I32,
+}
+
+impl<S: Simd> Sums<S> {
+    /// Adds a vector of powers; returns it rounded.
+    #[inline(always)]
+    fn count(&mut self, s: S, power: S::F32) -> S::I32 {
+        let rounded = s.to_i32(power);
+        self.powers = s.add(self.powers, power);
+        self.rounded = s.add_i32(self.rounded, rounded);
+        rounded
+    }
 }
 
 /// Replaces scores by powers of two of their distance to the largest, those beyond `tokens` by 0, and returns the sum.
@@ -56,7 +75,7 @@ pub(super) fn powers<S: Simd>(s: S, scores: &mut [f32], factor: f32, tokens: usi
     let (full, rest) = scores[..tokens].as_chunks_mut::<LANES>();
     let mut sum = s.splat(0.0);
     for x in full {
-        let power = exp2_softmax(s, s.fma(s.load(x), factor, offset));
+        let power = power(s, x, factor, offset);
         sum = s.add(sum, power);
         s.store(power, x);
     }
