@@ -81,15 +81,17 @@ impl Toolchain {
         println!("    building the standard library for {}: once, a minute or two", target.triple());
         let source = work.join("crate");
         fs::create_dir_all(source.join("src"))?;
-        fs::write(
-            source.join("Cargo.toml"),
-            "[package]\nname = \"nothing\"\nedition = \"2021\"\n\n[workspace]\n\n[profile.release]\npanic = \"abort\"\n",
-        )?;
-        let (subcommand, parts, file, other, content) = if target.has_std() {
-            ("test", "std,panic_abort,test", "main.rs", "lib.rs", HOSTED)
+        // Bare targets cannot unwind; a test harness on others must be able to.
+        let (subcommand, parts, file, other, content, panic) = if target.has_std() {
+            ("test", "std,panic_abort,test", "main.rs", "lib.rs", HOSTED, "unwind")
         } else {
-            ("build", "core", "lib.rs", "main.rs", BARE)
+            ("build", "core", "lib.rs", "main.rs", BARE, "abort")
         };
+        let manifest =
+            format!("[package]\nname = \"nothing\"\nedition = \"2021\"\n\n[workspace]\n\n[profile.release]\npanic = \"{panic}\"\n");
+        fs::write(source.join("Cargo.toml"), manifest)?;
+        // What an earlier attempt left must not be taken for part of the library.
+        let _ = fs::remove_dir_all(work.join(target.triple()));
         let _ = fs::remove_file(source.join("src").join(other));
         fs::write(source.join("src").join(file), content)?;
         let mut cargo = self.cargo();
