@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod board;
 mod fault;
 mod model;
 mod models;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Transcribe(args) => transcribe::run(args),
         Command::Models(args) => models::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Board(args) => board::run(args),
         Command::Env => usage::print_environment(),
     };
     fault::exit(outcome)

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, fault, models, transcribe};
+use crate::{bench, board, fault, models, transcribe};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 2] = [
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Models(models::Args),
     /// Measure this machine
     Bench(bench::Args),
+    /// Say what this machine is, and list the boards that are known
+    Board(board::Args),
     /// Print the environment variables that matter, and their values
     Env,
 }
@@ -57,7 +59,7 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            fault::complain("no command: give one of transcribe, models, bench, env: see ossicle --help");
+            fault::complain("no command: give one of transcribe, models, bench, board, env: see ossicle --help");
             ExitCode::from(2)
         }
         _ => {
