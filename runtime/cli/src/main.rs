@@ -10,11 +10,13 @@ mod board;
 mod fault;
 mod model;
 mod models;
+mod notify;
 mod progress;
 mod size;
 mod trace;
 mod transcribe;
 mod usage;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Transcribe(args) => transcribe::run(args),
+        Command::Watch(args) => watch::run(args),
         Command::Models(args) => models::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Board(args) => board::run(args),
