@@ -64,7 +64,7 @@ impl Tree {
 
 /// Compressed, without a time in the header.
 pub(super) fn gzip(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut encoder: GzEncoder<Vec<u8>> = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+    let mut encoder: GzEncoder<Vec<u8>> = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
     encoder.write_all(bytes)?;
     Ok(encoder.finish()?)
 }
