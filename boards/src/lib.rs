@@ -9,6 +9,8 @@
 #[cfg(feature = "std")]
 pub mod catalog;
 #[cfg(feature = "std")]
+pub mod cost;
+#[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
 pub mod fit;

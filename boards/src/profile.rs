@@ -183,7 +183,7 @@ impl Hat {
 }
 
 /// TOML's error as one line, with the line it is on.
-fn describe(text: &str, error: &toml::de::Error) -> String {
+pub(crate) fn describe(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().replace('\n', ", ");
     match error.span() {
         Some(span) => {

@@ -14,3 +14,4 @@ pub mod replay;
 pub mod report;
 pub mod spread;
 pub mod subject;
+pub mod plan;

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{compare, diff, replay, show, verify};
 use crate::fault::{self, Fault};
+use crate::plans;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,6 +41,10 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// List what is in a trace
     Show(show::Args),
+    /// Predict memory and time of a model on a board, before anything is deployed
+    Plan(plans::PlanArgs),
+    /// Measure this machine's kernels for such predictions
+    Calibrate(plans::CalibrateArgs),
 }
 
 /// Prints help where it was asked for, or says in one line what is wrong with the arguments.
