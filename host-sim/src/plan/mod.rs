@@ -21,6 +21,9 @@ pub use work::{Phase, Shape};
 /// Code and libraries of a packaged, statically linked program: 15 MB, and room.
 const PROGRAM_BYTES: usize = 18_000_000;
 
+/// A window that goes wrong is encoded again in the next size, up to the longest: memory is planned for that.
+const LONGEST_FRAMES: usize = 3000;
+
 /// The share of the encoder's time that does not shrink with threads: joining them, and what they wait for.
 const SERIAL_SHARE: f64 = 0.04;
 
@@ -68,7 +71,7 @@ impl Plan {
         let costs = cost::costs(profile).map_err(PlanError::Board)?;
         // The instruction set changes nothing that is planned.
         let options = Options { isa: Isa::detect(), threads };
-        let request = Request { options, frames: shape.frames, words, program: PROGRAM_BYTES };
+        let request = Request { options, frames: LONGEST_FRAMES, words, program: PROGRAM_BYTES };
         let memory = Memory::plan(folder, request).map_err(PlanError::Folder)?;
         let config = folder.config();
         let time = |phase: Phase| predict(config, profile, &costs, phase, &shape, threads);
