@@ -117,6 +117,8 @@ pub struct Costs {
     pub isa: &'static str,
     /// Cycles of each unit.
     pub cycles: Units,
+    /// Instructions of each unit, where the cycles come from those.
+    pub instructions: Option<Units>,
     /// What one core reads from a working set of so many MiB, in 10^9 bytes a second; sets grow, and there is at least one.
     pub bandwidth: Vec<(f64, f64)>,
     /// By which part predicted times may be off.
@@ -167,6 +169,7 @@ pub fn costs(profile: &Profile) -> Result<Costs, BoardError> {
         return Ok(Costs {
             isa,
             cycles: measured.cycles,
+            instructions: None,
             bandwidth: measured.bandwidth,
             error: measured.error,
             basis: "kernels measured on this core",
@@ -181,6 +184,7 @@ pub fn costs(profile: &Profile) -> Result<Costs, BoardError> {
     Ok(Costs {
         isa,
         cycles: instructions.with_cpi(&cpi),
+        instructions: Some(instructions),
         bandwidth: vec![(1.0, profile.memory.stream_gb_per_s)],
         error: cpi.error,
         basis: "instructions counted on an emulated core, cycles per instruction from models; never compared with a board",

@@ -37,6 +37,8 @@ pub struct Time {
     pub ms: f64,
     /// Whether memory and not arithmetic sets it.
     pub bandwidth: bool,
+    /// Instructions executed on one thread, where the prediction rests on those.
+    pub instructions: Option<f64>,
 }
 
 /// A prediction.
@@ -134,5 +136,9 @@ fn predict(config: &WhisperConfig, profile: &Profile, costs: &Costs, phase: Phas
     let one = costs.gb_per_s(work.bytes);
     let rate = (one * threads).min(profile.memory.bus_gb_per_s * BUS_SHARE).max(one);
     let memory = work.bytes / rate / 1e6;
-    Time { ms: arithmetic.max(memory) + milliseconds(work.alone.dot(&costs.cycles)), bandwidth: memory > arithmetic }
+    Time {
+        ms: arithmetic.max(memory) + milliseconds(work.alone.dot(&costs.cycles)),
+        bandwidth: memory > arithmetic,
+        instructions: costs.instructions.map(|instructions| work.shared.plus(&work.alone).dot(&instructions)),
+    }
 }

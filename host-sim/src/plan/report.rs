@@ -48,6 +48,8 @@ pub fn json(plan: &Plan, board: &str, model: &str) -> Value {
     let Plan { shape, costs, memory, .. } = plan;
     let round = |value: f64| (value * 1e3).round() / 1e3;
     let times: Value = phases(plan).into_iter().map(|(name, time)| (name.to_owned(), json!(round(time.ms)))).collect();
+    let instructions: Value =
+        phases(plan).into_iter().map(|(name, time)| (name.to_owned(), json!(time.instructions.map(f64::round)))).collect();
     let parts: Value = memory.parts().into_iter().map(|(name, bytes)| (name.to_owned(), json!(bytes))).collect();
     json!({
         "schema": "ossicle.plan/1",
@@ -61,6 +63,7 @@ pub fn json(plan: &Plan, board: &str, model: &str) -> Value {
         "threads": plan.threads,
         "memory": {"parts": parts, "total": memory.total(), "budget": plan.budget, "fits": plan.fits()},
         "ms": times,
+        "instructions": instructions,
         "whole_ms": round(plan.whole_ms()),
         "real_time_factor": round(plan.real_time_factor()),
         "error": costs.error,
