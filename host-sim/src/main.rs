@@ -7,7 +7,6 @@
 
 mod commands;
 mod fault;
-mod plans;
 mod usage;
 
 use std::process::ExitCode;
@@ -31,7 +30,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Diff(args) => commands::diff::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
         Command::Show(args) => commands::show::run(&args),
-        Command::Plan(args) => plans::plan(&args),
-        Command::Calibrate(args) => plans::calibrate(&args),
+        Command::Plan(args) => commands::plan::run(&args),
+        Command::Calibrate(args) => commands::plan::calibrate(&args),
     }
 }

@@ -69,7 +69,7 @@ pub(crate) struct CalibrateArgs {
 }
 
 /// Predicts.
-pub(crate) fn plan(args: &PlanArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &PlanArgs) -> Result<ExitCode> {
     let board = catalog::find(&args.board).map_err(|error| anyhow!("{error}"))?;
     let path = ossicle::models::find(&args.model).map_err(|error| anyhow!("{error}"))?;
     let folder = ModelFolder::open(&path).map_err(|error| Fault::new(error, path.display(), "give a whole model folder"))?;
