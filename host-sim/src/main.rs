@@ -30,5 +30,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Diff(args) => commands::diff::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
         Command::Show(args) => commands::show::run(&args),
+        Command::Plan(args) => commands::plan::run(&args),
+        Command::Calibrate(args) => commands::plan::calibrate(&args),
     }
 }

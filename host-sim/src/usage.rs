@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{compare, diff, replay, show, verify};
+use crate::commands::{compare, diff, plan, replay, show, verify};
 use crate::fault::{self, Fault};
 
 const EXAMPLES: &str = "\
@@ -14,11 +14,12 @@ Examples:
   ossicle-sim replay kitchen.trace --input kitchen.wav     (here: identical, or the first tensor that differs)
   ossicle-sim diff pi4.trace pi5.trace
   ossicle-sim compare --input kitchen.wav --isa scalar,avx2
+  ossicle-sim plan --board pi4 --model whisper-tiny.en --seconds 3
   ossicle-sim verify --key board.key kitchen.trace
 
 Exit status: 0 identical or done, 1 differs, 2 bad usage or bad input.";
 
-/// Repeats on this machine what a board computed
+/// Repeats on this machine what a board computed, or predicts it
 #[derive(Parser)]
 #[command(name = "ossicle-sim", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -40,6 +41,10 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// List what is in a trace
     Show(show::Args),
+    /// Predict memory and time of a model on a board, before anything is deployed
+    Plan(plan::PlanArgs),
+    /// Measure this machine's kernels for such predictions
+    Calibrate(plan::CalibrateArgs),
 }
 
 /// Prints help where it was asked for, or says in one line what is wrong with the arguments.

@@ -9,7 +9,9 @@ mod cross;
 mod emulate;
 mod models;
 mod onnx;
+mod package;
 mod process;
+mod units;
 
 use std::path::{Path, PathBuf};
 
@@ -68,6 +70,11 @@ enum Task {
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=30))]
         seconds: u32,
     },
+    /// Count the instructions of the kernels' units of work on emulated cores: boards/costs/instructions.toml.
+    Units,
+    /// Make a .deb and a .tar.gz for a board: program, models, a systemd service.
+    #[command(after_help = "Example: cargo xtask package --board pi4 (after cargo xtask cross --target aarch64 --profile dist)")]
+    Package(package::Args),
 }
 
 /// The workspace's root.
@@ -86,5 +93,7 @@ fn main() -> anyhow::Result<()> {
         Task::Onnx => onnx::run(),
         Task::Emulate { cpus } => emulate::run(&cpus),
         Task::Instructions { cpus, model, seconds } => emulate::count(&cpus, &model, seconds),
+        Task::Units => units::run(),
+        Task::Package(args) => package::run(&args),
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod diff;
+pub(crate) mod plan;
 pub(crate) mod replay;
 pub(crate) mod show;
 pub(crate) mod verify;

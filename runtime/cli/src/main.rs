@@ -6,14 +6,17 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod board;
 mod fault;
 mod model;
 mod models;
+mod notify;
 mod progress;
 mod size;
 mod trace;
 mod transcribe;
 mod usage;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -28,8 +31,10 @@ fn main() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Transcribe(args) => transcribe::run(args),
+        Command::Watch(args) => watch::run(args),
         Command::Models(args) => models::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Board(args) => board::run(args),
         Command::Env => usage::print_environment(),
     };
     fault::exit(outcome)

@@ -1,13 +1,16 @@
 //! Loading a model for any command.
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::Result;
+use ossicle::whisper::memory::{Memory, Request, program_bytes};
 use ossicle::whisper::transcriber::{Options, Transcriber};
+use ossicle_boards::catalog;
 use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::whisper::{MemoryPlan, Options as GraphOptions, WhisperGraph};
+use ossicle_graph::whisper::Options as GraphOptions;
 use ossicle_kernels::simd::{Isa, IsaError};
 
 use crate::fault::{self, Fault};
@@ -15,15 +18,6 @@ use crate::size;
 
 /// Threads used unless told otherwise: more share the memory's bandwidth without gain.
 const MOST_DEFAULT_THREADS: usize = 4;
-
-/// Code, stacks, vocabulary, features and audio: 13.3 MB were measured beside tiny.en's network, on 19 minutes of opus.
-const PROGRAM_BYTES: usize = 16_000_000;
-
-/// Alignment of a window of text, one head of its cross-attention at a time: 2.1 MB were measured on the same recording.
-const WORD_BYTES: usize = 4_000_000;
-
-/// Mel frames that become one position of the encoder.
-const FRAMES_PER_POSITION: usize = 2;
 
 /// Which model, and what it may use.
 #[derive(clap::Args)]
@@ -33,9 +27,12 @@ pub(crate) struct ModelArgs {
     pub(crate) model: String,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
-    /// Refuse to run if the plan needs more, for example 60MB
+    /// Refuse to run if the plan needs more, for example 90MB
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) memory: Option<u64>,
+    /// Refuse to run if the plan needs more than this board's budget (see `ossicle board list`)
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub(crate) board: Option<String>,
 }
 
 /// What of the machine to use.
@@ -76,55 +73,52 @@ impl ModelArgs {
         Ok(ossicle::models::find(&self.model).map_err(Fault::from)?)
     }
 
-    /// What windows of up to `frames` mel frames need, if `--memory` allows that much.
-    pub(crate) fn plan(&self, path: &Path, frames: usize, words: bool) -> Result<Plan> {
+    /// What windows of up to `frames` mel frames need, if `--memory` and `--board` allow that much.
+    pub(crate) fn plan(&self, path: &Path, frames: usize, words: bool) -> Result<Memory> {
         let folder = ModelFolder::open(path).map_err(Fault::from)?;
-        let positions = (frames / FRAMES_PER_POSITION).min(folder.config().max_source_positions);
         let options = GraphOptions { isa: self.machine.isa(), threads: self.machine.threads() };
-        let plan = Plan { network: WhisperGraph::memory_plan(&folder, options, positions), words: if words { WORD_BYTES } else { 0 } };
-        if let Some(allowed) = self.memory.filter(|&allowed| plan.total() as u64 > allowed) {
-            let (needed, allowed) = (size::megabytes(plan.total()), size::megabytes(allowed as usize));
-            let what = format!("the plan needs {needed}, more than --memory {allowed}");
-            return Err(Fault::new(what, path.display(), plan.figures()).into());
+        let request = Request { options, frames, words, program: program_bytes() };
+        let plan = Memory::plan(&folder, request).map_err(Fault::from)?;
+        for (limit, allowed) in self.limits()? {
+            if plan.total() as u64 > allowed {
+                let (needed, allowed) = (size::megabytes(plan.total()), size::megabytes(allowed as usize));
+                let what = format!("the plan needs {needed}, more than {limit} {allowed}");
+                return Err(Fault::new(what, path.display(), figures(&plan)).into());
+            }
         }
         Ok(plan)
     }
 
-    /// The model, ready for windows of up to `frames` mel frames.
-    pub(crate) fn open(&self, frames: usize, words: bool) -> Result<Transcriber> {
+    /// What sets a limit, and the limit in bytes.
+    fn limits(&self) -> Result<Vec<(String, u64)>> {
+        let mut limits: Vec<_> = self.memory.map(|allowed| ("--memory".to_owned(), allowed)).into_iter().collect();
+        if let Some(name) = &self.board {
+            let board = catalog::find(name).map_err(Fault::line)?;
+            limits.push((format!("the budget of --board {name},"), board.budget_bytes()));
+        }
+        Ok(limits)
+    }
+
+    /// The model, ready for windows of up to `frames` mel frames, and what it was planned to need.
+    pub(crate) fn open(&self, frames: usize, words: bool) -> Result<(Transcriber, Memory)> {
         let path = self.path()?;
-        self.plan(&path, frames, words)?;
+        let plan = self.plan(&path, frames, words)?;
         let options = Options { isa: self.machine.isa(), threads: self.machine.threads() };
-        Transcriber::open_folder(&path, options).map_err(|error| fault::opening(&path, error))
+        let transcriber = Transcriber::open_folder(&path, options).map_err(|error| fault::opening(&path, error))?;
+        Ok((transcriber, plan))
     }
 }
 
-/// Bytes that a transcription needs.
-pub(crate) struct Plan {
-    pub(crate) network: MemoryPlan,
-    /// For word timestamps.
-    pub(crate) words: usize,
+/// Most memory that was resident at once so far, in bytes; `None` where the system does not tell.
+pub(crate) fn peak_rss_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-impl Plan {
-    /// All of it.
-    pub(crate) fn total(&self) -> usize {
-        self.network.total() + PROGRAM_BYTES + self.words
-    }
-
-    /// The parts.
-    pub(crate) fn figures(&self) -> String {
-        let Self { network, words } = self;
-        let parts = [
-            ("weights", network.weights),
-            ("activations", network.slots),
-            ("scratch", network.scratch),
-            ("caches", network.kv_cache),
-            ("program", PROGRAM_BYTES),
-            ("words", *words),
-        ];
-        let parts: Vec<_> =
-            parts.iter().filter(|part| part.1 > 0).map(|&(name, bytes)| format!("{name} {}", size::megabytes(bytes))).collect();
-        parts.join(", ")
-    }
+/// The parts of a plan.
+pub(crate) fn figures(plan: &Memory) -> String {
+    let parts = plan.parts().into_iter().filter(|part| part.1 > 0);
+    let parts: Vec<_> = parts.map(|(name, bytes)| format!("{name} {}", size::megabytes(bytes))).collect();
+    parts.join(", ")
 }

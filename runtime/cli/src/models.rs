@@ -11,7 +11,7 @@ use ossicle_graph::folder::ModelFolder;
 use serde_json::json;
 
 use crate::fault::Fault;
-use crate::model::ModelArgs;
+use crate::model::{ModelArgs, figures};
 use crate::size;
 
 /// What to say about model folders.
@@ -35,6 +35,9 @@ enum Command {
     Info {
         #[command(flatten)]
         model: ModelArgs,
+        /// Plan memory for word times too
+        #[arg(long)]
+        word_timestamps: bool,
         /// One JSON object
         #[arg(long)]
         json: bool,
@@ -51,7 +54,7 @@ enum Command {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::List { json } => list(*json)?,
-        Command::Info { model, json } => info(model, *json)?,
+        Command::Info { model, word_timestamps, json } => info(model, *word_timestamps, *json)?,
         Command::Verify { model } => verify(model)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -77,16 +80,15 @@ fn list(json: bool) -> Result<()> {
     Ok(())
 }
 
-fn info(model: &ModelArgs, json: bool) -> Result<()> {
+fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
     let path = model.path()?;
-    let plan = model.plan(&path, Window::Full.max_frames(), false)?;
+    let plan = model.plan(&path, Window::Full.max_frames(), words)?;
     let info = ossicle::models::info(&path).map_err(Fault::from)?;
     let mut out = std::io::stdout().lock();
     if json {
         let mut value = serde_json::to_value(&info)?;
-        let network = &plan.network;
-        value["memory"] = json!({"weights": network.weights, "slots": network.slots, "scratch": network.scratch, "kv_cache": network.kv_cache,
-            "total": plan.total()});
+        value["memory"] =
+            plan.parts().into_iter().chain([("total", plan.total())]).map(|(name, bytes)| (name.to_owned(), json!(bytes))).collect();
         writeln!(out, "{value}")?;
         return Ok(());
     }
@@ -102,7 +104,7 @@ fn info(model: &ModelArgs, json: bool) -> Result<()> {
         ("vocabulary", format!("{} tokens", info.vocab_size)),
         ("numerics", format!("version {}", info.numerics_version)),
         ("files", size::megabytes(info.bytes as usize)),
-        ("memory", format!("{} ({})", size::megabytes(plan.total()), plan.figures())),
+        ("memory", format!("{} ({})", size::megabytes(plan.total()), figures(&plan))),
         ("instructions", model.machine.isa().name().into()),
         ("threads", model.machine.threads().to_string()),
     ];

@@ -10,14 +10,16 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use ossicle::audio::AudioReader;
 use ossicle::formats::{Format, Header};
+use ossicle::whisper::memory::Memory;
 use ossicle::whisper::options::{Quality, Task, TranscribeOptions};
 use ossicle::whisper::transcriber::Transcriber;
 use ossicle::whisper::window::Window;
 use ossicle_kernels::simd::Isa;
 
 use crate::fault::{self, Fault};
-use crate::model::ModelArgs;
+use crate::model::{ModelArgs, figures, peak_rss_bytes};
 use crate::progress::Watched;
+use crate::size;
 use crate::trace::TraceArgs;
 
 const EXAMPLES: &str = "\
@@ -72,6 +74,9 @@ pub(crate) struct Args {
     /// Add digests of mel, encoder output, logits and tokens (json)
     #[arg(long)]
     digests: bool,
+    /// Say on stderr how much memory was planned, and how much was used at most
+    #[arg(long)]
+    memory_report: bool,
     #[command(flatten)]
     decoding: DecodingArgs,
     #[command(flatten)]
@@ -178,6 +183,13 @@ impl Args {
         reader.map_err(|error| Fault::audio(&name(file), &error))
     }
 
+    fn report_memory(&self, plan: &Memory) {
+        if self.memory_report {
+            let peak = peak_rss_bytes().map_or_else(|| "unknown".into(), |bytes| size::megabytes(bytes as usize));
+            eprintln!("memory: peak {peak}, planned {} ({})", size::megabytes(plan.total()), figures(plan));
+        }
+    }
+
     /// Where each transcript goes, or nothing for stdout.
     fn outputs(&self) -> Result<Option<Vec<PathBuf>>> {
         let Some(folder) = &self.output_dir else { return Ok(None) };
@@ -252,7 +264,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let outputs = args.outputs()?;
     let options = args.options();
-    let mut model = args.model.open(args.window.max_frames(), args.word_timestamps)?;
+    let (mut model, plan) = args.model.open(args.window.max_frames(), args.word_timestamps)?;
     model.check(&options).map_err(|error| Fault::transcription("", error))?;
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
@@ -267,6 +279,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             Ok(()) => {}
         }
     }
+    args.report_memory(&plan);
     Ok(match statuses.as_slice() {
         [] => ExitCode::SUCCESS,
         // Nothing but bad input is bad input.
@@ -278,7 +291,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     let outputs = args.outputs()?;
     let options = args.options();
-    let mut model = args.model.open(args.window.max_frames(), args.word_timestamps)?;
+    let (mut model, plan) = args.model.open(args.window.max_frames(), args.word_timestamps)?;
     let file = &args.files[0];
     let (named, raw_rate) = ((!is_stdin(file)).then_some(file.as_path()), args.raw.then_some(args.raw_rate));
     if args.trace.trace.is_some() {
@@ -291,6 +304,7 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     if let Some(trace) = trace {
         trace.finish()?;
     }
+    args.report_memory(&plan);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, fault, models, transcribe};
+use crate::{bench, board, fault, models, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
-const ENVIRONMENT: [(&str, &str); 2] = [
+const ENVIRONMENT: [(&str, &str); 4] = [
     ("OSSICLE_ISA", "instruction set, as --isa: scalar, avx2 or avx512vnni; the best of this CPU if unset"),
     (ossicle::models::MODELS_VARIABLE, "folder of model folders, searched before models-int8 here and beside the program"),
+    ("NOTIFY_SOCKET", "set by systemd: where `ossicle watch` says that it is ready and alive"),
+    ("WATCHDOG_USEC", "set by systemd: how long it may stay silent, in microseconds"),
 ];
 
 const EXAMPLES: &str = "\
@@ -40,10 +42,14 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Write down what is said in recordings
     Transcribe(transcribe::Args),
+    /// Transcribe recordings that are put into a folder, as a service
+    Watch(watch::Args),
     /// List, describe and verify model folders
     Models(models::Args),
     /// Measure this machine
     Bench(bench::Args),
+    /// Say what this machine is, and list the boards that are known
+    Board(board::Args),
     /// Print the environment variables that matter, and their values
     Env,
 }
@@ -57,7 +63,7 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            fault::complain("no command: give one of transcribe, models, bench, env: see ossicle --help");
+            fault::complain("no command: give one of transcribe, watch, models, bench, board, env: see ossicle --help");
             ExitCode::from(2)
         }
         _ => {

@@ -4,13 +4,17 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A folder that goes away with the test.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("ossicle-cli-{}-{name}", std::process::id()));
+        // Tests run side by side, several of them with files of the same name.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let unique = format!("ossicle-cli-{}-{}-{name}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(unique);
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }

@@ -162,6 +162,18 @@ impl ModelFolder {
         String::from_utf8(read(&path)?).map_err(|_| FolderError::Malformed { path, problem: "not UTF-8 text".into() })
     }
 
+    /// The size of one of the folder's files.
+    ///
+    /// # Errors
+    /// [`FolderError::Read`] if it is missing.
+    pub fn file_bytes(&self, name: &str) -> Result<usize, FolderError> {
+        let path = self.path.join(name);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(metadata.len() as usize),
+            Err(source) => Err(FolderError::Read { path, source }),
+        }
+    }
+
     /// Checks every file against `SHA256SUMS`.
     ///
     /// # Errors

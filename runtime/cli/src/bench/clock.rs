@@ -4,6 +4,8 @@ use std::fs;
 use std::ops::{AddAssign, Sub};
 use std::time::Instant;
 
+use crate::model::peak_rss_bytes;
+
 /// A moment, or the time between two, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Times {
@@ -56,9 +58,7 @@ fn cpu_ms() -> Option<f64> {
 
 /// Most memory that was resident at once so far, in MiB as the peers' figures are; `None` where the system does not tell.
 pub(crate) fn peak_rss_mb() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
+    peak_rss_bytes().map(|bytes| bytes as f64 / 1_048_576.0)
 }
 
 /// The smallest and the middle value; both 0 for none.

@@ -14,6 +14,7 @@ pub(crate) mod fake;
 mod graph_engine;
 pub mod language;
 pub mod languages;
+pub mod memory;
 pub mod options;
 pub mod pipeline;
 pub mod quality;

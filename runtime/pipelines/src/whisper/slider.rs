@@ -6,7 +6,7 @@ use super::error::TranscribeError;
 use crate::source::SampleSource;
 
 /// Samples kept: 30 s, what its first and last frames see beyond, and one more hop.
-const CAPACITY: usize = WINDOW_FRAMES * HOP_SAMPLES + 2 * LEAD_SAMPLES + HOP_SAMPLES;
+pub(crate) const CAPACITY: usize = WINDOW_FRAMES * HOP_SAMPLES + 2 * LEAD_SAMPLES + HOP_SAMPLES;
 
 /// The samples around one window.
 pub(crate) struct Slider<'a> {

@@ -1,0 +1,105 @@
+//! `ossicle-sim plan` and `calibrate`.
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use ossicle::whisper::window::Window;
+use ossicle_boards::catalog;
+use ossicle_graph::folder::ModelFolder;
+use ossicle_kernels::simd::Isa;
+use ossicle_sim::plan::{self, Plan, Shape};
+
+use crate::fault::Fault;
+
+/// Tokens of speech in a second, timestamps included: a fast speaker's.
+const TOKENS_PER_SECOND: f64 = 5.0;
+
+/// Threads that `ossicle` takes by itself at most.
+const MOST_DEFAULT_THREADS: usize = 4;
+
+/// What to predict.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ossicle-sim plan --board pi4 --model whisper-tiny.en --seconds 3")]
+pub(crate) struct PlanArgs {
+    /// A board that `ossicle board list` shows, or a profile's path ending in .toml
+    #[arg(long)]
+    board: String,
+    /// Model folder, or the name of one
+    #[arg(long, default_value = "whisper-tiny.en")]
+    model: String,
+    /// Length of the recording, in one window
+    #[arg(long, default_value_t = 3.0, value_parser = parse_seconds)]
+    seconds: f64,
+    /// Always encode 30 s
+    #[arg(long)]
+    full_window: bool,
+    /// Tokens of the text [default: five a second]
+    #[arg(long)]
+    tokens: Option<usize>,
+    /// Tokens of the prompt [default: start, and for multilingual models language and task]
+    #[arg(long)]
+    prompt: Option<usize>,
+    /// Threads [default: the board's cores, at most 4]
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+    /// Plan memory for word times too
+    #[arg(long)]
+    word_timestamps: bool,
+    /// One JSON object, schema ossicle.plan/1
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|seconds| (0.1..=30.0).contains(seconds)).ok_or_else(|| "give 0.1 to 30 seconds".into())
+}
+
+/// What to measure.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ossicle-sim calibrate > boards/costs/zen5.toml")]
+pub(crate) struct CalibrateArgs {
+    /// The profile whose clock counts the cycles
+    #[arg(long, default_value = "host")]
+    board: String,
+    /// By which part times predicted from this may be off, to be written beside the costs
+    #[arg(long, default_value_t = 0.3)]
+    error: f64,
+}
+
+/// Predicts.
+pub(crate) fn run(args: &PlanArgs) -> Result<ExitCode> {
+    let board = catalog::find(&args.board).map_err(|error| anyhow!("{error}"))?;
+    let path = ossicle::models::find(&args.model).map_err(|error| anyhow!("{error}"))?;
+    let folder = ModelFolder::open(&path).map_err(|error| Fault::new(error, path.display(), "give a whole model folder"))?;
+    let multilingual = ossicle::models::info(&path).map_err(|error| anyhow!("{error}"))?.multilingual;
+    let left = (args.seconds * 100.0).ceil() as usize;
+    let window = if args.full_window { Window::Full } else { Window::default() };
+    let shape = Shape {
+        seconds: args.seconds,
+        frames: window.frames(left, true),
+        prompt: args.prompt.unwrap_or(if multilingual { 3 } else { 1 }),
+        tokens: args.tokens.unwrap_or((args.seconds * TOKENS_PER_SECOND).ceil() as usize),
+    };
+    let threads = args.threads.map_or(board.cpu.cores.min(MOST_DEFAULT_THREADS), NonZeroUsize::get);
+    let plan = Plan::new(&folder, &board, shape, threads, args.word_timestamps).map_err(|error| anyhow!("{error}"))?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", plan::json(&plan, &args.board, &args.model))?;
+    } else {
+        write!(out, "{}", plan::table(&plan, &board.name, &args.model))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures every vector instruction set of this machine.
+pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<ExitCode> {
+    let board = catalog::find(&args.board).map_err(|error| anyhow!("{error}"))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "# Costs of {} in cycles at {} MHz, one core, written by `ossicle-sim calibrate`.", board.cpu.core, board.cpu.clock_mhz)?;
+    for isa in Isa::available().filter(|isa| isa.name() != "scalar") {
+        writeln!(out, "\n{}", plan::calibrate::calibrate(isa, board.cpu.clock_mhz, args.error).trim_end())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,25 @@
+//! The texts of a package: service, user, configuration, maintainer scripts.
+
+use ossicle_boards::profile::Profile;
+
+/// The systemd unit; the board's limits come from [`board_limits`].
+pub(super) const UNIT: &str = include_str!("files/ossicle.service");
+/// The service's user and group.
+pub(super) const SYSUSERS: &str = include_str!("files/sysusers.conf");
+/// Settings of the service that an administrator changes.
+pub(super) const CONFIGURATION: &str = include_str!("files/ossicle.conf");
+/// Makes the user and starts the service.
+pub(super) const POSTINST: &str = include_str!("files/postinst");
+/// Stops the service.
+pub(super) const PRERM: &str = include_str!("files/prerm");
+/// Removes recordings and transcripts when the package is purged.
+pub(super) const POSTRM: &str = include_str!("files/postrm");
+/// Who owns what.
+pub(super) const COPYRIGHT: &str = include_str!("files/copyright");
+
+/// The drop-in for a board: the kernel's limit, and the same as the limit of the plan, so that a model that does not fit is refused with
+/// figures and not killed.
+pub(super) fn board_limits(profile: &Profile) -> String {
+    let (name, budget) = (&profile.name, profile.memory.budget_mib);
+    format!("# {name}\n[Service]\nMemoryMax={budget}M\nMemorySwapMax=0\nEnvironment=OSSICLE_MEMORY={budget}MiB\n")
+}
