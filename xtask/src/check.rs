@@ -20,7 +20,7 @@ const CHECKS: &[(&str, &[&str], Option<&str>)] = &[
 ];
 
 /// Runs all checks, in the release profile: one build of tract serves them all. With `all`, another
-/// runtime, cross-builds and emulated boards follow.
+/// runtime, cross-builds, emulated boards and an installed package follow.
 ///
 /// # Errors
 /// The first check that fails.
@@ -32,6 +32,7 @@ pub(crate) fn run(all: bool) -> anyhow::Result<()> {
         timed("exported layers in ONNX Runtime", crate::onnx::run)?;
         timed("no_std crates for microcontrollers", || cross::run(&[Target::Thumbv7em, Target::Riscv32imac], "release"))?;
         timed("emulated boards", || emulate::run(&[]))?;
+        timed("a package in an arm64 Debian", crate::package::check)?;
     }
     Ok(())
 }

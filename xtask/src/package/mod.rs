@@ -5,6 +5,7 @@
 
 mod deb;
 mod elf;
+mod prove;
 mod service;
 mod tree;
 
@@ -34,6 +35,21 @@ pub(crate) struct Args {
     /// Where the packages go
     #[arg(long, value_name = "FOLDER", default_value = "target/packages")]
     output: PathBuf,
+    /// Install the .deb into an arm64 Debian under emulation and transcribe there, as root
+    #[arg(long)]
+    prove: bool,
+}
+
+/// The emulated core of a proof: the Raspberry Pi 4's.
+const PROOF_CPU: &str = "cortex-a72";
+
+/// Packages the cross-built program for a Raspberry Pi 4 and proves it, for continuous integration.
+///
+/// # Errors
+/// As for [`run`].
+pub(crate) fn check() -> anyhow::Result<()> {
+    let models = vec!["whisper-tiny.en".to_owned()];
+    run(&Args { board: "pi4".to_owned(), binary: None, models, output: "target/packages".into(), prove: true })
 }
 
 /// Makes the packages and prints their paths.
@@ -43,6 +59,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let paths = package(&args.board, args.binary.as_deref(), &args.models, &args.output)?;
     inspect(&paths[0])?;
+    if args.prove {
+        prove::run(&paths[0], PROOF_CPU)?;
+    }
     for path in paths {
         println!("{}", path.display());
     }
