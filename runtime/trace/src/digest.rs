@@ -79,9 +79,10 @@ mod tests {
 
     #[test]
     fn known_values() {
-        // XXH3_64bits of the empty input and of the bytes 0, 1, ..., 255, as the reference implementation (xxhsum 0.8) has them.
+        // The empty input and the bytes 0, 1, ..., 255, as the reference implementation (xxHash 0.8.4) has them.
         assert_eq!(digest(Values::I8(&[])), 0x2d06_8005_38d3_94c2);
         let bytes: Vec<i8> = (0..=255u8).map(u8::cast_signed).collect();
+        assert_eq!(digest(Values::I8(&bytes)), 0x9408_a443_3b95_2d71);
         let words: Vec<u32> = (0..=255u8).collect::<Vec<_>>().as_chunks::<4>().0.iter().map(|&b| u32::from_le_bytes(b)).collect();
         assert_eq!(digest(Values::I8(&bytes)), digest(Values::U32(&words)));
         assert_eq!(sha256_hex(&b"abc"[..]).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
