@@ -64,7 +64,7 @@ pub(crate) struct CalibrateArgs {
     #[arg(long, default_value = "host")]
     board: String,
     /// By which part times predicted from this may be off, to be written beside the costs
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, default_value_t = 0.35)]
     error: f64,
 }
 
