@@ -41,7 +41,7 @@ pub(crate) struct MachineArgs {
     /// Threads [default: the machine's, at most 4]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Instruction set: scalar, avx2 or avx512vnni [default: the best of this CPU]
+    /// Instruction set: scalar, avx2 or avx512vnni; on ARM scalar, neon, dotprod or i8mm [default: the best of this CPU]
     #[arg(long, value_name = "NAME", env = "OSSICLE_ISA", hide_env_values = true, value_parser = parse_isa)]
     pub(crate) isa: Option<Isa>,
 }

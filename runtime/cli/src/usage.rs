@@ -10,7 +10,7 @@ use crate::{bench, board, fault, models, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 4] = [
-    ("OSSICLE_ISA", "instruction set, as --isa: scalar, avx2 or avx512vnni; the best of this CPU if unset"),
+    ("OSSICLE_ISA", "instruction set, as --isa: scalar, avx2 or avx512vnni; on ARM neon, dotprod or i8mm; the best of this CPU if unset"),
     (ossicle::models::MODELS_VARIABLE, "folder of model folders, searched before models-int8 here and beside the program"),
     ("NOTIFY_SOCKET", "set by systemd: where `ossicle watch` says that it is ready and alive"),
     ("WATCHDOG_USEC", "set by systemd: how long it may stay silent, in microseconds"),
@@ -23,7 +23,7 @@ Examples:
   ossicle models list
 
 Environment:
-  OSSICLE_ISA      instruction set, as --isa: scalar, avx2 or avx512vnni
+  OSSICLE_ISA      instruction set, as --isa: scalar, avx2 or avx512vnni; on ARM neon, dotprod or i8mm
   OSSICLE_MODELS   folder of model folders, searched first
 
 Exit status: 0 done, 1 ran but failed for some input, 2 bad usage or bad input.";
