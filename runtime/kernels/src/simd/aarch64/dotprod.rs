@@ -29,7 +29,11 @@ fn run<O: SimdOp>(token: Aarch64<Dotprod>, op: O) -> O::Output {
 unsafe fn sdot(mut acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
     // SAFETY: the caller vouches for the instruction, which touches nothing but its operands.
     unsafe {
-        asm!("sdot {acc:v}.4s, {w:v}.16b, {a:v}.16b", acc = inout(vreg) acc, w = in(vreg) w, a = in(vreg) a, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "sdot {acc:v}.4s, {w:v}.16b, {a:v}.16b",
+            acc = inout(vreg) acc, w = in(vreg) w, a = in(vreg) a,
+            options(pure, nomem, nostack, preserves_flags)
+        );
     }
     acc
 }
@@ -42,7 +46,11 @@ unsafe fn sdot(mut acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
 unsafe fn sdot_lane<const LANE: usize>(mut acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
     // SAFETY: the caller vouches for the instruction, which touches nothing but its operands.
     unsafe {
-        asm!("sdot {acc:v}.4s, {w:v}.16b, {a:v}.4b[{lane}]", acc = inout(vreg) acc, w = in(vreg) w, a = in(vreg) a, lane = const LANE, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "sdot {acc:v}.4s, {w:v}.16b, {a:v}.4b[{lane}]",
+            acc = inout(vreg) acc, w = in(vreg) w, a = in(vreg) a, lane = const LANE,
+            options(pure, nomem, nostack, preserves_flags)
+        );
     }
     acc
 }
@@ -55,12 +63,16 @@ unsafe fn sdot_lane<const LANE: usize>(mut acc: int32x4_t, w: int8x16_t, a: int8
 unsafe fn sudot_lane<const LANE: usize>(mut acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
     // SAFETY: the caller vouches for the instruction, which touches nothing but its operands.
     unsafe {
-        asm!("sudot {acc:v}.4s, {w:v}.16b, {a:v}.4b[{lane}]", acc = inout(vreg) acc, w = in(vreg) w, a = in(vreg) a, lane = const LANE, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "sudot {acc:v}.4s, {w:v}.16b, {a:v}.4b[{lane}]",
+            acc = inout(vreg) acc, w = in(vreg) w, a = in(vreg) a, lane = const LANE,
+            options(pure, nomem, nostack, preserves_flags)
+        );
     }
     acc
 }
 
-/// One group of all rows: group `LANE` of each row's four, unsigned with `MIXED`.
+/// One group of all rows: group `LANE` of each row's four.
 ///
 /// # Safety
 /// The CPU has `sdot` (with `MIXED` also `sudot`), and `block` holds the group.
@@ -77,19 +89,20 @@ unsafe fn group<const MR: usize, const LANE: usize, const MIXED: bool>(acc: &mut
     }
 }
 
-/// [`Tile::tile`]. Activations of u8 are multiplied as they are if the CPU can multiply signs that differ (`MIXED`), otherwise as `a - 128`.
+/// [`Tile::tile`]. Each byte of activations is multiplied after `^ flip`: as u8 with `MIXED`, otherwise as s8.
 ///
 /// # Safety
 /// As there, and the CPU has `sdot` (with `MIXED` also `sudot`).
 #[inline(always)]
-pub(super) unsafe fn tile<const MR: usize, const U8: bool, const MIXED: bool>(
+pub(super) unsafe fn tile<const MR: usize, const MIXED: bool>(
     rows: [*const i8; MR],
     mut block: *const i8,
     groups: usize,
+    flip: i8,
 ) -> [I; MR] {
     // SAFETY: the caller vouches for rows and block of `groups` groups, of which each is read once, and for the instruction.
     unsafe {
-        let flip = vdupq_n_s8(if U8 && !MIXED { -128 } else { 0 });
+        let flip = vdupq_n_s8(flip);
         let mut acc = [[vdupq_n_s32(0); 4]; MR];
         let mut done = 0;
         while done + 4 <= groups {
@@ -97,26 +110,10 @@ pub(super) unsafe fn tile<const MR: usize, const U8: bool, const MIXED: bool>(
             for (a, row) in a.iter_mut().zip(&rows) {
                 *a = veorq_s8(vld1q_s8(row.add(4 * done)), flip);
             }
-            if U8 && MIXED {
-                group::<MR, 0, true>(&mut acc, block, &a)
-            } else {
-                group::<MR, 0, false>(&mut acc, block, &a)
-            }
-            if U8 && MIXED {
-                group::<MR, 1, true>(&mut acc, block, &a)
-            } else {
-                group::<MR, 1, false>(&mut acc, block, &a)
-            }
-            if U8 && MIXED {
-                group::<MR, 2, true>(&mut acc, block, &a)
-            } else {
-                group::<MR, 2, false>(&mut acc, block, &a)
-            }
-            if U8 && MIXED {
-                group::<MR, 3, true>(&mut acc, block, &a)
-            } else {
-                group::<MR, 3, false>(&mut acc, block, &a)
-            }
+            group::<MR, 0, MIXED>(&mut acc, block, &a);
+            group::<MR, 1, MIXED>(&mut acc, block, &a);
+            group::<MR, 2, MIXED>(&mut acc, block, &a);
+            group::<MR, 3, MIXED>(&mut acc, block, &a);
             block = block.add(256);
             done += 4;
         }
@@ -125,11 +122,7 @@ pub(super) unsafe fn tile<const MR: usize, const U8: bool, const MIXED: bool>(
             for (a, row) in a.iter_mut().zip(&rows) {
                 *a = veorq_s8(vreinterpretq_s8_s32(vdupq_n_s32(row.add(4 * done).cast::<i32>().read_unaligned())), flip);
             }
-            if U8 && MIXED {
-                group::<MR, 0, true>(&mut acc, block, &a)
-            } else {
-                group::<MR, 0, false>(&mut acc, block, &a)
-            }
+            group::<MR, 0, MIXED>(&mut acc, block, &a);
             block = block.add(64);
             done += 1;
         }
@@ -141,7 +134,7 @@ impl<const MR: usize> Tile<MR> for Dotprod {
     #[inline(always)]
     unsafe fn tile<const U8: bool>(self, rows: [*const i8; MR], block: *const i8, groups: usize) -> [I; MR] {
         // SAFETY: the caller vouches for rows and block; `self` proves the instruction.
-        unsafe { tile::<MR, U8, false>(rows, block, groups) }
+        unsafe { tile::<MR, false>(rows, block, groups, if U8 { -128 } else { 0 }) }
     }
 }
 

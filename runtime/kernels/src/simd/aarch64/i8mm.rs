@@ -29,7 +29,11 @@ fn run<O: SimdOp>(token: Aarch64<I8mm>, op: O) -> O::Output {
 unsafe fn usdot(mut acc: int32x4_t, a: int8x16_t, w: int8x16_t) -> int32x4_t {
     // SAFETY: the caller vouches for the instruction, which touches nothing but its operands.
     unsafe {
-        asm!("usdot {acc:v}.4s, {a:v}.16b, {w:v}.16b", acc = inout(vreg) acc, a = in(vreg) a, w = in(vreg) w, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "usdot {acc:v}.4s, {a:v}.16b, {w:v}.16b",
+            acc = inout(vreg) acc, a = in(vreg) a, w = in(vreg) w,
+            options(pure, nomem, nostack, preserves_flags)
+        );
     }
     acc
 }
@@ -43,7 +47,10 @@ macro_rules! six_rows {
     ($multiply:literal, $rows:expr, $block:expr, $steps:expr) => {{
         let mut acc: [Pair; 3] = [[vdupq_n_s32(0); 8]; 3];
         asm!(
-            "movi v8.2d, #0", "movi v9.2d, #0", "movi v10.2d, #0", "movi v11.2d, #0", "movi v12.2d, #0", "movi v13.2d, #0", "movi v14.2d, #0", "movi v15.2d, #0", "movi v16.2d, #0", "movi v17.2d, #0", "movi v18.2d, #0", "movi v19.2d, #0", "movi v20.2d, #0", "movi v21.2d, #0", "movi v22.2d, #0", "movi v23.2d, #0", "movi v24.2d, #0", "movi v25.2d, #0", "movi v26.2d, #0", "movi v27.2d, #0", "movi v28.2d, #0", "movi v29.2d, #0", "movi v30.2d, #0", "movi v31.2d, #0",
+            "movi v8.2d, #0", "movi v9.2d, #0", "movi v10.2d, #0", "movi v11.2d, #0", "movi v12.2d, #0", "movi v13.2d, #0",
+            "movi v14.2d, #0", "movi v15.2d, #0", "movi v16.2d, #0", "movi v17.2d, #0", "movi v18.2d, #0", "movi v19.2d, #0",
+            "movi v20.2d, #0", "movi v21.2d, #0", "movi v22.2d, #0", "movi v23.2d, #0", "movi v24.2d, #0", "movi v25.2d, #0",
+            "movi v26.2d, #0", "movi v27.2d, #0", "movi v28.2d, #0", "movi v29.2d, #0", "movi v30.2d, #0", "movi v31.2d, #0",
             "2:",
             // Eight inputs of each pair of rows.
             "ldr d0, [{r0}], #8",
@@ -97,9 +104,12 @@ macro_rules! six_rows {
             r3 = inout(reg) $rows[3] => _, r4 = inout(reg) $rows[4] => _, r5 = inout(reg) $rows[5] => _,
             block = inout(reg) $block => _, steps = inout(reg) $steps => _,
             out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-            out("v8") acc[0][0], out("v9") acc[0][1], out("v10") acc[0][2], out("v11") acc[0][3], out("v12") acc[0][4], out("v13") acc[0][5], out("v14") acc[0][6], out("v15") acc[0][7],
-            out("v16") acc[1][0], out("v17") acc[1][1], out("v18") acc[1][2], out("v19") acc[1][3], out("v20") acc[1][4], out("v21") acc[1][5], out("v22") acc[1][6], out("v23") acc[1][7],
-            out("v24") acc[2][0], out("v25") acc[2][1], out("v26") acc[2][2], out("v27") acc[2][3], out("v28") acc[2][4], out("v29") acc[2][5], out("v30") acc[2][6], out("v31") acc[2][7],
+            out("v8") acc[0][0], out("v9") acc[0][1], out("v10") acc[0][2], out("v11") acc[0][3],
+            out("v12") acc[0][4], out("v13") acc[0][5], out("v14") acc[0][6], out("v15") acc[0][7],
+            out("v16") acc[1][0], out("v17") acc[1][1], out("v18") acc[1][2], out("v19") acc[1][3],
+            out("v20") acc[1][4], out("v21") acc[1][5], out("v22") acc[1][6], out("v23") acc[1][7],
+            out("v24") acc[2][0], out("v25") acc[2][1], out("v26") acc[2][2], out("v27") acc[2][3],
+            out("v28") acc[2][4], out("v29") acc[2][5], out("v30") acc[2][6], out("v31") acc[2][7],
             options(readonly, nostack),
         );
         acc
@@ -125,18 +135,18 @@ impl Tile<6> for I8mm {
     #[inline(always)]
     unsafe fn tile<const U8: bool>(self, rows: [*const i8; 6], block: *const i8, groups: usize) -> [I; 6] {
         let steps = groups / 2;
+        let done = 2 * steps;
         // SAFETY: the caller vouches for rows and block of `groups` groups, of which each is read once; `self` proves the instructions.
         unsafe {
-            if steps == 0 {
-                return dotprod::tile::<6, U8, true>(rows, block, groups);
+            let mut out = [[vdupq_n_s32(0); 4]; 6];
+            if steps > 0 {
+                let acc = if U8 { six_rows!("usmmla", rows, block, steps) } else { six_rows!("smmla", rows, block, steps) };
+                let [[a, b], [c, d], [e, f]] = [rows_of(acc[0]), rows_of(acc[1]), rows_of(acc[2])];
+                out = [a, b, c, d, e, f];
             }
-            let acc = if U8 { six_rows!("usmmla", rows, block, steps) } else { six_rows!("smmla", rows, block, steps) };
-            let [[a, b], [c, d], [e, f]] = [rows_of(acc[0]), rows_of(acc[1]), rows_of(acc[2])];
-            let mut out = [a, b, c, d, e, f];
-            if !groups.is_multiple_of(2) {
-                let last = groups - 1;
-                let rest = dotprod::tile::<6, U8, true>(rows.map(|row| row.add(4 * last)), block.add(64 * last), 1);
-                for (out, rest) in out.iter_mut().zip(rest) {
+            if done < groups {
+                for (out, row) in out.iter_mut().zip(rows) {
+                    let [rest] = <Self as Tile<1>>::tile::<U8>(self, [row.add(4 * done)], block.add(64 * done), groups - done);
                     *out = zip(*out, rest, |a, b| vaddq_s32(a, b));
                 }
             }
@@ -149,7 +159,7 @@ impl Tile<1> for I8mm {
     #[inline(always)]
     unsafe fn tile<const U8: bool>(self, rows: [*const i8; 1], block: *const i8, groups: usize) -> [I; 1] {
         // SAFETY: the caller vouches for row and block; `self` proves the instructions.
-        unsafe { dotprod::tile::<1, U8, true>(rows, block, groups) }
+        unsafe { dotprod::tile::<1, U8>(rows, block, groups, 0) }
     }
 }
 
