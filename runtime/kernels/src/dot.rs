@@ -88,10 +88,20 @@ impl<'a> Blocks<'a> {
         core::array::from_fn(|i| self.data[start + i])
     }
 
+    /// Start of one block's `16 * depth` bytes.
+    ///
+    /// # Panics
+    /// If there is no such block.
+    #[inline(always)]
+    #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "tiles of other instruction sets go by groups"))]
+    pub(crate) fn block(&self, block: usize) -> *const i8 {
+        self.data[block * self.stride * BLOCK_BYTES..][..self.groups * BLOCK_BYTES].as_ptr()
+    }
+
     /// # Safety
     /// `block < count` and `group < groups`.
     #[inline(always)]
-    pub(crate) unsafe fn get(&self, block: usize, group: usize) -> &'a [i8; BLOCK_BYTES] {
+    unsafe fn get(&self, block: usize, group: usize) -> &'a [i8; BLOCK_BYTES] {
         debug_assert!(block < self.count && group < self.groups);
         // SAFETY: the constructors checked that `data` holds this block; an array of i8 has no alignment.
         unsafe { &*self.data.as_ptr().add((block * self.stride + group) * BLOCK_BYTES).cast() }
@@ -99,7 +109,10 @@ impl<'a> Blocks<'a> {
 }
 
 /// Rows that can be multiplied with packed blocks.
-pub trait Activations<S: Simd>: Copy {
+///
+/// # Safety
+/// For each `r < rows()`, `row(r)` points at `depth()` readable bytes, and `depth()` is a multiple of 4.
+pub unsafe trait Activations<S: Simd>: Copy {
     /// Number of rows.
     fn rows(&self) -> usize;
 
@@ -154,7 +167,8 @@ impl<'a> S8Rows<'a> {
     }
 }
 
-impl<S: Simd> Activations<S> for S8Rows<'_> {
+// SAFETY: `new` checked the depth, and that every row lies in `values`.
+unsafe impl<S: Simd> Activations<S> for S8Rows<'_> {
     const U8: bool = false;
 
     #[inline(always)]
@@ -214,7 +228,8 @@ impl<'a> U8Rows<'a> {
     }
 }
 
-impl<S: Simd> Activations<S> for U8Rows<'_> {
+// SAFETY: `new` checked the depth, and that every row lies in `values`.
+unsafe impl<S: Simd> Activations<S> for U8Rows<'_> {
     const U8: bool = true;
 
     #[inline(always)]

@@ -36,7 +36,7 @@ pub struct Fault {
     pub call: u64,
     /// Which of the call's values; one beyond the last is taken as the last.
     pub element: usize,
-    /// Which bit of it; beyond a byte's seventh it is taken as that.
+    /// Which bit of it; one beyond the last is taken as the last. Of s8 the sign stays, as no kernel may see -128.
     pub bit: u32,
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn lanes<S: Simd>(s: S, kernel: &str, v: S::F32) -> S::F32 {
     let Some(fault) = strike(kernel, S::NAME) else { return v };
     let mut lanes = [0.0; LANES];
     s.store(v, &mut lanes);
-    let lane = &mut lanes[fault.element % LANES];
+    let lane = &mut lanes[fault.element.min(LANES - 1)];
     *lane = f32::from_bits(lane.to_bits() ^ 1 << fault.bit.min(31));
     s.load(&lanes)
 }

@@ -5,7 +5,8 @@
 //! exact or correctly rounded, so each instantiation produces the same bits.
 //!
 //! The methods of [`Simd`] are `#[inline(always)]` and carry no `#[target_feature]` themselves: they become vector instructions by being
-//! inlined into the token's `run`, which does. Calling them outside of `run` is correct but slow.
+//! inlined into the token's `run`, which does. Calling them outside of `run` is correct but slow. Closures are not always inlined: hot code
+//! uses functions.
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;

@@ -87,6 +87,8 @@ pub(super) struct WavHeader {
     pub(super) format: Format,
     /// Bytes of all samples; `None` where the writer did not know.
     pub(super) data_bytes: Option<u64>,
+    /// The same as the header has it: where `data_bytes` does not believe it, a file may be that long.
+    pub(super) claimed_bytes: u64,
     /// Bytes before the first sample.
     pub(super) header_bytes: u64,
 }
@@ -105,11 +107,11 @@ pub(super) fn read_header(reader: &mut impl Read) -> Result<WavHeader, AudioErro
         match &id {
             b"data" => {
                 let format = format.ok_or_else(|| malformed("samples come before their format"))?;
-                let data_bytes = match (bytes, long_bytes) {
-                    (IN_DS64, Some(long)) => Some(long),
-                    (bytes, _) => (bytes < UNKNOWN_BYTES).then_some(bytes.into()),
+                let (data_bytes, claimed_bytes) = match (bytes, long_bytes) {
+                    (IN_DS64, Some(long)) => (Some(long), long),
+                    (bytes, _) => ((bytes < UNKNOWN_BYTES).then_some(bytes.into()), bytes.into()),
                 };
-                return Ok(WavHeader { format, data_bytes, header_bytes: reader.count });
+                return Ok(WavHeader { format, data_bytes, claimed_bytes, header_bytes: reader.count });
             }
             b"fmt " => {
                 format = Some(read_format(&mut reader, bytes)?);
@@ -213,7 +215,7 @@ mod tests {
         let file = [b"RIFF\0\0\0\0WAVE", &chunk(b"LIST", b"odd")[..], &format(1, 2, 44_100, 16), &chunk(b"data", &[0; 8])].concat();
         let header = read_header(&mut &file[..]).unwrap();
         let format = Format { encoding: 1, rate: 44_100, channels: 2 };
-        let expected = WavHeader { format, data_bytes: Some(8), header_bytes: file.len() as u64 - 8 };
+        let expected = WavHeader { format, data_bytes: Some(8), claimed_bytes: 8, header_bytes: file.len() as u64 - 8 };
         assert_eq!(header, expected);
     }
 
@@ -255,7 +257,7 @@ mod tests {
             let format = Format { encoding, rate: 8_000, channels: 3 };
             assert_eq!((format.frame_bytes(), format.name()), (3 * usize::from(bytes), name));
             let file = format.header(24);
-            let expected = WavHeader { format, data_bytes: Some(24), header_bytes: file.len() as u64 };
+            let expected = WavHeader { format, data_bytes: Some(24), claimed_bytes: 24, header_bytes: file.len() as u64 };
             assert_eq!(read_header(&mut &file[..]).unwrap(), expected, "{name}");
         }
     }

@@ -33,7 +33,10 @@ impl<R: Read + Send> PcmDecoder<BufReader<R>> {
     /// Reads a WAVE header. `file_bytes` is the length of the whole file where there is one: a promise beyond it is refused at once.
     pub(super) fn wav(reader: R, file_bytes: Option<u64>) -> Result<Self, AudioError> {
         let mut stream = BufReader::with_capacity(BUFFER_BYTES, reader);
-        let WavHeader { format, data_bytes, header_bytes } = read_header(&mut stream)?;
+        let WavHeader { format, data_bytes, claimed_bytes, header_bytes } = read_header(&mut stream)?;
+        // A length that could as well be a stream's placeholder is one if the file is shorter.
+        let holds_claim = file_bytes.is_some_and(|bytes| header_bytes.saturating_add(claimed_bytes) <= bytes);
+        let data_bytes = if holds_claim { Some(claimed_bytes) } else { data_bytes };
         let frame_bytes = format.frame_bytes() as u64;
         // A stream's writer that could not go back leaves 0.
         let data_bytes = data_bytes.filter(|&bytes| bytes > 0 || file_bytes.is_some());

@@ -6,7 +6,7 @@ use core::arch::aarch64::*;
 use core::arch::asm;
 
 use super::tiles::{self, Tile};
-use super::{Aarch64, I, Multiply, zip};
+use super::{Aarch64, I, Multiply};
 use crate::dot::{Activations, Blocks, Epilogue};
 use crate::simd::SimdOp;
 
@@ -25,7 +25,8 @@ fn run<O: SimdOp>(token: Aarch64<Dotprod>, op: O) -> O::Output {
 ///
 /// # Safety
 /// The CPU has `sdot`.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
 unsafe fn sdot(mut acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
     // SAFETY: the caller vouches for the instruction, which touches nothing but its operands.
     unsafe {
@@ -42,7 +43,8 @@ unsafe fn sdot(mut acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
 ///
 /// # Safety
 /// The CPU has `sdot`.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
 unsafe fn sdot_lane<const LANE: usize>(mut acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
     // SAFETY: the caller vouches for the instruction, which touches nothing but its operands.
     unsafe {
@@ -59,7 +61,8 @@ unsafe fn sdot_lane<const LANE: usize>(mut acc: int32x4_t, w: int8x16_t, a: int8
 ///
 /// # Safety
 /// The CPU has `sudot`.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "neon,i8mm")]
 unsafe fn sudot_lane<const LANE: usize>(mut acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
     // SAFETY: the caller vouches for the instruction, which touches nothing but its operands.
     unsafe {
@@ -82,9 +85,10 @@ unsafe fn group<const MR: usize, const LANE: usize, const MIXED: bool>(acc: &mut
     unsafe {
         let w = block.add(64 * LANE);
         let w = [vld1q_s8(w), vld1q_s8(w.add(16)), vld1q_s8(w.add(32)), vld1q_s8(w.add(48))];
-        let step = |acc, w, a| if MIXED { sudot_lane::<LANE>(acc, w, a) } else { sdot_lane::<LANE>(acc, w, a) };
         for (acc, a) in acc.iter_mut().zip(a) {
-            *acc = [step(acc[0], w[0], *a), step(acc[1], w[1], *a), step(acc[2], w[2], *a), step(acc[3], w[3], *a)];
+            for (acc, w) in acc.iter_mut().zip(w) {
+                *acc = if MIXED { sudot_lane::<LANE>(*acc, w, *a) } else { sdot_lane::<LANE>(*acc, w, *a) };
+            }
         }
     }
 }
@@ -153,7 +157,7 @@ impl Multiply for Dotprod {
     #[inline(always)]
     fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
         // SAFETY: `self` proves the instruction.
-        zip(acc, w, |acc, w| unsafe { sdot(acc, w, a) })
+        unsafe { [sdot(acc[0], w[0], a), sdot(acc[1], w[1], a), sdot(acc[2], w[2], a), sdot(acc[3], w[3], a)] }
     }
     #[inline(always)]
     fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
@@ -167,6 +171,6 @@ impl Multiply for Dotprod {
         epilogue: &mut E,
     ) {
         // 16 accumulators, 4 rows' activations, and weights on their way.
-        tiles::products::<Self, A, E, 4, 1>(token, acts, weights, epilogue);
+        tiles::products::<Self, A, E, 4>(token, acts, weights, epilogue);
     }
 }

@@ -25,7 +25,8 @@ fn run<O: SimdOp>(token: Aarch64<I8mm>, op: O) -> O::Output {
 ///
 /// # Safety
 /// The CPU has `usdot`.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "neon,i8mm")]
 unsafe fn usdot(mut acc: int32x4_t, a: int8x16_t, w: int8x16_t) -> int32x4_t {
     // SAFETY: the caller vouches for the instruction, which touches nothing but its operands.
     unsafe {
@@ -116,6 +117,17 @@ macro_rules! six_rows {
     }};
 }
 
+/// Three pairs of rows by 16 outputs, `steps` times 8 inputs.
+///
+/// # Safety
+/// The CPU has `smmla` and `usmmla`; the rows hold `8 * steps` bytes, the block `128 * steps`, and `steps` is not zero.
+#[inline]
+#[target_feature(enable = "neon,i8mm")]
+unsafe fn six_rows<const U8: bool>(rows: [*const i8; 6], block: *const i8, steps: usize) -> [Pair; 3] {
+    // SAFETY: the caller vouches for rows, block, steps and instructions; nothing is written but registers.
+    unsafe { if U8 { six_rows!("usmmla", rows, block, steps) } else { six_rows!("smmla", rows, block, steps) } }
+}
+
 /// A row's outputs in order, from a pair of rows.
 #[inline(always)]
 fn rows_of(pair: Pair) -> [I; 2] {
@@ -140,7 +152,7 @@ impl Tile<6> for I8mm {
         unsafe {
             let mut out = [[vdupq_n_s32(0); 4]; 6];
             if steps > 0 {
-                let acc = if U8 { six_rows!("usmmla", rows, block, steps) } else { six_rows!("smmla", rows, block, steps) };
+                let acc = six_rows::<U8>(rows, block, steps);
                 let [[a, b], [c, d], [e, f]] = [rows_of(acc[0]), rows_of(acc[1]), rows_of(acc[2])];
                 out = [a, b, c, d, e, f];
             }
@@ -183,7 +195,7 @@ impl Multiply for I8mm {
     #[inline(always)]
     fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
         // SAFETY: `self` proves the instruction.
-        zip(acc, w, |acc, w| unsafe { usdot(acc, a, w) })
+        unsafe { [usdot(acc[0], a, w[0]), usdot(acc[1], a, w[1]), usdot(acc[2], a, w[2]), usdot(acc[3], a, w[3])] }
     }
     #[inline(always)]
     fn products<A: Activations<Aarch64<Self>>, E: Epilogue<Aarch64<Self>>>(
@@ -192,6 +204,6 @@ impl Multiply for I8mm {
         weights: Blocks<'_>,
         epilogue: &mut E,
     ) {
-        tiles::products::<Self, A, E, 6, 1>(token, acts, weights, epilogue);
+        tiles::products::<Self, A, E, 6>(token, acts, weights, epilogue);
     }
 }

@@ -23,6 +23,17 @@ pub type NeonDotprod = Aarch64<Dotprod>;
 /// NEON with `smmla` and `usmmla`.
 pub type NeonI8mm = Aarch64<I8mm>;
 
+/// Whether this CPU (and its operating system) has all of the features, by run-time detection with `std`, by the compile target without.
+macro_rules! has_features {
+    ($($feature:tt),*) => {{
+        #[cfg(feature = "std")]
+        { $(std::arch::is_aarch64_feature_detected!($feature))&&* }
+        #[cfg(not(feature = "std"))]
+        { $(cfg!(target_feature = $feature))&&* }
+    }};
+}
+use has_features;
+
 /// Proof that the CPU has NEON and what `M` multiplies with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aarch64<M> {
@@ -32,7 +43,8 @@ pub struct Aarch64<M> {
 impl<M: Multiply> Aarch64<M> {
     /// The token, if this CPU has the instructions.
     pub fn new() -> Option<Self> {
-        M::new().map(|multiply| Self { multiply })
+        let multiply = M::new()?;
+        has_features!("neon").then_some(Self { multiply })
     }
 }
 
@@ -67,10 +79,10 @@ pub trait Multiply: Copy + Send + Sync + 'static {
     );
 }
 
-/// Calls one intrinsic that takes a pointer.
+/// Calls intrinsics.
 macro_rules! op {
     ($e:expr) => {
-        // SAFETY: NEON is part of every AArch64 target; loads and stores go through references to whole arrays.
+        // SAFETY: the token proves NEON; loads and stores go through references to whole arrays.
         unsafe { $e }
     };
 }
@@ -325,14 +337,3 @@ impl<M: Multiply> Simd for Aarch64<M> {
         M::products(self, acts, weights, epilogue);
     }
 }
-
-/// Whether this CPU (and its operating system) has all of the features, by run-time detection with `std`, by the compile target without.
-macro_rules! has_features {
-    ($($feature:tt),*) => {{
-        #[cfg(feature = "std")]
-        { $(std::arch::is_aarch64_feature_detected!($feature))&&* }
-        #[cfg(not(feature = "std"))]
-        { $(cfg!(target_feature = $feature))&&* }
-    }};
-}
-use has_features;

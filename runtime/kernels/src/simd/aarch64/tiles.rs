@@ -17,14 +17,14 @@ pub(super) trait Tile<const MR: usize>: Multiply {
     unsafe fn tile<const U8: bool>(self, rows: [*const i8; MR], block: *const i8, groups: usize) -> [I; MR];
 }
 
-/// [`Simd::products`] by tiles of `MR` rows, those left over by `REST` and one by one.
+/// [`Simd::products`] by tiles of `MR` rows, those left over one by one.
 ///
 /// # Panics
 /// If the depths differ.
 #[inline(always)]
-pub(super) fn products<M, A, E, const MR: usize, const REST: usize>(token: Aarch64<M>, acts: A, weights: Blocks<'_>, epilogue: &mut E)
+pub(super) fn products<M, A, E, const MR: usize>(token: Aarch64<M>, acts: A, weights: Blocks<'_>, epilogue: &mut E)
 where
-    M: Tile<MR> + Tile<REST> + Tile<1>,
+    M: Tile<MR> + Tile<1>,
     A: Activations<Aarch64<M>>,
     E: Epilogue<Aarch64<M>>,
 {
@@ -36,10 +36,6 @@ where
             while row + MR <= end {
                 tile::<M, A, E, MR>(token, acts, weights, row, block, epilogue);
                 row += MR;
-            }
-            while REST > 1 && row + REST <= end {
-                tile::<M, A, E, REST>(token, acts, weights, row, block, epilogue);
-                row += REST;
             }
             while row < end {
                 tile::<M, A, E, 1>(token, acts, weights, row, block, epilogue);
@@ -62,14 +58,11 @@ where
         // SAFETY: the tile's rows exist.
         *start = unsafe { acts.row(row + r) };
     }
+    let groups = weights.depth() / 4;
     // SAFETY: the tile's rows and block exist and, as `products` compared, are equally deep.
     let sums = unsafe {
-        let block = weights.get(block, 0).as_ptr();
-        if A::U8 {
-            token.multiply.tile::<true>(rows, block, weights.depth() / 4)
-        } else {
-            token.multiply.tile::<false>(rows, block, weights.depth() / 4)
-        }
+        let block = weights.block(block);
+        if A::U8 { token.multiply.tile::<true>(rows, block, groups) } else { token.multiply.tile::<false>(rows, block, groups) }
     };
     let context = epilogue.block(token, block);
     for (r, sums) in sums.into_iter().enumerate() {

@@ -9,7 +9,7 @@ use super::{Aarch64, I, Multiply, zip};
 use crate::dot::{Activations, Blocks, Epilogue};
 use crate::simd::SimdOp;
 
-/// Proof that the CPU has NEON, which every AArch64 target has.
+/// Proof that the CPU has NEON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Widening {
     _private: (),
@@ -107,7 +107,7 @@ impl Multiply for Widening {
     const PROB_OFFSET: i32 = 128;
 
     fn new() -> Option<Self> {
-        Some(Self { _private: () })
+        super::has_features!("neon").then_some(Self { _private: () })
     }
     #[inline(always)]
     fn run<O: SimdOp>(token: Aarch64<Self>, op: O) -> O::Output {
@@ -133,6 +133,6 @@ impl Multiply for Widening {
         epilogue: &mut E,
     ) {
         // 16 accumulators, 8 of activations, and weights and products on their way.
-        tiles::products::<Self, A, E, 2, 1>(token, acts, weights, epilogue);
+        tiles::products::<Self, A, E, 2>(token, acts, weights, epilogue);
     }
 }
