@@ -1,4 +1,6 @@
-//! Lights the ReSpeaker 2-Mics HAT while its button is down: `cargo run -p ossicle-boards --features linux --example push_to_talk`.
+//! Lights the ReSpeaker 2-Mics HAT on a Raspberry Pi while its button is down:
+//! `cargo run -p ossicle-boards --features linux --example push_to_talk [GPIO CHIP]`. The header's chip is /dev/gpiochip0, on a Raspberry Pi 5
+//! with an early kernel /dev/gpiochip4.
 
 use std::error::Error;
 use std::path::Path;
@@ -14,7 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (leds, line) = hat.leds.zip(hat.button_gpio).ok_or("the board has LEDs and a button")?;
     let clock = Instant::now();
     let now = || clock.elapsed().as_millis() as u32;
-    let mut button = Button::new(linux::input(Path::new("/dev/gpiochip0"), line)?, now());
+    let chip = std::env::args().nth(1).unwrap_or_else(|| "/dev/gpiochip0".to_owned());
+    let mut button = Button::new(linux::input(Path::new(&chip), line)?, now());
     let mut lights = linux::apa102::<3>(Path::new(&leds.spi), 4)?;
     lights.off()?;
     loop {

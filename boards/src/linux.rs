@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use linux_embedded_hal::gpio_cdev::{Chip, LineRequestFlags};
+use linux_embedded_hal::spidev::{SpiModeFlags, SpidevOptions};
 use linux_embedded_hal::{CdevPin, I2cdev, SpidevDevice};
 
 use crate::hal::apa102::Apa102;
@@ -54,12 +55,17 @@ pub fn output(chip: &Path, number: u32) -> Result<CdevPin, OpenError> {
     line(chip, number, LineRequestFlags::OUTPUT)
 }
 
+/// A bus may be set to more than LEDs on a board's wires can follow.
+const LED_HERTZ: u32 = 4_000_000;
+
 /// LEDs on an SPI device, of a brightness from 0 to 31.
 ///
 /// # Errors
 /// If it cannot be opened.
 pub fn apa102<const N: usize>(device: &Path, brightness: u8) -> Result<Apa102<SpidevDevice, N>, OpenError> {
-    let spi = SpidevDevice::open(device).map_err(|error| OpenError::new(device.display(), error))?;
+    let mut spi = SpidevDevice::open(device).map_err(|error| OpenError::new(device.display(), error))?;
+    let options = SpidevOptions::new().max_speed_hz(LED_HERTZ).mode(SpiModeFlags::SPI_MODE_0).build();
+    spi.0.configure(&options).map_err(|error| OpenError::new(device.display(), error))?;
     Ok(Apa102::new(spi, brightness))
 }
 

@@ -142,11 +142,11 @@ pub struct Hat {
     pub channels: usize,
     /// The converter, if it has to be set up.
     pub codec: Option<String>,
-    /// Where the converter is.
+    /// Where the converter is on a Raspberry Pi's header.
     pub codec_i2c: Option<I2c>,
     /// LEDs, if any.
     pub leds: Option<Leds>,
-    /// The button's GPIO line on the first GPIO chip, if any.
+    /// The button's GPIO line on a Raspberry Pi's header, if any.
     pub button_gpio: Option<u32>,
 }
 

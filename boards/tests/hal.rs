@@ -68,7 +68,7 @@ fn patterns_repeat() {
 #[test]
 fn colours_are_one_transaction() {
     let frame = |bytes: &[u8]| {
-        let (start, end) = (vec![0; 4], vec![0; 4]);
+        let (start, end) = (vec![0; 4], vec![0; 8]);
         let writes = [start, bytes.to_vec(), end].map(Clocked::write_vec);
         [vec![Clocked::transaction_start()], writes.to_vec(), vec![Clocked::transaction_end()]].concat()
     };
@@ -102,6 +102,7 @@ fn the_codec_is_set_up_for_16_khz() {
         register(0x1a, 0x001),
         register(0x04, 0x0dd),
         register(0x08, 0x1c9),
+        register(0x18, 0x004),
         register(0x07, 0x042),
         register(0x20, 0x128),
         register(0x21, 0x128),
@@ -130,7 +131,7 @@ fn settings_reach_their_registers_and_errors_the_caller() {
     codec.release().done();
 
     let default = |n: usize| {
-        let values: [(u8, u16); 18] = [
+        let values: [(u8, u16); 19] = [
             (0x0f, 0),
             (0x19, 0xc0),
             (0x34, 0x38),
@@ -140,6 +141,7 @@ fn settings_reach_their_registers_and_errors_the_caller() {
             (0x1a, 1),
             (0x04, 0xdd),
             (0x08, 0x1c9),
+            (0x18, 0x04),
             (0x07, 0x02),
             (0x20, 0x138),
             (0x21, 0x138),
@@ -152,7 +154,7 @@ fn settings_reach_their_registers_and_errors_the_caller() {
         ];
         register(values[n].0, values[n].1)
     };
-    let mut codec = Wm8960::new(I2c::new(&(0..18).map(default).collect::<Vec<_>>()));
+    let mut codec = Wm8960::new(I2c::new(&(0..19).map(default).collect::<Vec<_>>()));
     let loud = Settings { clocks: Clocks::Host, boost: Boost::Db29, volume: 200 };
     codec.start(&loud, &mut NoopDelay::new()).unwrap();
     codec.release().done();

@@ -1,7 +1,7 @@
 //! Debian packages that a task needs.
 
 use std::process::{Command, Stdio};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process::execute;
 
@@ -21,10 +21,12 @@ pub(crate) fn require(program: &str, packages: &[&str]) -> anyhow::Result<()> {
 /// Brings the package lists up to date, once.
 ///
 /// # Errors
-/// There is no apt-get, or it fails.
+/// There is no apt-get, or it fails: without root it does.
 pub(crate) fn update_once() -> anyhow::Result<()> {
-    static DONE: Once = Once::new();
-    let mut result = Ok(());
-    DONE.call_once(|| result = execute(Command::new("apt-get").args(["update", "-qq"])));
-    result
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if !DONE.load(Ordering::Relaxed) {
+        execute(Command::new("apt-get").args(["update", "-qq"]))?;
+        DONE.store(true, Ordering::Relaxed);
+    }
+    Ok(())
 }

@@ -3,15 +3,33 @@
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use crate::cross::{self, Target};
 use crate::emulate;
+
+const FEATURE_LINTS: &[&str] = &[
+    "clippy",
+    "--release",
+    "-p",
+    "ossicle-kernels",
+    "-p",
+    "ossicle-frontend",
+    "-p",
+    "ossicle-boards",
+    "--all-targets",
+    "--features",
+    "ossicle-kernels/fault-injection,ossicle-frontend/defmt,ossicle-boards/linux",
+    "--",
+    "-D",
+    "warnings",
+];
 
 /// Each check: its name, cargo's arguments, and what the output must hold, if anything.
 const CHECKS: &[(&str, &[&str], Option<&str>)] = &[
     ("format", &["fmt", "--all", "--check"], None),
     ("lints", &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"], None),
+    ("lints of features", FEATURE_LINTS, None),
     ("documentation", &["doc", "--release", "--workspace", "--no-deps"], None),
     ("kernels without std", &["build", "--release", "-p", "ossicle-kernels", "-p", "ossicle-frontend", "--no-default-features"], None),
     ("boards without std", &["build", "--release", "-p", "ossicle-boards", "--no-default-features"], None),
@@ -35,6 +53,10 @@ pub(crate) fn run(all: bool) -> anyhow::Result<()> {
         timed(name, || cargo(arguments, *expected).with_context(|| format!("cargo {}", arguments.join(" "))))?;
     }
     if all {
+        ensure!(
+            crate::process::output(Command::new("id").arg("-u"))?.trim() == "0",
+            "--all installs packages and changes its root: run it as root"
+        );
         timed("exported layers in ONNX Runtime", crate::onnx::run)?;
         timed("no_std crates for microcontrollers", || cross::run(&[Target::Thumbv7em, Target::Riscv32imac], "release"))?;
         timed("emulated boards", || emulate::run(&[]))?;

@@ -10,6 +10,9 @@ use crate::process::execute;
 const LAYERS: [&str; 4] =
     ["model.encoder.conv1", "model.encoder.layers.0.fc1", "model.encoder.layers.1.fc2", "model.decoder.layers.2.self_attn.qkv"];
 
+/// The other runtime, in the version that was compared.
+const RUNTIME: (&str, &str) = ("onnxruntime", "1.31.1");
+
 /// Exports layers of the bundled model and compares ONNX Runtime's results with our kernels', bit for bit.
 ///
 /// # Errors
@@ -17,10 +20,12 @@ const LAYERS: [&str; 4] =
 pub(crate) fn run() -> anyhow::Result<()> {
     let root = crate::root()?;
     let (packages, layers) = (root.join("target/python"), root.join("target/onnx"));
-    if !packages.join("onnxruntime").exists() {
+    let complete = packages.join(format!("{}-{}.dist-info/RECORD", RUNTIME.0, RUNTIME.1));
+    if !complete.exists() {
         let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install", "--quiet", "--only-binary", ":all:", "--target"]).arg(&packages);
-        execute(pip.args(["onnxruntime", "numpy"])).context("pip install onnxruntime numpy")?;
+        pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--only-binary", ":all:", "--target"]).arg(&packages);
+        let requirement = format!("{}=={}", RUNTIME.0, RUNTIME.1);
+        execute(pip.args([&requirement, "numpy"])).with_context(|| format!("pip install {requirement} numpy"))?;
     }
     let mut export = Command::new(env!("CARGO"));
     export.current_dir(&root).args(["run", "--release", "-p", "ossicle-quantize", "--example", "onnx_layer", "--"]);

@@ -38,8 +38,9 @@ impl<S: SpiDevice, const N: usize> Apa102<S, N> {
     pub fn show(&mut self, colours: &[Rgb; N]) -> Result<(), S::Error> {
         // Three ones lead the brightness; the colours follow in the order blue, green, red.
         let frames = colours.map(|Rgb { red, green, blue }| [0b1110_0000 | self.brightness, blue, green, red]);
-        // Zeros at the end: SK9822, a common stand-in, takes over its colours only when it sees them.
-        self.spi.transaction(&mut [Operation::Write(&[0; 4]), Operation::Write(frames.as_flattened()), Operation::Write(&[0; 4])])
+        // 32 clocks push the colours through the chain. SK9822, a common stand-in, takes them over when it sees 32 zeros, which take
+        // as many clocks again to reach the last one.
+        self.spi.transaction(&mut [Operation::Write(&[0; 4]), Operation::Write(frames.as_flattened()), Operation::Write(&[0; 8])])
     }
 
     /// Switches all off.

@@ -57,6 +57,7 @@ const RESET: u8 = 0x0f;
 const LEFT_ADC_VOLUME: u8 = 0x15;
 const RIGHT_ADC_VOLUME: u8 = 0x16;
 const POWER_1: u8 = 0x19;
+const ADDITIONAL_2: u8 = 0x18;
 const POWER_2: u8 = 0x1a;
 const LEFT_PATH: u8 = 0x20;
 const RIGHT_PATH: u8 = 0x21;
@@ -77,6 +78,8 @@ const PLL_FRACTION: u32 = 0x31_26e8;
 const RATE_16_KHZ: u16 = 0b011 << 6 | 0b011 << 3 | 0b10 << 1 | 1;
 /// The class D amplifier's clock as after a reset; 64 bits a frame: a twelfth of the system clock.
 const BIT_CLOCK: u16 = 0b111 << 6 | 0b1001;
+/// The frame clock of either direction runs while one of them is on: boards wire one pin for both.
+const SHARED_FRAME_CLOCK: u16 = 1 << 2;
 /// 16 bits, I2S.
 const I2S_16_BITS: u16 = 0b10;
 const MASTER: u16 = 1 << 6;
@@ -118,6 +121,7 @@ impl<B: I2c> Wm8960<B> {
         delay.delay_ms(1);
         self.write(CLOCKING_1, RATE_16_KHZ)?;
         self.write(CLOCKING_2, BIT_CLOCK)?;
+        self.write(ADDITIONAL_2, SHARED_FRAME_CLOCK)?;
         self.write(INTERFACE, I2S_16_BITS | if settings.clocks == Clocks::Codec { MASTER } else { 0 })?;
         for path in [LEFT_PATH, RIGHT_PATH] {
             self.write(path, MICROPHONE | (settings.boost as u16) << 4)?;

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use super::{Target, holds};
 use crate::process::{execute, output};
 
-/// Debian's compiler of [`VERSION`] and the libraries it runs with, unpacked beside the system, so that nothing collides with rustup.
+/// The compiler of Debian 12, of [`VERSION`], and the libraries it runs with, unpacked beside the system, so that nothing collides with rustup.
 const PACKAGES: [&str; 12] = [
     "rustc-web",
     "cargo-web",
@@ -51,7 +51,7 @@ impl Toolchain {
         if !folder.join("usr/bin/rustc").exists() {
             unpack(&folder).with_context(|| {
                 let triple = target.triple();
-                format!("no standard library for {triple}: run `rustup target add {triple}`, or use Debian 12 or later (packages of rustc-web {VERSION})")
+                format!("no standard library for {triple}: run `rustup target add {triple}`, or use Debian 12 (its packages of rustc-web {VERSION})")
             })?;
         }
         let library = library(&folder.join("usr"), target);
@@ -127,7 +127,8 @@ fn unpack(folder: &Path) -> anyhow::Result<()> {
     println!("    fetching Debian's Rust {VERSION}: once, 150 MB");
     let packages = folder.with_file_name("packages");
     fs::create_dir_all(&packages)?;
-    crate::apt::update_once()?;
+    // Without root the lists stay as they are; the download says if they are too old.
+    let _ = crate::apt::update_once();
     execute(Command::new("apt-get").current_dir(&packages).arg("download").args(PACKAGES))?;
     let partial = folder.with_extension("partial");
     for entry in fs::read_dir(&packages)? {
