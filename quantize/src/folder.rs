@@ -6,14 +6,17 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use ossicle_graph::folder::{LAYOUT, NUMERICS_VERSION};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::format::{FORMAT, LAYOUT, NUMERICS_VERSION};
 use crate::layout::{self, Entry, Linear};
 use crate::source::Source;
 use crate::store::{self, Element, Slot};
 use crate::{Error, card, pack};
+
+/// Name of the format in the file's metadata.
+const FORMAT: &str = "ossicle-int8";
 
 /// How to write a folder.
 #[derive(Clone, Debug, Default)]

@@ -24,7 +24,6 @@ pub mod float;
 pub mod float_folder;
 pub mod floats;
 pub mod folder;
-pub mod format;
 pub mod generation;
 pub mod hf;
 pub mod import;

@@ -49,10 +49,7 @@ const COLUMNS: [(&str, &str); 7] = [
 /// The build, a run or the comparison fails.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let root = &root()?;
-    let mut build = Command::new(env!("CARGO"));
-    build.current_dir(root).args(["build", "--release", "--package", "ossicle-cli"]);
-    execute(&mut build)?;
-    let ossicle = binary(root);
+    let ossicle = crate::command_line()?;
 
     let sample = root.join(SAMPLE);
     let file = args.file.as_deref().unwrap_or(&sample);
@@ -75,12 +72,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Some(peers) => compare(&ossicle, root, peers, args),
         None => Ok(()),
     }
-}
-
-/// Where cargo puts the command line.
-fn binary(root: &Path) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
-    target.join("release").join(format!("ossicle{}", std::env::consts::EXE_SUFFIX))
 }
 
 fn measure(ossicle: &Path, root: &Path, file: &Path, options: &[&str], args: &Args) -> anyhow::Result<Value> {

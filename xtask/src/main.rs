@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod cross;
 mod emulate;
+mod instructions;
 mod models;
 mod onnx;
 mod package;
@@ -77,6 +78,18 @@ enum Task {
     Package(package::Args),
 }
 
+/// The folder of build products.
+fn target() -> anyhow::Result<PathBuf> {
+    Ok(root()?.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())))
+}
+
+/// Builds this machine's command line; returns where it is.
+fn command_line() -> anyhow::Result<PathBuf> {
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    process::execute(cargo.current_dir(root()?).args(["build", "--release", "-p", "ossicle-cli"]))?;
+    Ok(target()?.join("release").join(format!("ossicle{}", std::env::consts::EXE_SUFFIX)))
+}
+
 /// The workspace's root.
 fn root() -> anyhow::Result<PathBuf> {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).context("xtask lies in the workspace")
@@ -92,7 +105,7 @@ fn main() -> anyhow::Result<()> {
         }
         Task::Onnx => onnx::run(),
         Task::Emulate { cpus } => emulate::run(&cpus),
-        Task::Instructions { cpus, model, seconds } => emulate::count(&cpus, &model, seconds),
+        Task::Instructions { cpus, model, seconds } => instructions::run(&cpus, &model, seconds),
         Task::Units => units::run(),
         Task::Package(args) => package::run(&args),
     }

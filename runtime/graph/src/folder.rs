@@ -19,6 +19,9 @@ pub use crate::error::FolderError;
 /// The numerics contract that this runtime computes by.
 pub const NUMERICS_VERSION: u32 = 1;
 
+/// The packed weights' layout, `[N/16][K/4][16][4]`, as the file's metadata names it.
+pub const LAYOUT: &str = "n16k4";
+
 const WEIGHTS: &str = "model.safetensors";
 
 /// `config.json` of a Whisper model, with the names of Hugging Face checkpoints.
@@ -128,8 +131,8 @@ impl ModelFolder {
             SafeTensors::read_metadata(&map).map_err(|e| malformed(&weights, format!("not a safetensors file: {e}")))?;
         let start = header + 8;
         let layout = metadata.metadata().as_ref().and_then(|m| m.get("layout")).map(String::as_str);
-        if layout != Some("n16k4") {
-            return Err(malformed(&weights, format!("layout is {layout:?}, not \"n16k4\": make the folder with ossicle-quantize")));
+        if layout != Some(LAYOUT) {
+            return Err(malformed(&weights, format!("layout is {layout:?}, not {LAYOUT:?}: make the folder with ossicle-quantize")));
         }
         let tensors = metadata.tensors().into_iter().map(|(name, info)| {
             let (from, to) = info.data_offsets;

@@ -159,9 +159,9 @@ fn verify(tree: &Tree, model: &str) -> anyhow::Result<()> {
 
 /// What `cargo xtask cross` left, or for this machine's processor what `cargo build` did.
 fn find_binary(root: &Path, profile: &Profile) -> anyhow::Result<PathBuf> {
-    let target = root.join("target");
-    let mut candidates = vec![target.join("cross").join(&profile.arch).join("ossicle")];
+    let mut candidates = vec![root.join("target/cross").join(&profile.arch).join("ossicle")];
     if profile.arch == std::env::consts::ARCH {
+        let target = crate::target()?;
         candidates.extend(["dist", "release"].map(|name| target.join(name).join("ossicle")));
     }
     candidates.iter().find(|path| path.is_file()).cloned().with_context(|| {
