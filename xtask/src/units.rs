@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::process::Command;
 
 use crate::cross::{Cross, Target};
 use crate::instructions::Counter;
