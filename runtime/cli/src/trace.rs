@@ -1,6 +1,7 @@
 //! `--trace`: a digest of every tensor, written while a recording is transcribed.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,6 +46,9 @@ impl TraceArgs {
         options: &TranscribeOptions,
     ) -> Result<Option<Recording>> {
         let Some(path) = &self.trace else { return Ok(None) };
+        if self.trace_key.as_deref().is_some_and(|key| same_file(key, path)) {
+            return Err(Fault::new("--trace would overwrite the key", path.display(), "name another file").into());
+        }
         let key = self.trace_key.as_deref().map(key).transpose()?;
         let input = match file {
             Some(file) if same_file(file, path) => {
@@ -58,9 +62,12 @@ impl TraceArgs {
         let run = Options { isa: args.machine.isa(), threads: args.machine.threads() };
         let header = trace::header(input, trace::model(&args.path()?)?, options, run)?;
         let values = self.trace_values.as_deref().map(Pattern::new);
-        let writer = File::create(path)
-            .and_then(|file| Writer::new(file, &header, WriterOptions { key, values }))
-            .map_err(|error| Fault::new(format!("cannot write the trace: {error}"), path.display(), "give a writable file"))?;
+        let writer = File::create(path).and_then(|file| Writer::new(file, &header, WriterOptions { key, values })).map_err(|error| {
+            // What the header cannot hold is refused by this kind.
+            let long = error.kind() == ErrorKind::InvalidInput;
+            let remedy = if long { "give shorter options, such as --initial-prompt" } else { "give a writable file" };
+            Fault::new(format!("cannot write the trace: {error}"), path.display(), remedy)
+        })?;
         let writer = Arc::new(writer);
         model.set_tap(Some(writer.clone()));
         Ok(Some(Recording { writer, path: path.clone() }))
