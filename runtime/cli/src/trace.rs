@@ -1,7 +1,6 @@
 //! `--trace`: a digest of every tensor, written while a recording is transcribed.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,12 +61,9 @@ impl TraceArgs {
         let run = Options { isa: args.machine.isa(), threads: args.machine.threads() };
         let header = trace::header(input, trace::model(&args.path()?)?, options, run)?;
         let values = self.trace_values.as_deref().map(Pattern::new);
-        let writer = File::create(path).and_then(|file| Writer::new(file, &header, WriterOptions { key, values })).map_err(|error| {
-            // What the header cannot hold is refused by this kind.
-            let long = error.kind() == ErrorKind::InvalidInput;
-            let remedy = if long { "give shorter options, such as --initial-prompt" } else { "give a writable file" };
-            Fault::new(format!("cannot write the trace: {error}"), path.display(), remedy)
-        })?;
+        let writer = File::create(path)
+            .and_then(|file| Writer::new(file, &header, WriterOptions { key, values }))
+            .map_err(|error| Fault::new(format!("cannot write the trace: {error}"), path.display(), "give a writable file"))?;
         let writer = Arc::new(writer);
         model.set_tap(Some(writer.clone()));
         Ok(Some(Recording { writer, path: path.clone() }))
