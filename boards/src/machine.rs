@@ -53,11 +53,6 @@ impl Machine {
         machine
     }
 
-    /// What may be used of the memory, in bytes: the control group's limit if it is smaller.
-    pub fn usable_bytes(&self) -> Option<u64> {
-        [self.memory_bytes, self.cgroup_bytes].into_iter().flatten().min()
-    }
-
     fn read_cpus(&mut self, text: &str) {
         for (key, value) in text.lines().filter_map(|line| line.split_once(':')) {
             let value = value.trim();

@@ -9,6 +9,7 @@ fuzz_target!(|bytes: &[u8]| {
         for (index, record) in trace.records.iter().enumerate() {
             let descriptor = trace.descriptor(record);
             assert!(record.values.as_ref().is_none_or(|values| values.values().len() == descriptor.len()));
+            assert_eq!(record.has_values, record.values.is_some());
             assert!(trace.step_of(index).is_none_or(|step| step.first <= index));
         }
     }

@@ -31,6 +31,18 @@ pub fn run(header: &Header) -> String {
     format!("{} on {}, {threads}; {}", header.program, header.isa, header.machine)
 }
 
+/// JSON without control characters: those that JSON may hold as they are, from 0x7f to 0x9f, are escaped as well.
+pub fn json(value: &serde_json::Value) -> String {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        match c {
+            c if c.is_control() => text += &format!("\\u{:04x}", u32::from(c)),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
 /// Writes where two runs part: the first differing tensor, the values around, and how the difference spread; at most `rows` rows of that.
 ///
 /// # Errors
@@ -78,6 +90,7 @@ fn place(trace: &Trace, descriptor: &Descriptor, tensor: usize) -> String {
         words.push(match step.stage.as_str() {
             "decoder" => format!("decoder step at token {} ({} tokens)", step.at, step.count),
             "text" => format!("attempt {}", step.at),
+            "segment" => format!("segment {}", step.at),
             stage => format!("step {stage}"),
         });
     }
@@ -95,7 +108,7 @@ fn position(descriptor: &Descriptor, step: Option<&StepRecord>, index: &[usize])
         "encoder" => format!(" ({:.2} s into the window)", row as f64 * POSITION_SECONDS),
         "mel" => format!(" ({:.2} s into the window)", row as f64 * FRAME_SECONDS),
         // Logits are those of the last tokens.
-        "decoder" if descriptor.shape.first() == Some(&(step.count as usize)) => format!(" (token {})", step.at + row as u64),
+        "decoder" if descriptor.shape.first() == Some(&(step.count as usize)) => format!(" (token {})", step.at.saturating_add(row as u64)),
         _ => String::new(),
     }
 }
@@ -174,4 +187,30 @@ fn parted(out: &mut dyn Write, parting: &Parting, sides: Sides<'_>) -> io::Resul
     writeln!(out, "after {} tensors the two runs no longer do the same", parting.tensor)?;
     writeln!(out, "  {}: {}", sides.traced, does(&parting.traced))?;
     writeln!(out, "  {}: {}", sides.here, does(&parting.here))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_no_control_characters() {
+        let value = serde_json::json!({"prompt": "a\nb\u{7f}\u{9b}2J\u{fc}"});
+        let text = json(&value);
+        assert_eq!(text, r#"{"prompt":"a\nb\u007f\u009b2Jü"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn a_token_beyond_all_positions_is_the_last() {
+        let descriptor = Descriptor {
+            op: "decoder.embed".into(),
+            kernel: String::new(),
+            part: String::new(),
+            dtype: ossicle_trace::Dtype::F32,
+            shape: vec![2, 1],
+        };
+        let step = StepRecord { stage: "decoder".into(), at: u64::MAX, count: 2, first: 0 };
+        assert_eq!(position(&descriptor, Some(&step), &[1, 0]), format!(" (token {})", u64::MAX));
+    }
 }

@@ -1,7 +1,7 @@
 //! What a trace was made of, found again on this machine.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use ossicle::audio::{AudioError, AudioReader};
@@ -35,6 +35,8 @@ pub enum SubjectError {
     Settings(serde_json::Error),
     /// A file cannot be read.
     Digest(DigestError),
+    /// The trace names a model by something else than a folder's name.
+    ModelName(String),
     /// This is not the traced recording.
     OtherInput {
         /// The file.
@@ -78,6 +80,7 @@ impl std::fmt::Display for SubjectError {
                 )
             }
             Self::Settings(error) => write!(f, "settings: {error}: use the version that wrote the trace"),
+            Self::ModelName(name) => write!(f, "the trace names a path as its model: {name:?}: name the model's folder with --model"),
             Self::Digest(error) => write!(f, "cannot read: {error}: name a readable file"),
             Self::OtherInput { path, found, name, traced } => {
                 let path = path.display();
@@ -141,7 +144,11 @@ impl Subject {
             return Err(SubjectError::OtherInput { path: input.to_owned(), found, name: header.input.name.clone(), traced });
         }
         let options = trace::options(header).map_err(SubjectError::Settings)?;
-        let subject = Self { raw_rate: header.input.raw_rate, ..Self::new(input, model.unwrap_or(&header.model.name), options)? };
+        let name = match model {
+            Some(name) => name,
+            None => plain(&header.model.name).ok_or_else(|| SubjectError::ModelName(header.model.name.clone()))?,
+        };
+        let subject = Self { raw_rate: header.input.raw_rate, ..Self::new(input, name, options)? };
         let files = trace::model(&subject.model)?.files;
         let names = header.model.files.keys().chain(files.keys());
         match names.into_iter().find(|&name| header.model.files.get(name) != files.get(name)) {
@@ -180,6 +187,13 @@ impl Subject {
     }
 }
 
+/// A folder's name, if it is one: a trace may come from anybody, and must not choose which files are read.
+fn plain(name: &str) -> Option<&str> {
+    let mut components = Path::new(name).components();
+    let one = matches!((components.next(), components.next()), (Some(Component::Normal(_)), None));
+    (one && !name.contains(['/', '\\'])).then_some(name)
+}
+
 /// A recording that ends when somebody has seen enough.
 struct Until<'a> {
     reader: AudioReader,
@@ -189,5 +203,18 @@ struct Until<'a> {
 impl SampleSource for Until<'_> {
     fn read(&mut self, out: &mut [f32]) -> Result<usize, SourceError> {
         if (self.stop)() { Ok(0) } else { SampleSource::read(&mut self.reader, out) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_no_names() {
+        assert_eq!(plain("whisper-tiny.en"), Some("whisper-tiny.en"));
+        for path in ["", ".", "..", "/", "/etc", "../model", "a/b", "a/", "./a", "a\\b"] {
+            assert_eq!(plain(path), None, "{path}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{compare, diff, plan, replay, show, verify};
 use crate::fault::{self, Fault};
@@ -56,7 +56,9 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            fault::complain("no command: give one of replay, compare, diff, verify, show: see ossicle-sim --help");
+            let cli = Cli::command();
+            let names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
+            fault::complain(&format!("no command: give one of {}: see ossicle-sim --help", names.join(", ")));
             ExitCode::from(fault::BAD_INPUT)
         }
         _ => {

@@ -143,6 +143,9 @@ fn a_true_trace_is_identical() {
     assert!(out.starts_with("identical\n") && out.contains(&format!("{tensors} tensors in ")), "{out}");
     let out = stdout(&sim(&["verify"], &[&trace]), 0);
     assert!(out.starts_with("intact, ") && out.contains("not forgery"), "{out}");
+    let steps = Trace::read(&bytes[..], None).unwrap().steps;
+    let segments: Vec<_> = steps.iter().filter(|step| step.stage == "segment").collect();
+    assert!(!segments.is_empty() && segments.iter().enumerate().all(|(i, step)| step.at == i as u64 && step.count > 1), "{segments:?}");
     let out = stdout(&sim(&["diff"], &[&trace, &trace]), 0);
     assert!(out.starts_with("identical\n"), "{out}");
     let out = stdout(&sim(&["show", "--only", "*.layers.3.ffn"], &[&trace]), 0);
@@ -154,6 +157,9 @@ fn a_wrong_value_in_a_trace_is_found_and_shown() {
     let folder = Folder::new("wrong");
     let values = Some(Pattern::new("encoder.layers.2.ffn"));
     let good = folder.file("good.trace", &traced(WriterOptions { key: None, values: values.clone() }, ""));
+    let out = stdout(&sim(&["show", "--only", "*.ffn"], &[&good]), 0);
+    assert!(out.contains("encoder.layers.2.ffn (FeedForward), f32 [150, 384] with values\n"), "{out}");
+    assert!(out.contains("encoder.layers.1.ffn (FeedForward), f32 [150, 384]\n"), "{out}");
     let bad = folder.file("bad.trace", &traced(WriterOptions { key: None, values }, "encoder.layers.2.ffn"));
     let mute = folder.file("mute.trace", &traced(WriterOptions::default(), "encoder.layers.2.ffn"));
     for output in [sim(&["diff"], &[&bad, &good]), replay(&bad, &sample(), &[])] {
@@ -201,6 +207,24 @@ fn what_cannot_be_compared_is_refused_in_one_line() {
     assert!(line.contains("damaged") && line.contains("garbled.trace"), "{line}");
     let out = stdout(&sim(&["verify"], &[&garbled]), 1);
     assert!(out.contains("damaged"), "{out}");
+    // In the header, whose first bytes are the name of its first key.
+    let mut flipped = bytes.clone();
+    flipped[20] ^= 1;
+    for (name, damaged, expected) in
+        [("flipped.trace", &flipped[..], "damaged header: missing field `program`"), ("cut.trace", &bytes[..30], "ends within its header")]
+    {
+        let damaged = folder.file(name, damaged);
+        let out = stdout(&sim(&["verify"], &[&damaged]), 1);
+        assert!(out.starts_with(expected), "{out}");
+        assert!(refusal(&replay(&damaged, &sample(), &[])).contains(expected));
+    }
+
+    // A trace does not choose which folders are looked into.
+    let mut header = subject().header(Isa::detect(), 1).unwrap();
+    header.model.name = "../whisper-tiny.en".into();
+    let path = folder.file("path.trace", &Writer::new(Vec::new(), &header, WriterOptions::default()).unwrap().finish().unwrap());
+    let line = refusal(&sim(&["replay", "--input"], &[&sample(), &path]));
+    assert!(line.contains("the trace names a path as its model: \"../whisper-tiny.en\": name the model's folder with --model"), "{line}");
 
     for (output, expected) in [
         (replay(&sample(), &sample(), &[]), "not a trace: "),
@@ -211,7 +235,9 @@ fn what_cannot_be_compared_is_refused_in_one_line() {
         (sim(&["compare", "--isa", "scalar", "--input"], &[&sample()]), "nothing to compare with"),
         (sim(&["verify", "--key"], &[&trace, &trace]), "made without a key"),
         (sim(&["plan-nothing"], &[]), "unrecognized subcommand"),
-        (sim(&[], &[]), "no command"),
+        (sim(&[], &[]), "no command: give one of replay, compare, diff, verify, show, plan, calibrate: "),
+        (sim(&["calibrate", "--error", "NaN"], &[]), "give 0 to 1"),
+        (sim(&["calibrate", "--error=-0.1"], &[]), "give 0 to 1"),
     ] {
         let line = refusal(&output);
         assert!(line.contains(expected), "{line}");
@@ -246,7 +272,7 @@ fn a_key_vouches_for_a_trace() {
 
 #[test]
 fn help_shows_examples() {
-    for command in ["replay", "compare", "diff", "verify", "show"] {
+    for command in ["replay", "compare", "diff", "verify", "show", "plan", "calibrate"] {
         let out = stdout(&sim(&[command, "--help"], &[]), 0);
         assert!(out.contains(&format!("Examples:\n  ossicle-sim {command} ")), "{out}");
     }

@@ -49,6 +49,9 @@ fn times_follow_length_and_threads() {
     // A retry may take the longest window, so memory does not depend on the recording.
     assert_eq!(short["memory"]["total"], full["memory"]["total"]);
     assert_eq!(short["memory"]["fits"], true);
+    let most = json(&["--board", "pi4", "--threads", "8"]).unwrap();
+    let more = json(&["--board", "pi4", "--threads", "18446744073709551615"]).unwrap();
+    assert_eq!((&more["threads"], &more["memory"]), (&8.into(), &most["memory"]));
 }
 
 #[test]
@@ -66,6 +69,8 @@ fn bad_input_is_one_line() {
         (&["--board", "pi17"][..], "unknown board: pi17"),
         (&["--board", "pi4", "--seconds", "40"], "0.1 to 30"),
         (&["--board", "pi4", "--threads", "0"], "--threads"),
+        (&["--board", "pi4", "--tokens", "0"], "0 is not in 1..=448"),
+        (&["--board", "pi4", "--prompt", "449"], "449 is not in 1..=448"),
         (&[], "--board"),
     ] {
         let Some((code, stdout, stderr)) = plan(args) else { return };

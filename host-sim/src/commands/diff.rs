@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use ossicle_sim::diff::diff;
 use ossicle_sim::report::{self, Sides};
-use ossicle_trace::Header;
+use ossicle_trace::{Header, Trace};
 
 use super::{DIFFERS, KeyArgs, RowArgs};
 use crate::fault::Fault;
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
 /// Compares two traces.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let (a, b) = (args.key.read(&args.a)?, args.key.read(&args.b)?);
+    let (a, b) = (args.key.read(&args.a, Trace::read)?, args.key.read(&args.b, Trace::read)?);
     if let Some((what, remedy)) = incomparable(&a.header, &b.header) {
         return Err(Fault::new(what, format!("{} and {}", args.a.display(), args.b.display()), remedy).into());
     }
@@ -78,6 +78,6 @@ fn incomparable(a: &Header, b: &Header) -> Option<(String, &'static str)> {
     }
     let (x, y) = (a.settings.as_object()?, b.settings.as_object()?);
     let key = x.keys().chain(y.keys()).find(|&key| x.get(key) != y.get(key))?;
-    let show = |settings: Option<&serde_json::Value>| settings.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    let show = |settings: Option<&serde_json::Value>| settings.map_or_else(|| "nothing".to_owned(), report::json);
     Some((format!("two settings of {key}: {} and {}", show(x.get(key)), show(y.get(key))), "use the same options on both machines"))
 }

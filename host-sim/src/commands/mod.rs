@@ -12,6 +12,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use ossicle_graph::MAX_THREADS;
 use ossicle_kernels::simd::{Isa, IsaError};
 use ossicle_trace::{Key, Trace, TraceError};
 
@@ -39,10 +40,10 @@ impl KeyArgs {
         Ok(Some(Key::new(bytes).map_err(|error| Fault::new(error, path.display(), "give the file that the trace was made with"))?))
     }
 
-    /// Reads a trace; says on stderr what about it is not as it should be.
-    pub(crate) fn read(&self, path: &Path) -> Result<Trace, Fault> {
+    /// Reads a trace, with its values or without; says on stderr what about it is not as it should be.
+    pub(crate) fn read(&self, path: &Path, read: fn(File, Option<&Key>) -> Result<Trace, TraceError>) -> Result<Trace, Fault> {
         let file = open(path)?;
-        let trace = Trace::read(file, self.key()?.as_ref()).map_err(|error| unreadable(path, &error))?;
+        let trace = read(file, self.key()?.as_ref()).map_err(|error| unreadable(path, &error))?;
         if !trace.complete {
             complain(&format!("{}: ends early, after {} tensors: the run broke off", path.display(), trace.records.len()));
         }
@@ -78,7 +79,7 @@ pub(crate) struct MachineArgs {
     /// Instruction sets, separated by commas, or all that this CPU has
     #[arg(long, value_name = "NAME|all", value_delimiter = ',')]
     isa: Vec<String>,
-    /// Threads [default: the machine's, at most 4]
+    /// Threads, 8 at most [default: the machine's, at most 4]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 }
@@ -103,9 +104,10 @@ impl MachineArgs {
         Ok(isas)
     }
 
+    /// The number of threads that will run.
     pub(crate) fn threads(&self) -> usize {
         let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_DEFAULT_THREADS);
-        self.threads.map_or_else(available, NonZeroUsize::get)
+        self.threads.map_or_else(available, NonZeroUsize::get).min(MAX_THREADS)
     }
 }
 

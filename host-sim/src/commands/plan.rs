@@ -5,8 +5,10 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
+use clap::builder::RangedU64ValueParser;
 use ossicle::whisper::window::Window;
 use ossicle_boards::catalog;
+use ossicle_graph::MAX_THREADS;
 use ossicle_graph::folder::ModelFolder;
 use ossicle_kernels::simd::Isa;
 use ossicle_sim::plan::{self, Plan, Shape};
@@ -19,9 +21,25 @@ const TOKENS_PER_SECOND: f64 = 5.0;
 /// Threads that `ossicle` takes by itself at most.
 const MOST_DEFAULT_THREADS: usize = 4;
 
+/// Positions of Whisper's decoder: a text with its prompt has no more.
+const MOST_TOKENS: u64 = 448;
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  ossicle-sim plan --board pi4 --model whisper-tiny.en --seconds 3
+  ossicle-sim plan --board pi-zero-2w --seconds 11 --threads 1 --json
+
+Exit status: 0 done, 2 bad usage or bad input.";
+
+const CALIBRATE_EXAMPLES: &str = "\
+Examples:
+  ossicle-sim calibrate > boards/costs/zen5.toml
+
+Exit status: 0 done, 2 bad usage or bad input.";
+
 /// What to predict.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  ossicle-sim plan --board pi4 --model whisper-tiny.en --seconds 3")]
+#[command(after_help = PLAN_EXAMPLES)]
 pub(crate) struct PlanArgs {
     /// A board that `ossicle board list` shows, or a profile's path ending in .toml
     #[arg(long)]
@@ -36,12 +54,12 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     full_window: bool,
     /// Tokens of the text [default: five a second]
-    #[arg(long)]
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_TOKENS))]
     tokens: Option<usize>,
     /// Tokens of the prompt [default: start, and for multilingual models language and task]
-    #[arg(long)]
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_TOKENS))]
     prompt: Option<usize>,
-    /// Threads [default: the board's cores, at most 4]
+    /// Threads, 8 at most [default: the board's cores, at most 4]
     #[arg(long)]
     threads: Option<NonZeroUsize>,
     /// Plan memory for word times too
@@ -56,15 +74,19 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|seconds| (0.1..=30.0).contains(seconds)).ok_or_else(|| "give 0.1 to 30 seconds".into())
 }
 
+fn parse_part(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|part| (0.0..=1.0).contains(part)).ok_or_else(|| "give 0 to 1".into())
+}
+
 /// What to measure.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  ossicle-sim calibrate > boards/costs/zen5.toml")]
+#[command(after_help = CALIBRATE_EXAMPLES)]
 pub(crate) struct CalibrateArgs {
     /// The profile whose clock counts the cycles
     #[arg(long, default_value = "host")]
     board: String,
     /// By which part times predicted from this may be off, to be written beside the costs
-    #[arg(long, default_value_t = 0.35)]
+    #[arg(long, default_value_t = 0.35, value_parser = parse_part)]
     error: f64,
 }
 
@@ -82,7 +104,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<ExitCode> {
         prompt: args.prompt.unwrap_or(if multilingual { 3 } else { 1 }),
         tokens: args.tokens.unwrap_or((args.seconds * TOKENS_PER_SECOND).ceil() as usize),
     };
-    let threads = args.threads.map_or(board.cpu.cores.min(MOST_DEFAULT_THREADS), NonZeroUsize::get);
+    let threads = args.threads.map_or(board.cpu.cores.min(MOST_DEFAULT_THREADS), NonZeroUsize::get).min(MAX_THREADS);
     let plan = Plan::new(&folder, &board, shape, threads, args.word_timestamps).map_err(|error| anyhow!("{error}"))?;
     let mut out = std::io::stdout().lock();
     if args.json {

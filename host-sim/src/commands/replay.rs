@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let isas = args.machine.isas()?;
     let isas = if isas.is_empty() { vec![Isa::detect()] } else { isas };
     let threads = args.machine.threads();
-    let trace = Arc::new(args.key.read(&args.trace)?);
+    let trace = Arc::new(args.key.read(&args.trace, Trace::read)?);
     let subject = Subject::of(&trace.header, &args.input, args.model.as_deref()).map_err(|error| Fault::line(&error))?;
     if trace.header.input.sha256.is_none() {
         complain("the trace names no digest of its input, which was a stream: whether this is the same shows in its first tensor, audio");

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use ossicle_sim::report;
-use ossicle_trace::Pattern;
+use ossicle_trace::{Pattern, Trace};
 
 use super::KeyArgs;
 
@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 /// Lists a trace's header, steps and tensors.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let trace = args.key.read(&args.trace)?;
+    let trace = args.key.read(&args.trace, Trace::read_digests)?;
     let only = Pattern::new(&args.only);
     let mut out = BufWriter::new(std::io::stdout().lock());
     let header = &trace.header;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     for (name, sum) in &header.model.files {
         writeln!(out, "model     {}/{name} {sum}", header.model.name)?;
     }
-    writeln!(out, "settings  {}", header.settings)?;
+    writeln!(out, "settings  {}", report::json(&header.settings))?;
     let mut steps = trace.steps.iter().peekable();
     for (index, record) in trace.records.iter().enumerate() {
         while let Some(step) = steps.next_if(|step| step.first <= index) {
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         let descriptor = trace.descriptor(record);
         if only.matches(&descriptor.op, &descriptor.part) {
-            let values = if record.values.is_some() { " with values" } else { "" };
+            let values = if record.has_values { " with values" } else { "" };
             writeln!(out, "{index:>9} {:016x} {descriptor}{values}", record.digest)?;
         }
     }

@@ -9,6 +9,7 @@ use anyhow::Result;
 use ossicle::whisper::memory::{Memory, Request, program_bytes};
 use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle_boards::catalog;
+use ossicle_graph::MAX_THREADS;
 use ossicle_graph::folder::ModelFolder;
 use ossicle_graph::whisper::Options as GraphOptions;
 use ossicle_kernels::simd::{Isa, IsaError};
@@ -38,7 +39,7 @@ pub(crate) struct ModelArgs {
 /// What of the machine to use.
 #[derive(clap::Args)]
 pub(crate) struct MachineArgs {
-    /// Threads [default: the machine's, at most 4]
+    /// Threads, 8 at most [default: the machine's, at most 4]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
     /// Instruction set: scalar, avx2 or avx512vnni; on ARM scalar, neon, dotprod or i8mm [default: the best of this CPU]
@@ -60,10 +61,10 @@ impl MachineArgs {
         self.isa.unwrap_or_else(Isa::detect)
     }
 
-    /// The number of threads to use.
+    /// The number of threads that will run.
     pub(crate) fn threads(&self) -> usize {
         let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_DEFAULT_THREADS);
-        self.threads.map_or_else(available, NonZeroUsize::get)
+        self.threads.map_or_else(available, NonZeroUsize::get).min(MAX_THREADS)
     }
 }
 

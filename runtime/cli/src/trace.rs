@@ -45,6 +45,9 @@ impl TraceArgs {
         options: &TranscribeOptions,
     ) -> Result<Option<Recording>> {
         let Some(path) = &self.trace else { return Ok(None) };
+        if self.trace_key.as_deref().is_some_and(|key| same_file(key, path)) {
+            return Err(Fault::new("--trace would overwrite the key", path.display(), "name another file").into());
+        }
         let key = self.trace_key.as_deref().map(key).transpose()?;
         let input = match file {
             Some(file) if same_file(file, path) => {

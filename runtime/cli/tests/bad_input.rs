@@ -293,6 +293,7 @@ fn traces_that_cannot_be_written() {
     let recording = folder.file("a.wav", &fs::read(sample()).unwrap());
     let before = fs::read(&recording).unwrap();
     let short = folder.file("short.key", b"short");
+    let key = folder.file("board.key", &[7; 32]);
     let run = |args: &[&dyn AsRef<std::ffi::OsStr>]| {
         let mut command = ossicle();
         command.arg("transcribe").arg("--model").arg(&model).args(args.iter().map(|arg| arg.as_ref()));
@@ -302,6 +303,7 @@ fn traces_that_cannot_be_written() {
     for (line, expected) in [
         (run(&[&"--trace", &trace, &recording, &recording]), "--trace: 2 recordings: a trace is of one"),
         (run(&[&"--trace", &recording, &recording]), "--trace would overwrite the recording: "),
+        (run(&[&"--trace", &key, &"--trace-key", &folder.0.join("./board.key"), &recording]), "--trace would overwrite the key: "),
         (run(&[&"--trace", &folder.0, &recording]), "cannot write the trace: "),
         (run(&[&"--trace", &trace, &"--trace-key", &short, &recording]), "a key of 5 bytes, less than 16: "),
         (run(&[&"--trace", &trace, &"--trace-key", &"missing.key", &recording]), "cannot read the key: "),
@@ -312,4 +314,5 @@ fn traces_that_cannot_be_written() {
     }
     assert!(!trace.exists(), "a refused run leaves no trace");
     assert_eq!(fs::read(&recording).unwrap(), before);
+    assert_eq!(fs::read(&key).unwrap(), [7; 32]);
 }

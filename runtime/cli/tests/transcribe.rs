@@ -150,6 +150,22 @@ fn the_benchmark_does_what_transcribe_does_unless_it_compares() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_run_that_fails_leaves_a_trace_with_its_last_tensors() {
+    let trace = std::env::temp_dir().join(format!("ossicle-failed-{}.trace", std::process::id()));
+    let Some(mut command) = transcribe(&["--threads", "99"]) else { return };
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = command.arg("--trace").arg(&trace).arg(sample()).stdout(full).output().unwrap();
+    let read = ossicle_trace::Trace::read(fs::File::open(&trace).unwrap(), None);
+    let _ = fs::remove_file(&trace);
+    assert!(!output.status.success());
+    let read = read.unwrap();
+    assert!(!read.complete);
+    assert_eq!(read.descriptor(read.records.last().unwrap()).op, "segment.times");
+    assert_eq!(read.header.threads, 8, "as many as ran");
+}
+
+#[test]
 fn a_trace_holds_the_run_and_changes_nothing() {
     let folder = std::env::temp_dir().join(format!("ossicle-trace-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();

@@ -13,3 +13,4 @@ mod pool;
 mod taps;
 
 pub use error::GraphError;
+pub use pool::MAX_THREADS;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Most threads of a pool.
-pub(crate) const MAX_THREADS: usize = 8;
+/// Most threads that a network runs on; a larger number asked for means this one.
+pub const MAX_THREADS: usize = 8;
 
 /// Turns of a waiting loop before a thread sleeps: some ten microseconds, less than waking it costs, too little to starve anybody.
 const SPINS: u32 = 2000;

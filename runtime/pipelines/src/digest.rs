@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use ossicle_trace::{Step, Tap, Tensor, Values};
+use ossicle_trace::{Step, Tap, Tensor, Values, le_bytes};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -76,9 +76,10 @@ impl DigestTaps {
     }
 
     /// The times of a segment and of its words, start and end in units of 10 ms.
-    pub fn times(&self, centiseconds: impl Iterator<Item = [i32; 2]>) {
+    pub fn times(&self, segment: usize, centiseconds: impl Iterator<Item = [i32; 2]>) {
         if self.trace.is_some() {
             let times: Vec<i32> = centiseconds.flatten().collect();
+            self.step("segment", segment as u64, times.len() / 2);
             self.tensor("segment.times", "Segments", "", &[times.len() / 2, 2], Values::I32(&times));
         }
     }
@@ -123,19 +124,8 @@ impl DigestTaps {
     }
 }
 
-/// Lower-case hexadecimal SHA-256 of `bytes`.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::new_with_prefix(bytes))
-}
-
 fn update_f32(hasher: &mut Sha256, values: &[f32]) {
-    let mut bytes = [0; 1024];
-    for chunk in values.chunks(bytes.len() / 4) {
-        for (value, slot) in chunk.iter().zip(bytes.chunks_exact_mut(4)) {
-            slot.copy_from_slice(&value.to_le_bytes());
-        }
-        hasher.update(&bytes[..4 * chunk.len()]);
-    }
+    le_bytes(Values::F32(values), |bytes| hasher.update(bytes));
 }
 
 fn hex(hasher: &Sha256) -> String {
@@ -151,14 +141,13 @@ mod tests {
 
     #[test]
     fn known_values() {
-        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let mut taps = DigestTaps::new(true);
         let values: Vec<f32> = (0..1000).map(|i| i as f32).collect();
         taps.mel(&values[..300], 100);
         taps.mel(&values[300..], 100);
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        assert_eq!(taps.finish().unwrap().mel, sha256_hex(&bytes));
-        assert_eq!(taps.finish().unwrap().tokens, sha256_hex(b""));
+        assert_eq!(taps.finish().unwrap().mel, ossicle_trace::sha256_hex(&bytes[..]).unwrap());
+        assert_eq!(taps.finish().unwrap().tokens, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }
 
     #[test]

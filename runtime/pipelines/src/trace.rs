@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ossicle_graph::MAX_THREADS;
 use ossicle_graph::folder::NUMERICS_VERSION;
 use ossicle_trace::{Header, Input, Machine, Model, sha256_hex};
 
@@ -42,9 +43,9 @@ impl std::error::Error for DigestError {
     }
 }
 
-/// The last part of a path, as traces name files: no folder of the machine is in them.
+/// The last part of a path, as traces name files: no folder of the machine is in them, and U+FFFD stands for what cannot be printed.
 pub fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().replace(char::is_control, "\u{fffd}")
 }
 
 /// A file to be transcribed; `raw_rate` for samples without a header.
@@ -78,7 +79,7 @@ pub fn header(input: Input, model: Model, options: &TranscribeOptions, run: Opti
         model,
         settings: serde_json::to_value(options)?,
         isa: run.isa.name().to_owned(),
-        threads: run.threads,
+        threads: run.threads.clamp(1, MAX_THREADS),
         machine: Machine::this(),
         keyed: false,
     })
@@ -132,8 +133,16 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_threads_is_what_runs() {
+        let run = |threads| Options { threads, ..Options::default() };
+        let of = |threads| header(Input::default(), Model::default(), &TranscribeOptions::default(), run(threads)).unwrap().threads;
+        assert_eq!([0, 1, 8, 9, usize::MAX].map(of), [1, 1, 8, 8, 8]);
+    }
+
+    #[test]
     fn names_have_no_folders() {
         assert_eq!(file_name(Path::new("/home/somebody/a.wav")), "a.wav");
         assert_eq!(file_name(Path::new("-")), "-");
+        assert_eq!(file_name(Path::new("two\nlines.wav")), "two\u{fffd}lines.wav");
     }
 }

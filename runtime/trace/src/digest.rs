@@ -20,7 +20,7 @@ pub fn digest(values: Values<'_>) -> u64 {
 }
 
 /// Hands the values' little-endian bytes to `each`, in one or several pieces.
-pub(crate) fn le_bytes(values: Values<'_>, mut each: impl FnMut(&[u8])) {
+pub fn le_bytes(values: Values<'_>, mut each: impl FnMut(&[u8])) {
     if cfg!(target_endian = "little") { each(in_memory(&values)) } else { swapped(values, each) }
 }
 

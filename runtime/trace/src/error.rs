@@ -45,7 +45,7 @@ impl fmt::Display for TraceError {
             Self::Version { found } => write!(f, "a trace of format {found}, this program reads format {}", crate::FORMAT_VERSION),
             Self::NoHeader => f.write_str("ends within its header"),
             Self::Malformed { offset, problem } => write!(f, "damaged at byte {offset}: {problem}"),
-            Self::Header(error) => write!(f, "header: {error}"),
+            Self::Header(error) => write!(f, "damaged header: {error}"),
             Self::Altered { offset, keyed: false } => write!(f, "altered or damaged before byte {offset}, where its checksum does not fit"),
             Self::Altered { offset, keyed: true } => {
                 write!(f, "altered before byte {offset}, or made with another key: the checksum there does not fit")

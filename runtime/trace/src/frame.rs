@@ -30,5 +30,7 @@ pub(crate) const MAX_HEADER: u32 = 1 << 20;
 pub(crate) const MAX_NAME: usize = 255;
 /// Most dimensions.
 pub(crate) const MAX_DIMS: usize = 8;
-/// Most bytes of one tensor's values.
+/// Most values of one tensor.
 pub(crate) const MAX_VALUES: u64 = 1 << 32;
+/// Most bytes of one tensor's values, where a trace holds them.
+pub(crate) const MAX_VALUE_BYTES: u64 = 1 << 32;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::machine::Machine;
 
-/// Where a run's bits come from, and where it ran.
+/// Where a run's bits come from, and where it ran. Its texts hold no control characters, but for the values of settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// The program and its version, such as `ossicle 0.1.0`.
@@ -20,7 +21,7 @@ pub struct Header {
     /// What it ran with.
     pub model: Model,
     /// Everything asked for that changes bits.
-    pub settings: serde_json::Value,
+    pub settings: Value,
     /// The instruction set, which changes no bit.
     pub isa: String,
     /// Threads, which change no bit.
@@ -30,6 +31,27 @@ pub struct Header {
     /// Whether the checksums are made with a key.
     #[serde(default)]
     pub keyed: bool,
+}
+
+impl Header {
+    /// Whether printing it could move a terminal's cursor. The values of settings may hold anything: an initial prompt has line ends.
+    pub(crate) fn has_control_characters(&self) -> bool {
+        let Self { program, pipeline, input, model, isa, machine, .. } = self;
+        let texts = [program, pipeline, &input.name, &model.name, isa, &machine.arch, &machine.os];
+        let optional = [&input.sha256, &machine.cpu, &machine.board].into_iter().flatten();
+        let files = model.files.iter().flat_map(|(name, sum)| [name, sum]);
+        let control = |text: &String| text.contains(char::is_control);
+        texts.into_iter().chain(optional).chain(files).any(control) || keys(&self.settings, &control)
+    }
+}
+
+/// Whether one of a value's keys, on any level, is such.
+fn keys(value: &Value, such: &impl Fn(&String) -> bool) -> bool {
+    match value {
+        Value::Object(map) => map.iter().any(|(key, value)| such(key) || keys(value, such)),
+        Value::Array(values) => values.iter().any(|value| keys(value, such)),
+        _ => false,
+    }
 }
 
 /// A recording or another input.

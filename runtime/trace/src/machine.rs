@@ -25,7 +25,8 @@ impl Machine {
         let cpu = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| cpu(&text));
         let board = fs::read_to_string("/proc/device-tree/model").ok();
         let board = board.map(|model| model.trim_end_matches('\0').to_owned()).filter(|model| !model.is_empty());
-        Self { arch: ARCH.to_owned(), os: OS.to_owned(), cpu, board }
+        let clean = |name: String| name.replace(char::is_control, " ");
+        Self { arch: ARCH.to_owned(), os: OS.to_owned(), cpu: cpu.map(clean), board: board.map(clean) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 
 use crate::chain::{CHECK_BYTES, Chain, Key};
 use crate::error::TraceError;
-use crate::frame::{FORMAT_VERSION, MAGIC, MAX_DIMS, MAX_HEADER, MAX_VALUES, tag};
+use crate::frame::{FORMAT_VERSION, MAGIC, MAX_DIMS, MAX_HEADER, MAX_VALUE_BYTES, MAX_VALUES, tag};
 use crate::header::Header;
 use crate::tap::{Descriptor, Owned};
 use crate::writer::dtype;
@@ -101,6 +101,9 @@ impl<R: Read> Reader<R> {
         }
         let json = self.bytes(u64::from(length))?;
         self.header = serde_json::from_slice(&json).map_err(TraceError::Header)?;
+        if self.header.has_control_characters() {
+            return Err(self.malformed("a control character in the header"));
+        }
         match (self.header.keyed, key) {
             (false, Some(_)) => return Err(TraceError::NotKeyed.into()),
             (true, None) => self.chain = None,
@@ -130,11 +133,6 @@ impl<R: Read> Reader<R> {
     /// Whether checksums are looked at: not those of a keyed trace without its key.
     pub fn checked(&self) -> bool {
         self.chain.is_some()
-    }
-
-    /// Bytes read so far.
-    pub fn offset(&self) -> u64 {
-        self.offset
     }
 
     /// The next event; `None` at the end, and where the file ends early.
@@ -184,7 +182,7 @@ impl<R: Read> Reader<R> {
                     let Some(descriptor) = values_of else { return Err(self.malformed("values of no tensor")) };
                     let Descriptor { dtype, .. } = self.descriptors[usize::from(descriptor)];
                     let length = self.descriptors[usize::from(descriptor)].len() as u64 * dtype.size() as u64;
-                    if length > MAX_VALUES {
+                    if length > MAX_VALUE_BYTES {
                         return Err(self.malformed("a tensor of more than 4 GiB"));
                     }
                     return Ok(Event::Values(Owned::from_le_bytes(dtype, &self.bytes(length)?)));
@@ -213,6 +211,9 @@ impl<R: Read> Reader<R> {
         let [length] = self.array()?;
         let bytes = self.bytes(u64::from(length))?;
         let name = String::from_utf8(bytes).map_err(|_| self.malformed("a name that is not UTF-8"))?;
+        if name.contains(char::is_control) {
+            return Err(self.malformed("a name with a control character"));
+        }
         if self.names.len() > usize::from(u16::MAX) {
             return Err(self.malformed("more than 65536 names"));
         }

@@ -23,8 +23,6 @@ pub struct Trace {
     pub complete: bool,
     /// Whether the checksums were looked at: not those of a keyed trace without its key.
     pub checked: bool,
-    /// Bytes that came after the last checksum and are left out: what a run that broke off was about to write.
-    pub cut_bytes: u64,
 }
 
 /// A step and where its tensors begin.
@@ -47,7 +45,9 @@ pub struct Record {
     pub descriptor: u16,
     /// Its [`digest`](crate::digest).
     pub digest: u64,
-    /// Its values, where they were asked for.
+    /// Whether its values are in the trace.
+    pub has_values: bool,
+    /// They, if they are kept.
     pub values: Option<Owned>,
 }
 
@@ -57,21 +57,32 @@ impl Trace {
     /// # Errors
     /// If it is no trace, damaged or altered.
     pub fn read(read: impl Read, key: Option<&Key>) -> Result<Self, TraceError> {
+        Self::collect(read, key, true)
+    }
+
+    /// As [`read`](Trace::read), but keeps no values.
+    ///
+    /// # Errors
+    /// As for [`read`](Trace::read).
+    pub fn read_digests(read: impl Read, key: Option<&Key>) -> Result<Self, TraceError> {
+        Self::collect(read, key, false)
+    }
+
+    fn collect(read: impl Read, key: Option<&Key>, keep_values: bool) -> Result<Self, TraceError> {
         let mut reader = Reader::new(read, key)?;
         let (mut steps, mut records): (Vec<StepRecord>, Vec<Record>) = (Vec::new(), Vec::new());
-        let (mut checked_steps, mut checked_records, mut checked_bytes) = (0, 0, reader.offset());
+        let (mut checked_steps, mut checked_records) = (0, 0);
         while let Some(event) = reader.next_event()? {
             match event {
                 Event::Step { stage, at, count } => steps.push(StepRecord { stage, at, count, first: records.len() }),
-                Event::Tensor { descriptor, digest } => records.push(Record { descriptor, digest, values: None }),
+                Event::Tensor { descriptor, digest } => records.push(Record { descriptor, digest, has_values: false, values: None }),
                 Event::Values(values) => {
                     if let Some(record) = records.last_mut() {
-                        record.values = Some(values);
+                        record.has_values = true;
+                        record.values = keep_values.then_some(values);
                     }
                 }
-                Event::Check | Event::End => {
-                    (checked_steps, checked_records, checked_bytes) = (steps.len(), records.len(), reader.offset());
-                }
+                Event::Check | Event::End => (checked_steps, checked_records) = (steps.len(), records.len()),
             }
         }
         steps.truncate(checked_steps);
@@ -83,7 +94,6 @@ impl Trace {
             records,
             complete: reader.complete(),
             checked: reader.checked(),
-            cut_bytes: reader.offset() - checked_bytes,
         })
     }
 

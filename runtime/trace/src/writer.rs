@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::chain::{Chain, Key};
 use crate::digest::{digest, le_bytes};
-use crate::frame::{FORMAT_VERSION, MAGIC, MAX_DIMS, MAX_NAME, tag};
+use crate::frame::{FORMAT_VERSION, MAGIC, MAX_DIMS, MAX_HEADER, MAX_NAME, tag};
 use crate::header::Header;
 use crate::pattern::Pattern;
 use crate::tap::{Descriptor, Dtype, Step, Tap, Tensor};
@@ -27,16 +27,18 @@ pub struct WriterOptions {
 
 /// Writes a trace of the tensors it is handed, in constant memory; allocates only for what it sees for the first time.
 ///
-/// Everything up to the end of the last step is in the file at any time, so a run that breaks off leaves a readable trace. An error is kept
-/// until [`finish`](Writer::finish), and nothing is written after it.
+/// Everything up to the end of the last step is in the file at any time, so a run that is killed leaves a readable trace. Where the writer is
+/// dropped before it is [closed](Writer::close), as when a run fails, the tensors of the step that was not finished are vouched for as well.
+/// The first error is kept, and nothing is written after it.
 #[derive(Debug)]
-pub struct Writer<W> {
+pub struct Writer<W: Write> {
     inner: Mutex<Inner<W>>,
 }
 
 #[derive(Debug)]
 struct Inner<W> {
-    out: W,
+    /// Where it goes; `None` once that was handed back.
+    out: Option<W>,
     chain: Chain,
     values: Option<Pattern>,
     pending: Vec<u8>,
@@ -55,12 +57,17 @@ impl<W: Write> Writer<W> {
     /// A trace with this header, which is written at once.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be written; [`InvalidInput`](io::ErrorKind::InvalidInput) if the header is longer than 1 MiB or has control characters.
     pub fn new(out: W, header: &Header, options: WriterOptions) -> io::Result<Self> {
         let header = Header { keyed: options.key.is_some(), ..header.clone() };
+        if header.has_control_characters() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a control character in the header of a trace"));
+        }
         let json = serde_json::to_vec(&header)?;
+        let length = u32::try_from(json.len()).ok().filter(|&length| length <= MAX_HEADER);
+        let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a header of more than 1 MiB in a trace"))?;
         let mut inner = Inner {
-            out,
+            out: Some(out),
             chain: Chain::new(options.key.as_ref()),
             values: options.values,
             pending: Vec::with_capacity(PENDING_BYTES),
@@ -74,18 +81,17 @@ impl<W: Write> Writer<W> {
         };
         inner.put(&MAGIC);
         inner.put(&FORMAT_VERSION.to_le_bytes());
-        let length = u32::try_from(json.len()).map_err(|_| io::Error::other("a header beyond 4 GiB"))?;
         inner.put(&length.to_le_bytes());
         inner.put(&json);
         inner.check();
-        mem::replace(&mut inner.state, Ok(()))?;
+        inner.state()?;
         Ok(Self { inner: Mutex::new(inner) })
     }
 
     /// Ends the trace; whatever comes later is not in it.
     ///
     /// # Errors
-    /// The first that writing met.
+    /// The first that writing met, each time it is asked for.
     pub fn close(&self) -> io::Result<()> {
         let mut inner = self.lock();
         if !inner.finished {
@@ -95,7 +101,7 @@ impl<W: Write> Writer<W> {
             inner.put_check();
             inner.finished = true;
         }
-        mem::replace(&mut inner.state, Ok(()))
+        inner.state()
     }
 
     /// Ends the trace and hands back where it was written.
@@ -104,12 +110,7 @@ impl<W: Write> Writer<W> {
     /// As for [`close`](Writer::close).
     pub fn finish(self) -> io::Result<W> {
         self.close()?;
-        Ok(self.inner.into_inner().unwrap_or_else(PoisonError::into_inner).out)
-    }
-
-    /// Tensors so far.
-    pub fn tensors(&self) -> u64 {
-        self.lock().tensors
+        Ok(self.lock().out.take().expect("nothing else takes it"))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<W>> {
@@ -117,15 +118,35 @@ impl<W: Write> Writer<W> {
     }
 }
 
+impl<W: Write> Drop for Writer<W> {
+    fn drop(&mut self) {
+        // A panic may have left half a frame behind, which no checksum may vouch for.
+        if let Ok(inner) = self.inner.get_mut()
+            && !inner.finished
+        {
+            inner.check();
+        }
+    }
+}
+
 impl<W: Write> Inner<W> {
+    /// The first error, which stays.
+    fn state(&self) -> io::Result<()> {
+        self.state.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string()))
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let (Ok(()), Some(out)) = (&self.state, &mut self.out) {
+            self.state = out.write_all(bytes);
+        }
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         if self.pending.len() + bytes.len() > PENDING_BYTES {
             self.flush();
             if bytes.len() > PENDING_BYTES {
                 self.chain.update(bytes);
-                if self.state.is_ok() {
-                    self.state = self.out.write_all(bytes);
-                }
+                self.write(bytes);
                 return;
             }
         }
@@ -134,11 +155,11 @@ impl<W: Write> Inner<W> {
 
     /// Writes what was kept back.
     fn flush(&mut self) {
-        self.chain.update(&self.pending);
-        if self.state.is_ok() {
-            self.state = self.out.write_all(&self.pending);
-        }
-        self.pending.clear();
+        let mut pending = mem::take(&mut self.pending);
+        self.chain.update(&pending);
+        self.write(&pending);
+        pending.clear();
+        self.pending = pending;
     }
 
     /// A checksum frame, if there is anything to vouch for.
@@ -155,8 +176,8 @@ impl<W: Write> Inner<W> {
         let check = self.chain.check();
         self.put(&check);
         self.flush();
-        if self.state.is_ok() {
-            self.state = self.out.flush();
+        if let (Ok(()), Some(out)) = (&self.state, &mut self.out) {
+            self.state = out.flush();
         }
     }
 
@@ -177,6 +198,10 @@ impl<W: Write> Inner<W> {
         };
         if name.len() > MAX_NAME {
             self.refuse("a name of more than 255 bytes in a trace");
+            return 0;
+        }
+        if name.contains(char::is_control) {
+            self.refuse("a name with a control character in a trace");
             return 0;
         }
         self.put(&[tag::NAME, name.len() as u8]);

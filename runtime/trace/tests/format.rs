@@ -1,4 +1,7 @@
-//! The format: round trips, prefixes, single changed bytes, keys.
+//! The format: round trips, prefixes, single changed bits, keys.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
 
 use ossicle_trace::{
     Event, Header, Input, Key, Pattern, Reader, Step, StepRecord, Tap, Tensor, Trace, TraceError, Values, Writer, WriterOptions, digest,
@@ -38,7 +41,7 @@ fn key(text: &str) -> Key {
 fn a_round_trip_keeps_everything() {
     let values = Some(Pattern::new("*.ffn"));
     let trace = Trace::read(&written(WriterOptions { values, key: None })[..], None).unwrap();
-    assert!(trace.complete && trace.checked && trace.cut_bytes == 0);
+    assert!(trace.complete && trace.checked);
     assert_eq!(trace.header, header());
     assert_eq!(trace.records.len(), 12);
     assert_eq!(trace.descriptors.len(), 4);
@@ -52,6 +55,18 @@ fn a_round_trip_keeps_everything() {
         other => panic!("{other:?}"),
     }
     assert_eq!(trace.records.iter().filter(|record| record.values.is_some()).count(), 3);
+}
+
+#[test]
+fn digests_can_be_read_without_values() {
+    let bytes = written(WriterOptions { values: Some(Pattern::new("*.ffn")), key: None });
+    let (all, bare) = (Trace::read(&bytes[..], None).unwrap(), Trace::read_digests(&bytes[..], None).unwrap());
+    assert_eq!(bare.records.len(), all.records.len());
+    for (all, bare) in all.records.iter().zip(&bare.records) {
+        assert_eq!((all.digest, all.has_values), (bare.digest, bare.has_values));
+        assert!(all.has_values == all.values.is_some() && bare.values.is_none());
+    }
+    assert_eq!(bare.records.iter().filter(|record| record.has_values).count(), 3);
 }
 
 #[test]
@@ -89,12 +104,12 @@ fn every_prefix_is_a_shorter_trace_or_no_trace() {
 fn every_changed_bit_is_noticed() {
     for key in [None, Some(key("sixteen bytes of secret"))] {
         let whole = written(WriterOptions { key: key.clone(), values: Some(Pattern::new("*")) });
-        for at in 0..whole.len() {
+        for bit in 0..8 * whole.len() {
             let mut changed = whole.clone();
-            changed[at] ^= 1 << (at % 8);
+            changed[bit / 8] ^= 1 << (bit % 8);
             let result = Trace::read(&changed[..], key.as_ref());
             // A length that grew may swallow the rest of the file: then it ends early.
-            assert!(result.as_ref().map_or(true, |trace| !trace.complete), "byte {at} of {}", whole.len());
+            assert!(result.as_ref().map_or(true, |trace| !trace.complete), "bit {bit} of {} bytes", whole.len());
         }
         let mut longer = whole.clone();
         longer.push(0);
@@ -125,7 +140,7 @@ fn other_files_are_refused_in_one_line() {
         (b"OSSTRACE", "ends within its header"),
         (b"OSSTRACE\x02\0\0\0", "a trace of format 2, this program reads format 1"),
         (b"OSSTRACE\x01\0\0\0\xff\xff\xff\xff", "damaged at byte 16: a header of more than 1 MiB"),
-        (b"OSSTRACE\x01\0\0\0\x02\0\0\0[]", "header: invalid length 0, expected struct Header with 10 elements at line 1 column 2"),
+        (b"OSSTRACE\x01\0\0\0\x02\0\0\0[]", "damaged header: invalid length 0, expected struct Header with 10 elements at line 1 column 2"),
     ] {
         let error = Trace::read(bytes, None).unwrap_err().to_string();
         assert_eq!(error, expected);
@@ -150,7 +165,83 @@ fn an_error_of_the_disk_is_told_at_the_end() {
     for _ in 0..10 {
         run(&writer, 0.0);
     }
-    assert_eq!(writer.close().unwrap_err().to_string(), "no space left");
+    for _ in 0..2 {
+        assert_eq!(writer.close().unwrap_err().to_string(), "no space left");
+    }
+    assert_eq!(writer.finish().unwrap_err().to_string(), "no space left", "a broken trace stays broken");
+}
+
+/// Bytes that outlive their writer.
+#[derive(Clone, Debug, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_run_that_fails_leaves_its_last_tensors() {
+    let bytes = Shared::default();
+    let writer = Writer::new(bytes.clone(), &header(), WriterOptions::default()).unwrap();
+    run(&writer, 0.0);
+    let before = Trace::read(&bytes.0.lock().unwrap()[..], None).unwrap();
+    assert_eq!(before.records.len(), 8, "the last step is not finished");
+    drop(writer);
+    let after = Trace::read(&bytes.0.lock().unwrap()[..], None).unwrap();
+    assert_eq!((after.records.len(), after.steps.len(), after.complete), (12, 3, false));
+}
+
+#[test]
+fn nothing_follows_the_end() {
+    let bytes = Shared::default();
+    let writer = Writer::new(bytes.clone(), &header(), WriterOptions::default()).unwrap();
+    run(&writer, 0.0);
+    writer.close().unwrap();
+    let length = bytes.0.lock().unwrap().len();
+    run(&writer, 0.0);
+    drop(writer);
+    assert_eq!(bytes.0.lock().unwrap().len(), length);
+}
+
+#[test]
+fn headers_that_no_reader_takes_are_not_written() {
+    let refused = |header: &Header| Writer::new(Vec::new(), header, WriterOptions::default()).unwrap_err().to_string();
+    let long = Header { settings: "x".repeat(1 << 20).into(), ..header() };
+    assert_eq!(refused(&long), "a header of more than 1 MiB in a trace");
+    let key = Header { settings: serde_json::json!({"a": [{"b\u{1b}": 1}]}), ..header() };
+    let name = Header { input: Input { name: "a\n.wav".into(), ..Input::default() }, ..header() };
+    for header in [key, name] {
+        assert_eq!(refused(&header), "a control character in the header of a trace");
+    }
+    // A prompt may have lines.
+    let prompt = Header { settings: serde_json::json!({"initial_prompt": "two\nlines"}), ..header() };
+    let bytes = Writer::new(Vec::new(), &prompt, WriterOptions::default()).unwrap().finish().unwrap();
+    assert_eq!(Trace::read(&bytes[..], None).unwrap().header, prompt);
+}
+
+#[test]
+fn control_characters_are_refused_where_they_come_in() {
+    let writer = Writer::new(Vec::new(), &header(), WriterOptions::default()).unwrap();
+    writer.step(Step { stage: "\u{1b}[2J", at: 0, count: 1 });
+    assert_eq!(writer.finish().unwrap_err().to_string(), "a name with a control character in a trace");
+    // Others may write what this writer refuses; the same length keeps the rest in its place.
+    let whole = written(WriterOptions::default());
+    for (from, to, problem) in [
+        ("\"scalar\"", "\"\\u0007\"", "a control character in the header"),
+        ("\u{c}encoder.conv", "\u{c}encoder\u{7}conv", "a name with a control character"),
+    ] {
+        let at = whole.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+        let changed = [&whole[..at], to.as_bytes(), &whole[at + from.len()..]].concat();
+        match Trace::read(&changed[..], None) {
+            Err(TraceError::Malformed { problem: found, .. }) => assert_eq!(found, problem),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 proptest! {

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use ossicle_frontend::mel::MelScratch;
+use ossicle_graph::MAX_THREADS;
 use ossicle_graph::folder::{FolderError, ModelFolder};
 use ossicle_graph::whisper::{MemoryPlan, Options as GraphOptions, WhisperGraph};
 
@@ -84,7 +85,7 @@ impl Memory {
         let audio = 4 * slider::CAPACITY + features + READER_BYTES;
         // Freed blocks of one window size do not always serve the next: an eighth was never reached in measurements.
         let allocator = BOOKKEEPING_BYTES + (network.slots + words) / 8;
-        let stacks = request.options.threads * STACK_BYTES;
+        let stacks = request.options.threads.clamp(1, MAX_THREADS) * STACK_BYTES;
         Ok(Self { network, vocabulary, audio, words, stacks, program: request.program, allocator })
     }
 

@@ -408,7 +408,8 @@ impl<E: Engine> Pipeline<E> {
                 words: words.map(|words| words.into_iter().map(|word| shifted(word, offset)).collect()),
             };
             let words = segment.words.iter().flatten().map(|word| (word.start, word.end));
-            taps.times(std::iter::once((segment.start, segment.end)).chain(words).map(|(start, end)| [hundredths(start), hundredths(end)]));
+            let times = std::iter::once((segment.start, segment.end)).chain(words);
+            taps.times(segment.id, times.map(|(start, end)| [hundredths(start), hundredths(end)]));
             on_segment(segment);
             summary.segments += 1;
         }

@@ -23,7 +23,7 @@ use crate::source::SampleSource;
 pub struct Options {
     /// The instruction set.
     pub isa: Isa,
-    /// Threads, at least 1.
+    /// Threads, the caller included; held to 1..=8 ([`MAX_THREADS`](ossicle_graph::MAX_THREADS)).
     pub threads: usize,
 }
 
