@@ -128,12 +128,16 @@ impl Spool {
         let home = free(&self.outbox("done")?, "", &work.name);
         let json = beside(&home, "json");
         write_whole(&json, transcript)?;
-        if delete {
-            is_there(fs::remove_file(&work.path)).with_context(|| format!("cannot delete {}", work.path.display()))?;
+        let gone = if delete {
+            is_there(fs::remove_file(&work.path)).with_context(|| format!("cannot delete {}", work.path.display()))
         } else {
-            move_to(&work.path, &home)?;
+            move_to(&work.path, &home)
+        };
+        if gone.is_err() {
+            // Else every start would write another one.
+            let _ = fs::remove_file(&json);
         }
-        Ok(json)
+        gone.map(|_| json)
     }
 
     /// Moves a recording out of the way, with one line on what is wrong.
@@ -141,13 +145,14 @@ impl Spool {
         let home = free(&self.outbox("failed")?, "", &work.name);
         let (reason, text) = (fault::one_line(reason), beside(&home, "txt"));
         write_whole(&text, format!("{reason}\n").as_bytes())?;
-        if move_to(&work.path, &home)? {
+        let moved = move_to(&work.path, &home);
+        if let Ok(true) = moved {
             self.failures += 1;
             fault::complain(&reason);
         } else {
-            fs::remove_file(&text).with_context(|| format!("cannot delete {}", text.display()))?;
+            let _ = fs::remove_file(&text);
         }
-        Ok(())
+        moved.map(|_| ())
     }
 
     /// Puts a recording back to where it was, or beside what has its place now.
@@ -165,7 +170,11 @@ impl Spool {
         })?;
         for work in marked {
             let reason = Fault::new("the program ended while it was transcribed", &work.name, "move it back to try again");
-            self.fail(&work, &reason.to_string())?;
+            match self.fail(&work, &reason.to_string()) {
+                // One file that cannot be moved stays hidden.
+                Err(error) if self.is_writable() => fault::complain(&format!("{error:#}: it is left alone")),
+                other => other?,
+            }
         }
         Ok(())
     }
@@ -264,7 +273,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         file.sync_all()?;
         fs::rename(&part, path)
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    write().inspect_err(|_| _ = fs::remove_file(&part)).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

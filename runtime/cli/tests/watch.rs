@@ -197,7 +197,7 @@ fn a_recording_that_ended_the_program_is_not_tried_again() {
 #[test]
 fn what_changes_before_its_turn_is_not_opened() {
     let spool = Spool::new("turns");
-    spool.put_long("1.wav", 600);
+    spool.put_long("1.wav", 60);
     // The oldest has the first turn.
     fs::File::options().write(true).open(spool.0.join("1.wav")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     for name in ["2.wav", "3.wav", "4.wav"] {
