@@ -27,15 +27,16 @@ impl Fit {
 
 /// The best profile for `machine`, whose programs are built for `arch` (as [`std::env::consts::ARCH`]); the first of equals.
 ///
+/// Without `arch` only [`Fit::Model`] and [`Fit::Core`] count.
 /// Several boards share a core: among those, the one whose number of cores and memory come closest is taken.
-pub fn best<'a>(machine: &Machine, arch: &str, profiles: &'a [(String, Profile)]) -> Option<(&'a str, &'a Profile, Fit)> {
+pub fn best<'a>(machine: &Machine, arch: Option<&str>, profiles: &'a [(String, Profile)]) -> Option<(&'a str, &'a Profile, Fit)> {
     let candidates = profiles.iter().filter_map(|(name, profile)| Some((name.as_str(), profile, fit(machine, arch, profile)?)));
     candidates.min_by_key(|(_, profile, fit)| (*fit, profile.cpu.cores.abs_diff(machine.cores), distance(machine, profile)))
 }
 
 /// How well `profile` fits `machine`, if at all.
-pub fn fit(machine: &Machine, arch: &str, profile: &Profile) -> Option<Fit> {
-    if profile.arch != arch {
+pub fn fit(machine: &Machine, arch: Option<&str>, profile: &Profile) -> Option<Fit> {
+    if arch.is_some_and(|arch| profile.arch != arch) {
         return None;
     }
     let names = |model: &String| profile.models.iter().any(|known| model.starts_with(known.as_str()));
@@ -43,7 +44,7 @@ pub fn fit(machine: &Machine, arch: &str, profile: &Profile) -> Option<Fit> {
         return Some(Fit::Model);
     }
     let same_core = profile.cpu.part != 0 && (machine.implementer, machine.part) == (Some(profile.cpu.implementer), Some(profile.cpu.part));
-    Some(if same_core { Fit::Core } else { Fit::Architecture })
+    if same_core { Some(Fit::Core) } else { arch.map(|_| Fit::Architecture) }
 }
 
 /// Bytes between the machine's memory and the nearest size that the board is sold with.

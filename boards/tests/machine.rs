@@ -41,7 +41,7 @@ fn cpuinfo(implementer: u32, part: u32, features: &str) -> String {
 
 fn best(machine: &Machine, arch: &str) -> (String, Fit) {
     let boards = catalog::all().unwrap();
-    let (name, _, fit) = fit::best(machine, arch, &boards).unwrap();
+    let (name, _, fit) = fit::best(machine, Some(arch), &boards).unwrap();
     (name.to_owned(), fit)
 }
 
@@ -100,6 +100,9 @@ fn without_a_known_model_core_and_memory_decide() {
     assert_eq!(best(&Machine::look(&root.0), "aarch64"), ("pi3b-plus".into(), Fit::Core));
     let root = Root::new("apple", &[("proc/cpuinfo", &cpuinfo(0x61, 0x022, "fp asimd asimddp"))]);
     assert_eq!(best(&Machine::look(&root.0), "aarch64").1, Fit::Architecture);
+    // Without an architecture, nothing else is left to go by.
+    let boards = catalog::all().unwrap();
+    assert!(fit::best(&Machine::look(&root.0), None, &boards).is_none());
 }
 
 #[test]

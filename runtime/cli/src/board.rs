@@ -31,7 +31,8 @@ enum Command {
         /// One JSON object, schema ossicle.board/1
         #[arg(long)]
         json: bool,
-        /// Look at a folder that is laid out as a board's file system
+        /// Look at a folder that is laid out as a board's file system; architecture and kernels, which only the machine itself tells, are
+        /// then left out (null)
         #[arg(long, value_name = "FOLDER", default_value = "/")]
         root: PathBuf,
     },
@@ -53,18 +54,33 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What only the running program can tell of its machine.
+struct Here {
+    arch: &'static str,
+    chosen: &'static str,
+    available: Vec<&'static str>,
+}
+
+impl Here {
+    fn look() -> Self {
+        Self { arch: std::env::consts::ARCH, chosen: Isa::detect().name(), available: Isa::available().map(Isa::name).collect() }
+    }
+}
+
 fn check(root: &Path, json: bool) -> Result<()> {
     if !root.is_dir() {
         return Err(Fault::new("not a folder", root.display(), "give one laid out as a board's file system, or leave --root out").into());
     }
     let boards = catalog::all().map_err(Fault::line)?;
     let machine = Machine::look(root);
-    let best = fit::best(&machine, std::env::consts::ARCH, &boards);
+    // A folder may be another machine's: then this program's architecture and kernels say nothing about it.
+    let here = (root == Path::new("/")).then(Here::look);
+    let best = fit::best(&machine, here.as_ref().map(|here| here.arch), &boards);
     let mut out = std::io::stdout().lock();
     if json {
-        writeln!(out, "{}", report(&machine, best))?;
+        writeln!(out, "{}", report(&machine, here.as_ref(), best))?;
     } else {
-        for (key, value) in lines(&machine, best) {
+        for (key, value) in lines(&machine, here.as_ref(), best) {
             writeln!(out, "{key:<13}{value}")?;
         }
     }
@@ -78,18 +94,17 @@ fn hat_of(card: &SoundCard, profile: Option<&Profile>) -> Option<String> {
     hats.into_iter().find(|hat| hat.card == card.id).map(|hat| hat.name)
 }
 
-fn report(machine: &Machine, best: Option<(&str, &Profile, Fit)>) -> Value {
+fn report(machine: &Machine, here: Option<&Here>, best: Option<(&str, &Profile, Fit)>) -> Value {
     let profile = best.map(|(_, profile, _)| profile);
     let card = |card: &SoundCard| json!({"id": card.id, "name": card.name, "device": card.device, "hat": hat_of(card, profile)});
-    let kernels: Vec<_> = Isa::available().map(Isa::name).collect();
     json!({
         "schema": "ossicle.board/1",
         "model": machine.model,
-        "arch": std::env::consts::ARCH,
+        "arch": here.map(|here| here.arch),
         "cpu": machine.cpu,
         "cores": machine.cores,
         "features": machine.features,
-        "kernels": {"chosen": Isa::detect().name(), "available": kernels},
+        "kernels": here.map(|here| json!({"chosen": here.chosen, "available": here.available})),
         "memory_bytes": machine.memory_bytes,
         "cgroup_bytes": machine.cgroup_bytes,
         "microphones": machine.microphones.iter().map(card).collect::<Vec<_>>(),
@@ -100,16 +115,16 @@ fn report(machine: &Machine, best: Option<(&str, &Profile, Fit)>) -> Value {
     })
 }
 
-fn lines(machine: &Machine, best: Option<(&str, &Profile, Fit)>) -> Vec<(&'static str, String)> {
+fn lines(machine: &Machine, here: Option<&Here>, best: Option<(&str, &Profile, Fit)>) -> Vec<(&'static str, String)> {
     let unknown = || "unknown".to_owned();
-    let amount = |bytes: Option<u64>| bytes.map_or_else(unknown, |bytes| size::megabytes(bytes as usize));
+    let amount = |bytes: Option<u64>| bytes.map_or_else(unknown, size::megabytes);
     let none = |text: String| if text.is_empty() { "none found".into() } else { text };
     let profile = best.map(|(_, profile, _)| profile);
     let wanted = profile.map_or(&[][..], |profile| &profile.cpu.features);
     let (found, missing): (Vec<&str>, Vec<&str>) =
         wanted.iter().map(String::as_str).partition(|name| machine.features.iter().any(|feature| feature == name));
     let features = if missing.is_empty() { found.join(" ") } else { format!("{} (without {})", found.join(" "), missing.join(" ")) };
-    let kernels: Vec<_> = Isa::available().map(Isa::name).collect();
+    let kernels = here.map_or_else(unknown, |here| format!("{} (of {})", here.chosen, here.available.join(", ")));
     let microphones = machine.microphones.iter().map(|card| match hat_of(card, profile) {
         Some(hat) => format!("{} ({hat})", card.device),
         None => format!("{} ({})", card.device, card.name),
@@ -119,7 +134,7 @@ fn lines(machine: &Machine, best: Option<(&str, &Profile, Fit)>) -> Vec<(&'stati
         ("processor", if machine.cpu.is_empty() { unknown() } else { machine.cpu.clone() }),
         ("cores", machine.cores.to_string()),
         ("features", none(features)),
-        ("kernels", format!("{} (of {})", Isa::detect(), kernels.join(", "))),
+        ("kernels", kernels),
         ("memory", amount(machine.memory_bytes)),
     ];
     if machine.cgroup_bytes.is_some() {
@@ -130,9 +145,9 @@ fn lines(machine: &Machine, best: Option<(&str, &Profile, Fit)>) -> Vec<(&'stati
     lines.push((
         "profile",
         best.map_or_else(
-            || "none for this architecture".into(),
+            || "none that fits".into(),
             |(name, profile, fit)| {
-                format!("{name}: {} ({}), budget {}", profile.name, fit.reason(), size::megabytes(profile.budget_bytes() as usize))
+                format!("{name}: {} ({}), budget {}", profile.name, fit.reason(), size::megabytes(profile.budget_bytes()))
             },
         ),
     ));
@@ -149,7 +164,7 @@ fn list(json: bool) -> Result<()> {
             writeln!(out, "{row}")?;
         } else {
             let clock = format!("{} x {} at {} MHz", cpu.cores, cpu.core, cpu.clock_mhz);
-            writeln!(out, "{name:<18}{:<28}{clock:<31}budget {}", profile.name, size::megabytes(profile.budget_bytes() as usize))?;
+            writeln!(out, "{name:<18}{:<28}{clock:<31}budget {}", profile.name, size::megabytes(profile.budget_bytes()))?;
         }
     }
     Ok(())

@@ -98,10 +98,14 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == ErrorKind::BrokenPipe))
 }
 
-/// Prints one line on stderr, whatever line ends `message` has.
+/// `message` in one line, whatever line ends it has.
+pub(crate) fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Prints one line on stderr.
 pub(crate) fn complain(message: &str) {
-    let words: Vec<&str> = message.split_whitespace().collect();
-    eprintln!("ossicle: {}", words.join(" "));
+    eprintln!("ossicle: {}", one_line(message));
 }
 
 /// Reports an error; gives its exit status.

@@ -13,6 +13,7 @@ mod models;
 mod notify;
 mod progress;
 mod size;
+mod spool;
 mod trace;
 mod transcribe;
 mod usage;

@@ -82,7 +82,7 @@ impl ModelArgs {
         let plan = Memory::plan(&folder, request).map_err(Fault::from)?;
         for (limit, allowed) in self.limits()? {
             if plan.total() as u64 > allowed {
-                let (needed, allowed) = (size::megabytes(plan.total()), size::megabytes(allowed as usize));
+                let (needed, allowed) = (size::megabytes(plan.total() as u64), size::megabytes(allowed));
                 let what = format!("the plan needs {needed}, more than {limit} {allowed}");
                 return Err(Fault::new(what, path.display(), figures(&plan)).into());
             }
@@ -120,6 +120,6 @@ pub(crate) fn peak_rss_bytes() -> Option<u64> {
 /// The parts of a plan.
 pub(crate) fn figures(plan: &Memory) -> String {
     let parts = plan.parts().into_iter().filter(|part| part.1 > 0);
-    let parts: Vec<_> = parts.map(|(name, bytes)| format!("{name} {}", size::megabytes(bytes))).collect();
+    let parts: Vec<_> = parts.map(|(name, bytes)| format!("{name} {}", size::megabytes(bytes as u64))).collect();
     parts.join(", ")
 }

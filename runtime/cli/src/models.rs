@@ -74,7 +74,7 @@ fn list(json: bool) -> Result<()> {
         } else {
             let ModelInfo { name, kind, multilingual, bytes, path, .. } = &model;
             let languages = if *multilingual { "multilingual" } else { "English" };
-            writeln!(out, "{name:<20} {kind:<8} {languages:<13} {:>9}  {}", size::megabytes(*bytes as usize), path.display())?;
+            writeln!(out, "{name:<20} {kind:<8} {languages:<13} {:>9}  {}", size::megabytes(*bytes), path.display())?;
         }
     }
     Ok(())
@@ -103,8 +103,8 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
         ),
         ("vocabulary", format!("{} tokens", info.vocab_size)),
         ("numerics", format!("version {}", info.numerics_version)),
-        ("files", size::megabytes(info.bytes as usize)),
-        ("memory", format!("{} ({})", size::megabytes(plan.total()), figures(&plan))),
+        ("files", size::megabytes(info.bytes)),
+        ("memory", format!("{} ({})", size::megabytes(plan.total() as u64), figures(&plan))),
         ("instructions", model.machine.isa().name().into()),
         ("threads", model.machine.threads().to_string()),
     ];

@@ -1,10 +1,13 @@
-//! Telling systemd that a service is ready, alive or stopping (sd_notify(3)): a datagram to the socket named in the environment.
+//! Telling systemd that a service is ready, alive or stopping, and what it does (sd_notify(3)): a datagram to the socket named in the environment.
 
 use std::env;
 use std::time::{Duration, Instant};
 
 #[cfg(unix)]
 use std::os::unix::net::UnixDatagram;
+
+/// The status between recordings.
+pub(crate) const WAITING: &str = "waiting for recordings";
 
 /// Where to tell it; nowhere when no supervisor asked.
 #[derive(Debug, Default)]
@@ -30,7 +33,12 @@ impl Notifier {
 
     /// The model is loaded.
     pub(crate) fn ready(&mut self) {
-        self.send("READY=1\nSTATUS=waiting for recordings");
+        self.send(&format!("READY=1\nSTATUS={WAITING}"));
+    }
+
+    /// What is being done, in one line.
+    pub(crate) fn status(&mut self, status: &str) {
+        self.send(&format!("STATUS={status}"));
     }
 
     /// The end has begun.

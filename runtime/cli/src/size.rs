@@ -19,13 +19,18 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
 }
 
 /// Bytes in millions, one digit.
-pub(crate) fn megabytes(bytes: usize) -> String {
+pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn writes_more_than_32_bits() {
+        assert_eq!(megabytes(8 << 30), "8589.9 MB");
+    }
 
     #[test]
     fn reads_amounts() {

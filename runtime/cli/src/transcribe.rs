@@ -185,8 +185,8 @@ impl Args {
 
     fn report_memory(&self, plan: &Memory) {
         if self.memory_report {
-            let peak = peak_rss_bytes().map_or_else(|| "unknown".into(), |bytes| size::megabytes(bytes as usize));
-            eprintln!("memory: peak {peak}, planned {} ({})", size::megabytes(plan.total()), figures(plan));
+            let peak = peak_rss_bytes().map_or_else(|| "unknown".into(), size::megabytes);
+            eprintln!("memory: peak {peak}, planned {} ({})", size::megabytes(plan.total() as u64), figures(plan));
         }
     }
 

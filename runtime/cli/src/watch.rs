@@ -2,17 +2,15 @@
 //!
 //! A recording that has not changed between two looks is transcribed. It moves to `done/` with its transcript beside it, or to `failed/` with
 //! one line on what is wrong with it; so nothing is remembered between runs and a restart goes on where the last one stopped. An
-//! interrupted recording stays where it is.
+//! interrupted recording goes back to where it was.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ossicle::audio::AudioReader;
@@ -23,21 +21,27 @@ use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::Transcriber;
 use ossicle::whisper::window::Window;
 
-use crate::fault::{self, Fault};
+use crate::fault::Fault;
 use crate::model::ModelArgs;
-use crate::notify::Notifier;
-
-/// Most files that one look takes in; the others wait for the next.
-const MOST_FILES: usize = 10_000;
+use crate::notify::{Notifier, WAITING};
+use crate::spool::{Spool, Work};
 
 /// How long a stop may go unnoticed between looks.
 const STEP: Duration = Duration::from_millis(100);
 
+const HELP: &str = "\
+Examples:
+  ossicle watch /var/lib/ossicle/spool
+  ossicle watch --once --delete inbox
+
+Move files in, or write them in one go; links and other special files are left alone. A recording in work is hidden as .work-NAME: one found
+so at the start goes to failed, for the program ended while it was transcribed.
+
+Exit status: 0 stopped or done, 1 the folder cannot be written, or --once and a recording failed, 2 bad usage or bad input.";
+
 /// Which folder to watch.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  ossicle watch /var/lib/ossicle/spool\n  ossicle watch --once --delete inbox\n\nMove files in, or write them in one go."
-)]
+#[command(after_help = HELP)]
 pub(crate) struct Args {
     /// Where recordings are put; the folders done and failed are made in it
     #[arg(value_name = "FOLDER")]
@@ -56,7 +60,7 @@ pub(crate) struct Args {
     /// Delete recordings once they are transcribed
     #[arg(long)]
     delete: bool,
-    /// Transcribe what is there, then end
+    /// Transcribe what is there, then end, with status 1 if a recording failed
     #[arg(long)]
     once: bool,
 }
@@ -65,11 +69,9 @@ fn parse_interval(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|seconds| (0.1..=3600.0).contains(seconds)).ok_or_else(|| "give 0.1 to 3600 seconds".into())
 }
 
-/// A file's size and time, to see whether somebody still writes it.
-type Look = HashMap<PathBuf, (u64, Option<SystemTime>)>;
-
 struct Watcher<'a> {
     args: &'a Args,
+    spool: Spool,
     model: Transcriber,
     options: TranscribeOptions,
     notifier: Notifier,
@@ -78,14 +80,7 @@ struct Watcher<'a> {
 
 /// Watches until SIGTERM or SIGINT, or once.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    if !args.folder.is_dir() {
-        return Err(Fault::new("not a folder", args.folder.display(), "give an existing folder").into());
-    }
-    for name in ["done", "failed"] {
-        let folder = args.folder.join(name);
-        fs::create_dir_all(&folder)
-            .map_err(|error| Fault::new(format!("cannot create: {error}"), folder.display(), "give a writable folder"))?;
-    }
+    let spool = Spool::open(&args.folder)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot handle signals")?;
@@ -97,29 +92,33 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
     let (model, _) = args.model.open(Window::default().max_frames(), args.word_timestamps)?;
     model.check(&options).map_err(|error| Fault::transcription("", error))?;
-    let mut watcher = Watcher { args, model, options, notifier: Notifier::from_environment(), stop };
+    let mut watcher = Watcher { args, spool, model, options, notifier: Notifier::from_environment(), stop };
     watcher.notifier.ready();
     watcher.watch()?;
     watcher.notifier.stopping();
-    Ok(ExitCode::SUCCESS)
+    Ok(if args.once && watcher.spool.failures() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 impl Watcher<'_> {
     fn watch(&mut self) -> Result<()> {
-        let mut before = self.look()?;
+        let mut before = self.spool.look()?;
         loop {
             if !self.args.once || !before.is_empty() {
                 self.sleep();
             }
-            let now = self.look()?;
+            let now = self.spool.look()?;
             let mut settled: Vec<_> = now.iter().filter(|&(path, look)| before.get(path) == Some(look)).collect();
             // The oldest first; names decide between equals.
             settled.sort_by_key(|&(path, look)| (look.1, path));
-            for (path, _) in settled {
+            for (path, &seen) in settled {
                 if self.stopped() {
                     return Ok(());
                 }
-                self.take(path)?;
+                if let Some(work) = self.spool.begin(path, seen)? {
+                    self.notifier.status(&format!("transcribing {}", work.name()));
+                    self.take(&work)?;
+                    self.notifier.status(WAITING);
+                }
             }
             if self.stopped() || self.args.once && now.is_empty() {
                 return Ok(());
@@ -141,53 +140,32 @@ impl Watcher<'_> {
         }
     }
 
-    /// The files waiting. Hidden ones and those ending in `.part` are somebody's work in progress.
-    fn look(&self) -> Result<Look> {
-        let folder = &self.args.folder;
-        let mut look = Look::new();
-        for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            // A file that has gone since is no error.
-            let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.is_file() && !name.starts_with('.') && !name.ends_with(".part") && look.len() < MOST_FILES {
-                look.insert(entry.path(), (metadata.len(), metadata.modified().ok()));
-            }
-        }
-        Ok(look)
-    }
-
-    /// Transcribes one recording and moves it out of the way.
-    fn take(&mut self, path: &Path) -> Result<()> {
+    /// Transcribes one recording and moves it out of the way; back to its place when that is impossible.
+    fn take(&mut self, work: &Work) -> Result<()> {
         let clock = Instant::now();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match self.transcribe(path, &name) {
-            Ok(transcript) => {
-                let home = free(&self.args.folder.join("done"), &name);
-                write_whole(&beside(&home, "json"), &transcript)?;
-                if self.args.delete {
-                    fs::remove_file(path).with_context(|| format!("cannot delete {}", path.display()))?;
-                } else {
-                    fs::rename(path, &home).with_context(|| format!("cannot move {}", path.display()))?;
-                }
-                writeln!(std::io::stdout().lock(), "{}", beside(&home, "json").display())?;
-                eprintln!("{name}: transcribed in {:.1} s", clock.elapsed().as_secs_f64());
+        let filed = match self.transcribe(work) {
+            Ok(transcript) => self.spool.finish(work, &transcript, self.args.delete).map(Some),
+            Err(_) if self.stopped() => return self.spool.put_back(work),
+            Err(error) => self.spool.fail(work, &format!("{error:#}")).map(|()| None),
+        };
+        match filed {
+            Ok(Some(transcript)) => {
+                writeln!(std::io::stdout().lock(), "{}", transcript.display())?;
+                eprintln!("{}: transcribed in {:.1} s", work.name(), clock.elapsed().as_secs_f64());
             }
-            Err(_) if self.stopped() => {}
-            Err(error) if error.is::<Fault>() => {
-                let home = free(&self.args.folder.join("failed"), &name);
-                write_whole(&beside(&home, "txt"), format!("{error:#}\n").as_bytes())?;
-                fs::rename(path, &home).with_context(|| format!("cannot move {}", path.display()))?;
-                fault::complain(&format!("{error:#}"));
+            Ok(None) => {}
+            Err(error) => {
+                // Not this recording's fault, so the next start may try it again.
+                let _ = self.spool.put_back(work);
+                return Err(error);
             }
-            Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn transcribe(&mut self, path: &Path, name: &str) -> Result<Vec<u8>> {
-        let reader = AudioReader::open(path, self.args.model.machine.isa()).map_err(|error| Fault::audio(name, &error))?;
+    fn transcribe(&mut self, work: &Work) -> Result<Vec<u8>> {
+        let name = work.name();
+        let reader = AudioReader::open(work.path()?, self.args.model.machine.isa()).map_err(|error| Fault::audio(name, &error))?;
         let mut source = Interruptible { reader, notifier: &mut self.notifier, stop: &self.stop };
         let mut writer = Format::Json.writer();
         let mut out = Vec::new();
@@ -223,29 +201,4 @@ impl SampleSource for Interruptible<'_> {
         }
         SampleSource::read(&mut self.reader, out)
     }
-}
-
-/// `name` in `folder`, or with the first number that makes it new.
-fn free(folder: &Path, name: &str) -> PathBuf {
-    let taken = |path: &PathBuf| path.exists() || beside(path, "json").exists() || beside(path, "txt").exists();
-    let numbered = (1u64..).map(|n| folder.join(format!("{n}-{name}")));
-    std::iter::once(folder.join(name)).chain(numbered).find(|path| !taken(path)).unwrap_or_else(|| folder.join(name))
-}
-
-/// `talk.wav.json` for `talk.wav`.
-fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(".");
-    path.push(extension);
-    path.into()
-}
-
-/// A file that appears whole or not at all.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let part = beside(path, "part");
-    let cannot = || format!("cannot write {}", path.display());
-    let mut file = BufWriter::new(File::create(&part).with_context(cannot)?);
-    file.write_all(bytes).with_context(cannot)?;
-    file.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all()).with_context(cannot)?;
-    fs::rename(&part, path).with_context(cannot)
 }
