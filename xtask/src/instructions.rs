@@ -59,7 +59,7 @@ pub(crate) fn run(names: &[String], model: &str, seconds: u32) -> anyhow::Result
     let root = crate::root()?;
     let counter = Counter::new()?;
     let cross = Cross::new(Target::Aarch64)?;
-    execute(cross.cargo("build").args(["--release", "-p", "ossicle-tests", "--example", "phases"]))?;
+    execute(cross.cargo("build").args(["--release", "-p", "ossicle-cli", "-p", "ossicle-tests", "--example", "phases"]))?;
     let binary = cross.binaries("release").join("examples/phases");
     let model = root.join("models-int8").join(model);
     ensure!(model.is_dir(), "{}: no such model", model.display());
