@@ -172,7 +172,10 @@ impl Spool {
             let reason = Fault::new("the program ended while it was transcribed", &work.name, "move it back to try again");
             match self.fail(&work, &reason.to_string()) {
                 // One file that cannot be moved stays hidden.
-                Err(error) if self.is_writable() => fault::complain(&format!("{error:#}: it is left alone")),
+                Err(error) if self.is_writable() => {
+                    fault::complain(&format!("{error:#}: it is left alone"));
+                    self.failures += 1;
+                }
                 other => other?,
             }
         }

@@ -23,3 +23,18 @@ pub(super) fn board_limits(profile: &Profile) -> String {
     let (name, budget) = (&profile.name, profile.memory.budget_mib);
     format!("# {name}\n[Service]\nMemoryMax={budget}M\nMemorySwapMax=0\nEnvironment=OSSICLE_MEMORY={budget}MiB\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::UNIT;
+
+    /// Seconds of a setting of the unit.
+    fn seconds(key: &str) -> u32 {
+        UNIT.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_stop_may_wait_for_the_longest_window() {
+        assert!(seconds("TimeoutStopSec") >= seconds("WatchdogSec"));
+    }
+}
