@@ -33,11 +33,6 @@ const CHECKS: &[(&str, &[&str], Option<&str>)] = &[
     ("documentation", &["doc", "--release", "--workspace", "--no-deps"], None),
     ("kernels without std", &["build", "--release", "-p", "ossicle-kernels", "-p", "ossicle-frontend", "--no-default-features"], None),
     ("boards without std", &["build", "--release", "-p", "ossicle-boards", "--no-default-features"], None),
-    (
-        "pins and buses",
-        &["clippy", "--release", "-p", "ossicle-boards", "--features", "linux", "--all-targets", "--", "-D", "warnings"],
-        None,
-    ),
     ("tests", &["test", "--release", "--workspace"], None),
     ("planted faults", &["test", "--release", "-p", "ossicle-sim", "--features", "fault-injection", "--test", "faults"], None),
     ("main command", &["run", "--release", "--", "transcribe", "samples/kitchen.wav"], Some("turn off the kitchen lights")),
