@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::Value;
 
 use crate::cross::{self, Cross, Target};
@@ -59,21 +60,45 @@ pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
     let tests = build_tests(&cross)?;
     // What optimisation inlines elsewhere must find its instructions without it too.
     execute(cross.cargo("build").args(["-p", "ossicle-kernels"]))?;
-    for cpu in cpus {
+    each(&cpus, |cpu| {
         println!("==> {}: {}", cpu.name, cpu.isas);
         for test in &tests {
             let mut qemu = Command::new("qemu-aarch64-static");
             // Cargo's and the Debian compiler's library path is not for the emulator.
             qemu.env_remove("LD_LIBRARY_PATH").env("OSSICLE_EXPECT_ISAS", cpu.isas).env("OSSICLE_QUICK", "1");
-            execute(qemu.args(["-cpu", cpu.name]).arg(&test.program).arg("--quiet").current_dir(&test.folder))?;
+            quiet(qemu.args(["-cpu", cpu.name]).arg(&test.program).current_dir(&test.folder))
+                .with_context(|| format!("{} on {}", test.program.display(), cpu.name))?;
         }
-        same(&here, &digests(&binary, &["qemu-aarch64-static", "-cpu", cpu.name])?, cpu.name)?;
-    }
+        same(&here, &digests(&binary, &["qemu-aarch64-static", "-cpu", cpu.name])?, cpu.name)
+    })?;
     if names.is_empty() {
         println!("==> 32-bit");
         let binary = cross::build(Target::Armv7, "release")?.context("a binary")?;
         same(&here, &digests(&binary, &["qemu-arm-static", "-cpu", "cortex-a7"])?, "armv7")?;
     }
+    Ok(())
+}
+
+/// Does `work` for all cores, as many at a time as this machine has itself.
+fn each(cpus: &[&'static Cpu], work: impl Fn(&Cpu) -> anyhow::Result<()> + Sync) -> anyhow::Result<()> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        while let Some(cpu) = cpus.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(cpu)?;
+        }
+        Ok(())
+    };
+    let workers = std::thread::available_parallelism()?.get().min(cpus.len());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("a worker panicked"))))
+    })
+}
+
+/// Runs a test binary; what it prints is shown only if it fails.
+fn quiet(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output()?;
+    ensure!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 
@@ -118,6 +143,6 @@ fn same(here: &str, there: &str, name: &str) -> anyhow::Result<()> {
     if here != there {
         bail!("{name} differs from this machine:\n{here}\n{there}");
     }
-    println!("    {SAMPLE}: text, times and digests of mel, encoder, logits and tokens as on this machine");
+    println!("    {name}: tests; {SAMPLE}: text, times and digests of mel, encoder, logits and tokens as on this machine");
     Ok(())
 }
