@@ -91,7 +91,7 @@ impl Units {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cpi {
-    /// Integer products and attention.
+    /// Integer products, and the encoder's and cross attention.
     products: f64,
     /// Everything else.
     other: f64,

@@ -1,12 +1,8 @@
-//! The commands, their help, and the one line for wrong usage.
+//! The commands and their help.
 
-use std::process::ExitCode;
-
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::commands::{compare, diff, plan, replay, show, verify};
-use crate::fault::{self, Fault};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,28 +41,4 @@ pub(crate) enum Command {
     Plan(plan::PlanArgs),
     /// Measure this machine's kernels for such predictions
     Calibrate(plan::CalibrateArgs),
-}
-
-/// Prints help where it was asked for, or says in one line what is wrong with the arguments.
-pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A closed pipe (`ossicle-sim --help | head -1`) is no failure.
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            let cli = Cli::command();
-            let names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
-            fault::complain(&format!("no command: give one of {}: see ossicle-sim --help", names.join(", ")));
-            ExitCode::from(fault::BAD_INPUT)
-        }
-        _ => {
-            let text = error.to_string();
-            let reason = text.split("\n\n").next().unwrap_or("").trim_start_matches("error: ");
-            let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).unwrap_or("see --help");
-            fault::complain(&Fault::new(reason, "command line", tip).to_string());
-            ExitCode::from(fault::BAD_INPUT)
-        }
-    }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use crate::cross::{self, Target};
 use crate::emulate;
 
+/// Clippy on what the features of the workspace's default leave out.
 const FEATURE_LINTS: &[&str] = &[
     "clippy",
     "--release",
@@ -38,8 +39,8 @@ const CHECKS: &[(&str, &[&str], Option<&str>)] = &[
     ("main command", &["run", "--release", "--", "transcribe", "samples/kitchen.wav"], Some("turn off the kitchen lights")),
 ];
 
-/// Runs all checks, in the release profile: one build of tract serves them all. With `all`, another
-/// runtime, cross-builds, emulated boards and an installed package follow.
+/// Runs all checks, in the release profile: one build of tract serves them all. With `all`, another runtime,
+/// cross-builds, emulated boards and an installed package follow.
 ///
 /// # Errors
 /// The first check that fails.

@@ -10,9 +10,8 @@ pub(crate) mod verify;
 use std::fs::{self, File};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::thread;
 
-use ossicle_graph::MAX_THREADS;
+use ossicle_graph::{MAX_THREADS, default_threads};
 use ossicle_kernels::simd::{Isa, IsaError};
 use ossicle_trace::{Key, Trace, TraceError};
 
@@ -20,9 +19,6 @@ use crate::fault::{Fault, complain};
 
 /// The exit status of two runs that differ.
 pub(crate) const DIFFERS: u8 = 1;
-
-/// Threads used unless told otherwise.
-const MOST_DEFAULT_THREADS: usize = 4;
 
 /// How to read traces.
 #[derive(clap::Args)]
@@ -106,8 +102,7 @@ impl MachineArgs {
 
     /// The number of threads that will run.
     pub(crate) fn threads(&self) -> usize {
-        let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_DEFAULT_THREADS);
-        self.threads.map_or_else(available, NonZeroUsize::get).min(MAX_THREADS)
+        self.threads.map_or_else(default_threads, NonZeroUsize::get).min(MAX_THREADS)
     }
 }
 

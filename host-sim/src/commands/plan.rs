@@ -8,8 +8,8 @@ use anyhow::{Result, anyhow};
 use clap::builder::RangedU64ValueParser;
 use ossicle::whisper::window::Window;
 use ossicle_boards::catalog;
-use ossicle_graph::MAX_THREADS;
 use ossicle_graph::folder::ModelFolder;
+use ossicle_graph::{MAX_THREADS, MOST_DEFAULT_THREADS};
 use ossicle_kernels::simd::Isa;
 use ossicle_sim::plan::{self, Plan, Shape};
 
@@ -17,9 +17,6 @@ use crate::fault::Fault;
 
 /// Tokens of speech in a second, timestamps included: a fast speaker's.
 const TOKENS_PER_SECOND: f64 = 5.0;
-
-/// Threads that `ossicle` takes by itself at most.
-const MOST_DEFAULT_THREADS: usize = 4;
 
 /// Positions of Whisper's decoder: a text with its prompt has no more.
 const MOST_TOKENS: u64 = 448;

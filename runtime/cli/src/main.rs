@@ -21,14 +21,14 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use usage::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage::refuse(&error),
+        Err(error) => return ossicle_usage::refuse(&Cli::command(), &error),
     };
     let outcome = match &cli.command {
         Command::Transcribe(args) => transcribe::run(args),

@@ -3,22 +3,18 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use anyhow::Result;
 use ossicle::whisper::memory::{Memory, Request, program_bytes};
 use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle_boards::catalog;
-use ossicle_graph::MAX_THREADS;
 use ossicle_graph::folder::ModelFolder;
 use ossicle_graph::whisper::Options as GraphOptions;
+use ossicle_graph::{MAX_THREADS, default_threads};
 use ossicle_kernels::simd::{Isa, IsaError};
 
 use crate::fault::{self, Fault};
 use crate::size;
-
-/// Threads used unless told otherwise: more share the memory's bandwidth without gain.
-const MOST_DEFAULT_THREADS: usize = 4;
 
 /// Which model, and what it may use.
 #[derive(clap::Args)]
@@ -63,23 +59,22 @@ impl MachineArgs {
 
     /// The number of threads that will run.
     pub(crate) fn threads(&self) -> usize {
-        let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_DEFAULT_THREADS);
-        self.threads.map_or_else(available, NonZeroUsize::get).min(MAX_THREADS)
+        self.threads.map_or_else(default_threads, NonZeroUsize::get).min(MAX_THREADS)
     }
 }
 
 impl ModelArgs {
     /// The model's folder.
     pub(crate) fn path(&self) -> Result<PathBuf> {
-        Ok(ossicle::models::find(&self.model).map_err(Fault::from)?)
+        Ok(ossicle::models::find(&self.model).map_err(fault::model)?)
     }
 
     /// What windows of up to `frames` mel frames need, if `--memory` and `--board` allow that much.
     pub(crate) fn plan(&self, path: &Path, frames: usize, words: bool) -> Result<Memory> {
-        let folder = ModelFolder::open(path).map_err(Fault::from)?;
+        let folder = ModelFolder::open(path).map_err(fault::folder)?;
         let options = GraphOptions { isa: self.machine.isa(), threads: self.machine.threads() };
         let request = Request { options, frames, words, program: program_bytes() };
-        let plan = Memory::plan(&folder, request).map_err(Fault::from)?;
+        let plan = Memory::plan(&folder, request).map_err(fault::folder)?;
         for (limit, allowed) in self.limits()? {
             if plan.total() as u64 > allowed {
                 let (needed, allowed) = (size::megabytes(plan.total() as u64), size::megabytes(allowed));

@@ -10,7 +10,7 @@ use ossicle::whisper::window::Window;
 use ossicle_graph::folder::ModelFolder;
 use serde_json::json;
 
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::model::{ModelArgs, figures};
 use crate::size;
 
@@ -83,7 +83,7 @@ fn list(json: bool) -> Result<()> {
 fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
     let path = model.path()?;
     let plan = model.plan(&path, Window::Full.max_frames(), words)?;
-    let info = ossicle::models::info(&path).map_err(Fault::from)?;
+    let info = ossicle::models::info(&path).map_err(fault::model)?;
     let mut out = std::io::stdout().lock();
     if json {
         let mut value = serde_json::to_value(&info)?;
@@ -116,7 +116,7 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
 
 fn verify(model: &ModelArgs) -> Result<()> {
     let path = model.path()?;
-    ModelFolder::verify(&path).map_err(Fault::from)?;
+    ModelFolder::verify(&path).map_err(fault::folder)?;
     model.open(Window::Full.max_frames(), false)?;
     writeln!(std::io::stdout().lock(), "{}: every file is as recorded", path.display())?;
     Ok(())

@@ -180,7 +180,7 @@ impl Args {
             (false, true) => AudioReader::stream(io::stdin(), isa),
             (false, false) => AudioReader::open(file, isa),
         };
-        reader.map_err(|error| Fault::audio(&name(file), &error))
+        reader.map_err(|error| fault::audio(&name(file), &error))
     }
 
     fn report_memory(&self, plan: &Memory) {
@@ -265,7 +265,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let outputs = args.outputs()?;
     let options = args.options();
     let (mut model, plan) = args.model.open(args.window.max_frames(), args.word_timestamps)?;
-    model.check(&options).map_err(|error| Fault::transcription("", error))?;
+    model.check(&options).map_err(|error| fault::transcription("", error))?;
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
         let output = outputs.as_ref().map(|outputs| outputs[index].as_path());
@@ -296,7 +296,7 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     let (named, raw_rate) = ((!is_stdin(file)).then_some(file.as_path()), args.raw.then_some(args.raw_rate));
     if args.trace.trace.is_some() {
         // Only then: refused options leave no trace behind.
-        model.check(&options).map_err(|error| Fault::transcription("", error))?;
+        model.check(&options).map_err(|error| fault::transcription("", error))?;
     }
     let trace = args.trace.start(named, raw_rate, &mut model, &args.model, &options)?;
     let output = outputs.as_ref().map(|outputs| outputs[0].as_path());
@@ -369,7 +369,7 @@ fn write(
     });
     drop(source);
     result?;
-    let summary = summary.map_err(|error| Fault::transcription(&file, error))?;
+    let summary = summary.map_err(|error| fault::transcription(&file, error))?;
     writer.end(out, &summary)?;
     out.flush()?;
     Ok(())

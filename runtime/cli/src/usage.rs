@@ -1,12 +1,11 @@
-//! The commands, their help, and the one line for wrong usage.
+//! The commands and their help.
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, board, fault, models, transcribe, watch};
+use crate::{bench, board, models, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -52,28 +51,6 @@ pub(crate) enum Command {
     Board(board::Args),
     /// Print the environment variables that matter, and their values
     Env,
-}
-
-/// Prints help where it was asked for, or says in one line what is wrong with the arguments.
-pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A closed pipe (`ossicle --help | head -1`) is no failure.
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            fault::complain("no command: give one of transcribe, watch, models, bench, board, env: see ossicle --help");
-            ExitCode::from(2)
-        }
-        _ => {
-            let text = error.to_string();
-            let reason = text.split("\n\n").next().unwrap_or("").trim_start_matches("error: ");
-            let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).unwrap_or("see --help");
-            fault::complain(&format!("{reason}: {tip}"));
-            ExitCode::from(2)
-        }
-    }
 }
 
 /// `ossicle env`.

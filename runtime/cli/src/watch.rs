@@ -21,7 +21,7 @@ use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::Transcriber;
 use ossicle::whisper::window::Window;
 
-use crate::fault::Fault;
+use crate::fault;
 use crate::model::ModelArgs;
 use crate::notify::{Notifier, WAITING};
 use crate::spool::{Spool, Work};
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         ..TranscribeOptions::default()
     };
     let (model, _) = args.model.open(Window::default().max_frames(), args.word_timestamps)?;
-    model.check(&options).map_err(|error| Fault::transcription("", error))?;
+    model.check(&options).map_err(|error| fault::transcription("", error))?;
     let mut watcher = Watcher { args, spool, model, options, notifier: Notifier::from_environment(), stop };
     watcher.notifier.ready();
     watcher.watch()?;
@@ -165,7 +165,7 @@ impl Watcher<'_> {
 
     fn transcribe(&mut self, work: &Work) -> Result<Vec<u8>> {
         let name = work.name();
-        let reader = AudioReader::open(work.path()?, self.args.model.machine.isa()).map_err(|error| Fault::audio(name, &error))?;
+        let reader = AudioReader::open(work.path()?, self.args.model.machine.isa()).map_err(|error| fault::audio(name, &error))?;
         let mut source = Interruptible { reader, notifier: &mut self.notifier, stop: &self.stop };
         let mut writer = Format::Json.writer();
         let mut out = Vec::new();
@@ -179,7 +179,7 @@ impl Watcher<'_> {
         written?;
         let summary = match summary {
             Err(TranscribeError::Source(_)) if self.stop.load(Ordering::Relaxed) => anyhow::bail!("interrupted"),
-            other => other.map_err(|error| Fault::transcription(name, error))?,
+            other => other.map_err(|error| fault::transcription(name, error))?,
         };
         writer.end(&mut out, &summary)?;
         Ok(out)

@@ -13,4 +13,4 @@ mod pool;
 mod taps;
 
 pub use error::GraphError;
-pub use pool::MAX_THREADS;
+pub use pool::{MAX_THREADS, MOST_DEFAULT_THREADS, default_threads};

@@ -3,6 +3,7 @@
 //! Work is split by rows or columns before it starts, never while it runs, and no part depends on another's result, so the number of
 //! threads cannot change a bit. Nothing is allocated after the start.
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -11,6 +12,14 @@ use std::thread::{self, JoinHandle};
 
 /// Most threads that a network runs on; a larger number asked for means this one.
 pub const MAX_THREADS: usize = 8;
+
+/// Threads used unless told otherwise, at most: more share the memory's bandwidth without gain.
+pub const MOST_DEFAULT_THREADS: usize = 4;
+
+/// Threads to use on this machine unless told otherwise.
+pub fn default_threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_DEFAULT_THREADS)
+}
 
 /// Turns of a waiting loop before a thread sleeps: some ten microseconds, less than waking it costs, too little to starve anybody.
 const SPINS: u32 = 2000;

@@ -1,6 +1,5 @@
 //! What a pipeline computed, handed to SHA-256 digests and to traces, to compare two machines without moving the data.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ossicle_trace::{Step, Tap, Tensor, Values, le_bytes};
@@ -129,10 +128,7 @@ fn update_f32(hasher: &mut Sha256, values: &[f32]) {
 }
 
 fn hex(hasher: &Sha256) -> String {
-    hasher.clone().finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    ossicle_trace::hex(&hasher.clone().finalize())
 }
 
 #[cfg(test)]

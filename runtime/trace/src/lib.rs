@@ -33,7 +33,7 @@ mod trace;
 mod writer;
 
 pub use chain::{Key, KeyError};
-pub use digest::{digest, le_bytes, sha256_hex};
+pub use digest::{digest, hex, le_bytes, sha256_hex};
 pub use error::TraceError;
 pub use frame::FORMAT_VERSION;
 pub use header::{Header, Input, Model};

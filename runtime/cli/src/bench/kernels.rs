@@ -12,7 +12,7 @@ use ossicle_kernels::simd::{Isa, LANES};
 use serde_json::json;
 
 use super::clock::{min_and_median, rounded};
-use crate::fault::Fault;
+use crate::fault;
 use crate::model::MachineArgs;
 
 /// Each shape runs at least this long and this often.
@@ -91,8 +91,8 @@ fn measure(isa: Isa, shape: &Shape) -> (f64, f64) {
 
 /// Measures.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let path = ossicle::models::find(&args.model).map_err(Fault::from)?;
-    let folder = ModelFolder::open(&path).map_err(Fault::from)?;
+    let path = ossicle::models::find(&args.model).map_err(fault::model)?;
+    let folder = ModelFolder::open(&path).map_err(fault::folder)?;
     let isa = args.machine.isa();
     let mut rows = Vec::new();
     let mut out = std::io::stdout().lock();

@@ -9,7 +9,7 @@ use ossicle_frontend::mel::{LogMel, MelScratch, WINDOW_FRAMES};
 use serde_json::json;
 
 use super::clock::{Clock, min_and_median, rounded};
-use crate::fault::Fault;
+use crate::fault;
 use crate::model::MachineArgs;
 
 /// Bands of the features.
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let isa = args.machine.isa();
     let place = args.file.display().to_string();
     let mut samples =
-        AudioReader::open(&args.file, isa).and_then(|mut reader| reader.read_to_end()).map_err(|error| Fault::audio(&place, &error))?;
+        AudioReader::open(&args.file, isa).and_then(|mut reader| reader.read_to_end()).map_err(|error| fault::audio(&place, &error))?;
     samples.truncate(WINDOW_SAMPLES);
     let log_mel = LogMel::new(isa, BANDS)?;
     let (mut features, mut scratch) = (vec![0.0; WINDOW_FRAMES * BANDS], Box::new(MelScratch::new()));

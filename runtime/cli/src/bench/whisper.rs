@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::clock::{Clock, Times, min_and_median, peak_rss_mb, rounded};
 use super::timed::Timed;
-use crate::fault::{self, Fault};
+use crate::fault;
 use crate::model::ModelArgs;
 use crate::transcribe::parse_window;
 
@@ -136,18 +136,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let place = args.file.display().to_string();
     let samples = AudioReader::open(&args.file, args.model.machine.isa())
         .and_then(|mut reader| reader.read_to_end())
-        .map_err(|error| Fault::audio(&place, &error))?;
+        .map_err(|error| fault::audio(&place, &error))?;
     let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
     let clock = Clock::new();
     let path = args.model.path()?;
     args.model.plan(&path, args.window.max_frames(), false)?;
-    let info = ossicle::models::info(&path).map_err(Fault::from)?;
+    let info = ossicle::models::info(&path).map_err(fault::model)?;
     let options = args.options();
     // Start of transcript; language and task for multilingual models; and perhaps "no timestamps".
     let prompt_tokens = if info.multilingual { 3 } else { 1 } + usize::from(!options.timestamps);
     let pipeline = open(args, &path, clock, prompt_tokens).map_err(|error| fault::opening(&path, error))?;
     let load = clock.now().wall;
-    pipeline.check(&options).map_err(|error| Fault::transcription(&place, error))?;
+    pipeline.check(&options).map_err(|error| fault::transcription(&place, error))?;
     let mut bench = Bench { pipeline, options, samples, clock };
     if args.serve {
         return serve(&mut bench, load);

@@ -4,6 +4,7 @@
 
 mod attention;
 mod common;
+mod guarded;
 mod isa;
 mod layers;
 mod products;

@@ -1,6 +1,7 @@
 //! Integer products against plain loops, with `==`, on every instruction set of this CPU.
 
 use crate::common::{Random, isas};
+use crate::guarded::Guarded;
 use ossicle_kernels::dot::{Activations, BLOCK_BYTES, Blocks, Epilogue, MAX_DEPTH, S8Rows, U8Rows};
 use ossicle_kernels::simd::{Isa, LANES, Simd, SimdOp};
 
@@ -67,20 +68,18 @@ fn expected<T: Copy + Into<i32>>(acts: &[T], weights: &[i8], rows: usize, output
 
 fn check_s8(isa: Isa, acts: &[i8], weights: &[i8], rows: usize, outputs: usize, depth: usize) {
     let sums: Vec<i32> = acts.chunks(depth).map(|row| row.iter().map(|&x| i32::from(x)).sum()).collect();
-    // An odd start. (Reads beyond an operand change no sum and are not seen here.)
-    let mut shifted = vec![99];
-    shifted.extend_from_slice(acts);
-    let packed = pack(weights, outputs, depth);
+    // At the end of memory, so on any alignment, and nothing behind it can be read.
+    let (rows_end, weights_end) = (Guarded::new(acts), Guarded::new(&pack(weights, outputs, depth)));
     let mut out = vec![POISON; rows * outputs];
-    isa.dispatch(Products(S8Rows::new(&shifted[1..], &sums, depth, depth), Blocks::new(&packed, depth), &mut out));
+    isa.dispatch(Products(S8Rows::new(&rows_end, &sums, depth, depth), Blocks::new(&weights_end, depth), &mut out));
     assert_eq!(out, expected(acts, weights, rows, outputs, depth), "s8 {rows} x {outputs} x {depth} on {isa}");
 }
 
 fn check_u8(isa: Isa, acts: &[u8], weights: &[i8], rows: usize, outputs: usize, depth: usize) {
     let sums: Vec<i32> = weights.chunks(depth).map(|row| row.iter().map(|&x| i32::from(x)).sum()).collect();
-    let packed = pack(weights, outputs, depth);
+    let (rows_end, weights_end) = (Guarded::new(acts), Guarded::new(&pack(weights, outputs, depth)));
     let mut out = vec![POISON; rows * outputs];
-    isa.dispatch(Products(U8Rows::new(acts, &sums, rows, depth, depth), Blocks::new(&packed, depth), &mut out));
+    isa.dispatch(Products(U8Rows::new(&rows_end, &sums, rows, depth, depth), Blocks::new(&weights_end, depth), &mut out));
     assert_eq!(out, expected(acts, weights, rows, outputs, depth), "u8 {rows} x {outputs} x {depth} on {isa}");
 }
 

@@ -160,10 +160,6 @@ impl Multiply for Dotprod {
         unsafe { [sdot(acc[0], w[0], a), sdot(acc[1], w[1], a), sdot(acc[2], w[2], a), sdot(acc[3], w[3], a)] }
     }
     #[inline(always)]
-    fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
-        self.dot_s8(acc, w, super::minus_128(a))
-    }
-    #[inline(always)]
     fn products<A: Activations<Aarch64<Self>>, E: Epilogue<Aarch64<Self>>>(
         token: Aarch64<Self>,
         acts: A,

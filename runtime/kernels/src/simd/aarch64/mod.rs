@@ -67,8 +67,12 @@ pub trait Multiply: Copy + Send + Sync + 'static {
     /// `acc[n] + sum_i w[n][i] * a[i]`, all s8.
     fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I;
 
-    /// `acc[n] + sum_i w[n][i] * (a[i] - PROB_OFFSET)`, `a` unsigned.
-    fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I;
+    /// `acc[n] + sum_i w[n][i] * (a[i] - PROB_OFFSET)`, `a` unsigned: with an offset of 128, `a - 128` is s8.
+    #[inline(always)]
+    fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
+        debug_assert!(Self::PROB_OFFSET == 128);
+        self.dot_s8(acc, w, minus_128(a))
+    }
 
     /// See [`Simd::products`].
     fn products<A: Activations<Aarch64<Self>>, E: Epilogue<Aarch64<Self>>>(

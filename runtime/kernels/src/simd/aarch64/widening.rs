@@ -122,10 +122,6 @@ impl Multiply for Widening {
         })
     }
     #[inline(always)]
-    fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
-        self.dot_s8(acc, w, super::minus_128(a))
-    }
-    #[inline(always)]
     fn products<A: Activations<Aarch64<Self>>, E: Epilogue<Aarch64<Self>>>(
         token: Aarch64<Self>,
         acts: A,
