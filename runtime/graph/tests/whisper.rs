@@ -108,6 +108,46 @@ fn traces_agree() {
     }
 }
 
+/// Lanes that part, die out and multiply give the logits that each text has by itself.
+fn lanes_agree(whisper: &mut WhisperGraph) {
+    let prompt = [50257, 50362];
+    // Each round: which lane of before a lane continues, and with what.
+    let rounds: [&[(usize, u32)]; 5] = [
+        &[(0, 843)],
+        &[(0, 1), (0, 2), (0, 3), (0, 4)],
+        &[(3, 9), (1, 9), (1, 8)],
+        &[(2, 7), (2, 6), (0, 7), (2, 5), (1, 2)],
+        &[(4, 11), (0, 12)],
+    ];
+    whisper.rewind(0);
+    whisper.decode(&prompt, LogitsFor::Last).expect("prompt");
+    let mut texts = vec![prompt.to_vec()];
+    whisper.start_lanes().expect("lanes");
+    let some = [0, 1, 15, 16, 843, 25_000, 50_256, 51_863];
+    for round in rounds {
+        let (parents, tokens): (Vec<usize>, Vec<u32>) = round.iter().copied().unzip();
+        whisper.decode_lanes(&parents, &tokens).expect("lanes");
+        texts = round.iter().map(|&(parent, token)| [&texts[parent][..], &[token]].concat()).collect();
+        let (mut all, mut few) = (vec![], [0.0; 8]);
+        let mut of_lanes = vec![];
+        for lane in 0..texts.len() {
+            whisper.lane_vocabulary(lane, &mut all).expect("all logits");
+            whisper.lane_logits(lane, &some, &mut few).expect("some logits");
+            assert!(some.iter().zip(few).all(|(&token, logit)| all[token as usize].to_bits() == logit.to_bits()), "lane {lane}");
+            of_lanes.push(all.clone());
+        }
+        for (lane, (text, of_lane)) in texts.iter().zip(of_lanes).enumerate() {
+            whisper.rewind(0);
+            assert!(whisper.decode(text, LogitsFor::Last).expect("text") == of_lane, "lane {lane} differs from its text {text:?}");
+        }
+    }
+    let size = |result: Result<(), GraphError>| matches!(result, Err(GraphError::Size { .. }));
+    assert!(size(whisper.decode_lanes(&[2], &[1])), "there are two lanes");
+    assert!(size(whisper.decode_lanes(&[0; 9], &[1; 9])) && size(whisper.decode_lanes(&[], &[])));
+    assert!(size(whisper.decode_lanes(&[0], &[51_864])) && size(whisper.lane_logits(2, &[1], &mut [0.0])));
+    assert!(size(whisper.lane_logits(0, &[1, 51_864], &mut [0.0; 2])) && size(whisper.lane_logits(0, &[1], &mut [])));
+}
+
 // One test: the allocation count is the process's.
 #[test]
 fn bits_allocations_and_refusals() {
@@ -134,6 +174,7 @@ fn bits_allocations_and_refusals() {
         let (frames, tokens) = if quick { (200, 10) } else { (1000, 40) };
         let mel = mel(frames);
         let (text, mut weights): (Vec<u32>, _) = ((100..131).collect(), vec![0.0; 31 * frames / 2]);
+        let mut three = [0.0; 3];
         let mut round = |whisper: &mut WhisperGraph| {
             whisper.encode(&mel, frames).expect("encode");
             whisper.decode(&[50257, 50257, 50257, 50362], LogitsFor::FirstAndLast).expect("prompt");
@@ -144,6 +185,11 @@ fn bits_allocations_and_refusals() {
             }
             whisper.align(&text, &[(2, 1), (3, 5)]).expect("alignment");
             whisper.head_weights(1, &mut weights).expect("weights");
+            whisper.start_lanes().expect("lanes");
+            for tokens in [&[1, 2, 3][..], &[4, 5, 6], &[7]] {
+                whisper.decode_lanes(&[0; 3][..tokens.len()], tokens).expect("lanes");
+                whisper.lane_logits(0, tokens, &mut three[..tokens.len()]).expect("logits");
+            }
         };
         // While a trace is written as well: its buffers are there after the first round.
         for traced in [false, true] {
@@ -156,7 +202,7 @@ fn bits_allocations_and_refusals() {
             assert_eq!(made, 0, "allocations in the steady state, {threads} threads, traced: {traced}");
         }
         whisper.set_tap(None);
-        let planned = WhisperGraph::memory_plan(&folder(), options, frames / 2).slots;
+        let planned = WhisperGraph::memory_plan(&folder(), options, frames / 2).slots + WhisperGraph::lane_bytes(&folder());
         assert!(whisper.built_slot_bytes() <= planned, "{} bytes of slots, {planned} planned", whisper.built_slot_bytes());
     }
 
@@ -180,6 +226,8 @@ fn bits_allocations_and_refusals() {
     let first = whisper.decode(&tokens[..1], LogitsFor::FirstAndLast).expect("one row").to_vec();
     let fourth = whisper.decode(&tokens[1..4], LogitsFor::Last).expect("the last row").to_vec();
     assert!(both == [first, fourth].concat(), "two rows at once differ from one after the other");
+
+    lanes_agree(&mut whisper);
 
     // Alignment: distributions over the positions, the same whatever was decoded afterwards.
     let heads = [(1, 0), (3, 4), (3, 0)];

@@ -9,7 +9,7 @@ use ossicle_trace::Values;
 use tract_core::internal::*;
 
 use super::context::AttentionBuffers;
-use super::{Context, MAX_WIDTH, Norm, Store, Workspace, f32s, f32s_mut};
+use super::{Context, MAX_WIDTH, Norm, Rows, Store, Workspace, f32s, f32s_mut};
 use crate::folder::{LinearSpan, Span};
 use crate::plan::Kernel;
 use crate::taps::Record;
@@ -23,6 +23,7 @@ pub(crate) struct Embed {
     pub(crate) positions: Span,
     pub(crate) tokens: usize,
     pub(crate) width: usize,
+    pub(crate) rows: Rows,
 }
 
 impl Kernel for Embed {
@@ -37,10 +38,10 @@ impl Kernel for Embed {
     fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
         let tokens = inputs[0].try_as_plain_ram()?.as_slice::<i32>()?;
         let embedding = self.context.folder.linear(&self.embedding);
-        let first = self.store.position();
-        let positions = &self.context.folder.f32s(&self.positions)[first * self.width..];
+        let positions = self.context.folder.f32s(&self.positions);
         let out = f32s_mut(outputs[0])?;
-        for ((&token, out), position) in tokens.iter().zip(out.chunks_exact_mut(self.width)).zip(positions.chunks_exact(self.width)) {
+        for (row, (&token, out)) in tokens.iter().zip(out.chunks_exact_mut(self.width)).enumerate() {
+            let position = &positions[self.store.position_of(self.rows, row) * self.width..][..self.width];
             let token = usize::try_from(token)?;
             let scale = *embedding.scales.get(token).with_context(|| format!("token {token} is beyond the vocabulary"))?;
             for (group, (out, position)) in out.chunks_exact_mut(4).zip(position.chunks_exact(4)).enumerate() {
@@ -66,6 +67,7 @@ pub(crate) struct TokenAttention {
     pub(crate) index: usize,
     pub(crate) tokens: usize,
     pub(crate) heads: usize,
+    pub(crate) rows: Rows,
 }
 
 impl TokenAttention {
@@ -73,8 +75,8 @@ impl TokenAttention {
         tvec!(f32::fact([self.tokens, self.heads * HEAD]))
     }
 
-    /// Runs the layer and hands each token's row of its outputs to `attend`, with the token's place in the text, its quantised queries and
-    /// where the attention goes.
+    /// Runs the layer and hands each token's row of its outputs to `attend`, with the row's number, its quantised queries and where the
+    /// attention goes.
     fn run(
         &self,
         inputs: &[TValue],
@@ -86,14 +88,13 @@ impl TokenAttention {
         let (heads, width) = (self.heads, self.heads * HEAD);
         let layer = self.context.folder.linear(&self.layer);
         let row = layer.weights.count() * LANES;
-        let first = self.store.position();
         let Workspace { rows, wide, attention } = &mut *self.context.workspace(0);
         self.context.linear(&rows.normalize(&self.context, &self.norm, x, self.tokens), &layer, Finish::Store, wide);
         for (i, (row, out)) in wide.chunks_exact(row).zip(out.chunks_exact_mut(width)).enumerate() {
             let (mut values, mut scales) = ([0; MAX_WIDTH], [0.0; MAX_WIDTH / HEAD]);
             let (values, scales) = (&mut values[..width], &mut scales[..heads]);
             quantize_heads(self.context.isa, &row[..width], values, scales);
-            attend(first + i, row, Queries { values, scales, heads }, attention, out);
+            attend(i, row, Queries { values, scales, heads }, attention, out);
         }
         Ok(())
     }
@@ -113,11 +114,17 @@ impl Kernel for CausalAttention {
     }
 
     fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let (isa, width) = (self.0.context.isa, self.0.heads * HEAD);
-        let mut causal = self.0.store.causal(self.0.index);
-        let mut cache = causal.cache();
-        self.0.run(inputs, outputs, |position, row, query, buffers, out| {
-            cache.put(isa, position, &row[width..2 * width], &row[2 * width..]);
+        let TokenAttention { context, store, index, heads, rows, .. } = &self.0;
+        let (isa, width) = (context.isa, heads * HEAD);
+        let mut causal = store.causal(*index);
+        let mut lanes = store.lanes().layer(*index);
+        self.0.run(inputs, outputs, |row, x, query, buffers, out| {
+            let mut cache = match rows {
+                Rows::Text => causal.cache(),
+                Rows::Lanes => lanes[store.lanes().place(row)].cache(),
+            };
+            let position = store.position_of(*rows, row);
+            cache.put(isa, position, &x[width..2 * width], &x[2 * width..]);
             for (head, out) in out.chunks_exact_mut(HEAD).enumerate() {
                 attend_causal(isa, query, &cache, position + 1, head, &mut buffers.scores, out);
             }
@@ -125,14 +132,17 @@ impl Kernel for CausalAttention {
     }
 
     fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        let TokenAttention { store, index, tokens, heads, .. } = &self.0;
+        let TokenAttention { store, index, tokens, heads, rows, .. } = &self.0;
         let (tokens, heads, width) = (*tokens, *heads, heads * HEAD);
-        let first = store.position();
-        let mut causal = store.causal(*index);
-        let cache = causal.cache();
-        record.keys(cache.keys, cache.key_scales, first, tokens, heads);
-        record.tensor("values", &[tokens, heads, HEAD], Values::I8(&cache.values[first * width..][..tokens * width]));
-        record.tensor("value_scales", &[tokens, heads], Values::F32(&cache.value_scales[first * heads..][..tokens * heads]));
+        // The caches of lanes come and go; what they hold shows in the outputs.
+        if *rows == Rows::Text {
+            let first = store.position();
+            let mut causal = store.causal(*index);
+            let cache = causal.cache();
+            record.keys(cache.keys, cache.key_scales, first, tokens, heads);
+            record.tensor("values", &[tokens, heads, HEAD], Values::I8(&cache.values[first * width..][..tokens * width]));
+            record.tensor("value_scales", &[tokens, heads], Values::F32(&cache.value_scales[first * heads..][..tokens * heads]));
+        }
         record.tensor("", &[tokens, width], Values::F32(f32s(outputs.first().context("output")?)?));
         Ok(())
     }
@@ -152,14 +162,14 @@ impl Kernel for CrossAttention {
     }
 
     fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let TokenAttention { context, store, index, heads, .. } = &self.0;
+        let TokenAttention { context, store, index, heads, rows, .. } = &self.0;
         let cross = store.cross(*index);
         let (keys, values) = (cross.keys(store.encoded(), *heads), cross.values());
-        self.0.run(inputs, outputs, |position, _, query, buffers, out| {
+        self.0.run(inputs, outputs, |row, _, query, buffers, out| {
             for head in 0..*heads {
                 attend(context.isa, query, keys, values, head, &mut buffers.scratch(), out);
             }
-            store.alignment().keep(*index, position, query);
+            store.alignment().keep(*index, store.position_of(*rows, row), query);
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ossicle_kernels::attention::{CausalCache, HEAD, Keys, Values, padded};
 
-use super::Alignment;
+use super::{Alignment, Lanes, Rows};
 use crate::folder::WhisperConfig;
 
 /// Keys and values of the decoder's layers.
@@ -18,6 +18,7 @@ pub(crate) struct Store {
     /// Encoder positions in the cross caches.
     encoded: AtomicUsize,
     alignment: Mutex<Alignment>,
+    lanes: Lanes,
 }
 
 /// A layer's cache of the text so far.
@@ -31,6 +32,32 @@ pub(crate) struct Causal {
 }
 
 impl Causal {
+    /// An empty cache for `tokens` tokens.
+    pub(crate) fn new(tokens: usize, heads: usize) -> Self {
+        let (tokens, width) = (padded(tokens), heads * HEAD);
+        Self {
+            keys: vec![0; tokens * width],
+            key_scales: vec![0.0; tokens * heads],
+            values: vec![0; tokens * width],
+            value_scales: vec![0.0; tokens * heads],
+            heads,
+        }
+    }
+
+    /// Bytes of a cache for `tokens` tokens.
+    pub(crate) fn bytes(tokens: usize, heads: usize) -> usize {
+        padded(tokens) * (2 * heads * HEAD + 8 * heads)
+    }
+
+    /// Takes over the first `tokens` tokens of another cache.
+    pub(crate) fn copy_from(&mut self, other: &Self, tokens: usize) {
+        let (whole, width) = (padded(tokens), self.heads * HEAD);
+        self.keys[..whole * width].copy_from_slice(&other.keys[..whole * width]);
+        self.key_scales[..whole * self.heads].copy_from_slice(&other.key_scales[..whole * self.heads]);
+        self.values[..tokens * width].copy_from_slice(&other.values[..tokens * width]);
+        self.value_scales[..tokens * self.heads].copy_from_slice(&other.value_scales[..tokens * self.heads]);
+    }
+
     pub(crate) fn cache(&mut self) -> CausalCache<'_> {
         CausalCache {
             keys: &mut self.keys,
@@ -66,16 +93,8 @@ impl Store {
     pub(crate) fn new(config: &WhisperConfig) -> Self {
         let heads = config.decoder_attention_heads;
         let width = heads * HEAD;
-        let (text, audio) = (padded(config.max_target_positions), padded(config.max_source_positions));
-        let causal = || {
-            Mutex::new(Causal {
-                keys: vec![0; text * width],
-                key_scales: vec![0.0; text * heads],
-                values: vec![0; text * width],
-                value_scales: vec![0.0; text * heads],
-                heads,
-            })
-        };
+        let audio = padded(config.max_source_positions);
+        let causal = || Mutex::new(Causal::new(config.max_target_positions, heads));
         let cross = || {
             Mutex::new(Cross {
                 keys: vec![0; audio * width],
@@ -91,15 +110,15 @@ impl Store {
             position: AtomicUsize::new(0),
             encoded: AtomicUsize::new(0),
             alignment: Mutex::default(),
+            lanes: Lanes::new(config.decoder_layers),
         }
     }
 
     /// Bytes of a model's caches.
     pub(crate) fn bytes(config: &WhisperConfig) -> usize {
         let heads = config.decoder_attention_heads;
-        let per_token = 2 * heads * HEAD + 8 * heads;
         let audio = padded(config.max_source_positions) * (2 * heads * HEAD + 4 * heads) + 8 * heads * HEAD;
-        config.decoder_layers * (padded(config.max_target_positions) * per_token + audio)
+        config.decoder_layers * (Causal::bytes(config.max_target_positions, heads) + audio)
     }
 
     pub(crate) fn causal(&self, layer: usize) -> MutexGuard<'_, Causal> {
@@ -114,8 +133,20 @@ impl Store {
         self.alignment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
     pub(crate) fn position(&self) -> usize {
         self.position.load(Ordering::Relaxed)
+    }
+
+    /// The place in its text of the token of a row.
+    pub(crate) fn position_of(&self, rows: Rows, row: usize) -> usize {
+        match rows {
+            Rows::Text => self.position() + row,
+            Rows::Lanes => self.lanes.position(),
+        }
     }
 
     pub(crate) fn set_position(&self, position: usize) {

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use tract_core::internal::*;
 
 use super::spans::{LayerSpans, norm};
-use super::{LogitsFor, PIECE, padded_vocabulary};
+use super::{LogitsFor, MAX_LANES, PIECE, padded_vocabulary};
 use crate::error::GraphError;
 use crate::folder::{FolderError, LinearSpan, ModelFolder, Span, WhisperConfig};
-use crate::ops::{CausalAttention, Context, CrossAttention, Embed, FeedForward, LinearAdd, LogitRows, Logits, Norm, Store, TokenAttention};
+use crate::ops::{
+    CausalAttention, Context, CrossAttention, Embed, FeedForward, LayerNorm, LinearAdd, LogitRows, Logits, Norm, Rows, Store,
+    TokenAttention,
+};
 use crate::plan::{Plan, SlotOp, Slots};
 
 /// Where the decoder's weights are.
 #[derive(Debug)]
 pub(super) struct DecoderSpans {
-    embedding: LinearSpan,
+    pub(super) embedding: LinearSpan,
     positions: Span,
     layers: Vec<DecoderLayerSpans>,
     norm: Norm,
@@ -57,6 +60,15 @@ impl DecoderSpans {
     }
 }
 
+/// What a graph of the decoder ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// The tokens continue one text; the given logits.
+    Logits(LogitsFor),
+    /// Each token continues a lane; the normalised rows that the logits are computed from.
+    Lanes,
+}
+
 /// The decoder for a number of tokens at once.
 pub(super) struct Decoder {
     plan: Plan,
@@ -75,12 +87,13 @@ impl Decoder {
         store: &Arc<Store>,
         spans: &DecoderSpans,
         tokens: usize,
-        wanted: LogitsFor,
+        ends: Ends,
     ) -> Result<Self, GraphError> {
         let config = context.folder.config();
         let (heads, width) = (config.decoder_attention_heads, config.d_model);
         let slots = Arc::new(Slots::new(&context.taps));
         let (context, store) = (|| Arc::clone(context), || Arc::clone(store));
+        let token_rows = if ends == Ends::Lanes { Rows::Lanes } else { Rows::Text };
         let mut model = TypedModel::default();
         let source = model.add_source("tokens", i32::fact([tokens]))?;
         let embed = Embed {
@@ -90,6 +103,7 @@ impl Decoder {
             positions: spans.positions.clone(),
             tokens,
             width,
+            rows: token_rows,
         };
         let mut x = model.wire_node("decoder.embed", SlotOp::new(embed, &slots), &[source])?[0];
         for (index, layer) in spans.layers.iter().enumerate() {
@@ -102,6 +116,7 @@ impl Decoder {
                 index,
                 tokens,
                 heads,
+                rows: token_rows,
             };
             let causal = CausalAttention(attention(&layer.common.attention_norm, &layer.common.qkv));
             let attended = model.wire_node(name("self_attn"), SlotOp::new(causal, &slots), &[x])?[0];
@@ -122,10 +137,15 @@ impl Decoder {
             };
             x = model.wire_node(name("ffn"), SlotOp::new(forward, &slots), &[x])?[0];
         }
-        let rows = match wanted {
-            LogitsFor::None => None,
-            LogitsFor::Last => Some(LogitRows::Last),
-            LogitsFor::FirstAndLast => Some(LogitRows::FirstAndLast),
+        let rows = match ends {
+            Ends::Lanes => {
+                let norm = LayerNorm { context: context(), norm: spans.norm.clone(), tokens, width };
+                x = model.wire_node("decoder.layer_norm", SlotOp::new(norm, &slots), &[x])?[0];
+                None
+            }
+            Ends::Logits(LogitsFor::None) => None,
+            Ends::Logits(LogitsFor::Last) => Some(LogitRows::Last),
+            Ends::Logits(LogitsFor::FirstAndLast) => Some(LogitRows::FirstAndLast),
         };
         if let Some(rows) = rows {
             let logits = Logits {
@@ -150,7 +170,8 @@ impl Decoder {
         self.plan.bytes() + self.input.as_bytes().len() + 4 * self.logits.len()
     }
 
-    fn output(&self) -> &[f32] {
+    /// What the last run ended with, as it lies in the graph's output.
+    pub(super) fn output(&self) -> &[f32] {
         self.output.as_ref().and_then(|output| output.try_as_plain_ram().ok()?.as_slice().ok()).unwrap_or(&[])
     }
 
@@ -185,4 +206,9 @@ impl Decoder {
 pub(super) fn slot_bytes(config: &WhisperConfig) -> usize {
     let graph = |tokens: usize, rows: usize| 4 * (tokens + 2 * tokens * config.d_model + rows * padded_vocabulary(config));
     graph(1, 1) + graph(4, 4) + graph(3, 1) + graph(2 * PIECE - 1, 0)
+}
+
+/// Bytes of the slots of the graphs for any number of lanes.
+pub(super) fn lane_slot_bytes(config: &WhisperConfig) -> usize {
+    (1..=MAX_LANES).map(|lanes| 4 * (lanes + 3 * lanes * config.d_model)).sum()
 }

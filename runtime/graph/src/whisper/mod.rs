@@ -16,6 +16,7 @@
 
 mod decoder;
 mod encoder;
+mod lanes;
 mod spans;
 
 use std::collections::HashMap;
@@ -27,7 +28,8 @@ use ossicle_trace::{Tap, Values};
 use crate::error::GraphError;
 use crate::folder::{ModelFolder, WhisperConfig};
 use crate::ops::{Context, Sizes, Store};
-use decoder::{Decoder, DecoderSpans};
+pub use crate::ops::{LANE_TOKENS, MAX_LANES};
+use decoder::{Decoder, DecoderSpans, Ends};
 use encoder::{Encoder, EncoderSpans};
 
 /// Most tokens of one run of the decoder; longer inputs are taken in pieces.
@@ -84,6 +86,10 @@ pub struct WhisperGraph {
     decoders: HashMap<(usize, LogitsFor), Decoder>,
     /// What the last [`decode`](WhisperGraph::decode) returned is in this one.
     last: Option<(usize, LogitsFor)>,
+    /// For each number of lanes less one.
+    lane_decoders: [Option<Decoder>; MAX_LANES],
+    /// Lanes of the last [`decode_lanes`](WhisperGraph::decode_lanes); 0 before.
+    lanes: usize,
 }
 
 impl std::fmt::Debug for WhisperGraph {
@@ -102,7 +108,17 @@ impl WhisperGraph {
         let decoder_spans = DecoderSpans::new(&folder)?;
         let store = Arc::new(Store::new(folder.config()));
         let context = Arc::new(Context::new(folder, options.isa, options.threads));
-        Ok(Self { context, store, encoder_spans, decoder_spans, encoder: None, decoders: HashMap::new(), last: None })
+        Ok(Self {
+            context,
+            store,
+            encoder_spans,
+            decoder_spans,
+            encoder: None,
+            decoders: HashMap::new(),
+            last: None,
+            lane_decoders: Default::default(),
+            lanes: 0,
+        })
     }
 
     /// The model's configuration.
@@ -136,7 +152,8 @@ impl WhisperGraph {
 
     /// Bytes of the slots of all plans built so far.
     pub fn built_slot_bytes(&self) -> usize {
-        self.encoder.as_ref().map_or(0, Encoder::bytes) + self.decoders.values().map(Decoder::bytes).sum::<usize>()
+        let decoders = self.decoders.values().chain(self.lane_decoders.iter().flatten());
+        self.encoder.as_ref().map_or(0, Encoder::bytes) + decoders.map(Decoder::bytes).sum::<usize>()
     }
 
     /// Encodes one window: `mel` is the normalised log-mel spectrogram, `[frames][num_mel_bins]`. The text starts over.
@@ -162,6 +179,8 @@ impl WhisperGraph {
         self.store.set_encoded(positions);
         self.store.alignment().clear();
         self.store.set_position(0);
+        self.store.lanes().clear();
+        self.lanes = 0;
         if let Some(listener) = self.context.taps.listener() {
             listener.step("encoder", 0, positions);
         }
@@ -213,7 +232,7 @@ impl WhisperGraph {
             let decoder = match self.decoders.entry(key) {
                 std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(Decoder::build(&self.context, &self.store, &self.decoder_spans, key.0, key.1)?)
+                    entry.insert(Decoder::build(&self.context, &self.store, &self.decoder_spans, key.0, Ends::Logits(key.1))?)
                 }
             };
             if let Some(mut listener) = self.context.taps.listener() {
