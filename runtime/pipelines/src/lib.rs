@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audio;
+pub mod command;
 pub mod digest;
 mod exact;
 pub mod formats;

@@ -117,6 +117,16 @@ impl Decoder {
         &self.sot_logits
     }
 
+    /// The logits after the prompt.
+    pub fn after_prompt(&self) -> &[f32] {
+        &self.after_prompt
+    }
+
+    /// Tokens of the prompt.
+    pub fn prompt_len(&self) -> usize {
+        self.prompt_len
+    }
+
     /// Produces text after the prompt; may be called again for another attempt on the same window.
     ///
     /// # Errors

@@ -92,3 +92,33 @@ pub trait Engine {
     /// When there is no such head or `out` has another length.
     fn head_weights(&mut self, index: usize, out: &mut [f32]) -> Result<(), EngineError>;
 }
+
+/// An engine that follows several texts over the same window side by side.
+pub trait Lanes: Engine {
+    /// Most lanes at a time.
+    fn max_lanes(&self) -> usize;
+
+    /// Makes one lane of the text so far, which itself stays as it is.
+    ///
+    /// # Errors
+    /// When there is no text yet or too much for a lane.
+    fn start_lanes(&mut self) -> Result<(), EngineError>;
+
+    /// Makes as many lanes as there are `tokens`: each continues lane `parents[i]` of before with `tokens[i]`.
+    ///
+    /// # Errors
+    /// When there are too many, a parent does not exist, a token is not in the vocabulary or the lanes are full.
+    fn decode_lanes(&mut self, parents: &[usize], tokens: &[u32]) -> Result<(), EngineError>;
+
+    /// The logits of `tokens` after a lane's text.
+    ///
+    /// # Errors
+    /// When there is no such lane, a token is not in the vocabulary or `out` has another length.
+    fn lane_logits(&mut self, lane: usize, tokens: &[u32], out: &mut [f32]) -> Result<(), EngineError>;
+
+    /// The logits of the whole vocabulary after a lane's text, into a vector that is made to fit.
+    ///
+    /// # Errors
+    /// When there is no such lane.
+    fn lane_vocabulary(&mut self, lane: usize, out: &mut Vec<f32>) -> Result<(), EngineError>;
+}

@@ -2,7 +2,7 @@
 
 use ossicle_kernels::simd::{Isa, Scalar};
 
-use super::engine::{Dims, Engine, EngineError, LogitsFor};
+use super::engine::{Dims, Engine, EngineError, Lanes, LogitsFor};
 use super::specials::tests::SMALL_VOCAB;
 
 /// What a window says, in tokens of the small test vocabulary, and how sure it is.
@@ -48,6 +48,8 @@ pub(crate) struct Fake {
     encoder: Vec<f32>,
     /// Heads and tokens of the last alignment.
     aligned: (usize, usize),
+    /// The texts of the lanes.
+    pub(crate) lanes: Vec<Vec<u32>>,
 }
 
 const EOT: u32 = 50;
@@ -58,7 +60,7 @@ const FIRST_TIMESTAMP: usize = 60;
 impl Fake {
     pub(crate) fn new(scripts: Vec<Script>) -> Self {
         let current = scripts[0].clone();
-        Self { scripts, current, fed: vec![], logits: vec![], frames: vec![], encoder: vec![], aligned: (0, 0) }
+        Self { scripts, current, fed: vec![], logits: vec![], frames: vec![], encoder: vec![], aligned: (0, 0), lanes: vec![] }
     }
 
     /// Tokens in the cache.
@@ -67,9 +69,13 @@ impl Fake {
     }
 
     fn logits_after(&self, position: usize) -> Vec<f32> {
+        self.logits_of(&self.fed[..=position])
+    }
+
+    fn logits_of(&self, fed: &[u32]) -> Vec<f32> {
+        let position = fed.len() - 1;
         let mut row = vec![0.0; SMALL_VOCAB];
         row[FIRST_TIMESTAMP..].fill(-10.0);
-        let fed = &self.fed[..=position];
         let sot = fed.iter().position(|&t| t == SOT);
         if sot == Some(position) {
             row[NO_SPEECH] = self.current.no_speech;
@@ -144,6 +150,35 @@ impl Engine for Fake {
         for (token, row) in out.chunks_exact_mut(positions).enumerate() {
             row.iter_mut().skip(10 * token).take(10).for_each(|weight| *weight = 0.1);
         }
+        Ok(())
+    }
+}
+
+impl Lanes for Fake {
+    fn max_lanes(&self) -> usize {
+        4
+    }
+
+    fn start_lanes(&mut self) -> Result<(), EngineError> {
+        self.lanes = vec![self.fed.clone()];
+        Ok(())
+    }
+
+    fn decode_lanes(&mut self, parents: &[usize], tokens: &[u32]) -> Result<(), EngineError> {
+        assert!(!tokens.is_empty() && tokens.len() <= self.max_lanes() && tokens.len() == parents.len());
+        self.lanes = parents.iter().zip(tokens).map(|(&parent, &token)| [&self.lanes[parent][..], &[token]].concat()).collect();
+        Ok(())
+    }
+
+    fn lane_logits(&mut self, lane: usize, tokens: &[u32], out: &mut [f32]) -> Result<(), EngineError> {
+        let logits = self.logits_of(&self.lanes[lane]);
+        assert_eq!(tokens.len(), out.len());
+        out.iter_mut().zip(tokens).for_each(|(out, &token)| *out = logits[token as usize]);
+        Ok(())
+    }
+
+    fn lane_vocabulary(&mut self, lane: usize, out: &mut Vec<f32>) -> Result<(), EngineError> {
+        *out = self.logits_of(&self.lanes[lane]);
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
 //! The engine on ossicle-graph.
 
 use ossicle_graph::GraphError;
-use ossicle_graph::whisper::{LogitsFor as GraphLogitsFor, WhisperGraph};
+use ossicle_graph::whisper::{LogitsFor as GraphLogitsFor, MAX_LANES, WhisperGraph};
 use ossicle_kernels::simd::Isa;
 
-use super::engine::{Dims, Engine, EngineError, LogitsFor};
+use super::engine::{Dims, Engine, EngineError, Lanes, LogitsFor};
 
 impl From<GraphError> for EngineError {
     fn from(error: GraphError) -> Self {
@@ -61,5 +61,27 @@ impl Engine for WhisperGraph {
 
     fn head_weights(&mut self, index: usize, out: &mut [f32]) -> Result<(), EngineError> {
         Ok(WhisperGraph::head_weights(self, index, out)?)
+    }
+}
+
+impl Lanes for WhisperGraph {
+    fn max_lanes(&self) -> usize {
+        MAX_LANES
+    }
+
+    fn start_lanes(&mut self) -> Result<(), EngineError> {
+        Ok(WhisperGraph::start_lanes(self)?)
+    }
+
+    fn decode_lanes(&mut self, parents: &[usize], tokens: &[u32]) -> Result<(), EngineError> {
+        Ok(WhisperGraph::decode_lanes(self, parents, tokens)?)
+    }
+
+    fn lane_logits(&mut self, lane: usize, tokens: &[u32], out: &mut [f32]) -> Result<(), EngineError> {
+        Ok(WhisperGraph::lane_logits(self, lane, tokens, out)?)
+    }
+
+    fn lane_vocabulary(&mut self, lane: usize, out: &mut Vec<f32>) -> Result<(), EngineError> {
+        Ok(WhisperGraph::lane_vocabulary(self, lane, out)?)
     }
 }

@@ -72,6 +72,16 @@ struct Plan<'a> {
     language: Option<String>,
 }
 
+/// A recording that has been encoded, and its prompt fed.
+pub(crate) struct Heard<'a, E> {
+    pub(crate) engine: &'a mut E,
+    pub(crate) after_prompt: &'a [f32],
+    pub(crate) specials: &'a Specials,
+    pub(crate) config: &'a GenerationConfig,
+    pub(crate) tokenizer: &'a Tokenizer,
+    pub(crate) no_speech_prob: f32,
+}
+
 impl<E: Engine> Pipeline<E> {
     /// A pipeline over `engine` with the texts of the model's `generation_config.json` and `tokenizer.json`; the latter is read when the
     /// first text is needed.
@@ -215,6 +225,40 @@ impl<E: Engine> Pipeline<E> {
         summary.stats.decoder_steps = std::mem::take(&mut self.decoder.steps);
         summary.digests = taps.finish();
         Ok(summary)
+    }
+
+    /// Encodes a recording of at most 30 s in a window of `frames` and feeds the prompt for text without timestamps, for a search of the text;
+    /// `None` if it is silent.
+    ///
+    /// # Errors
+    /// As for [`transcribe`](Self::transcribe).
+    pub(crate) fn hear(
+        &mut self,
+        samples: &[f32],
+        frames: usize,
+        options: &TranscribeOptions,
+        stats: &mut Stats,
+    ) -> Result<Option<Heard<'_, E>>, TranscribeError> {
+        let options = TranscribeOptions { timestamps: false, ..options.clone() };
+        self.check(&options)?;
+        let mut plan = self.plan(&options)?;
+        let mut taps = DigestTaps::new(false).with_trace(self.trace.clone());
+        let mut source = samples;
+        let mut slider = Slider::new(&mut source);
+        slider.move_to(0)?;
+        let left = slider.frames().min(frames);
+        taps.window(0, left, slider.window(left));
+        if quality::level_db(slider.window(left)) < options.quality.min_level_db {
+            stats.silent_windows += 1;
+            return Ok(None);
+        }
+        self.encode(&slider, frames, &mut taps, stats)?;
+        let no_speech_prob = self.start(&mut plan, &mut taps, stats)?;
+        taps.no_speech(no_speech_prob);
+        self.tokenizer()?;
+        let Self { engine, decoder, specials, config, tokenizer, .. } = self;
+        let tokenizer = tokenizer.get().expect("read above");
+        Ok(Some(Heard { engine, after_prompt: decoder.after_prompt(), specials, config, tokenizer, no_speech_prob }))
     }
 
     fn plan<'a>(&self, options: &'a TranscribeOptions) -> Result<Plan<'a>, TranscribeError> {
@@ -518,4 +562,4 @@ fn centiseconds(seconds: f64) -> f64 {
 
 #[cfg(test)]
 #[path = "pipeline_tests.rs"]
-mod tests;
+pub(crate) mod tests;

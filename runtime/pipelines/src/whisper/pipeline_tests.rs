@@ -10,12 +10,12 @@ fn tokenizer_json() -> String {
     format!("{{\"model\": {{\"vocab\": {{{}}}}}}}", pieces.join(", "))
 }
 
-fn pipeline(scripts: Vec<Script>) -> Pipeline<Fake> {
+pub(crate) fn pipeline(scripts: Vec<Script>) -> Pipeline<Fake> {
     let config = GenerationConfig { suppress_tokens: vec![], begin_suppress_tokens: vec![], ..small() };
     Pipeline::with_config(Fake::new(scripts), config, tokenizer_json()).unwrap()
 }
 
-fn noise(seconds: f64) -> Vec<f32> {
+pub(crate) fn noise(seconds: f64) -> Vec<f32> {
     (0..(seconds * 16000.0) as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5).collect()
 }
 

@@ -32,6 +32,12 @@ pub fn log_sum_exp(isa: Isa, logits: &[f32]) -> f32 {
     largest + log(isa.dispatch(SumExp { logits, largest }))
 }
 
+/// `log(exp(a) + exp(b))`; either may be negative infinity.
+pub fn log_add_exp(a: f32, b: f32) -> f32 {
+    let (large, small) = if a >= b { (a, b) } else { (b, a) };
+    if small == f32::NEG_INFINITY { large } else { large + log(1.0 + exp(small - large)) }
+}
+
 /// Fills `out` with `exp((logit - largest) * (1 / temperature))`, 0 where masked.
 ///
 /// # Panics

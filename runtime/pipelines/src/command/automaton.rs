@@ -1,0 +1,75 @@
+//! What a search needs to know of a set of sentences.
+
+/// A deterministic automaton over tokens: the paths from the start to an accepting state are the sentences.
+pub trait Automaton {
+    /// A place on the way.
+    type State: Copy;
+
+    /// Where every sentence begins.
+    fn start(&self) -> Self::State;
+
+    /// Appends the tokens that may come next, sorted, each with where it leads.
+    fn arcs(&self, state: Self::State, out: &mut Vec<(u32, Self::State)>);
+
+    /// Whether a sentence may end here.
+    fn accepts(&self, state: Self::State) -> bool;
+
+    /// Where any token of text leads, if free text is allowed here.
+    fn any_text(&self, state: Self::State) -> Option<Self::State>;
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Some sentences as a tree of tokens; behind one token any text may follow.
+    pub(crate) struct Trie {
+        nodes: Vec<(Vec<(u32, usize)>, bool)>,
+        free: Option<usize>,
+    }
+
+    impl Trie {
+        pub(crate) fn new(sentences: &[&[u32]], free_after: Option<u32>) -> Self {
+            let mut nodes = vec![(vec![], false)];
+            for sentence in sentences {
+                let mut at = 0;
+                for &token in *sentence {
+                    let arcs: &Vec<(u32, usize)> = &nodes[at].0;
+                    at = match arcs.iter().find(|arc| arc.0 == token) {
+                        Some(arc) => arc.1,
+                        None => {
+                            nodes.push((vec![], false));
+                            let new = nodes.len() - 1;
+                            nodes[at].0.push((token, new));
+                            nodes[at].0.sort_unstable();
+                            new
+                        }
+                    };
+                }
+                nodes[at].1 = true;
+            }
+            let free = nodes[0].0.iter().find(|arc| Some(arc.0) == free_after).map(|arc| arc.1);
+            Self { nodes, free }
+        }
+    }
+
+    impl Automaton for Trie {
+        type State = usize;
+
+        fn start(&self) -> usize {
+            0
+        }
+
+        fn arcs(&self, state: usize, out: &mut Vec<(u32, usize)>) {
+            out.extend(&self.nodes[state].0);
+        }
+
+        fn accepts(&self, state: usize) -> bool {
+            self.nodes[state].1
+        }
+
+        fn any_text(&self, state: usize) -> Option<usize> {
+            (Some(state) == self.free).then_some(state)
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What recognition needs of a set of sentences.
+
+use super::automaton::Automaton;
+
+/// Sentences as an automaton, and what they mean.
+pub trait Sentences: Automaton {
+    /// Intent and slots.
+    type Meaning: PartialEq;
+
+    /// What a text of the automaton means; `None` if it is not one.
+    fn meaning(&self, text: &str) -> Option<Self::Meaning>;
+}
