@@ -89,8 +89,15 @@ def trace():
     yield "small.trace", out + hashlib.sha256(out).digest()
 
 
+def wyoming():
+    for file in (ROOT / "runtime/cli/tests/sessions").glob("*.request"):
+        # A few events are enough to start from.
+        yield file.name, file.read_bytes()[:20000]
+    yield "merged", b'{"type": "x", "data": {"a": 1}, "data_length": 8, "payload_length": 3}\n{"b": 2}pcm'
+
+
 def main():
-    for target in (audio, ct2, safetensors, model_folder, trace):
+    for target in (audio, ct2, safetensors, model_folder, trace, wyoming):
         folder = ROOT / "fuzz/corpus" / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in target():

@@ -54,6 +54,7 @@ pub(crate) fn run(all: bool) -> anyhow::Result<()> {
             "--all installs packages and changes its root: run it as root"
         );
         timed("exported layers in ONNX Runtime", crate::onnx::run)?;
+        timed("clients of ossicle serve", crate::serve::run)?;
         timed("no_std crates for microcontrollers", || cross::run(&[Target::Thumbv7em, Target::Riscv32imac], "release"))?;
         timed("emulated boards", || emulate::run(&[]))?;
         timed("a package in an arm64 Debian", crate::package::check)?;

@@ -12,6 +12,7 @@ mod models;
 mod onnx;
 mod package;
 mod process;
+mod serve;
 mod units;
 
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ use clap::{Parser, ValueEnum};
 enum Task {
     /// Format, lints, documentation, tests and the README's main command; with --all all that continuous integration runs.
     Check {
-        /// Also run exported layers in ONNX Runtime, build for boards and microcontrollers, run the tests on emulated cores, and install
+        /// Also run exported layers in ONNX Runtime, let real clients talk to `ossicle serve`, build for boards and microcontrollers, run the tests on emulated cores, and install
         /// a package in an arm64 Debian: as root, 25 minutes more, and 1.5 GB the first time
         #[arg(long)]
         all: bool,
@@ -71,6 +72,8 @@ enum Task {
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=30))]
         seconds: u32,
     },
+    /// Let real clients (the packages wyoming and openai, curl) talk to `ossicle serve`.
+    Serve,
     /// Count the instructions of the kernels' units of work on emulated cores: boards/costs/instructions.toml.
     Units,
     /// Make a .deb and a .tar.gz for a board: program, models, a systemd service.
@@ -106,6 +109,7 @@ fn main() -> anyhow::Result<()> {
         Task::Onnx => onnx::run(),
         Task::Emulate { cpus } => emulate::run(&cpus),
         Task::Instructions { cpus, model, seconds } => instructions::run(&cpus, &model, seconds),
+        Task::Serve => serve::run(),
         Task::Units => units::run(),
         Task::Package(args) => package::run(&args),
     }

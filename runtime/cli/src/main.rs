@@ -12,6 +12,8 @@ mod model;
 mod models;
 mod notify;
 mod progress;
+#[cfg(feature = "serve")]
+mod serve;
 mod size;
 mod spool;
 mod trace;
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Transcribe(args) => transcribe::run(args),
         Command::Watch(args) => watch::run(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(args),
         Command::Models(args) => models::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Board(args) => board::run(args),

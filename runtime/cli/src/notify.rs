@@ -6,9 +6,6 @@ use std::time::{Duration, Instant};
 #[cfg(unix)]
 use std::os::unix::net::UnixDatagram;
 
-/// The status between recordings.
-pub(crate) const WAITING: &str = "waiting for recordings";
-
 /// Where to tell it; nowhere when no supervisor asked.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
@@ -31,9 +28,9 @@ impl Notifier {
         }
     }
 
-    /// The model is loaded.
-    pub(crate) fn ready(&mut self) {
-        self.send(&format!("READY=1\nSTATUS={WAITING}"));
+    /// The model is loaded; what is done now, in one line.
+    pub(crate) fn ready(&mut self, status: &str) {
+        self.send(&format!("READY=1\nSTATUS={status}"));
     }
 
     /// What is being done, in one line.

@@ -5,14 +5,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "serve")]
+use crate::serve;
 use crate::{bench, board, models, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 4] = [
     ("OSSICLE_ISA", "instruction set, as --isa: scalar, avx2 or avx512vnni; on ARM neon, dotprod or i8mm; the best of this CPU if unset"),
     (ossicle::models::MODELS_VARIABLE, "folder of model folders, searched before models-int8 here and beside the program"),
-    ("NOTIFY_SOCKET", "set by systemd: where `ossicle watch` says that it is ready and alive"),
-    ("WATCHDOG_USEC", "set by systemd: how long it may stay silent, in microseconds"),
+    ("NOTIFY_SOCKET", "set by systemd: where `ossicle watch` and `ossicle serve` say that they are ready and alive"),
+    ("WATCHDOG_USEC", "set by systemd: how long they may stay silent, in microseconds"),
 ];
 
 const EXAMPLES: &str = "\
@@ -43,6 +45,9 @@ pub(crate) enum Command {
     Transcribe(transcribe::Args),
     /// Transcribe recordings that are put into a folder, as a service
     Watch(watch::Args),
+    /// Transcribe for other programs: Wyoming (Home Assistant) and OpenAI's interface over HTTP
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
     /// List, describe and verify model folders
     Models(models::Args),
     /// Measure this machine

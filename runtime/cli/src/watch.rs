@@ -23,8 +23,11 @@ use ossicle::whisper::window::Window;
 
 use crate::fault;
 use crate::model::ModelArgs;
-use crate::notify::{Notifier, WAITING};
+use crate::notify::Notifier;
 use crate::spool::{Spool, Work};
+
+/// The status between recordings.
+const WAITING: &str = "waiting for recordings";
 
 /// How long a stop may go unnoticed between looks.
 const STEP: Duration = Duration::from_millis(100);
@@ -93,7 +96,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let (model, _) = args.model.open(Window::default().max_frames(), args.word_timestamps)?;
     model.check(&options).map_err(|error| fault::transcription("", error))?;
     let mut watcher = Watcher { args, spool, model, options, notifier: Notifier::from_environment(), stop };
-    watcher.notifier.ready();
+    watcher.notifier.ready(WAITING);
     watcher.watch()?;
     watcher.notifier.stopping();
     Ok(if args.once && watcher.spool.failures() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -82,7 +82,12 @@ pub(crate) fn inspect(deb: &Path) -> anyhow::Result<()> {
     };
     ensure!(output.status.success(), "dpkg-deb refuses {}: {}", deb.display(), String::from_utf8_lossy(&output.stderr));
     let list = String::from_utf8_lossy(&output.stdout).into_owned();
-    for file in ["usr/bin/ossicle", "usr/lib/systemd/system/ossicle.service", "etc/ossicle/ossicle.conf"] {
+    for file in [
+        "usr/bin/ossicle",
+        "usr/lib/systemd/system/ossicle.service",
+        "usr/lib/systemd/system/ossicle-serve.service",
+        "etc/ossicle/ossicle.conf",
+    ] {
         ensure!(
             list.lines().any(|line| line.ends_with(&format!(" {file}")) || line.ends_with(&format!(" ./{file}"))),
             "{}: no {file}",
@@ -133,8 +138,10 @@ fn contents(root: &Path, profile: &Profile, program: Vec<u8>, models: &[String])
         tree.add_folder(&folder, &format!("usr/share/ossicle/models/{model}"))?;
         verify(&tree, model)?;
     }
-    tree.add("usr/lib/systemd/system/ossicle.service", 0o644, service::UNIT);
-    tree.add("usr/lib/systemd/system/ossicle.service.d/board.conf", 0o644, service::board_limits(profile));
+    for (name, unit) in [("ossicle", service::UNIT), ("ossicle-serve", service::SERVE_UNIT)] {
+        tree.add(&format!("usr/lib/systemd/system/{name}.service"), 0o644, unit);
+        tree.add(&format!("usr/lib/systemd/system/{name}.service.d/board.conf"), 0o644, service::board_limits(profile));
+    }
     tree.add("usr/lib/sysusers.d/ossicle.conf", 0o644, service::SYSUSERS);
     tree.add("etc/ossicle/ossicle.conf", 0o644, service::CONFIGURATION);
     for name in ["LICENSE-MIT", "LICENSE-APACHE", "README.md", "CHANGELOG.md"] {

@@ -4,6 +4,8 @@ use ossicle_boards::profile::Profile;
 
 /// The systemd unit; the board's limits come from [`board_limits`].
 pub(super) const UNIT: &str = include_str!("files/ossicle.service");
+/// The systemd unit of `ossicle serve`, which nobody starts unasked.
+pub(super) const SERVE_UNIT: &str = include_str!("files/ossicle-serve.service");
 /// The service's user and group.
 pub(super) const SYSUSERS: &str = include_str!("files/sysusers.conf");
 /// Settings of the service that an administrator changes.
@@ -26,15 +28,17 @@ pub(super) fn board_limits(profile: &Profile) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::UNIT;
+    use super::{SERVE_UNIT, UNIT};
 
-    /// Seconds of a setting of the unit.
-    fn seconds(key: &str) -> u32 {
-        UNIT.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap().parse().unwrap()
+    /// Seconds of a setting of a unit.
+    fn seconds(unit: &str, key: &str) -> u32 {
+        unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap().parse().unwrap()
     }
 
     #[test]
     fn a_stop_may_wait_for_the_longest_window() {
-        assert!(seconds("TimeoutStopSec") >= seconds("WatchdogSec"));
+        for unit in [UNIT, SERVE_UNIT] {
+            assert!(seconds(unit, "TimeoutStopSec") >= seconds(unit, "WatchdogSec"));
+        }
     }
 }

@@ -57,7 +57,14 @@ impl AudioReader {
             ErrorKind::IsADirectory => AudioError::Directory,
             _ => AudioError::Io(error),
         };
-        let mut file = File::open(path).map_err(cannot_open)?;
+        Self::file(File::open(path).map_err(cannot_open)?, isa)
+    }
+
+    /// Reads an open file from its start; a pipe or device is read as a stream.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn file(mut file: File, isa: Isa) -> Result<Self, AudioError> {
         let metadata = file.metadata().map_err(AudioError::Io)?;
         if metadata.is_dir() {
             return Err(AudioError::Directory);
@@ -65,6 +72,7 @@ impl AudioReader {
         if !metadata.is_file() {
             return Self::stream(file, isa);
         }
+        file.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
         let container = sniff(&read_head(&mut file)?)?;
         file.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
         if container == Container::Wav {

@@ -1,0 +1,159 @@
+//! `ossicle serve`: speech to text for other programs, over the Wyoming protocol and HTTP.
+
+use std::net::ToSocketAddrs;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::builder::RangedU64ValueParser;
+use ossicle::whisper::options::TranscribeOptions;
+use ossicle::whisper::window::Window;
+use ossicle_serve::{Address, Limits, ModelCard, Server};
+
+use crate::fault::{self, Fault};
+use crate::model::ModelArgs;
+use crate::notify::Notifier;
+use crate::size;
+
+/// Where Wyoming clients find a service that was not told otherwise.
+const WYOMING: &str = "tcp://127.0.0.1:10300";
+/// Where HTTP clients do.
+const HTTP: &str = "127.0.0.1:8000";
+
+const HELP: &str = "\
+Examples:
+  ossicle serve
+  ossicle serve --uri tcp://0.0.0.0:10300
+  ossicle serve --uri unix:///run/ossicle/wyoming.sock --http 127.0.0.1:8000
+  curl -F file=@samples/kitchen.wav -F model=whisper-1 http://127.0.0.1:8000/v1/audio/transcriptions
+
+Without --uri and --http it listens for Wyoming at tcp://127.0.0.1:10300 and for HTTP at 127.0.0.1:8000; given one of them, only there.
+There is no password and no encryption: let only those reach it who may use it. See docs/serving.md.
+
+Exit status: 0 stopped, 1 the service could not go on, 2 bad usage or an address that cannot be had.";
+
+/// Where to listen, and how much to take.
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Args {
+    /// Listen for Wyoming clients: tcp://HOST:PORT, unix:///PATH or stdio://; may be repeated
+    #[arg(long = "uri", value_name = "URI")]
+    uris: Vec<Address>,
+    /// Listen for HTTP clients; may be repeated
+    #[arg(long, value_name = "HOST:PORT")]
+    http: Vec<String>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Language spoken where a client does not say, as a code or English name; auto detects it
+    #[arg(long, value_name = "LANGUAGE", default_value = "auto")]
+    language: String,
+    /// Send Wyoming clients each segment as soon as it is known, before the whole transcript
+    #[arg(long)]
+    stream: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// Limits on clients.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Connections at once; half as many from one address
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = RangedU64ValueParser::<usize>::new().range(2..=1024))]
+    max_connections: usize,
+    /// Recordings waiting for the model
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    max_queue: usize,
+    /// How long one waits before its client is told that the model is busy
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
+    max_wait: Duration,
+    /// How long the model may work on one
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = parse_seconds)]
+    max_work: Duration,
+    /// Audio in one request
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    max_audio: u32,
+    /// Size of a recording as sent
+    #[arg(long, value_name = "SIZE", default_value = "100MB", value_parser = size::parse)]
+    max_upload: u64,
+    /// How long a client may send or take nothing
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
+    idle_timeout: Duration,
+    /// How long a request may take to arrive
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_seconds)]
+    request_timeout: Duration,
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: Option<f64> = text.parse().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "give 0.1 to 86400 seconds".into())
+}
+
+impl LimitArgs {
+    fn limits(&self) -> Limits {
+        Limits {
+            connections: self.max_connections,
+            connections_per_peer: self.max_connections / 2,
+            queue: self.max_queue,
+            wait: self.max_wait,
+            work: self.max_work,
+            audio_seconds: self.max_audio,
+            upload_bytes: self.max_upload,
+            idle: self.idle_timeout,
+            transfer: self.request_timeout,
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot handle signals")?;
+    }
+    let options = TranscribeOptions { language: (args.language != "auto").then(|| args.language.clone()), ..TranscribeOptions::default() };
+    // A client may ask for word times.
+    let (mut model, _) = args.model.open(Window::default().max_frames(), true)?;
+    model.check(&options).map_err(|error| fault::transcription("", error))?;
+    let mut server = Server::new(ModelCard::of(&mut model), args.limits.limits());
+    server.defaults(options);
+    server.stream_transcripts(args.stream);
+    listen(args, &mut server)?;
+    let mut notifier = Notifier::from_environment();
+    notifier.ready("serving");
+    server.run(&mut model, &stop, &mut || notifier.alive());
+    notifier.stopping();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn listen(args: &Args, server: &mut Server) -> Result<()> {
+    let (mut uris, mut https) = (args.uris.clone(), args.http.clone());
+    if uris.is_empty() && https.is_empty() {
+        uris.push(WYOMING.parse()?);
+        https.push(HTTP.into());
+    }
+    for uri in &uris {
+        let at = server.wyoming(uri).map_err(|error| cannot_listen(uri, &error))?;
+        announce("wyoming", &at.to_string(), if let Address::Tcp(place) = &at { Some(place) } else { None });
+    }
+    for place in &https {
+        let at = server.http(place).map_err(|error| cannot_listen(place, &error))?;
+        announce("http", &format!("http://{at}"), Some(&at));
+    }
+    Ok(())
+}
+
+fn cannot_listen(place: &dyn std::fmt::Display, error: &std::io::Error) -> Fault {
+    Fault::new(format!("cannot listen: {error}"), place, "give an address of this machine that nobody uses")
+}
+
+/// One line on where clients connect, and one more if others than this machine's can.
+fn announce(protocol: &str, at: &str, place: Option<&String>) {
+    eprintln!("{protocol}: listening at {at}");
+    let is_open = |place: &String| place.to_socket_addrs().is_ok_and(|mut all| all.any(|address| !address.ip().is_loopback()));
+    if place.is_some_and(is_open) {
+        eprintln!("{protocol}: warning: whoever reaches {at} can use it; there is no password and no encryption");
+    }
+}

@@ -1,0 +1,177 @@
+//! `ossicle serve`: recorded sessions played back, what a supervisor sees, and bad usage.
+#![cfg(unix)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// `ossicle serve` with the repository's model, or nothing and a notice without one.
+fn serve(options: &[&str]) -> Option<Command> {
+    let model = root().join("models-int8/whisper-tiny.en");
+    if !model.join("model.safetensors").exists() {
+        eprintln!("SKIPPED: {} is absent, so this test tests nothing", model.display());
+        return None;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
+    command.env_remove("OSSICLE_ISA").arg("serve").arg("--model").arg(model).args(options);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Some(command)
+}
+
+/// A service that is ended with its test.
+struct Service {
+    child: Child,
+    /// Its lines on stderr up to where it is ready.
+    lines: Vec<String>,
+}
+
+impl Service {
+    fn start(mut command: Command, listeners: usize) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut lines = Vec::new();
+        while lines.iter().filter(|line: &&String| line.contains("listening at")).count() < listeners {
+            let mut line = String::new();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "ended after {lines:?}");
+            lines.push(line.trim_end().to_owned());
+        }
+        // A warning follows its address.
+        std::thread::sleep(Duration::from_millis(50));
+        child.stderr = None;
+        lines.extend(String::from_utf8_lossy(stderr.buffer()).lines().map(str::to_owned));
+        Self { child, lines }
+    }
+
+    /// Where a protocol is spoken.
+    fn place(&self, protocol: &str) -> &str {
+        let lead = format!("{protocol}: listening at ");
+        let place = self.lines.iter().find_map(|line| line.strip_prefix(&lead)).unwrap();
+        place.split_once("://").unwrap().1
+    }
+
+    fn terminate(mut self) -> Option<i32> {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn session(name: &str) -> [Vec<u8>; 2] {
+    let folder = root().join("runtime/cli/tests/sessions");
+    ["request", "response"].map(|kind| fs::read(folder.join(format!("{name}.{kind}"))).unwrap())
+}
+
+fn exchange(mut stream: impl Read + Write, shut: impl Fn(), request: &[u8]) -> String {
+    // A refusal may come before all has been said.
+    let _ = stream.write_all(request);
+    shut();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn recorded_sessions_give_the_same_bytes() {
+    for (options, names) in [(&[][..], &["describe", "transcribe", "nothing", "refused"][..]), (&["--stream"], &["stream"])] {
+        let Some(command) = serve(&[options, &["--uri", "tcp://127.0.0.1:0"]].concat()) else { return };
+        let service = Service::start(command, 1);
+        for name in names {
+            let [request, response] = session(name);
+            let stream = TcpStream::connect(service.place("wyoming")).unwrap();
+            let answer = exchange(&stream, || _ = stream.shutdown(Shutdown::Write), &request);
+            assert_eq!(answer, String::from_utf8(response).unwrap(), "{name}");
+        }
+        assert_eq!(service.terminate(), Some(0));
+    }
+}
+
+#[test]
+fn a_session_at_standard_input_and_output() {
+    let Some(mut command) = serve(&["--uri", "stdio://"]) else { return };
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let [request, response] = session("transcribe");
+    child.stdin.take().unwrap().write_all(&request).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), String::from_utf8(response).unwrap());
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_supervisor_hears_of_it_and_the_socket_goes_away() {
+    let folder = std::env::temp_dir().join(format!("ossicle-serve-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let (socket, notify) = (folder.join("wyoming.sock"), folder.join("notify"));
+    let uri = format!("unix://{}", socket.display());
+    let Some(mut command) = serve(&["--uri", &uri, "--http", "127.0.0.1:0"]) else { return fs::remove_dir_all(&folder).unwrap() };
+    // What a program that was killed leaves behind.
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let supervisor = UnixDatagram::bind(&notify).unwrap();
+    supervisor.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut message = [0; 256];
+    let mut hear = || {
+        let len = supervisor.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..len]).into_owned()
+    };
+    let service = Service::start(
+        {
+            command.env("NOTIFY_SOCKET", &notify).env("WATCHDOG_USEC", "400000");
+            command
+        },
+        2,
+    );
+    assert_eq!(hear(), "READY=1\nSTATUS=serving");
+    assert_eq!([hear(), hear()], ["WATCHDOG=1", "WATCHDOG=1"]);
+    let [request, response] = session("describe");
+    let stream = UnixStream::connect(&socket).unwrap();
+    let answer = exchange(&stream, || _ = stream.shutdown(Shutdown::Write), &request);
+    assert_eq!(answer, String::from_utf8(response).unwrap());
+    assert_eq!(service.terminate(), Some(0));
+    assert!(!socket.exists());
+    while hear() != "STOPPING=1" {}
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn open_addresses_are_warned_of() {
+    let Some(command) = serve(&["--uri", "tcp://0.0.0.0:0", "--http", "127.0.0.1:0"]) else { return };
+    let service = Service::start(command, 2);
+    let warnings: Vec<&String> = service.lines.iter().filter(|line| line.contains("warning")).collect();
+    assert!(matches!(&warnings[..], [line] if line.starts_with("wyoming: warning: whoever reaches tcp://0.0.0.0:")), "{warnings:?}");
+}
+
+#[test]
+fn bad_usage_is_one_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let uri = format!("tcp://{taken}");
+    let cases: [(&[&str], &str); 7] = [
+        (&["--uri", "127.0.0.1:10300"], "give tcp://HOST:PORT, unix:///PATH or stdio://"),
+        (&["--uri", "unix:///no/such/folder/socket"], "cannot listen: "),
+        (&["--http", "nowhere"], "cannot listen: "),
+        (&["--http", &taken], "cannot listen: "),
+        (&["--uri", &uri], "cannot listen: "),
+        (&["--max-connections", "1"], "1"),
+        (&["--language", "de"], "this model knows English only"),
+    ];
+    for (options, expected) in cases {
+        let Some(mut command) = serve(options) else { return };
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{options:?}: {stderr}");
+        assert!(stderr.contains(expected) && output.stdout.is_empty(), "{options:?}: {stderr}");
+    }
+}

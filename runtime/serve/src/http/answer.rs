@@ -1,0 +1,124 @@
+//! Answers, and errors as OpenAI's clients know them.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use ossicle::audio::AudioError;
+use ossicle::whisper::error::TranscribeError;
+use serde_json::{Value, json};
+
+use crate::jobs::JobError;
+use crate::server::describe_audio;
+
+pub(super) const JSON: &str = "application/json";
+
+/// Seconds after which a busy service is worth another try.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// Why a request fails.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    pub(super) status: u16,
+    message: String,
+    /// The parameter that is wrong.
+    param: Option<&'static str>,
+    code: Option<&'static str>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: u16, message: impl fmt::Display) -> Self {
+        Self { status, message: message.to_string(), param: None, code: None }
+    }
+
+    /// A parameter that cannot be used, and what would be right.
+    pub(super) fn parameter(name: &'static str, message: impl fmt::Display) -> Self {
+        Self { param: Some(name), ..Self::new(400, format_args!("{name}: {message}")) }
+    }
+
+    pub(super) fn code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    /// The error as OpenAI's services put it.
+    pub(super) fn json(&self) -> Value {
+        let kind = if self.status < 500 { "invalid_request_error" } else { "server_error" };
+        json!({"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}})
+    }
+}
+
+impl From<AudioError> for ApiError {
+    fn from(error: AudioError) -> Self {
+        let unknown = matches!(error, AudioError::Text | AudioError::UnknownFormat | AudioError::Unsupported { .. });
+        Self { status: if unknown { 415 } else { 400 }, ..Self::parameter("file", describe_audio(&error)) }
+    }
+}
+
+impl From<JobError> for ApiError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Busy => Self::new(503, error).code("busy"),
+            JobError::Stopping => Self::new(503, error).code("stopping"),
+            JobError::Gone => Self::new(499, error),
+            JobError::TooLong(_) => Self { param: Some("file"), ..Self::new(413, error) },
+            JobError::TooSlow(_) => Self::new(503, error).code("too_slow"),
+            JobError::Transcribe(TranscribeError::Option(error)) => Self::new(400, error),
+            JobError::Transcribe(TranscribeError::Source(source)) => match source.0.downcast::<AudioError>() {
+                Ok(error) => (*error).into(),
+                Err(error) => Self::parameter("file", error),
+            },
+            JobError::Transcribe(error @ TranscribeError::NotFinite { .. }) => Self::parameter("file", error),
+            JobError::Transcribe(error) => Self::new(500, error),
+        }
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        500.. => "Internal Server Error",
+        _ => "Error",
+    }
+}
+
+/// Writes the first lines of an answer.
+fn head(status: u16, content_type: &str, keep_alive: bool) -> String {
+    let mut head = format!("HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nX-Content-Type-Options: nosniff\r\n", reason(status));
+    if status == 503 {
+        head.push_str(&format!("Retry-After: {RETRY_AFTER_SECONDS}\r\n"));
+    }
+    if status == 405 {
+        head.push_str("Allow: GET, POST\r\n");
+    }
+    if !keep_alive {
+        head.push_str("Connection: close\r\n");
+    }
+    head
+}
+
+/// Writes a whole answer.
+pub(super) fn whole(out: &mut impl Write, status: u16, content_type: &str, body: &str, keep_alive: bool) -> io::Result<()> {
+    let head = head(status, content_type, keep_alive);
+    out.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
+    out.flush()
+}
+
+/// Writes the start of an answer made of server-sent events.
+pub(super) fn events(out: &mut impl Write, keep_alive: bool) -> io::Result<()> {
+    let head = head(200, "text/event-stream; charset=utf-8", keep_alive);
+    out.write_all(format!("{head}Cache-Control: no-store\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes())
+}
+
+/// Writes one event; without one, the end.
+pub(super) fn event(out: &mut impl Write, event: Option<&Value>) -> io::Result<()> {
+    let event = event.map(|event| format!("data: {event}\n\n")).unwrap_or_default();
+    out.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes())?;
+    out.flush()
+}

@@ -1,0 +1,149 @@
+//! What a client asks for: the fields of a form.
+
+use std::io::{ErrorKind, Read};
+
+use ossicle::formats::Format;
+use ossicle::whisper::options::TranscribeOptions;
+
+use super::answer::ApiError;
+use super::multipart::{Form, FormError};
+use crate::card::ModelCard;
+use crate::spill::{Spill, SpillError};
+
+/// Most bytes of a field that is not the recording.
+const MAX_FIELD_BYTES: usize = 16 << 10;
+
+/// The name under which clients that know only OpenAI's models ask for this one.
+const ALIAS: &str = "whisper-1";
+
+/// What is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Shape {
+    #[default]
+    Json,
+    VerboseJson,
+    /// Text, SubRip or WebVTT.
+    Plain(Format),
+}
+
+/// A request for a transcript.
+pub(super) struct Request {
+    pub(super) file: Spill,
+    pub(super) options: TranscribeOptions,
+    pub(super) shape: Shape,
+    pub(super) stream: bool,
+    /// Whether segments and words are wanted in [`Shape::VerboseJson`].
+    pub(super) segments: bool,
+}
+
+/// Reads a form to its end.
+pub(super) fn read<R: Read>(form: &mut Form<R>, card: &ModelCard, defaults: &TranscribeOptions, most: u64) -> Result<Request, ApiError> {
+    let (mut file, mut options, mut shape) = (None, defaults.clone(), Shape::default());
+    let (mut stream, mut segments, mut words, mut model) = (false, false, false, None);
+    while let Some(name) = form.next().map_err(form_error)? {
+        if name == "file" {
+            if file.is_some() {
+                return Err(ApiError::parameter("file", "give one recording"));
+            }
+            file = Some(spill(form, most)?);
+            continue;
+        }
+        let value = field(form)?;
+        match name.as_str() {
+            "model" => model = Some(value),
+            "language" => options.language = (!matches!(value.as_str(), "" | "auto")).then(|| card.language(&value)),
+            "prompt" => options.initial_prompt = (!value.trim().is_empty()).then_some(value),
+            "response_format" => shape = self::shape(&value)?,
+            "stream" => stream = flag(&value).ok_or_else(|| ApiError::parameter("stream", "give true or false"))?,
+            "temperature" => {
+                let temperature = value.parse().ok().filter(|t| (0.0..=1.0).contains(t));
+                let temperature = temperature.ok_or_else(|| ApiError::parameter("temperature", "give a number from 0 to 1"))?;
+                // As the interface has it: at 0 the model may raise it by itself.
+                if temperature > 0.0 {
+                    options.quality.temperatures = vec![temperature];
+                }
+            }
+            "timestamp_granularities[]" | "timestamp_granularities" => match value.as_str() {
+                "word" => words = true,
+                "segment" => segments = true,
+                _ => return Err(ApiError::parameter("timestamp_granularities", "give word or segment")),
+            },
+            "include[]" | "include" => return Err(ApiError::parameter("include", "log-probabilities of tokens are not given here")),
+            // Others change nothing that this model does.
+            _ => {}
+        }
+    }
+    let file = file.ok_or_else(|| ApiError::parameter("file", "give a recording"))?;
+    let model = model.ok_or_else(|| ApiError::parameter("model", format_args!("give {} or {ALIAS}", card.name)))?;
+    check_model(&model, card)?;
+    if words && shape != Shape::VerboseJson {
+        return Err(ApiError::parameter("timestamp_granularities", "words go with response_format verbose_json"));
+    }
+    if stream && !matches!(shape, Shape::Json | Shape::Plain(Format::Text)) {
+        return Err(ApiError::parameter("stream", "goes with response_format json or text"));
+    }
+    options.word_timestamps |= words;
+    Ok(Request { file, options, shape, stream, segments: segments || !words })
+}
+
+/// Refuses any model but the one that is there.
+pub(super) fn check_model(name: &str, card: &ModelCard) -> Result<(), ApiError> {
+    if name == card.name || name == ALIAS {
+        return Ok(());
+    }
+    let message = format!("model {}: not here: give {} or {ALIAS}", name.escape_debug(), card.name);
+    Err(ApiError::new(404, message).code("model_not_found"))
+}
+
+fn shape(value: &str) -> Result<Shape, ApiError> {
+    match value {
+        "json" => Ok(Shape::Json),
+        "verbose_json" => Ok(Shape::VerboseJson),
+        "text" | "srt" | "vtt" => Ok(Shape::Plain(Format::from_name(value).unwrap_or_default())),
+        _ => Err(ApiError::parameter("response_format", "give json, text, srt, verbose_json or vtt")),
+    }
+}
+
+fn flag(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" | "" => Some(false),
+        _ => None,
+    }
+}
+
+fn spill<R: Read>(form: &mut Form<R>, most: u64) -> Result<Spill, ApiError> {
+    let mut file = Spill::new(most);
+    while let Some(bytes) = form.data().map_err(form_error)? {
+        file.push(bytes).map_err(|error| match error {
+            SpillError::TooLarge { most } => too_large(most),
+            SpillError::Io(error) => ApiError::new(500, format_args!("the recording cannot be kept: {error}")),
+        })?;
+    }
+    Ok(file)
+}
+
+fn field<R: Read>(form: &mut Form<R>) -> Result<String, ApiError> {
+    let mut value = Vec::new();
+    while let Some(bytes) = form.data().map_err(form_error)? {
+        value.extend_from_slice(bytes);
+        if value.len() > MAX_FIELD_BYTES {
+            return Err(ApiError::new(413, format_args!("a field is longer than {MAX_FIELD_BYTES} bytes")));
+        }
+    }
+    String::from_utf8(value).map_err(|_| ApiError::new(400, "a field is not UTF-8"))
+}
+
+/// A recording beyond the limit.
+pub(super) fn too_large(most: u64) -> ApiError {
+    ApiError::new(413, format_args!("the recording is larger than {most} bytes: send it in shorter parts, or compressed"))
+}
+
+fn form_error(error: FormError) -> ApiError {
+    match error {
+        FormError::Io(error) if error.kind() == ErrorKind::TimedOut => ApiError::new(408, "the request took too long to arrive"),
+        FormError::Io(error) if error.kind() == ErrorKind::FileTooLarge => ApiError::new(413, "the form is too large"),
+        FormError::Io(error) => ApiError::new(400, error),
+        FormError::Bad(reason) => ApiError::new(400, reason),
+    }
+}

@@ -1,0 +1,201 @@
+//! OpenAI's interface for transcriptions over HTTP/1.1.
+//!
+//! From <https://platform.openai.com/docs/api-reference/audio>. The messages are read by httparse under the rules of RFC 9112.
+
+mod answer;
+mod body;
+mod form;
+mod head;
+mod multipart;
+mod transcript;
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::time::Duration;
+
+use ossicle::whisper::options::Task;
+use serde_json::{Value, json};
+
+use answer::{ApiError, JSON};
+use body::Body;
+use form::Request;
+use head::{Head, HeadError, Length};
+
+use crate::connection::{Connection, Liveness, liveness};
+use crate::jobs::{Done, JobError, Ticket};
+use crate::server::Service;
+use crate::text::Text;
+
+/// Bytes that a form may have beside its recording.
+const FORM_BYTES: u64 = 1 << 20;
+
+/// Requests on one connection.
+const MAX_REQUESTS: usize = 1000;
+
+type Stream = BufReader<Connection>;
+
+/// Serves a client until it leaves, is too slow, or breaks a rule of HTTP.
+pub(crate) fn serve(service: &Service, connection: Connection) {
+    let mut stream = BufReader::new(connection);
+    for left in (0..MAX_REQUESTS).rev() {
+        match request(service, &mut stream, left > 0) {
+            Ok(true) => {}
+            Ok(false) => return stream.get_mut().linger(),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Tells a client that there are too many already.
+pub(crate) fn turn_away(connection: &mut Connection) {
+    connection.within(Some(Duration::from_millis(1)));
+    let error = ApiError::new(503, "too many connections: try again in a moment").code("busy");
+    // Nobody waits for it to be read.
+    let _ = answer::whole(connection, error.status, JSON, &error.json().to_string(), false);
+}
+
+/// Answers one request; whether the connection is good for another one.
+fn request(service: &Service, stream: &mut Stream, more: bool) -> io::Result<bool> {
+    stream.get_mut().within(None);
+    if stream.fill_buf()?.is_empty() {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    stream.get_mut().within(Some(service.limits.idle));
+    let head = match head::read(stream) {
+        Ok(Some(head)) => head,
+        Ok(None) => return Err(ErrorKind::UnexpectedEof.into()),
+        Err(HeadError::Io(error)) if error.kind() != ErrorKind::TimedOut => return Err(error),
+        Err(error) => {
+            let error = match error {
+                HeadError::Io(_) => ApiError::new(408, "the request's head took too long to arrive"),
+                HeadError::TooLarge => ApiError::new(431, "the request's head is too large"),
+                HeadError::Bad(reason) => ApiError::new(400, reason),
+            };
+            return refuse(service, stream, &error, false);
+        }
+    };
+    let keep_alive = more && head.keep_alive;
+    stream.get_mut().within(Some(service.limits.transfer));
+    let task = match (head.method.as_str(), head.path.trim_end_matches('/')) {
+        ("POST", "/v1/audio/transcriptions") => Task::Transcribe,
+        ("POST", "/v1/audio/translations") => Task::Translate,
+        (method, path) => {
+            let keep_alive = keep_alive && head.length == Length::Bytes(0);
+            return match about(service, method, path) {
+                Ok(body) => answer::whole(stream.get_mut(), 200, JSON, &body.to_string(), keep_alive).map(|()| keep_alive),
+                Err(error) => refuse(service, stream, &error, keep_alive),
+            };
+        }
+    };
+    let (request, ended) = match take(service, stream, &head, task) {
+        Ok(taken) => taken,
+        // The rest of the body is not waited for.
+        Err(error) => return refuse(service, stream, &error, false),
+    };
+    transcribe(service, stream, request, keep_alive && ended)
+}
+
+fn refuse(service: &Service, stream: &mut Stream, error: &ApiError, keep_alive: bool) -> io::Result<bool> {
+    let connection = stream.get_mut();
+    connection.within(Some(service.limits.idle));
+    answer::whole(connection, error.status, JSON, &error.json().to_string(), keep_alive).map(|()| keep_alive)
+}
+
+/// What the service says of itself.
+fn about(service: &Service, method: &str, path: &str) -> Result<Value, ApiError> {
+    let name = &service.card.name;
+    let model = || json!({"id": name, "object": "model", "created": 0, "owned_by": "ossicle"});
+    let body = match path {
+        "/health" => json!({"status": "ok", "model": name, "queued": service.queue.len()}),
+        "/v1/models" => json!({"object": "list", "data": [model()]}),
+        "/v1/audio/transcriptions" | "/v1/audio/translations" => return Err(ApiError::new(405, format_args!("{path} takes POST"))),
+        _ => match path.strip_prefix("/v1/models/") {
+            Some(asked) => form::check_model(asked, &service.card).map(|()| model())?,
+            None => {
+                let paths = "/v1/audio/transcriptions, /v1/audio/translations, /v1/models or /health";
+                return Err(ApiError::new(404, format_args!("no such path: give {paths}")));
+            }
+        },
+    };
+    if method == "GET" { Ok(body) } else { Err(ApiError::new(405, format_args!("{path} takes GET"))) }
+}
+
+/// Reads a form; says also whether its body was read to the end.
+fn take(service: &Service, stream: &mut Stream, head: &Head, task: Task) -> Result<(Request, bool), ApiError> {
+    if task == Task::Translate && !service.card.translates {
+        return Err(ApiError::new(404, format_args!("{} cannot translate: run a multilingual model", service.card.name)));
+    }
+    let boundary = head.content_type.as_deref().and_then(multipart::boundary);
+    let boundary = boundary.ok_or_else(|| ApiError::new(415, "content-type: give multipart/form-data with a boundary"))?;
+    let most = service.limits.upload_bytes;
+    if matches!(head.length, Length::Bytes(bytes) if bytes > most + FORM_BYTES) {
+        return Err(form::too_large(most));
+    }
+    if head.expects_continue {
+        stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(|error| ApiError::new(400, error))?;
+    }
+    let mut body = Body::new(stream, head.length, most + FORM_BYTES);
+    let mut request = form::read(&mut multipart::Form::new(&mut body, boundary), &service.card, &service.options, most)?;
+    request.options.task = task;
+    // What follows the last boundary means nothing, but stands before the next request.
+    let ended = io::copy(&mut io::Read::take(&mut body, FORM_BYTES), &mut io::sink()).is_ok() && body.ended();
+    Ok((request, ended))
+}
+
+/// Has a recording transcribed and answers with the transcript.
+fn transcribe(service: &Service, stream: &mut Stream, request: Request, keep_alive: bool) -> io::Result<bool> {
+    let Request { file, options, shape, stream: streaming, segments: with_segments } = request;
+    let task = options.task;
+    let audio = match file.into_audio(&[], service.card.isa) {
+        Ok(audio) => audio,
+        Err(error) => return refuse(service, stream, &error.into(), keep_alive),
+    };
+    let mut ticket = match service.queue.submit(audio, options) {
+        Ok(ticket) => ticket,
+        Err(error) => return refuse(service, stream, &error.into(), keep_alive),
+    };
+    if streaming {
+        return stream_events(service, stream, &mut ticket, keep_alive);
+    }
+    let mut segments = Vec::new();
+    // The ticket is held until the client has been told.
+    loop {
+        match next(stream, &mut ticket) {
+            Ok(Done::Segment(segment)) => segments.push(segment),
+            Ok(Done::All(summary)) => {
+                let (kind, body) = transcript::body(shape, task, with_segments, &segments, &summary);
+                stream.get_mut().within(Some(service.limits.transfer));
+                return answer::whole(stream.get_mut(), 200, kind, &body, keep_alive).map(|()| keep_alive);
+            }
+            Err(JobError::Gone) => return Err(ErrorKind::ConnectionAborted.into()),
+            Err(error) => return refuse(service, stream, &error.into(), keep_alive),
+        }
+    }
+}
+
+/// Waits for the model, not for a client that has left: HTTP has no use for a connection that is closed on one side.
+fn next(stream: &mut Stream, ticket: &mut Ticket) -> Result<Done, JobError> {
+    ticket.next(&mut || liveness(stream) == Liveness::Open)
+}
+
+/// Answers with server-sent events, a segment each. The answer begins with the first of them, so that an error before has its own status.
+fn stream_events(service: &Service, stream: &mut Stream, ticket: &mut Ticket, keep_alive: bool) -> io::Result<bool> {
+    let (mut text, mut begun) = (Text::default(), false);
+    loop {
+        let (event, last) = match next(stream, ticket) {
+            Ok(Done::Segment(segment)) => (json!({"type": "transcript.text.delta", "delta": text.push(&segment.text)}), false),
+            Ok(Done::All(_)) => (json!({"type": "transcript.text.done", "text": std::mem::take(&mut text).into_string()}), true),
+            Err(JobError::Gone) => return Err(ErrorKind::ConnectionAborted.into()),
+            Err(error) if begun => (ApiError::from(error).json(), true),
+            Err(error) => return refuse(service, stream, &error.into(), keep_alive),
+        };
+        let connection = stream.get_mut();
+        connection.within(Some(service.limits.idle));
+        if !std::mem::replace(&mut begun, true) {
+            answer::events(connection, keep_alive)?;
+        }
+        answer::event(connection, Some(&event))?;
+        if last {
+            return answer::event(connection, None).map(|()| keep_alive);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Transcripts in the shapes that clients ask for.
+
+use ossicle::formats::{Format, Header};
+use ossicle::whisper::languages;
+use ossicle::whisper::options::Task;
+use ossicle::whisper::transcript::{Segment, Summary, Word};
+use serde_json::{Value, json};
+
+use super::answer::JSON;
+use super::form::Shape;
+use crate::text::Text;
+
+/// A finished transcript: its content type and itself.
+pub(super) fn body(shape: Shape, task: Task, with_segments: bool, segments: &[Segment], summary: &Summary) -> (&'static str, String) {
+    match shape {
+        Shape::Json => (JSON, json!({"text": text(segments), "usage": usage(summary)}).to_string()),
+        Shape::VerboseJson => (JSON, verbose(task, with_segments, segments, summary).to_string()),
+        Shape::Plain(Format::Text) => ("text/plain; charset=utf-8", text(segments) + "\n"),
+        Shape::Plain(format) => {
+            let kind = if format == Format::Vtt { "text/vtt; charset=utf-8" } else { "application/x-subrip; charset=utf-8" };
+            (kind, written(format, segments, summary))
+        }
+    }
+}
+
+/// All that was said.
+pub(super) fn text(segments: &[Segment]) -> String {
+    let mut text = Text::default();
+    segments.iter().for_each(|segment| _ = text.push(&segment.text));
+    text.into_string().trim_end().to_owned()
+}
+
+fn usage(summary: &Summary) -> Value {
+    json!({"type": "duration", "seconds": summary.duration.ceil()})
+}
+
+fn verbose(task: Task, with_segments: bool, segments: &[Segment], summary: &Summary) -> Value {
+    let code = if task == Task::Translate { Some("en") } else { summary.language.as_deref() };
+    // The interface has names where others have codes.
+    let language = code.map_or("", |code| languages::name(code).unwrap_or(code));
+    let mut object = json!({
+        "task": task.name(),
+        "language": language,
+        "duration": summary.duration,
+        "text": text(segments),
+        "usage": usage(summary),
+    });
+    let words: Vec<&Word> = segments.iter().filter_map(|segment| segment.words.as_ref()).flatten().collect();
+    if !words.is_empty() {
+        object["words"] = words.iter().map(|word| json!({"word": word.word.trim(), "start": word.start, "end": word.end})).collect();
+    }
+    if with_segments {
+        object["segments"] = segments.iter().map(|segment| json!(Segment { words: None, ..segment.clone() })).collect();
+    }
+    object
+}
+
+/// As the command line writes it.
+fn written(format: Format, segments: &[Segment], summary: &Summary) -> String {
+    let (mut out, mut writer) = (Vec::new(), format.writer());
+    let written = writer.begin(&mut out, &Header::default());
+    let written = segments.iter().fold(written, |written, segment| written.and_then(|()| writer.segment(&mut out, segment)));
+    // Memory takes everything, and the writers write UTF-8.
+    let _ = written.and_then(|()| writer.end(&mut out, summary));
+    String::from_utf8_lossy(&out).into_owned()
+}

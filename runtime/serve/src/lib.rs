@@ -1,0 +1,41 @@
+//! Speech to text as a service: the Wyoming protocol, which Home Assistant speaks, and OpenAI's HTTP interface for transcriptions.
+//!
+//! One thread runs the model, one job after the other; every connection has a thread of its own that reads, checks and answers. Both are
+//! counted: what is too much, too long or too slow by [`Limits`] is refused with an answer that says so, so that memory, files and threads
+//! stay bounded whatever arrives. Nothing here panics on any bytes.
+//!
+//! ```no_run
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use ossicle::whisper::transcriber::{Options, Transcriber};
+//! use ossicle_serve::{Address, Limits, ModelCard, Server};
+//!
+//! let mut model = Transcriber::open("whisper-tiny.en", Options::default())?;
+//! let mut server = Server::new(ModelCard::of(&mut model), Limits::default());
+//! let at = server.wyoming(&"tcp://127.0.0.1:10300".parse()?)?;
+//! println!("listening at {at}");
+//! server.run(&mut model, &AtomicBool::new(false), &mut || {});
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod card;
+mod connection;
+mod http;
+mod intent;
+mod jobs;
+mod limits;
+mod listen;
+mod server;
+mod slots;
+mod spill;
+mod text;
+pub mod wyoming;
+
+pub use card::ModelCard;
+pub use intent::{Entity, Intent, Recognise};
+pub use jobs::Model;
+pub use limits::Limits;
+pub use listen::{Address, AddressError};
+pub use server::Server;

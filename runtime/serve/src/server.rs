@@ -1,0 +1,208 @@
+//! Listeners, connections and the model's thread.
+
+use std::io;
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ossicle::audio::AudioError;
+use ossicle::whisper::options::TranscribeOptions;
+
+use crate::card::ModelCard;
+use crate::connection::Connection;
+use crate::http;
+use crate::intent::Recognise;
+use crate::jobs::{Model, Queue};
+use crate::limits::Limits;
+use crate::listen::{Address, Listener};
+use crate::slots::Slots;
+use crate::wyoming::session as wyoming;
+
+/// Stack of a connection's thread: reading headers of recordings takes the most.
+const STACK_BYTES: usize = 512 << 10;
+
+/// Pause after a client could not be accepted, for example for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the last answers may take once the service ends.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What all connections share.
+pub(crate) struct Service {
+    pub(crate) card: ModelCard,
+    pub(crate) limits: Limits,
+    pub(crate) queue: Queue,
+    pub(crate) options: TranscribeOptions,
+    pub(crate) recogniser: Option<Box<dyn Recognise>>,
+    pub(crate) streaming: bool,
+}
+
+/// A recording that cannot be read, in one line.
+pub(crate) fn describe_audio(error: &AudioError) -> String {
+    format!("{error}: {}", error.remedy())
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy)]
+enum Protocol {
+    Wyoming,
+    Http,
+}
+
+/// A service before it begins: which model, what limits, where clients connect.
+pub struct Server {
+    card: ModelCard,
+    limits: Limits,
+    options: TranscribeOptions,
+    recogniser: Option<Box<dyn Recognise>>,
+    streaming: bool,
+    listeners: Vec<(Protocol, Listener)>,
+    stdio: bool,
+    #[cfg(unix)]
+    sockets: Vec<PathBuf>,
+}
+
+impl Server {
+    /// A service of a model, without any listener yet.
+    pub fn new(card: ModelCard, limits: Limits) -> Self {
+        Self {
+            card,
+            limits,
+            options: TranscribeOptions::default(),
+            recogniser: None,
+            streaming: false,
+            listeners: Vec::new(),
+            stdio: false,
+            #[cfg(unix)]
+            sockets: Vec::new(),
+        }
+    }
+
+    /// What holds for requests that do not say otherwise.
+    pub fn defaults(&mut self, options: TranscribeOptions) {
+        self.options = options;
+    }
+
+    /// Answers Wyoming's questions for commands in text.
+    pub fn recognise(&mut self, recogniser: Box<dyn Recognise>) {
+        self.recogniser = Some(recogniser);
+    }
+
+    /// Whether Wyoming clients get transcripts segment by segment before they get them whole. The protocol has no way for a client to ask;
+    /// those that do not know these events pass over them.
+    pub fn stream_transcripts(&mut self, on: bool) {
+        self.streaming = on;
+    }
+
+    /// Listens for Wyoming clients; gives the address with the port that was free if port 0 was asked for. Clients are accepted from now
+    /// on and answered once the service [runs](Self::run).
+    ///
+    /// # Errors
+    /// If the address cannot be listened at.
+    pub fn wyoming(&mut self, address: &Address) -> io::Result<Address> {
+        match address {
+            Address::Tcp(place) => Ok(Address::Tcp(self.tcp(Protocol::Wyoming, place)?)),
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                self.listeners.push((Protocol::Wyoming, Listener::unix(path)?));
+                self.sockets.push(path.clone());
+                Ok(address.clone())
+            }
+            #[cfg(not(unix))]
+            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Address::Stdio => {
+                self.stdio = true;
+                Ok(Address::Stdio)
+            }
+        }
+    }
+
+    /// Listens for HTTP clients at `HOST:PORT`; gives the address as it became.
+    ///
+    /// # Errors
+    /// If the address cannot be listened at.
+    pub fn http(&mut self, place: &str) -> io::Result<String> {
+        self.tcp(Protocol::Http, place)
+    }
+
+    fn tcp(&mut self, protocol: Protocol, place: &str) -> io::Result<String> {
+        let (listener, address) = Listener::tcp(place)?;
+        self.listeners.push((protocol, listener));
+        Ok(address.to_string())
+    }
+
+    /// Serves until `stop` is set, or the one client at standard input has left, with the model on this thread. `tick` is called a few
+    /// times a second while nothing is to do, and between windows.
+    ///
+    /// Jobs under way end with an answer that says so. The threads that listen stay until the process ends.
+    pub fn run(self, model: &mut dyn Model, stop: &AtomicBool, tick: &mut dyn FnMut()) {
+        let queue = Queue::new(self.limits.clone());
+        let slots = Slots::new(self.limits.connections, self.limits.connections_per_peer);
+        let idle = self.limits.idle;
+        let service = Arc::new(Service {
+            card: self.card,
+            limits: self.limits,
+            queue: queue.clone(),
+            options: self.options,
+            recogniser: self.recogniser,
+            streaming: self.streaming,
+        });
+        for (protocol, listener) in self.listeners {
+            let (service, slots) = (Arc::clone(&service), slots.clone());
+            spawn(move || listen(protocol, &listener, &service, &slots));
+        }
+        let left = Arc::new(AtomicBool::new(false));
+        if self.stdio {
+            let left = Arc::clone(&left);
+            spawn(move || {
+                wyoming::serve(&service, Connection::stdio(idle));
+                left.store(true, std::sync::atomic::Ordering::Relaxed);
+            });
+        }
+        queue.work(model, &[stop, &left], tick);
+        let end = Instant::now() + FAREWELL;
+        while queue.has_clients() && Instant::now() < end {
+            tick();
+            thread::sleep(PAUSE);
+        }
+        // A client that was just told why its job ended.
+        thread::sleep(PAUSE);
+        #[cfg(unix)]
+        for socket in self.sockets {
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> bool {
+    thread::Builder::new().stack_size(STACK_BYTES).spawn(work).is_ok()
+}
+
+fn listen(protocol: Protocol, listener: &Listener, service: &Arc<Service>, slots: &Slots) {
+    loop {
+        let Ok((mut connection, peer)) = listener.accept(service.limits.idle) else {
+            thread::sleep(PAUSE);
+            continue;
+        };
+        let Some(slot) = slots.take(peer) else {
+            // Without waiting for anything: there may be many of these.
+            match protocol {
+                Protocol::Wyoming => wyoming::turn_away(&mut connection),
+                Protocol::Http => http::turn_away(&mut connection),
+            }
+            continue;
+        };
+        let service = Arc::clone(service);
+        // Without a thread the connection just ends.
+        spawn(move || {
+            match protocol {
+                Protocol::Wyoming => wyoming::serve(&service, connection),
+                Protocol::Http => http::serve(&service, connection),
+            }
+            drop(slot);
+        });
+    }
+}

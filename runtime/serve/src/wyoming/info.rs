@@ -1,0 +1,39 @@
+//! What a client learns of the service.
+
+use serde_json::{Value, json};
+
+use super::event::Event;
+use crate::card::ModelCard;
+use crate::intent::Recognise;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The answer to `describe`.
+pub(super) fn info(card: &ModelCard, recogniser: Option<&dyn Recognise>, streaming: bool) -> Event {
+    let model = artifact(&card.name, "Whisper in 8 bits", "OpenAI", "https://github.com/openai/whisper");
+    let mut asr = program("Speech to text, offline", with(model, "languages", json!(card.languages)));
+    asr["supports_transcript_streaming"] = streaming.into();
+    asr["requires_external_vad"] = true.into();
+    let intent = recogniser.map(|recogniser| {
+        let model = artifact("sentences", "The commands of a sentence file", "Ossicle", "");
+        program("Commands in sentences, offline", with(model, "languages", json!(recogniser.languages())))
+    });
+    let none: [Value; 0] = [];
+    let intent: Vec<Value> = intent.into_iter().collect();
+    let data = json!({"asr": [asr], "tts": none, "handle": none, "intent": intent, "wake": none, "mic": none, "snd": none});
+    Event::new("info", data)
+}
+
+fn artifact(name: &str, description: &str, by: &str, url: &str) -> Value {
+    let attribution = json!({"name": by, "url": url});
+    json!({"name": name, "description": description, "attribution": attribution, "installed": true, "version": VERSION})
+}
+
+fn program(description: &str, model: Value) -> Value {
+    with(artifact("ossicle", description, "Ossicle", ""), "models", json!([model]))
+}
+
+fn with(mut object: Value, key: &str, value: Value) -> Value {
+    object[key] = value;
+    object
+}

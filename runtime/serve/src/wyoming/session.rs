@@ -1,0 +1,240 @@
+//! One client of the Wyoming protocol.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::time::Duration;
+
+use ossicle::whisper::error::TranscribeError;
+use ossicle::whisper::options::TranscribeOptions;
+use serde_json::{Value, json};
+
+use super::audio::{Format, FormatError, Recording, RecordingError};
+use super::event::{Event, EventError};
+use super::info::info;
+use crate::connection::{Connection, Liveness, liveness};
+use crate::jobs::{Done, JobError};
+use crate::server::{Service, describe_audio};
+use crate::text::Text;
+
+/// Longest bias that is taken from a client, in bytes; the model sees some hundred tokens of it.
+const MAX_BIAS_BYTES: usize = 4 << 10;
+
+/// An error that ends a session: what a machine calls it, and one line for people.
+struct Refusal {
+    code: &'static str,
+    text: String,
+}
+
+impl Refusal {
+    fn new(code: &'static str, text: impl fmt::Display) -> Self {
+        Self { code, text: text.to_string() }
+    }
+
+    fn event(&self) -> Event {
+        Event::new("error", json!({"text": self.text, "code": self.code}))
+    }
+}
+
+/// How a session goes on.
+enum Next {
+    Listen,
+    /// The client is gone, or slower than is waited for.
+    Close,
+}
+
+impl From<FormatError> for Refusal {
+    fn from(error: FormatError) -> Self {
+        Self::new("bad-audio", error)
+    }
+}
+
+impl From<JobError> for Refusal {
+    fn from(error: JobError) -> Self {
+        let code = match &error {
+            JobError::Busy => "busy",
+            JobError::Stopping => "stopping",
+            JobError::Gone => "gone",
+            JobError::TooLong(_) | JobError::TooSlow(_) => "too-long",
+            JobError::Transcribe(TranscribeError::Option(_)) => "bad-request",
+            JobError::Transcribe(TranscribeError::Source(_)) => "bad-audio",
+            JobError::Transcribe(_) => "failed",
+        };
+        Self::new(code, error)
+    }
+}
+
+struct Session<'a> {
+    service: &'a Service,
+    stream: BufReader<Connection>,
+    options: TranscribeOptions,
+    recording: Option<Recording>,
+}
+
+/// Serves a client until it leaves, is too slow, or breaks a rule: then an `error` event is the last it hears.
+pub(crate) fn serve(service: &Service, connection: Connection) {
+    let options = service.options.clone();
+    let mut session = Session { service, stream: BufReader::new(connection), options, recording: None };
+    loop {
+        let next = match session.read() {
+            Ok(Some(event)) => session.take(&event),
+            Ok(None) => break,
+            Err(EventError::Io(error)) if error.kind() != ErrorKind::TimedOut => break,
+            Err(EventError::Io(_)) => Err(Refusal::new("too-slow", "nothing came for too long: send events without pauses")),
+            Err(error) => Err(Refusal::new("bad-event", error)),
+        };
+        match next {
+            Ok(Next::Listen) => {}
+            Ok(Next::Close) => break,
+            Err(refusal) => {
+                let connection = session.stream.get_mut();
+                connection.within(Some(service.limits.idle));
+                if refusal.event().write(connection).is_ok() {
+                    connection.linger();
+                }
+                break;
+            }
+        }
+    }
+}
+
+/// Tells a client that there are too many already.
+pub(crate) fn turn_away(connection: &mut Connection) {
+    connection.within(Some(Duration::from_millis(1)));
+    // Nobody waits for it to be read.
+    let _ = Refusal::new("busy", "too many connections: try again in a moment").event().write(connection);
+}
+
+impl Session<'_> {
+    /// Waits for an event; once it has begun it has to come whole in time.
+    fn read(&mut self) -> Result<Option<Event>, EventError> {
+        self.stream.get_mut().within(None);
+        self.stream.fill_buf()?;
+        self.stream.get_mut().within(Some(self.service.limits.idle));
+        Event::read(&mut self.stream)
+    }
+
+    fn write(&mut self, kind: &str, data: Value) -> Next {
+        let connection = self.stream.get_mut();
+        connection.within(Some(self.service.limits.idle));
+        if Event::new(kind, data).write(connection).is_ok() { Next::Listen } else { Next::Close }
+    }
+
+    fn take(&mut self, event: &Event) -> Result<Next, Refusal> {
+        match event.kind.as_str() {
+            "describe" => {
+                let Service { card, recogniser, streaming, .. } = self.service;
+                let info = info(card, recogniser.as_deref(), *streaming);
+                Ok(self.write("info", Value::Object(info.data)))
+            }
+            "ping" => Ok(self.write("pong", json!({"text": event.text("text")}))),
+            "transcribe" => self.transcribe(event).map(|()| Next::Listen),
+            "audio-start" => self.start(Format::of(&event.data)?).map(|()| Next::Listen),
+            "audio-chunk" => self.chunk(event).map(|()| Next::Listen),
+            "audio-stop" => self.stop(),
+            // Home Assistant sends what was said; `recognize` is the protocol's own name for the question.
+            "recognize" | "transcript" => self.recognise(event),
+            // Events that are not known are passed over, as the protocol wants it.
+            _ => Ok(Next::Listen),
+        }
+    }
+
+    /// A request for a transcript of the audio that follows.
+    fn transcribe(&mut self, event: &Event) -> Result<(), Refusal> {
+        let card = &self.service.card;
+        if let Some(name) = event.text("name").filter(|name| *name != card.name) {
+            return Err(Refusal::new("no-such-model", format!("model {name}: give {} or none", card.name)));
+        }
+        self.options = self.service.options.clone();
+        if let Some(language) = event.text("language").filter(|language| !language.is_empty()) {
+            self.options.language = (language != "auto").then(|| card.language(language));
+        }
+        // The model keeps the end of a long prompt, and names come before terms.
+        let listed = ["transcript_terms", "transcript_names"].into_iter().filter_map(|key| event.data.get(key)?.as_array());
+        let bias: Vec<&str> = listed.flatten().filter_map(Value::as_str).collect();
+        if !bias.is_empty() {
+            let bias = bias.join(", ");
+            let cut = bias.ceil_char_boundary(bias.len().saturating_sub(MAX_BIAS_BYTES));
+            self.options.initial_prompt = Some(bias[cut..].to_owned());
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, format: Format) -> Result<(), Refusal> {
+        let limits = &self.service.limits;
+        let recording = Recording::new(format, limits.audio_seconds, limits.upload_bytes);
+        self.recording = Some(recording.map_err(|error| self.refusal(RecordingError::Spill(error)))?);
+        Ok(())
+    }
+
+    fn chunk(&mut self, event: &Event) -> Result<(), Refusal> {
+        let format = Format::of(&event.data)?;
+        if self.recording.is_none() {
+            self.start(format)?;
+        }
+        let pushed = self.recording.as_mut().map_or(Ok(()), |recording| recording.push(format, &event.payload));
+        pushed.map_err(|error| self.refusal(error))
+    }
+
+    fn refusal(&self, error: RecordingError) -> Refusal {
+        match error {
+            RecordingError::Format(error) => error.into(),
+            RecordingError::Audio(error) => Refusal::new("bad-audio", describe_audio(&error)),
+            RecordingError::TooLong => JobError::TooLong(self.service.limits.audio_seconds).into(),
+            RecordingError::Spill(error) => Refusal::new("failed", format!("the recording cannot be kept: {error}")),
+        }
+    }
+
+    fn stop(&mut self) -> Result<Next, Refusal> {
+        let options = std::mem::replace(&mut self.options, self.service.options.clone());
+        let Some(recording) = self.recording.take().filter(|recording| !recording.is_empty()) else {
+            return Ok(self.answer(Text::default(), options.language));
+        };
+        let audio = recording.into_audio(self.service.card.isa).map_err(|error| self.refusal(error))?;
+        let mut ticket = self.service.queue.submit(audio, options)?;
+        let (mut text, mut begun) = (Text::default(), false);
+        loop {
+            let done = ticket.next(&mut || liveness(&mut self.stream) != Liveness::Gone)?;
+            let streaming = self.service.streaming;
+            match done {
+                Done::Segment(segment) => {
+                    let new = text.push(&segment.text);
+                    let start = streaming && !std::mem::replace(&mut begun, true);
+                    let written = (!start || matches!(self.write("transcript-start", json!({})), Next::Listen))
+                        && (!streaming || matches!(self.write("transcript-chunk", json!({"text": new})), Next::Listen));
+                    if !written {
+                        return Ok(Next::Close);
+                    }
+                }
+                Done::All(summary) => return Ok(self.answer(text, summary.language)),
+            }
+        }
+    }
+
+    fn answer(&mut self, text: Text, language: Option<String>) -> Next {
+        let text = text.into_string();
+        let mut data = json!({"text": text.trim_end()});
+        if let Some(language) = language {
+            data["language"] = language.into();
+        }
+        match self.write("transcript", data) {
+            Next::Listen if self.service.streaming && !text.is_empty() => self.write("transcript-stop", json!({})),
+            next => next,
+        }
+    }
+
+    fn recognise(&mut self, event: &Event) -> Result<Next, Refusal> {
+        let Some(recogniser) = self.service.recogniser.as_deref() else {
+            return Err(Refusal::new("no-sentences", "this service has no commands to recognise"));
+        };
+        let text = event.text("text").ok_or_else(|| Refusal::new("bad-event", format!("{}: text: give what was said", event.kind)))?;
+        let context = event.data.get("context").filter(|context| context.is_object());
+        let (kind, mut data) = match recogniser.recognise(text) {
+            Some(intent) => ("intent", json!(intent)),
+            None => ("not-recognized", json!({})),
+        };
+        if let Some(context) = context {
+            data["context"] = context.clone();
+        }
+        Ok(self.write(kind, data))
+    }
+}

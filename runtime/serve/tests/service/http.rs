@@ -1,0 +1,120 @@
+//! What HTTP clients see.
+
+use crate::client::{Service, TRANSCRIPTIONS, form, post, small, wav};
+use serde_json::json;
+
+const MODEL: (&str, &str) = ("model", "fake");
+
+#[test]
+fn shapes_of_a_transcript() {
+    let service = Service::start(small(), |_| {});
+    let ask = |fields: &[(&str, &str)]| {
+        let answer = service.ask(&post(TRANSCRIPTIONS, &form(&[&[MODEL], fields].concat(), Some(&wav(24_000)))));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer
+    };
+    let usage = json!({"type": "duration", "seconds": 2.0});
+    let text = "heard 16000. heard 8000.";
+    assert_eq!(ask(&[]).json(), json!({"text": text, "usage": usage}));
+    assert_eq!(ask(&[("response_format", "text")]).body, format!("{text}\n"));
+    let srt = ask(&[("response_format", "srt")]).body;
+    assert_eq!(srt, "1\n00:00:00,000 --> 00:00:01,000\nheard 16000.\n\n2\n00:00:01,000 --> 00:00:01,500\nheard 8000.\n\n");
+    assert!(ask(&[("response_format", "vtt")]).body.starts_with("WEBVTT\n\n00:00.000 --> "));
+    let verbose = ask(&[("response_format", "verbose_json"), ("temperature", "0.5"), ("prompt", "Ada")]).json();
+    assert_eq!((&verbose["language"], &verbose["duration"], &verbose["task"]), (&json!("english"), &json!(1.5), &json!("transcribe")));
+    assert_eq!(verbose["segments"][1]["text"], " heard 8000 after Ada.");
+    assert_eq!(verbose["segments"][1]["temperature"], 0.5);
+    assert_eq!(verbose.get("words"), None);
+    let words = ask(&[("response_format", "verbose_json"), ("timestamp_granularities[]", "word")]).json();
+    assert_eq!(words["words"][1], json!({"word": "heard", "start": 1.0, "end": 1.5}));
+    assert_eq!(words.get("segments"), None);
+    let both = [("response_format", "verbose_json"), ("timestamp_granularities[]", "word"), ("timestamp_granularities[]", "segment")];
+    assert_eq!(ask(&both).json()["segments"][0].get("words"), None);
+    let translated = service.ask(&post("/v1/audio/translations", &form(&[MODEL], Some(&wav(100)))));
+    assert_eq!(translated.json()["text"], "translated 100.");
+}
+
+#[test]
+fn a_transcript_as_it_grows() {
+    let service = Service::start(small(), |_| {});
+    let answer = service.ask(&post(TRANSCRIPTIONS, &form(&[MODEL, ("stream", "true")], Some(&wav(24_000)))));
+    assert!(answer.head.contains("content-type: text/event-stream"), "{answer:?}");
+    let events: Vec<serde_json::Value> =
+        answer.body.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect();
+    let delta = |text: &str| json!({"type": "transcript.text.delta", "delta": text});
+    let done = json!({"type": "transcript.text.done", "text": "heard 16000. heard 8000."});
+    assert_eq!(events, [delta("heard 16000."), delta(" heard 8000."), done]);
+    assert!(answer.body.ends_with("\r\n0\r\n\r\n"));
+    // An error before the first word is an answer of its own.
+    let refused = service.ask(&post(TRANSCRIPTIONS, &form(&[MODEL, ("stream", "true"), ("language", "de")], Some(&wav(10)))));
+    assert_eq!(refused.status, 400, "{refused:?}");
+}
+
+#[test]
+fn chunked_bodies_and_many_requests_on_a_connection() {
+    let service = Service::start(small(), |_| {});
+    let mut client = service.say(b"");
+    let body = form(&[MODEL], Some(&wav(16_000)));
+    let mut chunked =
+        format!("POST {TRANSCRIPTIONS} HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
+            .into_bytes();
+    for chunk in body.chunks(1000) {
+        chunked.extend([format!("{:X}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+    }
+    chunked.extend(b"0\r\n\r\n");
+    client.send(&[&chunked[..], b"GET /v1/models HTTP/1.1\r\n\r\n", b"GET /v1/models/fake HTTP/1.0\r\n\r\n"].concat());
+    let answer = client.answer();
+    let bodies: Vec<&str> = answer.body.split("\r\n").filter(|line| line.contains('{')).collect();
+    // Each body runs into the next answer's first line.
+    assert_eq!(bodies.len(), 3, "{answer:?}");
+    assert!(bodies[0].starts_with(r#"{"text":"heard 16000.""#), "{bodies:?}");
+    assert!(bodies[1].starts_with(r#"{"data":[{"created":0,"id":"fake","#), "{bodies:?}");
+    assert!(bodies[2].contains(r#""id":"fake""#), "{bodies:?}");
+}
+
+#[test]
+fn errors_have_the_right_status() {
+    let service = Service::start(small(), |_| {});
+    let file = wav(10);
+    let transcribe = |fields: &[(&str, &str)]| post(TRANSCRIPTIONS, &form(fields, Some(&file)));
+    let with = |field| transcribe(&[MODEL, field]);
+    let of = |file: &[u8]| post(TRANSCRIPTIONS, &form(&[MODEL], Some(file)));
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n").into_bytes();
+    let json = b"POST /v1/audio/transcriptions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}".to_vec();
+    let endless =
+        b"POST /v1/audio/transcriptions HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 99999999999\r\n\r\n";
+    let nan = [&wav(0)[..20], b"\x03\0", &wav(0)[22..34], b"\x20\0data\x08\0\0\0", &[0, 0, 0xc0, 0x7f, 0, 0, 0, 0]].concat();
+    let cases: [(u16, Option<&str>, Vec<u8>); 23] = [
+        (400, Some("file"), post(TRANSCRIPTIONS, &form(&[MODEL], None))),
+        (400, Some("file"), of(&file[..44])),
+        (400, Some("file"), of(b"")),
+        (400, Some("file"), of(&nan)),
+        (400, Some("model"), transcribe(&[])),
+        (404, None, transcribe(&[("model", "gpt-4o-transcribe")])),
+        (400, None, with(("language", "de"))),
+        (400, Some("response_format"), with(("response_format", "diarized_json"))),
+        (400, Some("temperature"), with(("temperature", "nan"))),
+        (400, Some("temperature"), with(("temperature", "1.5"))),
+        (400, Some("timestamp_granularities"), with(("timestamp_granularities[]", "word"))),
+        (400, Some("stream"), with(("stream", "maybe"))),
+        (400, Some("include"), with(("include[]", "logprobs"))),
+        (413, None, with(("prompt", &"x".repeat(20_000)))),
+        (415, Some("file"), of(b"some words")),
+        (415, None, json),
+        (413, None, endless.to_vec()),
+        (413, Some("file"), of(&wav(101 * 16_000))),
+        (400, None, post(TRANSCRIPTIONS, b"--b\r\n")),
+        (404, None, get("/")),
+        (404, None, get("/v1/models/other")),
+        (405, None, get(TRANSCRIPTIONS)),
+        (405, None, post("/health", b"")),
+    ];
+    for (status, param, request) in cases {
+        let (answer, lead) = (service.ask(&request), String::from_utf8_lossy(&request[..request.len().min(400)]).into_owned());
+        assert_eq!(answer.status, status, "{answer:?} to {lead}");
+        let error = &answer.json()["error"];
+        assert_eq!(error["param"].as_str(), param, "{answer:?} to {lead}");
+        assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()) && error["type"] == "invalid_request_error");
+    }
+    service.is_well();
+}

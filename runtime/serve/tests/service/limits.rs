@@ -1,0 +1,203 @@
+//! Slow, greedy and hostile clients: each gets an answer or an end, and the others are served.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::{Service, TRANSCRIPTIONS, form, post, small, wav};
+use ossicle_serve::Limits;
+use ossicle_serve::wyoming::event::Event;
+use serde_json::json;
+
+fn transcribe(samples: usize) -> Vec<u8> {
+    post(TRANSCRIPTIONS, &form(&[("model", "fake")], Some(&wav(samples))))
+}
+
+#[test]
+fn dripping_clients_are_cut_off() {
+    let service = Service::start(small(), |_| {});
+    let request = [&b"GET /health HTTP/1.1\r\nX: "[..], &[b'x'; 200]].concat();
+    let (start, limit) = (Instant::now(), Duration::from_millis(1500));
+    thread::scope(|scope| {
+        let mut head = service.say(b"");
+        let drip = scope.spawn(move || {
+            for byte in request {
+                head.send(&[byte]);
+                thread::sleep(Duration::from_millis(20));
+            }
+            head.answer().status
+        });
+        let mut event = service.client();
+        let events = scope.spawn(move || {
+            event.send(b"{\"type\": \"ping\"");
+            event.refusal()
+        });
+        let mut silent = service.client();
+        let silence = scope.spawn(move || silent.refusal());
+        // A body that never ends, at a kilobyte a second.
+        let mut body = service.say(&transcribe(1_000_000)[..1000]);
+        let bodies = scope.spawn(move || {
+            while start.elapsed() < Duration::from_millis(2700) {
+                body.send(&[0; 100]);
+                thread::sleep(Duration::from_millis(100));
+            }
+            body.answer().status
+        });
+        assert_eq!(events.join().unwrap(), "too-slow");
+        assert_eq!(silence.join().unwrap(), "too-slow");
+        assert!(start.elapsed() >= limit);
+        assert_eq!(drip.join().unwrap(), 408);
+        assert_eq!(bodies.join().unwrap(), 408);
+    });
+    service.is_well();
+}
+
+#[test]
+fn connections_are_counted() {
+    let service = Service::start(Limits { idle: Duration::from_secs(20), ..small() }, |_| {});
+    let mut held: Vec<_> = (0..4).map(|_| service.client()).collect();
+    held.iter_mut().for_each(|client| client.write(&Event::new("ping", json!({}))));
+    held.iter_mut().for_each(|client| assert_eq!(client.event().unwrap().kind, "pong"));
+    assert_eq!(service.client().refusal(), "busy");
+    assert_eq!(service.say(b"").answer().status, 503);
+    // The threads notice the end of their clients at their own pace.
+    drop(held);
+    let end = Instant::now() + Duration::from_secs(10);
+    while service.say(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n").answer().status != 200 {
+        assert!(Instant::now() < end);
+        thread::sleep(Duration::from_millis(10));
+    }
+    service.is_well();
+}
+
+#[test]
+fn the_queue_is_short_and_moves_on() {
+    let service = Service::start(Limits { wait: Duration::from_secs(20), ..small() }, |_| {});
+    service.close();
+    let mut working = service.say(&transcribe(10));
+    service.wait_begun(1);
+    let (first, mut second) = (service.say(&transcribe(20)), service.say(&transcribe(30)));
+    let queued = || service.ask(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n").json()["queued"].as_u64();
+    while queued() != Some(2) {}
+    let refused = service.ask(&transcribe(40));
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (503, &json!("busy")));
+    assert!(refused.head.contains("retry-after: 1"), "{refused:?}");
+    // One who leaves makes room at once.
+    drop(first);
+    while queued() != Some(1) {}
+    let mut last = service.say(&transcribe(50));
+    while queued() != Some(2) {}
+    service.open();
+    for (client, text) in [(&mut working, "heard 10."), (&mut second, "heard 30."), (&mut last, "heard 50.")] {
+        assert_eq!(client.answer().json()["text"], text);
+    }
+}
+
+#[test]
+fn nobody_waits_for_ever() {
+    let service = Service::start(small(), |_| {});
+    service.close();
+    let mut working = service.client();
+    working.record(10);
+    service.wait_begun(1);
+    let (mut wyoming, start) = (service.client(), Instant::now());
+    wyoming.record(20);
+    assert_eq!(service.ask(&transcribe(20)).status, 503);
+    assert_eq!(wyoming.refusal(), "busy");
+    assert!(start.elapsed() >= Duration::from_millis(600));
+    service.open();
+    assert_eq!(working.transcript(), "heard 10.");
+    service.is_well();
+}
+
+#[test]
+fn work_ends_in_time_or_when_its_client_leaves() {
+    let service = Service::start(Limits { work: Duration::from_millis(300), wait: Duration::from_secs(20), ..small() }, |_| {});
+    service.close();
+    let answer = service.ask(&transcribe(10));
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (503, &json!("too_slow")));
+    let service = Service::start(Limits { wait: Duration::from_secs(20), ..small() }, |_| {});
+    service.close();
+    let gone = service.say(&transcribe(10));
+    service.wait_begun(1);
+    drop(gone);
+    let half = service.say(&transcribe(20));
+    half.half_close();
+    // The model is closed still: only because those two have left is the third begun.
+    let mut third = service.client();
+    third.record(30);
+    while service.begun.load(std::sync::atomic::Ordering::SeqCst) < 2 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    service.open();
+    assert_eq!(third.transcript(), "heard 30.");
+}
+
+#[test]
+fn a_stop_is_told() {
+    let mut service = Service::start(Limits { wait: Duration::from_secs(20), ..small() }, |_| {});
+    service.close();
+    let (mut wyoming, mut http) = (service.client(), service.say(b""));
+    wyoming.record(10);
+    service.wait_begun(1);
+    http.send(&transcribe(10));
+    while service.ask(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n").json()["queued"] != 1 {}
+    service.end();
+    assert_eq!(wyoming.refusal(), "stopping");
+    assert_eq!(http.answer().json()["error"]["code"], "stopping");
+}
+
+#[test]
+fn too_much_is_refused_while_it_is_sent() {
+    let service = Service::start(small(), |_| {});
+    // 100 s are allowed, and 4 MB.
+    let mut client = service.client();
+    client.record(101 * 16_000);
+    assert_eq!(client.refusal(), "too-long");
+    assert_eq!(service.ask(&post(TRANSCRIPTIONS, &form(&[("model", "fake")], Some(&vec![0; 4_500_000])))).status, 413);
+    assert_eq!(service.ask(&post(TRANSCRIPTIONS, &form(&[("model", "fake")], Some(&vec![0; 20_000_000])))).status, 413);
+    let chunk = [&b"80000\r\n"[..], &vec![0; 0x80000], b"\r\n"].concat();
+    let head =
+        b"POST /v1/audio/transcriptions HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(service.ask(&[&head[..], &chunk.repeat(40)].concat()).status, 413);
+    service.is_well();
+}
+
+#[test]
+fn hostile_bytes_end_their_connection_and_nothing_else() {
+    let service = Service::start(small(), |_| {});
+    let deep = format!("{{\"type\": \"describe\", \"data\": {}\n", "[".repeat(16_000));
+    let wide = format!("{{\"type\": \"describe\", \"data_length\": 65536}}\n{{\"a\": [{}0]}}", "[],".repeat(22_000));
+    let noise: Vec<u8> = (0..50_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let sessions: [&[u8]; 8] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        &noise,
+        deep.as_bytes(),
+        wide.as_bytes(),
+        &[b'{'; 100_000],
+        b"{\"type\": \"audio-chunk\", \"payload_length\": 18446744073709551615}\n",
+        b"{\"type\": \"audio-chunk\", \"payload_length\": 1048576}\n",
+        b"\n\n\n",
+    ];
+    for bytes in sessions {
+        let mut client = service.client();
+        client.send(bytes);
+        client.half_close();
+        assert_eq!(client.refusal(), "bad-event", "{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(60)]));
+    }
+    let fields = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(100));
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
+    let parts = post(TRANSCRIPTIONS, &form(&[("a", "b"); 100], None));
+    let requests: [(u16, &[u8]); 7] = [
+        (431, &noise),
+        (431, fields.as_bytes()),
+        (431, long.as_bytes()),
+        (400, b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        (400, b"{\"type\": \"describe\"}\n\n"),
+        (400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        (400, &parts),
+    ];
+    for (status, bytes) in requests {
+        assert_eq!(service.ask(bytes).status, status, "{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(60)]));
+    }
+    service.is_well();
+}

@@ -1,0 +1,6 @@
+//! A service as its clients see it, with a model that needs no weights.
+
+mod client;
+mod http;
+mod limits;
+mod wyoming;

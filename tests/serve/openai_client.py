@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""The `openai` package and curl as clients of `ossicle serve`."""
+
+import asyncio
+import io
+import json
+import subprocess
+import sys
+
+import openai
+from service import MODEL, SAMPLE, reference, service
+
+
+def formats(client, expected):
+    def ask(**options):
+        with SAMPLE.open("rb") as file:
+            return client.audio.transcriptions.create(file=file, model=MODEL.name, **options)
+
+    assert ask().text == expected
+    assert ask(response_format="text").strip() == expected
+    for name in ("srt", "vtt"):
+        assert ask(response_format=name).strip() == reference(SAMPLE, "--format", name)
+    verbose = ask(response_format="verbose_json", timestamp_granularities=["word", "segment"], language="en", temperature=0)
+    ours = json.loads(reference(SAMPLE, "--format", "json", "--word-timestamps"))
+    words = [word for segment in ours["segments"] for word in segment["words"]]
+    assert verbose.text == expected and verbose.language == "english" and verbose.duration == ours["duration"]
+    assert [segment.tokens for segment in verbose.segments] == [segment["tokens"] for segment in ours["segments"]]
+    assert [(word.word, word.start, word.end) for word in verbose.words] == [(word["word"].strip(), word["start"], word["end"]) for word in words]
+    events = list(ask(stream=True))
+    assert "".join(event.delta for event in events[:-1]) == events[-1].text == expected
+    assert [event.type for event in events] == ["transcript.text.delta"] * (len(events) - 1) + ["transcript.text.done"]
+
+
+def fails(error, status, call, *arguments, **options):
+    try:
+        call(*arguments, **options)
+    except error as refused:
+        assert refused.status_code == status and refused.body["message"], refused
+        return
+    raise AssertionError(f"no {error.__name__}")
+
+
+def errors(client):
+    create = client.audio.transcriptions.create
+    fails(openai.NotFoundError, 404, create, file=SAMPLE, model="gpt-4o-transcribe")
+    fails(openai.BadRequestError, 400, create, file=SAMPLE, model="whisper-1", language="de")
+    fails(openai.BadRequestError, 400, create, file=SAMPLE, model="whisper-1", response_format="diarized_json")
+    fails(openai.APIStatusError, 415, create, file=("a.txt", io.BytesIO(b"no sound")), model="whisper-1")
+    fails(openai.APIStatusError, 413, create, file=("a.wav", io.BytesIO(bytes(30_000_000))), model="whisper-1")
+    fails(openai.NotFoundError, 404, client.audio.translations.create, file=SAMPLE, model="whisper-1")
+    fails(openai.NotFoundError, 404, client.models.retrieve, "gpt-4o")
+
+
+async def together(url, expected):
+    async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
+        calls = [client.audio.transcriptions.create(file=SAMPLE, model="whisper-1") for _ in range(8)]
+        assert [heard.text for heard in await asyncio.gather(*calls)] == [expected] * 8
+
+
+def curl(url, expected):
+    command = ["curl", "--silent", "--show-error", "--fail", "-F", f"file=@{SAMPLE}", "-F", "model=whisper-1", "-F", "response_format=text"]
+    for more in ([], ["-H", "Transfer-Encoding: chunked"], ["-H", "Expect: 100-continue"]):
+        answer = subprocess.run([*command, *more, f"{url}/audio/transcriptions"], check=True, capture_output=True, text=True)
+        assert answer.stdout.strip() == expected, answer
+
+
+def main():
+    expected = reference()
+    with service("--http", "127.0.0.1:0", "--max-upload", "20MB") as running:
+        url = f"{running.http}/v1"
+        with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+            assert [model.id for model in client.models.list()] == [MODEL.name]
+            assert client.models.retrieve(MODEL.name).id == MODEL.name
+            formats(client, expected)
+            errors(client)
+        asyncio.run(together(url, expected))
+        curl(url, expected)
+    print(f"openai, curl: {expected!r}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

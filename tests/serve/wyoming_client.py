@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""The `wyoming` package as the client of `ossicle serve`, as Home Assistant uses it."""
+
+import array
+import asyncio
+import sys
+import tempfile
+
+from service import MODEL, reference, samples, service
+from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.client import AsyncClient
+from wyoming.error import Error
+from wyoming.info import Describe, Info
+from wyoming.ping import Ping, Pong
+
+
+async def say(client, audio, rate, width, channels, block=2048):
+    await client.write_event(AudioStart(rate, width, channels).event())
+    for start in range(0, len(audio), block):
+        await client.write_event(AudioChunk(rate, width, channels, audio[start : start + block]).event())
+    await client.write_event(AudioStop().event())
+
+
+async def transcript(uri, audio, rate=16000, width=2, channels=1, **request):
+    async with AsyncClient.from_uri(uri, read_timeout=60) as client:
+        await client.write_event(Transcribe(**request).event())
+        await say(client, audio, rate, width, channels)
+        event = await client.read_event()
+        assert Transcript.is_type(event.type), event
+        return Transcript.from_event(event)
+
+
+async def describes(uri):
+    async with AsyncClient.from_uri(uri) as client:
+        await client.write_event(Describe().event())
+        info = Info.from_event(await client.read_event())
+        assert [model.name for model in info.asr[0].models] == [MODEL.name]
+        assert info.asr[0].models[0].languages == ["en"] and info.asr[0].installed
+        await client.write_event(Ping(text="x").event())
+        assert Pong.from_event(await client.read_event()).text == "x"
+
+
+async def refuses(uri):
+    async with AsyncClient.from_uri(uri) as client:
+        await client.write_event(Transcribe(language="de").event())
+        await say(client, bytes(32000), 16000, 2, 1)
+        assert Error.from_event(await client.read_event()).code == "bad-request"
+        assert await client.read_event() is None
+
+
+async def streams(uri, audio, expected):
+    async with AsyncClient.from_uri(uri) as client:
+        await say(client, audio, 16000, 2, 1)
+        assert TranscriptStart.is_type((await client.read_event()).type)
+        text = ""
+        while TranscriptChunk.is_type((event := await client.read_event()).type):
+            text += TranscriptChunk.from_event(event).text
+        assert Transcript.from_event(event).text == text == expected
+        assert TranscriptStop.is_type((await client.read_event()).type)
+
+
+async def formats(uri, audio, expected):
+    """The same sound as stereo, in 24 and 32 bits and at twice the rate."""
+    mono = array.array("h", audio)
+    stereo = array.array("h", [sample for sample in mono for _ in "lr"])
+    assert (await transcript(uri, stereo.tobytes(), channels=2)).text == expected
+    for width in (3, 4):
+        wide = b"".join(bytes(width - 2) + audio[i : i + 2] for i in range(0, len(audio), 2))
+        assert (await transcript(uri, wide, width=width)).text == expected
+    assert "kitchen lights" in (await transcript(uri, stereo.tobytes(), rate=32000)).text
+
+
+async def main():
+    audio, rate = samples()
+    expected = reference()
+    assert rate == 16000
+    with tempfile.TemporaryDirectory() as folder:
+        for uri in ("tcp://127.0.0.1:0", f"unix://{folder}/wyoming.sock"):
+            with service("--uri", uri) as running:
+                await describes(running.wyoming)
+                heard = await transcript(running.wyoming, audio, language="en-US")
+                assert (heard.text, heard.language) == (expected, "en"), heard
+                assert (await transcript(running.wyoming, bytes(64000))).text == ""
+                together = await asyncio.gather(*(transcript(running.wyoming, audio) for _ in range(5)))
+                assert [heard.text for heard in together] == [expected] * 5
+                await refuses(running.wyoming)
+                await formats(running.wyoming, audio, expected)
+    with service("--stream", "--uri", "tcp://127.0.0.1:0") as running:
+        await streams(running.wyoming, audio, expected)
+    print(f"wyoming: {expected!r} over TCP and a Unix socket")
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,37 @@
+//! `cargo xtask serve`: real clients against `ossicle serve`.
+
+use std::process::Command;
+
+use anyhow::Context;
+
+use crate::process::execute;
+
+/// The clients, in the versions that were tried.
+const CLIENTS: [(&str, &str); 2] = [("wyoming", "1.10.2"), ("openai", "3.54.0")];
+
+/// Clients that anybody might use, then many requests in a row.
+const SCRIPTS: [&str; 3] = ["wyoming_client.py", "openai_client.py", "soak.py"];
+
+/// Builds the command line and has the clients talk to it.
+///
+/// # Errors
+/// Python, pip or curl cannot be had, or a client sees what it should not.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let root = crate::root()?;
+    let ossicle = crate::command_line()?;
+    crate::apt::require("curl", &["curl"])?;
+    let packages = root.join("target/python-serve");
+    let complete = CLIENTS.iter().all(|(name, version)| packages.join(format!("{name}-{version}.dist-info/RECORD")).exists());
+    if !complete {
+        let requirements = CLIENTS.map(|(name, version)| format!("{name}=={version}"));
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--only-binary", ":all:", "--target"]).arg(&packages);
+        execute(pip.args(&requirements)).with_context(|| format!("pip install {}", requirements.join(" ")))?;
+    }
+    for script in SCRIPTS {
+        let mut python = Command::new("python3");
+        python.env("PYTHONPATH", &packages).env("OSSICLE", &ossicle).env_remove("OSSICLE_ISA");
+        execute(python.arg(root.join("tests/serve").join(script)))?;
+    }
+    Ok(())
+}
