@@ -10,3 +10,4 @@ pub mod confidence;
 pub mod recogniser;
 pub mod search;
 pub mod sentences;
+pub mod vocabulary;

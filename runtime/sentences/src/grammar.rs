@@ -1,0 +1,164 @@
+//! A sentence file, ready to match texts.
+
+use std::ops::Range;
+
+use crate::error::{Error, Fault};
+use crate::expr::{ExprId, Exprs};
+use crate::lexicon::Lexicon;
+use crate::matcher::{self, Answer, UNKNOWN};
+use crate::program::{MAX_INSTRUCTIONS, Program};
+use crate::resolve::{self, Sentence};
+use crate::schema::{self, Block, Intent};
+use crate::source::{Mark, Source};
+use crate::value::Value;
+use crate::words;
+
+/// The sentences of a file: what may be said, and what it means.
+#[derive(Debug)]
+pub struct Grammar {
+    pub(crate) language: String,
+    pub(crate) intents: Vec<Intent>,
+    pub(crate) sentences: Vec<Sentence>,
+    pub(crate) exprs: Exprs,
+    pub(crate) counts: Vec<u128>,
+    pub(crate) lexicon: Lexicon,
+    pub(crate) slots: Vec<String>,
+    pub(crate) values: Vec<Value>,
+    pub(crate) skip_phrases: Vec<Vec<u32>>,
+    pub(crate) program: Program,
+}
+
+/// What a text means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match<'g> {
+    /// The intent.
+    pub intent: &'g str,
+    /// The slots said, in the order of the text; then the fixed ones of the sentence.
+    pub slots: Vec<Slot<'g>>,
+    /// What to answer, as the file has it.
+    pub response: Option<&'g str>,
+    /// How sure the recogniser must be, from 0 to 1, where the file says so.
+    pub threshold: Option<f32>,
+    /// Line of the sentence in its file, counted from 1.
+    pub line: u32,
+    /// Whether the text has another meaning that fits as well; the one listed first in the file is preferred.
+    pub ambiguous: bool,
+}
+
+/// A slot and what it holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot<'g> {
+    /// The slot's name.
+    pub name: &'g str,
+    /// What it holds.
+    pub value: Value,
+    /// The bytes of the text that said so; none for fixed slots.
+    pub span: Option<Range<usize>>,
+}
+
+impl Grammar {
+    /// Reads a sentence file. `name` stands in messages.
+    ///
+    /// # Errors
+    /// One fault, with its line and column.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        let source = Source { name, text };
+        let file = schema::read(&source)?;
+        let resolved = resolve::resolve(&source, &file)?;
+        let program = Program::new(&resolved.exprs, resolved.sentences.iter().map(|sentence| sentence.expr)).map_err(|too_large| {
+            let Sentence { line, column, .. } = resolved.sentences[too_large.0];
+            let wanted = format!("at most {MAX_INSTRUCTIONS} steps in all; use fewer or shorter lists and ranges");
+            source.error(Mark { line, column }, Fault::TooLarge, "the grammar grows too large here", wanted)
+        })?;
+        Ok(Self {
+            language: file.language,
+            intents: file.intents,
+            counts: resolved.exprs.counts(),
+            sentences: resolved.sentences,
+            exprs: resolved.exprs,
+            lexicon: resolved.lexicon,
+            slots: resolved.slots,
+            values: resolved.values,
+            skip_phrases: resolved.skip_phrases,
+            program,
+        })
+    }
+
+    /// The language the file says it is in, as a code.
+    pub fn language(&self) -> &str {
+        &self.language
+    }
+
+    /// The intents' names, as listed.
+    pub fn intents(&self) -> impl Iterator<Item = &str> {
+        self.intents.iter().map(|intent| intent.name.as_str())
+    }
+
+    /// How many sentences there are: a number counts once however it is said, and so does free text; skipped words do not count.
+    /// The largest `u128` stands for more.
+    pub fn count(&self) -> u128 {
+        self.sentences.iter().map(|sentence| self.count_of(sentence.expr)).fold(0, u128::saturating_add)
+    }
+
+    pub(crate) fn count_of(&self, expr: ExprId) -> u128 {
+        self.counts[expr.0 as usize]
+    }
+
+    /// The sentences of this grammar, as they stand in the file, that `text` can be; none if it is none of them.
+    ///
+    /// Case, punctuation, hyphens and apostrophes do not count. Meanings with fewer words of free text come first, then those listed
+    /// first. At most 16 are given, and none for texts of more than 256 words.
+    pub fn matches(&self, text: &str) -> Vec<Match<'_>> {
+        let words = words::split(text);
+        let ids: Vec<u32> = words.iter().map(|word| self.lexicon.find(&word.text).unwrap_or(UNKNOWN)).collect();
+        let answers = matcher::answers(&self.program, &self.skip_phrases, &ids);
+        let mut matches: Vec<(u32, Match<'_>)> = Vec::new();
+        for answer in &answers {
+            let found = self.found(text, &words, answer);
+            if !matches.iter().any(|(_, other)| same_meaning(other, &found)) {
+                matches.push((answer.free_words, found));
+            }
+        }
+        for i in 0..matches.len() {
+            let free_words = matches[i].0;
+            matches[i].1.ambiguous = matches.iter().filter(|other| other.0 == free_words).count() > 1;
+        }
+        matches.into_iter().map(|(_, found)| found).collect()
+    }
+
+    pub(crate) fn block(&self, sentence: &Sentence) -> &Block {
+        &self.intents[sentence.intent].blocks[sentence.block]
+    }
+
+    fn found<'g>(&'g self, text: &str, words: &[words::Word], answer: &Answer) -> Match<'g> {
+        let sentence = &self.sentences[answer.sentence as usize];
+        let block = self.block(sentence);
+        let mut slots: Vec<Slot<'g>> = Vec::new();
+        for captured in &answer.slots {
+            let said = &words[captured.start as usize..captured.end as usize];
+            let span = said.first().map_or(0, |word| word.span.start)..said.last().map_or(0, |word| word.span.end);
+            let value =
+                captured.value.map_or_else(|| Value::Text(text[span.clone()].to_owned()), |value| self.values[value as usize].clone());
+            slots.push(Slot { name: &self.slots[captured.slot as usize], value, span: Some(span) });
+        }
+        let fixed = block.slots.iter().filter(|(name, _)| !answer.slots.iter().any(|said| self.slots[said.slot as usize] == *name));
+        slots.extend(fixed.map(|(name, value)| Slot { name, value: value.clone(), span: None }));
+        Match {
+            intent: &self.intents[sentence.intent].name,
+            slots,
+            response: block.response.as_deref(),
+            threshold: block.threshold,
+            line: sentence.line,
+            ambiguous: false,
+        }
+    }
+}
+
+/// Whether two matches say the same, wherever their words stand.
+fn same_meaning(a: &Match<'_>, b: &Match<'_>) -> bool {
+    let holds = |of: &Match<'_>, slot: &Slot<'_>| of.slots.iter().any(|other| other.name == slot.name && other.value == slot.value);
+    a.intent == b.intent
+        && a.slots.len() == b.slots.len()
+        && a.slots.iter().all(|slot| holds(b, slot))
+        && b.slots.iter().all(|slot| holds(a, slot))
+}

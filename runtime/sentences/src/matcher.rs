@@ -1,0 +1,157 @@
+//! Which sentences a text can be.
+//!
+//! A backtracking run of the word program that visits each place with each slot history at most once, so that its cost is bounded by the
+//! number of different answers and not by the number of ways to reach them.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::program::{Instruction, Pc, Program};
+
+/// The longest text matched, in words.
+pub(crate) const MAX_WORDS: usize = 256;
+/// The most places visited.
+const MAX_STEPS: usize = 1 << 20;
+/// The most answers.
+const MAX_ANSWERS: usize = 16;
+
+/// A word the grammar does not know.
+pub(crate) const UNKNOWN: u32 = u32::MAX;
+
+/// A sentence, and the slots that its words filled: slot, value, first word, word after the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) sentence: u32,
+    pub(crate) slots: Vec<Captured>,
+    /// Words taken by free text.
+    pub(crate) free_words: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Captured {
+    pub(crate) slot: u32,
+    pub(crate) value: Option<u32>,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+/// A link of a slot history, which threads share.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    captured: Captured,
+    open: bool,
+    before: u32,
+}
+
+const NO_LINK: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Thread {
+    pc: Pc,
+    at: u32,
+    history: u32,
+    free_words: u32,
+}
+
+/// All answers for `words`: fewest free words first, then as the file lists them.
+pub(crate) fn answers(program: &Program, skip: &[Vec<u32>], words: &[u32]) -> Vec<Answer> {
+    if words.len() > MAX_WORDS {
+        return Vec::new();
+    }
+    let mut run = Run { program, skip, words, links: Vec::new(), same: HashMap::new(), stack: Vec::new() };
+    let mut answers = run.run();
+    answers.sort_by_key(|answer| answer.free_words);
+    answers
+}
+
+struct Run<'a> {
+    program: &'a Program,
+    skip: &'a [Vec<u32>],
+    words: &'a [u32],
+    links: Vec<Link>,
+    /// Histories that are equal have one number, so that threads can be compared.
+    same: HashMap<(Captured, bool, u32), u32>,
+    stack: Vec<Thread>,
+}
+
+impl Run<'_> {
+    fn run(&mut self) -> Vec<Answer> {
+        let mut answers: Vec<Answer> = Vec::new();
+        let mut visited = HashSet::new();
+        self.stack.push(Thread { pc: self.program.start, at: 0, history: NO_LINK, free_words: 0 });
+        while let Some(thread) = self.stack.pop() {
+            if visited.len() == MAX_STEPS || answers.len() == MAX_ANSWERS {
+                break;
+            }
+            if visited.insert((thread.pc, thread.at, thread.history)) {
+                answers.extend(self.step(thread));
+            }
+        }
+        answers
+    }
+
+    /// Continues a thread; what is pushed last runs first.
+    fn step(&mut self, thread: Thread) -> Option<Answer> {
+        let Thread { pc, at, history, free_words } = thread;
+        match self.program.instructions[pc as usize] {
+            Instruction::Split { start, len } => {
+                let program = self.program;
+                self.stack.extend(program.targets(start, len).iter().rev().map(|&pc| Thread { pc, ..thread }));
+            }
+            Instruction::Open { slot, next } => {
+                let history = self.link(Captured { slot, value: None, start: at, end: at }, true, history);
+                self.stack.push(Thread { pc: next, history, ..thread });
+            }
+            Instruction::Close { value, next } => {
+                let Link { captured, before, .. } = self.links[history as usize];
+                let history = self.link(Captured { value, end: at, ..captured }, false, before);
+                self.stack.push(Thread { pc: next, history, ..thread });
+            }
+            Instruction::Accept { sentence } => {
+                if at as usize == self.words.len() {
+                    return Some(Answer { sentence, slots: self.slots(history), free_words });
+                }
+                self.skip(thread);
+            }
+            Instruction::Word { word, next } => {
+                self.skip(thread);
+                if self.words.get(at as usize) == Some(&word) {
+                    self.stack.push(Thread { pc: next, at: at + 1, ..thread });
+                }
+            }
+            Instruction::Any { next, .. } => {
+                for end in (at + 1..=self.words.len() as u32).rev() {
+                    self.stack.push(Thread { pc: next, at: end, history, free_words: free_words + end - at });
+                }
+            }
+        }
+        None
+    }
+
+    /// Lets skipped phrases pass before the thread goes on. At the end of a slot they belong to what follows it.
+    fn skip(&mut self, thread: Thread) {
+        let (skip, rest) = (self.skip, &self.words[thread.at as usize..]);
+        for phrase in skip.iter().filter(|phrase| rest.starts_with(phrase)) {
+            self.stack.push(Thread { at: thread.at + phrase.len() as u32, ..thread });
+        }
+    }
+
+    fn link(&mut self, captured: Captured, open: bool, before: u32) -> u32 {
+        let links = &mut self.links;
+        *self.same.entry((captured, open, before)).or_insert_with(|| {
+            links.push(Link { captured, open, before });
+            links.len() as u32 - 1
+        })
+    }
+
+    fn slots(&self, mut history: u32) -> Vec<Captured> {
+        let mut slots = Vec::new();
+        while history != NO_LINK {
+            let link = self.links[history as usize];
+            debug_assert!(!link.open, "a slot never ends");
+            slots.push(link.captured);
+            history = link.before;
+        }
+        slots.reverse();
+        slots
+    }
+}

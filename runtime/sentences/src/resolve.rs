@@ -1,0 +1,583 @@
+//! Templates with their lists and rules to expressions over words.
+//!
+//! Templates are written in characters (`light[s]`, `{name}'s`) and matched in words. Where parts touch without white space between them,
+//! all their combinations are written out and then cut into words.
+
+use std::collections::HashMap;
+
+use crate::error::{Error, Fault};
+use crate::expr::{Expr, ExprId, Exprs};
+use crate::lexicon::Lexicon;
+use crate::numbers::{self, Number};
+use crate::schema::{Block, File, Fractions, ListKind, Range, Unit};
+use crate::source::{Scalar, Source};
+use crate::template::{self, Part};
+use crate::value::Value;
+use crate::words::{self, is_word_char};
+
+/// The most combinations of parts that touch.
+const MAX_JOINED: usize = 4096;
+/// The most parts written out in one file, rules within rules counted each time.
+const MAX_WRITTEN: usize = 1 << 20;
+/// The most rules inside rules.
+const MAX_RULE_DEPTH: usize = 16;
+/// The most expressions of one file.
+const MAX_EXPRS: usize = 1 << 20;
+
+/// A file whose names are resolved.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) exprs: Exprs,
+    pub(crate) lexicon: Lexicon,
+    pub(crate) slots: Vec<String>,
+    pub(crate) values: Vec<Value>,
+    pub(crate) sentences: Vec<Sentence>,
+    pub(crate) skip_phrases: Vec<Vec<u32>>,
+}
+
+/// A template.
+#[derive(Debug)]
+pub(crate) struct Sentence {
+    pub(crate) expr: ExprId,
+    pub(crate) intent: usize,
+    pub(crate) block: usize,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+pub(crate) fn resolve(source: &Source<'_>, file: &File) -> Result<Resolved, Error> {
+    let mut resolver = Resolver::new(source, file)?;
+    for rule in 0..file.rules.len() {
+        resolver.rule(rule)?;
+    }
+    for list in 0..file.lists.len() {
+        resolver.list_bodies(list)?;
+    }
+    let mut sentences = Vec::new();
+    for (intent, block, template) in file.intents.iter().enumerate().flat_map(|(i, intent)| {
+        intent.blocks.iter().enumerate().flat_map(move |(b, Block { sentences, .. })| sentences.iter().map(move |s| (i, b, s)))
+    }) {
+        let parts = resolver.parse(template)?;
+        let expr = resolver.sequence(template, &parts)?;
+        sentences.push(Sentence { expr, intent, block, line: template.mark.line, column: template.mark.column });
+    }
+    let skip_phrases = resolver.skip_phrases()?;
+    let nullable = resolver.exprs.nullable();
+    if let Some(empty) = sentences.iter().find(|sentence| nullable[sentence.expr.0 as usize]) {
+        let at = crate::source::Mark { line: empty.line, column: empty.column };
+        return Err(source.error(at, Fault::Template, "a sentence that can be empty", "at least one word must always be said"));
+    }
+    let Resolver { exprs, lexicon, slots, values, .. } = resolver;
+    Ok(Resolved { exprs, lexicon, slots, values, sentences, skip_phrases })
+}
+
+/// A list's value and what is said for it.
+type Body = (Option<u32>, ExprId);
+
+/// A piece of parts written out.
+#[derive(Clone, Debug)]
+enum Flat {
+    Text(String),
+    Open { slot: u32, value: u32 },
+    Close,
+}
+
+#[derive(Clone, Debug)]
+enum RuleState {
+    New,
+    Busy,
+    Done(ExprId),
+}
+
+struct Resolver<'a> {
+    source: &'a Source<'a>,
+    file: &'a File,
+    english: bool,
+    rules: Vec<Vec<Part>>,
+    rule_states: Vec<RuleState>,
+    rule_depth: usize,
+    lists: Vec<Option<Vec<Body>>>,
+    list_templates: Vec<Vec<Vec<Part>>>,
+    list_slots: HashMap<(usize, u32), ExprId>,
+    exprs: Exprs,
+    lexicon: Lexicon,
+    slots: Vec<String>,
+    values: Vec<Value>,
+    /// Parts that may still be written out.
+    budget: usize,
+    /// Whether a list's value is being resolved: slots do not hold slots.
+    in_list: bool,
+}
+
+impl<'a> Resolver<'a> {
+    fn new(source: &'a Source<'a>, file: &'a File) -> Result<Self, Error> {
+        let mut resolver = Self {
+            source,
+            file,
+            english: file.language == "en" || file.language.starts_with("en-") || file.language.starts_with("en_"),
+            rules: Vec::new(),
+            rule_states: vec![RuleState::New; file.rules.len()],
+            rule_depth: 0,
+            lists: vec![None; file.lists.len()],
+            list_templates: Vec::new(),
+            list_slots: HashMap::new(),
+            exprs: Exprs::default(),
+            lexicon: Lexicon::default(),
+            slots: Vec::new(),
+            values: Vec::new(),
+            budget: MAX_WRITTEN,
+            in_list: false,
+        };
+        resolver.rules = file.rules.iter().map(|rule| resolver.parse(&rule.template)).collect::<Result<_, _>>()?;
+        for list in &file.lists {
+            let templates = match &list.kind {
+                ListKind::Values(values) => values.iter().map(|value| resolver.parse(&value.input)).collect::<Result<_, _>>()?,
+                _ => Vec::new(),
+            };
+            resolver.list_templates.push(templates);
+        }
+        Ok(resolver)
+    }
+
+    fn error(&self, scalar: &Scalar, at: usize, fault: Fault, found: impl Into<String>, wanted: impl Into<String>) -> Error {
+        self.source.error(self.source.position(scalar, at), fault, found, wanted)
+    }
+
+    fn parse(&self, scalar: &Scalar) -> Result<Vec<Part>, Error> {
+        template::parse(&scalar.text).map_err(|e| self.error(scalar, e.at, Fault::Template, e.found, e.wanted))
+    }
+
+    fn push(&mut self, scalar: &Scalar, expr: Expr) -> Result<ExprId, Error> {
+        if self.exprs.len() == MAX_EXPRS {
+            let wanted = format!("at most {MAX_EXPRS} words and brackets in all; use fewer or shorter lists and ranges");
+            return Err(self.error(scalar, 0, Fault::TooLarge, "the sentences grow too many here", wanted));
+        }
+        Ok(self.exprs.push(expr))
+    }
+
+    fn sequence_of(&mut self, scalar: &Scalar, mut parts: Vec<ExprId>) -> Result<ExprId, Error> {
+        if parts.len() == 1 { Ok(parts.remove(0)) } else { self.push(scalar, Expr::Sequence(parts)) }
+    }
+
+    /// Parts to an expression: runs of plain text together, what touches other parts written out.
+    fn sequence(&mut self, scalar: &Scalar, parts: &[Part]) -> Result<ExprId, Error> {
+        let mut exprs = Vec::new();
+        let mut text = String::new();
+        for chunk in chunks(parts) {
+            if let [Part::Text { text: more, .. }] = &chunk[..] {
+                text.push_str(more);
+                continue;
+            }
+            exprs.extend(self.literal(scalar, &std::mem::take(&mut text))?);
+            exprs.push(if let [part] = &chunk[..] { self.part(scalar, part)? } else { self.joined(scalar, &chunk)? });
+        }
+        exprs.extend(self.literal(scalar, &text)?);
+        self.sequence_of(scalar, exprs)
+    }
+
+    fn part(&mut self, scalar: &Scalar, part: &Part) -> Result<ExprId, Error> {
+        match part {
+            Part::Text { text, .. } => {
+                let exprs = self.literal(scalar, text)?;
+                self.sequence_of(scalar, exprs)
+            }
+            Part::Group { alternatives } => {
+                let alternatives = self.sequences(scalar, alternatives)?;
+                self.push(scalar, Expr::Choice(alternatives))
+            }
+            Part::Optional { alternatives } => {
+                let mut alternatives = self.sequences(scalar, alternatives)?;
+                let nothing = self.push(scalar, Expr::Sequence(Vec::new()))?;
+                alternatives.push(nothing);
+                self.push(scalar, Expr::Choice(alternatives))
+            }
+            Part::Permutation { items } => {
+                let items = self.sequences(scalar, items)?;
+                self.push(scalar, Expr::Permutation(items))
+            }
+            Part::List { list, slot, at } => {
+                let list = self.find_list(scalar, list, *at)?;
+                let slot = self.slot(slot);
+                self.list(list, slot)
+            }
+            Part::Rule { rule, at } => {
+                let rule = self.find_rule(scalar, rule, *at)?;
+                if matches!(self.rule_states[rule], RuleState::Busy) || self.rule_depth == MAX_RULE_DEPTH {
+                    let found = format!("<{}> inside itself or {MAX_RULE_DEPTH} rules deep", self.file.rules[rule].name);
+                    return Err(self.error(scalar, *at, Fault::Recursion, found, "rules may not go round in circles"));
+                }
+                self.rule(rule)
+            }
+        }
+    }
+
+    fn sequences(&mut self, scalar: &Scalar, alternatives: &[Vec<Part>]) -> Result<Vec<ExprId>, Error> {
+        alternatives.iter().map(|parts| self.sequence(scalar, parts)).collect()
+    }
+
+    fn rule(&mut self, rule: usize) -> Result<ExprId, Error> {
+        if let RuleState::Done(expr) = self.rule_states[rule] {
+            return Ok(expr);
+        }
+        let file = self.file;
+        self.rule_states[rule] = RuleState::Busy;
+        self.rule_depth += 1;
+        let parts = std::mem::take(&mut self.rules[rule]);
+        let expr = self.sequence(&file.rules[rule].template, &parts)?;
+        self.rules[rule] = parts;
+        self.rule_depth -= 1;
+        self.rule_states[rule] = RuleState::Done(expr);
+        Ok(expr)
+    }
+
+    fn list(&mut self, list: usize, slot: u32) -> Result<ExprId, Error> {
+        if let Some(&expr) = self.list_slots.get(&(list, slot)) {
+            return Ok(expr);
+        }
+        let bodies = self.list_bodies(list)?;
+        let mut choices: Vec<ExprId> = Vec::with_capacity(bodies.len());
+        for (value, body) in bodies {
+            choices.push(self.exprs.push(Expr::Slot { slot, value, body }));
+        }
+        let expr = if choices.len() == 1 { choices[0] } else { self.exprs.push(Expr::Choice(choices)) };
+        self.list_slots.insert((list, slot), expr);
+        Ok(expr)
+    }
+
+    fn list_bodies(&mut self, list: usize) -> Result<Vec<Body>, Error> {
+        if let Some(bodies) = &self.lists[list] {
+            return Ok(bodies.clone());
+        }
+        let file = self.file;
+        let bodies = match &file.lists[list].kind {
+            ListKind::Wildcard { max_tokens } => vec![(None, self.exprs.push(Expr::Any { max_tokens: *max_tokens }))],
+            ListKind::Range(range) => self.range(*range),
+            ListKind::Values(values) => {
+                let templates = std::mem::take(&mut self.list_templates[list]);
+                self.in_list = true;
+                let mut bodies = Vec::with_capacity(values.len());
+                for (value, parts) in values.iter().zip(&templates) {
+                    let body = self.sequence(&value.input, parts)?;
+                    if self.exprs.has_slot(body) {
+                        let found = "a slot inside a list's value";
+                        return Err(self.error(
+                            &value.input,
+                            0,
+                            Fault::Template,
+                            found,
+                            "values hold text, [ ], ( ) and rules without slots",
+                        ));
+                    }
+                    let text = || Value::Text(value.input.text.split_whitespace().collect::<Vec<_>>().join(" "));
+                    let output = value.output.clone().unwrap_or_else(text);
+                    bodies.push((Some(self.value(output)), body));
+                }
+                self.in_list = false;
+                self.list_templates[list] = templates;
+                bodies
+            }
+        };
+        self.lists[list] = Some(bodies.clone());
+        Ok(bodies)
+    }
+
+    fn range(&mut self, range: Range) -> Vec<Body> {
+        let unit = match range.unit {
+            Unit::Number => None,
+            Unit::Percentage => Some(vec!["percent"]),
+            Unit::Temperature => Some(vec!["degrees", "degree"]),
+        };
+        let unit = unit.map(|names| {
+            let names = names.into_iter().map(|name| self.exprs.push(Expr::Word(self.lexicon.intern(name)))).collect();
+            let nothing = self.exprs.push(Expr::Sequence(Vec::new()));
+            let names = self.exprs.push(Expr::Choice(names));
+            self.exprs.push(Expr::Spellings(vec![names, nothing]))
+        });
+        let mut bodies = Vec::new();
+        for number in numbers_of(range) {
+            let number_expr = self.spellings(number, Vec::new());
+            let body = match unit {
+                Some(unit) => self.exprs.push(Expr::Sequence(vec![number_expr, unit])),
+                None => number_expr,
+            };
+            let value = self.value(Value::Number(number.value() * range.multiplier));
+            bodies.push((Some(value), body));
+        }
+        bodies
+    }
+
+    /// All ways to say `number`, `first` foremost.
+    fn spellings(&mut self, number: Number, first: Vec<u32>) -> ExprId {
+        let mut ways: Vec<Vec<u32>> = if first.is_empty() { Vec::new() } else { vec![first] };
+        for way in number.spellings(self.english) {
+            let way: Vec<u32> = way.iter().map(|word| self.lexicon.intern(word)).collect();
+            if !ways.contains(&way) {
+                ways.push(way);
+            }
+        }
+        let ways = ways.into_iter().map(|way| {
+            let words: Vec<ExprId> = way.into_iter().map(|word| self.exprs.push(Expr::Word(word))).collect();
+            if words.len() == 1 { words[0] } else { self.exprs.push(Expr::Sequence(words)) }
+        });
+        let ways = ways.collect();
+        self.exprs.push(Expr::Spellings(ways))
+    }
+
+    /// Text to words; numbers in it may also be said in their other spellings.
+    fn literal(&mut self, scalar: &Scalar, text: &str) -> Result<Vec<ExprId>, Error> {
+        let words = words::split(text);
+        let ids = self.lexicon.learn(text, &words);
+        let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        let mut exprs = Vec::new();
+        let mut at = 0;
+        while at < ids.len() {
+            match numbers::parse(&texts[at..]).filter(|_| self.english) {
+                Some((number, len)) => {
+                    exprs.push(self.spellings(Number::whole(number), ids[at..at + len].to_vec()));
+                    at += len;
+                }
+                None => {
+                    exprs.push(self.push(scalar, Expr::Word(ids[at]))?);
+                    at += 1;
+                }
+            }
+        }
+        Ok(exprs)
+    }
+
+    /// Parts that touch: every combination, as words.
+    fn joined(&mut self, scalar: &Scalar, chunk: &[Part]) -> Result<ExprId, Error> {
+        let ways = self.write_out(scalar, chunk)?;
+        let ways = ways.iter().map(|way| self.written(scalar, way)).collect::<Result<Vec<_>, _>>()?;
+        if let [way] = ways[..] { Ok(way) } else { self.push(scalar, Expr::Choice(ways)) }
+    }
+
+    fn write_out(&mut self, scalar: &Scalar, parts: &[Part]) -> Result<Vec<Vec<Flat>>, Error> {
+        let mut ways: Vec<Vec<Flat>> = vec![Vec::new()];
+        for part in parts {
+            let more = self.write_out_part(scalar, part)?;
+            if ways.len() * more.len() > MAX_JOINED {
+                let wanted = format!("at most {MAX_JOINED}; put white space between the parts");
+                return Err(self.error(scalar, 0, Fault::TooLarge, "too many combinations of parts that touch", wanted));
+            }
+            ways = ways.iter().flat_map(|way| more.iter().map(|tail| [way.clone(), tail.clone()].concat())).collect();
+        }
+        Ok(ways)
+    }
+
+    fn write_out_part(&mut self, scalar: &Scalar, part: &Part) -> Result<Vec<Vec<Flat>>, Error> {
+        self.budget = self.budget.saturating_sub(1);
+        if self.budget == 0 {
+            let wanted = "put white space between the parts";
+            return Err(self.error(scalar, 0, Fault::TooLarge, "too many parts that touch", wanted));
+        }
+        let mut ways = Vec::new();
+        match part {
+            Part::Text { text, .. } => ways.push(vec![Flat::Text(text.clone())]),
+            Part::Group { alternatives } | Part::Optional { alternatives } => {
+                for parts in alternatives {
+                    ways.extend(self.write_out(scalar, parts)?);
+                }
+                if matches!(part, Part::Optional { .. }) {
+                    ways.push(Vec::new());
+                }
+            }
+            Part::Permutation { .. } => {
+                let wanted = "put white space on both sides of ( ; )";
+                return Err(self.error(scalar, 0, Fault::Template, "a permutation that touches other text", wanted));
+            }
+            Part::List { list, slot, at } => {
+                let list = self.find_list(scalar, list, *at)?;
+                let slot = self.slot(slot);
+                ways = self.write_out_list(scalar, *at, list, slot)?;
+            }
+            Part::Rule { rule, at } => {
+                let rule = self.find_rule(scalar, rule, *at)?;
+                // Builds it once: this is where recursion is found.
+                self.part(scalar, part)?;
+                let parts = self.rules[rule].clone();
+                let file = self.file;
+                ways = self.write_out(&file.rules[rule].template, &parts)?;
+            }
+        }
+        if ways.len() > MAX_JOINED {
+            let wanted = format!("at most {MAX_JOINED}; put white space between the parts");
+            return Err(self.error(scalar, 0, Fault::TooLarge, "too many combinations of parts that touch", wanted));
+        }
+        Ok(ways)
+    }
+
+    fn write_out_list(&mut self, scalar: &Scalar, at: usize, list: usize, slot: u32) -> Result<Vec<Vec<Flat>>, Error> {
+        let bodies = self.list_bodies(list)?;
+        let values: Vec<u32> = bodies.iter().filter_map(|&(value, _)| value).collect();
+        let file = self.file;
+        let mut ways = Vec::new();
+        match &file.lists[list].kind {
+            ListKind::Wildcard { .. } => {
+                let wanted = format!("put white space around {{{}}}", file.lists[list].name);
+                return Err(self.error(scalar, at, Fault::Template, "free text that touches other text", wanted));
+            }
+            ListKind::Range(range) => {
+                for (number, &value) in numbers_of(*range).zip(&values) {
+                    let spelled = number.spellings(self.english).into_iter().map(|way| way.join(" "));
+                    ways.extend(spelled.map(|text| vec![Flat::Open { slot, value }, Flat::Text(text), Flat::Close]));
+                }
+            }
+            ListKind::Values(items) => {
+                let templates = self.list_templates[list].clone();
+                for ((item, parts), &value) in items.iter().zip(&templates).zip(&values) {
+                    for way in self.write_out(&item.input, parts)? {
+                        ways.push([vec![Flat::Open { slot, value }], way, vec![Flat::Close]].concat());
+                    }
+                }
+            }
+        }
+        Ok(ways)
+    }
+
+    /// One combination to words. A word that a slot shares with its surroundings belongs to the slot.
+    fn written(&mut self, scalar: &Scalar, way: &[Flat]) -> Result<ExprId, Error> {
+        let mut pieces: Vec<(Option<(u32, u32)>, String)> = vec![(None, String::new())];
+        for flat in way {
+            match flat {
+                Flat::Text(text) => pieces.last_mut().expect("never empty").1.push_str(text),
+                Flat::Open { slot, value } => pieces.push((Some((*slot, *value)), String::new())),
+                Flat::Close => pieces.push((None, String::new())),
+            }
+        }
+        for i in 1..pieces.len() {
+            let (left, right) = pieces.split_at_mut(i);
+            share(&mut left[i - 1], &mut right[0]);
+        }
+        let mut exprs = Vec::new();
+        for (slot, text) in pieces {
+            let words = self.literal(scalar, &text)?;
+            match slot {
+                Some((slot, value)) => {
+                    let body = self.sequence_of(scalar, words)?;
+                    exprs.push(self.push(scalar, Expr::Slot { slot, value: Some(value), body })?);
+                }
+                None => exprs.extend(words),
+            }
+        }
+        self.sequence_of(scalar, exprs)
+    }
+
+    fn skip_phrases(&mut self) -> Result<Vec<Vec<u32>>, Error> {
+        let mut phrases = Vec::new();
+        let file = self.file;
+        for scalar in &file.skip_words {
+            let parts = self.parse(scalar)?;
+            for way in self.write_out(scalar, &parts)? {
+                let mut text = String::new();
+                for flat in way {
+                    match flat {
+                        Flat::Text(piece) => text.push_str(&piece),
+                        _ => return Err(self.error(scalar, 0, Fault::Template, "a slot in skip_words", "plain words, [ ] and ( )")),
+                    }
+                }
+                let phrase = self.lexicon.learn(&text, &words::split(&text));
+                if phrase.is_empty() {
+                    return Err(self.error(scalar, 0, Fault::Template, "a skipped phrase without words", "at least one word"));
+                }
+                phrases.push(phrase);
+            }
+        }
+        Ok(phrases)
+    }
+
+    fn slot_in_list(&self, scalar: &Scalar, at: usize) -> Error {
+        let wanted = "values hold text, [ ], ( ) and rules without slots";
+        self.error(scalar, at, Fault::Template, "a slot inside a list's value", wanted)
+    }
+
+    fn find_list(&self, scalar: &Scalar, name: &str, at: usize) -> Result<usize, Error> {
+        if self.in_list {
+            return Err(self.slot_in_list(scalar, at));
+        }
+        let names = || self.file.lists.iter().map(|list| list.name.as_str());
+        names().position(|list| list == name).ok_or_else(|| self.undefined(scalar, at, &format!("{{{name}}}"), "lists", names()))
+    }
+
+    fn find_rule(&self, scalar: &Scalar, name: &str, at: usize) -> Result<usize, Error> {
+        let names = || self.file.rules.iter().map(|rule| rule.name.as_str());
+        names().position(|rule| rule == name).ok_or_else(|| self.undefined(scalar, at, &format!("<{name}>"), "expansion_rules", names()))
+    }
+
+    fn undefined<'n>(&self, scalar: &Scalar, at: usize, name: &str, key: &str, known: impl Iterator<Item = &'n str>) -> Error {
+        const SHOWN: usize = 8;
+        let mut known: Vec<&str> = known.collect();
+        let more = known.len() > SHOWN;
+        known.truncate(SHOWN);
+        let known = if known.is_empty() { "it holds none".to_owned() } else { format!("it holds {}", known.join(", ")) };
+        let wanted = format!("define it under {key}: ({known}{})", if more { ", ..." } else { "" });
+        self.error(scalar, at, Fault::Undefined, format!("{name} is not defined"), wanted)
+    }
+
+    fn slot(&mut self, name: &str) -> u32 {
+        let known = self.slots.iter().position(|slot| slot == name);
+        known.unwrap_or_else(|| {
+            self.slots.push(name.to_owned());
+            self.slots.len() - 1
+        }) as u32
+    }
+
+    fn value(&mut self, value: Value) -> u32 {
+        self.values.push(value);
+        self.values.len() as u32 - 1
+    }
+}
+
+/// The numbers of a range.
+fn numbers_of(range: Range) -> impl Iterator<Item = Number> {
+    let parts: &[i64] = match range.fractions {
+        Fractions::None => &[0],
+        Fractions::Halves => &[0, 5],
+        Fractions::Tenths => &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    };
+    let wholes = (range.from..=range.to).step_by(range.step as usize);
+    wholes
+        .flat_map(move |whole| parts.iter().map(move |part| Number { tenths: whole * 10 + part }))
+        .filter(move |n| n.tenths <= range.to * 10)
+}
+
+/// Parts in groups: within a group they touch, between groups words end. Text is cut at its white space.
+fn chunks(parts: &[Part]) -> Vec<Vec<Part>> {
+    let mut chunks: Vec<Vec<Part>> = vec![Vec::new()];
+    for part in parts {
+        let Part::Text { text, at } = part else {
+            chunks.last_mut().expect("never empty").push(part.clone());
+            continue;
+        };
+        let mut rest = text.as_str();
+        while let Some(c) = rest.chars().next() {
+            let word = is_word_char(c);
+            let len = rest.find(|c| is_word_char(c) != word).unwrap_or(rest.len());
+            let (run, after) = rest.split_at(len);
+            let piece = Part::Text { text: run.to_owned(), at: *at };
+            if word {
+                chunks.last_mut().expect("never empty").push(piece);
+            } else {
+                chunks.extend([vec![piece], Vec::new()]);
+            }
+            rest = after;
+        }
+    }
+    chunks.retain(|chunk| !chunk.is_empty());
+    chunks
+}
+
+/// Gives a word that stands across two pieces to one of them: to the one that is a slot, else to the left.
+fn share(left: &mut (Option<(u32, u32)>, String), right: &mut (Option<(u32, u32)>, String)) {
+    if !(left.1.ends_with(is_word_char) && right.1.starts_with(is_word_char)) {
+        return;
+    }
+    if left.0.is_some() || right.0.is_none() {
+        let len = right.1.find(|c| !is_word_char(c)).unwrap_or(right.1.len());
+        left.1.extend(right.1.drain(..len));
+    } else {
+        let start = left.1.char_indices().rev().take_while(|&(_, c)| is_word_char(c)).last().map_or(left.1.len(), |(i, _)| i);
+        let head = left.1.split_off(start);
+        right.1.insert_str(0, &head);
+    }
+}

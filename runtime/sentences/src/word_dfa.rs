@@ -1,0 +1,162 @@
+//! The minimal deterministic automaton over words. Sentences are finite but for skipped words, which are not part of it, so it has no
+//! circles and one pass from its ends joins equal states (Revuz 1992).
+
+use std::collections::HashMap;
+
+use crate::program::{Instruction, Pc, Program};
+
+/// Symbols from here on are free text; the rest says of how many tokens at most.
+const ANY: u32 = 1 << 30;
+
+/// What an arc reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Symbol {
+    Word(u32),
+    Any { max_tokens: u32 },
+}
+
+impl Symbol {
+    fn from_code(code: u32) -> Self {
+        if code >= ANY { Self::Any { max_tokens: code - ANY } } else { Self::Word(code) }
+    }
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct State {
+    accepting: bool,
+    /// Symbol codes and targets, sorted.
+    arcs: Vec<(u32, u32)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct WordDfa {
+    states: Vec<State>,
+    pub(crate) start: u32,
+}
+
+impl WordDfa {
+    /// Nothing if it would have more than `max_states`.
+    pub(crate) fn new(program: &Program, max_states: usize) -> Option<Self> {
+        let (states, start) = Determiniser::new(program).run(max_states)?;
+        Some(minimise(&states, start))
+    }
+
+    pub(crate) fn accepts(&self, state: u32) -> bool {
+        self.states[state as usize].accepting
+    }
+
+    pub(crate) fn arcs(&self, state: u32) -> impl Iterator<Item = (Symbol, u32)> {
+        self.states[state as usize].arcs.iter().map(|&(code, to)| (Symbol::from_code(code), to))
+    }
+}
+
+/// The subset construction.
+struct Determiniser<'a> {
+    program: &'a Program,
+    /// The round in which each place was last reached.
+    reached: Vec<u32>,
+    round: u32,
+    ids: HashMap<Box<[Pc]>, u32>,
+    pending: Vec<Box<[Pc]>>,
+}
+
+impl<'a> Determiniser<'a> {
+    fn new(program: &'a Program) -> Self {
+        let reached = vec![0; program.instructions.len()];
+        Self { program, reached, round: 0, ids: HashMap::new(), pending: Vec::new() }
+    }
+
+    fn run(mut self, max_states: usize) -> Option<(Vec<State>, u32)> {
+        let mut states: Vec<State> = Vec::new();
+        let start = self.id(&[self.program.start]);
+        let mut next = 0;
+        while next < self.pending.len() {
+            if next == max_states {
+                return None;
+            }
+            let set = self.pending[next].clone();
+            let state = self.state(&set);
+            states.push(state);
+            next += 1;
+        }
+        Some((states, start))
+    }
+
+    /// The number of the set of places that `from` reach without reading.
+    fn id(&mut self, from: &[Pc]) -> u32 {
+        self.round += 1;
+        let mut stack = from.to_vec();
+        let mut set = Vec::new();
+        while let Some(pc) = stack.pop() {
+            if std::mem::replace(&mut self.reached[pc as usize], self.round) == self.round {
+                continue;
+            }
+            match self.program.instructions[pc as usize] {
+                Instruction::Split { start, len } => stack.extend_from_slice(self.program.targets(start, len)),
+                Instruction::Open { next, .. } | Instruction::Close { next, .. } => stack.push(next),
+                Instruction::Word { .. } | Instruction::Any { .. } | Instruction::Accept { .. } => set.push(pc),
+            }
+        }
+        set.sort_unstable();
+        let set = set.into_boxed_slice();
+        if let Some(&id) = self.ids.get(&set) {
+            return id;
+        }
+        let id = self.pending.len() as u32;
+        self.ids.insert(set.clone(), id);
+        self.pending.push(set);
+        id
+    }
+
+    fn state(&mut self, set: &[Pc]) -> State {
+        let mut accepting = false;
+        let mut reads: Vec<(u32, Pc)> = Vec::new();
+        for &pc in set {
+            match self.program.instructions[pc as usize] {
+                Instruction::Word { word, next } => reads.push((word, next)),
+                Instruction::Any { max_tokens, next } => reads.push((ANY + max_tokens, next)),
+                _ => accepting = true,
+            }
+        }
+        reads.sort_unstable();
+        let mut arcs = Vec::new();
+        for group in reads.chunk_by(|a, b| a.0 == b.0) {
+            let targets: Vec<Pc> = group.iter().map(|&(_, next)| next).collect();
+            arcs.push((group[0].0, self.id(&targets)));
+        }
+        State { accepting, arcs }
+    }
+}
+
+fn minimise(states: &[State], start: u32) -> WordDfa {
+    let mut classes: HashMap<State, u32> = HashMap::new();
+    let mut class_of = vec![u32::MAX; states.len()];
+    for state in ends_first(states, start) {
+        let State { accepting, arcs } = &states[state as usize];
+        let arcs = arcs.iter().map(|&(code, to)| (code, class_of[to as usize])).collect();
+        let id = classes.len() as u32;
+        class_of[state as usize] = *classes.entry(State { accepting: *accepting, arcs }).or_insert(id);
+    }
+    let mut minimal: Vec<(u32, State)> = classes.into_iter().map(|(state, id)| (id, state)).collect();
+    minimal.sort_unstable_by_key(|&(id, _)| id);
+    WordDfa { states: minimal.into_iter().map(|(_, state)| state).collect(), start: class_of[start as usize] }
+}
+
+/// The states in an order in which each stands behind all it leads to.
+fn ends_first(states: &[State], start: u32) -> Vec<u32> {
+    let mut order = Vec::with_capacity(states.len());
+    let mut seen = vec![false; states.len()];
+    let mut stack = vec![(start, 0)];
+    seen[start as usize] = true;
+    while let Some((state, arc)) = stack.pop() {
+        let Some(&(_, to)) = states[state as usize].arcs.get(arc) else {
+            order.push(state);
+            continue;
+        };
+        stack.push((state, arc + 1));
+        if !std::mem::replace(&mut seen[to as usize], true) {
+            stack.push((to, 0));
+        }
+    }
+    order
+}
