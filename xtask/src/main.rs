@@ -72,7 +72,7 @@ enum Task {
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=30))]
         seconds: u32,
     },
-    /// Let real clients (the packages wyoming and openai, curl) talk to `ossicle serve`.
+    /// Let real clients (the packages wyoming and openai, curl, mosquitto) talk to `ossicle serve`.
     Serve,
     /// Count the instructions of the kernels' units of work on emulated cores: boards/costs/instructions.toml.
     Units,

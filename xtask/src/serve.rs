@@ -10,7 +10,7 @@ use crate::process::execute;
 const CLIENTS: [(&str, &str); 2] = [("wyoming", "1.10.2"), ("openai", "3.54.0")];
 
 /// Clients that anybody might use, then many requests in a row.
-const SCRIPTS: [&str; 3] = ["wyoming_client.py", "openai_client.py", "soak.py"];
+const SCRIPTS: [&str; 4] = ["wyoming_client.py", "openai_client.py", "mqtt.py", "soak.py"];
 
 /// Builds the command line and has the clients talk to it.
 ///
@@ -20,6 +20,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let root = crate::root()?;
     let ossicle = crate::command_line()?;
     crate::apt::require("curl", &["curl"])?;
+    if let Err(error) = crate::apt::require("mosquitto", &["mosquitto", "mosquitto-clients"]) {
+        // The script says so too.
+        println!("    no mosquitto: {error:#}");
+    }
     let packages = root.join("target/python-serve");
     let complete = CLIENTS.iter().all(|(name, version)| packages.join(format!("{name}-{version}.dist-info/RECORD")).exists());
     if !complete {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use clap::builder::RangedU64ValueParser;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::window::Window;
+use ossicle_serve::mqtt::{Broker, is_name};
 use ossicle_serve::{Address, Limits, ModelCard, Server};
 
 use crate::fault::{self, Fault};
@@ -27,6 +28,7 @@ Examples:
   ossicle serve
   ossicle serve --uri tcp://0.0.0.0:10300
   ossicle serve --uri unix:///run/ossicle/wyoming.sock --http 127.0.0.1:8000
+  ossicle serve --uri tcp://0.0.0.0:10300 --mqtt mqtt://homeassistant.local --mqtt-name kitchen
   curl -F file=@samples/kitchen.wav -F model=whisper-1 http://127.0.0.1:8000/v1/audio/transcriptions
 
 Without --uri and --http it listens for Wyoming at tcp://127.0.0.1:10300 and for HTTP at 127.0.0.1:8000; given one of them, only there.
@@ -44,6 +46,12 @@ pub(crate) struct Args {
     /// Listen for HTTP clients; may be repeated
     #[arg(long, value_name = "HOST:PORT")]
     http: Vec<String>,
+    /// Tell an MQTT broker what was said, so that Home Assistant discovers it: mqtt://[USER:PASSWORD@]HOST[:PORT]
+    #[arg(long, value_name = "URL", env = "OSSICLE_MQTT", hide_env_values = true)]
+    mqtt: Option<Broker>,
+    /// What the broker knows this service by: small letters, digits, _ and -
+    #[arg(long, value_name = "NAME", default_value = "ossicle", value_parser = parse_name)]
+    mqtt_name: String,
     #[command(flatten)]
     model: ModelArgs,
     /// Language spoken where a client does not say, as a code or English name; auto detects it
@@ -86,6 +94,10 @@ struct LimitArgs {
     request_timeout: Duration,
 }
 
+fn parse_name(text: &str) -> Result<String, String> {
+    if is_name(text) { Ok(text.into()) } else { Err("give up to 64 small letters, digits, _ and -".into()) }
+}
+
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: Option<f64> = text.parse().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "give 0.1 to 86400 seconds".into())
@@ -121,6 +133,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     server.defaults(options);
     server.stream_transcripts(args.stream);
     listen(args, &mut server)?;
+    if let Some(broker) = &args.mqtt {
+        server.mqtt(broker, &args.mqtt_name, |news| eprintln!("mqtt: {news}"));
+    }
     let mut notifier = Notifier::from_environment();
     notifier.ready("serving");
     server.run(&mut model, &stop, &mut || notifier.alive());

@@ -10,9 +10,10 @@ use crate::serve;
 use crate::{bench, board, models, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
-const ENVIRONMENT: [(&str, &str); 4] = [
+const ENVIRONMENT: [(&str, &str); 5] = [
     ("OSSICLE_ISA", "instruction set, as --isa: scalar, avx2 or avx512vnni; on ARM neon, dotprod or i8mm; the best of this CPU if unset"),
     (ossicle::models::MODELS_VARIABLE, "folder of model folders, searched before models-int8 here and beside the program"),
+    ("OSSICLE_MQTT", "broker of `ossicle serve`, as --mqtt: keeps its password out of the list of processes"),
     ("NOTIFY_SOCKET", "set by systemd: where `ossicle watch` and `ossicle serve` say that they are ready and alive"),
     ("WATCHDOG_USEC", "set by systemd: how long they may stay silent, in microseconds"),
 ];
@@ -62,7 +63,12 @@ pub(crate) enum Command {
 pub(crate) fn print_environment() -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     for (name, meaning) in ENVIRONMENT {
-        let value = std::env::var(name).map_or_else(|_| "(unset)".into(), |value| format!("= {value}"));
+        let value = match std::env::var(name) {
+            // It may hold a password.
+            Ok(_) if name == "OSSICLE_MQTT" => "(set)".into(),
+            Ok(value) => format!("= {value}"),
+            Err(_) => "(unset)".into(),
+        };
         writeln!(out, "{name} {value}\n    {meaning}")?;
     }
     Ok(ExitCode::SUCCESS)

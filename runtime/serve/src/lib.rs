@@ -1,4 +1,5 @@
-//! Speech to text as a service: the Wyoming protocol, which Home Assistant speaks, and OpenAI's HTTP interface for transcriptions.
+//! Speech to text as a service: the Wyoming protocol, which Home Assistant speaks, OpenAI's HTTP interface for transcriptions, and what was
+//! said for an MQTT broker.
 //!
 //! One thread runs the model, one job after the other; every connection has a thread of its own that reads, checks and answers. Both are
 //! counted: what is too much, too long or too slow by [`Limits`] is refused with an answer that says so, so that memory, files and threads
@@ -27,6 +28,7 @@ mod intent;
 mod jobs;
 mod limits;
 mod listen;
+pub mod mqtt;
 mod server;
 mod slots;
 mod spill;

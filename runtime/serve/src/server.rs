@@ -14,10 +14,11 @@ use ossicle::whisper::options::TranscribeOptions;
 use crate::card::ModelCard;
 use crate::connection::Connection;
 use crate::http;
-use crate::intent::Recognise;
+use crate::intent::{Intent, Recognise};
 use crate::jobs::{Model, Queue};
 use crate::limits::Limits;
 use crate::listen::{Address, Listener};
+use crate::mqtt::{Broker, Mqtt};
 use crate::slots::Slots;
 use crate::wyoming::session as wyoming;
 
@@ -38,6 +39,23 @@ pub(crate) struct Service {
     pub(crate) options: TranscribeOptions,
     pub(crate) recogniser: Option<Box<dyn Recognise>>,
     pub(crate) streaming: bool,
+    mqtt: Option<Mqtt>,
+}
+
+impl Service {
+    /// Passes on what was said, if anything was.
+    pub(crate) fn heard(&self, text: &str, language: Option<&str>, source: &str) {
+        if let Some(mqtt) = self.mqtt.as_ref().filter(|_| !text.is_empty()) {
+            mqtt.transcript(text, language, source);
+        }
+    }
+
+    /// Passes on what is wanted.
+    pub(crate) fn understood(&self, intent: &Intent, said: &str) {
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.intent(intent, said);
+        }
+    }
 }
 
 /// A recording that cannot be read, in one line.
@@ -61,6 +79,7 @@ pub struct Server {
     streaming: bool,
     listeners: Vec<(Protocol, Listener)>,
     stdio: bool,
+    mqtt: Option<Mqtt>,
     #[cfg(unix)]
     sockets: Vec<PathBuf>,
 }
@@ -76,6 +95,7 @@ impl Server {
             streaming: false,
             listeners: Vec::new(),
             stdio: false,
+            mqtt: None,
             #[cfg(unix)]
             sockets: Vec::new(),
         }
@@ -95,6 +115,12 @@ impl Server {
     /// those that do not know these events pass over them.
     pub fn stream_transcripts(&mut self, on: bool) {
         self.streaming = on;
+    }
+
+    /// Passes transcripts and commands on to an MQTT broker, under a name that [`is_name`](crate::mqtt::is_name). The connection comes
+    /// back by itself; `report` hears of its ups and downs, on another thread.
+    pub fn mqtt(&mut self, broker: &Broker, name: &str, report: impl Fn(&str) + Send + 'static) {
+        self.mqtt = Some(Mqtt::connect(broker, name, &self.card.name, Box::new(report)));
     }
 
     /// Listens for Wyoming clients; gives the address with the port that was free if port 0 was asked for. Clients are accepted from now
@@ -149,6 +175,7 @@ impl Server {
             options: self.options,
             recogniser: self.recogniser,
             streaming: self.streaming,
+            mqtt: self.mqtt,
         });
         for (protocol, listener) in self.listeners {
             let (service, slots) = (Arc::clone(&service), slots.clone());
@@ -156,7 +183,7 @@ impl Server {
         }
         let left = Arc::new(AtomicBool::new(false));
         if self.stdio {
-            let left = Arc::clone(&left);
+            let (service, left) = (Arc::clone(&service), Arc::clone(&left));
             spawn(move || {
                 wyoming::serve(&service, Connection::stdio(idle));
                 left.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -170,6 +197,9 @@ impl Server {
         }
         // A client that was just told why its job ended.
         thread::sleep(PAUSE);
+        if let Some(mqtt) = &service.mqtt {
+            mqtt.close();
+        }
         #[cfg(unix)]
         for socket in self.sockets {
             let _ = std::fs::remove_file(socket);

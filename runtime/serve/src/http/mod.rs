@@ -162,6 +162,7 @@ fn transcribe(service: &Service, stream: &mut Stream, request: Request, keep_ali
         match next(stream, &mut ticket) {
             Ok(Done::Segment(segment)) => segments.push(segment),
             Ok(Done::All(summary)) => {
+                service.heard(&transcript::text(&segments), summary.language.as_deref(), "http");
                 let (kind, body) = transcript::body(shape, task, with_segments, &segments, &summary);
                 stream.get_mut().within(Some(service.limits.transfer));
                 return answer::whole(stream.get_mut(), 200, kind, &body, keep_alive).map(|()| keep_alive);
@@ -183,7 +184,11 @@ fn stream_events(service: &Service, stream: &mut Stream, ticket: &mut Ticket, ke
     loop {
         let (event, last) = match next(stream, ticket) {
             Ok(Done::Segment(segment)) => (json!({"type": "transcript.text.delta", "delta": text.push(&segment.text)}), false),
-            Ok(Done::All(_)) => (json!({"type": "transcript.text.done", "text": std::mem::take(&mut text).into_string()}), true),
+            Ok(Done::All(summary)) => {
+                let text = std::mem::take(&mut text).into_string();
+                service.heard(&text, summary.language.as_deref(), "http");
+                (json!({"type": "transcript.text.done", "text": text}), true)
+            }
             Err(JobError::Gone) => return Err(ErrorKind::ConnectionAborted.into()),
             Err(error) if begun => (ApiError::from(error).json(), true),
             Err(error) => return refuse(service, stream, &error.into(), keep_alive),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, ErrorKind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
@@ -68,12 +68,14 @@ struct Session<'a> {
     stream: BufReader<Connection>,
     options: TranscribeOptions,
     recording: Option<Recording>,
+    /// When the recording was.
+    begun: Instant,
 }
 
 /// Serves a client until it leaves, is too slow, or breaks a rule: then an `error` event is the last it hears.
 pub(crate) fn serve(service: &Service, connection: Connection) {
     let options = service.options.clone();
-    let mut session = Session { service, stream: BufReader::new(connection), options, recording: None };
+    let mut session = Session { service, stream: BufReader::new(connection), options, recording: None, begun: Instant::now() };
     loop {
         let next = match session.read() {
             Ok(Some(event)) => session.take(&event),
@@ -162,14 +164,19 @@ impl Session<'_> {
     fn start(&mut self, format: Format) -> Result<(), Refusal> {
         let limits = &self.service.limits;
         let recording = Recording::new(format, limits.audio_seconds, limits.upload_bytes);
+        self.begun = Instant::now();
         self.recording = Some(recording.map_err(|error| self.refusal(RecordingError::Spill(error)))?);
         Ok(())
     }
 
     fn chunk(&mut self, event: &Event) -> Result<(), Refusal> {
-        let format = Format::of(&event.data)?;
+        let (format, limits) = (Format::of(&event.data)?, &self.service.limits);
         if self.recording.is_none() {
             self.start(format)?;
+        }
+        // However slowly somebody speaks, it takes no longer than it is long.
+        if self.begun.elapsed() > Duration::from_secs(limits.audio_seconds.into()) + limits.transfer {
+            return Err(Refusal::new("too-slow", "the recording takes longer than it may be long"));
         }
         let pushed = self.recording.as_mut().map_or(Ok(()), |recording| recording.push(format, &event.payload));
         pushed.map_err(|error| self.refusal(error))
@@ -213,6 +220,7 @@ impl Session<'_> {
     fn answer(&mut self, text: Text, language: Option<String>) -> Next {
         let text = text.into_string();
         let mut data = json!({"text": text.trim_end()});
+        self.service.heard(text.trim_end(), language.as_deref(), "wyoming");
         if let Some(language) = language {
             data["language"] = language.into();
         }
@@ -229,7 +237,10 @@ impl Session<'_> {
         let text = event.text("text").ok_or_else(|| Refusal::new("bad-event", format!("{}: text: give what was said", event.kind)))?;
         let context = event.data.get("context").filter(|context| context.is_object());
         let (kind, mut data) = match recogniser.recognise(text) {
-            Some(intent) => ("intent", json!(intent)),
+            Some(intent) => {
+                self.service.understood(&intent, text);
+                ("intent", json!(intent))
+            }
             None => ("not-recognized", json!({})),
         };
         if let Some(context) = context {

@@ -1,0 +1,270 @@
+//! What was said, for an MQTT broker, and announced so that Home Assistant makes sensors of it.
+//!
+//! Topics, with `NAME` as the service is called:
+//!
+//! | topic | retained | payload |
+//! |---|---|---|
+//! | `ossicle/NAME/status` | yes | `online`; `offline` also as the last will |
+//! | `ossicle/NAME/transcript` | no | `{"text", "language", "source"}` |
+//! | `ossicle/NAME/intent` | no | `{"name", "entities", "text"}` |
+//! | `homeassistant/sensor/ossicle_NAME/SENSOR/config` | yes | MQTT discovery, <https://www.home-assistant.io/integrations/mqtt> |
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rumqttc::{Client, Connection, Event, LastWill, MqttOptions, Packet, QoS};
+use serde_json::{Value, json};
+
+use crate::intent::Intent;
+
+/// The port of brokers without TLS.
+const PORT: u16 = 1883;
+/// Longest name of a service, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+/// Messages that wait for the broker; more are dropped.
+const MAX_WAITING: usize = 64;
+/// Most bytes of a text; broker and readers have limits too.
+const MAX_TEXT_BYTES: usize = 16 << 10;
+/// Most bytes of a packet, either way.
+const MAX_PACKET_BYTES: usize = 128 << 10;
+/// Between two signs of life.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Between two attempts to connect.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long the farewell may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Longest state of a Home Assistant sensor.
+const MAX_STATE_CHARS: usize = 255;
+
+/// Where a broker is: `mqtt://[USER:PASSWORD@]HOST[:PORT]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Broker {
+    host: String,
+    port: u16,
+    login: Option<(String, String)>,
+}
+
+/// A text that is no [`Broker`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BrokerError;
+
+impl fmt::Display for BrokerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("give mqtt://[USER:PASSWORD@]HOST[:PORT]; TLS is not known here")
+    }
+}
+
+impl std::error::Error for BrokerError {}
+
+impl FromStr for Broker {
+    type Err = BrokerError;
+
+    fn from_str(text: &str) -> Result<Self, BrokerError> {
+        let rest = text.strip_prefix("mqtt://").ok_or(BrokerError)?.trim_end_matches('/');
+        let (login, place) = rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
+        let login = match login {
+            Some(login) => Some(login.split_once(':').map(|(user, password)| (user.into(), password.into())).ok_or(BrokerError)?),
+            None => None,
+        };
+        // An IPv6 address has colons of its own, inside brackets.
+        let colon = place.rfind(':').filter(|&at| !place[at..].contains(']'));
+        let (host, port) = match colon {
+            Some(at) => (&place[..at], place[at + 1..].parse().map_err(|_| BrokerError)?),
+            None => (place, PORT),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() || host.contains(['/', '?', '#']) {
+            return Err(BrokerError);
+        }
+        Ok(Self { host: host.into(), port, login })
+    }
+}
+
+/// Without the password.
+impl fmt::Display for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mqtt://{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A connection to a broker that comes back by itself.
+pub(crate) struct Mqtt {
+    client: Client,
+    name: String,
+    stopping: Arc<AtomicBool>,
+    ended: Mutex<Receiver<()>>,
+}
+
+/// Whether `name` is good for topics: small letters, digits, `_` and `-`.
+pub fn is_name(name: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(good)
+}
+
+impl Mqtt {
+    /// Connects on a thread of its own, again and again if need be; `report` hears when that changes.
+    pub(crate) fn connect(broker: &Broker, name: &str, model: &str, report: Box<dyn Fn(&str) + Send>) -> Self {
+        let mut options = MqttOptions::new(format!("ossicle-{name}"), &broker.host, broker.port);
+        options.set_keep_alive(KEEP_ALIVE).set_max_packet_size(MAX_PACKET_BYTES, MAX_PACKET_BYTES);
+        options.set_last_will(LastWill::new(status_topic(name), "offline", QoS::AtLeastOnce, true));
+        if let Some((user, password)) = &broker.login {
+            options.set_credentials(user, password);
+        }
+        let (client, connection) = Client::new(options, MAX_WAITING);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (sender, ended) = mpsc::channel();
+        let mqtt = Self { client: client.clone(), name: name.into(), stopping: Arc::clone(&stopping), ended: Mutex::new(ended) };
+        let (messages, place) = (greeting(name, model), broker.to_string());
+        thread::spawn(move || {
+            keep(connection, &client, &messages, &stopping, &place, &*report);
+            drop(sender);
+        });
+        mqtt
+    }
+
+    /// Tells what was heard; dropped while there is no broker to tell.
+    pub(crate) fn transcript(&self, text: &str, language: Option<&str>, source: &str) {
+        let text = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
+        self.publish("transcript", &json!({"text": text, "language": language, "source": source}));
+    }
+
+    /// Tells what is wanted.
+    pub(crate) fn intent(&self, intent: &Intent, said: &str) {
+        let entities: serde_json::Map<String, Value> =
+            intent.entities.iter().map(|entity| (entity.name.clone(), entity.value.clone())).collect();
+        let said = &said[..said.floor_char_boundary(MAX_TEXT_BYTES)];
+        self.publish("intent", &json!({"name": intent.name, "entities": entities, "text": said}));
+    }
+
+    fn publish(&self, what: &str, message: &Value) {
+        // Full while the broker is away.
+        let _ = self.client.try_publish(topic(&self.name, what), QoS::AtMostOnce, false, message.to_string());
+    }
+
+    /// Says good-bye, within a second.
+    pub(crate) fn close(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        let said = self.client.try_publish(status_topic(&self.name), QoS::AtLeastOnce, true, "offline");
+        if said.and_then(|()| self.client.try_disconnect()).is_ok() {
+            let _ = self.ended.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(FAREWELL);
+        }
+    }
+}
+
+fn topic(name: &str, what: &str) -> String {
+    format!("ossicle/{name}/{what}")
+}
+
+fn status_topic(name: &str) -> String {
+    topic(name, "status")
+}
+
+/// The retained messages of a service that is there: topic and payload.
+fn greeting(name: &str, model: &str) -> Vec<(String, String)> {
+    let id = format!("ossicle_{name}");
+    let version = env!("CARGO_PKG_VERSION");
+    let device =
+        json!({"identifiers": [id], "name": format!("Ossicle {name}"), "manufacturer": "Ossicle", "model": model, "sw_version": version});
+    let sensor = |what: &str, label: &str, key: &str, icon: &str| {
+        let config = json!({
+            "name": label,
+            "unique_id": format!("{id}_{what}"),
+            "state_topic": topic(name, what),
+            "value_template": format!("{{{{ value_json.{key}[:{MAX_STATE_CHARS}] }}}}"),
+            "json_attributes_topic": topic(name, what),
+            "availability_topic": status_topic(name),
+            "icon": icon,
+            "device": device,
+            "origin": {"name": "ossicle", "sw_version": version},
+        });
+        (format!("homeassistant/sensor/{id}/{what}/config"), config.to_string())
+    };
+    vec![
+        sensor("transcript", "Transcript", "text", "mdi:text-recognition"),
+        sensor("intent", "Command", "name", "mdi:account-voice"),
+        (status_topic(name), "online".into()),
+    ]
+}
+
+/// Drives the connection until the service stops.
+fn keep(
+    mut connection: Connection,
+    client: &Client,
+    greeting: &[(String, String)],
+    stopping: &AtomicBool,
+    place: &str,
+    report: &dyn Fn(&str),
+) {
+    let mut told = false;
+    for event in connection.iter() {
+        match event {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                for (topic, payload) in greeting {
+                    let _ = client.try_publish(topic, QoS::AtLeastOnce, true, payload.as_str());
+                }
+                report(&format!("connected to {place}"));
+                told = false;
+            }
+            Ok(_) => {}
+            Err(_) if stopping.load(Ordering::Relaxed) => return,
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    report(&format!("{place}: {error}: trying again every {} s", RETRY.as_secs()));
+                }
+                thread::sleep(RETRY);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers() {
+        let parsed = |text: &str| text.parse::<Broker>().map(|broker| (broker.host, broker.port, broker.login));
+        let login = Some(("ada".to_owned(), "p@:ss".to_owned()));
+        assert_eq!(parsed("mqtt://host"), Ok(("host".into(), 1883, None)));
+        assert_eq!(parsed("mqtt://ada:p@:ss@10.0.0.1:1884/"), Ok(("10.0.0.1".into(), 1884, login)));
+        assert_eq!(parsed("mqtt://[::1]:1"), Ok(("::1".into(), 1, None)));
+        assert_eq!(parsed("mqtt://[::1]"), Ok(("::1".into(), 1883, None)));
+        for bad in ["host", "mqtts://host", "mqtt://", "mqtt://host:port", "mqtt://ada@host", "mqtt://host/topic", "mqtt://:1883"] {
+            assert_eq!(parsed(bad), Err(BrokerError), "{bad}");
+        }
+        let shown = format!("{0} {0:?}", "mqtt://ada:secret@host".parse::<Broker>().unwrap());
+        assert_eq!(shown, "mqtt://host:1883 mqtt://host:1883");
+    }
+
+    #[test]
+    fn names() {
+        assert!(is_name("kitchen-2") && is_name(&"x".repeat(MAX_NAME_BYTES)));
+        for bad in ["", "Kitchen", "a/b", "a b", "+", "#", "é", &"x".repeat(MAX_NAME_BYTES + 1)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn home_assistant_is_told_of_two_sensors() {
+        let messages = greeting("kitchen", "tiny");
+        let topics: Vec<&str> = messages.iter().map(|(topic, _)| topic.as_str()).collect();
+        let config = |sensor: &str| format!("homeassistant/sensor/ossicle_kitchen/{sensor}/config");
+        assert_eq!(topics, [&config("transcript"), &config("intent"), "ossicle/kitchen/status"]);
+        let sensor: Value = serde_json::from_str(&messages[0].1).unwrap();
+        assert_eq!(sensor["state_topic"], "ossicle/kitchen/transcript");
+        assert_eq!(sensor["value_template"], "{{ value_json.text[:255] }}");
+        assert_eq!(sensor["availability_topic"], topics[2]);
+        assert_eq!(sensor["device"]["identifiers"], json!(["ossicle_kitchen"]));
+    }
+}
