@@ -34,6 +34,19 @@ pub trait Model {
         options: &TranscribeOptions,
         on_segment: &mut dyn FnMut(Segment),
     ) -> Result<Summary, TranscribeError>;
+
+    /// Transcribes what a voice assistant recorded, which may be one of the commands that the model knows; by default it knows none.
+    ///
+    /// # Errors
+    /// As [`transcribe`](Self::transcribe).
+    fn command(
+        &mut self,
+        source: &mut dyn SampleSource,
+        options: &TranscribeOptions,
+        on_segment: &mut dyn FnMut(Segment),
+    ) -> Result<Summary, TranscribeError> {
+        self.transcribe(source, options, on_segment)
+    }
 }
 
 impl Model for Transcriber {
@@ -86,9 +99,17 @@ pub(crate) enum Update {
     Finished(Result<Summary, JobError>),
 }
 
+/// What is wanted of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Transcript,
+    Command,
+}
+
 struct Job {
     audio: AudioReader,
     options: TranscribeOptions,
+    purpose: Purpose,
     updates: Sender<Update>,
     cancelled: Arc<AtomicBool>,
 }
@@ -140,14 +161,14 @@ impl Queue {
     ///
     /// # Errors
     /// If too many wait, or the recording says that it is too long.
-    pub(crate) fn submit(&self, audio: AudioReader, options: TranscribeOptions) -> Result<Ticket, JobError> {
+    pub(crate) fn submit(&self, audio: AudioReader, options: TranscribeOptions, purpose: Purpose) -> Result<Ticket, JobError> {
         let limits = &self.0.limits;
         if audio.expected_samples().is_some_and(|samples| samples > most_samples(limits)) {
             return Err(JobError::TooLong(limits.audio_seconds));
         }
         let (sender, updates) = mpsc::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
-        let job = Job { audio, options, updates: sender, cancelled: Arc::clone(&cancelled) };
+        let job = Job { audio, options, purpose, updates: sender, cancelled: Arc::clone(&cancelled) };
         let mut waiting = self.waiting();
         if self.0.stopping.load(Ordering::Relaxed) {
             return Err(JobError::Stopping);
@@ -168,9 +189,7 @@ impl Queue {
         while !is_set(stop) {
             tick();
             if let Some(job) = self.next() {
-                let finished = self.run(job.audio, &job.options, &job.cancelled, &job.updates, model, stop, tick);
-                // Nobody may be waiting any more.
-                let _ = job.updates.send(Update::Finished(finished));
+                self.run(job, model, stop, tick);
             }
         }
         self.0.stopping.store(true, Ordering::Relaxed);
@@ -187,29 +206,26 @@ impl Queue {
         waiting.pop_front()
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn run(
-        &self,
-        audio: AudioReader,
-        options: &TranscribeOptions,
-        cancelled: &AtomicBool,
-        updates: &Sender<Update>,
-        model: &mut dyn Model,
-        stop: &[&AtomicBool],
-        tick: &mut dyn FnMut(),
-    ) -> Result<Summary, JobError> {
+    fn run(&self, job: Job, model: &mut dyn Model, stop: &[&AtomicBool], tick: &mut dyn FnMut()) {
+        let Job { audio, options, purpose, updates, cancelled } = job;
         let limits = &self.0.limits;
+        // Nobody may be waiting any more, here and below.
         let _ = updates.send(Update::Started);
         let (left, deadline) = (most_samples(limits), Instant::now() + limits.work);
-        let mut source = Bounded { audio, left, deadline, cancelled, stop, tick, broken: None };
-        let summary = model.transcribe(&mut source, options, &mut |segment| _ = updates.send(Update::Segment(segment)));
-        match source.broken {
+        let mut source = Bounded { audio, left, deadline, cancelled: &cancelled, stop, tick, broken: None };
+        let mut on_segment = |segment| _ = updates.send(Update::Segment(segment));
+        let summary = match purpose {
+            Purpose::Transcript => model.transcribe(&mut source, &options, &mut on_segment),
+            Purpose::Command => model.command(&mut source, &options, &mut on_segment),
+        };
+        let finished = match source.broken {
             None => summary.map_err(JobError::Transcribe),
             Some(Limit::Stopping) => Err(JobError::Stopping),
             Some(Limit::Cancelled) => Err(JobError::Gone),
             Some(Limit::Length) => Err(JobError::TooLong(limits.audio_seconds)),
             Some(Limit::Time) => Err(JobError::TooSlow(limits.work)),
-        }
+        };
+        let _ = updates.send(Update::Finished(finished));
     }
 }
 

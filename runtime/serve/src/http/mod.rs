@@ -21,7 +21,7 @@ use form::Request;
 use head::{Head, HeadError, Length};
 
 use crate::connection::{Connection, Liveness, liveness};
-use crate::jobs::{Done, JobError, Ticket};
+use crate::jobs::{Done, JobError, Purpose, Ticket};
 use crate::server::Service;
 use crate::text::Text;
 
@@ -149,7 +149,7 @@ fn transcribe(service: &Service, stream: &mut Stream, request: Request, keep_ali
         Ok(audio) => audio,
         Err(error) => return refuse(service, stream, &error.into(), keep_alive),
     };
-    let mut ticket = match service.queue.submit(audio, options) {
+    let mut ticket = match service.queue.submit(audio, options, Purpose::Transcript) {
         Ok(ticket) => ticket,
         Err(error) => return refuse(service, stream, &error.into(), keep_alive),
     };

@@ -12,7 +12,7 @@ use super::audio::{Format, FormatError, Recording, RecordingError};
 use super::event::{Event, EventError};
 use super::info::info;
 use crate::connection::{Connection, Liveness, liveness};
-use crate::jobs::{Done, JobError};
+use crate::jobs::{Done, JobError, Purpose};
 use crate::server::{Service, describe_audio};
 use crate::text::Text;
 
@@ -197,7 +197,7 @@ impl Session<'_> {
             return Ok(self.answer(Text::default(), options.language));
         };
         let audio = recording.into_audio(self.service.card.isa).map_err(|error| self.refusal(error))?;
-        let mut ticket = self.service.queue.submit(audio, options)?;
+        let mut ticket = self.service.queue.submit(audio, options, Purpose::Command)?;
         let (mut text, mut begun) = (Text::default(), false);
         loop {
             let done = ticket.next(&mut || liveness(&mut self.stream) != Liveness::Gone)?;

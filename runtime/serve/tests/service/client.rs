@@ -57,6 +57,32 @@ impl Model for Fake {
     }
 }
 
+/// The model that knows one command: a recording of five samples.
+struct Listening(Fake);
+
+impl Model for Listening {
+    fn transcribe(
+        &mut self,
+        source: &mut dyn SampleSource,
+        options: &TranscribeOptions,
+        on_segment: &mut dyn FnMut(Segment),
+    ) -> Result<Summary, TranscribeError> {
+        self.0.transcribe(source, options, on_segment)
+    }
+
+    fn command(
+        &mut self,
+        source: &mut dyn SampleSource,
+        options: &TranscribeOptions,
+        on_segment: &mut dyn FnMut(Segment),
+    ) -> Result<Summary, TranscribeError> {
+        self.0.transcribe(source, options, &mut |segment| {
+            let is_command = segment.text.contains(" 5.");
+            on_segment(if is_command { Segment { text: "lights off in the kitchen".into(), ..segment } } else { segment });
+        })
+    }
+}
+
 fn segment(summary: &Summary, samples: usize, options: &TranscribeOptions) -> Segment {
     let verb = if options.task == Task::Translate { "translated" } else { "heard" };
     let prompt = options.initial_prompt.as_ref().map(|prompt| format!(" after {prompt}")).unwrap_or_default();
@@ -127,7 +153,7 @@ impl Service {
         let wyoming = server.wyoming(&"tcp://127.0.0.1:0".parse().unwrap()).unwrap().to_string();
         let http = server.http("127.0.0.1:0").unwrap();
         let (open, begun, stop) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let (mut fake, ended) = (Fake { open: Arc::clone(&open), begun: Arc::clone(&begun) }, Arc::clone(&stop));
+        let (mut fake, ended) = (Listening(Fake { open: Arc::clone(&open), begun: Arc::clone(&begun) }), Arc::clone(&stop));
         let thread = Some(thread::spawn(move || server.run(&mut fake, &ended, &mut || {})));
         Self { wyoming: wyoming.trim_start_matches("tcp://").into(), http, open, begun, stop, thread }
     }

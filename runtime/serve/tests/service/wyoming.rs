@@ -1,6 +1,6 @@
 //! What Wyoming clients see.
 
-use crate::client::{Service, small};
+use crate::client::{Service, TRANSCRIPTIONS, form, post, small, wav};
 use ossicle_serve::Limits;
 use ossicle_serve::wyoming::event::Event;
 use serde_json::json;
@@ -87,6 +87,12 @@ fn commands_in_text() {
         client.write(&Event::new(kind, json!({"text": "good morning"})));
         assert_eq!(client.event().unwrap(), Event::new("not-recognized", json!({})));
     }
+    // Only who speaks to an assistant gives commands.
+    let mut client = service.client();
+    client.record(5);
+    assert_eq!(client.transcript(), "lights off in the kitchen");
+    let answer = service.ask(&post(TRANSCRIPTIONS, &form(&[("model", "fake")], Some(&wav(5)))));
+    assert_eq!(answer.json()["text"], "heard 5.");
     let service = Service::start(small(), |_| {});
     let mut client = service.client();
     client.write(&Event::new("recognize", json!({"text": "lights off in the kitchen"})));
