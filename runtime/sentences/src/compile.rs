@@ -95,6 +95,9 @@ struct Spelled {
     rests: Vec<(u32, Rest)>,
     ids: HashMap<(u32, Rest), Rest>,
     words: Vec<Forms>,
+    /// Skipped phrases where a sentence may begin.
+    skipped_first: Forms,
+    /// Skipped phrases elsewhere.
     skipped: Forms,
     pauses: Vec<Rest>,
     ends: Vec<Rest>,
@@ -131,14 +134,18 @@ impl Spelled {
             }
             spelled.words.push(forms);
         }
-        let mut skipped = Forms::default();
+        let (mut first, mut elsewhere) = (Forms::default(), Forms::default());
         for phrase in &grammar.skip_phrases {
             let forms = phrase.iter().map(|&word| spelling::forms(&grammar.lexicon.entries()[word as usize]));
-            for text in phrase_forms(&forms.collect::<Vec<_>>()) {
-                spelled.add(&text, AFTER_WORD, vocabulary, &mut skipped);
+            for (i, text) in phrase_forms(&forms.collect::<Vec<_>>()).iter().enumerate() {
+                spelled.add(text, AFTER_WORD, vocabulary, &mut first);
+                // A capital belongs where a sentence begins; without this, these phrases would be most of all arcs.
+                if i == 0 || !text.starts_with(char::is_uppercase) {
+                    spelled.add(text, AFTER_WORD, vocabulary, &mut elsewhere);
+                }
             }
         }
-        spelled.skipped = skipped;
+        (spelled.skipped_first, spelled.skipped) = (first, elsewhere);
         spelled.pauses = PAUSES.iter().filter_map(|sign| spelled.encode(sign, AFTER_SIGN, vocabulary)).collect();
         spelled.ends = ENDS.iter().filter_map(|sign| spelled.encode(sign, AFTER_SIGN, vocabulary)).collect();
         spelled.hyphen = spelled.encode("-", AFTER_WORD, vocabulary).into_iter().collect();
@@ -211,6 +218,15 @@ enum Place {
     Free { words: u32, left: u32 },
 }
 
+/// Free text after a token that is also read otherwise: it does not count towards the limit, lest every sentence that can run beside
+/// free text has its states once for each number of tokens left.
+fn uncounted(place: Place) -> Place {
+    match place {
+        Place::Free { words, left } => Place::Free { words, left: left + 1 },
+        place => place,
+    }
+}
+
 struct Determiniser<'a> {
     words: &'a WordDfa,
     spelled: &'a Spelled,
@@ -260,6 +276,14 @@ impl<'a> Determiniser<'a> {
         }
         set.sort_unstable();
         set.dedup();
+        // Of two stays in the same free text, the longer one has all the other's texts. It stands behind it.
+        let mut i = 0;
+        while i + 1 < set.len() {
+            match (set[i], set[i + 1]) {
+                (Place::Free { words: a, .. }, Place::Free { words: b, .. }) if a == b => drop(set.remove(i)),
+                _ => i += 1,
+            }
+        }
         let set = set.into_boxed_slice();
         if let Some(&id) = self.ids.get(&set) {
             return id;
@@ -294,7 +318,7 @@ impl<'a> Determiniser<'a> {
                 TextClass::Piece => &piece_text,
                 TextClass::Other => &[],
             };
-            let targets = group.iter().map(|&(_, place)| place).chain(free.iter().copied()).collect();
+            let targets = group.iter().map(|&(_, place)| place).chain(free.iter().map(|&place| uncounted(place))).collect();
             arcs.push(Arc { token, to: State(self.id(targets)) });
         }
         self.reads = reads;
@@ -305,15 +329,22 @@ impl<'a> Determiniser<'a> {
 
     fn expand_between(&mut self, words: u32, layer: Layer, word_text: &mut Vec<Place>) {
         let spelled = self.spelled;
+        let mut free = false;
         for (symbol, to) in self.words.arcs(words) {
             match symbol {
                 Symbol::Word(word) => self.read_forms(&spelled.words[word as usize], layer, to),
-                Symbol::Any { max_tokens } if layer != Layer::Hyphen => word_text.push(Place::Free { words: to, left: max_tokens - 1 }),
-                Symbol::Any { .. } => {}
+                Symbol::Any { max_tokens } => {
+                    free = true;
+                    if layer != Layer::Hyphen {
+                        word_text.push(Place::Free { words: to, left: max_tokens - 1 });
+                    }
+                }
             }
         }
-        if layer != Layer::Hyphen {
-            self.read_forms(&spelled.skipped, layer, words);
+        // Before free text a skipped word would be two things at once, and states would multiply.
+        if layer != Layer::Hyphen && !free {
+            let begins = matches!(layer, Layer::Start | Layer::Sign);
+            self.read_forms(if begins { &spelled.skipped_first } else { &spelled.skipped }, layer, words);
         }
         if matches!(layer, Layer::Word | Layer::Joinable) {
             let ends = if self.words.accepts(words) { &spelled.ends[..] } else { &[] };
@@ -321,7 +352,7 @@ impl<'a> Determiniser<'a> {
                 self.read(sign, words);
             }
         }
-        if layer == Layer::Joinable {
+        if layer == Layer::Joinable && self.words.arcs(words).any(|(symbol, _)| matches!(symbol, Symbol::Word(_))) {
             for &hyphen in &spelled.hyphen {
                 let (token, _) = spelled.get(hyphen);
                 self.reads.push((token, Place::Between { words, layer: Layer::Hyphen }));
