@@ -65,6 +65,9 @@ pub(crate) struct Args {
     /// Text to take as said before: names, jargon, style
     #[arg(long, value_name = "TEXT")]
     initial_prompt: Option<String>,
+    /// Words and names that may well be said; they win where others sound alike
+    #[arg(long, value_name = "WORD,WORD...", value_delimiter = ',')]
+    hotwords: Vec<String>,
     /// Read FILE as signed 16-bit little-endian mono samples without a header
     #[arg(long)]
     raw: bool,
@@ -163,6 +166,7 @@ impl Args {
             timestamps: !self.no_timestamps,
             word_timestamps: self.word_timestamps,
             initial_prompt: self.initial_prompt.clone(),
+            hotwords: self.hotwords.clone(),
             quality: self.decoding.quality(),
             digests: self.digests,
             ..TranscribeOptions::default()

@@ -58,6 +58,13 @@ pub enum OptionError {
     NoAlignmentHeads,
     /// The model has no token for text before the window.
     NoPromptToken,
+    /// Too many hotwords, or too long ones.
+    Hotwords {
+        /// Hotwords given.
+        words: usize,
+        /// Most there may be.
+        most: usize,
+    },
 }
 
 impl fmt::Display for OptionError {
@@ -75,6 +82,9 @@ impl fmt::Display for OptionError {
             Self::Window { seconds } => write!(f, "window {seconds}: a window is 1 to 30 seconds long"),
             Self::NoAlignmentHeads => f.write_str("word timestamps: the model's generation_config.json names no alignment_heads"),
             Self::NoPromptToken => f.write_str("initial prompt: the model has no <|startofprev|> token"),
+            Self::Hotwords { words, most } => {
+                write!(f, "hotwords: {words} of them are too many or too long: give up to {most} words or names")
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod graph_engine;
+pub mod hotwords;
 pub mod language;
 pub mod languages;
 pub mod memory;

@@ -114,6 +114,9 @@ pub struct TranscribeOptions {
     pub refine_words: bool,
     /// Text that is taken to stand before every window: names, jargon, style.
     pub initial_prompt: Option<String>,
+    /// Words that may well be said, at most [`MAX_HOTWORDS`](super::hotwords::MAX_HOTWORDS): they win where others sound alike.
+    #[serde(default)]
+    pub hotwords: Vec<String>,
     /// Tokens a window may produce.
     pub max_new_tokens: usize,
     /// Limits on quality and silence.
@@ -134,6 +137,7 @@ impl Default for TranscribeOptions {
             word_timestamps: false,
             refine_words: true,
             initial_prompt: None,
+            hotwords: Vec::new(),
             max_new_tokens: 224,
             quality: Quality::default(),
             digests: false,

@@ -13,6 +13,7 @@ use super::decode::{Attempt, Decoder, Limits, Prompt, probability};
 use super::encode_text::TextEncoder;
 use super::engine::Engine;
 use super::error::{OptionError, TranscribeError};
+use super::hotwords::Hotwords;
 use super::language;
 use super::options::{Task, TranscribeOptions};
 use super::quality::{self, Verdict};
@@ -277,7 +278,11 @@ impl<E: Engine> Pipeline<E> {
             max_initial: Some(self.config.max_initial_timestamp_index.unwrap_or(MAX_INITIAL_TIMESTAMP)),
             max: dims.max_positions as u32,
         });
-        let rules = Rules::new(specials, &self.config.suppress_tokens, &self.config.begin_suppress_tokens, timestamps);
+        let mut rules = Rules::new(specials, &self.config.suppress_tokens, &self.config.begin_suppress_tokens, timestamps);
+        if !options.hotwords.is_empty() {
+            let encoder = TextEncoder::new(self.tokenizer()?, specials.eot);
+            rules = rules.with_hotwords(Hotwords::new(&options.hotwords, &encoder)?);
+        }
         let limits = Limits { max_new_tokens: options.max_new_tokens, loop_guard: options.quality.loop_guard };
         Ok(Plan { options, prompt, rules, limits, language })
     }

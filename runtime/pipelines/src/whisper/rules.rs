@@ -6,6 +6,7 @@
 
 use ossicle_kernels::simd::Isa;
 
+use super::hotwords::Hotwords;
 use super::scores;
 use super::specials::Specials;
 
@@ -25,6 +26,7 @@ pub struct Rules {
     no_timestamps: u32,
     timestamp_begin: u32,
     timestamps: Option<TimestampLimits>,
+    hotwords: Hotwords,
 }
 
 /// Bounds on timestamps, in steps of 0.02 s.
@@ -53,7 +55,13 @@ impl Rules {
             no_timestamps: specials.no_timestamps,
             timestamp_begin: specials.timestamp_begin,
             timestamps,
+            hotwords: Hotwords::default(),
         }
+    }
+
+    /// The same rules with a bonus for some words.
+    pub fn with_hotwords(self, hotwords: Hotwords) -> Self {
+        Self { hotwords, ..self }
     }
 
     /// The same rules for a window that ends at another timestamp.
@@ -76,6 +84,8 @@ impl Rules {
         if let Some(limits) = self.timestamps {
             self.apply_timestamp_rules(isa, logits, produced, limits);
         }
+        // Last: where a segment ends is not theirs to say.
+        self.hotwords.apply(logits, produced);
     }
 
     fn apply_timestamp_rules(&self, isa: Isa, logits: &mut [f32], produced: &[u32], limits: TimestampLimits) {
