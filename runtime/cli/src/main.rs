@@ -7,7 +7,9 @@
 
 mod bench;
 mod board;
+mod command;
 mod fault;
+mod input;
 mod model;
 mod models;
 mod notify;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Transcribe(args) => transcribe::run(args),
+        Command::Command(args) => command::run(args),
         Command::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(args),

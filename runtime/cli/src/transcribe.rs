@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,9 +14,9 @@ use ossicle::whisper::memory::Memory;
 use ossicle::whisper::options::{Quality, Task, TranscribeOptions};
 use ossicle::whisper::transcriber::Transcriber;
 use ossicle::whisper::window::Window;
-use ossicle_kernels::simd::Isa;
 
 use crate::fault::{self, Fault};
+use crate::input::{self, is_stdin, name};
 use crate::model::{ModelArgs, figures, peak_rss_bytes};
 use crate::progress::Watched;
 use crate::size;
@@ -173,18 +173,8 @@ impl Args {
         }
     }
 
-    fn open(&self, file: &Path, isa: Isa) -> Result<AudioReader, Fault> {
-        let stdin = is_stdin(file);
-        if stdin && io::stdin().is_terminal() {
-            return Err(Fault::line("standard input is a terminal: -: pipe a recording into it"));
-        }
-        let reader = match (self.raw, stdin) {
-            (true, true) => AudioReader::raw(io::stdin(), self.raw_rate, isa),
-            (true, false) => File::open(file).map_err(open_error).and_then(|file| AudioReader::raw(file, self.raw_rate, isa)),
-            (false, true) => AudioReader::stream(io::stdin(), isa),
-            (false, false) => AudioReader::open(file, isa),
-        };
-        reader.map_err(|error| fault::audio(&name(file), &error))
+    fn open(&self, file: &Path) -> Result<AudioReader, Fault> {
+        input::open(file, self.raw.then_some(self.raw_rate), self.model.machine.isa())
     }
 
     fn report_memory(&self, plan: &Memory) {
@@ -234,22 +224,6 @@ impl DecodingArgs {
     }
 }
 
-fn open_error(error: io::Error) -> ossicle::audio::AudioError {
-    match error.kind() {
-        io::ErrorKind::NotFound => ossicle::audio::AudioError::NotFound,
-        io::ErrorKind::IsADirectory => ossicle::audio::AudioError::Directory,
-        _ => ossicle::audio::AudioError::Io(error),
-    }
-}
-
-fn is_stdin(file: &Path) -> bool {
-    file.as_os_str() == "-"
-}
-
-fn name(file: &Path) -> String {
-    file.display().to_string()
-}
-
 /// Transcribes every file with one model; a bad file gives its line and the others go on.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.files.iter().filter(|file| is_stdin(file)).count() > 1 {
@@ -263,7 +237,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     if let [file] = &args.files[..] {
         // One bad file is told before a model is loaded for it.
-        let reader = args.open(file, args.model.machine.isa())?;
+        let reader = args.open(file)?;
         return one(args, reader);
     }
     let outputs = args.outputs()?;
@@ -273,10 +247,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
         let output = outputs.as_ref().map(|outputs| outputs[index].as_path());
-        let outcome = args
-            .open(file, args.model.machine.isa())
-            .map_err(anyhow::Error::from)
-            .and_then(|reader| transcribe(args, &mut model, &options, reader, file, output));
+        let outcome =
+            args.open(file).map_err(anyhow::Error::from).and_then(|reader| transcribe(args, &mut model, &options, reader, file, output));
         match outcome {
             Err(error) if fault::is_broken_pipe(&error) => return Err(error),
             Err(error) => statuses.push(fault::report(&error)),

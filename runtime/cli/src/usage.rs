@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "serve")]
 use crate::serve;
-use crate::{bench, board, models, transcribe, watch};
+use crate::{bench, board, command, models, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 5] = [
@@ -22,6 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   ossicle transcribe recording.wav
   ossicle transcribe --format srt --output-dir subtitles talk.mp3 interview.m4a
+  ossicle command --sentences home turn-on-the-light.wav
   ossicle models list
 
 Environment:
@@ -44,6 +45,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Write down what is said in recordings
     Transcribe(transcribe::Args),
+    /// Recognise commands among the sentences of a file, and nothing else
+    Command(command::Args),
     /// Transcribe recordings that are put into a folder, as a service
     Watch(watch::Args),
     /// Transcribe for other programs: Wyoming (Home Assistant) and OpenAI's interface over HTTP

@@ -14,8 +14,11 @@ pub trait Automaton {
     /// Whether a sentence may end here.
     fn accepts(&self, state: Self::State) -> bool;
 
-    /// Where any token of text leads, if free text is allowed here.
-    fn any_text(&self, state: Self::State) -> Option<Self::State>;
+    /// Whether free text may go on here: tokens without an arc of their own, see [`text`](Self::text).
+    fn allows_text(&self, state: Self::State) -> bool;
+
+    /// Where a token of free text leads, if it may come next.
+    fn text(&self, state: Self::State, token: u32) -> Option<Self::State>;
 }
 
 #[cfg(test)]
@@ -68,8 +71,12 @@ pub(crate) mod tests {
             self.nodes[state].1
         }
 
-        fn any_text(&self, state: usize) -> Option<usize> {
-            (Some(state) == self.free).then_some(state)
+        fn allows_text(&self, state: usize) -> bool {
+            Some(state) == self.free
+        }
+
+        fn text(&self, state: usize, _: u32) -> Option<usize> {
+            self.allows_text(state).then_some(state)
         }
     }
 }

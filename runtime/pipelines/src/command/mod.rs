@@ -6,8 +6,11 @@
 
 pub mod automaton;
 pub mod background;
+pub mod calibrate;
 pub mod confidence;
+pub mod mix;
 pub mod recogniser;
 pub mod search;
 pub mod sentences;
+pub mod set;
 pub mod vocabulary;

@@ -115,7 +115,8 @@ impl<S: Sentences> Recogniser<S> {
         recognition.heard = heard.tokenizer.decode(background.tokens.iter().copied()).trim().to_owned();
         let readings = self.readings(&heard, &background, &found);
         let mut readings = readings.into_iter().peekable();
-        recognition.command = readings.next_if(|reading| reading.confidence >= options.threshold);
+        let threshold = |reading: &Reading<S::Meaning>| self.sentences.threshold(&reading.meaning).unwrap_or(options.threshold);
+        recognition.command = readings.next_if(|reading| reading.confidence >= threshold(reading));
         recognition.alternatives = readings.take(options.alternatives).collect();
         recognition.stats.decode_seconds += clock.elapsed().as_secs_f64();
         Ok(recognition)
@@ -207,8 +208,12 @@ mod tests {
             self.0.accepts(state)
         }
 
-        fn any_text(&self, state: usize) -> Option<usize> {
-            self.0.any_text(state)
+        fn allows_text(&self, state: usize) -> bool {
+            self.0.allows_text(state)
+        }
+
+        fn text(&self, state: usize, token: u32) -> Option<usize> {
+            self.0.text(state, token)
         }
     }
 

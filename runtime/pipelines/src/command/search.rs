@@ -172,7 +172,7 @@ impl<S: Copy> Search<S> {
         tokens: Tokens<'_>,
     ) -> Result<Option<Found>, EngineError> {
         let state = hypothesis.state;
-        if automaton.any_text(state).is_some() {
+        if automaton.allows_text(state) {
             engine.lane_vocabulary(lane, &mut self.logits)?;
             return Ok(self.expand_all(engine.isa(), automaton, hypothesis, lane, tokens));
         }
@@ -217,12 +217,16 @@ impl<S: Copy> Search<S> {
         for &(token, state) in &*arcs {
             candidates.extend(follow(hypothesis, lane, token, state, logits[token as usize] - total));
         }
-        if let Some(next) = automaton.any_text(state) {
+        if automaton.allows_text(state) {
             // Most of the vocabulary is hopeless: what is far below the best never enters the beam.
             let text = &logits[..tokens.eot as usize];
-            let hopeful = scores::max(isa, text) - WORDS_SPREAD;
-            for (token, &logit) in text.iter().enumerate().filter(|(_, logit)| **logit > hopeful) {
-                candidates.extend(follow(hypothesis, lane, token as u32, next, logit - total));
+            let hopeful = scores::max(isa, text) - TEXT_SPREAD;
+            for (token, &logit) in (0..).zip(text).filter(|(_, logit)| **logit > hopeful) {
+                if arcs.binary_search_by_key(&token, |arc| arc.0).is_err()
+                    && let Some(next) = automaton.text(state, token)
+                {
+                    candidates.extend(follow(hypothesis, lane, token, next, logit - total));
+                }
             }
         }
         let end = logits[tokens.eot as usize] - total;
@@ -241,8 +245,8 @@ impl<S: Copy> Search<S> {
     }
 }
 
-/// How far below the best word of free text another may be.
-const WORDS_SPREAD: f32 = 6.0;
+/// How far below the best token of free text another may be.
+const TEXT_SPREAD: f32 = 6.0;
 
 fn follow<S: Copy>(from: Hypothesis<S>, lane: usize, token: u32, state: S, logprob: f32) -> Option<Hypothesis<S>> {
     let next = Hypothesis { state, logprob: from.logprob + logprob, least: from.least.min(logprob), parent: lane, step: from.step, token };

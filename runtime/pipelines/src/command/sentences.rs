@@ -9,4 +9,9 @@ pub trait Sentences: Automaton {
 
     /// What a text of the automaton means; `None` if it is not one.
     fn meaning(&self, text: &str) -> Option<Self::Meaning>;
+
+    /// How sure one has to be of a meaning, if it has a threshold of its own, 0 to 1.
+    fn threshold(&self, _: &Self::Meaning) -> Option<f32> {
+        None
+    }
 }

@@ -1,0 +1,162 @@
+//! `ossicle command`.
+
+mod output;
+mod sentences;
+mod tune;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Subcommand, ValueEnum};
+use ossicle::command::confidence::Calibration;
+use ossicle::command::recogniser::{CommandOptions, Recogniser};
+use ossicle::command::set::CommandSet;
+use ossicle::whisper::transcriber::Transcriber;
+
+use crate::fault::{self, Fault};
+use crate::input;
+use crate::model::ModelArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle command --sentences home turn-on-the-light.wav
+  ossicle command --sentences my-house.yaml --format json *.wav
+  ossicle command --sentences coffee --threshold 0.8 --alternatives 5 order.flac
+  ossicle command sentences home --sample 5
+  ossicle command tune --sentences coffee --commands orders/manifest.jsonl --others talk/ noise/
+
+A recording is one utterance of at most 30 s. What is none of the sentences gives none.";
+
+/// Which sentences, in which recordings.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    also: Option<Also>,
+    /// Recordings of one utterance each: wav, flac, mp3, ogg, opus, m4a; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    recognition: RecognitionArgs,
+    /// Other readings to tell, at most
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    alternatives: usize,
+    /// What to write
+    #[arg(long, value_enum, default_value = "text")]
+    format: FormatName,
+}
+
+#[derive(Subcommand)]
+enum Also {
+    /// Check a sentence file, count its sentences and show some
+    Sentences(sentences::Args),
+    /// Measure misses and false alarms over recordings, for choosing a threshold
+    Tune(Box<tune::Args>),
+}
+
+/// How to recognise.
+#[derive(clap::Args)]
+struct RecognitionArgs {
+    /// Sentence file, or the name of one that comes with the program (see `ossicle command sentences`)
+    #[arg(long, value_name = "NAME|FILE.yaml", required = true)]
+    sentences: Option<String>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// How sure one has to be that a command was meant, 0 to 1
+    #[arg(long, value_name = "P", default_value_t = CommandOptions::default().threshold, value_parser = parse_threshold)]
+    threshold: f32,
+    /// Text to take as said before: names, jargon
+    #[arg(long, value_name = "TEXT")]
+    initial_prompt: Option<String>,
+    /// Silence to encode behind a recording, in seconds [default: what the model needs]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_margin)]
+    margin: Option<f32>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatName {
+    /// A line for people
+    Text,
+    /// An object a line
+    Json,
+}
+
+fn parse_threshold(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| "give a probability from 0 to 1".into())
+}
+
+fn parse_margin(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|seconds| (0.0..=30.0).contains(seconds)).ok_or_else(|| "give 0 to 30 seconds".into())
+}
+
+impl RecognitionArgs {
+    fn options(&self, alternatives: usize) -> CommandOptions {
+        let mut options = CommandOptions { threshold: self.threshold, alternatives, ..CommandOptions::default() };
+        options.transcribe.initial_prompt.clone_from(&self.initial_prompt);
+        options.margin_seconds = self.margin.unwrap_or(options.margin_seconds);
+        options
+    }
+
+    /// The model and the sentences compiled for it.
+    fn open(&self) -> Result<(Transcriber, Recogniser<CommandSet>)> {
+        // A fault in the sentences is told before a model is loaded.
+        let name = self.sentences.as_deref().unwrap_or_default();
+        let grammar = sentences::load(name)?;
+        let (mut model, _) = self.model.open(ossicle_frontend::mel::WINDOW_FRAMES, false)?;
+        let pipeline = model.pipeline();
+        let eot = pipeline.specials().eot;
+        let tokenizer = pipeline.tokenizer().map_err(|error| fault::transcription("", error))?;
+        let set = CommandSet::new(grammar, tokenizer, eot)
+            .map_err(|error| Fault::new(error, name, "check it with ossicle command sentences"))?;
+        Ok((model, Recogniser::new(set, Calibration::default())))
+    }
+}
+
+/// Recognises the command in every file with one model; a bad file gives its line and the others go on.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    match &args.also {
+        Some(Also::Sentences(args)) => return sentences::run(args),
+        Some(Also::Tune(args)) => return tune::run(args),
+        None => {}
+    }
+    let recognition = &args.recognition;
+    let (mut model, mut recogniser) = recognition.open()?;
+    let options = recognition.options(args.alternatives);
+    let width = args.files.iter().map(|file| input::name(file).chars().count()).max().unwrap_or(0);
+    let mut statuses = Vec::new();
+    for file in &args.files {
+        let outcome = samples(file, recognition).and_then(|samples| {
+            let recognised = recogniser.recognise(model.pipeline(), &samples, &options);
+            let recognised = recognised.map_err(|error| fault::transcription(&input::name(file), error))?;
+            let mut out = io::stdout().lock();
+            match args.format {
+                FormatName::Text => output::text(&mut out, &input::name(file), width, &recognised)?,
+                FormatName::Json => output::json(&mut out, &input::name(file), &recognised)?,
+            }
+            Ok(out.flush()?)
+        });
+        match outcome {
+            Err(error) if fault::is_broken_pipe(&error) => return Err(error),
+            Err(error) => statuses.push(fault::report(&error)),
+            Ok(()) => {}
+        }
+    }
+    Ok(match statuses.as_slice() {
+        [] => ExitCode::SUCCESS,
+        // Nothing but bad input is bad input.
+        all if all.len() == args.files.len() && all.iter().all(|&status| status == ExitCode::from(2)) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// All samples of a recording that fits the model's window.
+fn samples(file: &Path, args: &RecognitionArgs) -> Result<Vec<f32>> {
+    const MOST: usize = 30 * ossicle::audio::SAMPLE_RATE as usize;
+    let samples = input::read(file, args.model.machine.isa(), MOST + 1)?;
+    if samples.len() > MOST {
+        return Err(Fault::new("longer than 30 s", input::name(file), "give one utterance, or transcribe it").into());
+    }
+    Ok(samples)
+}

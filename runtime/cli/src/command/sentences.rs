@@ -1,0 +1,60 @@
+//! `ossicle command sentences`: what a sentence file holds.
+
+use std::fs;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use ossicle_sentences::{Grammar, PACKS, pack};
+
+use crate::fault::Fault;
+
+/// Which file, and what of it.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Sentence file, or the name of one that comes with the program; all names if left out
+    #[arg(value_name = "NAME|FILE.yaml")]
+    sentences: Option<String>,
+    /// Show this many sentences drawn at random, with what they mean
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "sentences")]
+    sample: usize,
+    /// What the draw depends on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+/// Reads a sentence file or one of those that come with the program.
+pub(super) fn load(name: &str) -> Result<Grammar, Fault> {
+    let parsed = match pack(name) {
+        Some(pack) => Grammar::parse(name, pack.text),
+        None => {
+            let names: Vec<_> = PACKS.iter().map(|pack| pack.name).collect();
+            let remedy = format!("give a sentence file, or one of {}", names.join(", "));
+            let text = fs::read_to_string(name).map_err(|error| Fault::new(error, name, remedy))?;
+            Grammar::parse(name, &text)
+        }
+    };
+    parsed.map_err(Fault::line)
+}
+
+/// `ossicle command sentences`.
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    let Some(name) = &args.sentences else {
+        for pack in PACKS {
+            let grammar = Grammar::parse(pack.name, pack.text).map_err(Fault::line)?;
+            writeln!(out, "{:10}{} intents, {} sentences", pack.name, grammar.intents().count(), grammar.count())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let grammar = load(name)?;
+    writeln!(out, "{} intents, {} sentences", grammar.intents().count(), grammar.count())?;
+    for sample in grammar.samples(args.seed).take(args.sample) {
+        write!(out, "{}  {}", sample.text, sample.intent)?;
+        for (name, value) in sample.slots {
+            write!(out, " {name}={value}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,219 @@
+//! `ossicle command tune`: misses and false alarms over recordings.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use ossicle::audio::SAMPLE_RATE;
+use ossicle::command::calibrate;
+use ossicle::command::confidence::Evidence;
+use ossicle::command::mix::{Mixer, Noise};
+use ossicle::command::recogniser::{CommandOptions, Recogniser, Recognition};
+use ossicle::command::set::{CommandSet, Intent};
+use ossicle::whisper::transcriber::Transcriber;
+use serde::{Deserialize, Serialize};
+
+use super::RecognitionArgs;
+use crate::fault::{self, Fault};
+use crate::input;
+
+/// Longer recordings of other sound are cut into utterances of this many seconds.
+const PIECE_SECONDS: usize = 6;
+
+/// Which recordings.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    recognition: RecognitionArgs,
+    /// Commands: a file of one JSON object a line, with file (beside it), intent and slots
+    #[arg(long, value_name = "MANIFEST.jsonl")]
+    commands: PathBuf,
+    /// Recordings and folders of recordings with no command; long ones are cut into utterances of 6 s
+    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
+    others: Vec<PathBuf>,
+    /// Recordings to mix into the commands, one after the other
+    #[arg(long, value_name = "PATH", num_args = 1.., requires = "snr")]
+    noise: Vec<PathBuf>,
+    /// How much louder the command is than the noise, in dB; each command is measured at each
+    #[arg(long, value_name = "DB,DB...", value_delimiter = ',', requires = "noise", allow_hyphen_values = true)]
+    snr: Vec<f32>,
+    /// Write what was found in each recording here, an object a line
+    #[arg(long, value_name = "FILE.jsonl")]
+    scores: Option<PathBuf>,
+    /// Fit the confidence to these recordings and print it, as a model folder's commands.json holds it
+    #[arg(long)]
+    fit: bool,
+}
+
+/// A line of the manifest; other keys play no part.
+#[derive(Deserialize)]
+struct Command {
+    file: PathBuf,
+    intent: String,
+    #[serde(default)]
+    slots: BTreeMap<String, serde_json::Value>,
+}
+
+/// What came of one recording.
+#[derive(Serialize)]
+struct Score {
+    file: String,
+    /// Whether a command was said.
+    command: bool,
+    /// Whether the best reading is that command.
+    right: bool,
+    confidence: f32,
+    /// The best reading.
+    text: String,
+    heard: String,
+    evidence: Option<Evidence>,
+}
+
+/// `ossicle command tune`.
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let commands = read_manifest(&args.commands)?;
+    let others = expand(&args.others)?;
+    let mut noises = Vec::new();
+    for file in expand(&args.noise)? {
+        noises.push(Noise::new(read(&file, &args.recognition)?));
+    }
+    let (model, recogniser) = args.recognition.open()?;
+    // Every reading counts here, however unsure.
+    let options = CommandOptions { threshold: 0.0, ..args.recognition.options(3) };
+    let mut bench = Bench { model, recogniser, options, scores: Vec::new() };
+    let bar = ProgressBar::with_draw_target(Some((commands.len() + others.len()) as u64), ProgressDrawTarget::stderr());
+    let mut mixer = Mixer::new(noises);
+    for command in &commands {
+        let samples = read(&command.file, &args.recognition)?;
+        if args.snr.is_empty() {
+            bench.recognise(&command.file, &samples, Some(command))?;
+        }
+        for &snr in &args.snr {
+            bench.recognise(&command.file, &mixer.mix(&samples, snr), Some(command))?;
+        }
+        bar.inc(1);
+    }
+    for file in &others {
+        let samples = read(file, &args.recognition)?;
+        for piece in samples.chunks(PIECE_SECONDS * SAMPLE_RATE as usize) {
+            bench.recognise(file, piece, None)?;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if let Some(path) = &args.scores {
+        write_scores(path, &bench.scores).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if args.fit {
+        let samples: Vec<_> = bench.scores.iter().filter_map(|score| Some((score.evidence?, score.right))).collect();
+        println!("{}", serde_json::to_string_pretty(&calibrate::fit(&samples))?);
+    } else {
+        table(&mut io::stdout().lock(), &bench.scores)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Bench {
+    model: Transcriber,
+    recogniser: Recogniser<CommandSet>,
+    options: CommandOptions,
+    scores: Vec<Score>,
+}
+
+impl Bench {
+    fn recognise(&mut self, file: &Path, samples: &[f32], command: Option<&Command>) -> Result<()> {
+        let file = input::name(file);
+        let recognised = self.recogniser.recognise(self.model.pipeline(), samples, &self.options);
+        let Recognition { command: best, heard, .. } = recognised.map_err(|error| fault::transcription(&file, error))?;
+        let right = best.as_ref().zip(command).is_some_and(|(best, command)| is(&best.meaning, command));
+        self.scores.push(Score {
+            file,
+            command: command.is_some(),
+            right,
+            confidence: best.as_ref().map_or(0.0, |best| best.confidence),
+            text: best.as_ref().map_or_else(String::new, |best| best.text.clone()),
+            heard,
+            evidence: best.map(|best| best.evidence),
+        });
+        Ok(())
+    }
+}
+
+/// Whether a reading is the command of the manifest, slot by slot.
+fn is(meaning: &Intent, command: &Command) -> bool {
+    let plain = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_lowercase);
+    let said: BTreeMap<_, _> = meaning.slots.iter().map(|(name, value)| (name, value.0.to_string().to_lowercase())).collect();
+    let wanted: BTreeMap<_, _> = command.slots.iter().map(|(name, value)| (name, plain(value))).collect();
+    meaning.name == command.intent && said == wanted
+}
+
+fn read_manifest(path: &Path) -> Result<Vec<Command>> {
+    let remedy = "give a file of lines such as {\"file\": \"a.wav\", \"intent\": \"HassTurnOn\", \"slots\": {\"area\": \"kitchen\"}}";
+    let text = fs::read_to_string(path).map_err(|error| Fault::new(error, path.display(), remedy))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut commands = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let place = format!("{}:{}", path.display(), number + 1);
+        let mut command: Command = serde_json::from_str(line).map_err(|error| Fault::new(error, place, remedy))?;
+        command.file = folder.join(&command.file);
+        commands.push(command);
+    }
+    Ok(commands)
+}
+
+/// The files named, and those in the folders named, sorted.
+fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let cannot = |error: io::Error| Fault::new(error, path.display(), "give a folder that can be read");
+        let entries = fs::read_dir(path).map_err(cannot)?.collect::<io::Result<Vec<_>>>().map_err(cannot)?;
+        let mut inside: Vec<_> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file() && is_audio(path)).collect();
+        inside.sort();
+        files.append(&mut inside);
+    }
+    Ok(files)
+}
+
+fn is_audio(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| ["wav", "flac", "mp3", "ogg", "opus", "m4a"].contains(&extension.as_str()))
+}
+
+fn read(file: &Path, args: &RecognitionArgs) -> Result<Vec<f32>, Fault> {
+    input::read(file, args.model.machine.isa(), usize::MAX)
+}
+
+fn write_scores(path: &Path, scores: &[Score]) -> Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    for score in scores {
+        serde_json::to_writer(&mut out, score)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// For each threshold the shares of commands that are right, wrong and missed, and of other utterances that are taken for one.
+fn table(out: &mut impl Write, scores: &[Score]) -> io::Result<()> {
+    let (commands, others): (Vec<_>, Vec<_>) = scores.iter().partition(|score| score.command);
+    writeln!(out, "{} commands, {} other utterances", commands.len(), others.len())?;
+    writeln!(out, "threshold    right    wrong   missed   false alarms")?;
+    let percent = |count: usize, of: &[&Score]| 100.0 * count as f64 / of.len().max(1) as f64;
+    for threshold in [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99] {
+        let sure = |score: &&&Score| score.confidence >= threshold && score.evidence.is_some();
+        let right = commands.iter().filter(sure).filter(|score| score.right).count();
+        let wrong = commands.iter().filter(sure).filter(|score| !score.right).count();
+        let missed = commands.len() - right - wrong;
+        let alarms = others.iter().filter(sure).count();
+        let [right, wrong, missed] = [right, wrong, missed].map(|count| percent(count, &commands));
+        writeln!(out, "{threshold:9.2} {right:7.2}% {wrong:7.2}% {missed:7.2}%   {:7.2}%  ({alarms})", percent(alarms, &others))?;
+    }
+    Ok(())
+}

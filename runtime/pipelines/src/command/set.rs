@@ -1,0 +1,113 @@
+//! The sentences of a file, compiled for a model.
+
+use ossicle_sentences::{CompileError, Grammar, State, TokenAutomaton, Value};
+use serde::{Serialize, Serializer};
+
+use super::automaton::Automaton;
+use super::sentences::Sentences;
+use super::vocabulary::WhisperVocabulary;
+use crate::whisper::tokenizer::Tokenizer;
+
+/// A grammar and its automaton over a model's tokens.
+#[derive(Debug)]
+pub struct CommandSet {
+    grammar: Grammar,
+    automaton: TokenAutomaton,
+}
+
+/// What is wanted: an intent and its slots.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// The intent's name.
+    pub name: String,
+    /// Its slots, by name.
+    pub slots: Vec<(String, SlotValue)>,
+    /// What to answer, as the sentence file has it.
+    pub response: Option<String>,
+    /// How sure one has to be of this sentence, as its file has it, 0 to 1.
+    pub threshold: Option<f32>,
+}
+
+/// What a slot holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlotValue(pub Value);
+
+/// Equal if the same is wanted, however it was said.
+impl PartialEq for Intent {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.slots) == (&other.name, &other.slots)
+    }
+}
+
+/// A string or a number; whole numbers without a point.
+impl Serialize for SlotValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => serializer.serialize_i64(*number as i64),
+            Value::Number(number) => serializer.serialize_f64(*number),
+        }
+    }
+}
+
+impl CommandSet {
+    /// Compiles a grammar for the model whose text tokens are those below `eot`.
+    ///
+    /// # Errors
+    /// If the automaton would be too large, or the vocabulary cannot write a word.
+    pub fn new(grammar: Grammar, tokenizer: &Tokenizer, eot: u32) -> Result<Self, CompileError> {
+        let automaton = TokenAutomaton::compile(&grammar, &WhisperVocabulary::new(tokenizer, eot))?;
+        Ok(Self { grammar, automaton })
+    }
+
+    /// The grammar.
+    pub fn grammar(&self) -> &Grammar {
+        &self.grammar
+    }
+
+    /// The automaton.
+    pub fn automaton(&self) -> &TokenAutomaton {
+        &self.automaton
+    }
+}
+
+impl Automaton for CommandSet {
+    type State = State;
+
+    fn start(&self) -> State {
+        self.automaton.start()
+    }
+
+    fn arcs(&self, state: State, out: &mut Vec<(u32, State)>) {
+        out.extend(self.automaton.arcs(state).iter().map(|arc| (arc.token, arc.to)));
+    }
+
+    fn accepts(&self, state: State) -> bool {
+        self.automaton.accepts(state)
+    }
+
+    fn allows_text(&self, state: State) -> bool {
+        self.automaton.any_text(state).is_some()
+    }
+
+    fn text(&self, state: State, token: u32) -> Option<State> {
+        self.automaton.next(state, token)
+    }
+}
+
+impl Sentences for CommandSet {
+    type Meaning = Intent;
+
+    fn meaning(&self, text: &str) -> Option<Intent> {
+        let matches = self.grammar.matches(text);
+        let found = matches.first()?;
+        let mut slots: Vec<_> = found.slots.iter().map(|slot| (slot.name.to_owned(), SlotValue(slot.value.clone()))).collect();
+        slots.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let response = found.response.map(str::to_owned);
+        Some(Intent { name: found.intent.to_owned(), slots, response, threshold: found.threshold })
+    }
+
+    fn threshold(&self, meaning: &Intent) -> Option<f32> {
+        meaning.threshold
+    }
+}
