@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use usage::{Cli, Command};
+use usage::{Cli, Subcommands};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -35,15 +35,15 @@ fn main() -> ExitCode {
         Err(error) => return ossicle_usage::refuse(&Cli::command(), &error),
     };
     let outcome = match &cli.command {
-        Command::Transcribe(args) => transcribe::run(args),
-        Command::Command(args) => command::run(args),
-        Command::Watch(args) => watch::run(args),
+        Subcommands::Transcribe(args) => transcribe::run(args),
+        Subcommands::Command(args) => command::run(args),
+        Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]
-        Command::Serve(args) => serve::run(args),
-        Command::Models(args) => models::run(args),
-        Command::Bench(args) => bench::run(args),
-        Command::Board(args) => board::run(args),
-        Command::Env => usage::print_environment(),
+        Subcommands::Serve(args) => serve::run(args),
+        Subcommands::Models(args) => models::run(args),
+        Subcommands::Bench(args) => bench::run(args),
+        Subcommands::Board(args) => board::run(args),
+        Subcommands::Env => usage::print_environment(),
     };
     fault::exit(outcome)
 }

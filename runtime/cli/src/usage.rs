@@ -37,12 +37,12 @@ Exit status: 0 done, 1 ran but failed for some input, 2 bad usage or bad input."
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Subcommands,
 }
 
 /// What to do.
 #[derive(Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum Subcommands {
     /// Write down what is said in recordings
     Transcribe(transcribe::Args),
     /// Recognise commands among the sentences of a file, and nothing else

@@ -108,8 +108,8 @@ impl RecognitionArgs {
         let pipeline = model.pipeline();
         let eot = pipeline.specials().eot;
         let tokenizer = pipeline.tokenizer().map_err(|error| fault::transcription("", error))?;
-        let set = CommandSet::new(grammar, tokenizer, eot)
-            .map_err(|error| Fault::new(error, name, "check it with ossicle command sentences"))?;
+        let set =
+            CommandSet::new(grammar, tokenizer, eot).map_err(|error| Fault::new(error, name, "check it with ossicle command sentences"))?;
         Ok((model, Recogniser::new(set, Calibration::default())))
     }
 }

@@ -72,9 +72,8 @@ fn solve(mut a: [[f64; WEIGHTS]; WEIGHTS], mut b: [f64; WEIGHTS]) -> [f64; WEIGH
     for i in 0..WEIGHTS {
         for j in i + 1..WEIGHTS {
             let factor = a[j][i] / a[i][i];
-            for k in i..WEIGHTS {
-                a[j][k] -= factor * a[i][k];
-            }
+            let pivot = a[i];
+            a[j].iter_mut().zip(pivot).skip(i).for_each(|(entry, pivot)| *entry -= factor * pivot);
             b[j] -= factor * b[i];
         }
     }

@@ -7,7 +7,8 @@ use crate::whisper::scores;
 /// What speaks for and against one reading of a recording. Probabilities are natural logarithms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Evidence {
-    /// The sentence's probability less that of the free text: near 0 or above if what was said is a sentence.
+    /// The sentence's score (its probability and the bonus of its tokens) less that of the free text: near 0 or above if what was said is a
+    /// sentence.
     pub against_free: f32,
     /// The sentence's mean per token, its end included.
     pub mean: f32,
@@ -15,7 +16,7 @@ pub struct Evidence {
     pub least: f32,
     /// The free text's mean per token.
     pub free_mean: f32,
-    /// The reading's probability less that of all other readings together, at most [`MOST_MARGIN`].
+    /// The reading's score less that of all other readings together, at most [`MOST_MARGIN`].
     pub margin: f32,
     /// The probability (not its logarithm) that nobody speaks.
     pub no_speech: f32,

@@ -62,6 +62,6 @@ mod tests {
             assert!((measured - f64::from(snr)).abs() < 0.1, "{measured} {snr}");
         }
         assert_eq!(Mixer::new(vec![]).mix(&speech, 6.0), speech);
-        assert_eq!(mixer.mix(&[], 6.0), []);
+        assert!(mixer.mix(&[], 6.0).is_empty());
     }
 }

@@ -113,7 +113,7 @@ impl<S: Sentences> Recogniser<S> {
         let clock = Instant::now();
         let (background, found) = self.decode(&mut heard, options, &mut recognition.stats)?;
         recognition.heard = heard.tokenizer.decode(background.tokens.iter().copied()).trim().to_owned();
-        let readings = self.readings(&heard, &background, &found);
+        let readings = self.readings(&heard, &background, &found, options.limits.token_bonus);
         let mut readings = readings.into_iter().peekable();
         let threshold = |reading: &Reading<S::Meaning>| self.sentences.threshold(&reading.meaning).unwrap_or(options.threshold);
         recognition.command = readings.next_if(|reading| reading.confidence >= threshold(reading));
@@ -143,31 +143,32 @@ impl<S: Sentences> Recogniser<S> {
     }
 
     /// What the texts mean, the surest first.
-    fn readings<E>(&self, heard: &Heard<'_, E>, background: &Background, found: &[Found]) -> Vec<Reading<S::Meaning>> {
-        // Of each meaning its likeliest text, and the probability of all its texts.
+    fn readings<E>(&self, heard: &Heard<'_, E>, background: &Background, found: &[Found], bonus: f32) -> Vec<Reading<S::Meaning>> {
+        let free = background.logprob + bonus * background.tokens.len() as f32;
+        // Of each meaning its best text, and the scores of all its texts added up.
         let mut readings: Vec<(Reading<S::Meaning>, f32)> = Vec::new();
         for found in found {
             let text = heard.tokenizer.decode(found.tokens.iter().copied()).trim().to_owned();
             let Some(meaning) = self.sentences.meaning(&text) else { continue };
-            if let Some((_, logprob)) = readings.iter_mut().find(|(other, _)| other.meaning == meaning) {
-                *logprob = scores::log_add_exp(*logprob, found.logprob);
+            if let Some((_, score)) = readings.iter_mut().find(|(other, _)| other.meaning == meaning) {
+                *score = scores::log_add_exp(*score, found.score);
                 continue;
             }
             let evidence = Evidence {
-                against_free: found.logprob - background.logprob,
+                against_free: found.score - free,
                 mean: found.logprob / (found.tokens.len() + 1) as f32,
                 least: found.least,
                 free_mean: background.logprob / (background.tokens.len() + 1) as f32,
                 margin: 0.0,
                 no_speech: heard.no_speech_prob,
             };
-            readings.push((Reading { meaning, text, confidence: 0.0, evidence }, found.logprob));
+            readings.push((Reading { meaning, text, confidence: 0.0, evidence }, found.score));
         }
-        let logprobs: Vec<f32> = readings.iter().map(|(_, logprob)| *logprob).collect();
-        for (index, (reading, logprob)) in readings.iter_mut().enumerate() {
-            let others = logprobs.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, logprob)| *logprob);
+        let all: Vec<f32> = readings.iter().map(|(_, score)| *score).collect();
+        for (index, (reading, score)) in readings.iter_mut().enumerate() {
+            let others = all.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, score)| *score);
             let others = others.fold(f32::NEG_INFINITY, scores::log_add_exp);
-            reading.evidence.margin = (*logprob - others).clamp(-MOST_MARGIN, MOST_MARGIN);
+            reading.evidence.margin = (*score - others).clamp(-MOST_MARGIN, MOST_MARGIN);
             reading.confidence = self.calibration.confidence(&reading.evidence);
         }
         readings.sort_by(|(a, _), (b, _)| b.confidence.total_cmp(&a.confidence));

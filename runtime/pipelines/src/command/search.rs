@@ -17,12 +17,15 @@ pub struct Limits {
     pub spread: f32,
     /// Tokens of a text at most.
     pub max_tokens: usize,
+    /// What each token adds to the logarithm of its text's probability when texts are compared: without it, the shorter of two wins too often
+    /// where noise has made the rest unlikely.
+    pub token_bonus: f32,
 }
 
-/// A beam of 8 within e^-12 of the best, texts of at most 96 tokens.
+/// A beam of 8 within e^-12 of the best, texts of at most 96 tokens, each worth 1.
 impl Default for Limits {
     fn default() -> Self {
-        Self { beam: 8, spread: 12.0, max_tokens: 96 }
+        Self { beam: 8, spread: 12.0, max_tokens: 96, token_bonus: 1.0 }
     }
 }
 
@@ -33,6 +36,8 @@ pub struct Found {
     pub tokens: Vec<u32>,
     /// Natural logarithm of the text's probability, its end included.
     pub logprob: f32,
+    /// [`logprob`](Self::logprob) and the bonus of its tokens.
+    pub score: f32,
     /// The least likely token's.
     pub least: f32,
 }
@@ -52,6 +57,8 @@ pub struct Tokens<'a> {
 struct Hypothesis<S> {
     state: S,
     logprob: f32,
+    /// With the bonus of its tokens.
+    score: f32,
     least: f32,
     /// The lane that this continues.
     parent: usize,
@@ -115,12 +122,15 @@ impl<S: Copy> Search<S> {
         self.history.clear();
         self.hypotheses.clear();
         self.candidates.clear();
-        let start = Hypothesis { state: automaton.start(), logprob: 0.0, least: 0.0, parent: 0, step: NONE, token: 0 };
+        let start = Hypothesis { state: automaton.start(), logprob: 0.0, score: 0.0, least: 0.0, parent: 0, step: NONE, token: 0 };
         self.logits.clear();
         self.logits.extend_from_slice(after_prompt);
         self.expand_all(engine.isa(), automaton, start, 0, tokens);
         engine.start_lanes()?;
         for _ in 0..limits.max_tokens.min(room) {
+            for candidate in &mut self.candidates {
+                candidate.score += limits.token_bonus;
+            }
             self.select(beam, limits.spread, found.first());
             if self.hypotheses.is_empty() {
                 break;
@@ -129,7 +139,7 @@ impl<S: Copy> Search<S> {
             for lane in 0..self.hypotheses.len() {
                 let hypothesis = self.hypotheses[lane];
                 if let Some(text) = self.expand(engine, automaton, hypothesis, lane, tokens)? {
-                    let place = found.partition_point(|other| other.logprob >= text.logprob);
+                    let place = found.partition_point(|other| other.score >= text.score);
                     found.insert(place, text);
                     found.truncate(limits.beam);
                 }
@@ -141,11 +151,11 @@ impl<S: Copy> Search<S> {
     /// Keeps the best candidates as hypotheses and writes their tokens down.
     fn select(&mut self, beam: usize, spread: f32, found: Option<&Found>) {
         // Stable: of equals the first, which is the same everywhere.
-        self.candidates.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
+        self.candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
         self.candidates.truncate(beam);
-        let best = self.candidates.first().map_or(f32::NEG_INFINITY, |best| best.logprob);
-        let best = found.map_or(best, |found| best.max(found.logprob));
-        self.candidates.retain(|candidate| candidate.logprob > best - spread);
+        let best = self.candidates.first().map_or(f32::NEG_INFINITY, |best| best.score);
+        let best = found.map_or(best, |found| best.max(found.score));
+        self.candidates.retain(|candidate| candidate.score > best - spread);
         self.hypotheses.clear();
         for candidate in self.candidates.drain(..) {
             self.history.push((candidate.step, candidate.token));
@@ -241,7 +251,7 @@ impl<S: Copy> Search<S> {
             step = before;
         }
         tokens.reverse();
-        Found { tokens, logprob: hypothesis.logprob + end, least: hypothesis.least.min(end) }
+        Found { tokens, logprob: hypothesis.logprob + end, score: hypothesis.score + end, least: hypothesis.least.min(end) }
     }
 }
 
@@ -249,7 +259,9 @@ impl<S: Copy> Search<S> {
 const TEXT_SPREAD: f32 = 6.0;
 
 fn follow<S: Copy>(from: Hypothesis<S>, lane: usize, token: u32, state: S, logprob: f32) -> Option<Hypothesis<S>> {
-    let next = Hypothesis { state, logprob: from.logprob + logprob, least: from.least.min(logprob), parent: lane, step: from.step, token };
+    let least = from.least.min(logprob);
+    let next =
+        Hypothesis { state, logprob: from.logprob + logprob, score: from.score + logprob, least, parent: lane, step: from.step, token };
     (logprob > f32::NEG_INFINITY).then_some(next)
 }
 
@@ -284,9 +296,11 @@ mod tests {
         assert_eq!(background.tokens, [1, 2, 4]);
         // Of the tokens that nobody expects only the rest's small share is missing.
         assert!((found[0].logprob - background.logprob).abs() < 0.1, "{} {}", found[0].logprob, background.logprob);
-        assert!(found.windows(2).all(|pair| pair[0].logprob >= pair[1].logprob));
-        assert_eq!(found[1].tokens, [1, 2], "one token off, and none after it");
-        assert_eq!(found[2].tokens, [1, 2, 3]);
+        assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score));
+        assert_eq!(found[1].tokens, [1, 2, 3], "one token off");
+        assert_eq!(found[2].tokens, [1, 2], "one token short");
+        let bonus = Limits::default().token_bonus;
+        assert!(found.iter().all(|found| (found.score - found.logprob - bonus * found.tokens.len() as f32).abs() < 1e-4));
     }
 
     #[test]

@@ -118,9 +118,10 @@ mod tests {
     fn a_word_gains_as_it_goes_on() {
         let hotwords = hotwords(&["abb", " d "]).unwrap();
         let masked = f32::NEG_INFINITY;
-        assert_eq!(gains(&hotwords, &[]), [0.0, 1.0, 0.0, masked, 1.0, 1.0, 1.0, 0.0]);
-        assert_eq!(gains(&hotwords, &[5, 1]), [0.0, 1.0, 3.0, masked, 1.0, 1.0, 1.0, 0.0]);
-        assert_eq!(gains(&hotwords, &[4, 2]), [0.0, 1.0, 3.0, masked, 1.0, 1.0, 1.0, 0.0]);
+        let (first, next) = (FIRST_BONUS, NEXT_BONUS);
+        assert_eq!(gains(&hotwords, &[]), [0.0, first, 0.0, masked, first, first, first, 0.0]);
+        assert_eq!(gains(&hotwords, &[5, 1]), [0.0, first, next, masked, first, first, first, 0.0]);
+        assert_eq!(gains(&hotwords, &[4, 2]), [0.0, first, next, masked, first, first, first, 0.0]);
         assert_eq!(gains(&hotwords, &[1, 2, 2]), gains(&hotwords, &[]), "the word is complete");
         assert_eq!(gains(&hotwords, &[2]), gains(&hotwords, &[]), "not its beginning");
         assert_eq!(gains(&Hotwords::default(), &[1]), [0.0, 0.0, 0.0, masked, 0.0, 0.0, 0.0, 0.0]);
