@@ -52,6 +52,7 @@ pub(crate) fn open(folder: &Path) -> Result<Source, Error> {
         begin_suppress_tokens: lists.suppress_ids_begin,
         suppress_tokens: lists.suppress_ids,
         is_multilingual: None,
+        short_windows: None,
     };
     let generation = GenerationConfig::new(model.config(), lists, &config_path, &tokens, &tokenizer_path)?;
     Ok(Source { path: folder.to_owned(), format: Format::CTranslate2, model, generation, tokenizer })

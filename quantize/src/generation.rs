@@ -42,6 +42,9 @@ pub struct GenerationConfig {
     pub no_timestamps_token_id: u32,
     /// The `<|startofprev|>` token.
     pub prev_sot_token_id: u32,
+    /// The short windows the model was taught, as the source has it: the runtime's `margin_seconds` and `step_seconds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub short_windows: Option<Value>,
     /// Tokens masked at every position.
     pub suppress_tokens: Vec<u32>,
     /// `transcribe` and `translate`.
@@ -59,6 +62,8 @@ pub struct Lists {
     pub suppress_tokens: Vec<u32>,
     /// Whether the source calls itself multilingual, if it says so.
     pub is_multilingual: Option<bool>,
+    /// The short windows the model was taught, if any.
+    pub short_windows: Option<Value>,
 }
 
 impl GenerationConfig {
@@ -91,6 +96,7 @@ impl GenerationConfig {
             no_speech_token_id: find(&["<|nospeech|>", "<|nocaptions|>"])?,
             no_timestamps_token_id: find(&["<|notimestamps|>"])?,
             prev_sot_token_id: find(&["<|startofprev|>"])?,
+            short_windows: lists.short_windows,
             suppress_tokens: lists.suppress_tokens,
             task_to_id: BTreeMap::from([("transcribe".to_owned(), transcribe), ("translate".to_owned(), translate)]),
         };

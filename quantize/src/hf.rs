@@ -35,6 +35,7 @@ struct Generation {
     suppress_tokens: Option<Vec<i64>>,
     begin_suppress_tokens: Option<Vec<i64>>,
     is_multilingual: Option<bool>,
+    short_windows: Option<Value>,
 }
 
 /// Opens a Hugging Face Whisper folder.
@@ -70,6 +71,7 @@ fn lists_of(g: Generation) -> Lists {
         begin_suppress_tokens: ids(g.begin_suppress_tokens),
         suppress_tokens: ids(g.suppress_tokens),
         is_multilingual: g.is_multilingual,
+        short_windows: g.short_windows,
     }
 }
 

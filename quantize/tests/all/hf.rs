@@ -129,6 +129,15 @@ fn lists_may_be_absent_or_in_the_old_place() {
 }
 
 #[test]
+fn short_windows_are_kept() {
+    let short = json!({"margin_seconds": 0.3, "step_seconds": 0.5});
+    let taught = with_text("generation_config.json", |v| v["short_windows"] = short.clone()).unwrap();
+    assert_eq!(json!(taught.generation)["short_windows"], short);
+    let plain = with_text("generation_config.json", |_| ()).unwrap();
+    assert!(json!(plain.generation).get("short_windows").is_none());
+}
+
+#[test]
 fn newer_tokenizers_say_nospeech() {
     let source = with_text("tokenizer.json", |v| v["added_tokens"][8]["content"] = json!("<|nospeech|>")).unwrap();
     assert_eq!(source.generation.no_speech_token_id, 38);

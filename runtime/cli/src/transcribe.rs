@@ -105,7 +105,7 @@ struct DecodingArgs {
     /// Seed of temperatures above 0
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// One greedy attempt at each window, nothing judged and nothing dropped
+    /// One greedy attempt at each window, nothing judged, tried again or dropped
     #[arg(long, conflicts_with_all = ["temperature", "logprob_threshold", "compression_ratio_threshold", "no_speech_threshold", "seed"])]
     no_checks: bool,
 }
@@ -168,6 +168,7 @@ impl Args {
             initial_prompt: self.initial_prompt.clone(),
             hotwords: self.hotwords.clone(),
             quality: self.decoding.quality(),
+            window_retries: if self.decoding.no_checks { 0 } else { TranscribeOptions::default().window_retries },
             digests: self.digests,
             ..TranscribeOptions::default()
         }

@@ -117,7 +117,7 @@ mod tests {
                 ..TranscribeOptions::default()
             },
             TranscribeOptions {
-                window: Window::Full,
+                window: Window::Auto { margin_seconds: Some(0.1) },
                 quality: Quality { temperatures: vec![0.1, f32::MIN_POSITIVE], seed: u64::MAX, ..Quality::default() },
                 ..TranscribeOptions::default()
             },

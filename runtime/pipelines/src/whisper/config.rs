@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::window::ShortWindows;
+
 /// The parts of `generation_config.json` the pipeline reads; unknown keys are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -32,6 +34,8 @@ pub struct GenerationConfig {
     pub no_speech_token_id: Option<u32>,
     /// The latest first timestamp, in steps of 0.02 s.
     pub max_initial_timestamp_index: Option<u32>,
+    /// The short windows the model was taught, if any; Ossicle's own key.
+    pub short_windows: Option<ShortWindows>,
 }
 
 impl GenerationConfig {

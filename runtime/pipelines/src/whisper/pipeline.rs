@@ -296,7 +296,8 @@ impl<E: Engine> Pipeline<E> {
         taps: &mut DigestTaps,
         stats: &mut Stats,
     ) -> Result<Option<Decoded>, TranscribeError> {
-        let mut frames = plan.options.window.frames(left, plan.options.timestamps);
+        let short = self.config.short_windows;
+        let mut frames = plan.options.window.frames(left, plan.options.timestamps, short);
         let mut retries = plan.options.window_retries;
         let mut decoded = loop {
             self.encode(slider, frames, taps, stats)?;
@@ -306,7 +307,7 @@ impl<E: Engine> Pipeline<E> {
             let decoded = self.attempt(plan, 0, no_speech_prob, taps, stats)?;
             let failed =
                 decoded.verdict != Verdict::Silence && quality::lost(&decoded.attempt, decoded.compression_ratio, &plan.options.quality);
-            match plan.options.window.next(frames).filter(|_| failed && retries > 0) {
+            match plan.options.window.next(frames, short).filter(|_| failed && retries > 0) {
                 Some(larger) => frames = larger,
                 None => break decoded,
             }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::OptionError;
 use crate::exact;
 
-/// Window lengths that [`Window::Auto`] chooses from, in seconds.
+/// Window lengths that [`Window::Auto`] chooses from, in seconds, unless the model knows [`ShortWindows`].
 pub const SIZES_SECONDS: [u32; 6] = [6, 8, 10, 15, 20, 30];
 
 /// Up to this length a window with timestamps does with [`SHORT_MARGIN_SECONDS`] less margin: commands lose nothing by it, longer recordings
@@ -15,6 +15,57 @@ const SHORT_WINDOW_SECONDS: f32 = 8.0;
 
 /// What a short window may lack of the margin.
 const SHORT_MARGIN_SECONDS: f32 = 1.0;
+
+/// The margin of models that do not say theirs, in seconds: with it the original tiny.en loses nothing and never loops, below 2 s it loses the
+/// end of the text.
+const MARGIN_SECONDS: f32 = 4.0;
+
+/// A window of [`ShortWindows`] that went wrong is followed by one of [`SIZES_SECONDS`] that is longer by this at least, in seconds.
+const RETRY_SECONDS: usize = 3;
+
+/// The shortest window of [`ShortWindows`], in frames.
+const SHORTEST_FRAMES: usize = 100;
+
+/// What a model says of itself that was taught to hear short windows: `short_windows` in `generation_config.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "ShortWindowsFile")]
+pub struct ShortWindows {
+    /// Silence needed behind the audio, in seconds, 0 to 30.
+    pub margin_seconds: f32,
+    /// Windows are multiples of this many frames, even, at least 2.
+    step_frames: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShortWindowsFile {
+    margin_seconds: f32,
+    step_seconds: f32,
+}
+
+impl TryFrom<ShortWindowsFile> for ShortWindows {
+    type Error = String;
+
+    fn try_from(file: ShortWindowsFile) -> Result<Self, String> {
+        let ShortWindowsFile { margin_seconds, step_seconds } = file;
+        if !(0.0..=30.0).contains(&margin_seconds) {
+            return Err(format!("short_windows: margin_seconds {margin_seconds} is not 0 to 30"));
+        }
+        if !(0.02..=30.0).contains(&step_seconds) {
+            return Err(format!("short_windows: step_seconds {step_seconds} is not 0.02 to 30"));
+        }
+        // Two frames are one position of the encoder.
+        Ok(Self { margin_seconds, step_frames: 2 * (step_seconds * FRAMES_PER_SECOND as f32 / 2.0).round() as usize })
+    }
+}
+
+impl ShortWindows {
+    /// The shortest window for `left` frames of audio and a margin.
+    fn frames(&self, left: usize, margin_seconds: f32) -> usize {
+        let margin = (margin_seconds * FRAMES_PER_SECOND as f32).round() as usize;
+        (left + margin).max(SHORTEST_FRAMES).next_multiple_of(self.step_frames).min(WINDOW_FRAMES)
+    }
+}
 
 /// Frames a second.
 pub const FRAMES_PER_SECOND: usize = 100;
@@ -25,21 +76,21 @@ pub const FRAMES_PER_SECOND: usize = 100;
 pub enum Window {
     /// Always 30 s, as the models were trained.
     Full,
-    /// The smallest of [`SIZES_SECONDS`] that holds the audio left and a margin; the next one when decoding goes wrong.
+    /// The smallest of [`SIZES_SECONDS`] that holds the audio left and a margin, or a shorter one where the model knows [`ShortWindows`];
+    /// a larger one when decoding goes wrong.
     Auto {
-        /// Silence needed behind the audio, in seconds: with 4 s the original tiny.en loses nothing and never loops, below 2 s it loses
-        /// the end of the text.
-        #[serde(with = "exact")]
-        margin_seconds: f32,
+        /// Silence needed behind the audio, in seconds; `None` is what the model says, or 4 s.
+        #[serde(with = "exact::option")]
+        margin_seconds: Option<f32>,
     },
     /// This many seconds, 1 to 30.
     Seconds(u32),
 }
 
-/// Four seconds of margin.
+/// As much as the model needs.
 impl Default for Window {
     fn default() -> Self {
-        Self::Auto { margin_seconds: 4.0 }
+        Self::Auto { margin_seconds: None }
     }
 }
 
@@ -63,10 +114,13 @@ impl Window {
         }
     }
 
-    /// Frames to encode when `left` frames of audio are left in the window, for text with or without timestamps.
-    pub fn frames(&self, left: usize, timestamps: bool) -> usize {
-        match *self {
-            Self::Auto { margin_seconds } => {
+    /// Frames to encode when `left` frames of audio are left in the window, for text with or without timestamps; `short` is what the model
+    /// says of itself.
+    pub fn frames(&self, left: usize, timestamps: bool, short: Option<ShortWindows>) -> usize {
+        match (*self, short) {
+            (Self::Auto { margin_seconds }, Some(short)) => short.frames(left, margin_seconds.unwrap_or(short.margin_seconds)),
+            (Self::Auto { margin_seconds }, None) => {
+                let margin_seconds = margin_seconds.unwrap_or(MARGIN_SECONDS);
                 let holds = |frames: &usize| {
                     let [seconds, left] = [*frames, left].map(|frames| frames as f32 / FRAMES_PER_SECOND as f32);
                     let short = timestamps && seconds <= SHORT_WINDOW_SECONDS;
@@ -79,9 +133,10 @@ impl Window {
     }
 
     /// The next larger window after one of `frames` went wrong, if this may grow.
-    pub fn next(&self, frames: usize) -> Option<usize> {
+    pub fn next(&self, frames: usize, short: Option<ShortWindows>) -> Option<usize> {
+        let least = frames + if short.is_some() { RETRY_SECONDS * FRAMES_PER_SECOND } else { 1 };
         match self {
-            Self::Auto { .. } => sizes().find(|&larger| larger > frames),
+            Self::Auto { .. } if frames < WINDOW_FRAMES => Some(sizes().find(|&larger| larger >= least).unwrap_or(WINDOW_FRAMES)),
             _ => None,
         }
     }
@@ -101,20 +156,63 @@ mod tests {
         for (left, frames) in
             [(1, 600), (300, 600), (301, 800), (500, 800), (501, 1000), (600, 1000), (601, 1500), (1100, 1500), (1101, 2000), (1601, 3000)]
         {
-            assert_eq!(auto.frames(left, true), frames, "{left}");
+            assert_eq!(auto.frames(left, true, None), frames, "{left}");
         }
         for (left, frames) in [(1, 600), (200, 600), (201, 800), (400, 800), (401, 1000), (601, 1500), (3000, 3000)] {
-            assert_eq!(auto.frames(left, false), frames, "{left}");
+            assert_eq!(auto.frames(left, false, None), frames, "{left}");
         }
-        assert_eq!(auto.next(600), Some(800));
-        assert_eq!(auto.next(3000), None);
+        assert_eq!(auto.next(600, None), Some(800));
+        assert_eq!(auto.next(3000, None), None);
+    }
+
+    fn short(text: &str) -> Result<ShortWindows, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_model_taught_short_windows_gets_them() {
+        let known = Some(short(r#"{"margin_seconds": 0.3, "step_seconds": 0.5}"#).unwrap());
+        let auto = Window::default();
+        for (left, frames) in [(1, 100), (70, 100), (71, 150), (300, 350), (320, 350), (321, 400), (1471, 1550), (2970, 3000), (3000, 3000)]
+        {
+            assert_eq!(auto.frames(left, true, known), frames, "{left}");
+            assert_eq!(auto.frames(left, false, known), frames, "{left}");
+        }
+        assert_eq!(Window::Auto { margin_seconds: Some(2.0) }.frames(300, true, known), 500);
+        assert_eq!(Window::Full.frames(300, true, known), 3000);
+        assert_eq!(Window::Seconds(7).frames(300, true, known), 700);
+        for (failed, next) in [(100, Some(600)), (350, Some(800)), (700, Some(1000)), (701, Some(1500)), (2950, Some(3000)), (3000, None)] {
+            assert_eq!(auto.next(failed, known), next, "{failed}");
+        }
+        assert_eq!(Window::Seconds(7).next(700, known), None);
+    }
+
+    #[test]
+    fn every_step_makes_whole_positions() {
+        for step in [0.02, 0.03, 0.05, 0.2, 0.333, 1.0] {
+            let short = short(&format!(r#"{{"margin_seconds": 0.123, "step_seconds": {step}}}"#)).unwrap();
+            for left in 1..=3000 {
+                let frames = Window::default().frames(left, true, Some(short));
+                assert!(frames % 2 == 0 && frames <= 3000 && (frames == 3000 || frames >= left + 12), "{step} {left} {frames}");
+            }
+        }
+    }
+
+    #[test]
+    fn impossible_short_windows_are_refused() {
+        let refused = |text| short(text).unwrap_err();
+        assert!(refused(r#"{"margin_seconds": -1, "step_seconds": 0.5}"#).contains("margin_seconds -1 is not 0 to 30"));
+        assert!(refused(r#"{"margin_seconds": 1, "step_seconds": 0}"#).contains("step_seconds 0 is not 0.02 to 30"));
+        assert!(refused(r#"{"margin_seconds": 1, "step_seconds": 1e9}"#).contains("is not 0.02 to 30"));
+        assert!(refused(r#"{"margin_seconds": 1}"#).contains("step_seconds"));
+        assert!(refused(r#"{"margin_seconds": 1, "step_seconds": 1, "sizes": []}"#).contains("sizes"));
     }
 
     #[test]
     fn given_lengths_stay() {
-        assert_eq!(Window::Full.frames(10, true), 3000);
-        assert_eq!(Window::Seconds(7).frames(10, true), 700);
-        assert_eq!(Window::Seconds(7).next(700), None);
+        assert_eq!(Window::Full.frames(10, true, None), 3000);
+        assert_eq!(Window::Seconds(7).frames(10, true, None), 700);
+        assert_eq!(Window::Seconds(7).next(700, None), None);
         assert_eq!(Window::Seconds(31).check(), Err(OptionError::Window { seconds: 31 }));
         assert_eq!(Window::Seconds(0).check(), Err(OptionError::Window { seconds: 0 }));
         assert_eq!(Window::Seconds(30).check(), Ok(()));
