@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use clap::builder::RangedU64ValueParser;
+use ossicle::whisper::config::GenerationConfig;
 use ossicle::whisper::window::Window;
 use ossicle_boards::catalog;
 use ossicle_graph::folder::ModelFolder;
@@ -92,12 +93,15 @@ pub(crate) fn run(args: &PlanArgs) -> Result<ExitCode> {
     let board = catalog::find(&args.board).map_err(|error| anyhow!("{error}"))?;
     let path = ossicle::models::find(&args.model).map_err(|error| anyhow!("{error}"))?;
     let folder = ModelFolder::open(&path).map_err(|error| Fault::new(error, path.display(), "give a whole model folder"))?;
+    let settings = folder.read_text("generation_config.json").map_err(|error| anyhow!("{error}"))?;
+    let settings =
+        GenerationConfig::from_json(&settings).map_err(|error| anyhow!("{}: generation_config.json: {error}", path.display()))?;
     let multilingual = ossicle::models::info(&path).map_err(|error| anyhow!("{error}"))?.multilingual;
     let left = (args.seconds * 100.0).ceil() as usize;
     let window = if args.full_window { Window::Full } else { Window::default() };
     let shape = Shape {
         seconds: args.seconds,
-        frames: window.frames(left, true),
+        frames: window.frames(left, true, settings.short_windows),
         prompt: args.prompt.unwrap_or(if multilingual { 3 } else { 1 }),
         tokens: args.tokens.unwrap_or((args.seconds * TOKENS_PER_SECOND).ceil() as usize),
     };

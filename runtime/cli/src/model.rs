@@ -71,9 +71,13 @@ impl ModelArgs {
 
     /// What windows of up to `frames` mel frames need, if `--memory` and `--board` allow that much.
     pub(crate) fn plan(&self, path: &Path, frames: usize, words: bool) -> Result<Memory> {
+        self.plan_for(path, frames, words, false)
+    }
+
+    fn plan_for(&self, path: &Path, frames: usize, words: bool, lanes: bool) -> Result<Memory> {
         let folder = ModelFolder::open(path).map_err(fault::folder)?;
         let options = GraphOptions { isa: self.machine.isa(), threads: self.machine.threads() };
-        let request = Request { options, frames, words, program: program_bytes() };
+        let request = Request { options, frames, words, lanes, program: program_bytes() };
         let plan = Memory::plan(&folder, request).map_err(fault::folder)?;
         for (limit, allowed) in self.limits()? {
             if plan.total() as u64 > allowed {
@@ -99,9 +103,19 @@ impl ModelArgs {
     pub(crate) fn open(&self, frames: usize, words: bool) -> Result<(Transcriber, Memory)> {
         let path = self.path()?;
         let plan = self.plan(&path, frames, words)?;
+        Ok((self.load(&path)?, plan))
+    }
+
+    /// The model, ready for commands in windows of up to `frames` mel frames.
+    pub(crate) fn open_for_commands(&self, frames: usize) -> Result<Transcriber> {
+        let path = self.path()?;
+        self.plan_for(&path, frames, false, true)?;
+        self.load(&path)
+    }
+
+    fn load(&self, path: &Path) -> Result<Transcriber> {
         let options = Options { isa: self.machine.isa(), threads: self.machine.threads() };
-        let transcriber = Transcriber::open_folder(&path, options).map_err(|error| fault::opening(&path, error))?;
-        Ok((transcriber, plan))
+        Transcriber::open_folder(path, options).map_err(|error| fault::opening(path, error))
     }
 }
 

@@ -10,7 +10,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
-use ossicle::command::confidence::Calibration;
 use ossicle::command::recogniser::{CommandOptions, Recogniser};
 use ossicle::command::set::CommandSet;
 use ossicle::whisper::transcriber::Transcriber;
@@ -95,7 +94,7 @@ impl RecognitionArgs {
     fn options(&self, alternatives: usize) -> CommandOptions {
         let mut options = CommandOptions { threshold: self.threshold, alternatives, ..CommandOptions::default() };
         options.transcribe.initial_prompt.clone_from(&self.initial_prompt);
-        options.margin_seconds = self.margin.unwrap_or(options.margin_seconds);
+        options.margin_seconds = self.margin;
         options
     }
 
@@ -104,13 +103,13 @@ impl RecognitionArgs {
         // A fault in the sentences is told before a model is loaded.
         let name = self.sentences.as_deref().unwrap_or_default();
         let grammar = sentences::load(name)?;
-        let (mut model, _) = self.model.open(ossicle_frontend::mel::WINDOW_FRAMES, false)?;
+        let mut model = self.model.open_for_commands(ossicle_frontend::mel::WINDOW_FRAMES)?;
         let pipeline = model.pipeline();
         let eot = pipeline.specials().eot;
         let tokenizer = pipeline.tokenizer().map_err(|error| fault::transcription("", error))?;
         let set =
             CommandSet::new(grammar, tokenizer, eot).map_err(|error| Fault::new(error, name, "check it with ossicle command sentences"))?;
-        Ok((model, Recogniser::new(set, Calibration::default())))
+        Ok((model, Recogniser::new(set)))
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// Write what was found in each recording here, an object a line
     #[arg(long, value_name = "FILE.jsonl")]
     scores: Option<PathBuf>,
-    /// Fit the confidence to these recordings and print it, as a model folder's commands.json holds it
+    /// Fit the confidence to these recordings and print it, as command_confidence in a model's generation_config.json
     #[arg(long)]
     fit: bool,
 }

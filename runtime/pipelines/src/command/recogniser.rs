@@ -5,7 +5,7 @@ use std::time::Instant;
 use ossicle_frontend::mel::HOP_SAMPLES;
 
 use super::background::{self, Background};
-use super::confidence::{Calibration, Evidence, MOST_MARGIN};
+use super::confidence::{Evidence, MOST_MARGIN};
 use super::search::{Found, Limits, Search, Tokens};
 use super::sentences::Sentences;
 use crate::whisper::engine::{EngineError, Lanes};
@@ -14,15 +14,15 @@ use crate::whisper::options::TranscribeOptions;
 use crate::whisper::pipeline::{Heard, Pipeline};
 use crate::whisper::scores;
 use crate::whisper::transcript::Stats;
-use crate::whisper::window::FRAMES_PER_SECOND;
+use crate::whisper::window::{FRAMES_PER_SECOND, MARGIN_SECONDS};
 
 /// How to recognise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandOptions {
     /// Language, initial prompt and silence limits; window, timestamps and temperatures play no part.
     pub transcribe: TranscribeOptions,
-    /// Silence encoded behind the recording, in seconds.
-    pub margin_seconds: f32,
+    /// Silence encoded behind the recording, in seconds; `None` is what the model needs.
+    pub margin_seconds: Option<f32>,
     /// Bounds of the search.
     pub limits: Limits,
     /// Free text is followed for this many tokens.
@@ -37,7 +37,7 @@ impl Default for CommandOptions {
     fn default() -> Self {
         Self {
             transcribe: TranscribeOptions::default(),
-            margin_seconds: 4.0,
+            margin_seconds: None,
             limits: Limits::default(),
             max_free_tokens: 48,
             threshold: 0.5,
@@ -76,7 +76,6 @@ pub struct Recognition<M> {
 #[derive(Debug)]
 pub struct Recogniser<S: Sentences> {
     sentences: S,
-    calibration: Calibration,
     search: Search<S::State>,
     suppressed: Vec<u32>,
 }
@@ -86,8 +85,8 @@ const WINDOW_STEP_FRAMES: usize = 20;
 
 impl<S: Sentences> Recogniser<S> {
     /// A recogniser of these sentences.
-    pub fn new(sentences: S, calibration: Calibration) -> Self {
-        Self { sentences, calibration, search: Search::default(), suppressed: Vec::new() }
+    pub fn new(sentences: S) -> Self {
+        Self { sentences, search: Search::default(), suppressed: Vec::new() }
     }
 
     /// The sentences.
@@ -106,7 +105,9 @@ impl<S: Sentences> Recogniser<S> {
         options: &CommandOptions,
     ) -> Result<Recognition<S::Meaning>, TranscribeError> {
         let mut recognition = Recognition { command: None, alternatives: Vec::new(), heard: String::new(), stats: Stats::default() };
-        let frames = window_frames(samples.len(), options.margin_seconds, 2 * pipeline.engine().dims().max_positions);
+        let short = pipeline.config().short_windows.map(|short| short.margin_seconds);
+        let margin_seconds = options.margin_seconds.or(short).unwrap_or(MARGIN_SECONDS);
+        let frames = window_frames(samples.len(), margin_seconds, 2 * pipeline.engine().dims().max_positions);
         let Some(mut heard) = pipeline.hear(samples, frames, &options.transcribe, &mut recognition.stats)? else {
             return Ok(recognition);
         };
@@ -164,12 +165,13 @@ impl<S: Sentences> Recogniser<S> {
             };
             readings.push((Reading { meaning, text, confidence: 0.0, evidence }, found.score));
         }
+        let calibration = heard.config.command_confidence.unwrap_or_default();
         let all: Vec<f32> = readings.iter().map(|(_, score)| *score).collect();
         for (index, (reading, score)) in readings.iter_mut().enumerate() {
             let others = all.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, score)| *score);
             let others = others.fold(f32::NEG_INFINITY, scores::log_add_exp);
             reading.evidence.margin = (*score - others).clamp(-MOST_MARGIN, MOST_MARGIN);
-            reading.confidence = self.calibration.confidence(&reading.evidence);
+            reading.confidence = calibration.confidence(&reading.evidence);
         }
         readings.sort_by(|(a, _), (b, _)| b.confidence.total_cmp(&a.confidence));
         readings.into_iter().map(|(reading, _)| reading).collect()
@@ -230,8 +232,8 @@ mod tests {
         let words = Words(Trie::new(&[&[1, 2], &[1, 3], &[4, 5], &[6]], None));
         let mut pipeline = pipeline(vec![Script::says(said).confidence(9.0)]);
         let samples = if seconds > 0.0 { noise(seconds) } else { vec![0.0; 16_000] };
-        let options = CommandOptions { margin_seconds: 0.5, ..CommandOptions::default() };
-        let recognition = Recogniser::new(words, Calibration::default()).recognise(&mut pipeline, &samples, &options).unwrap();
+        let options = CommandOptions { margin_seconds: Some(0.5), ..CommandOptions::default() };
+        let recognition = Recogniser::new(words).recognise(&mut pipeline, &samples, &options).unwrap();
         if seconds > 0.0 {
             assert_eq!(pipeline.engine().frames, [((seconds * 100.0) as usize + 50).next_multiple_of(20).min(3000)]);
         }

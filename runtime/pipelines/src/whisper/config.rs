@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::window::ShortWindows;
+use crate::command::confidence::Calibration;
 
 /// The parts of `generation_config.json` the pipeline reads; unknown keys are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -36,6 +37,8 @@ pub struct GenerationConfig {
     pub max_initial_timestamp_index: Option<u32>,
     /// The short windows the model was taught, if any; Ossicle's own key.
     pub short_windows: Option<ShortWindows>,
+    /// How sure commands are, fitted for this model; Ossicle's own key.
+    pub command_confidence: Option<Calibration>,
 }
 
 impl GenerationConfig {

@@ -46,6 +46,8 @@ pub struct Request {
     pub frames: usize,
     /// Whether word times are wanted.
     pub words: bool,
+    /// Whether texts are searched among sentences, side by side.
+    pub lanes: bool,
     /// Code and constants, see [`program_bytes`].
     pub program: usize,
 }
@@ -77,7 +79,10 @@ impl Memory {
     pub fn plan(folder: &ModelFolder, request: Request) -> Result<Self, FolderError> {
         let config = folder.config();
         let positions = (request.frames / FRAMES_PER_POSITION).min(config.max_source_positions);
-        let network = WhisperGraph::memory_plan(folder, request.options, positions);
+        let mut network = WhisperGraph::memory_plan(folder, request.options, positions);
+        if request.lanes {
+            network.kv_cache += WhisperGraph::lane_bytes(folder);
+        }
         let tokenizer = folder.file_bytes("tokenizer.json")?;
         let vocabulary = vocabulary_bytes(tokenizer, config.vocab_size);
         let features = 4 * request.frames * config.num_mel_bins + size_of::<MelScratch>();

@@ -140,6 +140,11 @@ impl<E: Engine> Pipeline<E> {
         self.trace = trace;
     }
 
+    /// The model's settings.
+    pub fn config(&self) -> &GenerationConfig {
+        &self.config
+    }
+
     /// The model's special tokens.
     pub fn specials(&self) -> &Specials {
         &self.specials

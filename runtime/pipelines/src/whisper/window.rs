@@ -18,7 +18,7 @@ const SHORT_MARGIN_SECONDS: f32 = 1.0;
 
 /// The margin of models that do not say theirs, in seconds: with it the original tiny.en loses nothing and never loops, below 2 s it loses the
 /// end of the text.
-const MARGIN_SECONDS: f32 = 4.0;
+pub const MARGIN_SECONDS: f32 = 4.0;
 
 /// A window of [`ShortWindows`] that went wrong is followed by one of [`SIZES_SECONDS`] that is longer by this at least, in seconds.
 const RETRY_SECONDS: usize = 3;
