@@ -53,6 +53,7 @@ pub(crate) fn run(all: bool) -> anyhow::Result<()> {
             crate::process::output(Command::new("id").arg("-u"))?.trim() == "0",
             "--all installs packages and changes its root: run it as root"
         );
+        timed("the microphone", microphone)?;
         timed("exported layers in ONNX Runtime", crate::onnx::run)?;
         timed("clients of ossicle serve", crate::serve::run)?;
         timed("no_std crates for microcontrollers", || cross::run(&[Target::Thumbv7em, Target::Riscv32imac], "release"))?;
@@ -60,6 +61,22 @@ pub(crate) fn run(all: bool) -> anyhow::Result<()> {
         timed("a package in an arm64 Debian", crate::package::check)?;
     }
     Ok(())
+}
+
+/// Lints of the command line with a microphone, which needs ALSA's headers.
+fn microphone() -> anyhow::Result<()> {
+    let found = Command::new("pkg-config").args(["--exists", "alsa"]).status().is_ok_and(|status| status.success());
+    if !found {
+        crate::apt::update_once()?;
+        crate::process::execute(Command::new("apt-get").args([
+            "install",
+            "-y",
+            "--no-install-recommends",
+            "pkg-config",
+            "libasound2-dev",
+        ]))?;
+    }
+    cargo(&["clippy", "--release", "-p", "ossicle-cli", "--all-targets", "--features", "microphone", "--", "-D", "warnings"], None)
 }
 
 fn timed(name: &str, check: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {

@@ -13,6 +13,7 @@ mod onnx;
 mod package;
 mod process;
 mod serve;
+mod soak;
 mod units;
 
 use std::path::{Path, PathBuf};
@@ -76,6 +77,13 @@ enum Task {
     Serve,
     /// Count the instructions of the kernels' units of work on emulated cores: boards/costs/instructions.toml.
     Units,
+    /// Play hours of commands in changing noise to `ossicle listen`, as fast as it hears them: nothing is lost and memory stays flat.
+    #[command(after_help = "Example: cargo xtask soak --hours 24")]
+    Soak {
+        /// Hours of sound.
+        #[arg(long, default_value_t = 1.0)]
+        hours: f64,
+    },
     /// Make a .deb and a .tar.gz for a board: program, models, a systemd service.
     #[command(after_help = "Example: cargo xtask package --board pi4 (after cargo xtask cross --target aarch64 --profile dist)")]
     Package(package::Args),
@@ -111,6 +119,7 @@ fn main() -> anyhow::Result<()> {
         Task::Instructions { cpus, model, seconds } => instructions::run(&cpus, &model, seconds),
         Task::Serve => serve::run(),
         Task::Units => units::run(),
+        Task::Soak { hours } => soak::run(hours),
         Task::Package(args) => package::run(&args),
     }
 }

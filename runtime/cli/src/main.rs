@@ -10,6 +10,7 @@ mod board;
 mod command;
 mod fault;
 mod input;
+mod listen;
 mod model;
 mod models;
 mod notify;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Subcommands::Transcribe(args) => transcribe::run(args),
         Subcommands::Command(args) => command::run(args),
+        Subcommands::Listen(args) => listen::run(args),
         Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]
         Subcommands::Serve(args) => serve::run(args),

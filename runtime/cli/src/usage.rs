@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "serve")]
 use crate::serve;
-use crate::{bench, board, command, models, transcribe, watch};
+use crate::{bench, board, command, listen, models, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 5] = [
@@ -47,6 +47,8 @@ pub(crate) enum Subcommands {
     Transcribe(transcribe::Args),
     /// Recognise commands among the sentences of a file, and nothing else
     Command(command::Args),
+    /// Listen to a live stream, and write down each utterance as it ends
+    Listen(listen::Args),
     /// Transcribe recordings that are put into a folder, as a service
     Watch(watch::Args),
     /// Transcribe for other programs: Wyoming (Home Assistant) and OpenAI's interface over HTTP

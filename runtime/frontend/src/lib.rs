@@ -2,7 +2,7 @@
 //!
 //! The promise: memory is fixed and belongs to the caller, nothing allocates, nothing panics on any audio, and the same samples give the same
 //! bits on every instruction set, however they are cut into chunks. Audio enters through [`samples`] (finite, mono f32), becomes
-//! 16 kHz in [`resample`] and features in [`mel`].
+//! 16 kHz in [`resample`] and features in [`mel`]; [`vad`] and [`endpoint`] find who speaks when.
 //!
 //! All constants are committed tables, computed in f64 by `scripts/tables.py`. Outside of the kernels' logarithm no operation is fused:
 //! every product and every sum is rounded by itself, so one frame in plain f32 equals the same frame in one lane of a vector.
@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod arith;
+pub mod endpoint;
 mod fft;
 mod log;
 pub mod mel;
@@ -18,6 +19,7 @@ pub mod resample;
 pub mod samples;
 mod stream;
 mod tables;
+pub mod vad;
 
 /// Samples per second of everything behind the resampler.
 pub const SAMPLE_RATE: u32 = 16_000;

@@ -160,11 +160,16 @@ impl LogMel {
     /// [`MelError::Bins`] unless `bins` is 80 or 128.
     pub fn new(isa: Isa, bins: usize) -> Result<Self, MelError> {
         let filters = match bins {
-            80 => Filters { first: &mel80::FIRST, length: &mel80::LENGTH, weights: &mel80::WEIGHTS },
+            80 => return Ok(Self::with_80_bins(isa)),
             128 => Filters { first: &mel128::FIRST, length: &mel128::LENGTH, weights: &mel128::WEIGHTS },
             asked => return Err(MelError::Bins { asked }),
         };
         Ok(Self { isa, filters })
+    }
+
+    /// The filters for 80 bins.
+    pub(crate) const fn with_80_bins(isa: Isa) -> Self {
+        Self { isa, filters: Filters { first: &mel80::FIRST, length: &mel80::LENGTH, weights: &mel80::WEIGHTS } }
     }
 
     /// Values in one frame.

@@ -1,7 +1,7 @@
 //! Ossicle: speech to text on small boards, with the same bits on every machine.
 //!
 //! Recordings in, text with times out: [`audio`] reads files, [`models`] finds model folders, [`whisper`] turns samples into segments and
-//! [`formats`] writes them. Memory is bounded whatever the length of a recording; nothing here prints, exits or reaches for a network.
+//! [`formats`] writes them; [`listen`] does so live. Memory is bounded whatever the length of a recording; nothing here prints, exits or reaches for a network.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ pub mod command;
 pub mod digest;
 mod exact;
 pub mod formats;
+pub mod listen;
 pub mod models;
 pub mod source;
 pub mod trace;

@@ -12,7 +12,7 @@
 //! | aac | AAC-LC with ADTS headers | symphonia |
 //! | m4a | AAC-LC, ALAC, opus | symphonia, ropus |
 //! | ogg | vorbis, flac, opus (mono, stereo) | symphonia, ropus |
-//! | raw | signed 16-bit little-endian mono | hound |
+//! | raw | signed 16-bit, 32-bit float, little-endian | hound |
 //!
 //! Channels are averaged. Opus is decoded at 16 kHz by the codec; any other rate goes through the front end's resampler.
 //!
@@ -34,12 +34,14 @@ mod decoder;
 mod error;
 #[cfg(feature = "opus")]
 mod opus;
+mod pcm;
 mod reader;
 mod riff;
 mod sniff;
 mod wav;
 
 pub use error::AudioError;
+pub use pcm::{Encoding, Pcm};
 pub use reader::{AudioInfo, AudioReader};
 pub use sniff::Container;
 

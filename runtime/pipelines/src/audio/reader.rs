@@ -13,7 +13,7 @@ use super::compressed::CompressedDecoder;
 use super::decoder::{Decoder, Spec};
 use super::sniff::{HEAD_BYTES, sniff};
 use super::wav::PcmDecoder;
-use super::{AudioError, Container, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ};
+use super::{AudioError, Container, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Pcm};
 use crate::source::{SampleSource, SourceError};
 
 /// What a recording says of itself.
@@ -113,7 +113,18 @@ impl AudioReader {
     /// # Errors
     /// For a rate out of range or a stream without a sample; waits for the first block.
     pub fn raw(stream: impl Read + Send + 'static, rate: u32, isa: Isa) -> Result<Self, AudioError> {
-        Self::new(Box::new(PcmDecoder::raw(stream, rate)), isa)
+        Self::pcm(stream, Pcm::mono(rate), isa)
+    }
+
+    /// Reads headerless samples until the stream ends.
+    ///
+    /// # Errors
+    /// For a rate or number of channels out of range, or a stream without a sample; waits for the first block.
+    pub fn pcm(stream: impl Read + Send + 'static, pcm: Pcm, isa: Isa) -> Result<Self, AudioError> {
+        if pcm.channels == 0 {
+            return Err(AudioError::Channels(0));
+        }
+        Self::new(Box::new(PcmDecoder::raw(stream, pcm)), isa)
     }
 
     /// What the recording says of itself.

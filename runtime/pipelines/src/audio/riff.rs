@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read};
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_PCM_ALAW, CODEC_ID_PCM_F64LE, CODEC_ID_PCM_MULAW};
 
-use super::{AudioError, Container};
+use super::{AudioError, Container, Encoding, Pcm};
 
 /// Writers that do not know the length yet put this or more: 2^31 less a header (sox, arecord), 2^32 - 1 (ffmpeg).
 const UNKNOWN_BYTES: u32 = 0x7fff_0000;
@@ -45,9 +45,13 @@ pub(super) struct Format {
 }
 
 impl Format {
-    /// Signed 16-bit mono.
-    pub(super) fn raw(rate: u32) -> Self {
-        Self { encoding: 1, rate, channels: 1 }
+    /// Samples that no header describes.
+    pub(super) fn raw(pcm: Pcm) -> Self {
+        let encoding = match pcm.encoding {
+            Encoding::S16Le => 1,
+            Encoding::F32Le => 4,
+        };
+        Self { encoding, rate: pcm.rate, channels: pcm.channels }
     }
 
     /// The encoding's name, as other tools have it.

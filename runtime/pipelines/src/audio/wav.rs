@@ -11,7 +11,7 @@ use symphonia::core::units::{Duration, Timestamp};
 
 use super::decoder::{Decoder, Spec};
 use super::riff::{Format, WavHeader, read_header};
-use super::{AudioError, Container};
+use super::{AudioError, Container, Pcm};
 
 /// Frames decoded at a time.
 const BLOCK_FRAMES: usize = 4096;
@@ -52,9 +52,9 @@ impl<R: Read + Send> PcmDecoder<BufReader<R>> {
 }
 
 impl<R: Read + Send> PcmDecoder<R> {
-    /// Mono signed 16-bit little-endian samples of `rate` Hz, without a header, up to the end of the stream.
-    pub(super) fn raw(stream: R, rate: u32) -> Self {
-        Self { stream, container: Container::Raw, format: Format::raw(rate), promised: None, decoded: 0, bytes: Vec::new() }
+    /// Samples without a header, up to the end of the stream; at least one channel.
+    pub(super) fn raw(stream: R, pcm: Pcm) -> Self {
+        Self { stream, container: Container::Raw, format: Format::raw(pcm), promised: None, decoded: 0, bytes: Vec::new() }
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn raw_samples_end_with_the_stream() {
-        let mut decoder = PcmDecoder::raw(&[0u8, 0x40, 0, 0xc0, 7][..], 16_000);
+        let mut decoder = PcmDecoder::raw(&[0u8, 0x40, 0, 0xc0, 7][..], Pcm::mono(16_000));
         let mut out = Vec::new();
         assert!(decoder.next_block(&mut out).unwrap());
         assert_eq!(out, [0.5, -0.5]);

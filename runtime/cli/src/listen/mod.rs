@@ -1,0 +1,198 @@
+//! `ossicle listen`.
+
+mod button;
+#[cfg(feature = "microphone")]
+mod microphone;
+mod source;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ossicle::listen::format::{self, Clock};
+use ossicle::listen::{EndpointConfig, Event, ListenError, Listener, Options, Popped, Queue, Speech, Trigger};
+use ossicle::whisper::options::TranscribeOptions;
+use ossicle::whisper::window::Window;
+
+use crate::fault::{self, Fault};
+use crate::model::ModelArgs;
+use button::Button;
+use source::{Source, SourceArgs};
+
+/// Samples that wait while a text is worked out: a minute.
+const QUEUE_SAMPLES: usize = 60 * ossicle::audio::SAMPLE_RATE as usize;
+/// Samples heard at a time.
+const BLOCK: usize = 1600;
+/// With more samples than these waiting in a live stream, partial texts are left out.
+const HURRY_SAMPLES: usize = 8000;
+/// How long a signal may go unnoticed while nothing is heard.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// The same for a button.
+const BUTTON_PATIENCE: Duration = Duration::from_millis(20);
+
+const HELP: &str = "\
+Examples:
+  arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen -
+  arecord -f S16_LE -r 48000 -c 2 -t raw | ossicle listen - --rate 48000 --channels 2 --json --partial
+  ossicle listen meeting.wav
+  arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --push-to-talk      Enter, or kill -USR1 and kill -USR2
+
+Lines go to stdout as things happen: listening, speech, thinking, final, nothing (no words in it), with --partial partial. Times are seconds
+from the stream's start. SIGINT and SIGTERM end an utterance and the program.
+
+Exit status: 0 the stream ended or was ended, 1 recognition failed, 2 bad usage or bad input.";
+
+/// What to listen to, and what to say about it.
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Language spoken, as a code or English name; auto detects it
+    #[arg(long, value_name = "LANGUAGE", default_value = "auto")]
+    language: String,
+    /// Write JSON, one object a line (docs/json.md)
+    #[arg(long)]
+    json: bool,
+    /// Also write texts of utterances that go on, this many seconds apart
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = parse_interval)]
+    partial: Option<f64>,
+    /// Listen from a press to a release: Enter on the terminal toggles, SIGUSR1 presses, SIGUSR2 releases
+    #[arg(long)]
+    push_to_talk: bool,
+    /// Silence that ends an utterance, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = parse_hangover)]
+    hangover: f64,
+    /// Longest utterance, in seconds; longer ones are cut
+    #[arg(long, value_name = "SECONDS", default_value_t = 28.0, value_parser = parse_longest)]
+    longest: f64,
+}
+
+fn within(text: &str, low: f64, high: f64) -> Result<f64, String> {
+    text.parse().ok().filter(|seconds| (low..=high).contains(seconds)).ok_or_else(|| format!("give {low} to {high} seconds"))
+}
+
+fn parse_interval(text: &str) -> Result<f64, String> {
+    within(text, 0.2, 30.0)
+}
+
+fn parse_hangover(text: &str) -> Result<f64, String> {
+    within(text, 0.05, 5.0)
+}
+
+fn parse_longest(text: &str) -> Result<f64, String> {
+    within(text, 2.0, 30.0)
+}
+
+fn milliseconds(seconds: f64) -> u32 {
+    (seconds * 1000.0).round() as u32
+}
+
+impl Args {
+    fn options(&self) -> Options {
+        let default = EndpointConfig::default();
+        let hangover_ms = milliseconds(self.hangover);
+        let endpoint =
+            EndpointConfig { hangover_ms, tail_ms: default.tail_ms.min(hangover_ms), max_ms: milliseconds(self.longest), ..default };
+        Options {
+            trigger: if self.push_to_talk { Trigger::Button } else { Trigger::Voice },
+            endpoint,
+            partial_every: self.partial.map(|seconds| (seconds * f64::from(ossicle::audio::SAMPLE_RATE)) as u64),
+        }
+    }
+}
+
+/// Writes events as they come; the first failure stays.
+struct Writer {
+    out: io::Stdout,
+    json: bool,
+    clock: Clock,
+    written: io::Result<()>,
+}
+
+impl Writer {
+    fn write(&mut self, event: &Event) {
+        if self.written.is_ok() {
+            let mut out = self.out.lock();
+            let line = if self.json { format::json(&mut out, event, self.clock) } else { format::text(&mut out, event) };
+            self.written = line.and_then(|()| out.flush());
+        }
+    }
+
+    /// Whether there is still somebody to write to.
+    fn check(&mut self) -> io::Result<()> {
+        std::mem::replace(&mut self.written, Ok(()))
+    }
+}
+
+/// Listens until the stream ends or a signal ends it.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.source.list(&mut io::stdout().lock())? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let options = args.options();
+    args.source.check()?;
+    let transcription =
+        TranscribeOptions { language: (args.language != "auto").then(|| args.language.clone()), ..TranscribeOptions::default() };
+    let (model, _) = args.model.open(Window::default().max_frames(), false)?;
+    model.check(&transcription).map_err(|error| fault::transcription("", error))?;
+    let isa = args.model.machine.isa();
+    let mut listener = Listener::new(isa, options, Speech::new(model, transcription))
+        .map_err(|error| Fault::new(error, "--hangover and --longest", "shorten the one or lengthen the other"))?;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        // A second one ends the program at once: a source that gives nothing can hold it up.
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop)).context("cannot handle signals")?;
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot handle signals")?;
+    }
+    let mut button = if args.push_to_talk { Some(Button::new()?) } else { None };
+    let source = args.source.open(isa)?;
+    let mut writer = Writer { out: io::stdout(), json: args.json, clock: Clock { rate: source.rate }, written: Ok(()) };
+    hear(source, &mut listener, button.as_mut(), &stop, &mut writer)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn hear(
+    source: Source,
+    listener: &mut Listener<Speech>,
+    mut button: Option<&mut Button>,
+    stop: &AtomicBool,
+    writer: &mut Writer,
+) -> Result<()> {
+    let Source { name, samples, dropped, live, .. } = source;
+    let failed = |error: ListenError| anyhow::Error::new(error).context(name.clone());
+    let patience = if button.is_some() { BUTTON_PATIENCE } else { PATIENCE };
+    let queue = Queue::feed(samples, QUEUE_SAMPLES);
+    let (mut block, mut lost) = ([0.0; BLOCK], 0);
+    while !stop.load(Ordering::Relaxed) {
+        let popped = queue.pop(&mut block, patience).map_err(|error| source::fault(&name, error))?;
+        let total = dropped.load(Ordering::Relaxed);
+        if total > lost {
+            writer.write(&Event::Dropped { samples: total - lost, total });
+            lost = total;
+        }
+        let mut on_event = |event: Event| writer.write(&event);
+        if let Some(pressed) = button.as_mut().and_then(|button| button.change()) {
+            if pressed { listener.press(&mut on_event) } else { listener.release(&mut on_event) }.map_err(failed)?;
+        }
+        match popped {
+            Popped::Samples(count) => {
+                listener.set_hurry(live && queue.len() > HURRY_SAMPLES);
+                listener.push(&block[..count], &mut on_event).map_err(failed)?;
+            }
+            Popped::Nothing => {}
+            Popped::Ended => break,
+        }
+        writer.check()?;
+    }
+    queue.close();
+    listener.finish(&mut |event| writer.write(&event)).map_err(failed)?;
+    writer.check()?;
+    Ok(())
+}

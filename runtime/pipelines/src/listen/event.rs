@@ -1,0 +1,70 @@
+//! What listening tells.
+
+use serde_json::Value;
+
+/// Something happened. Positions are samples at 16 kHz from the stream's start.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Nobody speaks; waiting.
+    Listening {
+        /// Samples heard.
+        at: u64,
+    },
+    /// Somebody has begun to speak, or the button was pressed.
+    Speech {
+        /// The utterance's first sample.
+        start: u64,
+    },
+    /// A text of the utterance so far.
+    Partial {
+        /// The utterance's first sample.
+        start: u64,
+        /// The first sample not heard for this text.
+        end: u64,
+        /// The text.
+        text: String,
+        /// Characters at its beginning that later partial texts keep.
+        stable: usize,
+    },
+    /// The utterance has ended and is worked on.
+    Thinking {
+        /// Its first sample.
+        start: u64,
+        /// The first sample behind it.
+        end: u64,
+    },
+    /// What was said.
+    Final {
+        /// The utterance's first sample.
+        start: u64,
+        /// The first sample behind it.
+        end: u64,
+        /// The text.
+        text: String,
+        /// What it means, where the recogniser knows.
+        intent: Option<Value>,
+    },
+    /// Nothing was said in what had sounded like speech.
+    Nothing {
+        /// Its first sample.
+        start: u64,
+        /// The first sample behind it.
+        end: u64,
+    },
+    /// Samples were lost before they could be heard; they are not counted in positions.
+    Dropped {
+        /// Samples lost now, at the source's rate.
+        samples: u64,
+        /// Samples lost in all.
+        total: u64,
+    },
+    /// The stream has ended.
+    End {
+        /// Samples heard.
+        samples: u64,
+        /// Of them, in utterances.
+        in_utterances: u64,
+        /// Utterances.
+        utterances: u64,
+    },
+}
