@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from record import exchange
 from service import Service, reference, samples, service
@@ -34,12 +35,12 @@ class Broker:
     def listen(self):
         """Hears everything, as soon as the broker is there."""
         for _ in range(100):
-            command = ["mosquitto_sub", *self.login, "-t", "#", "-F", "%j", "--retain-as-published"]
-            self.listener = subprocess.Popen([*command, "-V", "5"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             probe = subprocess.run(["mosquitto_pub", *self.login, "-t", "probe", "-m", "x"], capture_output=True)
             if probe.returncode == 0:
                 break
-            self.listener.kill()
+            time.sleep(0.1)
+        command = ["mosquitto_sub", *self.login, "-V", "5", "-t", "#", "-F", "%j", "--retain-as-published"]
+        self.listener = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         threading.Thread(target=lambda: [self.messages.put(json.loads(line)) for line in self.listener.stdout], daemon=True).start()
 
     def hear(self, topic):

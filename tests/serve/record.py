@@ -8,10 +8,11 @@ import sys
 import urllib.parse
 
 from service import ROOT, samples, service
-from wyoming.asr import Transcribe
+from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.event import write_event
 from wyoming.info import Describe
+from wyoming.intent import Recognize
 from wyoming.ping import Ping
 
 FOLDER = ROOT / "runtime/cli/tests/sessions"
@@ -30,6 +31,7 @@ def sessions():
     yield "transcribe", (), [Transcribe(language="en"), *audio(data)]
     yield "stream", ("--stream",), audio(data)
     yield "nothing", (), [*audio(bytes(64000)), *audio(b"")]
+    yield "intents", ("--sentences", "home"), [Describe(), Recognize("Turn off the kitchen lights!"), Transcript("set a timer for 10 minutes"), Recognize("who painted the ceiling")]
     yield "refused", (), [Transcribe(name="whisper-large"), *audio(bytes(320))]
 
 

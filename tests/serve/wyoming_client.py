@@ -12,6 +12,7 @@ from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.client import AsyncClient
 from wyoming.error import Error
 from wyoming.info import Describe, Info
+from wyoming.intent import Intent, NotRecognized, Recognize
 from wyoming.ping import Ping, Pong
 
 
@@ -60,6 +61,29 @@ async def streams(uri, audio, expected):
         assert TranscriptStop.is_type((await client.read_event()).type)
 
 
+async def understands(uri):
+    """As Home Assistant's conversation agent asks, and as the protocol has it."""
+    async with AsyncClient.from_uri(uri) as client:
+        await client.write_event(Describe().event())
+        assert Info.from_event(await client.read_event()).intent[0].models[0].languages == ["en"]
+        for question in (Transcript("Turn off the kitchen lights."), Recognize("turn off the lights in the kitchen")):
+            await client.write_event(question.event())
+            intent = Intent.from_event(await client.read_event())
+            values = {entity.name: entity.value for entity in intent.entities}
+            assert (intent.name, values["area"], values["domain"]) == ("HassTurnOff", "kitchen", "light"), intent
+        await client.write_event(Recognize("who painted the ceiling").event())
+        assert NotRecognized.is_type((await client.read_event()).type)
+
+
+async def guesses(uri, audio, expected):
+    """Whatever is said becomes the sentence that is nearest."""
+    guess = (await transcript(uri, audio)).text
+    assert guess != expected, guess
+    async with AsyncClient.from_uri(uri) as client:
+        await client.write_event(Recognize(guess).event())
+        assert Intent.is_type((await client.read_event()).type), guess
+
+
 async def formats(uri, audio, expected):
     """The same sound as stereo, in 24 and 32 bits and at twice the rate."""
     mono = array.array("h", audio)
@@ -88,6 +112,11 @@ async def main():
                 await formats(running.wyoming, audio, expected)
     with service("--stream", "--uri", "tcp://127.0.0.1:0") as running:
         await streams(running.wyoming, audio, expected)
+    with service("--sentences", "home", "--uri", "tcp://127.0.0.1:0") as running:
+        await understands(running.wyoming)
+        assert (await transcript(running.wyoming, audio)).text == expected
+    with service("--sentences", "home", "--constrained", "--threshold", "0", "--uri", "tcp://127.0.0.1:0") as running:
+        await guesses(running.wyoming, audio, expected)
     print(f"wyoming: {expected!r} over TCP and a Unix socket")
 
 

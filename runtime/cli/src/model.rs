@@ -107,9 +107,9 @@ impl ModelArgs {
     }
 
     /// The model, ready for commands in windows of up to `frames` mel frames.
-    pub(crate) fn open_for_commands(&self, frames: usize) -> Result<Transcriber> {
+    pub(crate) fn open_for_commands(&self, frames: usize, words: bool) -> Result<Transcriber> {
         let path = self.path()?;
-        self.plan_for(&path, frames, false, true)?;
+        self.plan_for(&path, frames, words, true)?;
         self.load(&path)
     }
 

@@ -86,7 +86,11 @@ fn exchange(mut stream: impl Read + Write, shut: impl Fn(), request: &[u8]) -> S
 
 #[test]
 fn recorded_sessions_give_the_same_bytes() {
-    for (options, names) in [(&[][..], &["describe", "transcribe", "nothing", "refused"][..]), (&["--stream"], &["stream"])] {
+    for (options, names) in [
+        (&[][..], &["describe", "transcribe", "nothing", "refused"][..]),
+        (&["--stream"], &["stream"]),
+        (&["--sentences", "home"], &["intents", "transcribe", "nothing"]),
+    ] {
         let Some(command) = serve(&[options, &["--uri", "tcp://127.0.0.1:0"]].concat()) else { return };
         let service = Service::start(command, 1);
         for name in names {
@@ -158,13 +162,15 @@ fn bad_usage_is_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let uri = format!("tcp://{taken}");
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--uri", "127.0.0.1:10300"], "give tcp://HOST:PORT, unix:///PATH or stdio://"),
         (&["--uri", "unix:///no/such/folder/socket"], "cannot listen: "),
         (&["--http", "nowhere"], "cannot listen: "),
         (&["--http", &taken], "cannot listen: "),
         (&["--uri", &uri], "cannot listen: "),
         (&["--max-connections", "1"], "1"),
+        (&["--sentences", "nowhere.yaml"], "give a sentence file, or one of coffee, home"),
+        (&["--mqtt", "mqtts://broker"], "TLS is not known here"),
         (&["--language", "de"], "this model knows English only"),
     ];
     for (options, expected) in cases {

@@ -1,5 +1,6 @@
 //! Commands in text.
 
+use ossicle_sentences::{Grammar, Value as SlotValue};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,4 +33,47 @@ pub struct Entity {
     pub name: String,
     /// A text or a number.
     pub value: Value,
+}
+
+/// The first meaning that a sentence file has for a text.
+impl Recognise for Grammar {
+    fn languages(&self) -> Vec<String> {
+        vec![self.language().to_owned()]
+    }
+
+    fn recognise(&self, text: &str) -> Option<Intent> {
+        let matches = self.matches(text);
+        let found = matches.first()?;
+        let entities = found.slots.iter().map(|slot| Entity { name: slot.name.to_owned(), value: value(&slot.value) });
+        Some(Intent { name: found.intent.to_owned(), entities: entities.collect(), text: found.response.map(str::to_owned) })
+    }
+}
+
+/// A text or a number; whole numbers without a point.
+fn value(value: &SlotValue) -> Value {
+    match *value {
+        SlotValue::Text(ref text) => text.as_str().into(),
+        SlotValue::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),
+        SlotValue::Number(number) => number.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sentences_become_intents() {
+        let home = Grammar::parse("home", ossicle_sentences::pack("home").unwrap().text).unwrap();
+        assert_eq!(home.languages(), ["en"]);
+        let intent = home.recognise("Turn off the kitchen lights.").unwrap();
+        assert_eq!(intent.name, "HassTurnOff");
+        assert!(json!(intent.entities).to_string().contains("kitchen"), "{intent:?}");
+        let timer = home.recognise("set a timer for 10 minutes").unwrap();
+        assert!(timer.entities.contains(&Entity { name: "minutes".into(), value: json!(10) }), "{timer:?}");
+        assert_eq!(home.recognise("who painted the ceiling"), None);
+        assert_eq!(value(&SlotValue::Number(21.5)), json!(21.5));
+    }
 }

@@ -1,7 +1,7 @@
 //! `ossicle command`.
 
 mod output;
-mod sentences;
+pub(crate) mod sentences;
 mod tune;
 
 use std::io::{self, Write};
@@ -13,6 +13,7 @@ use clap::{Subcommand, ValueEnum};
 use ossicle::command::recogniser::{CommandOptions, Recogniser};
 use ossicle::command::set::CommandSet;
 use ossicle::whisper::transcriber::Transcriber;
+use ossicle_sentences::Grammar;
 
 use crate::fault::{self, Fault};
 use crate::input;
@@ -82,7 +83,7 @@ enum FormatName {
     Json,
 }
 
-fn parse_threshold(text: &str) -> Result<f32, String> {
+pub(crate) fn parse_threshold(text: &str) -> Result<f32, String> {
     text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| "give a probability from 0 to 1".into())
 }
 
@@ -103,14 +104,20 @@ impl RecognitionArgs {
         // A fault in the sentences is told before a model is loaded.
         let name = self.sentences.as_deref().unwrap_or_default();
         let grammar = sentences::load(name)?;
-        let mut model = self.model.open_for_commands(ossicle_frontend::mel::WINDOW_FRAMES)?;
-        let pipeline = model.pipeline();
-        let eot = pipeline.specials().eot;
-        let tokenizer = pipeline.tokenizer().map_err(|error| fault::transcription("", error))?;
-        let set =
-            CommandSet::new(grammar, tokenizer, eot).map_err(|error| Fault::new(error, name, "check it with ossicle command sentences"))?;
-        Ok((model, Recogniser::new(set)))
+        let mut model = self.model.open_for_commands(ossicle_frontend::mel::WINDOW_FRAMES, false)?;
+        let recogniser = recogniser(&mut model, grammar, name)?;
+        Ok((model, recogniser))
     }
+}
+
+/// The sentences of a file called `name`, compiled for a model.
+pub(crate) fn recogniser(model: &mut Transcriber, grammar: Grammar, name: &str) -> Result<Recogniser<CommandSet>> {
+    let pipeline = model.pipeline();
+    let eot = pipeline.specials().eot;
+    let tokenizer = pipeline.tokenizer().map_err(|error| fault::transcription("", error))?;
+    let set =
+        CommandSet::new(grammar, tokenizer, eot).map_err(|error| Fault::new(error, name, "check it with ossicle command sentences"))?;
+    Ok(Recogniser::new(set))
 }
 
 /// Recognises the command in every file with one model; a bad file gives its line and the others go on.

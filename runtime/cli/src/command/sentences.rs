@@ -24,7 +24,7 @@ pub(super) struct Args {
 }
 
 /// Reads a sentence file or one of those that come with the program.
-pub(super) fn load(name: &str) -> Result<Grammar, Fault> {
+pub(crate) fn load(name: &str) -> Result<Grammar, Fault> {
     let parsed = match pack(name) {
         Some(pack) => Grammar::parse(name, pack.text),
         None => {

@@ -11,7 +11,7 @@ use ossicle::whisper::error::{OptionError, TranscribeError};
 use ossicle::whisper::options::{Task, TranscribeOptions};
 use ossicle::whisper::transcript::{Segment, Summary, Word};
 use ossicle_kernels::simd::Isa;
-use ossicle_serve::wyoming::event::Event;
+use ossicle_serve::wyoming::event::{Event, EventError};
 use ossicle_serve::{Entity, Intent, Limits, Model, ModelCard, Recognise, Server};
 use serde_json::Value;
 
@@ -133,8 +133,8 @@ pub(crate) struct Service {
 /// Limits that tests reach.
 pub(crate) fn small() -> Limits {
     Limits {
-        connections: 6,
-        connections_per_peer: 4,
+        connections: 64,
+        connections_per_peer: 60,
         queue: 2,
         wait: Duration::from_millis(600),
         work: Duration::from_secs(20),
@@ -260,7 +260,10 @@ impl Client {
     /// The next event; `None` when the service has ended the connection.
     pub(crate) fn event(&mut self) -> Option<Event> {
         let mut reader = std::io::BufReader::with_capacity(1, &mut self.0);
-        Event::read(&mut reader).unwrap()
+        match Event::read(&mut reader) {
+            Err(EventError::Io(error)) if error.kind() == ErrorKind::ConnectionReset => None,
+            other => other.unwrap(),
+        }
     }
 
     /// The code of the error that comes next and last.

@@ -1,5 +1,7 @@
 //! `ossicle serve`: speech to text for other programs, over the Wyoming protocol and HTTP.
 
+mod assistant;
+
 use std::net::ToSocketAddrs;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,15 +10,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::builder::RangedU64ValueParser;
+use ossicle::command::recogniser::CommandOptions;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::window::Window;
 use ossicle_serve::mqtt::{Broker, is_name};
-use ossicle_serve::{Address, Limits, ModelCard, Server};
+use ossicle_serve::{Address, Limits, Model, ModelCard, Server};
+
+use assistant::Assistant;
 
 use crate::fault::{self, Fault};
 use crate::model::ModelArgs;
 use crate::notify::Notifier;
-use crate::size;
+use crate::{command, size};
 
 /// Where Wyoming clients find a service that was not told otherwise.
 const WYOMING: &str = "tcp://127.0.0.1:10300";
@@ -26,7 +31,7 @@ const HTTP: &str = "127.0.0.1:8000";
 const HELP: &str = "\
 Examples:
   ossicle serve
-  ossicle serve --uri tcp://0.0.0.0:10300
+  ossicle serve --uri tcp://0.0.0.0:10300 --sentences home
   ossicle serve --uri unix:///run/ossicle/wyoming.sock --http 127.0.0.1:8000
   ossicle serve --uri tcp://0.0.0.0:10300 --mqtt mqtt://homeassistant.local --mqtt-name kitchen
   curl -F file=@samples/kitchen.wav -F model=whisper-1 http://127.0.0.1:8000/v1/audio/transcriptions
@@ -46,6 +51,15 @@ pub(crate) struct Args {
     /// Listen for HTTP clients; may be repeated
     #[arg(long, value_name = "HOST:PORT")]
     http: Vec<String>,
+    /// Answer Wyoming clients who ask what a text means, by a sentence file or one that comes with the program
+    #[arg(long, value_name = "NAME|FILE.yaml")]
+    sentences: Option<String>,
+    /// Compare what Wyoming clients say with the sentences, as `ossicle command` does, before it is written down word by word
+    #[arg(long, requires = "sentences")]
+    constrained: bool,
+    /// How sure one has to be that a sentence was said, 0 to 1
+    #[arg(long, value_name = "P", default_value_t = CommandOptions::default().threshold, value_parser = command::parse_threshold, requires = "constrained")]
+    threshold: f32,
     /// Tell an MQTT broker what was said, so that Home Assistant discovers it: mqtt://[USER:PASSWORD@]HOST[:PORT]
     #[arg(long, value_name = "URL", env = "OSSICLE_MQTT", hide_env_values = true)]
     mqtt: Option<Broker>,
@@ -126,19 +140,32 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot handle signals")?;
     }
     let options = TranscribeOptions { language: (args.language != "auto").then(|| args.language.clone()), ..TranscribeOptions::default() };
+    // A fault in the sentences is told before a model is loaded.
+    let grammar = args.sentences.as_deref().map(command::sentences::load).transpose()?;
     // A client may ask for word times.
-    let (mut model, _) = args.model.open(Window::default().max_frames(), true)?;
+    let (frames, words) = (Window::default().max_frames(), true);
+    let mut model = if args.constrained { args.model.open_for_commands(frames, words)? } else { args.model.open(frames, words)?.0 };
     model.check(&options).map_err(|error| fault::transcription("", error))?;
     let mut server = Server::new(ModelCard::of(&mut model), args.limits.limits());
     server.defaults(options);
     server.stream_transcripts(args.stream);
+    if let Some(grammar) = grammar {
+        server.recognise(Box::new(grammar));
+    }
+    let mut model: Box<dyn Model> = match args.sentences.as_deref().filter(|_| args.constrained) {
+        None => Box::new(model),
+        Some(name) => {
+            let recogniser = command::recogniser(&mut model, command::sentences::load(name)?, name)?;
+            Box::new(Assistant::new(model, recogniser, args.threshold))
+        }
+    };
     listen(args, &mut server)?;
     if let Some(broker) = &args.mqtt {
         server.mqtt(broker, &args.mqtt_name, |news| eprintln!("mqtt: {news}"));
     }
     let mut notifier = Notifier::from_environment();
     notifier.ready("serving");
-    server.run(&mut model, &stop, &mut || notifier.alive());
+    server.run(&mut *model, &stop, &mut || notifier.alive());
     notifier.stopping();
     Ok(ExitCode::SUCCESS)
 }
