@@ -96,8 +96,16 @@ def wyoming():
     yield "merged", b'{"type": "x", "data": {"a": 1}, "data_length": 8, "payload_length": 3}\n{"b": 2}pcm'
 
 
+def sentences():
+    # Targets run on short files best: the worked example of the docs, and the heads of the packs.
+    example = (ROOT / "docs/sentences.md").read_text(encoding="utf-8").split("```")[1]
+    yield "example.yaml", example.removeprefix("yaml\n").encode()
+    for file in (ROOT / "runtime/sentences/packs").glob("*.yaml"):
+        yield file.name, file.read_bytes()[:1500]
+
+
 def main():
-    for target in (audio, ct2, safetensors, model_folder, trace, wyoming):
+    for target in (audio, ct2, safetensors, model_folder, sentences, trace, wyoming):
         folder = ROOT / "fuzz/corpus" / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in target():

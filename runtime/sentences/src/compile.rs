@@ -235,15 +235,17 @@ struct Determiniser<'a> {
     pending: Vec<Box<[Place]>>,
     /// The tokens that the state at work reads.
     reads: Vec<(u32, Place)>,
+    /// The set being looked up.
+    set: Vec<Place>,
 }
 
 impl<'a> Determiniser<'a> {
     fn new(words: &'a WordDfa, spelled: &'a Spelled, classes: Vec<TextClass>) -> Self {
-        Self { words, spelled, classes, ids: HashMap::new(), pending: Vec::new(), reads: Vec::new() }
+        Self { words, spelled, classes, ids: HashMap::new(), pending: Vec::new(), reads: Vec::new(), set: Vec::new() }
     }
 
     fn run(mut self) -> Option<TokenAutomaton> {
-        let start = State(self.id(vec![Place::Between { words: self.words.start, layer: Layer::Start }]));
+        let start = State(self.id([Place::Between { words: self.words.start, layer: Layer::Start }].into_iter()));
         let mut offsets = vec![0];
         let (mut arcs, mut accepting, mut text_of, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         while accepting.len() < self.pending.len() {
@@ -268,9 +270,12 @@ impl<'a> Determiniser<'a> {
     }
 
     /// The number of a set of places. Free text may end after each of its tokens.
-    fn id(&mut self, mut set: Vec<Place>) -> u32 {
-        for i in 0..set.len() {
-            if let Place::Free { words, .. } = set[i] {
+    fn id(&mut self, places: impl Iterator<Item = Place>) -> u32 {
+        let mut set = std::mem::take(&mut self.set);
+        set.clear();
+        for place in places {
+            set.push(place);
+            if let Place::Free { words, .. } = place {
                 set.push(Place::Between { words, layer: Layer::Word });
             }
         }
@@ -284,13 +289,13 @@ impl<'a> Determiniser<'a> {
                 _ => i += 1,
             }
         }
-        let set = set.into_boxed_slice();
-        if let Some(&id) = self.ids.get(&set) {
-            return id;
-        }
-        let id = self.pending.len() as u32;
-        self.ids.insert(set.clone(), id);
-        self.pending.push(set);
+        let id = self.ids.get(&set[..]).copied().unwrap_or_else(|| {
+            let id = self.pending.len() as u32;
+            self.ids.insert(set[..].into(), id);
+            self.pending.push(set[..].into());
+            id
+        });
+        self.set = set;
         id
     }
 
@@ -318,11 +323,11 @@ impl<'a> Determiniser<'a> {
                 TextClass::Piece => &piece_text,
                 TextClass::Other => &[],
             };
-            let targets = group.iter().map(|&(_, place)| place).chain(free.iter().map(|&place| uncounted(place))).collect();
+            let targets = group.iter().map(|&(_, place)| place).chain(free.iter().map(|&place| uncounted(place)));
             arcs.push(Arc { token, to: State(self.id(targets)) });
         }
         self.reads = reads;
-        let mut state = |places: Vec<Place>| if places.is_empty() { None } else { Some(State(self.id(places))) };
+        let mut state = |places: Vec<Place>| if places.is_empty() { None } else { Some(State(self.id(places.into_iter()))) };
         let text = AnyText { word: state(word_text), piece: state(piece_text) };
         (text.word.is_some() || text.piece.is_some()).then_some(text)
     }

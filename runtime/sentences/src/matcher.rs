@@ -82,7 +82,12 @@ impl Run<'_> {
             if visited.len() == MAX_STEPS || answers.len() == MAX_ANSWERS {
                 break;
             }
-            if visited.insert((thread.pc, thread.at, thread.history)) {
+            // Threads meet where something branches or ends; elsewhere looking would cost more than it saves.
+            let meets = match self.program.instructions[thread.pc as usize] {
+                Instruction::Split { .. } | Instruction::Any { .. } | Instruction::Accept { .. } => true,
+                Instruction::Word { .. } | Instruction::Open { .. } | Instruction::Close { .. } => false,
+            };
+            if !meets || visited.insert((thread.pc, thread.at, thread.history)) {
                 answers.extend(self.step(thread));
             }
         }
@@ -95,7 +100,10 @@ impl Run<'_> {
         match self.program.instructions[pc as usize] {
             Instruction::Split { start, len } => {
                 let program = self.program;
-                self.stack.extend(program.targets(start, len).iter().rev().map(|&pc| Thread { pc, ..thread }));
+                let skips = self.skips(at).next().is_some();
+                let targets = program.targets(start, len).iter().rev().filter(|&&pc| skips || self.can_begin(pc, at));
+                let targets: Vec<Thread> = targets.map(|&pc| Thread { pc, ..thread }).collect();
+                self.stack.extend(targets);
             }
             Instruction::Open { slot, next } => {
                 let history = self.link(Captured { slot, value: None, start: at, end: at }, true, history);
@@ -127,12 +135,25 @@ impl Run<'_> {
         None
     }
 
+    /// Whether the word at `at` may be the first from `pc` on. Most branches of a long list end here, before they cost anything.
+    fn can_begin(&self, pc: Pc, at: u32) -> bool {
+        match self.program.instructions[pc as usize] {
+            Instruction::Word { word, .. } => self.words.get(at as usize) == Some(&word),
+            Instruction::Open { next, .. } => self.can_begin(next, at),
+            _ => true,
+        }
+    }
+
+    /// The lengths of the skipped phrases at `at`.
+    fn skips(&self, at: u32) -> impl Iterator<Item = u32> {
+        let rest = &self.words[at as usize..];
+        self.skip.iter().filter(move |phrase| rest.starts_with(phrase)).map(|phrase| phrase.len() as u32)
+    }
+
     /// Lets skipped phrases pass before the thread goes on. At the end of a slot they belong to what follows it.
     fn skip(&mut self, thread: Thread) {
-        let (skip, rest) = (self.skip, &self.words[thread.at as usize..]);
-        for phrase in skip.iter().filter(|phrase| rest.starts_with(phrase)) {
-            self.stack.push(Thread { at: thread.at + phrase.len() as u32, ..thread });
-        }
+        let skipped: Vec<Thread> = self.skips(thread.at).map(|len| Thread { at: thread.at + len, ..thread }).collect();
+        self.stack.extend(skipped);
     }
 
     fn link(&mut self, captured: Captured, open: bool, before: u32) -> u32 {

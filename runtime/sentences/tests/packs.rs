@@ -1,12 +1,24 @@
 //! The sentence files that come with the library.
 
-use ossicle_sentences::{Grammar, PACKS};
+use ossicle_sentences::{Grammar, PACKS, pack};
+
+fn grammar(name: &str) -> Grammar {
+    Grammar::parse(name, pack(name).unwrap().text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Intent and slots of the best match, as `intent name=value ...`.
+fn meaning(grammar: &Grammar, text: &str) -> Option<String> {
+    let matches = grammar.matches(text);
+    let found = matches.first()?;
+    let slots: String = found.slots.iter().map(|slot| format!(" {}={}", slot.name, slot.value)).collect();
+    Some(found.intent.to_owned() + &slots)
+}
 
 /// What is sampled from a pack means what it should.
 #[test]
 fn samples_of_packs_match_back() {
     for pack in PACKS {
-        let grammar = Grammar::parse(pack.name, pack.text).unwrap_or_else(|error| panic!("{error}"));
+        let grammar = grammar(pack.name);
         for sample in grammar.samples(1).take(2000) {
             let matches = grammar.matches(&sample.text);
             let found = matches.iter().find(|found| {
@@ -16,5 +28,116 @@ fn samples_of_packs_match_back() {
             });
             assert!(found.is_some(), "{}: {sample:?} gives {matches:?}", pack.name);
         }
+    }
+}
+
+#[test]
+fn orders_mean_what_they_say() {
+    let grammar = grammar("coffee");
+    for (text, expected) in [
+        ("Brew a coffee.", Some("orderDrink coffeeDrink=coffee")),
+        (
+            "Can I get a 16-ounce, dark roast, single-shot iced mocha with lots of cream and a bit of brown sugar?",
+            Some(
+                "orderDrink size=sixteen ounce roast=dark roast numberOfShots=single shot coffeeDrink=iced mocha \
+                 milkAmount=lots of cream sugarAmount=a bit of brown sugar",
+            ),
+        ),
+        ("Um, I'd like a latte, large, please.", Some("orderDrink coffeeDrink=latte size=large")),
+        ("medium medium roast espresso", Some("orderDrink size=medium roast=medium roast coffeeDrink=espresso")),
+        (
+            "I want a double shot of espresso with sugar",
+            Some("orderDrink numberOfShots=double shot coffeeDrink=espresso sugarAmount=sugar"),
+        ),
+        ("Can I get a large large latte", None),
+        ("I like coffee in the morning", None),
+        ("milk and sugar", None),
+    ] {
+        assert_eq!(meaning(&grammar, text).as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
+fn household_commands_mean_what_they_say() {
+    let grammar = grammar("home");
+    for (text, expected) in [
+        ("Turn on the kitchen lights.", "HassTurnOn area=kitchen domain=light"),
+        ("lounge lights off", "HassTurnOff area=living room domain=light"),
+        ("Turn off all the lights downstairs", "HassTurnOff area=downstairs domain=light"),
+        ("turn everything off", "HassTurnOff"),
+        ("Set the bedroom lights to 40%.", "HassLightSet area=bedroom brightness=40"),
+        ("make the kitchen lights red", "HassLightSet area=kitchen color=red"),
+        ("Switch off the coffee machine in the kitchen", "HassTurnOff name=coffee machine area=kitchen domain=switch"),
+        ("open the blinds in the office", "HassTurnOn name=blinds area=office domain=cover"),
+        ("close the curtains halfway", "HassSetPosition name=curtains position=50 domain=cover"),
+        ("Lock the front door", "HassTurnOn name=front door domain=lock"),
+        ("set the fan to high", "HassFanSetSpeed name=fan percentage=100"),
+        ("Turn the heating up to twenty-one and a half degrees", "HassClimateSetTemperature temperature=21.5"),
+        ("set a timer for an hour and a half", "HassStartTimer hours=1 minutes=30"),
+        ("Set a 5-minute pizza timer", "HassStartTimer minutes=5 name=pizza"),
+        ("set a timer for 2 hours, 10 minutes and 30 seconds", "HassStartTimer hours=2 minutes=10 seconds=30"),
+        ("cancel the timer", "HassCancelTimer"),
+        ("add milk and eggs to the shopping list", "HassShoppingListAddItem item=milk and eggs"),
+        ("Add sunscreen to my packing list", "HassListAddItem item=sunscreen name=packing"),
+        ("play the Beatles on the living room speaker", "HassMediaSearchAndPlay search_query=the Beatles area=living room name=speaker"),
+        ("volume 30 percent", "HassSetVolume volume_level=30"),
+        ("turn it down", "HassSetVolumeRelative volume_step=down"),
+        ("Next song", "HassMediaNext"),
+        ("What time is it?", "HassGetCurrentTime"),
+        ("What's the weather like tomorrow?", "HassGetWeather when=tomorrow"),
+        ("good night", "HassTurnOn name=bedtime domain=scene"),
+        ("start the vacuum", "HassVacuumStart name=vacuum domain=vacuum"),
+    ] {
+        assert_eq!(meaning(&grammar, text).as_deref(), Some(expected), "{text}");
+    }
+    for text in [
+        "turn on the",
+        "the kitchen",
+        "he turned the lights off and went to bed",
+        "set a timer for 101 hours",
+        "add to the shopping list",
+        "",
+    ] {
+        assert_eq!(meaning(&grammar, text), None, "{text}");
+    }
+}
+
+/// Skipped words count for nothing, free text gives way to listed words, and what is listed first wins.
+#[test]
+fn ambiguous_texts_say_so() {
+    let file = "language: en\nintents:\n  A:\n    data:\n      - sentences: [\"play {x:song}\", \"play {w:search}\", \"stop {y}\", \"stop {x}\"]\n\
+                lists:\n  x: {values: [jazz, {in: 'rock', out: 1}]}\n  y: {values: [jazz]}\n  w: {wildcard: true}\nskip_words: [please]\n";
+    let grammar = Grammar::parse("x.yaml", file).unwrap();
+    for (text, expected) in [
+        ("play jazz", &["A song=jazz", "A search=jazz"][..]),
+        ("please play rock please", &["A song=1", "A search=rock", "A search=rock please"]),
+        ("play blues", &["A search=blues"]),
+        ("stop jazz", &["A y=jazz", "A x=jazz"]),
+    ] {
+        let matches = grammar.matches(text);
+        let said: Vec<String> = matches.iter().map(|m| format!("{} {}={}", m.intent, m.slots[0].name, m.slots[0].value)).collect();
+        assert_eq!(said, expected, "{text}");
+        assert!(matches.iter().all(|found| found.ambiguous == (text == "stop jazz")), "{text}");
+        assert_eq!(
+            &text[matches[0].slots[0].span.clone().unwrap()],
+            text.split(' ').find(|word| ["jazz", "rock", "blues"].contains(word)).unwrap()
+        );
+    }
+}
+
+/// The worked example of docs/sentences.md means what its table says.
+#[test]
+fn the_documented_example_is_true() {
+    let page = include_str!("../../../docs/sentences.md");
+    let (_, rest) = page.split_once("```yaml\n").unwrap();
+    let (file, rest) = rest.split_once("```").unwrap();
+    let grammar = Grammar::parse("docs", file).unwrap_or_else(|error| panic!("{error}"));
+    let rows: Vec<&str> = rest.trim_start().lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        let [said, intent, slots] = row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let slots: String = slots.split(", ").map(|slot| format!(" {}", slot.replace(": ", "="))).collect();
+        let expected = if intent.starts_with("none") { None } else { Some(intent.to_owned() + &slots) };
+        assert_eq!(meaning(&grammar, said), expected, "{row}");
     }
 }
