@@ -15,9 +15,11 @@ use crate::vocabulary::Vocabulary;
 use crate::word_dfa::{Symbol, WordDfa};
 
 /// The most states of an automaton, over words and over tokens.
-const MAX_STATES: usize = 1 << 20;
+const MAX_STATES: usize = 1 << 18;
 /// The most arcs of an automaton over tokens.
-const MAX_ARCS: usize = 1 << 23;
+const MAX_ARCS: usize = 1 << 22;
+/// The most places looked up while making it, which bounds time and memory where states stand for many places at once.
+const MAX_PLACES: usize = 1 << 24;
 
 /// Signs that may stand behind any word.
 const PAUSES: [&str; 2] = [",", "."];
@@ -27,7 +29,7 @@ const ENDS: [&str; 3] = ["?", "!", "..."];
 /// Why there is no automaton.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CompileError {
-    /// More states or arcs than the limits.
+    /// More states or arcs than the limits, or too much work to find out.
     TooLarge {
         /// The most states.
         max_states: usize,
@@ -45,7 +47,10 @@ impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { max_states, max_arcs } => {
-                write!(f, "the sentences need more than {max_states} states or {max_arcs} arcs: use fewer or shorter lists and ranges")
+                write!(
+                    f,
+                    "the sentences need more than {max_states} states or {max_arcs} arcs: use fewer or shorter lists and ranges, and one free text a sentence"
+                )
             }
             Self::Unwritable { word } => write!(f, "the model's vocabulary cannot write {word:?}: use another model or another word"),
         }
@@ -61,7 +66,7 @@ impl TokenAutomaton {
     /// [`CompileError`], if the automaton would be too large or a word has no tokens.
     pub fn compile(grammar: &Grammar, vocabulary: &impl Vocabulary) -> Result<Self, CompileError> {
         let too_large = CompileError::TooLarge { max_states: MAX_STATES, max_arcs: MAX_ARCS };
-        let words = WordDfa::new(&grammar.program, MAX_STATES).ok_or(too_large.clone())?;
+        let words = WordDfa::new(&grammar.program, MAX_STATES, MAX_PLACES).ok_or(too_large.clone())?;
         let spelled = Spelled::new(grammar, vocabulary)?;
         let classes = (0..vocabulary.len()).map(|token| text_class(vocabulary.bytes(token))).collect();
         Determiniser::new(&words, &spelled, classes).run().ok_or(too_large)
@@ -237,11 +242,13 @@ struct Determiniser<'a> {
     reads: Vec<(u32, Place)>,
     /// The set being looked up.
     set: Vec<Place>,
+    /// Places looked up so far.
+    places: usize,
 }
 
 impl<'a> Determiniser<'a> {
     fn new(words: &'a WordDfa, spelled: &'a Spelled, classes: Vec<TextClass>) -> Self {
-        Self { words, spelled, classes, ids: HashMap::new(), pending: Vec::new(), reads: Vec::new(), set: Vec::new() }
+        Self { words, spelled, classes, ids: HashMap::new(), pending: Vec::new(), reads: Vec::new(), set: Vec::new(), places: 0 }
     }
 
     fn run(mut self) -> Option<TokenAutomaton> {
@@ -255,7 +262,7 @@ impl<'a> Determiniser<'a> {
             text_of.push(if text.is_some() { texts.len() as u32 } else { NO_TEXT });
             texts.extend(text);
             offsets.push(arcs.len() as u32);
-            if accepting.len() > MAX_STATES || arcs.len() > MAX_ARCS {
+            if accepting.len() > MAX_STATES || arcs.len() > MAX_ARCS || self.places > MAX_PLACES {
                 return None;
             }
         }
@@ -279,6 +286,7 @@ impl<'a> Determiniser<'a> {
                 set.push(Place::Between { words, layer: Layer::Word });
             }
         }
+        self.places += set.len();
         set.sort_unstable();
         set.dedup();
         // Of two stays in the same free text, the longer one has all the other's texts. It stands behind it.

@@ -35,9 +35,9 @@ pub(crate) struct WordDfa {
 }
 
 impl WordDfa {
-    /// Nothing if it would have more than `max_states`.
-    pub(crate) fn new(program: &Program, max_states: usize) -> Option<Self> {
-        let (states, start) = Determiniser::new(program).run(max_states)?;
+    /// Nothing if it would have more than `max_states`, or if more than `max_places` of the program would be visited.
+    pub(crate) fn new(program: &Program, max_states: usize, max_places: usize) -> Option<Self> {
+        let (states, start) = Determiniser::new(program).run(max_states, max_places)?;
         Some(minimise(&states, start))
     }
 
@@ -58,20 +58,22 @@ struct Determiniser<'a> {
     round: u32,
     ids: HashMap<Box<[Pc]>, u32>,
     pending: Vec<Box<[Pc]>>,
+    /// Places visited so far.
+    places: usize,
 }
 
 impl<'a> Determiniser<'a> {
     fn new(program: &'a Program) -> Self {
         let reached = vec![0; program.instructions.len()];
-        Self { program, reached, round: 0, ids: HashMap::new(), pending: Vec::new() }
+        Self { program, reached, round: 0, ids: HashMap::new(), pending: Vec::new(), places: 0 }
     }
 
-    fn run(mut self, max_states: usize) -> Option<(Vec<State>, u32)> {
+    fn run(mut self, max_states: usize, max_places: usize) -> Option<(Vec<State>, u32)> {
         let mut states: Vec<State> = Vec::new();
         let start = self.id(&[self.program.start]);
         let mut next = 0;
         while next < self.pending.len() {
-            if next == max_states {
+            if next == max_states || self.places > max_places {
                 return None;
             }
             let set = self.pending[next].clone();
@@ -88,6 +90,7 @@ impl<'a> Determiniser<'a> {
         let mut stack = from.to_vec();
         let mut set = Vec::new();
         while let Some(pc) = stack.pop() {
+            self.places += 1;
             if std::mem::replace(&mut self.reached[pc as usize], self.round) == self.round {
                 continue;
             }
