@@ -110,6 +110,23 @@ fn partial_texts_grow_into_the_final_one() {
     assert!(!kept.is_empty());
 }
 
+#[test]
+fn utterances_may_be_commands() {
+    let Some(mut command) = listen() else { return };
+    command.args(["-", "--json", "--sentences"]);
+    // A file of its own, so that no pack decides this test.
+    let path = std::env::temp_dir().join(format!("ossicle-listen-{}.yaml", std::process::id()));
+    let sentences = "language: en\nintents:\n  Kitchen:\n    data:\n      - sentences:\n          - turn off the kitchen lights and set a timer for (10|ten) minutes\n  Other:\n    data:\n      - sentences:\n          - open the garage door\n";
+    fs::write(&path, sentences).unwrap();
+    command.arg(&path);
+    let output = run(command, &[quiet(3), speech(), quiet(2)].concat());
+    fs::remove_file(path).unwrap();
+    let events = events(&output);
+    let found = events.iter().find(|event| event["event"] == "final").unwrap();
+    assert_eq!(found["intent"]["name"], "Kitchen", "{found}");
+    assert!(found["intent"]["confidence"].as_f64() > Some(0.5), "{found}");
+}
+
 /// A listener that is spoken to while it runs.
 struct Live {
     child: Child,

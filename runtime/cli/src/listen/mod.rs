@@ -12,11 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use ossicle::command::recogniser::CommandOptions;
 use ossicle::listen::format::{self, Clock};
-use ossicle::listen::{EndpointConfig, Event, ListenError, Listener, Options, Popped, Queue, Speech, Trigger};
+use ossicle::listen::{Commands, EndpointConfig, Event, ListenError, Listener, Options, Popped, Queue, Recogniser, Speech, Trigger};
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::window::Window;
 
+use crate::command::{self, parse_threshold};
 use crate::fault::{self, Fault};
 use crate::model::ModelArgs;
 use button::Button;
@@ -37,6 +39,7 @@ const HELP: &str = "\
 Examples:
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen -
   arecord -f S16_LE -r 48000 -c 2 -t raw | ossicle listen - --rate 48000 --channels 2 --json --partial
+  arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --sentences home --json
   ossicle listen meeting.wav
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --push-to-talk      Enter, or kill -USR1 and kill -USR2
 
@@ -65,6 +68,12 @@ pub(crate) struct Args {
     /// Listen from a press to a release: Enter on the terminal toggles, SIGUSR1 presses, SIGUSR2 releases
     #[arg(long)]
     push_to_talk: bool,
+    /// Take utterances for commands: a sentence file, or the name of one that comes with the program (see `ossicle command sentences`)
+    #[arg(long, value_name = "NAME|FILE.yaml", conflicts_with_all = ["partial", "language"])]
+    sentences: Option<String>,
+    /// How sure one has to be that a command was meant, 0 to 1
+    #[arg(long, value_name = "P", requires = "sentences", value_parser = parse_threshold)]
+    threshold: Option<f32>,
     /// Silence that ends an utterance, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = parse_hangover)]
     hangover: f64,
@@ -107,6 +116,25 @@ impl Args {
     }
 }
 
+impl Args {
+    /// The model, for commands or free speech.
+    fn recogniser(&self) -> Result<Box<dyn Recogniser>> {
+        let Some(name) = &self.sentences else {
+            let options =
+                TranscribeOptions { language: (self.language != "auto").then(|| self.language.clone()), ..TranscribeOptions::default() };
+            let (model, _) = self.model.open(Window::default().max_frames(), false)?;
+            model.check(&options).map_err(|error| fault::transcription("", error))?;
+            return Ok(Box::new(Speech::new(model, options)));
+        };
+        let grammar = command::sentences::load(name)?;
+        let mut model = self.model.open_for_commands(Window::default().max_frames(), false)?;
+        let sentences = command::recogniser(&mut model, grammar, name)?;
+        let default = CommandOptions::default();
+        let options = CommandOptions { threshold: self.threshold.unwrap_or(default.threshold), ..default };
+        Ok(Box::new(Commands::new(model, sentences, options)))
+    }
+}
+
 /// Writes events as they come; the first failure stays.
 struct Writer {
     out: io::Stdout,
@@ -137,12 +165,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let options = args.options();
     args.source.check()?;
-    let transcription =
-        TranscribeOptions { language: (args.language != "auto").then(|| args.language.clone()), ..TranscribeOptions::default() };
-    let (model, _) = args.model.open(Window::default().max_frames(), false)?;
-    model.check(&transcription).map_err(|error| fault::transcription("", error))?;
     let isa = args.model.machine.isa();
-    let mut listener = Listener::new(isa, options, Speech::new(model, transcription))
+    let mut listener = Listener::new(isa, options, args.recogniser()?)
         .map_err(|error| Fault::new(error, "--hangover and --longest", "shorten the one or lengthen the other"))?;
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -160,7 +184,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 fn hear(
     source: Source,
-    listener: &mut Listener<Speech>,
+    listener: &mut Listener<Box<dyn Recogniser>>,
     mut button: Option<&mut Button>,
     stop: &AtomicBool,
     writer: &mut Writer,

@@ -19,6 +19,7 @@
 
 mod agreement;
 mod button;
+mod commands;
 mod event;
 pub mod format;
 mod listener;
@@ -26,6 +27,7 @@ mod queue;
 mod recogniser;
 mod segmenter;
 
+pub use commands::Commands;
 pub use event::Event;
 pub use listener::{ListenError, Listener, Options, Trigger};
 pub use ossicle_frontend::endpoint::{Config as EndpointConfig, ConfigError as EndpointError};

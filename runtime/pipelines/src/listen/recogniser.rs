@@ -51,6 +51,16 @@ pub trait Recogniser {
     }
 }
 
+impl<R: Recogniser + ?Sized> Recogniser for Box<R> {
+    fn recognise(&mut self, samples: &[f32]) -> Result<Recognition, RecogniseError> {
+        (**self).recognise(samples)
+    }
+
+    fn partial(&mut self, samples: &[f32]) -> Result<Option<String>, RecogniseError> {
+        (**self).partial(samples)
+    }
+}
+
 /// Free speech by Whisper.
 pub struct Speech {
     model: Transcriber,
