@@ -2,7 +2,7 @@
 //!
 //! A recording is decoded twice: freely, for [what was said](background) whatever it was, and by a [search] over the token paths of an
 //! [automaton](automaton::Automaton) of all sentences. How the best sentence stands against the free text gives a calibrated
-//! [confidence](confidence); speech that is no command, television, music and noise stay below the threshold.
+//! [confidence]; speech that is no command, television, music and noise stay below the threshold.
 
 pub mod automaton;
 pub mod background;
