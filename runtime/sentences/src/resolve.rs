@@ -10,7 +10,7 @@ use crate::expr::{Expr, ExprId, Exprs};
 use crate::lexicon::Lexicon;
 use crate::numbers::{self, Number};
 use crate::schema::{Block, File, Fractions, ListKind, Range, Unit};
-use crate::source::{Scalar, Source};
+use crate::source::{Mark, Scalar, Source};
 use crate::template::{self, Part};
 use crate::value::Value;
 use crate::words::{self, is_word_char};
@@ -64,7 +64,7 @@ pub(crate) fn resolve(source: &Source<'_>, file: &File) -> Result<Resolved, Erro
     let skip_phrases = resolver.skip_phrases()?;
     let nullable = resolver.exprs.nullable();
     if let Some(empty) = sentences.iter().find(|sentence| nullable[sentence.expr.0 as usize]) {
-        let at = crate::source::Mark { line: empty.line, column: empty.column };
+        let at = Mark { line: empty.line, column: empty.column };
         return Err(source.error(at, Fault::Template, "a sentence that can be empty", "at least one word must always be said"));
     }
     let Resolver { exprs, lexicon, slots, values, .. } = resolver;
@@ -148,11 +148,15 @@ impl<'a> Resolver<'a> {
     }
 
     fn push(&mut self, scalar: &Scalar, expr: Expr) -> Result<ExprId, Error> {
-        if self.exprs.len() == MAX_EXPRS {
-            let wanted = format!("at most {MAX_EXPRS} words and brackets in all; use fewer or shorter lists and ranges");
-            return Err(self.error(scalar, 0, Fault::TooLarge, "the sentences grow too many here", wanted));
+        if self.exprs.len() >= MAX_EXPRS {
+            return Err(self.too_many(self.source.position(scalar, 0)));
         }
         Ok(self.exprs.push(expr))
+    }
+
+    fn too_many(&self, at: Mark) -> Error {
+        let wanted = format!("at most {MAX_EXPRS} words and brackets in all; use fewer or shorter lists and ranges");
+        self.source.error(at, Fault::TooLarge, "the sentences grow too many here", wanted)
     }
 
     fn sequence_of(&mut self, scalar: &Scalar, mut parts: Vec<ExprId>) -> Result<ExprId, Error> {
@@ -235,6 +239,9 @@ impl<'a> Resolver<'a> {
             return Ok(expr);
         }
         let bodies = self.list_bodies(list)?;
+        if self.exprs.len() + bodies.len() > MAX_EXPRS {
+            return Err(self.too_many(self.file.lists[list].mark));
+        }
         let mut choices: Vec<ExprId> = Vec::with_capacity(bodies.len());
         for (value, body) in bodies {
             choices.push(self.exprs.push(Expr::Slot { slot, value, body }));
@@ -249,6 +256,9 @@ impl<'a> Resolver<'a> {
             return Ok(bodies.clone());
         }
         let file = self.file;
+        if self.exprs.len() >= MAX_EXPRS {
+            return Err(self.too_many(file.lists[list].mark));
+        }
         let bodies = match &file.lists[list].kind {
             ListKind::Wildcard { max_tokens } => vec![(None, self.exprs.push(Expr::Any { max_tokens: *max_tokens }))],
             ListKind::Range(range) => self.range(*range),

@@ -48,6 +48,7 @@ pub(crate) struct Rule {
 #[derive(Debug)]
 pub(crate) struct List {
     pub(crate) name: String,
+    pub(crate) mark: Mark,
     pub(crate) kind: ListKind,
 }
 
@@ -255,7 +256,7 @@ impl<'a> Reader<'a> {
         };
         match entries.get("max_tokens").filter(|_| kinds[0] != "wildcard") {
             Some(node) => Err(self.source.error(node.mark, Fault::UnknownKey, "max_tokens", "it belongs to wildcard: true")),
-            None => Ok(List { name, kind }),
+            None => Ok(List { name, mark: node.mark, kind }),
         }
     }
 

@@ -131,6 +131,9 @@ fn limits_are_errors() {
         assert_eq!((found.fault, found.line), (Fault::TooLarge, 6), "{found}");
     }
 
+    let ranges: String = (0..100).map(|i| format!("  r{i}: {{range: {{from: 0, to: 10000}}}}\n")).collect();
+    assert_eq!(error(&format!("{}lists:\n{ranges}", with_sentence("x"))).fault, Fault::TooLarge);
+
     let long = format!("language: en\n# {}", "x".repeat(1 << 20));
     assert_eq!(error(&long).fault, Fault::TooLarge);
     let nested = "[".repeat(1000);
