@@ -3,7 +3,8 @@
 
 Self-distillation, after the idea of audio-context fine-tuning (FUTO, 2024): the student sees the clip and a small margin, the teacher saw 30 s. Losses:
 relative squared error of the encoder's and the decoder's outputs, and the divergence of the token distributions under the teacher's text, most of
-all where the text ends. Token embedding and the decoder's positions stay as they are. The result is a running mean of the weights.
+all where the text ends. Token embedding and the decoder's positions stay as they are. The result is halfway between the original and a running mean of
+the weights: it ends no text too early and loops no more than the mean itself (Wortsman et al., Robust fine-tuning of zero-shot models, 2022).
 
 Writes OUT/state.pt, from which an interrupted run goes on, and OUT/hf, a checkpoint in Hugging Face's format.
 """
@@ -17,7 +18,7 @@ import time
 
 import numpy
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 import network
@@ -29,10 +30,13 @@ FULL_BATCH = 3
 SHORTEST_WINDOW = 100
 SAVE_EVERY = 50
 KL_POSITIONS = 8  # of a text, the end among them
-END_WEIGHT = 3.0
+END_WEIGHT = 3.0  # of positions where a text ends or might: the network must not learn that one sentence is all
+SENTENCE_ENDS = {0, 13, 30}  # "!", "." and "?" in Whisper's English vocabulary
+SEVERAL_SENTENCES = 4.0  # how much more often a clip with several sentences is heard
 MEAN_DECAY = 0.99
+SHARE = 0.5  # of the way from the original to the running mean
 # What the runtime reads from generation_config.json: the margin it leaves behind a recording, and the steps in which windows grow.
-SHORT_WINDOWS = {"margin_seconds": 0.3, "step_seconds": 0.5}
+SHORT_WINDOWS = {"margin_seconds": 0.5, "step_seconds": 0.2}
 MEL_RANGE = 2.0  # Whisper's mel is cut this far below its maximum; silence lies there
 
 
@@ -42,14 +46,22 @@ def margin_frames(rng):
     return int(100 * min(seconds, 2))
 
 
-def batch(rng, lessons, stamps):
+def inner_ends(tokens, eot):
+    """Places in a text after which it might have ended, but goes on."""
+    last = max((i for i, token in enumerate(tokens) if token < eot), default=0)
+    return [i for i, token in enumerate(tokens[:last]) if token in SENTENCE_ENDS]
+
+
+def batch(rng, lessons, stamps, eot):
     """(window in frames, lessons that fit it)."""
     lessons = [lesson for lesson in lessons if stamps in lesson["said"]]
+    often = numpy.array([SEVERAL_SENTENCES if inner_ends(lesson["said"][stamps]["tokens"], eot) else 1.0 for lesson in lessons])
+    first = rng.choice(len(lessons), FULL_BATCH, replace=False, p=often / often.sum())
     if rng.random() < FULL_WINDOWS:
-        return network.FULL_FRAMES, [lessons[i] for i in rng.choice(len(lessons), FULL_BATCH, replace=False)]
-    window = max(SHORTEST_WINDOW, min(network.FULL_FRAMES, lessons[rng.integers(len(lessons))]["frames"] + margin_frames(rng)) // 2 * 2)
+        return network.FULL_FRAMES, [lessons[i] for i in first]
+    window = max(SHORTEST_WINDOW, min(network.FULL_FRAMES, lessons[first[0]]["frames"] + margin_frames(rng)) // 2 * 2)
     spare = numpy.array([window - lesson["frames"] for lesson in lessons])
-    weights = numpy.where((spare >= 0) & (spare <= 250), numpy.exp(-spare / 40) + 0.03, 0)
+    weights = numpy.where((spare >= 0) & (spare <= 250), (numpy.exp(-spare / 40) + 0.03) * often, 0)
     size = min(LARGEST_BATCH, max(2, BATCH_FRAMES // window), int((weights > 0).sum()))
     return window, [lessons[i] for i in rng.choice(len(lessons), size, replace=False, p=weights / weights.sum())]
 
@@ -92,6 +104,8 @@ def losses(student, lessons, window, stamps, rng):
         said[row, : len(line)] = 1
         chosen = rng.permutation(len(line))[:KL_POSITIONS]
         weights[row, chosen] = 1.0
+        for i in inner_ends(text["tokens"], student.eot):
+            weights[row, len(prompt) + i] = END_WEIGHT
         weights[row, len(line) - 1] = END_WEIGHT if text["tokens"][-1] == student.eot else 1.0
         weights[row, 0] = 1.0
     tokens, states, said, weights = (x.to(device) for x in (tokens, states, said, weights))
@@ -108,8 +122,9 @@ def losses(student, lessons, window, stamps, rng):
 def save_checkpoint(student, mean, folder):
     """Hugging Face's format, float32, with the teacher's other files beside the weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"model.{name}": value.detach().cpu().contiguous() for name, value in student.net.state_dict().items()}
-    tensors.update({f"model.{name}": value.cpu().contiguous() for name, value in mean.items()})
+    tensors = load_file(student.folder / "model.safetensors")
+    for name, value in mean.items():
+        tensors[f"model.{name}"] = tensors[f"model.{name}"].float().lerp(value.cpu(), SHARE).contiguous()
     for path in student.folder.glob("*.json"):
         shutil.copy(path, folder / path.name)
     settings = json.loads((folder / "generation_config.json").read_text())
@@ -165,7 +180,7 @@ def main():
             group["lr"] = rate
         rng = numpy.random.default_rng([args.seed, step])
         stamps = bool(rng.random() < 0.5)
-        window, chosen = batch(rng, lessons, stamps)
+        window, chosen = batch(rng, lessons, stamps, student.eot)
         with torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.dtype == "bfloat16"):
             parts = losses(student, chosen, window, stamps, rng)
         optimizer.zero_grad()
@@ -186,7 +201,7 @@ def main():
             weights = {name: weight for name, weight in student.net.state_dict().items() if name in trained}
             torch.save({"weights": weights, "optimizer": optimizer.state_dict(), "mean": mean, "step": step}, state.with_suffix(".part"))
             state.with_suffix(".part").rename(state)
-            save_checkpoint(student, mean, args.out / "hf")
+    save_checkpoint(student, mean, args.out / "hf")
 
 
 if __name__ == "__main__":
