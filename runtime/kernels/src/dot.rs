@@ -88,6 +88,23 @@ impl<'a> Blocks<'a> {
         core::array::from_fn(|i| self.data[start + i])
     }
 
+    /// Writes each output's sum of weights, which [`U8Rows`] asks for: `[16 * count]`.
+    ///
+    /// # Panics
+    /// If `out` has another length.
+    pub fn sums(&self, out: &mut [i32]) {
+        assert_eq!(out.len(), LANES * self.count, "sums of {} outputs", LANES * self.count);
+        for (block, sums) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            *sums = [0; LANES];
+            let bytes = &self.data[block * self.stride * BLOCK_BYTES..][..self.groups * BLOCK_BYTES];
+            for group in bytes.as_chunks::<4>().0.chunks_exact(LANES) {
+                for (sum, weights) in sums.iter_mut().zip(group) {
+                    *sum += weights.iter().map(|&w| i32::from(w)).sum::<i32>();
+                }
+            }
+        }
+    }
+
     /// Start of one block's `16 * depth` bytes.
     ///
     /// # Panics
@@ -205,7 +222,7 @@ unsafe impl<S: Simd> Activations<S> for S8Rows<'_> {
     }
 }
 
-/// Rows of u8: attention probabilities.
+/// Rows of u8: attention probabilities, and what a ReLU left.
 #[derive(Clone, Copy, Debug)]
 pub struct U8Rows<'a> {
     values: &'a [u8],

@@ -8,20 +8,26 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::simd::{LANES, Simd};
 
 /// Kernels that a fault can be planted in.
-pub const KERNELS: [&str; 14] = [
+pub const KERNELS: [&str; 20] = [
     "attend",
     "attend_causal",
+    "convolve_plane",
+    "depthwise",
     "exp",
     "exp2_softmax",
     "gelu",
     "layer_norm_quantize_rows",
     "layer_norm_rows",
     "linear",
+    "linear_u8",
     "log10",
+    "mean_rows",
     "pack_values",
     "probabilities",
     "quantize_heads",
     "quantize_rows",
+    "quantize_unsigned_rows",
+    "sigmoid_all",
     "softmax",
 ];
 

@@ -6,6 +6,7 @@
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
 pub mod attention;
+pub mod conv;
 pub mod dot;
 #[cfg(feature = "fault-injection")]
 pub mod fault;

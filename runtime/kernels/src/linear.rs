@@ -1,6 +1,6 @@
 //! Linear layers on quantised rows, with the epilogue of the numerics contract (rule 2) fused in.
 
-use crate::dot::{Blocks, Epilogue, S8Rows};
+use crate::dot::{Blocks, Epilogue, S8Rows, U8Rows};
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 use crate::{fault, math};
 
@@ -51,28 +51,62 @@ impl SimdOp for LinearOp<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         match self.finish {
-            Finish::Store => self.with::<S, false, false>(s),
-            Finish::Gelu => self.with::<S, true, false>(s),
-            Finish::Add => self.with::<S, false, true>(s),
-            Finish::AddGelu => self.with::<S, true, true>(s),
+            Finish::Store => self.with::<S, { activation::NONE }, false>(s),
+            Finish::Gelu => self.with::<S, { activation::GELU }, false>(s),
+            Finish::Add => self.with::<S, { activation::NONE }, true>(s),
+            Finish::AddGelu => self.with::<S, { activation::GELU }, true>(s),
         }
     }
 }
 
 impl LinearOp<'_> {
     #[inline(always)]
-    fn with<S: Simd, const GELU: bool, const ADD: bool>(self, s: S) {
-        let (scales, _) = self.layer.scales.as_chunks();
-        let (bias, _) = self.layer.bias.as_chunks();
-        let count = self.layer.weights.count();
-        assert!(scales.len() >= count && (bias.is_empty() || bias.len() >= count), "a scale and a bias for each of {count} blocks");
-        let out = self.out.as_chunks_mut().0;
-        let mut epilogue = Dequantize::<GELU, ADD> { row_scales: self.scales, scales, bias, out, blocks: count };
+    fn with<S: Simd, const ACTIVATION: u8, const ADD: bool>(self, s: S) {
+        let mut epilogue = Dequantize::<ACTIVATION, ADD>::new(self.scales, self.layer, self.out);
         s.products(self.rows, self.layer.weights, &mut epilogue);
     }
 }
 
-struct Dequantize<'a, const GELU: bool, const ADD: bool> {
+/// Multiplies quantised rows of u8 with the layer, as [`linear`] does; with `relu`, `out = max(y, 0)`.
+///
+/// # Panics
+/// If the depths differ or a slice is too short.
+pub fn linear_u8(isa: Isa, rows: U8Rows<'_>, scales: &[f32], layer: &Linear<'_>, relu: bool, out: &mut [f32]) {
+    isa.dispatch(LinearU8Op { rows, scales, layer, relu, out: &mut *out });
+    fault::f32s("linear_u8", isa.name(), out);
+}
+
+struct LinearU8Op<'a> {
+    rows: U8Rows<'a>,
+    scales: &'a [f32],
+    layer: &'a Linear<'a>,
+    relu: bool,
+    out: &'a mut [f32],
+}
+
+impl SimdOp for LinearU8Op<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        if self.relu {
+            let mut epilogue = Dequantize::<{ activation::RELU }, false>::new(self.scales, self.layer, self.out);
+            s.products(self.rows, self.layer.weights, &mut epilogue);
+        } else {
+            let mut epilogue = Dequantize::<{ activation::NONE }, false>::new(self.scales, self.layer, self.out);
+            s.products(self.rows, self.layer.weights, &mut epilogue);
+        }
+    }
+}
+
+/// What is applied to each output.
+mod activation {
+    pub(super) const NONE: u8 = 0;
+    pub(super) const GELU: u8 = 1;
+    pub(super) const RELU: u8 = 2;
+}
+
+struct Dequantize<'a, const ACTIVATION: u8, const ADD: bool> {
     row_scales: &'a [f32],
     scales: &'a [[f32; LANES]],
     bias: &'a [[f32; LANES]],
@@ -80,7 +114,17 @@ struct Dequantize<'a, const GELU: bool, const ADD: bool> {
     blocks: usize,
 }
 
-impl<S: Simd, const GELU: bool, const ADD: bool> Epilogue<S> for Dequantize<'_, GELU, ADD> {
+impl<'a, const ACTIVATION: u8, const ADD: bool> Dequantize<'a, ACTIVATION, ADD> {
+    #[inline(always)]
+    fn new(row_scales: &'a [f32], layer: &Linear<'a>, out: &'a mut [f32]) -> Self {
+        let ((scales, _), (bias, _)) = (layer.scales.as_chunks(), layer.bias.as_chunks());
+        let blocks = layer.weights.count();
+        assert!(scales.len() >= blocks && (bias.is_empty() || bias.len() >= blocks), "a scale and a bias for each of {blocks} blocks");
+        Self { row_scales, scales, bias, out: out.as_chunks_mut().0, blocks }
+    }
+}
+
+impl<S: Simd, const ACTIVATION: u8, const ADD: bool> Epilogue<S> for Dequantize<'_, ACTIVATION, ADD> {
     type Row = S::F32;
     type Block = (S::F32, S::F32);
 
@@ -97,8 +141,10 @@ impl<S: Simd, const GELU: bool, const ADD: bool> Epilogue<S> for Dequantize<'_, 
     #[inline(always)]
     fn put(&mut self, s: S, (row, block): (usize, usize), row_scale: S::F32, (scale, bias): (S::F32, S::F32), sums: S::I32) {
         let mut y = s.fma(s.from_i32(sums), s.mul(row_scale, scale), bias);
-        if GELU {
-            y = math::gelu(s, y);
+        match ACTIVATION {
+            activation::GELU => y = math::gelu(s, y),
+            activation::RELU => y = s.max(y, s.splat(0.0)),
+            _ => {}
         }
         let out = &mut self.out[row * self.blocks + block];
         if ADD {

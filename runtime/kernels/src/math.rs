@@ -4,7 +4,7 @@
 //! The standard library's and libm's versions are never used on the inference path, as they differ between platforms.
 
 use crate::fault;
-use crate::simd::Simd;
+use crate::simd::{Isa, LANES, Simd, SimdOp};
 
 /// Horner's scheme, coefficients from the constant term up.
 #[inline(always)]
@@ -93,6 +93,26 @@ pub fn sigmoid<S: Simd>(s: S, x: S::F32) -> S::F32 {
     s.div(one, s.add(one, exp(s, s.neg(x))))
 }
 
+/// [`sigmoid`] of each value, in place.
+pub fn sigmoid_all(isa: Isa, values: &mut [f32]) {
+    isa.dispatch(SigmoidAll(&mut *values));
+    fault::f32s("sigmoid_all", isa.name(), values);
+}
+
+struct SigmoidAll<'a>(&'a mut [f32]);
+
+impl SimdOp for SigmoidAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        for values in self.0.chunks_mut(LANES) {
+            let y = sigmoid(s, s.load_partial(values, 0.0));
+            s.store_partial(y, values);
+        }
+    }
+}
+
 /// Hyperbolic tangent: absolute error at most 3e-7.
 #[inline(always)]
 pub fn tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
@@ -112,7 +132,6 @@ pub fn gelu<S: Simd>(s: S, x: S::F32) -> S::F32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{Isa, LANES, SimdOp};
 
     #[derive(Clone, Copy, Debug)]
     enum Function {

@@ -1,6 +1,6 @@
 //! Symmetric 8-bit quantisation of activation rows (numerics contract, rule 1), with layer normalisation in front of it.
 
-use crate::dot::S8Rows;
+use crate::dot::{S8Rows, U8Rows};
 use crate::fault;
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 
@@ -171,6 +171,85 @@ pub(crate) fn quantize_row<S: Simd>(s: S, x: &[f32], out: &mut [i8]) -> (f32, i3
     let mut lanes = [0; LANES];
     s.store_i32(sums, &mut lanes);
     (scale, lanes.iter().sum())
+}
+
+/// Where quantised rows without negative values go: for each row `depth` values in [0, 255] and their scale.
+#[derive(Debug)]
+pub struct UnsignedRows<'a> {
+    /// `[rows][depth]`
+    pub values: &'a mut [u8],
+    /// `[rows]`: the row is `values * scale`.
+    pub scales: &'a mut [f32],
+    depth: usize,
+}
+
+impl<'a> UnsignedRows<'a> {
+    /// Splits caller-owned memory into `rows` rows of `depth` values.
+    ///
+    /// # Panics
+    /// If a slice is too short, or `depth` is not a multiple of 16 above zero.
+    pub fn new(values: &'a mut [u8], scales: &'a mut [f32], rows: usize, depth: usize) -> Self {
+        assert!(depth > 0 && depth.is_multiple_of(LANES), "rows of {depth} values");
+        Self { values: &mut values[..rows * depth], scales: &mut scales[..rows], depth }
+    }
+
+    /// Values of each row.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The rows as the left side of a product with weights that have these sums, one for each output.
+    pub fn as_rows<'b>(&'b self, weight_sums: &'b [i32]) -> U8Rows<'b> {
+        U8Rows::new(self.values, weight_sums, self.scales.len(), self.depth, self.depth)
+    }
+}
+
+/// Quantises rows without negative values.
+///
+/// The scale is `m / 255` with `m` the row's largest value, each value `round_ties_even(x * (255 / m))`; a row of zeros has scale 0.
+///
+/// # Panics
+/// If `x` does not hold the rows.
+pub fn quantize_unsigned_rows(isa: Isa, x: &[f32], out: &mut UnsignedRows<'_>) {
+    isa.dispatch(QuantizeUnsignedRows { x, out: &mut *out });
+    fault::u8s("quantize_unsigned_rows", isa.name(), out.values);
+}
+
+struct QuantizeUnsignedRows<'a, 'b> {
+    x: &'a [f32],
+    out: &'a mut UnsignedRows<'b>,
+}
+
+impl SimdOp for QuantizeUnsignedRows<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let Self { x, out } = self;
+        let depth = out.depth;
+        for (row, values) in out.values.chunks_exact_mut(depth).enumerate() {
+            let x = chunks(&x[row * depth..][..depth]);
+            let mut largest = s.splat(0.0);
+            for x in x {
+                largest = s.max(largest, s.load(x));
+            }
+            out.scales[row] = quantize_unsigned_row(s, x, s.reduce_max(largest), values);
+        }
+    }
+}
+
+/// Quantises one row without negative values, given the largest; returns its scale.
+#[inline(always)]
+pub(crate) fn quantize_unsigned_row<S: Simd>(s: S, x: &[[f32; LANES]], largest: f32, out: &mut [u8]) -> f32 {
+    const LEVELS: f32 = 255.0;
+    let (out, _) = out.as_chunks_mut::<LANES>();
+    assert_eq!(x.len(), out.len(), "a row of {} values into {}", x.len() * LANES, out.len() * LANES);
+    let (scale, inverse) = if largest < SMALLEST_MAGNITUDE { (0.0, 0.0) } else { (largest / LEVELS, LEVELS / largest) };
+    let inverse = s.splat(inverse);
+    for (x, out) in x.iter().zip(out) {
+        s.store_u8(s.to_i32(s.mul(s.load(x), inverse)), out);
+    }
+    scale
 }
 
 /// Rows whose largest magnitude is below this count as zero: it could not be inverted.

@@ -4,6 +4,7 @@
 
 mod attention;
 mod common;
+mod convolutions;
 mod guarded;
 mod isa;
 mod layers;
