@@ -33,6 +33,13 @@ pub enum Error {
         /// What the reader said.
         reason: String,
     },
+    /// An ONNX file is malformed, or holds another network than the one expected.
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// Place and reason.
+        reason: String,
+    },
     /// A JSON file is malformed, lacks a field or holds a value that cannot be right.
     Json {
         /// The file.
@@ -89,12 +96,12 @@ impl fmt::Display for Error {
             Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
             Self::UnknownSource { path } => write!(
                 f,
-                "{}: no Whisper checkpoint here: expected model.bin (CTranslate2), model.safetensors or \
-                 model.safetensors.index.json (Hugging Face)",
+                "{}: no checkpoint here: expected Whisper as model.bin (CTranslate2), model.safetensors or \
+                 model.safetensors.index.json (Hugging Face), or YAMNet as model.onnx",
                 path.display()
             ),
             Self::Ct2 { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Safetensors { path, reason } | Self::Json { path, reason } => {
+            Self::Safetensors { path, reason } | Self::Json { path, reason } | Self::Onnx { path, reason } => {
                 write!(f, "{}: {reason}", path.display())
             }
             Self::Tensor { path, name, problem } => write!(f, "{}: tensor {name}: {problem}", path.display()),

@@ -16,7 +16,7 @@ use crate::store::{self, Element, Slot};
 use crate::{Error, card, pack};
 
 /// Name of the format in the file's metadata.
-const FORMAT: &str = "ossicle-int8";
+pub(crate) const FORMAT: &str = "ossicle-int8";
 
 /// How to write a folder.
 #[derive(Clone, Debug, Default)]

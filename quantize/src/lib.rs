@@ -1,4 +1,4 @@
-//! Turns float Whisper checkpoints into the int8 model folders the Ossicle runtime maps into memory.
+//! Turns float Whisper and YAMNet checkpoints into the int8 model folders the Ossicle runtime maps into memory.
 //!
 //! Runs on a host, never on the device. A source is read into one [`FloatModel`], whatever its file
 //! format was; every shape is checked there. [`folder::write`] quantises and packs it tensor by
@@ -35,6 +35,7 @@ pub mod report;
 pub mod signal;
 pub mod source;
 pub mod store;
+pub mod yamnet;
 
 pub use error::{Error, TensorProblem};
 pub use float::FloatModel;

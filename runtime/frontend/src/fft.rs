@@ -22,27 +22,27 @@ pub(crate) trait Source<A: Arith> {
     fn sample(&self, a: A, n: usize) -> A::V;
 }
 
-type Complex<A> = (<A as Arith>::V, <A as Arith>::V);
+pub(crate) type Complex<A> = (<A as Arith>::V, <A as Arith>::V);
 
 #[inline(always)]
-fn add<A: Arith>(a: A, x: Complex<A>, y: Complex<A>) -> Complex<A> {
+pub(crate) fn add<A: Arith>(a: A, x: Complex<A>, y: Complex<A>) -> Complex<A> {
     (a.add(x.0, y.0), a.add(x.1, y.1))
 }
 
 #[inline(always)]
-fn sub<A: Arith>(a: A, x: Complex<A>, y: Complex<A>) -> Complex<A> {
+pub(crate) fn sub<A: Arith>(a: A, x: Complex<A>, y: Complex<A>) -> Complex<A> {
     (a.sub(x.0, y.0), a.sub(x.1, y.1))
 }
 
 /// `x - i y`
 #[inline(always)]
-fn sub_i<A: Arith>(a: A, x: Complex<A>, y: Complex<A>) -> Complex<A> {
+pub(crate) fn sub_i<A: Arith>(a: A, x: Complex<A>, y: Complex<A>) -> Complex<A> {
     (a.add(x.0, y.1), a.sub(x.1, y.0))
 }
 
 /// `x + i y`
 #[inline(always)]
-fn add_i<A: Arith>(a: A, x: Complex<A>, y: Complex<A>) -> Complex<A> {
+pub(crate) fn add_i<A: Arith>(a: A, x: Complex<A>, y: Complex<A>) -> Complex<A> {
     (a.sub(x.0, y.1), a.add(x.1, y.0))
 }
 
@@ -53,7 +53,7 @@ fn scale<A: Arith>(a: A, x: Complex<A>, factor: f32) -> Complex<A> {
 }
 
 #[inline(always)]
-fn dft4<A: Arith>(a: A, x: [Complex<A>; 4]) -> [Complex<A>; 4] {
+pub(crate) fn dft4<A: Arith>(a: A, x: [Complex<A>; 4]) -> [Complex<A>; 4] {
     let (sum02, diff02) = (add(a, x[0], x[2]), sub(a, x[0], x[2]));
     let (sum13, diff13) = (add(a, x[1], x[3]), sub(a, x[1], x[3]));
     [add(a, sum02, sum13), sub_i(a, diff02, diff13), sub(a, sum02, sum13), add_i(a, diff02, diff13)]
@@ -118,12 +118,12 @@ fn dft25<A: Arith>(a: A, z: &mut [[A::Cell; 2]; INNER]) {
 }
 
 #[inline(always)]
-fn load<A: Arith>(a: A, cell: &[A::Cell; 2]) -> Complex<A> {
+pub(crate) fn load<A: Arith>(a: A, cell: &[A::Cell; 2]) -> Complex<A> {
     (a.load(&cell[0]), a.load(&cell[1]))
 }
 
 #[inline(always)]
-fn store<A: Arith>(a: A, z: Complex<A>, cell: &mut [A::Cell; 2]) {
+pub(crate) fn store<A: Arith>(a: A, z: Complex<A>, cell: &mut [A::Cell; 2]) {
     a.store(z.0, &mut cell[0]);
     a.store(z.1, &mut cell[1]);
 }

@@ -42,7 +42,7 @@ pub const WINDOW_FRAMES: usize = 3000;
 /// Mel power below this counts as this.
 const FLOOR: f32 = 1e-10;
 /// Hops that sixteen frames touch: 15 between the first and the last centre, and 400 samples rounded up.
-const BATCH_HOPS: usize = LANES - 1 + FRAME_SAMPLES.div_ceil(HOP_SAMPLES);
+pub(crate) const BATCH_HOPS: usize = LANES - 1 + FRAME_SAMPLES.div_ceil(HOP_SAMPLES);
 
 /// Why no features were computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,13 @@ pub enum MelError {
     Bins {
         /// The bins asked for.
         asked: usize,
+    },
+    /// Too few samples for the frames asked for.
+    Samples {
+        /// Samples there are.
+        have: usize,
+        /// Samples needed.
+        need: usize,
     },
     /// The output does not hold a whole number of frames.
     Output {
@@ -66,6 +73,7 @@ impl fmt::Display for MelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MelError::Bins { asked } => write!(f, "no mel filters for {asked} bins, only for 80 and 128"),
+            MelError::Samples { have, need } => write!(f, "{have} samples, {need} are needed"),
             MelError::Output { len, bins } => write!(f, "an output of {len} values is not a whole number of frames of {bins} bins"),
         }
     }
@@ -76,21 +84,21 @@ impl core::error::Error for MelError {}
 /// A bank of triangular filters, stored without its zeros.
 #[derive(Clone, Copy)]
 pub(crate) struct Filters {
-    first: &'static [u8],
-    length: &'static [u8],
-    weights: &'static [f32],
+    pub(crate) first: &'static [u8],
+    pub(crate) length: &'static [u8],
+    pub(crate) weights: &'static [f32],
 }
 
 impl Filters {
-    /// Each band's power: weights times spectrum, summed by ascending frequency.
+    /// Each band's value: weights times spectrum, summed by ascending frequency.
     #[inline(always)]
-    fn apply<A: Arith>(&self, a: A, power: &[A::Cell; POWER_BINS], bands: &mut [A::Cell; MAX_BINS]) {
+    pub(crate) fn apply<A: Arith>(&self, a: A, spectrum: &[A::Cell], bands: &mut [A::Cell]) {
         let mut weights = self.weights;
         for ((&first, &length), band) in self.first.iter().zip(self.length).zip(bands) {
             let (own, rest) = weights.split_at(usize::from(length));
             weights = rest;
             let mut sum = a.splat(0.0);
-            for (&weight, cell) in own.iter().zip(&power[usize::from(first)..]) {
+            for (&weight, cell) in own.iter().zip(&spectrum[usize::from(first)..]) {
                 sum = a.add(sum, a.mul(a.splat(weight), a.load(cell)));
             }
             a.store(sum, band);
@@ -248,7 +256,7 @@ fn sample_at(samples: &[f32], at: isize) -> f32 {
 }
 
 /// Lane `f` is frame `f` of a batch.
-struct Batch<'a>(&'a [[f32; BATCH_HOPS]; HOP_SAMPLES]);
+pub(crate) struct Batch<'a>(pub(crate) &'a [[f32; BATCH_HOPS]; HOP_SAMPLES]);
 
 impl<S: Simd> Source<Wide<S>> for Batch<'_> {
     #[inline(always)]
@@ -307,7 +315,7 @@ impl SimdOp for Batches<'_> {
 
 /// Writes the hop's 160 samples from position `at` into column `hop`.
 #[inline(always)]
-fn fill_hop(samples: &[f32], at: isize, hops: &mut [[f32; BATCH_HOPS]; HOP_SAMPLES], hop: usize) {
+pub(crate) fn fill_hop(samples: &[f32], at: isize, hops: &mut [[f32; BATCH_HOPS]; HOP_SAMPLES], hop: usize) {
     let inside = usize::try_from(at).ok().and_then(|at| samples.get(at..at.checked_add(HOP_SAMPLES)?));
     match inside {
         Some(samples) => {

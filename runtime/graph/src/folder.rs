@@ -12,6 +12,7 @@ use ossicle_kernels::linear::Linear;
 use ossicle_kernels::simd::LANES;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 pub use crate::error::FolderError;
@@ -55,15 +56,36 @@ pub struct WhisperConfig {
     pub vocab_size: usize,
 }
 
-impl WhisperConfig {
-    /// What is wrong with these figures, if anything.
+/// A model's `config.json`.
+pub trait ModelConfig: DeserializeOwned {
+    /// What `kind` has to be.
+    const KIND: &'static str;
+
+    /// What is wrong with the figures, if anything.
+    fn problem(&self) -> Option<String>;
+}
+
+/// What every `config.json` says.
+#[derive(Deserialize)]
+struct AnyConfig {
+    kind: String,
+    numerics_version: u32,
+}
+
+impl AnyConfig {
+    fn problem(&self, kind: &str) -> Option<String> {
+        if self.kind != kind {
+            return Some(format!("kind is {:?}, not {kind:?}", self.kind));
+        }
+        let ours = self.numerics_version == NUMERICS_VERSION;
+        (!ours).then(|| format!("numerics_version is {}, this runtime computes by {NUMERICS_VERSION}", self.numerics_version))
+    }
+}
+
+impl ModelConfig for WhisperConfig {
+    const KIND: &'static str = "whisper";
+
     fn problem(&self) -> Option<String> {
-        if self.kind != "whisper" {
-            return Some(format!("kind is {:?}, not \"whisper\"", self.kind));
-        }
-        if self.numerics_version != NUMERICS_VERSION {
-            return Some(format!("numerics_version is {}, this runtime computes by {NUMERICS_VERSION}", self.numerics_version));
-        }
         let sizes = [
             ("d_model", self.d_model, 2048),
             ("encoder_layers", self.encoder_layers, 64),
@@ -105,14 +127,14 @@ pub(crate) struct LinearSpan {
 
 /// A model folder, its weights mapped and their names, types and shapes read.
 #[derive(Debug)]
-pub struct ModelFolder {
+pub struct ModelFolder<C = WhisperConfig> {
     path: PathBuf,
-    config: WhisperConfig,
+    config: C,
     map: Mmap,
     tensors: HashMap<String, (Dtype, Vec<usize>, Range<usize>)>,
 }
 
-impl ModelFolder {
+impl<C: ModelConfig> ModelFolder<C> {
     /// Opens a folder and reads its configuration and the header of its weights. Which tensors a graph needs is checked when it is built.
     ///
     /// # Errors
@@ -121,7 +143,12 @@ impl ModelFolder {
         let config_path = path.join("config.json");
         let text = read(&config_path)?;
         let malformed = |path: &Path, problem: String| FolderError::Malformed { path: path.to_owned(), problem };
-        let config: WhisperConfig = serde_json::from_slice(&text).map_err(|e| malformed(&config_path, e.to_string()))?;
+        let unreadable = |e: serde_json::Error| malformed(&config_path, e.to_string());
+        let any: AnyConfig = serde_json::from_slice(&text).map_err(unreadable)?;
+        if let Some(problem) = any.problem(C::KIND) {
+            return Err(malformed(&config_path, problem));
+        }
+        let config: C = serde_json::from_slice(&text).map_err(unreadable)?;
         if let Some(problem) = config.problem() {
             return Err(malformed(&config_path, problem));
         }
@@ -140,14 +167,16 @@ impl ModelFolder {
         });
         Ok(Arc::new(Self { path: path.to_owned(), config, tensors: tensors.collect(), map }))
     }
+}
 
+impl<C> ModelFolder<C> {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Its configuration.
-    pub fn config(&self) -> &WhisperConfig {
+    pub fn config(&self) -> &C {
         &self.config
     }
 
@@ -175,32 +204,6 @@ impl ModelFolder {
             Ok(metadata) => Ok(metadata.len() as usize),
             Err(source) => Err(FolderError::Read { path, source }),
         }
-    }
-
-    /// Checks every file against `SHA256SUMS`.
-    ///
-    /// # Errors
-    /// [`FolderError::Hash`] for the first file that differs, or as for [`open`](ModelFolder::open).
-    pub fn verify(path: &Path) -> Result<(), FolderError> {
-        let sums_path = path.join("SHA256SUMS");
-        let sums = String::from_utf8_lossy(&read(&sums_path)?).into_owned();
-        let mut seen_weights = false;
-        for line in sums.lines().filter(|line| !line.is_empty()) {
-            let entry = line.split_once("  ").filter(|(sum, name)| sum.len() == 64 && !name.contains(['/', '\\']));
-            let Some((sum, name)) = entry else {
-                return Err(FolderError::Malformed { path: sums_path, problem: format!("not a line of sha256sum: {line:?}") });
-            };
-            let file = path.join(name);
-            let hash = Sha256::digest(map(&file)?.as_ref());
-            if !hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().eq_ignore_ascii_case(sum) {
-                return Err(FolderError::Hash { path: file });
-            }
-            seen_weights |= name == WEIGHTS;
-        }
-        if !seen_weights {
-            return Err(FolderError::Malformed { path: sums_path, problem: format!("has no entry for {WEIGHTS}") });
-        }
-        Ok(())
     }
 
     fn span(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<Span, FolderError> {
@@ -244,6 +247,32 @@ impl ModelFolder {
             bias: span.bias.as_ref().map_or(&[], |bias| self.f32s(bias)),
         }
     }
+}
+
+/// Checks every file of a model folder against `SHA256SUMS`.
+///
+/// # Errors
+/// [`FolderError::Hash`] for the first file that differs, or as for [`ModelFolder::open`].
+pub fn verify(path: &Path) -> Result<(), FolderError> {
+    let sums_path = path.join("SHA256SUMS");
+    let sums = String::from_utf8_lossy(&read(&sums_path)?).into_owned();
+    let mut seen_weights = false;
+    for line in sums.lines().filter(|line| !line.is_empty()) {
+        let entry = line.split_once("  ").filter(|(sum, name)| sum.len() == 64 && !name.contains(['/', '\\']));
+        let Some((sum, name)) = entry else {
+            return Err(FolderError::Malformed { path: sums_path, problem: format!("not a line of sha256sum: {line:?}") });
+        };
+        let file = path.join(name);
+        let hash = Sha256::digest(map(&file)?.as_ref());
+        if !hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().eq_ignore_ascii_case(sum) {
+            return Err(FolderError::Hash { path: file });
+        }
+        seen_weights |= name == WEIGHTS;
+    }
+    if !seen_weights {
+        return Err(FolderError::Malformed { path: sums_path, problem: format!("has no entry for {WEIGHTS}") });
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FolderError> {

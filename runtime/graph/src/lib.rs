@@ -1,16 +1,19 @@
-//! Whisper as graphs of integer kernels on tract's plan.
+//! Whisper and YAMNet as graphs of integer kernels on tract's plan.
 //!
-//! A [`folder::ModelFolder`] maps a model's weights; [`whisper::WhisperGraph`] builds the encoder and decoder as tract models whose
-//! operators are ours, plans every buffer beforehand, and then runs without touching the heap.
+//! A [`folder::ModelFolder`] maps a model's weights; [`whisper::WhisperGraph`] and [`yamnet::YamnetGraph`] build tract models whose
+//! operators are ours, plan every buffer beforehand, and then run without touching the heap.
 
 pub mod folder;
 pub mod whisper;
+pub mod yamnet;
 
 mod error;
 mod ops;
+mod options;
 mod plan;
 mod pool;
 mod taps;
 
 pub use error::GraphError;
+pub use options::Options;
 pub use pool::{MAX_THREADS, MOST_DEFAULT_THREADS, default_threads};

@@ -57,6 +57,11 @@ const ALLOWED: &[&str] = &[
     "CausalAttention",
     "CrossAttention",
     "Logits",
+    "ConvPlane",
+    "Separable",
+    "MeanPool",
+    "Classifier",
+    "Sigmoid",
 ];
 
 /// The tract operator around a [`Kernel`].

@@ -121,6 +121,20 @@ impl Pool {
         });
     }
 
+    /// Gives each thread a part of `out`, rows of `width` values, each part but the last a multiple of `granule` rows. `work` gets the thread,
+    /// the part's first row and the part.
+    pub(crate) fn for_parts(&self, out: &mut [f32], width: usize, granule: usize, work: impl Fn(usize, usize, &mut [f32]) + Sync) {
+        let mut parts = [const { None }; MAX_THREADS];
+        let mut rest = &mut *out;
+        let rows = rest.len() / width;
+        for (part, range) in parts.iter_mut().zip(self.split(rows, granule)) {
+            let (own, after) = rest.split_at_mut(range.len() * width);
+            rest = after;
+            *part = Some((range.start, own));
+        }
+        self.each(parts, |thread, (start, out)| work(thread, start, out));
+    }
+
     /// Splits `count` items into one range a thread, each but the last a multiple of `granule` long; empty ranges for threads without
     /// work.
     pub(crate) fn split(&self, count: usize, granule: usize) -> impl Iterator<Item = Range<usize>> {

@@ -1,8 +1,10 @@
 //! Constants computed once in f64 by `scripts/tables.py` and stored as f32 bits; and the weights that `scripts/vad` trained.
 
 pub(crate) mod fft400;
+pub(crate) mod fft512;
 pub(crate) mod lowpass;
 pub(crate) mod mel128;
+pub(crate) mod mel64;
 pub(crate) mod mel80;
 pub(crate) mod vad;
 

@@ -168,14 +168,7 @@ impl Context {
             // One row: the work is split within its layers instead.
             return work(&mut self.workspace(0), 0, out);
         }
-        let mut parts = [const { None }; MAX_THREADS];
-        let mut rest = out;
-        for (part, range) in parts.iter_mut().zip(self.pool.split(rows, LANES)) {
-            let (own, after) = rest.split_at_mut(range.len() * width);
-            rest = after;
-            *part = Some((range.start, own));
-        }
-        self.pool.each(parts, |thread, (start, out)| work(&mut self.workspace(thread), start, out));
+        self.pool.for_parts(out, width, LANES, |thread, start, out| work(&mut self.workspace(thread), start, out));
     }
 }
 

@@ -29,20 +29,12 @@ use crate::error::GraphError;
 use crate::folder::{ModelFolder, WhisperConfig};
 use crate::ops::{Context, Sizes, Store};
 pub use crate::ops::{LANE_TOKENS, MAX_LANES};
+pub use crate::options::Options;
 use decoder::{Decoder, DecoderSpans, Ends};
 use encoder::{Encoder, EncoderSpans};
 
 /// Most tokens of one run of the decoder; longer inputs are taken in pieces.
 const PIECE: usize = 16;
-
-/// How to compute. No choice changes a bit of any result.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Instruction set.
-    pub isa: Isa,
-    /// Threads, the caller included; held to 1..=8.
-    pub threads: usize,
-}
 
 /// Which tokens' logits [`WhisperGraph::decode`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

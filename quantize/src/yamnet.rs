@@ -1,0 +1,371 @@
+//! YAMNet as ONNX: read, checked, and written as a model folder.
+//!
+//! The graph has to be a chain of convolutions with ReLU (3 x 3 with stride 2 first, then pairs of depthwise 3 x 3 and 1 x 1), a mean and a
+//! linear layer. Pairs of QuantizeLinear and DequantizeLinear, which simulate another runtime's rounding, are passed over: weights are
+//! taken as the floats they are made from.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use ossicle_graph::folder::{LAYOUT, NUMERICS_VERSION};
+use serde_json::{Value, json};
+
+use crate::folder::{FORMAT, Partial, pretty, write_sums, write_text};
+use crate::onnx::read::{self, Node, OnnxGraph};
+use crate::pack::{self, quantize_rows};
+use crate::store::{self, Element, Slot};
+use crate::{Error, source};
+
+/// The graph's file in a source folder.
+pub const GRAPH: &str = "model.onnx";
+
+/// The labels' file in a source folder: index, identifier, display name.
+const CLASS_MAP: &str = "yamnet_class_map.csv";
+
+const PATCH_FRAMES: usize = 96;
+const MEL_BINS: usize = 64;
+const TAPS: usize = 9;
+
+/// A 3 x 3 convolution with one input channel for each output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filters {
+    /// `[9][channels]`
+    pub weights: Vec<f32>,
+    /// `[channels]`
+    pub bias: Vec<f32>,
+    /// 1 or 2.
+    pub stride: usize,
+}
+
+/// A 1 x 1 convolution or linear layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dense {
+    /// `[outputs][inputs]`
+    pub weights: Vec<f32>,
+    /// `[outputs]`
+    pub bias: Vec<f32>,
+    /// Values it reads.
+    pub inputs: usize,
+}
+
+/// A float YAMNet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Yamnet {
+    /// The graph's file.
+    pub path: PathBuf,
+    /// The first convolution, stride 2.
+    pub stem: Filters,
+    /// Depthwise and 1 x 1 convolutions.
+    pub layers: Vec<(Filters, Dense)>,
+    /// From the mean of the last map to logits.
+    pub classifier: Dense,
+    /// Display names, one for each output.
+    pub labels: Vec<String>,
+}
+
+/// Reads `model.onnx` and `yamnet_class_map.csv` of a folder.
+///
+/// # Errors
+/// A file is missing or malformed, or the graph is another network, in which case its first node that does not fit is named.
+pub fn open(folder: &Path) -> Result<Yamnet, Error> {
+    let graph = read::read(&folder.join(GRAPH))?;
+    let mut chain = Chain::new(&graph);
+    let stem = chain.filters(1, 2)?;
+    let mut layers = vec![];
+    let mut channels = stem.bias.len();
+    while chain.next_is("Conv") {
+        let depthwise = chain.filters(channels, 0)?;
+        let pointwise = chain.pointwise(channels)?;
+        channels = pointwise.bias.len();
+        layers.push((depthwise, pointwise));
+    }
+    let classifier = chain.classifier(channels)?;
+    let labels = labels(&folder.join(CLASS_MAP))?;
+    if labels.len() != classifier.bias.len() {
+        let what = format!("{} labels, but the network has {} outputs", labels.len(), classifier.bias.len());
+        return Err(Error::unsupported(&folder.join(CLASS_MAP), what));
+    }
+    Ok(Yamnet { path: graph.path.clone(), stem, layers, classifier, labels })
+}
+
+/// Walks the nodes that compute something, each of which has to read what the one before wrote.
+struct Chain<'a> {
+    graph: &'a OnnxGraph,
+    nodes: std::iter::Peekable<Box<dyn Iterator<Item = &'a Node> + 'a>>,
+    /// What a name stands for once rounding is passed over.
+    aliases: HashMap<&'a str, &'a str>,
+    /// What the last node wrote; nothing before the first.
+    last: Option<&'a str>,
+}
+
+impl<'a> Chain<'a> {
+    fn new(graph: &'a OnnxGraph) -> Self {
+        let rounds = |node: &&Node| matches!(node.op.as_str(), "QuantizeLinear" | "DequantizeLinear");
+        let pairs =
+            graph.nodes.iter().filter(rounds).filter_map(|node| Some((node.outputs.first()?.as_str(), node.inputs.first()?.as_str())));
+        let nodes: Box<dyn Iterator<Item = &'a Node> + 'a> = Box::new(graph.nodes.iter().filter(move |node| !rounds(node)));
+        Self { graph, nodes: nodes.peekable(), aliases: pairs.collect(), last: None }
+    }
+
+    /// The name behind any rounding.
+    fn resolve(&self, name: &'a str) -> &'a str {
+        // A chain of aliases in a file that is no chain could lead in a circle.
+        let mut name = name;
+        for _ in 0..=self.aliases.len() {
+            match self.aliases.get(name) {
+                Some(source) => name = source,
+                None => break,
+            }
+        }
+        name
+    }
+
+    fn refuse(&self, node: Option<&Node>, wanted: &str) -> Error {
+        let reason = match node {
+            Some(node) => format!("node {:?} ({}): expected {wanted}", node.name, node.op),
+            None => format!("the graph ends: expected {wanted}"),
+        };
+        Error::Onnx { path: self.graph.path.clone(), reason }
+    }
+
+    fn next_is(&mut self, op: &str) -> bool {
+        self.nodes.peek().is_some_and(|node| node.op == op)
+    }
+
+    /// The next node, which has to be `op` and go on from the last one.
+    fn take(&mut self, op: &str, wanted: &str) -> Result<&'a Node, Error> {
+        let node = self.nodes.next();
+        let fits = |node: &&Node| node.op == op && node.outputs.len() == 1;
+        let Some(node) = node.filter(fits) else { return Err(self.refuse(node, wanted)) };
+        let input = node.inputs.first().map(|name| self.resolve(name));
+        if input.is_none() || self.last.is_some_and(|last| input != Some(last)) {
+            return Err(self.refuse(Some(node), &format!("{wanted} that reads {:?}", self.last.unwrap_or_default())));
+        }
+        self.last = Some(node.outputs[0].as_str());
+        Ok(node)
+    }
+
+    /// A constant input of f32.
+    fn constant(&self, node: &'a Node, input: usize, shape: &[usize]) -> Result<Vec<f32>, Error> {
+        let name = node.inputs.get(input).ok_or_else(|| self.refuse(Some(node), "weights and a bias"))?;
+        self.graph.floats(self.resolve(name), shape)
+    }
+
+    /// The first dimension of a constant input.
+    fn outputs(&self, node: &'a Node) -> Result<usize, Error> {
+        let shape = node.inputs.get(1).and_then(|name| self.graph.shape(self.resolve(name)));
+        shape.and_then(|shape| shape.first().copied()).ok_or_else(|| self.refuse(Some(node), "constant weights"))
+    }
+
+    /// The same, for maps.
+    fn channels(&self, node: &'a Node) -> Result<usize, Error> {
+        let channels = self.outputs(node)?;
+        let whole = channels > 0 && channels.is_multiple_of(pack::BLOCK_ROWS);
+        if whole { Ok(channels) } else { Err(self.refuse(Some(node), "a multiple of 16 channels")) }
+    }
+
+    /// A 3 x 3 convolution of one input channel each with ReLU; `stride` 0 for either.
+    fn filters(&mut self, groups: usize, stride: usize) -> Result<Filters, Error> {
+        let wanted = "a 3 x 3 convolution of one channel, with the pads of stride 1 or 2";
+        let node = self.take("Conv", wanted)?;
+        let found = match (node.ints("strides"), node.ints("pads")) {
+            ([1, 1], [1, 1, 1, 1]) => 1,
+            ([2, 2], [0, 0, 1, 1]) => 2,
+            _ => return Err(self.refuse(Some(node), wanted)),
+        };
+        let dilated = node.ints("dilations").iter().any(|&d| d != 1);
+        if dilated || node.ints("group") != [groups as i64] || (stride != 0 && stride != found) {
+            return Err(self.refuse(Some(node), wanted));
+        }
+        let channels = self.channels(node)?;
+        let weights = self.constant(node, 1, &[channels, 1, 3, 3])?;
+        let bias = self.constant(node, 2, &[channels])?;
+        self.take("Relu", "a ReLU")?;
+        let by_tap = (0..TAPS).flat_map(|tap| weights.iter().skip(tap).step_by(TAPS).copied());
+        Ok(Filters { weights: by_tap.collect(), bias, stride: found })
+    }
+
+    fn pointwise(&mut self, inputs: usize) -> Result<Dense, Error> {
+        let node = self.take("Conv", "a 1 x 1 convolution")?;
+        let one_by_one =
+            node.ints("strides").iter().chain(node.ints("group")).all(|&n| n == 1) && node.ints("pads").iter().all(|&n| n == 0);
+        if !one_by_one {
+            return Err(self.refuse(Some(node), "a 1 x 1 convolution"));
+        }
+        let outputs = self.channels(node)?;
+        let (weights, bias) = (self.constant(node, 1, &[outputs, inputs, 1, 1])?, self.constant(node, 2, &[outputs])?);
+        self.take("Relu", "a ReLU")?;
+        Ok(Dense { weights, bias, inputs })
+    }
+
+    fn classifier(&mut self, inputs: usize) -> Result<Dense, Error> {
+        self.take("GlobalAveragePool", "the mean of the last map")?;
+        if self.next_is("Reshape") {
+            self.take("Reshape", "a reshape")?;
+        }
+        let node = self.take("Gemm", "the classifier")?;
+        if node.ints("transB") != [1] {
+            return Err(self.refuse(Some(node), "transB = 1"));
+        }
+        let outputs = self.outputs(node)?;
+        let dense = Dense { weights: self.constant(node, 1, &[outputs, inputs])?, bias: self.constant(node, 2, &[outputs])?, inputs };
+        match self.nodes.next() {
+            Some(node) => Err(self.refuse(Some(node), "the end")),
+            None => Ok(dense),
+        }
+    }
+}
+
+/// The third column of a table with a header and rows by index.
+fn labels(path: &Path) -> Result<Vec<String>, Error> {
+    let text = source::read_text(path)?;
+    let mut labels = vec![];
+    for (line, row) in text.lines().enumerate().skip(1).filter(|(_, row)| !row.is_empty()) {
+        let mut parts = row.splitn(3, ',');
+        let (index, name) = (parts.next().and_then(|index| index.parse::<usize>().ok()), parts.nth(1));
+        let name = name.map(|name| name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name).replace("\"\"", "\""));
+        match name.filter(|name| index == Some(labels.len()) && !name.is_empty() && !name.contains(char::is_control)) {
+            Some(name) => labels.push(name),
+            None => return Err(Error::json(path, format!("line {}: expected {},ID,NAME", line + 1, labels.len()))),
+        }
+    }
+    Ok(labels)
+}
+
+/// A tensor to be written.
+enum Tensor {
+    Bytes(Vec<i8>, Slot),
+    Floats(Vec<f32>, Slot),
+}
+
+impl Tensor {
+    fn floats(name: String, shape: Vec<usize>, values: Vec<f32>) -> Self {
+        Self::Floats(values, Slot { name, element: Element::F32, shape })
+    }
+
+    fn slot(&self) -> &Slot {
+        match self {
+            Self::Bytes(_, slot) | Self::Floats(_, slot) => slot,
+        }
+    }
+}
+
+impl Yamnet {
+    /// Weights and biases in all.
+    pub fn parameters(&self) -> usize {
+        let dense = |dense: &Dense| dense.weights.len() + dense.bias.len();
+        let filters = |filters: &Filters| filters.weights.len() + filters.bias.len();
+        let layers: usize = self.layers.iter().map(|(depthwise, pointwise)| filters(depthwise) + dense(pointwise)).sum();
+        filters(&self.stem) + layers + dense(&self.classifier)
+    }
+
+    /// `config.json`.
+    fn config(&self) -> Value {
+        let layers = self.layers.iter().map(|(depthwise, pointwise)| json!({"channels": pointwise.bias.len(), "stride": depthwise.stride}));
+        json!({
+            "kind": "yamnet",
+            "numerics_version": NUMERICS_VERSION,
+            "patch_frames": PATCH_FRAMES,
+            "num_mel_bins": MEL_BINS,
+            "stem_channels": self.stem.bias.len(),
+            "layers": layers.collect::<Vec<_>>(),
+            "num_labels": self.labels.len(),
+        })
+    }
+
+    fn tensors(&self) -> Vec<Tensor> {
+        let mut tensors = vec![];
+        put_filters(&mut tensors, "stem", &self.stem);
+        for (i, (depthwise, pointwise)) in self.layers.iter().enumerate() {
+            put_filters(&mut tensors, &format!("layers.{i}.depthwise"), depthwise);
+            put_dense(&mut tensors, &format!("layers.{i}.pointwise"), pointwise);
+        }
+        put_dense(&mut tensors, "classifier", &self.classifier);
+        tensors
+    }
+
+    /// Writes the model folder, all of it or none; `notes` go into the card as they are. An existing model folder is replaced only by `force`.
+    ///
+    /// # Errors
+    /// The folder exists, or the disk refuses.
+    pub fn write(&self, folder: &Path, force: bool, notes: &str) -> Result<(), Error> {
+        let mut partial = Partial::create(folder, force)?;
+        let at = partial.path.clone();
+        self.write_weights(&at.join("model.safetensors"))?;
+        write_text(&at.join("config.json"), &pretty(&self.config()))?;
+        write_text(&at.join("labels.txt"), &self.labels.iter().flat_map(|label| [label, "\n"]).collect::<String>())?;
+        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
+        write_text(&at.join("README.md"), &self.card(&name, bytes, notes))?;
+        write_sums(&at)?;
+        partial.publish(folder)
+    }
+
+    fn write_weights(&self, path: &Path) -> Result<(), Error> {
+        let tensors = self.tensors();
+        let version = NUMERICS_VERSION.to_string();
+        let metadata = BTreeMap::from([("format", FORMAT), ("layout", LAYOUT), ("numerics_version", version.as_str())]);
+        let slots: Vec<Slot> = tensors.iter().map(|tensor| tensor.slot().clone()).collect();
+        let header = store::header(&slots, &metadata)
+            .map_err(|m| Error::unsupported(&self.path, format!("tensor {} of {} bytes cannot be aligned", m.name, m.bytes)))?;
+        let io = |e| Error::io(path, e);
+        let mut out = BufWriter::new(File::create_new(path).map_err(io)?);
+        out.write_all(&header).map_err(io)?;
+        for tensor in &tensors {
+            match tensor {
+                Tensor::Bytes(values, _) => store::write_i8(&mut out, values).map_err(io)?,
+                Tensor::Floats(values, _) => store::write_f32(&mut out, values).map_err(io)?,
+            }
+        }
+        let file = out.into_inner().map_err(|e| io(e.into_error()))?;
+        file.sync_all().map_err(io)
+    }
+
+    fn card(&self, name: &str, bytes: u64, notes: &str) -> String {
+        let rows = [
+            ("kind", format!("YAMNet, {} sound classes of AudioSet", self.labels.len())),
+            ("input", format!("patches of {PATCH_FRAMES} frames (0.975 s at 16 kHz), {MEL_BINS} mel bands")),
+            ("layers", format!("a convolution, {} depthwise separable ones, a mean, a classifier", self.layers.len())),
+            ("parameters", self.parameters().to_string()),
+            (
+                "weights here",
+                format!(
+                    "{bytes} bytes: 1 x 1 convolutions and classifier int8 with one f32 scale per output, layout {LAYOUT}; 3 x 3 filters f32"
+                ),
+            ),
+            ("numerics version", NUMERICS_VERSION.to_string()),
+        ];
+        let mut out = format!("# {name}\n\nYAMNet for the Ossicle runtime, made by `ossicle-quantize`.\n\n| | |\n| --- | --- |\n");
+        for (key, value) in rows {
+            out.push_str(&format!("| {key} | {value} |\n"));
+        }
+        let notes = notes.trim();
+        if !notes.is_empty() {
+            out.push_str(&format!("\n{notes}\n"));
+        }
+        out
+    }
+}
+
+fn put_filters(tensors: &mut Vec<Tensor>, name: &str, filters: &Filters) {
+    let channels = filters.bias.len();
+    tensors.push(Tensor::floats(format!("{name}.weight"), vec![TAPS, channels], filters.weights.clone()));
+    tensors.push(Tensor::floats(format!("{name}.bias"), vec![channels], filters.bias.clone()));
+}
+
+fn put_dense(tensors: &mut Vec<Tensor>, name: &str, dense: &Dense) {
+    let outputs = dense.bias.len();
+    let rows = pack::padded_rows(outputs);
+    let padded = |mut values: Vec<f32>| {
+        values.resize(rows, 0.0);
+        values
+    };
+    let q = quantize_rows(&dense.weights, outputs, dense.inputs);
+    let shape = vec![rows / pack::BLOCK_ROWS, dense.inputs / pack::BLOCK_INPUTS, pack::BLOCK_ROWS, pack::BLOCK_INPUTS];
+    let slot = Slot { name: format!("{name}.weight"), element: Element::I8, shape };
+    tensors.push(Tensor::Bytes(pack::pack(&q.values, outputs, dense.inputs), slot));
+    tensors.push(Tensor::floats(format!("{name}.weight_scale"), vec![rows], padded(q.scales)));
+    tensors.push(Tensor::floats(format!("{name}.bias"), vec![rows], padded(dense.bias.clone())));
+}

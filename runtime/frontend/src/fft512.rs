@@ -1,0 +1,133 @@
+//! Power spectrum of 400 real, windowed samples, as a transform of 512.
+//!
+//! The samples are packed as 256 complex values, of which 200 are not zero: four passes of radix 4 (decimation in frequency, in place, the
+//! output in reversed order), then a pass that separates the packed halves, as in [`fft`](crate::fft).
+
+use crate::arith::Arith;
+use crate::fft::{FFT_SAMPLES, Source, add, dft4, load, store, sub};
+use crate::tables::fft400::HALF_HANN;
+use crate::tables::fft512::{COS, SIN, SPLIT_COS, SPLIT_SIN};
+
+/// Complex points of the packed transform.
+pub(crate) const POINTS: usize = 256;
+/// Bins of the power spectrum, 0 to 8 kHz.
+pub(crate) const POWER_BINS: usize = POINTS + 1;
+
+/// Where the transform leaves frequency `k`: its four digits of base 4, reversed.
+#[inline(always)]
+fn place(k: usize) -> usize {
+    (k & 3) << 6 | (k >> 2 & 3) << 4 | (k >> 4 & 3) << 2 | k >> 6
+}
+
+/// `|X[k]|^2` of the Hann-windowed frame, zeros behind it, for `k` in `0..=256`. `z` is scratch.
+#[inline(always)]
+pub(crate) fn power_spectrum<A: Arith>(a: A, frame: &impl Source<A>, z: &mut [[A::Cell; 2]; POINTS], power: &mut [A::Cell; POWER_BINS]) {
+    for (n, cell) in z.iter_mut().enumerate() {
+        if 2 * n < FFT_SAMPLES {
+            let re = a.mul(frame.sample(a, 2 * n), a.splat(HALF_HANN[2 * n]));
+            let im = a.mul(frame.sample(a, 2 * n + 1), a.splat(HALF_HANN[2 * n + 1]));
+            store(a, (re, im), cell);
+        } else {
+            store(a, (a.splat(0.0), a.splat(0.0)), cell);
+        }
+    }
+    for quarter in [64, 16, 4, 1] {
+        for block in z.chunks_exact_mut(4 * quarter) {
+            pass(a, block, quarter);
+        }
+    }
+    separate(a, z, power);
+}
+
+/// One pass over a block of `4 * quarter` points: transforms of 4, then the turn by `exp(-2 pi i j k / (4 quarter))`.
+#[inline(always)]
+fn pass<A: Arith>(a: A, block: &mut [[A::Cell; 2]], quarter: usize) {
+    let step = POINTS / (4 * quarter);
+    for j in 0..quarter {
+        let x = [load(a, &block[j]), load(a, &block[j + quarter]), load(a, &block[j + 2 * quarter]), load(a, &block[j + 3 * quarter])];
+        let y = dft4(a, x);
+        store(a, y[0], &mut block[j]);
+        for (k, (re, im)) in y.into_iter().enumerate().skip(1) {
+            let cell = &mut block[j + k * quarter];
+            if j == 0 {
+                store(a, (re, im), cell);
+            } else {
+                let (cos, sin) = (a.splat(COS[j * k * step]), a.splat(SIN[j * k * step]));
+                let turned = (a.add(a.mul(re, cos), a.mul(im, sin)), a.sub(a.mul(im, cos), a.mul(re, sin)));
+                store(a, turned, cell);
+            }
+        }
+    }
+}
+
+/// With Z the packed transform (of the half-scaled frame): |E + T|^2 at k and |conj(E - T)|^2 at 256 - k, where
+/// E = Z[k] + conj Z[256 - k] and T = -i exp(-2 pi i k / 512) (Z[k] - conj Z[256 - k]).
+#[inline(always)]
+fn separate<A: Arith>(a: A, z: &[[A::Cell; 2]; POINTS], power: &mut [A::Cell; POWER_BINS]) {
+    let norm = |(re, im): (A::V, A::V)| a.add(a.mul(re, re), a.mul(im, im));
+    let four = a.splat(4.0);
+    let (re, im) = load(a, &z[0]);
+    let (first, last) = (a.add(re, im), a.sub(re, im));
+    a.store(a.mul(four, a.mul(first, first)), &mut power[0]);
+    a.store(a.mul(four, a.mul(last, last)), &mut power[POINTS]);
+    for k in 1..POINTS / 2 {
+        let (x, y) = (load(a, &z[place(k)]), load(a, &z[place(POINTS - k)]));
+        let even = (a.add(x.0, y.0), a.sub(x.1, y.1));
+        let odd = (a.sub(x.0, y.0), a.add(x.1, y.1));
+        let (cos, sin) = (a.splat(SPLIT_COS[k]), a.splat(SPLIT_SIN[k]));
+        let turned = (a.sub(a.mul(odd.1, cos), a.mul(odd.0, sin)), a.sub(a.splat(0.0), a.add(a.mul(odd.0, cos), a.mul(odd.1, sin))));
+        a.store(norm(add(a, even, turned)), &mut power[k]);
+        a.store(norm(sub(a, even, turned)), &mut power[POINTS - k]);
+    }
+    a.store(a.mul(four, norm(load(a, &z[place(POINTS / 2)]))), &mut power[POINTS / 2]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arith::One;
+    use rustfft::FftPlanner;
+    use rustfft::num_complex::Complex;
+
+    /// |X|^2 in f64 through rustfft, with the window by its formula.
+    fn oracle(frame: &[f32; FFT_SAMPLES]) -> Vec<f64> {
+        let mut z = vec![Complex::new(0.0, 0.0); 512];
+        for (n, z) in z[..FFT_SAMPLES].iter_mut().enumerate() {
+            let hann = 0.5 - 0.5 * (std::f64::consts::TAU * n as f64 / FFT_SAMPLES as f64).cos();
+            z.re = f64::from(frame[n]) * hann;
+        }
+        FftPlanner::new().plan_fft_forward(512).process(&mut z);
+        z[..POWER_BINS].iter().map(|x| x.norm_sqr()).collect()
+    }
+
+    fn check(frame: &[f32; FFT_SAMPLES], name: &str) {
+        let (mut z, mut power) = ([[0.0; 2]; POINTS], [0.0; POWER_BINS]);
+        power_spectrum(One, frame, &mut z, &mut power);
+        let wanted = oracle(frame);
+        let peak = wanted.iter().fold(0.0f64, |a, &b| a.max(b)).sqrt();
+        for (k, (&got, &wanted)) in power.iter().zip(&wanted).enumerate() {
+            let error = (f64::from(got).sqrt() - wanted.sqrt()).abs();
+            assert!(error <= 4e-7 * peak, "{name}, bin {k}: |X| off by {:.1e} of the peak", error / peak);
+        }
+    }
+
+    #[test]
+    fn power_equals_rustfft() {
+        let mut state = 1u32;
+        for round in 0..50 {
+            let frame = core::array::from_fn(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / 8_388_608.0 - 1.0
+            });
+            check(&frame, &format!("noise {round}"));
+        }
+        for n in 0..FFT_SAMPLES {
+            let mut frame = [0.0; FFT_SAMPLES];
+            frame[n] = 1.0;
+            if n > 0 {
+                check(&frame, &format!("impulse at {n}"));
+            }
+            check(&core::array::from_fn(|t| (0.5 + n as f32 * t as f32 * 0.0078).cos()), &format!("tone {n}"));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `config.json` of a YAMNet.
+
+use ossicle_kernels::conv::Size;
+use ossicle_kernels::simd::LANES;
+use serde::Deserialize;
+
+use crate::folder::ModelConfig;
+
+/// Most patches of one run.
+pub const MAX_PATCHES: usize = 16;
+
+/// Figures of a network like YAMNet: a convolution, then layers of a depthwise and a 1 x 1 convolution, a mean and a classifier.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct YamnetConfig {
+    /// Frames of one patch.
+    pub patch_frames: usize,
+    /// Mel bands of a frame.
+    pub num_mel_bins: usize,
+    /// Channels behind the first convolution, whose stride is 2.
+    pub stem_channels: usize,
+    /// The layers behind it.
+    pub layers: Vec<YamnetLayer>,
+    /// Classes; `labels.txt` has a line for each.
+    pub num_labels: usize,
+}
+
+/// A depthwise convolution of 3 x 3 and a 1 x 1 convolution, ReLU behind each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct YamnetLayer {
+    /// Channels behind it.
+    pub channels: usize,
+    /// 1 or 2.
+    pub stride: usize,
+}
+
+impl ModelConfig for YamnetConfig {
+    const KIND: &'static str = "yamnet";
+
+    fn problem(&self) -> Option<String> {
+        let widths =
+            [("stem_channels", self.stem_channels)].into_iter().chain(self.layers.iter().map(|layer| ("channels", layer.channels)));
+        for (name, value) in widths {
+            if value == 0 || value > 2048 || !value.is_multiple_of(LANES) {
+                return Some(format!("{name} is {value}, not a multiple of {LANES} within {LANES}..=2048"));
+            }
+        }
+        if let Some(layer) = self.layers.iter().find(|layer| !matches!(layer.stride, 1 | 2)) {
+            return Some(format!("stride is {}, not 1 or 2", layer.stride));
+        }
+        let sizes = [
+            ("patch_frames", self.patch_frames, 1024),
+            ("num_mel_bins", self.num_mel_bins, 128),
+            ("layers", self.layers.len(), 64),
+            ("num_labels", self.num_labels, 1 << 16),
+        ];
+        let wrong = sizes.into_iter().find(|&(_, value, most)| value == 0 || value > most);
+        wrong.map(|(name, value, most)| format!("{name} is {value}, not within 1..={most}"))
+    }
+}
+
+/// Maps in front of and behind a layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) input: Size,
+    pub(super) output: Size,
+    /// Channels in front of it.
+    pub(super) inputs: usize,
+    /// Channels behind it.
+    pub(super) outputs: usize,
+}
+
+impl YamnetConfig {
+    /// Size of one patch.
+    pub(super) fn patch(&self) -> Size {
+        Size { height: self.patch_frames, width: self.num_mel_bins }
+    }
+
+    /// Size of the map behind the first convolution.
+    pub(super) fn stem(&self) -> Size {
+        self.patch().strided(2)
+    }
+
+    /// The layers' maps.
+    pub(super) fn shapes(&self) -> impl Iterator<Item = Shape> {
+        let start = (self.stem(), self.stem_channels);
+        self.layers.iter().scan(start, |(size, channels), layer| {
+            let shape = Shape { input: *size, output: size.strided(layer.stride), inputs: *channels, outputs: layer.channels };
+            (*size, *channels) = (shape.output, shape.outputs);
+            Some(shape)
+        })
+    }
+
+    /// Channels of the last map.
+    pub(super) fn embedding(&self) -> usize {
+        self.layers.last().map_or(self.stem_channels, |layer| layer.channels)
+    }
+
+    /// Widest rows of a layer's input.
+    pub(super) fn widest(&self) -> usize {
+        self.shapes().map(|shape| shape.inputs).fold(self.embedding(), usize::max)
+    }
+}

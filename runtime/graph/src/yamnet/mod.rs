@@ -1,0 +1,218 @@
+//! YAMNet, a MobileNet v1 that scores sounds (Google, <https://github.com/tensorflow/models/tree/master/research/audioset/yamnet>).
+//!
+//! ```no_run
+//! use ossicle_graph::folder::ModelFolder;
+//! use ossicle_graph::yamnet::YamnetGraph;
+//! use ossicle_graph::Options;
+//! use ossicle_kernels::simd::Isa;
+//!
+//! let folder = ModelFolder::open("models-int8/yamnet".as_ref())?;
+//! let mut yamnet = YamnetGraph::new(folder, Options { isa: Isa::detect(), threads: 1 })?;
+//! let silence = vec![0.001f32.ln(); 96 * 64];
+//! let scores = yamnet.run(&silence, 1)?;
+//! assert_eq!(scores.len(), 521);
+//! # Ok::<(), ossicle_graph::GraphError>(())
+//! ```
+
+mod config;
+mod context;
+mod ops;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use ossicle_kernels::simd::{Isa, LANES};
+use ossicle_trace::Tap;
+use tract_core::internal::*;
+
+pub use config::{MAX_PATCHES, YamnetConfig, YamnetLayer};
+
+use crate::error::GraphError;
+use crate::folder::{FolderError, LinearSpan, ModelFolder};
+use crate::options::Options;
+use crate::plan::{Plan, SlotOp, Slots};
+use crate::pool::MAX_THREADS;
+use context::{Context, Workspace};
+use ops::{Classifier, ConvPlane, FilterSpans, MeanPool, Separable, Sigmoid, UnsignedLinear};
+
+/// What a model needs, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Mapped weights; resident only as far as they are used.
+    pub weights: usize,
+    /// Buffers between operators.
+    pub slots: usize,
+    /// Scratch memory of all threads.
+    pub scratch: usize,
+}
+
+/// Where the weights are.
+#[derive(Debug)]
+struct Spans {
+    stem: FilterSpans,
+    layers: Vec<(FilterSpans, UnsignedLinear)>,
+    classifier: UnsignedLinear,
+}
+
+impl Spans {
+    fn new(folder: &ModelFolder<YamnetConfig>) -> Result<Self, FolderError> {
+        let config = folder.config();
+        let filters = |name: &str, channels: usize, stride: usize| {
+            let weights = folder.f32_span(&format!("{name}.weight"), &[9, channels])?;
+            Ok(FilterSpans { weights, bias: folder.f32_span(&format!("{name}.bias"), &[channels])?, stride })
+        };
+        let linear = |name: &str, outputs: usize, depth: usize| {
+            let layer: LinearSpan = folder.linear_span(name, outputs, depth, true)?;
+            let mut sums = vec![0; outputs.next_multiple_of(LANES)];
+            folder.linear(&layer).weights.sums(&mut sums);
+            Ok(UnsignedLinear { layer, sums: sums.into() })
+        };
+        let layers = config.shapes().zip(&config.layers).enumerate().map(|(i, (shape, layer))| {
+            let depthwise = filters(&format!("layers.{i}.depthwise"), shape.inputs, layer.stride)?;
+            Ok((depthwise, linear(&format!("layers.{i}.pointwise"), shape.outputs, shape.inputs)?))
+        });
+        Ok(Self {
+            stem: filters("stem", config.stem_channels, 2)?,
+            layers: layers.collect::<Result<_, FolderError>>()?,
+            classifier: linear("classifier", config.num_labels, config.embedding())?,
+        })
+    }
+}
+
+/// The network for one number of patches.
+struct Runner {
+    plan: Plan,
+    input: Arc<Tensor>,
+    output: Option<TValue>,
+}
+
+/// A YAMNet ready to run.
+pub struct YamnetGraph {
+    context: Arc<Context>,
+    spans: Spans,
+    runners: HashMap<usize, Runner>,
+}
+
+impl fmt::Debug for YamnetGraph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("YamnetGraph").field("folder", &self.context.folder.path()).finish_non_exhaustive()
+    }
+}
+
+impl YamnetGraph {
+    /// Checks the folder's tensors and starts the threads; the plans are built when they are first needed.
+    ///
+    /// # Errors
+    /// [`GraphError::Folder`] if a tensor is missing or misshapen.
+    pub fn new(folder: Arc<ModelFolder<YamnetConfig>>, options: Options) -> Result<Self, GraphError> {
+        let spans = Spans::new(&folder)?;
+        Ok(Self { context: Arc::new(Context::new(folder, options)), spans, runners: HashMap::new() })
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &YamnetConfig {
+        self.context.folder.config()
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.context.isa
+    }
+
+    /// Memory for runs of `patches`, known before anything runs.
+    pub fn memory_plan(folder: &ModelFolder<YamnetConfig>, options: Options, patches: usize) -> MemoryPlan {
+        let config = folder.config();
+        // A layer reads one map and writes another; maps of the same shape take turns in two slots.
+        let mut maps = vec![[config.stem().positions(), config.stem_channels]];
+        for shape in config.shapes() {
+            let map = [shape.output.positions(), shape.outputs];
+            if maps.iter().filter(|&&other| other == map).count() < 2 {
+                maps.push(map);
+            }
+        }
+        let values: usize = maps.iter().map(|[positions, channels]| positions * channels).sum();
+        let head = config.embedding() + config.num_labels.next_multiple_of(LANES) + config.num_labels;
+        MemoryPlan {
+            weights: folder.weight_bytes(),
+            slots: 4 * patches * (config.patch().positions() + values + head),
+            scratch: options.threads.clamp(1, MAX_THREADS) * Workspace::bytes(config),
+        }
+    }
+
+    /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that. Steps are
+    /// called `yamnet`, counting patches.
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.context.taps.set(tap);
+    }
+
+    /// Bytes of the slots of all plans built so far.
+    pub fn built_slot_bytes(&self) -> usize {
+        self.runners.values().map(|runner| runner.plan.bytes() + runner.input.as_bytes().len()).sum()
+    }
+
+    /// Scores of some patches, `[patches][num_labels]`, each in [0, 1] by itself. `mel` is `[patches][patch_frames][num_mel_bins]`, as
+    /// ossicle-frontend's module `yamnet` computes it. A patch's scores do not depend on the others.
+    ///
+    /// # Errors
+    /// [`GraphError::Size`] if there are no patches or more than [`MAX_PATCHES`], or `mel` has another length.
+    pub fn run(&mut self, mel: &[f32], patches: usize) -> Result<&[f32], GraphError> {
+        let values = patches * self.config().patch().positions();
+        if patches == 0 || patches > MAX_PATCHES {
+            return Err(GraphError::Size { what: "patches", have: patches, most: MAX_PATCHES });
+        }
+        if mel.len() != values {
+            return Err(GraphError::Size { what: "mel values (patches times frames times bands)", have: mel.len(), most: values });
+        }
+        if let Some(listener) = self.context.taps.listener() {
+            listener.step("yamnet", 0, patches);
+        }
+        let runner = match self.runners.entry(patches) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Runner::build(&self.context, &self.spans, patches)?),
+        };
+        runner.run(mel)
+    }
+}
+
+impl Runner {
+    fn build(context: &Arc<Context>, spans: &Spans, patches: usize) -> Result<Self, GraphError> {
+        let config = context.folder.config();
+        let slots = Arc::new(Slots::new(&context.taps));
+        let mut model = TypedModel::default();
+        let shape = [patches * config.patch_frames, config.num_mel_bins];
+        let mut x = model.add_source("yamnet.mel", f32::fact(shape))?;
+        let stem = ConvPlane {
+            context: Arc::clone(context),
+            filters: spans.stem.clone(),
+            patch: config.patch(),
+            patches,
+            channels: config.stem_channels,
+        };
+        x = model.wire_node("yamnet.stem", SlotOp::new(stem, &slots), &[x])?[0];
+        for (i, (shape, (filters, pointwise))) in config.shapes().zip(&spans.layers).enumerate() {
+            let layer = Separable { context: Arc::clone(context), filters: filters.clone(), pointwise: pointwise.clone(), shape, patches };
+            x = model.wire_node(format!("yamnet.layers.{i}"), SlotOp::new(layer, &slots), &[x])?[0];
+        }
+        let positions = config.shapes().last().map_or(config.stem(), |shape| shape.output).positions();
+        let channels = config.embedding();
+        let pool = MeanPool { context: Arc::clone(context), positions, patches, channels };
+        x = model.wire_node("yamnet.embedding", SlotOp::new(pool, &slots), &[x])?[0];
+        let labels = config.num_labels;
+        let classifier = Classifier { context: Arc::clone(context), linear: spans.classifier.clone(), patches, channels, labels };
+        x = model.wire_node("yamnet.logits", SlotOp::new(classifier, &slots), &[x])?[0];
+        x = model.wire_node("yamnet.scores", SlotOp::new(Sigmoid { context: Arc::clone(context), patches, labels }, &slots), &[x])?[0];
+        model.select_output_outlets(&[x])?;
+        let input = Arc::new(Tensor::zero_aligned::<f32>(&shape, 64)?);
+        Ok(Self { plan: Plan::build(model, &slots)?, input, output: None })
+    }
+
+    fn run(&mut self, mel: &[f32]) -> Result<&[f32], GraphError> {
+        self.output = None;
+        let input = Arc::get_mut(&mut self.input).ok_or_else(|| GraphError::Plan("the mel input is still in use".into()))?;
+        bytemuck::cast_slice_mut(input.as_bytes_mut()).copy_from_slice(mel);
+        let mut outputs = self.plan.run(tvec!(TValue::from_const(Arc::clone(&self.input))))?;
+        self.output = outputs.pop();
+        Ok(self.output.as_ref().and_then(|output| output.try_as_plain_ram().ok()?.as_slice().ok()).unwrap_or(&[]))
+    }
+}
