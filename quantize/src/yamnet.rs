@@ -369,3 +369,123 @@ fn put_dense(tensors: &mut Vec<Tensor>, name: &str, dense: &Dense) {
     tensors.push(Tensor::floats(format!("{name}.weight_scale"), vec![rows], padded(q.scales)));
     tensors.push(Tensor::floats(format!("{name}.bias"), vec![rows], padded(dense.bias.clone())));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::proto::{self, DataType, Message};
+
+    const CHANNELS: usize = 16;
+
+    /// A network of one layer, its weights counted up, each layer's input and weights behind simulated rounding.
+    struct Toy {
+        nodes: Vec<Message>,
+        constants: Vec<Message>,
+        last: String,
+    }
+
+    fn ints(name: &str, values: &[i64]) -> Message {
+        const INTS: i64 = 7;
+        values.iter().fold(Message::default().bytes(1, name.as_bytes()), |m, &v| m.int(8, v)).int(20, INTS)
+    }
+
+    impl Toy {
+        fn constant(&mut self, name: &str, dims: &[i64], first: f32) {
+            let count = dims.iter().product::<i64>();
+            let data: Vec<u8> = (0..count).flat_map(|i| (first + i as f32).to_le_bytes()).collect();
+            self.constants.push(proto::tensor(name, DataType::Float, dims, &data));
+        }
+
+        fn rounded(&mut self, name: &str) -> String {
+            let [q, dq] = [format!("{name}_q"), format!("{name}_dq")];
+            self.nodes.push(proto::node("QuantizeLinear", &[name, "scale", "zero"], &q));
+            self.nodes.push(proto::node("DequantizeLinear", &[&q, "scale", "zero"], &dq));
+            dq
+        }
+
+        fn conv(&mut self, name: &str, dims: &[i64], group: i64, stride: i64, pads: &[i64]) {
+            let [weight, bias] = [format!("{name}.w"), format!("{name}.b")];
+            self.constant(&weight, dims, 1.0);
+            self.constant(&bias, &dims[..1], -3.0);
+            let last = self.last.clone();
+            let (x, w) = (self.rounded(&last), self.rounded(&weight));
+            let node = proto::node("Conv", &[&x, &w, &bias], name);
+            let attributes = [ints("pads", pads), ints("strides", &[stride, stride]), proto::attribute("group", group)];
+            self.nodes.push(attributes.into_iter().fold(node, |node, attribute| node.message(5, attribute)));
+            self.last = format!("{name}.relu");
+            self.nodes.push(proto::node("Relu", &[name], &self.last));
+        }
+
+        fn new(pads: &[i64]) -> Self {
+            let mut toy = Self { nodes: vec![], constants: vec![], last: "audio".into() };
+            let c = CHANNELS as i64;
+            toy.conv("stem", &[c, 1, 3, 3], 1, 2, &[0, 0, 1, 1]);
+            toy.conv("depthwise", &[c, 1, 3, 3], c, 1, pads);
+            toy.conv("pointwise", &[2 * c, c, 1, 1], 1, 1, &[0; 4]);
+            toy.nodes.push(proto::node("GlobalAveragePool", &[&toy.last], "mean"));
+            toy.constant("classifier.w", &[2, 2 * c], 5.0);
+            toy.constant("classifier.b", &[2], 0.5);
+            let gemm = proto::node("Gemm", &["mean", "classifier.w", "classifier.b"], "logits");
+            toy.nodes.push(gemm.message(5, proto::attribute("transB", 1)));
+            toy
+        }
+
+        fn open(self, map: &str) -> Result<Yamnet, Error> {
+            static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+            let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let folder = std::env::temp_dir().join(format!("ossicle-yamnet-{}-{count}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            let graph = proto::graph("toy", self.nodes, self.constants, proto::value("audio", 1), proto::value("logits", 2));
+            fs::write(folder.join(GRAPH), proto::model(9, 18, "", graph).into_bytes()).unwrap();
+            fs::write(folder.join(CLASS_MAP), map).unwrap();
+            let opened = open(&folder);
+            if let Ok(yamnet) = &opened {
+                let model = folder.join("out");
+                yamnet.write(&model, false, "").unwrap();
+                ossicle_graph::folder::verify(&model).unwrap();
+                ossicle_graph::folder::ModelFolder::<ossicle_graph::yamnet::YamnetConfig>::open(&model).unwrap();
+            }
+            fs::remove_dir_all(&folder).unwrap();
+            opened
+        }
+    }
+
+    const LABELS: &str = "index,mid,display_name\n0,/m/1,Speech\n1,/m/2,\"Cat, \"\"small\"\"\"\n";
+
+    #[test]
+    fn a_chain_is_read_without_its_rounding() {
+        let yamnet = Toy::new(&[1; 4]).open(LABELS).unwrap();
+        assert_eq!(yamnet.labels, ["Speech", "Cat, \"small\""]);
+        // Weight 1 + 9 c + tap, by tap.
+        assert_eq!(yamnet.stem.weights[..2], [1.0, 10.0]);
+        assert_eq!(yamnet.stem.weights[CHANNELS..][..2], [2.0, 11.0]);
+        let (depthwise, pointwise) = &yamnet.layers[0];
+        assert_eq!((depthwise.stride, depthwise.bias[1], pointwise.inputs, pointwise.bias.len()), (1, -2.0, CHANNELS, 2 * CHANNELS));
+        assert_eq!(yamnet.classifier.weights[2 * CHANNELS], 5.0 + 2.0 * CHANNELS as f32);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let refusal = |toy: Toy| toy.open(LABELS).unwrap_err().to_string();
+        let line = refusal(Toy::new(&[0, 0, 1, 1]));
+        assert!(line.contains("node \"depthwise\" (Conv): expected a 3 x 3 convolution"), "{line}");
+        let mut toy = Toy::new(&[1; 4]);
+        toy.nodes.pop();
+        assert!(refusal(toy).contains("the graph ends: expected the classifier"));
+        let mut toy = Toy::new(&[1; 4]);
+        toy.nodes.push(proto::node("Softmax", &["logits"], "p"));
+        assert!(refusal(toy).contains("node \"p\" (Softmax): expected the end"));
+        let mut toy = Toy::new(&[1; 4]);
+        toy.constants.remove(0);
+        assert!(refusal(toy).contains("stem"));
+        let mut toy = Toy::new(&[1; 4]);
+        let other = proto::node("GlobalAveragePool", &["stem.relu"], "mean");
+        let at = toy.nodes.len() - 2;
+        toy.nodes[at] = other;
+        assert!(refusal(toy).contains("that reads \"pointwise.relu\""));
+        let line = Toy::new(&[1; 4]).open("index,mid,display_name\n0,/m/1,Speech\n").unwrap_err().to_string();
+        assert!(line.contains("1 labels, but the network has 2 outputs"), "{line}");
+        let line = Toy::new(&[1; 4]).open("index,mid,display_name\n1,/m/1,Speech\n").unwrap_err().to_string();
+        assert!(line.contains("line 2: expected 0,ID,NAME"), "{line}");
+    }
+}

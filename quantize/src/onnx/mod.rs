@@ -5,7 +5,7 @@
 //! fused multiply-add; it is spelled out in f64, where product and rounding error of the sum are exact (Knuth's TwoSum), and halfway cases
 //! are decided by that error.
 
-mod proto;
+pub(crate) mod proto;
 pub(crate) mod read;
 mod wire;
 

@@ -4,7 +4,7 @@
 
 /// `TensorProto.DataType`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DataType {
+pub(crate) enum DataType {
     Float = 1,
     Int8 = 3,
     Int64 = 7,
@@ -13,22 +13,22 @@ pub(super) enum DataType {
 
 /// One message in wire format.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Message(Vec<u8>);
+pub(crate) struct Message(Vec<u8>);
 
 impl Message {
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
     /// A field of type int32, int64 or enum.
-    pub(super) fn int(mut self, field: u32, value: i64) -> Self {
+    pub(crate) fn int(mut self, field: u32, value: i64) -> Self {
         self.varint(u64::from(field << 3));
         self.varint(value as u64);
         self
     }
 
     /// A field of type string or bytes.
-    pub(super) fn bytes(mut self, field: u32, value: &[u8]) -> Self {
+    pub(crate) fn bytes(mut self, field: u32, value: &[u8]) -> Self {
         const LENGTH_DELIMITED: u32 = 2;
         self.varint(u64::from(field << 3 | LENGTH_DELIMITED));
         self.varint(value.len() as u64);
@@ -37,7 +37,7 @@ impl Message {
     }
 
     /// A field that is a message itself.
-    pub(super) fn message(self, field: u32, value: Self) -> Self {
+    pub(crate) fn message(self, field: u32, value: Self) -> Self {
         self.bytes(field, &value.0)
     }
 
@@ -52,39 +52,39 @@ impl Message {
 }
 
 /// `ModelProto` with one graph and the default domain's operators.
-pub(super) fn model(ir_version: i64, opset: i64, doc: &str, graph: Message) -> Message {
+pub(crate) fn model(ir_version: i64, opset: i64, doc: &str, graph: Message) -> Message {
     let operators = Message::default().bytes(1, b"").int(2, opset);
     let model = Message::default().int(1, ir_version).bytes(2, b"ossicle-quantize").bytes(6, doc.as_bytes());
     model.message(7, graph).message(8, operators)
 }
 
 /// `GraphProto`; nodes in topological order.
-pub(super) fn graph(name: &str, nodes: Vec<Message>, constants: Vec<Message>, input: Message, output: Message) -> Message {
+pub(crate) fn graph(name: &str, nodes: Vec<Message>, constants: Vec<Message>, input: Message, output: Message) -> Message {
     let graph = nodes.into_iter().fold(Message::default(), |graph, node| graph.message(1, node)).bytes(2, name.as_bytes());
     let graph = constants.into_iter().fold(graph, |graph, constant| graph.message(5, constant));
     graph.message(11, input).message(12, output)
 }
 
 /// `NodeProto` with one output, which also names it.
-pub(super) fn node(op: &str, inputs: &[&str], output: &str) -> Message {
+pub(crate) fn node(op: &str, inputs: &[&str], output: &str) -> Message {
     let node = inputs.iter().fold(Message::default(), |node, input| node.bytes(1, input.as_bytes()));
     node.bytes(2, output.as_bytes()).bytes(3, output.as_bytes()).bytes(4, op.as_bytes())
 }
 
 /// `AttributeProto` of an integer.
-pub(super) fn attribute(name: &str, value: i64) -> Message {
+pub(crate) fn attribute(name: &str, value: i64) -> Message {
     const INT: i64 = 2;
     Message::default().bytes(1, name.as_bytes()).int(3, value).int(20, INT)
 }
 
 /// `TensorProto`; `data` is little-endian.
-pub(super) fn tensor(name: &str, data_type: DataType, dims: &[i64], data: &[u8]) -> Message {
+pub(crate) fn tensor(name: &str, data_type: DataType, dims: &[i64], data: &[u8]) -> Message {
     let tensor = dims.iter().fold(Message::default(), |tensor, &dim| tensor.int(1, dim));
     tensor.int(2, data_type as i64).bytes(8, name.as_bytes()).bytes(9, data)
 }
 
 /// `ValueInfoProto` of f32 `[rows][width]`, any number of rows.
-pub(super) fn value(name: &str, width: i64) -> Message {
+pub(crate) fn value(name: &str, width: i64) -> Message {
     let (rows, width) = (Message::default().bytes(2, b"rows"), Message::default().int(1, width));
     let shape = Message::default().message(1, rows).message(1, width);
     let tensor = Message::default().int(1, DataType::Float as i64).message(2, shape);

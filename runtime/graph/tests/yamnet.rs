@@ -1,0 +1,124 @@
+//! The real YAMNet: bits, allocations, the memory plan and refusals.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ossicle_graph::folder::ModelFolder;
+use ossicle_graph::yamnet::{MAX_PATCHES, YamnetConfig, YamnetGraph};
+use ossicle_graph::{GraphError, Options};
+use ossicle_kernels::simd::Isa;
+use ossicle_trace::{Header, Trace, Writer, WriterOptions};
+
+/// Counts what all threads ask for.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is handed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const PATCH: usize = 96 * 64;
+const LABELS: usize = 521;
+
+fn folder() -> Arc<ModelFolder<YamnetConfig>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/yamnet");
+    ModelFolder::open(&path).expect("the bundled model")
+}
+
+/// A deterministic stand-in for log-mel patches, one of them silence.
+fn mel(patches: usize) -> Vec<f32> {
+    (0..patches * PATCH)
+        .map(|i| match i / PATCH {
+            1 => 0.001f32.ln(),
+            patch => ((i * i % 8191) as f32 / 8191.0) * 6.0 - 6.0 + ((i % 64) as f32 / 20.0) * (patch as f32 - 1.0),
+        })
+        .collect()
+}
+
+fn graph(isa: Isa, threads: usize) -> YamnetGraph {
+    YamnetGraph::new(folder(), Options { isa, threads }).expect("graph")
+}
+
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
+fn trace(isa: Isa, threads: usize, patches: usize) -> Trace {
+    let mut yamnet = graph(isa, threads);
+    let writer = Arc::new(Writer::new(Vec::new(), &Header::default(), WriterOptions::default()).expect("memory"));
+    yamnet.set_tap(Some(writer.clone()));
+    yamnet.run(&mel(patches), patches).expect("run");
+    yamnet.set_tap(None);
+    let writer = Arc::into_inner(writer).expect("the only handle");
+    Trace::read(&writer.finish().expect("memory")[..], None).expect("a trace")
+}
+
+// One test: the allocation count is the process's.
+#[test]
+fn bits_allocations_and_refusals() {
+    // Emulated cores take minutes for what others do in seconds.
+    let patches = if std::env::var_os("OSSICLE_QUICK").is_some() { 2 } else { 5 };
+    let scalar = Isa::from_name("scalar").expect("scalar");
+    let mel = mel(patches);
+    // Patch after patch with the definition; all at once with everything else.
+    let mut one = graph(scalar, 1);
+    let reference: Vec<u32> = mel.chunks(PATCH).flat_map(|patch| bits(one.run(patch, 1).expect("run"))).collect();
+    assert_eq!(reference.len(), patches * LABELS);
+    assert!(reference.iter().all(|&score| (0.0..=1.0).contains(&f32::from_bits(score))));
+    assert_ne!(reference[..LABELS], reference[LABELS..2 * LABELS], "noise and silence have the same scores");
+    for isa in Isa::available() {
+        for threads in 1..=3 {
+            let got = bits(graph(isa, threads).run(&mel, patches).expect("run"));
+            assert!(got == reference, "{isa} with {threads} threads differs");
+        }
+    }
+
+    // Every tensor too, and each operator is traced.
+    let wanted = trace(scalar, 1, 2);
+    for op in ["yamnet.stem", "yamnet.layers.0", "yamnet.layers.12", "yamnet.embedding", "yamnet.logits", "yamnet.scores"] {
+        assert!(wanted.descriptors.iter().any(|d| d.op == op), "{op} is not traced");
+    }
+    for (isa, threads) in Isa::available().flat_map(|isa| [(isa, 1), (isa, 3)]) {
+        let other = trace(isa, threads, 2);
+        assert_eq!(other.descriptors, wanted.descriptors);
+        let differing = other.records.iter().zip(&wanted.records).find(|(a, b)| a != b);
+        assert!(
+            differing.is_none(),
+            "{:?} with {isa}, {threads} threads",
+            differing.map(|(record, _)| other.descriptor(record).to_string())
+        );
+    }
+
+    for threads in [1, 2] {
+        let options = Options { isa: Isa::detect(), threads };
+        let mut yamnet = graph(options.isa, threads);
+        yamnet.run(&mel, patches).expect("run");
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        yamnet.run(&mel, patches).expect("run");
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "allocations in the steady state, {threads} threads");
+        let planned = YamnetGraph::memory_plan(&folder(), options, patches).slots;
+        assert_eq!(yamnet.built_slot_bytes(), planned, "slots are not as planned");
+    }
+
+    let mut yamnet = graph(Isa::detect(), 1);
+    for (mel, patches) in [(&mel[..], 0), (&mel[..PATCH], 2), (&mel[1..PATCH], 1), (&[], 1), (&[], MAX_PATCHES + 1)] {
+        let refused = yamnet.run(mel, patches);
+        assert!(matches!(refused, Err(GraphError::Size { .. })), "{patches} patches in {} values: {refused:?}", mel.len());
+    }
+}
