@@ -1,6 +1,7 @@
 //! Nodes and float constants of an ONNX file.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use super::proto::DataType;
@@ -63,9 +64,9 @@ pub(crate) fn read(path: &Path) -> Result<OnnxGraph, Error> {
         if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
             return Err(Error::Onnx { path: path.to_owned(), reason: format!("constants in {name:?}, which is not beside it") });
         }
-        if !graph.external.contains_key(&name) {
-            let bytes = crate::source::read(&path.with_file_name(&name))?;
-            graph.external.insert(name, bytes);
+        if let Entry::Vacant(entry) = graph.external.entry(name) {
+            let bytes = crate::source::read(&path.with_file_name(entry.key()))?;
+            entry.insert(bytes);
         }
     }
     Ok(graph)

@@ -1,13 +1,15 @@
 //! Ossicle: speech to text on small boards, with the same bits on every machine.
 //!
 //! Recordings in, text with times out: [`audio`] reads files, [`models`] finds model folders, [`whisper`] turns samples into segments and
-//! [`formats`] writes them; [`listen`] does so live. Memory is bounded whatever the length of a recording; nothing here prints, exits or reaches for a network.
+//! [`formats`] writes them; [`listen`] does so live, and [`events`] tells which sounds are heard. Memory is bounded whatever the length of
+//! a recording; nothing here prints, exits or reaches for a network.
 
 #![forbid(unsafe_code)]
 
 pub mod audio;
 pub mod command;
 pub mod digest;
+pub mod events;
 mod exact;
 pub mod formats;
 pub mod listen;

@@ -1,0 +1,284 @@
+//! From samples to scores and events.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ossicle_frontend::yamnet::{BINS, HOP_SAMPLES, PATCH_FRAMES, PATCH_SAMPLES, YamnetMel, YamnetScratch, samples_of};
+use ossicle_graph::folder::{FolderError, ModelFolder};
+use ossicle_graph::yamnet::{MemoryPlan, YamnetConfig, YamnetGraph};
+use ossicle_kernels::simd::Isa;
+use ossicle_trace::{Step, Tap, Values, le_bytes};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::error::EventsError;
+use super::settings::Settings;
+use super::tracker::{Span, Tracker};
+use super::{Event, SettingsError};
+use crate::audio::SAMPLE_RATE;
+
+/// Frames of 10 ms from one score to the next, unless told otherwise: 0.24 s.
+pub const HOP_FRAMES: usize = 24;
+
+/// How to detect.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Instruction set; changes no bit.
+    pub isa: Isa,
+    /// Threads, held to 1..=8; change no bit.
+    pub threads: usize,
+    /// Frames of 10 ms from one score to the next: 2 to 96, an even number.
+    pub hop_frames: usize,
+    /// Only these classes of the settings, or labels of the model; all if empty.
+    pub classes: Vec<String>,
+    /// Whether to collect [`Digests`].
+    pub digests: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { isa: Isa::detect(), threads: 1, hop_frames: HOP_FRAMES, classes: vec![], digests: false }
+    }
+}
+
+/// Lower-case hexadecimal SHA-256 of what was computed, to compare two machines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Digests {
+    /// Every log-mel frame: f32, little endian.
+    pub mel: String,
+    /// Every label's score in every hop: f32, little endian.
+    pub scores: String,
+}
+
+/// What the detector has to tell.
+#[derive(Clone, Debug)]
+pub enum Heard<'a> {
+    /// The scores of one hop, once for each, in order.
+    Scores(Scores<'a>),
+    /// An event that is over.
+    Event(Event),
+}
+
+/// The scores of one hop.
+#[derive(Clone, Copy, Debug)]
+pub struct Scores<'a> {
+    /// Seconds: from here on they count.
+    pub start: f64,
+    /// Seconds: until here.
+    pub end: f64,
+    /// One for each label of the model.
+    pub scores: &'a [f32],
+}
+
+/// Turns samples into events. Memory is fixed whatever the length.
+pub struct Detector {
+    graph: YamnetGraph,
+    labels: Vec<String>,
+    classes: Vec<String>,
+    trackers: Vec<Tracker>,
+    mel: YamnetMel,
+    scratch: Box<YamnetScratch>,
+    hop: usize,
+    /// Samples that no frame has been computed from yet, and those that the next frame shares with the last.
+    pending: Vec<f32>,
+    /// The last patch.
+    patch: Vec<f32>,
+    /// Patches scored.
+    hops: u64,
+    received: u64,
+    hashers: Option<Box<[Sha256; 2]>>,
+    tap: Option<Arc<dyn Tap>>,
+}
+
+impl Detector {
+    /// Opens the YAMNet in `model`.
+    ///
+    /// # Errors
+    /// [`EventsError`] if the folder, the settings or the hop cannot be used.
+    pub fn open(model: &Path, settings: &Settings, options: Options) -> Result<Self, EventsError> {
+        if !(2..=PATCH_FRAMES).contains(&options.hop_frames) || !options.hop_frames.is_multiple_of(2) {
+            return Err(EventsError::Hop { frames: options.hop_frames });
+        }
+        let folder = ModelFolder::open(model)?;
+        let labels = labels(&folder)?;
+        let graph = YamnetGraph::new(folder, ossicle_graph::Options { isa: options.isa, threads: options.threads })?;
+        let mut detector = Self {
+            graph,
+            labels,
+            classes: options.classes,
+            trackers: vec![],
+            mel: YamnetMel::new(options.isa),
+            scratch: Box::default(),
+            hop: options.hop_frames,
+            pending: Vec::with_capacity(PATCH_SAMPLES),
+            patch: vec![0.0; PATCH_FRAMES * BINS],
+            hops: 0,
+            received: 0,
+            hashers: options.digests.then(Box::default),
+            tap: None,
+        };
+        detector.set_settings(settings, &mut |_| {})?;
+        Ok(detector)
+    }
+
+    /// Memory a detector needs beside the program, in bytes: weights, network, front end.
+    ///
+    /// # Errors
+    /// If the folder cannot be used.
+    pub fn memory_plan(model: &Path, isa: Isa, threads: usize) -> Result<MemoryPlan, EventsError> {
+        let folder = ModelFolder::open(model)?;
+        let mut plan = YamnetGraph::memory_plan(&folder, ossicle_graph::Options { isa, threads }, 1);
+        plan.scratch += size_of::<YamnetScratch>() + 4 * (PATCH_SAMPLES + PATCH_FRAMES * BINS);
+        Ok(plan)
+    }
+
+    /// The model's labels, one for each score.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// Goes on by other settings. Events of classes that are no longer there end here.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if the model or the classes asked for do not fit them; then nothing changes.
+    pub fn set_settings(&mut self, settings: &Settings, sink: &mut impl FnMut(Heard<'_>)) -> Result<(), SettingsError> {
+        let resolved = settings.resolve(&self.labels, &self.classes)?;
+        let now = self.start_of(self.hops).min(self.received);
+        let mut old = std::mem::take(&mut self.trackers);
+        for class in resolved {
+            match old.iter().position(|tracker| tracker.class.name == class.name) {
+                Some(at) => self.trackers.push(old.swap_remove(at).with(class)),
+                None => self.trackers.push(Tracker::new(class)),
+            }
+        }
+        for mut tracker in old {
+            if let Some(span) = tracker.finish(now) {
+                sink(Heard::Event(event(&tracker, span)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands every tensor from now on to `tap`; `None` ends that.
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.graph.set_tap(tap.clone());
+        self.tap = tap;
+    }
+
+    /// Takes finite 16 kHz samples, and tells what they complete.
+    ///
+    /// # Errors
+    /// [`EventsError::Graph`] if the network cannot run.
+    pub fn push(&mut self, samples: &[f32], sink: &mut impl FnMut(Heard<'_>)) -> Result<(), EventsError> {
+        self.received += samples.len() as u64;
+        self.take(samples, sink)
+    }
+
+    /// Ends the recording: silence fills up the last patch, if its samples have not been scored, and what is open ends. Then a new one may
+    /// begin.
+    ///
+    /// # Errors
+    /// [`EventsError::Graph`] if the network cannot run.
+    pub fn finish(&mut self, sink: &mut impl FnMut(Heard<'_>)) -> Result<(), EventsError> {
+        let scored = if self.hops == 0 { 0 } else { (self.hops - 1) * (self.hop * HOP_SAMPLES) as u64 + PATCH_SAMPLES as u64 };
+        if self.received > scored {
+            let missing = samples_of(self.wanted_frames()) - self.pending.len();
+            self.take(&vec![0.0; missing], sink)?;
+        }
+        let end = self.received;
+        for tracker in &mut self.trackers {
+            if let Some(span) = tracker.finish(end) {
+                sink(Heard::Event(event(tracker, span)));
+            }
+            *tracker = Tracker::new(tracker.class.clone());
+        }
+        self.pending.clear();
+        (self.hops, self.received) = (0, 0);
+        Ok(())
+    }
+
+    /// The digests since the detector was opened or asked last, if it collects them.
+    pub fn take_digests(&mut self) -> Option<Digests> {
+        let [mel, scores] = *std::mem::take(self.hashers.as_mut()?);
+        Some(Digests { mel: ossicle_trace::hex(&mel.finalize()), scores: ossicle_trace::hex(&scores.finalize()) })
+    }
+
+    /// Frames that the next patch lacks.
+    fn wanted_frames(&self) -> usize {
+        if self.hops == 0 { PATCH_FRAMES } else { self.hop }
+    }
+
+    fn take(&mut self, mut samples: &[f32], sink: &mut impl FnMut(Heard<'_>)) -> Result<(), EventsError> {
+        loop {
+            let wanted = self.wanted_frames();
+            let taken = samples.len().min(samples_of(wanted) - self.pending.len());
+            let (now, later) = samples.split_at(taken);
+            self.pending.extend_from_slice(now);
+            samples = later;
+            if self.pending.len() < samples_of(wanted) {
+                return Ok(());
+            }
+            self.score(wanted, sink)?;
+            self.pending.drain(..wanted * HOP_SAMPLES);
+        }
+    }
+
+    /// Computes `new` frames, and scores the patch they complete.
+    fn score(&mut self, new: usize, sink: &mut impl FnMut(Heard<'_>)) -> Result<(), EventsError> {
+        self.patch.copy_within(new * BINS.., 0);
+        let frames = &mut self.patch[(PATCH_FRAMES - new) * BINS..];
+        self.mel.frames(&self.pending, frames, &mut self.scratch).expect("as many samples as these frames see");
+        if let Some(tap) = &self.tap {
+            tap.step(Step { stage: "hop", at: self.hops, count: new as u32 });
+            tap.tensor(&ossicle_trace::Tensor {
+                op: "mel",
+                kernel: "YamnetMel",
+                part: "",
+                shape: &[new, BINS],
+                values: Values::F32(frames),
+            });
+        }
+        if let Some(hashers) = &mut self.hashers {
+            le_bytes(Values::F32(frames), |bytes| hashers[0].update(bytes));
+        }
+        let (start, end) = (self.start_of(self.hops), self.start_of(self.hops + 1));
+        let scores = self.graph.run(&self.patch, 1)?;
+        self.hops += 1;
+        if let Some(hashers) = &mut self.hashers {
+            le_bytes(Values::F32(scores), |bytes| hashers[1].update(bytes));
+        }
+        sink(Heard::Scores(Scores { start: seconds(start), end: seconds(end), scores }));
+        for tracker in &mut self.trackers {
+            let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
+            if let Some(span) = tracker.take(start, end, score) {
+                sink(Heard::Event(event(tracker, span)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the samples begin that a hop's scores count for: half a hop before the patch's middle, and the first at 0.
+    fn start_of(&self, hop: u64) -> u64 {
+        let length = (self.hop * HOP_SAMPLES) as u64;
+        if hop == 0 { 0 } else { hop * length + PATCH_SAMPLES as u64 / 2 - length / 2 }
+    }
+}
+
+fn seconds(samples: u64) -> f64 {
+    samples as f64 / f64::from(SAMPLE_RATE)
+}
+
+fn event(tracker: &Tracker, span: Span) -> Event {
+    Event { class: tracker.class.name.clone(), start: seconds(span.start), end: seconds(span.end), peak: span.peak, mean: span.mean }
+}
+
+fn labels(folder: &ModelFolder<YamnetConfig>) -> Result<Vec<String>, FolderError> {
+    const FILE: &str = "labels.txt";
+    let labels: Vec<String> = folder.read_text(FILE)?.lines().map(str::to_owned).collect();
+    let wanted = folder.config().num_labels;
+    if labels.len() != wanted || labels.iter().any(|label| label.is_empty() || label.contains(char::is_control)) {
+        let problem = format!("has {} lines, not a label in each of {wanted}", labels.len());
+        return Err(FolderError::Malformed { path: folder.path().join(FILE), problem });
+    }
+    Ok(labels)
+}

@@ -1,0 +1,126 @@
+//! What can go wrong.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use ossicle_graph::GraphError;
+use ossicle_graph::folder::FolderError;
+
+/// Settings that cannot be used.
+#[derive(Debug)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not TOML, or has a key that is not known.
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// Place and reason.
+        problem: String,
+    },
+    /// A value is out of range.
+    Value {
+        /// The key, with the table it is in.
+        key: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// The model has no such label.
+    Label {
+        /// The class that asks for it.
+        class: String,
+        /// The label.
+        label: String,
+    },
+    /// There is no such class.
+    Class {
+        /// Its name.
+        class: String,
+    },
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Toml { path, problem } => write!(f, "{}: {problem}", path.display()),
+            Self::Value { key, problem } => write!(f, "{key}: {problem}"),
+            Self::Label { class, label } => write!(f, "classes.{class}: no label {label:?}: labels.txt of the model lists them"),
+            Self::Class { class } => write!(f, "no class {class:?}: give one of the settings, or a label of the model"),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// A detector that cannot be opened or run.
+#[derive(Debug)]
+pub enum EventsError {
+    /// The model folder is at fault.
+    Folder(FolderError),
+    /// The settings are.
+    Settings(SettingsError),
+    /// The hop is none that the detector takes.
+    Hop {
+        /// Frames asked for.
+        frames: usize,
+    },
+    /// The network refused to run: a bug of ours.
+    Graph(GraphError),
+}
+
+impl fmt::Display for EventsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(error) => error.fmt(f),
+            Self::Settings(error) => error.fmt(f),
+            Self::Hop { frames } => write!(f, "a hop of {frames} frames: give 2 to 96, an even number"),
+            Self::Graph(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for EventsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Folder(error) => Some(error),
+            Self::Settings(error) => Some(error),
+            Self::Hop { .. } => None,
+            Self::Graph(error) => Some(error),
+        }
+    }
+}
+
+impl From<FolderError> for EventsError {
+    fn from(error: FolderError) -> Self {
+        Self::Folder(error)
+    }
+}
+
+impl From<SettingsError> for EventsError {
+    fn from(error: SettingsError) -> Self {
+        Self::Settings(error)
+    }
+}
+
+impl From<GraphError> for EventsError {
+    fn from(error: GraphError) -> Self {
+        match error {
+            GraphError::Folder(error) => Self::Folder(error),
+            other => Self::Graph(other),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Sound events: what is heard, from when to when.
+//!
+//! A [`Detector`] takes samples as they come, scores them with YAMNet every hop and turns scores into [`Event`]s by the rules of
+//! [`Settings`]. Events depend on the samples alone, not on how they are cut into chunks.
+//!
+//! ```no_run
+//! use ossicle::events::{Detector, Heard, Options, Settings};
+//!
+//! let mut detector = Detector::open("models-int8/yamnet".as_ref(), &Settings::default(), Options::default())?;
+//! let samples = vec![0.0; 32_000];
+//! let mut print = |heard: Heard<'_>| {
+//!     if let Heard::Event(event) = heard {
+//!         println!("{:.2} to {:.2} s: {}", event.start, event.end, event.class);
+//!     }
+//! };
+//! detector.push(&samples, &mut print)?;
+//! detector.finish(&mut print)?;
+//! # Ok::<(), ossicle::events::EventsError>(())
+//! ```
+
+mod detector;
+mod error;
+mod formats;
+mod settings;
+mod tracker;
+
+pub use detector::{Detector, Digests, HOP_FRAMES, Heard, Options, Scores};
+pub use error::{EventsError, SettingsError};
+pub use formats::{Format, Writer};
+pub use settings::{Rules, Settings};
+
+/// A sound of a class.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Event {
+    /// The class's name.
+    pub class: String,
+    /// Seconds from the start of the recording.
+    pub start: f64,
+    /// Seconds from the start of the recording.
+    pub end: f64,
+    /// Its largest score.
+    pub peak: f32,
+    /// Its mean score, gaps that were closed included.
+    pub mean: f32,
+}

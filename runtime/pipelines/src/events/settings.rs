@@ -1,0 +1,264 @@
+//! Which classes, and by which rules scores become events: a small TOML.
+//!
+//! ```toml
+//! [default]                # for classes that do not say otherwise, and for all labels if there are no classes
+//! threshold = 0.3          # a score that begins an event, above 0 to 1
+//! release = 0.2            # an event goes on while its score is at least this [two thirds of the threshold]
+//! min_seconds = 0.0        # shorter events are dropped
+//! merge_seconds = 0.5      # events this close are one
+//! cooldown_seconds = 0.0   # for so long after an event none of its class begins
+//!
+//! [classes.dog]
+//! labels = ["Dog", "Bark"] # the largest of their scores counts [the class's own name]
+//! threshold = 0.2
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::error::SettingsError;
+
+/// How scores become events.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+    /// A score that begins an event, above 0 to 1.
+    pub threshold: f32,
+    /// An event goes on while its score is at least this; at most the threshold.
+    pub release: f32,
+    /// Shorter events are dropped.
+    pub min_seconds: f64,
+    /// Events of a class this close are one.
+    pub merge_seconds: f64,
+    /// For so long after an event none of its class begins.
+    pub cooldown_seconds: f64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Written::default().over(Written::default())
+    }
+}
+
+/// Classes and their rules.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    default: Written,
+    classes: BTreeMap<String, Class>,
+}
+
+/// Rules as far as they are written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    threshold: Option<f32>,
+    release: Option<f32>,
+    min_seconds: Option<f64>,
+    merge_seconds: Option<f64>,
+    cooldown_seconds: Option<f64>,
+}
+
+impl Written {
+    /// What is written here, or in `below`, or else by default.
+    fn over(self, below: Self) -> Rules {
+        let threshold = self.threshold.or(below.threshold).unwrap_or(0.3);
+        // A threshold of its own goes with a release of its own.
+        let release = self.release.or(if self.threshold.is_none() { below.release } else { None });
+        Rules {
+            threshold,
+            release: release.unwrap_or(threshold * (2.0 / 3.0)),
+            min_seconds: self.min_seconds.or(below.min_seconds).unwrap_or(0.0),
+            merge_seconds: self.merge_seconds.or(below.merge_seconds).unwrap_or(0.5),
+            cooldown_seconds: self.cooldown_seconds.or(below.cooldown_seconds).unwrap_or(0.0),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Class {
+    labels: Vec<String>,
+    rules: Written,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    default: Written,
+    #[serde(default)]
+    classes: BTreeMap<String, FileClass>,
+}
+
+/// As [`Written`], beside the labels: serde does not flatten structs that refuse unknown keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileClass {
+    labels: Option<Vec<String>>,
+    threshold: Option<f32>,
+    release: Option<f32>,
+    min_seconds: Option<f64>,
+    merge_seconds: Option<f64>,
+    cooldown_seconds: Option<f64>,
+}
+
+/// A class of a model: which outputs, and by which rules.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Resolved {
+    pub(crate) name: String,
+    pub(crate) outputs: Vec<usize>,
+    pub(crate) rules: Rules,
+}
+
+impl Settings {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if it cannot be read, is not TOML, has keys that are not known or values out of range.
+    pub fn read(path: &Path) -> Result<Self, SettingsError> {
+        let text = fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads a file's text; `path` is for errors.
+    ///
+    /// # Errors
+    /// As for [`read`](Settings::read).
+    pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
+        let in_file = |problem| SettingsError::Toml { path: path.to_owned(), problem };
+        let file: File = toml::from_str(text).map_err(|error| in_file(describe(text, &error)))?;
+        let classes = file.classes.into_iter().map(|(name, class)| {
+            let FileClass { labels, threshold, release, min_seconds, merge_seconds, cooldown_seconds } = class;
+            let labels = labels.unwrap_or_else(|| vec![name.clone()]);
+            (name, Class { labels, rules: Written { threshold, release, min_seconds, merge_seconds, cooldown_seconds } })
+        });
+        let settings = Self { default: file.default, classes: classes.collect() };
+        settings.check().map_err(|error| in_file(error.to_string()))?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        check_rules("default", self.default.over(Written::default()))?;
+        for (name, class) in &self.classes {
+            let place = format!("classes.{name}");
+            if name.is_empty() || name.contains(char::is_control) {
+                return Err(SettingsError::Value { key: place, problem: "a class needs a name of printable characters".into() });
+            }
+            if class.labels.is_empty() {
+                return Err(SettingsError::Value { key: format!("{place}.labels"), problem: "name at least one label".into() });
+            }
+            check_rules(&place, class.rules.over(self.default))?;
+        }
+        Ok(())
+    }
+
+    /// The classes for a model with these labels, by name; of them only `wanted`, if any are named, which may also be labels.
+    pub(crate) fn resolve(&self, labels: &[String], wanted: &[String]) -> Result<Vec<Resolved>, SettingsError> {
+        let output = |label: &str| labels.iter().position(|known| known == label);
+        let plain = |label: &str, output: usize| Resolved {
+            name: label.to_owned(),
+            outputs: vec![output],
+            rules: self.default.over(Written::default()),
+        };
+        let class = |name: &str, class: &Class| {
+            let outputs = class
+                .labels
+                .iter()
+                .map(|label| output(label).ok_or_else(|| SettingsError::Label { class: name.to_owned(), label: label.clone() }));
+            Ok(Resolved { name: name.to_owned(), outputs: outputs.collect::<Result<_, _>>()?, rules: class.rules.over(self.default) })
+        };
+        if !wanted.is_empty() {
+            let named = wanted.iter().map(|name| match (self.classes.get(name), output(name)) {
+                (Some(found), _) => class(name, found),
+                (None, Some(output)) => Ok(plain(name, output)),
+                (None, None) => Err(SettingsError::Class { class: name.clone() }),
+            });
+            return named.collect();
+        }
+        if self.classes.is_empty() {
+            return Ok(labels.iter().enumerate().map(|(output, label)| plain(label, output)).collect());
+        }
+        self.classes.iter().map(|(name, found)| class(name, found)).collect()
+    }
+}
+
+fn check_rules(place: &str, rules: Rules) -> Result<(), SettingsError> {
+    let wrong = |key: &str, problem: String| Err(SettingsError::Value { key: format!("{place}.{key}"), problem });
+    if !(rules.threshold > 0.0 && rules.threshold <= 1.0) {
+        return wrong("threshold", format!("{} is not above 0 and at most 1", rules.threshold));
+    }
+    if !(rules.release > 0.0 && rules.release <= rules.threshold) {
+        return wrong("release", format!("{} is not above 0 and at most the threshold, {}", rules.release, rules.threshold));
+    }
+    for (key, seconds) in
+        [("min_seconds", rules.min_seconds), ("merge_seconds", rules.merge_seconds), ("cooldown_seconds", rules.cooldown_seconds)]
+    {
+        if !(0.0..=86_400.0).contains(&seconds) {
+            return wrong(key, format!("{seconds} is not within 0 to 86400"));
+        }
+    }
+    Ok(())
+}
+
+/// A parser's complaint in one line, with the line of the file.
+fn describe(text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| span.start.min(text.len()));
+    let line = text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;
+    format!("line {line}: {}", error.message().lines().collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, String> {
+        Settings::parse(text, Path::new("events.toml")).map_err(|error| error.to_string())
+    }
+
+    fn labels() -> Vec<String> {
+        ["Speech", "Dog", "Bark"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn what_is_not_written_comes_from_above() {
+        let text = "[default]\nthreshold = 0.6\nrelease = 0.5\nmerge_seconds = 1\n[classes.dog]\nlabels = [\"Dog\", \"Bark\"]\nthreshold = 0.3\n[classes.Speech]\n";
+        let classes = parse(text).unwrap().resolve(&labels(), &[]).unwrap();
+        assert_eq!((classes[0].name.as_str(), classes[0].outputs.as_slice()), ("Speech", &[0][..]));
+        assert_eq!((classes[0].rules.threshold, classes[0].rules.release), (0.6, 0.5));
+        assert_eq!((classes[1].name.as_str(), classes[1].outputs.as_slice()), ("dog", &[1, 2][..]));
+        assert_eq!((classes[1].rules.threshold, classes[1].rules.merge_seconds), (0.3, 1.0));
+        assert!((classes[1].rules.release - 0.2).abs() < 1e-6);
+    }
+
+    #[test]
+    fn classes_are_chosen_by_name_or_label() {
+        let settings = parse("[classes.dog]\nlabels = [\"Bark\"]\n").unwrap();
+        let named = |names: &[&str]| settings.resolve(&labels(), &names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        let outputs: Vec<_> = named(&["Speech", "dog"]).unwrap().into_iter().map(|class| class.outputs).collect();
+        assert_eq!(outputs, [[0], [2]]);
+        assert!(named(&["cat"]).unwrap_err().to_string().starts_with("no class \"cat\""));
+        assert_eq!(Settings::default().resolve(&labels(), &[]).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn errors_name_file_and_key() {
+        for (text, expected) in [
+            ("[default]\nthreshold = 0\n", "events.toml: default.threshold: 0 is not above 0"),
+            (
+                "[classes.dog]\nthreshold = 0.2\nrelease = 0.3\n",
+                "events.toml: classes.dog.release: 0.3 is not above 0 and at most the threshold, 0.2",
+            ),
+            ("[classes.dog]\nlabels = []\n", "events.toml: classes.dog.labels: name at least one"),
+            ("[default]\nmin_seconds = -1\n", "events.toml: default.min_seconds: -1 is not within"),
+            ("[default]\nmerge_seconds = nan\n", "events.toml: default.merge_seconds"),
+            ("\n[default]\ntreshold = 0.1\n", "events.toml: line 3: unknown field `treshold`"),
+            ("[default\n", "events.toml: line 1: "),
+        ] {
+            let line = parse(text).unwrap_err();
+            assert!(line.starts_with(expected) && !line.contains('\n'), "{line}");
+        }
+        let missing = parse("[classes.dog]\nlabels = [\"Dogg\"]\n").unwrap().resolve(&labels(), &[]).unwrap_err();
+        assert!(missing.to_string().contains("classes.dog: no label \"Dogg\""), "{missing}");
+    }
+}

@@ -1,0 +1,138 @@
+//! The detector with the real YAMNet: events do not depend on chunks, on instruction sets or on what was heard before.
+
+use std::path::{Path, PathBuf};
+
+use ossicle::audio::AudioReader;
+use ossicle::events::{Detector, Digests, Event, EventsError, Heard, Options, Settings};
+use ossicle_kernels::simd::Isa;
+
+fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/yamnet")
+}
+
+/// Speech, a pause, a chirp that falls, a pause.
+fn scene() -> Vec<f32> {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/kitchen.wav");
+    let mut samples = AudioReader::open(sample, Isa::detect()).unwrap().read_to_end().unwrap();
+    samples.resize(samples.len() + 24_000, 0.0);
+    samples.extend((0..30_000).map(|n| {
+        let t = f64::from(n) / 16_000.0;
+        (0.3 * (6000.0 * t - 1200.0 * t * t).sin()) as f32
+    }));
+    samples.resize(samples.len() + 10_001, 0.0);
+    samples
+}
+
+fn settings() -> Settings {
+    Settings::parse("[default]\nthreshold = 0.2\nmerge_seconds = 0.3\nmin_seconds = 0.1\n", Path::new("test")).unwrap()
+}
+
+fn detector(isa: Isa, threads: usize, hop_frames: usize) -> Detector {
+    let options = Options { isa, threads, hop_frames, digests: true, ..Options::default() };
+    Detector::open(&model(), &settings(), options).expect("the bundled model")
+}
+
+fn events(detector: &mut Detector, samples: &[f32], chunk: usize) -> (Vec<Event>, Digests) {
+    let (mut events, mut until) = (vec![], 0.0);
+    let mut sink = |heard: Heard<'_>| match heard {
+        Heard::Event(event) => events.push(event),
+        Heard::Scores(scores) => {
+            assert_eq!(scores.start, until, "hops follow each other");
+            until = scores.end;
+        }
+    };
+    for chunk in samples.chunks(chunk) {
+        detector.push(chunk, &mut sink).unwrap();
+    }
+    detector.finish(&mut sink).unwrap();
+    (events, detector.take_digests().unwrap())
+}
+
+#[test]
+fn a_stream_has_the_events_of_the_file() {
+    let samples = scene();
+    for hop in [24, 48, 10] {
+        let mut stream = detector(Isa::detect(), 1, hop);
+        let whole = events(&mut stream, &samples, samples.len());
+        let length = samples.len() as f64 / 16_000.0;
+        assert!(whole.0.iter().any(|event| event.class == "Speech" && event.start < 1.0), "no speech in {:?}", whole.0);
+        for Event { class, start, end, peak, mean } in &whole.0 {
+            assert!(start + 0.1 <= *end && *end <= length, "{class} from {start} to {end} of {length}");
+            assert!(mean <= peak && (0.2..=1.0).contains(peak), "{class}: mean {mean}, peak {peak}");
+        }
+        for chunk in [160, 1000, 15_600, 15_601, 40_000] {
+            // The same detector goes on with the next recording.
+            assert_eq!(events(&mut stream, &samples, chunk), whole, "chunks of {chunk}, hop {hop}");
+        }
+    }
+}
+
+#[test]
+fn every_isa_and_any_threads_have_the_same_bits() {
+    let samples = &scene()[..40_000];
+    let wanted = events(&mut detector(Isa::from_name("scalar").unwrap(), 1, 48), samples, 4000);
+    for isa in Isa::available() {
+        for threads in [1, 2] {
+            assert_eq!(events(&mut detector(isa, threads, 48), samples, 4000), wanted, "{isa}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn short_recordings_are_scored_once() {
+    for len in [1, 399, 15_599, 15_600] {
+        let (mut hops, mut end) = (0, 0.0);
+        let mut detector = detector(Isa::detect(), 1, 24);
+        let mut sink = |heard: Heard<'_>| match heard {
+            Heard::Scores(_) => hops += 1,
+            Heard::Event(event) => end = event.end.max(end),
+        };
+        detector.push(&vec![0.1; len], &mut sink).unwrap();
+        detector.finish(&mut sink).unwrap();
+        assert_eq!(hops, 1, "{len} samples");
+        assert!(end <= len as f64 / 16_000.0);
+    }
+    let mut nothing = detector(Isa::detect(), 1, 24);
+    nothing.finish(&mut |_| panic!("something is heard in no samples")).unwrap();
+}
+
+#[test]
+fn settings_change_while_it_listens() {
+    let samples = scene();
+    let mut detector = detector(Isa::detect(), 1, 24);
+    let mut classes = vec![];
+    let half = samples.len() / 4;
+    detector.push(&samples[..half], &mut |_| {}).unwrap();
+    let only = Settings::parse("[classes.talk]\nlabels = [\"Speech\"]\n", Path::new("test")).unwrap();
+    let mut ended = vec![];
+    detector
+        .set_settings(&only, &mut |heard| {
+            if let Heard::Event(event) = heard {
+                ended.push(event);
+            }
+        })
+        .unwrap();
+    assert!(ended.iter().any(|event| event.class == "Speech"), "{ended:?}");
+    assert!(ended.iter().all(|event| event.end <= half as f64 / 16_000.0));
+    let mut sink = |heard: Heard<'_>| {
+        if let Heard::Event(event) = heard {
+            classes.push(event.class);
+        }
+    };
+    detector.push(&samples[half..], &mut sink).unwrap();
+    detector.finish(&mut sink).unwrap();
+    assert_eq!(classes, ["talk"]);
+    let wrong = Settings::parse("[classes.talk]\nlabels = [\"Talking\"]\n", Path::new("test")).unwrap();
+    assert!(detector.set_settings(&wrong, &mut |_| {}).unwrap_err().to_string().contains("Talking"));
+}
+
+#[test]
+fn what_cannot_be_used_is_refused() {
+    let open = |folder: &Path, hop_frames| Detector::open(folder, &Settings::default(), Options { hop_frames, ..Options::default() });
+    for hop in [0, 1, 25, 98] {
+        assert!(matches!(open(&model(), hop), Err(EventsError::Hop { frames }) if frames == hop));
+    }
+    let whisper = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/whisper-tiny.en");
+    let Err(error) = open(&whisper, 24) else { panic!("a Whisper is no YAMNet") };
+    assert!(error.to_string().contains("kind is \"whisper\", not \"yamnet\""), "{error}");
+}
