@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ossicle::audio::AudioError;
+use ossicle::events::EventsError;
 use ossicle::models::ModelError;
+use ossicle::source::SourceError;
 use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::transcriber::OpenError;
 use ossicle_graph::GraphError;
@@ -21,13 +23,18 @@ pub(crate) fn audio(place: &str, error: &AudioError) -> Fault {
     Fault::new(error, place, error.remedy())
 }
 
+/// A recording that could not be read to its end.
+pub(crate) fn source(place: &str, error: &SourceError) -> Fault {
+    match error.0.downcast_ref::<AudioError>() {
+        Some(error) => audio(place, error),
+        None => Fault::new(error, place, "give a recording that can be read"),
+    }
+}
+
 /// A recording that could not be transcribed to its end.
 pub(crate) fn transcription(place: &str, error: TranscribeError) -> anyhow::Error {
     match &error {
-        TranscribeError::Source(source) => match source.0.downcast_ref::<AudioError>() {
-            Some(error) => audio(place, error).into(),
-            None => Fault::new(source, place, "give a recording that can be read").into(),
-        },
+        TranscribeError::Source(error) => source(place, error).into(),
         TranscribeError::Option(option) => Fault::line(option).into(),
         _ => anyhow::Error::new(error).context(place.to_owned()),
     }
@@ -62,6 +69,15 @@ pub(crate) fn opening(path: &Path, error: OpenError) -> anyhow::Error {
         OpenError::Folder(error) | OpenError::Graph(GraphError::Folder(error)) => folder(error).into(),
         OpenError::Settings(error) => Fault::new(error, path.display(), REMAKE).into(),
         OpenError::Graph(error) => anyhow::Error::new(error).context(path.display().to_string()),
+    }
+}
+
+/// A YAMNet in the folder `path` that cannot be opened.
+pub(crate) fn events(path: &Path, error: EventsError) -> anyhow::Error {
+    match error {
+        EventsError::Folder(error) => folder(error).into(),
+        EventsError::Graph(error) => anyhow::Error::new(error).context(path.display().to_string()),
+        other => Fault::line(other).into(),
     }
 }
 

@@ -1,13 +1,38 @@
-//! Recordings named on a command line.
+//! Recordings named on a command line, and where their results go.
 
-use std::fs::File;
-use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result};
 use ossicle::audio::{AudioError, AudioReader, SAMPLE_RATE};
 use ossicle_kernels::simd::Isa;
 
 use crate::fault::{self, Fault};
+
+/// How to read recordings.
+#[derive(clap::Args)]
+pub(crate) struct RawArgs {
+    /// Read FILE as signed 16-bit little-endian mono samples without a header
+    #[arg(long)]
+    raw: bool,
+    /// The rate of such samples
+    #[arg(long, value_name = "HZ", default_value_t = SAMPLE_RATE, requires = "raw")]
+    raw_rate: u32,
+}
+
+impl RawArgs {
+    /// The rate of samples without a header, if that is what recordings are.
+    pub(crate) fn rate(&self) -> Option<u32> {
+        self.raw.then_some(self.raw_rate)
+    }
+
+    /// Opens a recording.
+    pub(crate) fn open(&self, file: &Path, isa: Isa) -> Result<AudioReader, Fault> {
+        open(file, self.rate(), isa)
+    }
+}
 
 /// Opens a file, or standard input for `-`; with a rate, as signed 16-bit little-endian mono samples without a header.
 pub(crate) fn open(file: &Path, raw_rate: Option<u32>, isa: Isa) -> Result<AudioReader, Fault> {
@@ -54,4 +79,47 @@ fn open_error(error: io::Error) -> AudioError {
         io::ErrorKind::IsADirectory => AudioError::Directory,
         _ => AudioError::Io(error),
     }
+}
+
+/// Refuses what no command can do with its recordings: reading standard input twice.
+pub(crate) fn check(files: &[PathBuf]) -> Result<(), Fault> {
+    let stdin = files.iter().filter(|file| is_stdin(file)).count();
+    if stdin > 1 { Err(Fault::line("standard input twice: -: name it once")) } else { Ok(()) }
+}
+
+/// A file in `folder` for each recording's result, the folder made if it is missing.
+pub(crate) fn outputs(files: &[PathBuf], folder: &Path, extension: &str) -> Result<Vec<PathBuf>, Fault> {
+    let mut seen: HashMap<PathBuf, &Path> = HashMap::new();
+    let mut outputs = Vec::new();
+    for file in files {
+        let stem = if is_stdin(file) { "stdin".as_ref() } else { file.file_stem().unwrap_or(file.as_os_str()) };
+        let mut output = folder.join(stem).into_os_string();
+        output.push(".");
+        output.push(extension);
+        let output = PathBuf::from(output);
+        if let Some(other) = seen.insert(output.clone(), file) {
+            let what = format!("{} and {} would both be written", other.display(), file.display());
+            return Err(Fault::new(what, output.display(), "take them one after the other into two folders"));
+        }
+        outputs.push(output);
+    }
+    fs::create_dir_all(folder)
+        .map_err(|error| Fault::new(format!("cannot create: {error}"), folder.display(), "give a writable folder"))?;
+    Ok(outputs)
+}
+
+/// Writes a file that is there as a whole or not at all.
+pub(crate) fn whole_file(output: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let mut part = output.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let cannot = |verb: &str, path: &Path| format!("cannot {verb} {}", path.display());
+    let mut out = BufWriter::new(File::create(&part).with_context(|| cannot("create", &part))?);
+    let written = write(&mut out)
+        .and_then(|()| out.flush().with_context(|| cannot("write", &part)))
+        .and_then(|()| fs::rename(&part, output).with_context(|| cannot("write", output)));
+    if written.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    written
 }

@@ -8,6 +8,7 @@
 mod bench;
 mod board;
 mod command;
+mod detect;
 mod fault;
 mod input;
 mod listen;
@@ -15,6 +16,7 @@ mod model;
 mod models;
 mod notify;
 mod progress;
+mod reload;
 #[cfg(feature = "serve")]
 mod serve;
 mod size;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Subcommands::Transcribe(args) => transcribe::run(args),
         Subcommands::Command(args) => command::run(args),
         Subcommands::Listen(args) => listen::run(args),
+        Subcommands::Detect(args) => detect::run(args),
         Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]
         Subcommands::Serve(args) => serve::run(args),

@@ -1,10 +1,12 @@
 //! `ossicle models`.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
+use ossicle::events::{Detector, Options, Settings};
 use ossicle::models::ModelInfo;
 use ossicle::whisper::window::Window;
 use ossicle_graph::folder;
@@ -13,6 +15,9 @@ use serde_json::json;
 use crate::fault::{self, Fault};
 use crate::model::{ModelArgs, figures};
 use crate::size;
+
+/// The kind of a YAMNet's folder.
+const YAMNET: &str = "yamnet";
 
 /// What to say about model folders.
 #[derive(clap::Args)]
@@ -72,9 +77,13 @@ fn list(json: bool) -> Result<()> {
             serde_json::to_writer(&mut out, &model).map_err(std::io::Error::from)?;
             writeln!(out)?;
         } else {
-            let ModelInfo { name, kind, multilingual, bytes, path, .. } = &model;
-            let languages = if *multilingual { "multilingual" } else { "English" };
-            writeln!(out, "{name:<20} {kind:<8} {languages:<13} {:>9}  {}", size::megabytes(*bytes), path.display())?;
+            let ModelInfo { name, kind, multilingual, num_labels, bytes, path, .. } = &model;
+            let knows = match (num_labels, multilingual) {
+                (0, true) => "multilingual".to_owned(),
+                (0, false) => "English".to_owned(),
+                (labels, _) => format!("{labels} sounds"),
+            };
+            writeln!(out, "{name:<20} {kind:<8} {knows:<13} {:>9}  {}", size::megabytes(*bytes), path.display())?;
         }
     }
     Ok(())
@@ -82,8 +91,11 @@ fn list(json: bool) -> Result<()> {
 
 fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
     let path = model.path()?;
-    let plan = model.plan(&path, Window::Full.max_frames(), words)?;
     let info = ossicle::models::info(&path).map_err(fault::model)?;
+    if info.kind == YAMNET {
+        return yamnet_info(model, &path, &info, json);
+    }
+    let plan = model.plan(&path, Window::Full.max_frames(), words)?;
     let mut out = std::io::stdout().lock();
     if json {
         let mut value = serde_json::to_value(&info)?;
@@ -114,10 +126,44 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
     Ok(())
 }
 
+fn yamnet_info(model: &ModelArgs, path: &Path, info: &ModelInfo, json: bool) -> Result<()> {
+    let (isa, threads) = (model.machine.isa(), model.machine.threads());
+    let plan = Detector::memory_plan(path, isa, threads).map_err(|error| fault::events(path, error))?;
+    let parts = [("weights", plan.weights), ("slots", plan.slots), ("scratch", plan.scratch)];
+    let total: usize = parts.iter().map(|part| part.1).sum();
+    let mut out = std::io::stdout().lock();
+    if json {
+        let mut value = serde_json::to_value(info)?;
+        value["memory"] = parts.into_iter().chain([("total", total)]).map(|(name, bytes)| (name.to_owned(), json!(bytes))).collect();
+        writeln!(out, "{value}")?;
+        return Ok(());
+    }
+    let figures: Vec<_> = parts.iter().map(|(name, bytes)| format!("{name} {}", size::megabytes(*bytes as u64))).collect();
+    let rows = [
+        ("name", info.name.clone()),
+        ("folder", info.path.display().to_string()),
+        ("kind", info.kind.clone()),
+        ("classes", format!("{}, by name in labels.txt", info.num_labels)),
+        ("numerics", format!("version {}", info.numerics_version)),
+        ("files", size::megabytes(info.bytes)),
+        ("memory", format!("{} beside the program ({})", size::megabytes(total as u64), figures.join(", "))),
+        ("instructions", isa.name().into()),
+        ("threads", threads.to_string()),
+    ];
+    for (key, value) in rows {
+        writeln!(out, "{key:<13}{value}")?;
+    }
+    Ok(())
+}
+
 fn verify(model: &ModelArgs) -> Result<()> {
     let path = model.path()?;
     folder::verify(&path).map_err(fault::folder)?;
-    model.open(Window::Full.max_frames(), false)?;
+    if ossicle::models::info(&path).map_err(fault::model)?.kind == YAMNET {
+        Detector::open(&path, &Settings::default(), Options::default()).map_err(|error| fault::events(&path, error))?;
+    } else {
+        model.open(Window::Full.max_frames(), false)?;
+    }
     writeln!(std::io::stdout().lock(), "{}: every file is as recorded", path.display())?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `--trace`: a digest of every tensor, written while a recording is transcribed.
+//! `--trace`: a digest of every tensor, written while a recording is worked on.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,12 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use ossicle::trace;
-use ossicle::whisper::options::TranscribeOptions;
-use ossicle::whisper::transcriber::{Options, Transcriber};
-use ossicle_trace::{Input, Key, Pattern, Writer, WriterOptions};
+use ossicle_trace::{Header, Input, Key, Pattern, Tap, Writer, WriterOptions};
 
 use crate::fault::Fault;
-use crate::model::ModelArgs;
 
 /// Whether to write a trace, and what is in it.
 #[derive(clap::Args)]
@@ -35,14 +32,12 @@ pub(crate) struct Recording {
 }
 
 impl TraceArgs {
-    /// Starts the trace of `file` (`None` for standard input), if one is asked for, and lets `model` write to it.
+    /// Starts the trace of `file` (`None` for standard input), if one is asked for; `header` says what runs.
     pub(crate) fn start(
         &self,
         file: Option<&Path>,
         raw_rate: Option<u32>,
-        model: &mut Transcriber,
-        args: &ModelArgs,
-        options: &TranscribeOptions,
+        header: impl FnOnce(Input) -> Result<Header>,
     ) -> Result<Option<Recording>> {
         let Some(path) = &self.trace else { return Ok(None) };
         if self.trace_key.as_deref().is_some_and(|key| same_file(key, path)) {
@@ -58,19 +53,21 @@ impl TraceArgs {
             Some(file) => trace::input(file, raw_rate)?,
             None => Input { name: "-".to_owned(), sha256: None, raw_rate },
         };
-        let run = Options { isa: args.machine.isa(), threads: args.machine.threads() };
-        let header = trace::header(input, trace::model(&args.path()?)?, options, run)?;
+        let header = header(input)?;
         let values = self.trace_values.as_deref().map(Pattern::new);
         let writer = File::create(path)
             .and_then(|file| Writer::new(file, &header, WriterOptions { key, values }))
             .map_err(|error| Fault::new(format!("cannot write the trace: {error}"), path.display(), "give a writable file"))?;
-        let writer = Arc::new(writer);
-        model.set_tap(Some(writer.clone()));
-        Ok(Some(Recording { writer, path: path.clone() }))
+        Ok(Some(Recording { writer: Arc::new(writer), path: path.clone() }))
     }
 }
 
 impl Recording {
+    /// What a pipeline writes to.
+    pub(crate) fn tap(&self) -> Arc<dyn Tap> {
+        self.writer.clone()
+    }
+
     /// Ends the trace of a transcription that came to its end; any other ends early, and says so when it is read.
     pub(crate) fn finish(self) -> Result<()> {
         self.writer.close().map_err(|error| anyhow::anyhow!("cannot write the trace {}: {error}", self.path.display()))

@@ -1,26 +1,25 @@
 //! `ossicle transcribe`.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use ossicle::audio::AudioReader;
 use ossicle::formats::{Format, Header};
+use ossicle::trace;
 use ossicle::whisper::memory::Memory;
 use ossicle::whisper::options::{Quality, Task, TranscribeOptions};
-use ossicle::whisper::transcriber::Transcriber;
+use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle::whisper::window::Window;
 
 use crate::fault::{self, Fault};
-use crate::input::{self, is_stdin, name};
+use crate::input::{self, RawArgs};
 use crate::model::{ModelArgs, figures, peak_rss_bytes};
 use crate::progress::Watched;
 use crate::size;
-use crate::trace::TraceArgs;
+use crate::trace::{Recording, TraceArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,12 +67,8 @@ pub(crate) struct Args {
     /// Words and names that may well be said; they win where others sound alike
     #[arg(long, value_name = "WORD,WORD...", value_delimiter = ',')]
     hotwords: Vec<String>,
-    /// Read FILE as signed 16-bit little-endian mono samples without a header
-    #[arg(long)]
-    raw: bool,
-    /// The rate of such samples
-    #[arg(long, value_name = "HZ", default_value_t = ossicle::audio::SAMPLE_RATE, requires = "raw")]
-    raw_rate: u32,
+    #[command(flatten)]
+    raw: RawArgs,
     /// Add digests of mel, encoder output, logits and tokens (json)
     #[arg(long)]
     digests: bool,
@@ -174,10 +169,6 @@ impl Args {
         }
     }
 
-    fn open(&self, file: &Path) -> Result<AudioReader, Fault> {
-        input::open(file, self.raw.then_some(self.raw_rate), self.model.machine.isa())
-    }
-
     fn report_memory(&self, plan: &Memory) {
         if self.memory_report {
             let peak = peak_rss_bytes().map_or_else(|| "unknown".into(), size::megabytes);
@@ -187,24 +178,8 @@ impl Args {
 
     /// Where each transcript goes, or nothing for stdout.
     fn outputs(&self) -> Result<Option<Vec<PathBuf>>> {
-        let Some(folder) = &self.output_dir else { return Ok(None) };
-        let mut seen: HashMap<PathBuf, &Path> = HashMap::new();
-        let mut outputs = Vec::new();
-        for file in &self.files {
-            let stem = if is_stdin(file) { "stdin".as_ref() } else { file.file_stem().unwrap_or(file.as_os_str()) };
-            let mut output = folder.join(stem).into_os_string();
-            output.push(".");
-            output.push(Format::from(self.format).extension());
-            let output = PathBuf::from(output);
-            if let Some(other) = seen.insert(output.clone(), file) {
-                let what = format!("{} and {} would both be written", other.display(), file.display());
-                return Err(Fault::new(what, output.display(), "transcribe them one after the other into two folders").into());
-            }
-            outputs.push(output);
-        }
-        fs::create_dir_all(folder)
-            .map_err(|error| Fault::new(format!("cannot create: {error}"), folder.display(), "give a writable folder"))?;
-        Ok(Some(outputs))
+        let outputs = self.output_dir.as_ref().map(|folder| input::outputs(&self.files, folder, Format::from(self.format).extension()));
+        Ok(outputs.transpose()?)
     }
 }
 
@@ -227,9 +202,7 @@ impl DecodingArgs {
 
 /// Transcribes every file with one model; a bad file gives its line and the others go on.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    if args.files.iter().filter(|file| is_stdin(file)).count() > 1 {
-        return Err(Fault::line("standard input twice: -: name it once").into());
-    }
+    input::check(&args.files)?;
     if args.digests && !matches!(args.format, FormatName::Json) {
         return Err(Fault::line("--digests: only json carries them: add --format json").into());
     }
@@ -238,7 +211,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     if let [file] = &args.files[..] {
         // One bad file is told before a model is loaded for it.
-        let reader = args.open(file)?;
+        let reader = args.raw.open(file, args.model.machine.isa())?;
         return one(args, reader);
     }
     let outputs = args.outputs()?;
@@ -248,8 +221,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
         let output = outputs.as_ref().map(|outputs| outputs[index].as_path());
-        let outcome =
-            args.open(file).map_err(anyhow::Error::from).and_then(|reader| transcribe(args, &mut model, &options, reader, file, output));
+        let outcome = args
+            .raw
+            .open(file, args.model.machine.isa())
+            .map_err(anyhow::Error::from)
+            .and_then(|reader| transcribe(args, &mut model, &options, reader, file, output));
         match outcome {
             Err(error) if fault::is_broken_pipe(&error) => return Err(error),
             Err(error) => statuses.push(fault::report(&error)),
@@ -270,12 +246,14 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     let options = args.options();
     let (mut model, plan) = args.model.open(args.window.max_frames(), args.word_timestamps)?;
     let file = &args.files[0];
-    let (named, raw_rate) = ((!is_stdin(file)).then_some(file.as_path()), args.raw.then_some(args.raw_rate));
+    let (named, raw_rate) = ((!input::is_stdin(file)).then_some(file.as_path()), args.raw.rate());
     if args.trace.trace.is_some() {
         // Only then: refused options leave no trace behind.
         model.check(&options).map_err(|error| fault::transcription("", error))?;
     }
-    let trace = args.trace.start(named, raw_rate, &mut model, &args.model, &options)?;
+    let run = Options { isa: args.model.machine.isa(), threads: args.model.machine.threads() };
+    let trace = args.trace.start(named, raw_rate, |input| Ok(trace::header(input, trace::model(&args.model.path()?)?, &options, run)?))?;
+    model.set_tap(trace.as_ref().map(Recording::tap));
     let output = outputs.as_ref().map(|outputs| outputs[0].as_path());
     transcribe(args, &mut model, &options, reader, file, output)?;
     if let Some(trace) = trace {
@@ -305,18 +283,7 @@ fn transcribe(
             write(args, model, options, reader, file, &mut { stdout })
         };
     };
-    let mut part = output.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let cannot = |verb: &str, path: &Path| format!("cannot {verb} {}", path.display());
-    let mut out = BufWriter::new(File::create(&part).with_context(|| cannot("create", &part))?);
-    let written = write(args, model, options, reader, file, &mut out)
-        .and_then(|()| out.flush().with_context(|| cannot("write", &part)))
-        .and_then(|()| fs::rename(&part, output).with_context(|| cannot("write", output)));
-    if written.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    written
+    input::whole_file(output, |out| write(args, model, options, reader, file, out))
 }
 
 fn print(mut out: impl Write, whole: &[u8]) -> Result<()> {
@@ -333,7 +300,7 @@ fn write(
     file: &Path,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let file = name(file);
+    let file = input::name(file);
     let mut source = Watched::new(reader, &file);
     let bar = source.bar();
     let mut writer = Format::from(args.format).writer();

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "serve")]
 use crate::serve;
-use crate::{bench, board, command, listen, models, transcribe, watch};
+use crate::{bench, board, command, detect, listen, models, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 5] = [
@@ -23,6 +23,7 @@ Examples:
   ossicle transcribe recording.wav
   ossicle transcribe --format srt --output-dir subtitles talk.mp3 interview.m4a
   ossicle command --sentences home turn-on-the-light.wav
+  ossicle detect garden.flac
   ossicle models list
 
 Environment:
@@ -49,6 +50,8 @@ pub(crate) enum Subcommands {
     Command(command::Args),
     /// Listen to a live stream, and write down each utterance as it ends
     Listen(listen::Args),
+    /// Tell which sounds are heard in recordings, and when
+    Detect(detect::Args),
     /// Transcribe recordings that are put into a folder, as a service
     Watch(watch::Args),
     /// Transcribe for other programs: Wyoming (Home Assistant) and OpenAI's interface over HTTP

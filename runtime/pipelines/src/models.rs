@@ -62,24 +62,35 @@ pub struct ModelInfo {
     pub name: String,
     /// The folder.
     pub path: PathBuf,
-    /// What it is: `whisper`.
+    /// What it is: `whisper` or `yamnet`, or something that is not known here.
     pub kind: String,
     /// Version of the numerics contract its weights are made for.
     pub numerics_version: u32,
     /// Whether it knows languages other than English.
     pub multilingual: bool,
-    /// Width of the network.
+    /// Width of a Whisper.
+    #[serde(skip_serializing_if = "is_zero")]
     pub d_model: usize,
-    /// Layers of the encoder.
+    /// Layers of a Whisper's encoder.
+    #[serde(skip_serializing_if = "is_zero")]
     pub encoder_layers: usize,
-    /// Layers of the decoder.
+    /// Layers of a Whisper's decoder.
+    #[serde(skip_serializing_if = "is_zero")]
     pub decoder_layers: usize,
     /// Mel bands.
     pub num_mel_bins: usize,
-    /// Tokens.
+    /// Tokens of a Whisper.
+    #[serde(skip_serializing_if = "is_zero")]
     pub vocab_size: usize,
+    /// Classes of a classifier.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_labels: usize,
     /// Bytes of all files.
     pub bytes: u64,
+}
+
+fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 #[derive(Deserialize)]
@@ -94,6 +105,7 @@ struct Config {
     decoder_layers: usize,
     num_mel_bins: usize,
     vocab_size: usize,
+    num_labels: usize,
 }
 
 /// Where models are looked for, in order: `$OSSICLE_MODELS`, `models-int8` here, beside the executable (also as
@@ -175,6 +187,7 @@ pub fn info(path: &Path) -> Result<ModelInfo, ModelError> {
         decoder_layers: config.decoder_layers,
         num_mel_bins: config.num_mel_bins,
         vocab_size: config.vocab_size,
+        num_labels: config.num_labels,
         bytes,
     })
 }

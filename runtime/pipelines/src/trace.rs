@@ -19,7 +19,13 @@ pub const PROGRAM: &str = concat!("ossicle ", env!("CARGO_PKG_VERSION"));
 /// The pipeline's name in traces.
 pub const TRANSCRIBE: &str = "transcribe";
 
-/// Files of a model folder that bits depend on.
+/// The name of the one that detects sound events.
+pub const DETECT: &str = "detect";
+
+/// Files of a YAMNet's folder that bits depend on.
+const YAMNET_FILES: [&str; 3] = ["config.json", "labels.txt", "model.safetensors"];
+
+/// Files of a Whisper's folder that bits depend on.
 const MODEL_FILES: [&str; 4] = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"];
 
 /// A file whose digest cannot be computed.
@@ -61,8 +67,20 @@ pub fn input(path: &Path, raw_rate: Option<u32>) -> Result<Input, DigestError> {
 /// # Errors
 /// If one of them cannot be read.
 pub fn model(folder: &Path) -> Result<Model, DigestError> {
+    model_of(folder, &MODEL_FILES)
+}
+
+/// As [`model`], for a YAMNet.
+///
+/// # Errors
+/// If one of the files cannot be read.
+pub fn yamnet(folder: &Path) -> Result<Model, DigestError> {
+    model_of(folder, &YAMNET_FILES)
+}
+
+fn model_of(folder: &Path, files: &[&str]) -> Result<Model, DigestError> {
     let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let digests = MODEL_FILES.iter().map(|&name| Ok((name.to_owned(), file_digest(&folder.join(name))?)));
+    let digests = files.iter().map(|&name| Ok((name.to_owned(), file_digest(&folder.join(name))?)));
     Ok(Model { name: file_name(&absolute), files: digests.collect::<Result<_, _>>()? })
 }
 
@@ -71,18 +89,28 @@ pub fn model(folder: &Path) -> Result<Model, DigestError> {
 /// # Errors
 /// If the options cannot be written down, which is a bug.
 pub fn header(input: Input, model: Model, options: &TranscribeOptions, run: Options) -> serde_json::Result<Header> {
-    Ok(Header {
+    Ok(of(TRANSCRIBE, input, model, serde_json::to_value(options)?, run))
+}
+
+/// The header of a trace of sound events, scored every `hop_frames`. By which rules scores become events is not in it: no tensor depends on
+/// them.
+pub fn detect_header(input: Input, model: Model, hop_frames: usize, run: Options) -> Header {
+    of(DETECT, input, model, serde_json::json!({ "hop_frames": hop_frames }), run)
+}
+
+fn of(pipeline: &str, input: Input, model: Model, settings: serde_json::Value, run: Options) -> Header {
+    Header {
         program: PROGRAM.to_owned(),
         numerics: NUMERICS_VERSION,
-        pipeline: TRANSCRIBE.to_owned(),
+        pipeline: pipeline.to_owned(),
         input,
         model,
-        settings: serde_json::to_value(options)?,
+        settings,
         isa: run.isa.name().to_owned(),
         threads: run.threads.clamp(1, MAX_THREADS),
         machine: Machine::this(),
         keyed: false,
-    })
+    }
 }
 
 /// The options that a trace was made with.

@@ -1,6 +1,7 @@
 //! `ossicle bench`.
 
 mod clock;
+mod events;
 mod kernels;
 mod mel;
 mod timed;
@@ -16,6 +17,7 @@ Examples:
   ossicle bench whisper --threads 1 --json samples/kitchen.wav
   ossicle bench whisper --window auto samples/kitchen.wav
   ossicle bench mel samples/kitchen.wav
+  ossicle bench events --threads 1 samples/kitchen.wav
   ossicle bench kernels --isa avx2";
 
 /// What to measure.
@@ -32,6 +34,8 @@ enum Command {
     Mel(mel::Args),
     /// A whole transcription: mel, encoder, prefill, tokens
     Whisper(whisper::Args),
+    /// Sound events in a recording: features, network, all of it
+    Events(events::Args),
     /// Matrix products of a model's shapes
     Kernels(kernels::Args),
 }
@@ -41,6 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Mel(args) => mel::run(args)?,
         Command::Whisper(args) => whisper::run(args)?,
+        Command::Events(args) => events::run(args)?,
         Command::Kernels(args) => kernels::run(args)?,
     }
     Ok(ExitCode::SUCCESS)

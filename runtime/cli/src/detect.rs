@@ -1,0 +1,279 @@
+//! `ossicle detect`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use ossicle::audio::AudioReader;
+use ossicle::events::{Detector, EventsError, Format, HOP_FRAMES, Heard, Options, Scores, Settings, Writer};
+use ossicle::source::SampleSource;
+use ossicle::trace;
+use ossicle::whisper::transcriber::Options as Run;
+use serde_json::json;
+
+use crate::fault::{self, Fault};
+use crate::input::{self, RawArgs};
+use crate::model::MachineArgs;
+use crate::progress::Watched;
+use crate::reload::Reload;
+use crate::trace::{Recording, TraceArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle detect garden.flac
+  ossicle detect --classes Dog,Siren --format jsonl night.mp3
+  ossicle detect --config events.toml --format audacity --output-dir labels *.wav
+  ossicle detect --top 5 kitchen.wav
+  arecord -f S16_LE -r 16000 -t raw | ossicle detect --raw --config events.toml -
+
+events.toml (read again when it changes or on SIGHUP):
+  [default]
+  threshold = 0.3          # begins an event
+  release = 0.2            # an event goes on above this
+  min_seconds = 0.0        # shorter ones are dropped
+  merge_seconds = 0.5      # closer ones are one
+  cooldown_seconds = 0.0   # none of its class for so long after one
+  [classes.dog]
+  labels = [\"Dog\", \"Bark\"]
+  threshold = 0.2";
+
+/// Samples read at a time.
+const BLOCK: usize = 3840;
+
+/// What to listen to, and for.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Recordings: wav, flac, mp3, ogg, opus, m4a; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Model folder, or the name of one (see `ossicle models list`)
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "yamnet")]
+    model: String,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// Classes, thresholds and times; without it every label is a class
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Only these classes of the settings, or labels of the model
+    #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',')]
+    classes: Vec<String>,
+    /// What to write
+    #[arg(long, value_enum, default_value = "text")]
+    format: FormatName,
+    /// Write each recording's events to a file here instead of stdout
+    #[arg(long, value_name = "FOLDER")]
+    output_dir: Option<PathBuf>,
+    /// Write the N labels with the largest scores of each hop instead of events (text, tsv, jsonl)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    top: Option<u16>,
+    /// Seconds from one score to the next, 0.02 to 0.96 in steps of 0.02
+    #[arg(long, value_name = "SECONDS", default_value = "0.24", value_parser = parse_hop)]
+    hop: usize,
+    #[command(flatten)]
+    raw: RawArgs,
+    /// Add digests of features and scores (jsonl)
+    #[arg(long)]
+    digests: bool,
+    #[command(flatten)]
+    trace: TraceArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormatName {
+    Text,
+    Tsv,
+    Jsonl,
+    Audacity,
+    Raven,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Text => Self::Text,
+            FormatName::Tsv => Self::Tsv,
+            FormatName::Jsonl => Self::Jsonl,
+            FormatName::Audacity => Self::Audacity,
+            FormatName::Raven => Self::Raven,
+        }
+    }
+}
+
+/// Seconds as frames of 10 ms.
+pub(crate) fn parse_hop(text: &str) -> Result<usize, String> {
+    let frames = text.parse::<f64>().ok().map(|seconds| seconds * 100.0).filter(|frames| (frames - frames.round()).abs() < 1e-6);
+    let frames = frames.map(|frames| frames.round() as usize).filter(|frames| (2..=96).contains(frames) && frames.is_multiple_of(2));
+    frames.ok_or_else(|| format!("give 0.02 to 0.96 in steps of 0.02; {} is usual", HOP_FRAMES as f64 / 100.0))
+}
+
+/// Detects events in every file with one model; a bad file gives its line and the others go on.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    check(args)?;
+    let isa = args.machine.isa();
+    // One bad file is told before a model is loaded for it.
+    let mut first = match &args.files[..] {
+        [file] => Some(args.raw.open(file, isa)?),
+        _ => None,
+    };
+    let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
+    let settings = args.config.as_deref().map_or_else(|| Ok(Settings::default()), Settings::read).map_err(settings_fault)?;
+    let options =
+        Options { isa, threads: args.machine.threads(), hop_frames: args.hop, classes: args.classes.clone(), digests: args.digests };
+    let mut detector = Detector::open(&folder, &settings, options).map_err(|error| opening(args, &folder, error))?;
+    let mut reload = args.config.as_deref().map(Reload::new).transpose()?;
+    let format = Format::from(args.format);
+    let outputs = args.output_dir.as_ref().map(|to| input::outputs(&args.files, to, format.extension())).transpose()?;
+    let mut statuses = Vec::new();
+    for (index, file) in args.files.iter().enumerate() {
+        let reader = first.take().map_or_else(|| args.raw.open(file, isa), Ok);
+        let outcome = reader.map_err(anyhow::Error::from).and_then(|reader| {
+            let trace = start_trace(args, &folder, file, &mut detector)?;
+            let listen = |out: &mut dyn Write| listen(args, &mut detector, reload.as_mut(), reader, file, out);
+            match &outputs {
+                Some(outputs) => input::whole_file(&outputs[index], listen)?,
+                None => listen(&mut io::stdout().lock())?,
+            }
+            trace.map_or(Ok(()), Recording::finish)
+        });
+        match outcome {
+            Err(error) if fault::is_broken_pipe(&error) || args.files.len() == 1 => return Err(error),
+            Err(error) => {
+                statuses.push(fault::report(&error));
+                // What the failed recording left behind belongs to no other.
+                detector.finish(&mut |_| {}).map_err(|error| opening(args, &folder, error))?;
+                let _ = detector.take_digests();
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(match statuses.as_slice() {
+        [] => ExitCode::SUCCESS,
+        // Nothing but bad input is bad input.
+        all if all.len() == args.files.len() && all.iter().all(|&status| status == ExitCode::from(2)) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// Refuses options that do not go together.
+fn check(args: &Args) -> Result<(), Fault> {
+    input::check(&args.files)?;
+    let format = Format::from(args.format);
+    if args.digests && args.format != FormatName::Jsonl {
+        return Err(Fault::line("--digests: only jsonl carries them: add --format jsonl"));
+    }
+    if !format.names_recordings() && args.top.is_some() {
+        return Err(Fault::line("--top: audacity and raven hold events: use --format text, tsv or jsonl"));
+    }
+    if args.files.len() > 1 && !format.names_recordings() && args.output_dir.is_none() {
+        let count = args.files.len();
+        return Err(Fault::line(format!("--format: {count} recordings in one output of events without names: add --output-dir")));
+    }
+    if args.trace.trace.is_some() && args.files.len() > 1 {
+        return Err(Fault::line(format!("--trace: {} recordings: a trace is of one: take them one by one", args.files.len())));
+    }
+    Ok(())
+}
+
+fn start_trace(args: &Args, folder: &Path, file: &Path, detector: &mut Detector) -> Result<Option<Recording>> {
+    let run = Run { isa: args.machine.isa(), threads: args.machine.threads() };
+    let named = (!input::is_stdin(file)).then_some(file);
+    let trace = args.trace.start(named, args.raw.rate(), |input| Ok(trace::detect_header(input, trace::yamnet(folder)?, args.hop, run)))?;
+    detector.set_tap(trace.as_ref().map(Recording::tap));
+    Ok(trace)
+}
+
+/// One recording, from its reader to its events.
+fn listen(
+    args: &Args,
+    detector: &mut Detector,
+    mut reload: Option<&mut Reload>,
+    reader: AudioReader,
+    file: &Path,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let name = input::name(file);
+    let mut source = Watched::new(reader, &name);
+    let bar = source.bar();
+    let mut writer = Writer::new(args.format.into());
+    if args.top.is_none() {
+        writer.begin(out)?;
+        out.flush()?;
+    }
+    let labels = detector.labels().to_vec();
+    let mut written: io::Result<()> = Ok(());
+    let mut sink = |heard: Heard<'_>| {
+        if written.is_err() {
+            return;
+        }
+        written = match (heard, args.top) {
+            (Heard::Event(event), None) => bar.suspend(|| writer.event(out, &name, &event).and_then(|()| out.flush())),
+            (Heard::Scores(scores), Some(count)) => {
+                bar.suspend(|| top(args.format, out, &name, &labels, scores, count.into()).and_then(|()| out.flush()))
+            }
+            _ => Ok(()),
+        };
+    };
+    let mut block = [0.0; BLOCK];
+    loop {
+        let read = source.read(&mut block).map_err(|error| fault::source(&name, &error))?;
+        if read == 0 {
+            break;
+        }
+        if let Some(reload) = &mut reload {
+            reload.apply(|settings| detector.set_settings(settings, &mut sink));
+        }
+        detector.push(&block[..read], &mut sink)?;
+    }
+    detector.finish(&mut sink)?;
+    drop(source);
+    written?;
+    if let Some(digests) = detector.take_digests() {
+        writeln!(out, "{}", json!({"file": name, "digests": digests}))?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// The labels with the largest scores of one hop.
+fn top(format: FormatName, out: &mut dyn Write, file: &str, labels: &[String], heard: Scores<'_>, count: usize) -> io::Result<()> {
+    let mut best: Vec<usize> = (0..labels.len()).collect();
+    best.sort_by(|&a, &b| heard.scores[b].total_cmp(&heard.scores[a]));
+    best.truncate(count);
+    let (start, end) = (heard.start, heard.end);
+    match format {
+        FormatName::Jsonl => {
+            let top: Vec<_> = best.iter().map(|&label| json!({"label": labels[label], "score": heard.scores[label]})).collect();
+            writeln!(out, "{}", json!({"file": file, "start": start, "end": end, "top": top}))
+        }
+        FormatName::Tsv => best.iter().try_for_each(|&label| {
+            writeln!(
+                out,
+                "{}\t{start:.3}\t{end:.3}\t{}\t{:.3}",
+                file.replace(char::is_control, "\u{fffd}"),
+                labels[label],
+                heard.scores[label]
+            )
+        }),
+        _ => {
+            let all: Vec<String> = best.iter().map(|&label| format!("{} {:.2}", labels[label], heard.scores[label])).collect();
+            writeln!(out, "{start:9.3} {end:9.3}  {}", all.join("  "))
+        }
+    }
+}
+
+fn settings_fault(error: ossicle::events::SettingsError) -> Fault {
+    Fault::new("cannot use the settings", error, "see ossicle detect --help")
+}
+
+fn opening(args: &Args, folder: &Path, error: EventsError) -> anyhow::Error {
+    match error {
+        EventsError::Settings(error) => {
+            let place = args.config.as_ref().map_or_else(|| "--classes".into(), |path| path.display().to_string());
+            Fault::new("cannot use the settings", place, error).into()
+        }
+        other => fault::events(folder, other),
+    }
+}

@@ -1,0 +1,206 @@
+//! `ossicle detect` from the outside.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ossicle-detect-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/kitchen.wav")
+}
+
+fn detect() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
+    command.env_remove("OSSICLE_ISA").env_remove("OSSICLE_MODELS").stdin(Stdio::null());
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/yamnet");
+    command.arg("detect").arg("--model").arg(model);
+    command
+}
+
+#[track_caller]
+fn stdout(output: Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line on stderr of a refusal.
+#[track_caller]
+fn refusal(output: Output) -> String {
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr.trim().to_owned()
+}
+
+#[test]
+fn speech_is_heard_in_every_format() {
+    let run = |format: &str| stdout(detect().args(["--classes", "Speech", "--format", format]).arg(sample()).output().unwrap());
+    let text = run("text");
+    assert!(text.lines().count() == 1 && text.contains("  Speech  (peak "), "{text}");
+    let tsv = run("tsv");
+    let fields: Vec<&str> = tsv.trim_end().split('\t').collect();
+    assert_eq!((fields.len(), fields[3]), (4, "Speech"), "{tsv}");
+    assert!(fields[1].parse::<f64>().unwrap() < fields[2].parse::<f64>().unwrap());
+    assert!(run("jsonl").starts_with("{\"file\":"));
+    assert!(run("audacity").ends_with("\tSpeech\n"));
+    assert!(run("raven").starts_with("Selection\tView"));
+}
+
+#[test]
+fn a_pipe_gives_what_the_file_gives() {
+    let wav = fs::read(sample()).unwrap();
+    let data = wav.windows(4).position(|window| window == b"data").unwrap() + 8;
+    let args = ["--format", "jsonl", "--digests"];
+    let lines = |text: String| text.lines().map(|line| line.split_once("\"file\"").unwrap().0.to_owned()).collect::<Vec<_>>();
+    let file = stdout(detect().args(args).arg(sample()).output().unwrap());
+    for (extra, bytes) in [(&[][..], &wav[..]), (&["--raw"], &wav[data..])] {
+        let mut child = detect().args(args).args(extra).arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(bytes).unwrap();
+        let piped = stdout(child.wait_with_output().unwrap());
+        assert_eq!(lines(piped.clone()), lines(file.clone()));
+        let digests = |text: &str| text.lines().last().unwrap().split_once(",\"file\"").unwrap().0.to_owned();
+        assert_eq!(digests(&piped), digests(&file));
+    }
+}
+
+#[test]
+fn the_largest_scores_of_each_hop() {
+    let text = stdout(detect().args(["--top", "2", "--format", "tsv", "--hop", "0.48"]).arg(sample()).output().unwrap());
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    assert!(rows.len() >= 4 && rows.len().is_multiple_of(2));
+    for pair in rows.chunks(2) {
+        assert_eq!(pair[0][1..3], pair[1][1..3]);
+        assert!(pair[0][4] >= pair[1][4], "{pair:?}");
+    }
+    assert!(rows.iter().any(|row| row[3] == "Speech"));
+}
+
+#[test]
+fn several_recordings_and_one_that_is_bad() {
+    let folder = Folder::new("several");
+    let bad = folder.file("bad.wav", "no audio");
+    let output = detect().args(["--classes", "Speech", "--format", "tsv"]).arg(sample()).arg(&bad).arg(sample()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.lines().count() == 1 && stderr.contains("bad.wav"), "{stderr}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.len() == 2 && lines[0] == lines[1], "the second recording is not heard as the first: {text}");
+    let out = folder.0.join("labels");
+    stdout(detect().args(["--format", "audacity", "--output-dir"]).arg(&out).arg(sample()).output().unwrap());
+    assert!(fs::read_to_string(out.join("kitchen.txt")).unwrap().contains("\tSpeech"));
+}
+
+#[test]
+fn traces_agree_between_instruction_sets() {
+    let folder = Folder::new("trace");
+    let traces: Vec<_> = ossicle_kernels::simd::Isa::available()
+        .map(|isa| {
+            let path = folder.0.join(isa.name());
+            stdout(detect().args(["--hop", "0.96", "--isa", isa.name(), "--trace"]).arg(&path).arg(sample()).output().unwrap());
+            ossicle_trace::Trace::read(fs::File::open(path).unwrap(), None).unwrap()
+        })
+        .collect();
+    assert!(traces[0].steps.iter().any(|step| step.stage == "hop") && traces[0].records.len() > 30);
+    for trace in &traces {
+        assert!(trace.records == traces[0].records && trace.descriptors == traces[0].descriptors);
+    }
+}
+
+#[test]
+fn bad_usage_is_one_line() {
+    let folder = Folder::new("usage");
+    let config = folder.file("events.toml", "[classes.dog]\nlabels = [\"Dogg\"]\n");
+    let typing = folder.file("typo.toml", "[default]\ntreshold = 1\n");
+    let refused = |args: &[&str]| refusal(detect().args(args).arg(sample()).output().unwrap());
+    assert!(refused(&["--classes", "Dogg"]).contains("no class \"Dogg\""));
+    let line = refused(&["--config", config.to_str().unwrap()]);
+    assert!(line.contains("events.toml") && line.contains("classes.dog: no label \"Dogg\""), "{line}");
+    let line = refused(&["--config", typing.to_str().unwrap()]);
+    assert!(line.contains("typo.toml: line 2: unknown field `treshold`"), "{line}");
+    assert!(refused(&["--config", "missing.toml"]).contains("missing.toml"));
+    assert!(refused(&["--hop", "0.25"]).contains("steps of 0.02"));
+    assert!(refused(&["--digests"]).contains("--format jsonl"));
+    assert!(refused(&["--top", "3", "--format", "raven"]).contains("--top"));
+    let mut other = Command::new(env!("CARGO_BIN_EXE_ossicle"));
+    let output = other.args(["detect", "--model", "no-such-model"]).arg(sample()).output().unwrap();
+    assert!(refusal(output).contains("model no-such-model not found"));
+    assert!(refusal(detect().args(["--format", "raven"]).args([sample(), sample()]).output().unwrap()).contains("--output-dir"));
+    assert!(refusal(detect().arg("missing.wav").output().unwrap()).contains("no such file: missing.wav"));
+}
+
+/// Writes silence until `seen` or too long has passed.
+#[cfg(unix)]
+fn feed(child: &mut Child, mut seen: impl FnMut() -> bool) {
+    let start = Instant::now();
+    let mut stdin = child.stdin.take().unwrap();
+    while !seen() {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing happened");
+        stdin.write_all(&[0; 3200]).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.stdin = Some(stdin);
+}
+
+#[cfg(unix)]
+#[test]
+fn settings_are_read_again_while_it_listens() {
+    let folder = Folder::new("reload");
+    let config = folder.file("events.toml", "[classes.talk]\nlabels = [\"Speech\"]\n");
+    let errors = folder.0.join("stderr");
+    let mut child = detect()
+        .args(["--raw", "--format", "tsv", "-", "--config"])
+        .arg(&config)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(&errors).unwrap())
+        .spawn()
+        .unwrap();
+    let told = |text: &str| fs::read_to_string(&errors).unwrap().contains(text);
+    // Speech, then enough silence for it to be over: an event shows that the first settings have been read.
+    let mut speech = fs::read(sample()).unwrap().split_off(44);
+    speech.resize(speech.len().next_multiple_of(2) + 96_000, 0);
+    child.stdin.as_mut().unwrap().write_all(&speech).unwrap();
+    let mut heard = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    heard.read_line(&mut line).unwrap();
+    assert!(line.ends_with("\ttalk\n"), "{line}");
+    // Newer than the file by more than the clock's grain.
+    std::thread::sleep(Duration::from_millis(50));
+    fs::write(&config, "[classes.quiet]\nlabels = [\"Silence\"]\nlimit = 1\n").unwrap();
+    feed(&mut child, || told("unknown field `limit`") && told("the old ones stay"));
+    std::thread::sleep(Duration::from_millis(50));
+    fs::write(&config, "[classes.quiet]\nlabels = [\"Silence\"]\n").unwrap();
+    feed(&mut child, || told("read again"));
+    child.stdin.as_mut().unwrap().write_all(&[0; 64_000]).unwrap();
+    drop(child.stdin.take());
+    line.clear();
+    heard.read_to_string(&mut line).unwrap();
+    assert!(line.lines().count() == 1 && line.ends_with("\tquiet\n"), "{line}");
+    assert!(child.wait().unwrap().success());
+}
