@@ -20,8 +20,9 @@ import soundfile
 HERE = Path(__file__).resolve().parent
 
 
-def float_session(path):
-    """The graph without QuantizeLinear and DequantizeLinear: whoever read their output reads their input."""
+def float_session(path, maps=False):
+    """The graph without QuantizeLinear and DequantizeLinear: whoever read their output reads their input. With `maps` its outputs are those
+    of the first convolution, each 1 x 1 one, the mean and the classifier."""
     model = onnx.load(path)
     rounding = [n for n in model.graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
     source = {n.output[0]: n.input[0] for n in rounding}
@@ -41,6 +42,11 @@ def float_session(path):
         value.name = name
         value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     del model.graph.value_info[:]
+    if maps:
+        relus = [n.output[0] for n in keep if n.op_type == "Relu"]
+        mean = next(n.output[0] for n in keep if n.op_type == "GlobalAveragePool")
+        del model.graph.output[:]
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in [*relus[::2], mean, logits])
     options = onnxruntime.SessionOptions()
     # Not a word on constants that nothing reads any more.
     options.log_severity_level = 3
@@ -123,4 +129,5 @@ def main():
     print(f"scores: {10 * np.log10(squares / errors):.1f} dB above their error, which is {largest:.3f} at most")
 
 
-main()
+if __name__ == "__main__":
+    main()

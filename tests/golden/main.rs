@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ossicle::audio::AudioReader;
+use ossicle::events::{self, Detector, Heard, Settings};
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle_kernels::simd::Isa;
@@ -40,6 +41,40 @@ fn transcribe(samples: &[f32], options: Options) -> Value {
         "digests": { "mel": digests.mel, "encoder": digests.encoder, "logits": digests.logits, "tokens": digests.tokens },
         "segments": segments,
     })
+}
+
+/// Digests and events of one recording.
+fn detect(samples: &[f32], isa: Isa, threads: usize) -> Value {
+    let options = events::Options { isa, threads, digests: true, ..events::Options::default() };
+    let mut detector = Detector::open(&root().join("models-int8/yamnet"), &Settings::default(), options).expect("the bundled model");
+    let mut found = vec![];
+    let mut sink = |heard: Heard<'_>| {
+        if let Heard::Event(event) = heard {
+            found.push(event);
+        }
+    };
+    detector.push(samples, &mut sink).expect("scores");
+    detector.finish(&mut sink).expect("scores");
+    let bits = |x: f32| format!("{:08x}", x.to_bits());
+    let found: Vec<Value> = found.iter().map(|e| json!([e.class, e.start, e.end, bits(e.peak), bits(e.mean)])).collect();
+    json!({ "digests": detector.take_digests(), "events": found })
+}
+
+#[test]
+fn sound_events_give_the_recorded_bits_everywhere() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/kitchen/events.json");
+    let samples = samples("kitchen.wav");
+    if std::env::var_os("OSSICLE_BLESS").is_some() {
+        let text = serde_json::to_string_pretty(&detect(&samples, Isa::detect(), 1)).expect("JSON") + "\n";
+        fs::write(&file, text).expect("write");
+    }
+    let expected: Value = serde_json::from_str(&fs::read_to_string(&file).expect("events.json")).expect("JSON");
+    assert!(expected["events"].as_array().is_some_and(|events| !events.is_empty()));
+    for isa in Isa::available() {
+        for threads in [1, 2] {
+            assert_eq!(detect(&samples, isa, threads), expected, "{isa} with {threads} threads");
+        }
+    }
 }
 
 #[test]

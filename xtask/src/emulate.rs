@@ -43,7 +43,7 @@ pub(crate) fn named(names: &[String]) -> anyhow::Result<Vec<&'static Cpu>> {
 const TESTED: [&str; 4] = ["ossicle-kernels", "ossicle-frontend", "ossicle-graph", "ossicle-tests"];
 
 /// Their test binaries that are not a library's own.
-const TESTS: [&str; 9] = ["kernels", "mel", "resample", "samples", "vad", "endpoint", "whisper", "golden", "memory"];
+const TESTS: [&str; 10] = ["kernels", "mel", "resample", "samples", "vad", "endpoint", "whisper", "yamnet", "golden", "memory"];
 
 const SAMPLE: &str = "samples/kitchen.wav";
 

@@ -126,6 +126,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut reload = args.config.as_deref().map(Reload::new).transpose()?;
     let format = Format::from(args.format);
     let outputs = args.output_dir.as_ref().map(|to| input::outputs(&args.files, to, format.extension())).transpose()?;
+    if outputs.is_none() {
+        begin(args, &mut io::stdout().lock())?;
+    }
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
         let reader = first.take().map_or_else(|| args.raw.open(file, isa), Ok);
@@ -133,7 +136,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             let trace = start_trace(args, &folder, file, &mut detector)?;
             let listen = |out: &mut dyn Write| listen(args, &mut detector, reload.as_mut(), reader, file, out);
             match &outputs {
-                Some(outputs) => input::whole_file(&outputs[index], listen)?,
+                Some(outputs) => input::whole_file(&outputs[index], |out| begin(args, out).and_then(|()| listen(out)))?,
                 None => listen(&mut io::stdout().lock())?,
             }
             trace.map_or(Ok(()), Recording::finish)
@@ -185,6 +188,16 @@ fn start_trace(args: &Args, folder: &Path, file: &Path, detector: &mut Detector)
     Ok(trace)
 }
 
+/// What comes before all events.
+fn begin(args: &Args, out: &mut dyn Write) -> Result<()> {
+    if let Some(header) = Format::from(args.format).header() {
+        let score = if args.top.is_some() { "\tscore" } else { "" };
+        writeln!(out, "{header}{score}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
 /// One recording, from its reader to its events.
 fn listen(
     args: &Args,
@@ -198,10 +211,6 @@ fn listen(
     let mut source = Watched::new(reader, &name);
     let bar = source.bar();
     let mut writer = Writer::new(args.format.into());
-    if args.top.is_none() {
-        writer.begin(out)?;
-        out.flush()?;
-    }
     let labels = detector.labels().to_vec();
     let mut written: io::Result<()> = Ok(());
     let mut sink = |heard: Heard<'_>| {

@@ -63,7 +63,9 @@ fn speech_is_heard_in_every_format() {
     let text = run("text");
     assert!(text.lines().count() == 1 && text.contains("  Speech  (peak "), "{text}");
     let tsv = run("tsv");
-    let fields: Vec<&str> = tsv.trim_end().split('\t').collect();
+    let (header, row) = tsv.split_once('\n').unwrap();
+    assert_eq!(header, "filename\tonset\toffset\tevent_label");
+    let fields: Vec<&str> = row.trim_end().split('\t').collect();
     assert_eq!((fields.len(), fields[3]), (4, "Speech"), "{tsv}");
     assert!(fields[1].parse::<f64>().unwrap() < fields[2].parse::<f64>().unwrap());
     assert!(run("jsonl").starts_with("{\"file\":"));
@@ -91,7 +93,8 @@ fn a_pipe_gives_what_the_file_gives() {
 #[test]
 fn the_largest_scores_of_each_hop() {
     let text = stdout(detect().args(["--top", "2", "--format", "tsv", "--hop", "0.48"]).arg(sample()).output().unwrap());
-    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(text.lines().next().unwrap(), "filename\tonset\toffset\tevent_label\tscore");
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split('\t').collect()).collect();
     assert!(rows.len() >= 4 && rows.len().is_multiple_of(2));
     for pair in rows.chunks(2) {
         assert_eq!(pair[0][1..3], pair[1][1..3]);
@@ -110,7 +113,7 @@ fn several_recordings_and_one_that_is_bad() {
     assert!(stderr.lines().count() == 1 && stderr.contains("bad.wav"), "{stderr}");
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines.len() == 2 && lines[0] == lines[1], "the second recording is not heard as the first: {text}");
+    assert!(lines.len() == 3 && lines[1] == lines[2], "the second recording is not heard as the first: {text}");
     let out = folder.0.join("labels");
     stdout(detect().args(["--format", "audacity", "--output-dir"]).arg(&out).arg(sample()).output().unwrap());
     assert!(fs::read_to_string(out.join("kitchen.txt")).unwrap().contains("\tSpeech"));
@@ -188,6 +191,9 @@ fn settings_are_read_again_while_it_listens() {
     child.stdin.as_mut().unwrap().write_all(&speech).unwrap();
     let mut heard = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
+    heard.read_line(&mut line).unwrap();
+    assert!(line.starts_with("filename"), "{line}");
+    line.clear();
     heard.read_line(&mut line).unwrap();
     assert!(line.ends_with("\ttalk\n"), "{line}");
     // Newer than the file by more than the clock's grain.

@@ -11,7 +11,7 @@ use super::Event;
 pub enum Format {
     /// For people.
     Text,
-    /// `file TAB start TAB end TAB class`, as sed_eval and dcase_util read it.
+    /// Columns `filename`, `onset`, `offset`, `event_label`, as sed_eval and dcase_util read it.
     Tsv,
     /// A JSON object a line.
     Jsonl,
@@ -29,6 +29,17 @@ impl Format {
             Self::Tsv => "tsv",
             Self::Jsonl => "jsonl",
             Self::Raven => "selections.txt",
+        }
+    }
+
+    /// The line in front of all events.
+    pub fn header(self) -> Option<&'static str> {
+        match self {
+            Self::Tsv => Some("filename\tonset\toffset\tevent_label"),
+            Self::Raven => {
+                Some("Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tAnnotation\tPeak\tMean")
+            }
+            Self::Text | Self::Jsonl | Self::Audacity => None,
         }
     }
 
@@ -56,15 +67,6 @@ impl Writer {
     /// A writer for one recording.
     pub fn new(format: Format) -> Self {
         Self { format, events: 0 }
-    }
-
-    /// What comes before the events.
-    ///
-    /// # Errors
-    /// The writer's own.
-    pub fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
-        const RAVEN: &str = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tAnnotation\tPeak\tMean";
-        if self.format == Format::Raven { writeln!(out, "{RAVEN}") } else { Ok(()) }
     }
 
     /// One event of the recording `file`.
@@ -102,7 +104,9 @@ mod tests {
         let mut writer = Writer::new(format);
         let mut out = vec![];
         let event = Event { class: "Dog".into(), start: 1.0, end: 2.25, peak: 0.75, mean: 0.5 };
-        writer.begin(&mut out).unwrap();
+        if let Some(header) = format.header() {
+            writeln!(out, "{header}").unwrap();
+        }
         writer.event(&mut out, "a\tb.wav", &event).unwrap();
         String::from_utf8(out).unwrap()
     }
@@ -110,7 +114,7 @@ mod tests {
     #[test]
     fn formats_are_as_their_readers_want_them() {
         assert_eq!(written(Format::Text), "    1.000     2.250  Dog  (peak 0.75, mean 0.50)\n");
-        assert_eq!(written(Format::Tsv), "a\u{fffd}b.wav\t1.000\t2.250\tDog\n");
+        assert_eq!(written(Format::Tsv), "filename\tonset\toffset\tevent_label\na\u{fffd}b.wav\t1.000\t2.250\tDog\n");
         let json = "{\"file\":\"a\\tb.wav\",\"class\":\"Dog\",\"start\":1.0,\"end\":2.25,\"peak\":0.75,\"mean\":0.5}\n";
         assert_eq!(written(Format::Jsonl), json);
         assert_eq!(written(Format::Audacity), "1.000000\t2.250000\tDog\n");
