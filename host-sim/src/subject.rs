@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use ossicle::audio::{AudioError, AudioReader};
+use ossicle::events::{self, Detector, EventsError, Settings};
 use ossicle::models::{self, ModelError};
 use ossicle::source::{SampleSource, SourceError};
 use ossicle::trace::{self, DigestError};
@@ -14,6 +15,7 @@ use ossicle::whisper::transcriber::{OpenError, Options, Transcriber};
 use ossicle_graph::folder::NUMERICS_VERSION;
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::{Header, Tap};
+use serde::Deserialize;
 
 /// A recording, a model and the options of one run.
 #[derive(Clone, Debug)]
@@ -21,7 +23,39 @@ pub struct Subject {
     input: PathBuf,
     raw_rate: Option<u32>,
     model: PathBuf,
-    options: TranscribeOptions,
+    task: Task,
+}
+
+/// What is done with the recording.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// It is transcribed.
+    Transcribe(Box<TranscribeOptions>),
+    /// Sounds are detected in it.
+    Detect {
+        /// Frames of 10 ms from one score to the next.
+        hop_frames: usize,
+    },
+}
+
+/// A detection's settings as traces have them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DetectSettings {
+    hop_frames: usize,
+}
+
+impl Task {
+    fn of(header: &Header) -> Result<Self, SubjectError> {
+        match header.pipeline.as_str() {
+            trace::TRANSCRIBE => trace::options(header).map(|options| Self::Transcribe(Box::new(options))),
+            trace::DETECT => {
+                serde_json::from_value(header.settings.clone()).map(|DetectSettings { hop_frames }| Self::Detect { hop_frames })
+            }
+            other => return Err(SubjectError::Pipeline(other.to_owned())),
+        }
+        .map_err(SubjectError::Settings)
+    }
 }
 
 /// Why a run cannot be repeated.
@@ -65,13 +99,16 @@ pub enum SubjectError {
     Audio(PathBuf, AudioError),
     /// The run failed.
     Run(TranscribeError),
+    /// Sounds cannot be detected with this model.
+    Events(PathBuf, EventsError),
 }
 
 impl std::fmt::Display for SubjectError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Pipeline(name) => {
-                write!(f, "a trace of {name:?}: this program repeats {:?}: use the version that wrote it", trace::TRANSCRIBE)
+                let (one, other) = (trace::TRANSCRIBE, trace::DETECT);
+                write!(f, "a trace of {name:?}: this program repeats {one:?} and {other:?}: use the version that wrote it")
             }
             Self::Numerics(version) => {
                 write!(
@@ -93,6 +130,7 @@ impl std::fmt::Display for SubjectError {
             Self::Open(path, error) => write!(f, "{}: {error}: fetch or make the model again", path.display()),
             Self::Audio(path, error) => write!(f, "{error}: {}: {}", path.display(), error.remedy()),
             Self::Run(error) => error.fmt(f),
+            Self::Events(path, error) => write!(f, "{}: {error}", path.display()),
         }
     }
 }
@@ -123,7 +161,15 @@ impl Subject {
     /// # Errors
     /// [`SubjectError::Model`] if there is none.
     pub fn new(input: &Path, model: &str, options: TranscribeOptions) -> Result<Self, SubjectError> {
-        Ok(Self { input: input.to_owned(), raw_rate: None, model: models::find(model)?, options })
+        Self::with(input, model, Task::Transcribe(Box::new(options)))
+    }
+
+    /// A recording and what to do with it.
+    ///
+    /// # Errors
+    /// As for [`new`](Subject::new).
+    pub fn with(input: &Path, model: &str, task: Task) -> Result<Self, SubjectError> {
+        Ok(Self { input: input.to_owned(), raw_rate: None, model: models::find(model)?, task })
     }
 
     /// What `header` describes, with the recording at `input` and the model at `model`, or the one of the traced name.
@@ -131,9 +177,7 @@ impl Subject {
     /// # Errors
     /// If the trace cannot be repeated by this version, or recording or model are not the traced ones.
     pub fn of(header: &Header, input: &Path, model: Option<&str>) -> Result<Self, SubjectError> {
-        if header.pipeline != trace::TRANSCRIBE {
-            return Err(SubjectError::Pipeline(header.pipeline.clone()));
-        }
+        let task = Task::of(header)?;
         if header.numerics != NUMERICS_VERSION {
             return Err(SubjectError::Numerics(header.numerics));
         }
@@ -143,13 +187,12 @@ impl Subject {
         {
             return Err(SubjectError::OtherInput { path: input.to_owned(), found, name: header.input.name.clone(), traced });
         }
-        let options = trace::options(header).map_err(SubjectError::Settings)?;
         let name = match model {
             Some(name) => name,
             None => plain(&header.model.name).ok_or_else(|| SubjectError::ModelName(header.model.name.clone()))?,
         };
-        let subject = Self { raw_rate: header.input.raw_rate, ..Self::new(input, name, options)? };
-        let files = trace::model(&subject.model)?.files;
+        let subject = Self { raw_rate: header.input.raw_rate, ..Self::with(input, name, task)? };
+        let files = subject.model_files()?.files;
         let names = header.model.files.keys().chain(files.keys());
         match names.into_iter().find(|&name| header.model.files.get(name) != files.get(name)) {
             Some(file) => {
@@ -164,11 +207,21 @@ impl Subject {
     /// # Errors
     /// If a file cannot be read.
     pub fn header(&self, isa: Isa, threads: usize) -> Result<Header, SubjectError> {
-        let (input, model) = (trace::input(&self.input, self.raw_rate)?, trace::model(&self.model)?);
-        trace::header(input, model, &self.options, Options { isa, threads }).map_err(SubjectError::Settings)
+        let (input, model, run) = (trace::input(&self.input, self.raw_rate)?, self.model_files()?, Options { isa, threads });
+        match &self.task {
+            Task::Transcribe(options) => trace::header(input, model, options, run).map_err(SubjectError::Settings),
+            Task::Detect { hop_frames } => Ok(trace::detect_header(input, model, *hop_frames, run)),
+        }
     }
 
-    /// Transcribes, handing every tensor to `tap`, until the end or until `stop` says so.
+    fn model_files(&self) -> Result<ossicle_trace::Model, DigestError> {
+        match self.task {
+            Task::Transcribe(_) => trace::model(&self.model),
+            Task::Detect { .. } => trace::yamnet(&self.model),
+        }
+    }
+
+    /// Does it, handing every tensor to `tap`, until the end or until `stop` says so.
     ///
     /// # Errors
     /// If recording or model cannot be read, or the network fails.
@@ -179,11 +232,28 @@ impl Subject {
             Some(rate) => File::open(&self.input).map_err(AudioError::Io).and_then(|file| AudioReader::raw(file, rate, isa)),
         };
         let mut source = Until { reader: reader.map_err(audio)?, stop };
-        let model = Transcriber::open_folder(&self.model, Options { isa, threads });
-        let mut model = model.map_err(|error| SubjectError::Open(self.model.clone(), error))?;
-        model.set_tap(Some(tap));
-        model.transcribe_source(&mut source, &self.options, &mut |_| {})?;
-        Ok(())
+        match &self.task {
+            Task::Transcribe(options) => {
+                let model = Transcriber::open_folder(&self.model, Options { isa, threads });
+                let mut model = model.map_err(|error| SubjectError::Open(self.model.clone(), error))?;
+                model.set_tap(Some(tap));
+                model.transcribe_source(&mut source, options, &mut |_| {})?;
+                Ok(())
+            }
+            Task::Detect { hop_frames } => {
+                let failed = |error| SubjectError::Events(self.model.clone(), error);
+                let options = events::Options { isa, threads, hop_frames: *hop_frames, ..events::Options::default() };
+                let mut detector = Detector::open(&self.model, &Settings::default(), options).map_err(failed)?;
+                detector.set_tap(Some(tap));
+                let mut block = [0.0; 4096];
+                loop {
+                    match source.read(&mut block).map_err(|error| SubjectError::Run(TranscribeError::Source(error)))? {
+                        0 => return detector.finish(&mut |_| {}).map_err(failed),
+                        read => detector.push(&block[..read], &mut |_| {}).map_err(failed)?,
+                    }
+                }
+            }
+        }
     }
 }
 

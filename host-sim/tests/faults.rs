@@ -12,7 +12,7 @@ use ossicle_kernels::simd::Isa;
 use ossicle_sim::finding::Spread;
 use ossicle_sim::replay::{ValuesFrom, Verdict, record, replay};
 use ossicle_sim::report::{self, Sides};
-use ossicle_sim::subject::Subject;
+use ossicle_sim::subject::{Subject, Task};
 use ossicle_trace::{Step, Tap, Tensor, Trace, Writer, WriterOptions};
 
 /// Faults belong to the process.
@@ -112,20 +112,43 @@ const CASES: [(&str, u32, &str, &str); 24] = [
     ("probabilities", 20, "text.avg_logprob", "decoder.align"),
 ];
 
+/// The same for sound events.
+const EVENTS_CASES: [(&str, u32, &str, &str); 7] = [
+    ("convolve_plane", 25, "mel", "yamnet.stem"),
+    ("depthwise", 5, "yamnet.stem", "yamnet.layers.0"),
+    ("linear_u8", 25, "yamnet.layers.0", "yamnet.layers.1"),
+    ("mean_rows", 25, "yamnet.layers.12", "yamnet.embedding"),
+    ("quantize_unsigned_rows", 5, "yamnet.embedding", "yamnet.logits"),
+    ("linear_u8", 20, "yamnet.embedding", "yamnet.logits"),
+    ("sigmoid_all", 20, "yamnet.logits", "yamnet.scores"),
+];
+
 #[test]
 fn the_struck_operator_is_named() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let missing = KERNELS.iter().find(|kernel| CASES.iter().all(|case| case.0 != **kernel));
+    let missing = KERNELS.iter().find(|kernel| CASES.iter().chain(&EVENTS_CASES).all(|case| case.0 != **kernel));
     assert_eq!(missing, None, "every kernel has a case");
-    let subject = subject();
+    named(&subject(), &CASES);
+}
+
+#[test]
+fn the_struck_operator_of_sound_events_is_named() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let model = root().join("models-int8/yamnet");
+    let task = Task::Detect { hop_frames: 96 };
+    let subject = Subject::with(&root().join("samples/kitchen.wav"), model.to_str().expect("UTF-8"), task).expect("the bundled model");
+    named(&subject, &EVENTS_CASES);
+}
+
+fn named(subject: &Subject, cases: &[(&'static str, u32, &'static str, &'static str)]) {
     // The fault is on the one, the replay on the other, turn by turn.
     let (first, last) = fastest_two();
-    for (i, (kernel, bit, after, op)) in CASES.into_iter().enumerate() {
+    for (i, &(kernel, bit, after, op)) in cases.iter().enumerate() {
         let (struck, other) = if i % 2 == 0 { (last, first) } else { (first, last) };
         let fault = Fault { kernel, isa: struck.name(), call: 0, element: 0, bit };
-        let trace = traced(&subject, struck, after, move || fault::plant(fault));
+        let trace = traced(subject, struck, after, move || fault::plant(fault));
         assert!(fault::clear(), "{kernel} after {after} on {struck} was not struck");
-        let Verdict::Differs { finding, values } = replay(&trace, &subject, other, 1).expect("replay") else {
+        let Verdict::Differs { finding, values } = replay(&trace, subject, other, 1).expect("replay") else {
             panic!("{kernel} in {op} on {struck}: the replay on {other} found nothing");
         };
         let mut text = Vec::new();
