@@ -125,8 +125,8 @@ impl Pool {
     /// the part's first row and the part.
     pub(crate) fn for_parts(&self, out: &mut [f32], width: usize, granule: usize, work: impl Fn(usize, usize, &mut [f32]) + Sync) {
         let mut parts = [const { None }; MAX_THREADS];
-        let mut rest = &mut *out;
-        let rows = rest.len() / width;
+        let rows = out.len() / width;
+        let mut rest = out;
         for (part, range) in parts.iter_mut().zip(self.split(rows, granule)) {
             let (own, after) = rest.split_at_mut(range.len() * width);
             rest = after;

@@ -100,6 +100,12 @@ impl Detector {
             return Err(EventsError::Hop { frames: options.hop_frames });
         }
         let folder = ModelFolder::open(model)?;
+        let config: &YamnetConfig = folder.config();
+        if (config.patch_frames, config.num_mel_bins) != (PATCH_FRAMES, BINS) {
+            let (frames, bins) = (config.patch_frames, config.num_mel_bins);
+            let problem = format!("patches of {frames} frames of {bins} bands, not {PATCH_FRAMES} of {BINS}");
+            return Err(FolderError::Malformed { path: folder.path().join("config.json"), problem }.into());
+        }
         let labels = labels(&folder)?;
         let graph = YamnetGraph::new(folder, ossicle_graph::Options { isa: options.isa, threads: options.threads })?;
         let mut detector = Self {
