@@ -64,6 +64,17 @@ fn a_command_has_intent_slots_and_confidence_on_every_instruction_set() {
 }
 
 #[test]
+fn the_packs_know_the_samples() {
+    let folder = folder("packs");
+    let [lights, kitchen] = ["lights", "kitchen"].map(|name| root().join(format!("samples/{name}.wav")).to_str().unwrap().to_owned());
+    let line = stdout(&ossicle(&["--sentences", "home", &lights], &folder));
+    assert!(line.contains("  HassTurnOff area=kitchen domain=light  "), "{line}");
+    // Two commands in one breath are no sentence.
+    let line = stdout(&ossicle(&["--sentences", "home", &kitchen], &folder));
+    assert!(line.contains("  none  "), "{line}");
+}
+
+#[test]
 fn what_is_no_sentence_is_none() {
     let (folder, sample) = (folder("none"), root().join("samples/kitchen.wav"));
     let sample = sample.to_str().unwrap();

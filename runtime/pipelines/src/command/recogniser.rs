@@ -83,6 +83,9 @@ pub struct Recogniser<S: Sentences> {
 /// Windows are whole multiples of this many frames (0.2 s), so that recordings of about one length share a graph.
 const WINDOW_STEP_FRAMES: usize = 20;
 
+/// Hypotheses kept where free decoding gave a sentence.
+const SURE_BEAM: usize = 3;
+
 impl<S: Sentences> Recogniser<S> {
     /// A recogniser of these sentences.
     pub fn new(sentences: S) -> Self {
@@ -138,14 +141,35 @@ impl<S: Sentences> Recogniser<S> {
         let background = background::decode(heard.engine, heard.after_prompt, eot, &self.suppressed, options.max_free_tokens)?;
         heard.engine.rewind(prompt);
         let tokens = Tokens { eot, suppressed: &self.suppressed, rivals: &background.rivals };
-        let found = self.search.run(heard.engine, &self.sentences, heard.after_prompt, tokens, options.limits)?;
+        // A free text that never ended says nothing of how much was said.
+        let bonus_tokens = if background.finished { background.tokens.len() } else { 0 };
+        let mut limits = Limits { bonus_tokens, ..options.limits };
+        if background.finished && self.accepts(&background.tokens) {
+            // What was said is a sentence as it stands: only its nearest rivals are worth the time.
+            limits.beam = limits.beam.min(SURE_BEAM);
+        }
+        let found = self.search.run(heard.engine, &self.sentences, heard.after_prompt, tokens, limits)?;
         stats.decoder_steps += background.tokens.len() + std::mem::take(&mut self.search.steps);
         Ok((background, found))
     }
 
+    /// Whether these tokens are a sentence.
+    fn accepts(&self, tokens: &[u32]) -> bool {
+        let mut arcs = Vec::new();
+        let mut state = self.sentences.start();
+        for &token in tokens {
+            arcs.clear();
+            self.sentences.arcs(state, &mut arcs);
+            let arc = arcs.binary_search_by_key(&token, |arc| arc.0).map(|place| arcs[place].1);
+            let Some(next) = arc.ok().or_else(|| self.sentences.text(state, token)) else { return false };
+            state = next;
+        }
+        self.sentences.accepts(state)
+    }
+
     /// What the texts mean, the surest first.
     fn readings<E>(&self, heard: &Heard<'_, E>, background: &Background, found: &[Found], bonus: f32) -> Vec<Reading<S::Meaning>> {
-        let free = background.logprob + bonus * background.tokens.len() as f32;
+        let free = background.logprob + if background.finished { bonus * background.tokens.len() as f32 } else { 0.0 };
         // Of each meaning its best text, and the scores of all its texts added up.
         let mut readings: Vec<(Reading<S::Meaning>, f32)> = Vec::new();
         for found in found {

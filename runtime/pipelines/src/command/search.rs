@@ -20,12 +20,14 @@ pub struct Limits {
     /// What each token adds to the logarithm of its text's probability when texts are compared: without it, the shorter of two wins too often
     /// where noise has made the rest unlikely.
     pub token_bonus: f32,
+    /// Tokens of a text that add it: no more than were said, or longer texts would win for nothing.
+    pub bonus_tokens: usize,
 }
 
-/// A beam of 8 within e^-12 of the best, texts of at most 96 tokens, each worth 1.
+/// A beam of 8 within e^-12 of the best, texts of at most 96 tokens, those that were said worth 1 each.
 impl Default for Limits {
     fn default() -> Self {
-        Self { beam: 8, spread: 12.0, max_tokens: 96, token_bonus: 1.0 }
+        Self { beam: 8, spread: 12.0, max_tokens: 96, token_bonus: 1.0, bonus_tokens: 0 }
     }
 }
 
@@ -127,9 +129,11 @@ impl<S: Copy> Search<S> {
         self.logits.extend_from_slice(after_prompt);
         self.expand_all(engine.isa(), automaton, start, 0, tokens);
         engine.start_lanes()?;
-        for _ in 0..limits.max_tokens.min(room) {
-            for candidate in &mut self.candidates {
-                candidate.score += limits.token_bonus;
+        for step in 0..limits.max_tokens.min(room) {
+            if step < limits.bonus_tokens {
+                for candidate in &mut self.candidates {
+                    candidate.score += limits.token_bonus;
+                }
             }
             self.select(beam, limits.spread, found.first());
             if self.hypotheses.is_empty() {
@@ -285,7 +289,8 @@ mod tests {
         engine.rewind(3);
         let tokens = Tokens { eot: EOT, suppressed: &suppressed, rivals: &background.rivals };
         let trie = Trie::new(sentences, free);
-        (Search::default().run(&mut engine, &trie, &after_prompt, tokens, Limits::default()).unwrap(), background)
+        let limits = Limits { bonus_tokens: background.tokens.len(), ..Limits::default() };
+        (Search::default().run(&mut engine, &trie, &after_prompt, tokens, limits).unwrap(), background)
     }
 
     #[test]
@@ -298,9 +303,10 @@ mod tests {
         assert!((found[0].logprob - background.logprob).abs() < 0.1, "{} {}", found[0].logprob, background.logprob);
         assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score));
         assert_eq!(found[1].tokens, [1, 2, 3], "one token off");
+        let most = background.tokens.len();
         assert_eq!(found[2].tokens, [1, 2], "one token short");
         let bonus = Limits::default().token_bonus;
-        assert!(found.iter().all(|found| (found.score - found.logprob - bonus * found.tokens.len() as f32).abs() < 1e-4));
+        assert!(found.iter().all(|found| (found.score - found.logprob - bonus * found.tokens.len().min(most) as f32).abs() < 1e-4));
     }
 
     #[test]
