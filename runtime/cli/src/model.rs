@@ -16,12 +16,18 @@ use ossicle_kernels::simd::{Isa, IsaError};
 use crate::fault::{self, Fault};
 use crate::size;
 
+/// Hears as OpenAI's model does.
+const DEFAULT_MODEL: &str = "whisper-tiny.en";
+
+/// Commands are short, and so are the windows that this model was taught.
+const COMMAND_MODEL: &str = "whisper-tiny.en-short";
+
 /// Which model, and what it may use.
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
-    /// Model folder, or the name of one (see `ossicle models list`)
-    #[arg(long, value_name = "NAME|FOLDER", default_value = "whisper-tiny.en")]
-    pub(crate) model: String,
+    /// Model folder, or the name of one (see `ossicle models list`) [default: whisper-tiny.en; for sentences whisper-tiny.en-short]
+    #[arg(long, value_name = "NAME|FOLDER")]
+    pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
     /// Refuse to run if the plan needs more, for example 90MB
@@ -66,7 +72,11 @@ impl MachineArgs {
 impl ModelArgs {
     /// The model's folder.
     pub(crate) fn path(&self) -> Result<PathBuf> {
-        Ok(ossicle::models::find(&self.model).map_err(fault::model)?)
+        self.path_or(DEFAULT_MODEL)
+    }
+
+    fn path_or(&self, default: &str) -> Result<PathBuf> {
+        Ok(ossicle::models::find(self.model.as_deref().unwrap_or(default)).map_err(fault::model)?)
     }
 
     /// What windows of up to `frames` mel frames need, if `--memory` and `--board` allow that much.
@@ -108,7 +118,7 @@ impl ModelArgs {
 
     /// The model, ready for commands in windows of up to `frames` mel frames.
     pub(crate) fn open_for_commands(&self, frames: usize, words: bool) -> Result<Transcriber> {
-        let path = self.path()?;
+        let path = self.path_or(COMMAND_MODEL)?;
         self.plan_for(&path, frames, words, true)?;
         self.load(&path)
     }
