@@ -146,7 +146,7 @@ fn newer_tokenizers_say_nospeech() {
 #[test]
 fn no_checkpoint_is_one_clear_line() {
     let dir = TempDir::new();
-    assert!(import::open(&dir.0).unwrap_err().to_string().contains("no Whisper checkpoint here"));
+    assert!(import::open(&dir.0).unwrap_err().to_string().contains("no checkpoint here"));
     assert!(import::open(&dir.join("nowhere")).unwrap_err().to_string().contains("nowhere"));
     fs::write(dir.join("tokenizer.json"), tokenizer().to_string()).unwrap();
     assert!(import::open(&dir.join("tokenizer.json")).is_err());
