@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use ossicle_frontend::SAMPLE_RATE;
 use ossicle_frontend::mel::HOP_SAMPLES;
 
 use super::background::{self, Background};
@@ -83,6 +84,12 @@ pub struct Recogniser<S: Sentences> {
 /// Windows are whole multiples of this many frames (0.2 s), so that recordings of about one length share a graph.
 const WINDOW_STEP_FRAMES: usize = 20;
 
+/// The margin of models that were taught short windows, in seconds: without timestamps they lose nothing by taking less than for transcripts.
+const SHORT_MARGIN_SECONDS: f32 = 0.2;
+
+/// Tokens that free decoding may give a second.
+const TOKENS_PER_SECOND: usize = 6;
+
 /// Hypotheses kept where free decoding gave a sentence.
 const SURE_BEAM: usize = 3;
 
@@ -108,14 +115,14 @@ impl<S: Sentences> Recogniser<S> {
         options: &CommandOptions,
     ) -> Result<Recognition<S::Meaning>, TranscribeError> {
         let mut recognition = Recognition { command: None, alternatives: Vec::new(), heard: String::new(), stats: Stats::default() };
-        let short = pipeline.config().short_windows.map(|short| short.margin_seconds);
+        let short = pipeline.config().short_windows.map(|short| short.margin_seconds.min(SHORT_MARGIN_SECONDS));
         let margin_seconds = options.margin_seconds.or(short).unwrap_or(MARGIN_SECONDS);
         let frames = window_frames(samples.len(), margin_seconds, 2 * pipeline.engine().dims().max_positions);
         let Some(mut heard) = pipeline.hear(samples, frames, &options.transcribe, &mut recognition.stats)? else {
             return Ok(recognition);
         };
         let clock = Instant::now();
-        let (background, found) = self.decode(&mut heard, options, &mut recognition.stats)?;
+        let (background, found) = self.decode(&mut heard, samples.len(), options, &mut recognition.stats)?;
         recognition.heard = heard.tokenizer.decode(background.tokens.iter().copied()).trim().to_owned();
         let readings = self.readings(&heard, &background, &found, options.limits.token_bonus);
         let mut readings = readings.into_iter().peekable();
@@ -130,6 +137,7 @@ impl<S: Sentences> Recogniser<S> {
     fn decode<E: Lanes>(
         &mut self,
         heard: &mut Heard<'_, E>,
+        samples: usize,
         options: &CommandOptions,
         stats: &mut Stats,
     ) -> Result<(Background, Vec<Found>), EngineError> {
@@ -138,7 +146,9 @@ impl<S: Sentences> Recogniser<S> {
         self.suppressed.extend(heard.config.suppress_tokens.iter().copied().filter(|&token| token < eot));
         self.suppressed.sort_unstable();
         let prompt = heard.engine.position();
-        let background = background::decode(heard.engine, heard.after_prompt, eot, &self.suppressed, options.max_free_tokens)?;
+        // Nobody speaks faster; a text that goes on has lost its end.
+        let most = options.max_free_tokens.min(8 + samples * TOKENS_PER_SECOND / SAMPLE_RATE as usize);
+        let background = background::decode(heard.engine, heard.after_prompt, eot, &self.suppressed, most)?;
         heard.engine.rewind(prompt);
         let tokens = Tokens { eot, suppressed: &self.suppressed, rivals: &background.rivals };
         // A free text that never ended says nothing of how much was said.

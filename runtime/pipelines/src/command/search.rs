@@ -24,10 +24,10 @@ pub struct Limits {
     pub bonus_tokens: usize,
 }
 
-/// A beam of 8 within e^-12 of the best, texts of at most 96 tokens, those that were said worth 1 each.
+/// A beam of 8 within e^-5 of the best, texts of at most 96 tokens, those that were said worth 1 each.
 impl Default for Limits {
     fn default() -> Self {
-        Self { beam: 8, spread: 12.0, max_tokens: 96, token_bonus: 1.0, bonus_tokens: 0 }
+        Self { beam: 8, spread: 5.0, max_tokens: 96, token_bonus: 1.0, bonus_tokens: 0 }
     }
 }
 
@@ -289,7 +289,7 @@ mod tests {
         engine.rewind(3);
         let tokens = Tokens { eot: EOT, suppressed: &suppressed, rivals: &background.rivals };
         let trie = Trie::new(sentences, free);
-        let limits = Limits { bonus_tokens: background.tokens.len(), ..Limits::default() };
+        let limits = Limits { bonus_tokens: background.tokens.len(), spread: 12.0, ..Limits::default() };
         (Search::default().run(&mut engine, &trie, &after_prompt, tokens, limits).unwrap(), background)
     }
 
