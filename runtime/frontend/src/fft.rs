@@ -152,27 +152,46 @@ pub(crate) fn power_spectrum<A: Arith>(a: A, frame: &impl Source<A>, z: &mut [[A
         dft25(a, row);
     }
 
-    // With Z the packed transform (of the half-scaled frame): E + T at k and conj(E - T) at 200 - k, where
-    // E = Z[k] + conj Z[200 - k] and T = -i exp(-2 pi i k / 400) (Z[k] - conj Z[200 - k]).
-    let norm = |re, im| a.add(a.mul(re, re), a.mul(im, im));
+    separate(a, z, place, &SPLIT_COS, &SPLIT_SIN, power);
+}
+
+/// The power spectrum of `2 N` real samples whose pairs were packed as `N` complex points: |E + T|^2 at k and |conj(E - T)|^2 at N - k, where
+/// Z is the packed transform (of the half-scaled frame), E = Z[k] + conj Z[N - k] and T = -i exp(-2 pi i k / 2N) (Z[k] - conj Z[N - k]).
+///
+/// `z` holds frequency `k` at `place(k)`; `cos` and `sin` are those of 2 pi k / 2N.
+#[inline(always)]
+pub(crate) fn separate<A: Arith>(
+    a: A,
+    z: &[[A::Cell; 2]],
+    place: impl Fn(usize) -> usize,
+    cos: &[f32],
+    sin: &[f32],
+    power: &mut [A::Cell],
+) {
+    let points = z.len();
     let (re, im) = load(a, &z[0]);
     let (first, last) = (a.add(re, im), a.sub(re, im));
     let four = a.splat(4.0);
     a.store(a.mul(four, a.mul(first, first)), &mut power[0]);
-    a.store(a.mul(four, a.mul(last, last)), &mut power[POINTS]);
-    for k in 1..POINTS / 2 {
-        let (x, y) = (load(a, &z[place(k)]), load(a, &z[place(POINTS - k)]));
+    a.store(a.mul(four, a.mul(last, last)), &mut power[points]);
+    for k in 1..points / 2 {
+        let (x, y) = (load(a, &z[place(k)]), load(a, &z[place(points - k)]));
         let even = (a.add(x.0, y.0), a.sub(x.1, y.1));
         let odd = (a.sub(x.0, y.0), a.add(x.1, y.1));
-        let (cos, sin) = (a.splat(SPLIT_COS[k]), a.splat(SPLIT_SIN[k]));
+        let (cos, sin) = (a.splat(cos[k]), a.splat(sin[k]));
         // T is (re, -im).
         let re = a.sub(a.mul(odd.1, cos), a.mul(odd.0, sin));
         let im = a.add(a.mul(odd.0, cos), a.mul(odd.1, sin));
-        a.store(norm(a.add(even.0, re), a.sub(even.1, im)), &mut power[k]);
-        a.store(norm(a.sub(even.0, re), a.add(even.1, im)), &mut power[POINTS - k]);
+        a.store(norm(a, a.add(even.0, re), a.sub(even.1, im)), &mut power[k]);
+        a.store(norm(a, a.sub(even.0, re), a.add(even.1, im)), &mut power[points - k]);
     }
-    let (re, im) = load(a, &z[place(POINTS / 2)]);
-    a.store(a.mul(four, norm(re, im)), &mut power[POINTS / 2]);
+    let (re, im) = load(a, &z[place(points / 2)]);
+    a.store(a.mul(four, norm(a, re, im)), &mut power[points / 2]);
+}
+
+#[inline(always)]
+fn norm<A: Arith>(a: A, re: A::V, im: A::V) -> A::V {
+    a.add(a.mul(re, re), a.mul(im, im))
 }
 
 #[cfg(test)]

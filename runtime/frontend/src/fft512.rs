@@ -4,7 +4,7 @@
 //! output in reversed order), then a pass that separates the packed halves, as in [`fft`](crate::fft).
 
 use crate::arith::Arith;
-use crate::fft::{FFT_SAMPLES, Source, add, dft4, load, store, sub};
+use crate::fft::{FFT_SAMPLES, Source, dft4, load, separate, store};
 use crate::tables::fft400::HALF_HANN;
 use crate::tables::fft512::{COS, SIN, SPLIT_COS, SPLIT_SIN};
 
@@ -36,7 +36,7 @@ pub(crate) fn power_spectrum<A: Arith>(a: A, frame: &impl Source<A>, z: &mut [[A
             pass(a, block, quarter);
         }
     }
-    separate(a, z, power);
+    separate(a, z, place, &SPLIT_COS, &SPLIT_SIN, power);
 }
 
 /// One pass over a block of `4 * quarter` points: transforms of 4, then the turn by `exp(-2 pi i j k / (4 quarter))`.
@@ -58,28 +58,6 @@ fn pass<A: Arith>(a: A, block: &mut [[A::Cell; 2]], quarter: usize) {
             }
         }
     }
-}
-
-/// With Z the packed transform (of the half-scaled frame): |E + T|^2 at k and |conj(E - T)|^2 at 256 - k, where
-/// E = Z[k] + conj Z[256 - k] and T = -i exp(-2 pi i k / 512) (Z[k] - conj Z[256 - k]).
-#[inline(always)]
-fn separate<A: Arith>(a: A, z: &[[A::Cell; 2]; POINTS], power: &mut [A::Cell; POWER_BINS]) {
-    let norm = |(re, im): (A::V, A::V)| a.add(a.mul(re, re), a.mul(im, im));
-    let four = a.splat(4.0);
-    let (re, im) = load(a, &z[0]);
-    let (first, last) = (a.add(re, im), a.sub(re, im));
-    a.store(a.mul(four, a.mul(first, first)), &mut power[0]);
-    a.store(a.mul(four, a.mul(last, last)), &mut power[POINTS]);
-    for k in 1..POINTS / 2 {
-        let (x, y) = (load(a, &z[place(k)]), load(a, &z[place(POINTS - k)]));
-        let even = (a.add(x.0, y.0), a.sub(x.1, y.1));
-        let odd = (a.sub(x.0, y.0), a.add(x.1, y.1));
-        let (cos, sin) = (a.splat(SPLIT_COS[k]), a.splat(SPLIT_SIN[k]));
-        let turned = (a.sub(a.mul(odd.1, cos), a.mul(odd.0, sin)), a.sub(a.splat(0.0), a.add(a.mul(odd.0, cos), a.mul(odd.1, sin))));
-        a.store(norm(add(a, even, turned)), &mut power[k]);
-        a.store(norm(sub(a, even, turned)), &mut power[POINTS - k]);
-    }
-    a.store(a.mul(four, norm(load(a, &z[place(POINTS / 2)]))), &mut power[POINTS / 2]);
 }
 
 #[cfg(test)]

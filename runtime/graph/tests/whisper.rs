@@ -1,37 +1,16 @@
 //! The real model, if it is there: bits, allocations and refusals.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+mod counting;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use counting::allocations;
 use ossicle_graph::GraphError;
 use ossicle_graph::folder::ModelFolder;
 use ossicle_graph::whisper::{LogitsFor, Options, WhisperGraph};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::{Header, Tap, Trace, Writer, WriterOptions};
-
-/// Counts what all threads ask for.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is handed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const MELS: usize = 80;
 
@@ -196,9 +175,9 @@ fn bits_allocations_and_refusals() {
             let writer = Writer::new(std::io::sink(), &Header::default(), WriterOptions::default()).expect("sink");
             whisper.set_tap(traced.then(|| Arc::new(writer) as Arc<dyn Tap>));
             round(&mut whisper);
-            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            let before = allocations();
             round(&mut whisper);
-            let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
+            let made = allocations() - before;
             assert_eq!(made, 0, "allocations in the steady state, {threads} threads, traced: {traced}");
         }
         whisper.set_tap(None);

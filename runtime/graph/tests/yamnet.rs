@@ -1,37 +1,16 @@
 //! The real YAMNet: bits, allocations, the memory plan and refusals.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+mod counting;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use counting::allocations;
 use ossicle_graph::folder::ModelFolder;
 use ossicle_graph::yamnet::{MAX_PATCHES, YamnetConfig, YamnetGraph};
 use ossicle_graph::{GraphError, Options};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::{Header, Trace, Writer, WriterOptions};
-
-/// Counts what all threads ask for.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is handed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const PATCH: usize = 96 * 64;
 const LABELS: usize = 521;
@@ -109,9 +88,9 @@ fn bits_allocations_and_refusals() {
         let options = Options { isa: Isa::detect(), threads };
         let mut yamnet = graph(options.isa, threads);
         yamnet.run(&mel, patches).expect("run");
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = allocations();
         yamnet.run(&mel, patches).expect("run");
-        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "allocations in the steady state, {threads} threads");
+        assert_eq!(allocations(), before, "allocations in the steady state, {threads} threads");
         let planned = YamnetGraph::memory_plan(&folder(), options, patches).slots;
         assert_eq!(yamnet.built_slot_bytes(), planned, "slots are not as planned");
     }

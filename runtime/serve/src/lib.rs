@@ -30,6 +30,7 @@ mod limits;
 mod listen;
 pub mod mqtt;
 mod server;
+mod service;
 mod slots;
 mod spill;
 mod text;

@@ -8,17 +8,17 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ossicle::audio::AudioError;
 use ossicle::whisper::options::TranscribeOptions;
 
 use crate::card::ModelCard;
 use crate::connection::Connection;
 use crate::http;
-use crate::intent::{Intent, Recognise};
+use crate::intent::Recognise;
 use crate::jobs::{Model, Queue};
 use crate::limits::Limits;
 use crate::listen::{Address, Listener};
 use crate::mqtt::{Broker, Mqtt};
+use crate::service::Service;
 use crate::slots::Slots;
 use crate::wyoming::session as wyoming;
 
@@ -30,38 +30,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long the last answers may take once the service ends.
 const FAREWELL: Duration = Duration::from_secs(3);
-
-/// What all connections share.
-pub(crate) struct Service {
-    pub(crate) card: ModelCard,
-    pub(crate) limits: Limits,
-    pub(crate) queue: Queue,
-    pub(crate) options: TranscribeOptions,
-    pub(crate) recogniser: Option<Box<dyn Recognise>>,
-    pub(crate) streaming: bool,
-    mqtt: Option<Mqtt>,
-}
-
-impl Service {
-    /// Passes on what was said, if anything was.
-    pub(crate) fn heard(&self, text: &str, language: Option<&str>, source: &str) {
-        if let Some(mqtt) = self.mqtt.as_ref().filter(|_| !text.is_empty()) {
-            mqtt.transcript(text, language, source);
-        }
-    }
-
-    /// Passes on what is wanted.
-    pub(crate) fn understood(&self, intent: &Intent, said: &str) {
-        if let Some(mqtt) = &self.mqtt {
-            mqtt.intent(intent, said);
-        }
-    }
-}
-
-/// A recording that cannot be read, in one line.
-pub(crate) fn describe_audio(error: &AudioError) -> String {
-    format!("{error}: {}", error.remedy())
-}
 
 /// What a listener speaks.
 #[derive(Clone, Copy)]

@@ -1,4 +1,6 @@
-//! A transcript's text from its segments.
+//! A transcript's text from its segments, and recordings that give none.
+
+use ossicle::audio::AudioError;
 
 /// The text of segments put together, without the space that the first one begins with.
 #[derive(Default)]
@@ -16,4 +18,9 @@ impl Text {
     pub(crate) fn into_string(self) -> String {
         self.0
     }
+}
+
+/// A recording that cannot be read, in one line.
+pub(crate) fn describe_audio(error: &AudioError) -> String {
+    format!("{error}: {}", error.remedy())
 }

@@ -16,7 +16,7 @@ use ossicle_kernels::simd::Isa;
 use rtrb::chunks::ChunkError;
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::source::Source;
+use super::sound::Sound;
 use crate::fault::{Fault, complain};
 
 /// Seconds that the ring holds.
@@ -36,7 +36,7 @@ pub(crate) fn list(out: &mut dyn Write) -> Result<()> {
 }
 
 /// Opens the microphone of that name, or the system's.
-pub(crate) fn open(name: Option<&str>, isa: Isa) -> Result<Source> {
+pub(crate) fn open(name: Option<&str>, isa: Isa) -> Result<Sound> {
     let dropped = Arc::new(AtomicU64::new(0));
     let device = find(name)?;
     let label = name.unwrap_or("microphone").to_owned();
@@ -53,7 +53,7 @@ pub(crate) fn open(name: Option<&str>, isa: Isa) -> Result<Source> {
         taken: 0,
         dropped: Arc::clone(&dropped),
     };
-    Ok(Source { name: label, rate, live: true, samples: Box::new(samples), dropped })
+    Ok(Sound { name: label, rate, live: true, samples: Box::new(samples), dropped })
 }
 
 fn find(name: Option<&str>) -> Result<Device> {

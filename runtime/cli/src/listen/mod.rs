@@ -3,6 +3,7 @@
 mod button;
 #[cfg(feature = "microphone")]
 mod microphone;
+mod sound;
 mod source;
 
 use std::io::{self, Write};
@@ -22,7 +23,8 @@ use crate::command::{self, parse_threshold};
 use crate::fault::{self, Fault};
 use crate::model::ModelArgs;
 use button::Button;
-use source::{Source, SourceArgs};
+use sound::Sound;
+use source::SourceArgs;
 
 /// Samples that wait while a text is worked out: a minute.
 const QUEUE_SAMPLES: usize = 60 * ossicle::audio::SAMPLE_RATE as usize;
@@ -183,19 +185,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn hear(
-    source: Source,
+    source: Sound,
     listener: &mut Listener<Box<dyn Recogniser>>,
     mut button: Option<&mut Button>,
     stop: &AtomicBool,
     writer: &mut Writer,
 ) -> Result<()> {
-    let Source { name, samples, dropped, live, .. } = source;
+    let Sound { name, samples, dropped, live, .. } = source;
     let failed = |error: ListenError| anyhow::Error::new(error).context(name.clone());
     let patience = if button.is_some() { BUTTON_PATIENCE } else { PATIENCE };
     let queue = Queue::feed(samples, QUEUE_SAMPLES);
     let (mut block, mut lost) = ([0.0; BLOCK], 0);
     while !stop.load(Ordering::Relaxed) {
-        let popped = queue.pop(&mut block, patience).map_err(|error| source::fault(&name, error))?;
+        let popped = queue.pop(&mut block, patience).map_err(|error| sound::fault(&name, error))?;
         let total = dropped.load(Ordering::Relaxed);
         if total > lost {
             writer.write(&Event::Dropped { samples: total - lost, total });

@@ -3,14 +3,13 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use ossicle::audio::{AudioError, AudioReader, Encoding, Pcm};
-use ossicle::source::{SampleSource, SourceError};
+use ossicle::audio::{AudioReader, Encoding, Pcm};
 use ossicle_kernels::simd::Isa;
 
+use super::sound::Sound;
 use crate::fault::{self, Fault};
 
 /// What to listen to.
@@ -43,19 +42,6 @@ pub(crate) struct SourceArgs {
 enum FormatName {
     S16le,
     F32le,
-}
-
-/// Sound on its way.
-pub(crate) struct Source {
-    /// Its name in messages.
-    pub(crate) name: String,
-    /// Its own rate in hertz.
-    pub(crate) rate: u32,
-    /// Whether it comes at its own pace.
-    pub(crate) live: bool,
-    pub(crate) samples: Box<dyn SampleSource + Send>,
-    /// Samples lost so far, at that rate.
-    pub(crate) dropped: Arc<AtomicU64>,
 }
 
 impl SourceArgs {
@@ -93,7 +79,7 @@ impl SourceArgs {
     }
 
     /// Opens it; waits for the first samples.
-    pub(crate) fn open(&self, isa: Isa) -> Result<Source> {
+    pub(crate) fn open(&self, isa: Isa) -> Result<Sound> {
         let Some(input) = &self.input else { return self.open_microphone(isa) };
         let name = input.display().to_string();
         let reader = if self.is_stdin() {
@@ -106,24 +92,16 @@ impl SourceArgs {
             AudioReader::open(input, isa)
         };
         let reader = reader.map_err(|error| fault::audio(&name, &error))?;
-        Ok(Source { name, rate: reader.info().sample_rate, live: self.is_stdin(), samples: Box::new(reader), dropped: Arc::default() })
+        Ok(Sound { name, rate: reader.info().sample_rate, live: self.is_stdin(), samples: Box::new(reader), dropped: Arc::default() })
     }
 
     #[cfg(feature = "microphone")]
-    fn open_microphone(&self, isa: Isa) -> Result<Source> {
+    fn open_microphone(&self, isa: Isa) -> Result<Sound> {
         super::microphone::open(self.device.as_deref(), isa)
     }
 
     #[cfg(not(feature = "microphone"))]
-    fn open_microphone(&self, _: Isa) -> Result<Source> {
+    fn open_microphone(&self, _: Isa) -> Result<Sound> {
         Err(self.check().err().unwrap_or_else(|| Fault::line("this build has no microphone")).into())
-    }
-}
-
-/// A source that cannot be read on.
-pub(crate) fn fault(name: &str, error: SourceError) -> anyhow::Error {
-    match error.0.downcast_ref::<AudioError>() {
-        Some(audio) => fault::audio(name, audio).into(),
-        None => anyhow::Error::new(error).context(name.to_owned()),
     }
 }

@@ -14,8 +14,9 @@ use crate::whisper::error::TranscribeError;
 use crate::whisper::options::TranscribeOptions;
 use crate::whisper::pipeline::{Heard, Pipeline};
 use crate::whisper::scores;
+use crate::whisper::short_windows::FRAMES_PER_SECOND;
 use crate::whisper::transcript::Stats;
-use crate::whisper::window::{FRAMES_PER_SECOND, MARGIN_SECONDS};
+use crate::whisper::window::MARGIN_SECONDS;
 
 /// How to recognise.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Utterances by a button.
 
-use super::segmenter::Boundary;
+use super::boundary::Boundary;
 
 /// Utterances last from a press to its release, and are cut when they grow too long.
 #[derive(Clone, Copy, Debug)]

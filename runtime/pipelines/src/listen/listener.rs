@@ -7,19 +7,10 @@ use ossicle_frontend::samples::check_finite;
 use ossicle_kernels::simd::Isa;
 
 use super::agreement::Agreement;
+use super::boundary::{Boundary, Trigger};
 use super::event::Event;
 use super::recogniser::{RecogniseError, Recogniser};
-use super::segmenter::{Boundary, Segmenter};
-
-/// What begins and ends an utterance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Trigger {
-    /// A voice.
-    #[default]
-    Voice,
-    /// A button: push to talk.
-    Button,
-}
+use super::segmenter::Segmenter;
 
 /// How to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]

@@ -18,6 +18,7 @@
 //! ```
 
 mod agreement;
+mod boundary;
 mod button;
 mod commands;
 mod event;
@@ -27,10 +28,11 @@ mod queue;
 mod recogniser;
 mod segmenter;
 
+pub use boundary::{Boundary, Trigger};
 pub use commands::Commands;
 pub use event::Event;
-pub use listener::{ListenError, Listener, Options, Trigger};
+pub use listener::{ListenError, Listener, Options};
 pub use ossicle_frontend::endpoint::{Config as EndpointConfig, ConfigError as EndpointError};
 pub use queue::{Popped, Queue};
 pub use recogniser::{RecogniseError, Recogniser, Recognition, Speech};
-pub use segmenter::{Boundary, Progress, Segmenter};
+pub use segmenter::{Progress, Segmenter};

@@ -7,28 +7,11 @@ use ossicle_frontend::mel::HOP_SAMPLES;
 use ossicle_frontend::vad::Vad;
 use ossicle_kernels::simd::Isa;
 
+use super::boundary::{Boundary, Trigger};
 use super::button::Button;
-use super::listener::Trigger;
 
 /// Samples that are no longer needed, before they are moved out of the way.
 const SLACK: usize = 16_000;
-
-/// Where an utterance begins or ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Boundary {
-    /// It has begun.
-    Start {
-        /// Its first sample.
-        sample: u64,
-    },
-    /// It has ended.
-    End {
-        /// Its first sample.
-        start: u64,
-        /// The first sample behind it.
-        end: u64,
-    },
-}
 
 /// What one call of [`Segmenter::push`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::window::ShortWindows;
+use super::short_windows::ShortWindows;
 use crate::command::confidence::Calibration;
 
 /// The parts of `generation_config.json` the pipeline reads; unknown keys are ignored.

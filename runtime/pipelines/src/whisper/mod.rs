@@ -25,6 +25,7 @@ pub mod rules;
 pub mod sampling;
 pub mod scores;
 pub mod segments;
+pub mod short_windows;
 mod slider;
 pub mod specials;
 pub mod tokenizer;

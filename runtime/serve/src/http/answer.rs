@@ -8,7 +8,7 @@ use ossicle::whisper::error::TranscribeError;
 use serde_json::{Value, json};
 
 use crate::jobs::JobError;
-use crate::server::describe_audio;
+use crate::text::describe_audio;
 
 pub(super) const JSON: &str = "application/json";
 

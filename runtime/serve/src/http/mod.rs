@@ -22,7 +22,7 @@ use head::{Head, HeadError, Length};
 
 use crate::connection::{Connection, Liveness, liveness};
 use crate::jobs::{Done, JobError, Purpose, Ticket};
-use crate::server::Service;
+use crate::service::Service;
 use crate::text::Text;
 
 /// Bytes that a form may have beside its recording.

@@ -13,8 +13,9 @@ use super::event::{Event, EventError};
 use super::info::info;
 use crate::connection::{Connection, Liveness, liveness};
 use crate::jobs::{Done, JobError, Purpose};
-use crate::server::{Service, describe_audio};
+use crate::service::Service;
 use crate::text::Text;
+use crate::text::describe_audio;
 
 /// Longest bias that is taken from a client, in bytes; the model sees some hundred tokens of it.
 const MAX_BIAS_BYTES: usize = 4 << 10;
