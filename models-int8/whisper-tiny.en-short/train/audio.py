@@ -13,6 +13,8 @@ LONGEST = 15.0  # seconds of most training clips
 LONG = (18.0, 29.0)  # seconds of the long ones
 # Kept for checking; they are in no training clip.
 RESERVED_SPEAKERS = {"669", "6272", "19", "2416", "3664", "1898", "1867", "7859", "3242", "6848", "3526"}
+# Of the speakers of the evaluation sets read_en and long_en, these are heard in no training clip either; of the others, no recording of those sets is.
+HELD_OUT_SPEAKERS = {"226", "332", "1970", "5789", "8629"}
 RECORDED_SETS = ("misc_en", "spontaneous_en", "multi")
 
 
@@ -29,39 +31,42 @@ def lines(path):
 class Material:
     """The recordings of a data folder, of synthesised speech and, where given, of LibriSpeech.
 
-    LibriSpeech leaves out the reserved speakers and those of the evaluation sets read_en and long_en.
+    LibriSpeech leaves out the reserved and the held out speakers, and every recording of the evaluation set read_en.
     """
 
     def __init__(self, data, spoken, librispeech=None):
         data, spoken = pathlib.Path(data), pathlib.Path(spoken)
         self.spoken = sorted(spoken / line["file"] for line in lines(spoken / "manifest.jsonl"))
         self.recorded = [data / name / line["file"] for name in RECORDED_SETS for line in lines(data / name / "manifest.jsonl")]
+        self.read = []
         if librispeech:
-            evaluated = {line["speaker"].removeprefix("ls") for name in ("read_en", "long_en") for line in lines(data / name / "manifest.jsonl") if line.get("speaker")}
-            evaluated |= {pathlib.Path(line["file"]).stem.split("_")[1] for line in lines(data / "long_en" / "manifest.jsonl")}
-            left_out = RESERVED_SPEAKERS | evaluated
+            left_out = RESERVED_SPEAKERS | HELD_OUT_SPEAKERS
+            evaluated = {pathlib.Path(line["file"]).stem for line in lines(data / "read_en" / "manifest.jsonl")}
             found = sorted(pathlib.Path(librispeech).rglob("*.flac"))
-            self.recorded += [path for path in found if path.stem.split("-")[0] not in left_out]
+            self.read = [path for path in found if path.stem.split("-")[0] not in left_out and path.stem not in evaluated]
         self.quiet = [data / "sound_events" / line["file"] for name in ("manifest.jsonl", "background.jsonl") for line in lines(data / "sound_events" / name)]
         self.noises = self.quiet + [data / "noise" / line["file"] for line in lines(data / "noise" / "manifest.jsonl")]
         self.rooms = [load(data / "rir" / line["file"]) for line in lines(data / "rir" / "manifest.jsonl")]
 
     def __str__(self):
-        return f"{len(self.spoken)} synthesised, {len(self.recorded)} recorded, {len(self.quiet)} without speech, {len(self.noises)} noises, {len(self.rooms)} rooms"
+        return f"{len(self.spoken)} synthesised, {len(self.recorded)} recorded, {len(self.read)} of LibriSpeech, {len(self.quiet)} without speech, {len(self.noises)} noises, {len(self.rooms)} rooms"
 
     def clip(self, rng):
         """One training clip: (kind, samples)."""
-        kind = str(rng.choice(["spoken", "joined", "long", "recorded", "quiet"], p=[0.5, 0.1, 0.1, 0.2, 0.1]))
+        kinds = ["spoken", "joined", "long", "recorded", "quiet"]
+        kind = str(rng.choice(kinds, p=[0.3, 0.1, 0.1, 0.4, 0.1] if self.read else [0.5, 0.1, 0.1, 0.2, 0.1]))
         if kind == "quiet":
             return kind, self.without_speech(rng)
         if kind == "recorded":
-            speech = piece(rng, load(rng.choice(self.recorded)), 2, LONGEST)
+            source = self.read if self.read and rng.random() < 0.8 else self.recorded
+            speech = piece(rng, load(rng.choice(source)), 1, LONGEST)
             speech = faster(speech, rng.uniform(0.95, 1.05))
         else:
-            speech = self.voice(rng)
+            read = kind != "spoken" and rng.random() < 0.6
+            speech = self.voice(rng, read)
             wanted = {"spoken": 0, "joined": rng.uniform(5, 12), "long": rng.uniform(*LONG)}[kind]
             while len(speech) < wanted * RATE:
-                speech = numpy.concatenate([speech, numpy.zeros(int(rng.uniform(0.1, 0.9) * RATE), numpy.float32), self.voice(rng)])
+                speech = numpy.concatenate([speech, numpy.zeros(int(rng.uniform(0.1, 0.9) * RATE), numpy.float32), self.voice(rng, read)])
         if rng.random() < 0.15:
             kind, speech = "cut", speech[: int(rng.uniform(0.3, 1) * len(speech))]
         lead, tail = rng.uniform(0, 0.4), rng.exponential(0.2)
@@ -74,7 +79,9 @@ class Material:
             samples = mixed(samples, self.noise(rng, len(samples)), rng.uniform(5, 30))
         return kind, level(samples, rng.uniform(-25, -1))
 
-    def voice(self, rng):
+    def voice(self, rng, read=False):
+        if read and self.read:
+            return load(rng.choice(self.read))
         speech = load(rng.choice(self.spoken))
         # Pitch and tempo together: other speakers from the same voice.
         return faster(speech, rng.uniform(0.87, 1.18))
