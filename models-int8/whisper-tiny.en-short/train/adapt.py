@@ -3,7 +3,7 @@
 
 Self-distillation, after the idea of audio-context fine-tuning (FUTO, 2024): the student sees the clip and a small margin, the teacher saw 30 s. Losses:
 relative squared error of the encoder's and the decoder's outputs, and the divergence of the token distributions under the teacher's text, most of
-all where the text ends. Token embedding and the decoder's positions stay as they are. The result is halfway between the original and a running mean of
+all where the text ends. Token embedding and the decoder's positions stay as they are. The result is on the way from the original to a running mean of
 the weights: it ends no text too early and loops no more than the mean itself (Wortsman et al., Robust fine-tuning of zero-shot models, 2022).
 
 Writes OUT/state.pt, from which an interrupted run goes on, and OUT/hf, a checkpoint in Hugging Face's format.
@@ -34,7 +34,7 @@ END_WEIGHT = 3.0  # of positions where a text ends or might: the network must no
 SENTENCE_ENDS = {0, 13, 30}  # "!", "." and "?" in Whisper's English vocabulary
 SEVERAL_SENTENCES = 4.0  # how much more often a clip with several sentences is heard
 MEAN_DECAY = 0.99
-SHARE = 0.5  # of the way from the original to the running mean
+SHARE = 0.7  # of the way from the original to the running mean
 # What the runtime reads from generation_config.json: the margin it leaves behind a recording, and the steps in which windows grow.
 SHORT_WINDOWS = {"margin_seconds": 0.5, "step_seconds": 0.2}
 MEL_RANGE = 2.0  # Whisper's mel is cut this far below its maximum; silence lies there
@@ -147,8 +147,8 @@ def main():
     parser.add_argument("teacher")
     parser.add_argument("lessons", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--rate", type=float, default=4e-5)
+    parser.add_argument("--steps", type=int, default=2200)
+    parser.add_argument("--rate", type=float, default=1.5e-5)
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--follow", action="store_true", help="take up lessons that are still being written")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -52,7 +52,7 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--spoken", required=True)
     parser.add_argument("--librispeech")
-    parser.add_argument("--count", type=int, default=3200)
+    parser.add_argument("--count", type=int, default=832)
     parser.add_argument("--part", default="0/1", help="K/N: only each N-th file, from the K-th, to share the work")
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -22,8 +22,8 @@ if [ ! -d "$work/teacher-f32" ]; then
     cp "$work/teacher/preprocessor_config.json" "$work/teacher-f32/"
 fi
 "$python" "$here/speak.py" "$work/spoken"
-"$python" "$here/teach.py" "$work/teacher-f32" "$work/lessons" --data "$data" --spoken "$work/spoken" --count "${CLIPS:-3200}" ${3:+--librispeech "$3"}
-"$python" "$here/adapt.py" "$work/teacher-f32" "$work/lessons" "$work/run" --steps "${STEPS:-2000}"
+"$python" "$here/teach.py" "$work/teacher-f32" "$work/lessons" --data "$data" --spoken "$work/spoken" --count "${CLIPS:-832}" ${3:+--librispeech "$3"}
+"$python" "$here/adapt.py" "$work/teacher-f32" "$work/lessons" "$work/run" --steps "${STEPS:-2200}"
 quantize "$work/run/hf" --output "$work/whisper-tiny.en-short" --force --notes "$here/card.md"
 cargo build --release --manifest-path "$root/Cargo.toml"
 "$python" "$here/evaluate.py" "$work/whisper-tiny.en-short" --data "$data"
