@@ -5,9 +5,11 @@
 
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
+pub mod activation;
 pub mod attention;
 pub mod conv;
 pub mod dot;
+pub mod elementwise;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
 #[cfg(not(feature = "fault-injection"))]
@@ -17,3 +19,4 @@ pub mod linear;
 pub mod math;
 pub mod rows;
 pub mod simd;
+pub mod window;

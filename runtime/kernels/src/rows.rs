@@ -4,6 +4,9 @@ use crate::dot::{S8Rows, U8Rows};
 use crate::fault;
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 
+/// What layer normalisation adds to the variance in Whisper, and PyTorch by default.
+pub const EPSILON: f32 = 1e-5;
+
 /// Where quantised rows go: for each row `depth` values in [-127, 127], their scale and their sum.
 #[derive(Debug)]
 pub struct QuantRows<'a> {
@@ -86,18 +89,18 @@ impl SimdOp for LayerNormQuantizeRows<'_, '_> {
         let depth = self.gamma.len();
         let normed = &mut self.row[..depth];
         for (row, values) in self.out.values.chunks_exact_mut(depth).enumerate() {
-            layer_norm_row(s, &self.x[row * depth..][..depth], self.gamma, self.beta, normed);
+            layer_norm_row(s, &self.x[row * depth..][..depth], self.gamma, self.beta, EPSILON, normed);
             (self.out.scales[row], self.out.sums[row]) = quantize_row(s, normed, values);
         }
     }
 }
 
-/// Layer normalisation of each row.
+/// Layer normalisation of each row; `epsilon` is [`EPSILON`] for Whisper.
 ///
 /// # Panics
 /// If `depth = gamma.len()` is not a multiple of 16, or `x` and `out` differ in length.
-pub fn layer_norm_rows(isa: Isa, x: &[f32], gamma: &[f32], beta: &[f32], out: &mut [f32]) {
-    isa.dispatch(LayerNormRows { x, gamma, beta, out: &mut *out });
+pub fn layer_norm_rows(isa: Isa, x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, out: &mut [f32]) {
+    isa.dispatch(LayerNormRows { x, gamma, beta, epsilon, out: &mut *out });
     fault::f32s("layer_norm_rows", isa.name(), out);
 }
 
@@ -105,6 +108,7 @@ struct LayerNormRows<'a> {
     x: &'a [f32],
     gamma: &'a [f32],
     beta: &'a [f32],
+    epsilon: f32,
     out: &'a mut [f32],
 }
 
@@ -116,7 +120,7 @@ impl SimdOp for LayerNormRows<'_> {
         let depth = self.gamma.len();
         assert_eq!(self.x.len(), self.out.len(), "input and output rows differ");
         for (x, out) in self.x.chunks_exact(depth).zip(self.out.chunks_exact_mut(depth)) {
-            layer_norm_row(s, x, self.gamma, self.beta, out);
+            layer_norm_row(s, x, self.gamma, self.beta, self.epsilon, out);
         }
     }
 }
@@ -129,8 +133,7 @@ fn chunks(x: &[f32]) -> &[[f32; LANES]] {
 }
 
 #[inline(always)]
-fn layer_norm_row<S: Simd>(s: S, x: &[f32], gamma: &[f32], beta: &[f32], out: &mut [f32]) {
-    const EPSILON: f32 = 1e-5;
+fn layer_norm_row<S: Simd>(s: S, x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, out: &mut [f32]) {
     let (x, gamma, beta) = (chunks(x), chunks(gamma), chunks(beta));
     let (out, _) = out.as_chunks_mut::<LANES>();
     assert!(x.len() == gamma.len() && x.len() == beta.len() && x.len() == out.len(), "layer norm sizes differ");
@@ -146,7 +149,7 @@ fn layer_norm_row<S: Simd>(s: S, x: &[f32], gamma: &[f32], beta: &[f32], out: &m
         squares = s.fma(d, d, squares);
     }
     let variance = s.reduce_add(squares) / count;
-    let inverse = s.div(s.splat(1.0), s.sqrt(s.splat(variance + EPSILON)));
+    let inverse = s.div(s.splat(1.0), s.sqrt(s.splat(variance + epsilon)));
     for (i, x) in x.iter().enumerate() {
         let d = s.mul(s.sub(s.load(x), mean), inverse);
         s.store(s.fma(d, s.load(&gamma[i]), s.load(&beta[i])), &mut out[i]);
@@ -238,13 +241,64 @@ impl SimdOp for QuantizeUnsignedRows<'_, '_> {
     }
 }
 
+/// Quantises rows whose values are at least `-offset`, as those behind an activation are.
+///
+/// The scale is `m / 255` with `m` the row's largest value plus `offset`, each value `round_ties_even(max(x + offset, 0) * (255 / m))`: the
+/// row is `values * scale - offset`. Rows start `stride` apart.
+///
+/// # Panics
+/// If `x` does not hold the rows.
+pub fn quantize_offset_rows(isa: Isa, x: &[f32], stride: usize, offset: f32, out: &mut UnsignedRows<'_>) {
+    isa.dispatch(QuantizeOffsetRows { x, stride, offset, out: &mut *out });
+    fault::u8s("quantize_offset_rows", isa.name(), out.values);
+}
+
+struct QuantizeOffsetRows<'a, 'b> {
+    x: &'a [f32],
+    stride: usize,
+    offset: f32,
+    out: &'a mut UnsignedRows<'b>,
+}
+
+impl SimdOp for QuantizeOffsetRows<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let Self { x, stride, offset, out } = self;
+        let depth = out.depth;
+        let (zero, offset) = (s.splat(0.0), s.splat(offset));
+        for (row, values) in out.values.chunks_exact_mut(depth).enumerate() {
+            let x = chunks(&x[row * stride..][..depth]);
+            let mut largest = zero;
+            for x in x {
+                largest = s.max(largest, s.add(s.load(x), offset));
+            }
+            let largest = s.reduce_max(largest);
+            let (scale, inverse) = unsigned_scale_of(largest);
+            out.scales[row] = scale;
+            let inverse = s.splat(inverse);
+            for (x, out) in x.iter().zip(values.as_chunks_mut::<LANES>().0) {
+                let x = s.max(s.add(s.load(x), offset), zero);
+                s.store_u8(s.to_i32(s.mul(x, inverse)), out);
+            }
+        }
+    }
+}
+
+/// Scale and its inverse for a largest value of rows of u8.
+#[inline(always)]
+fn unsigned_scale_of(largest: f32) -> (f32, f32) {
+    const LEVELS: f32 = 255.0;
+    if largest < SMALLEST_MAGNITUDE { (0.0, 0.0) } else { (largest / LEVELS, LEVELS / largest) }
+}
+
 /// Quantises one row without negative values, given the largest; returns its scale.
 #[inline(always)]
 pub(crate) fn quantize_unsigned_row<S: Simd>(s: S, x: &[[f32; LANES]], largest: f32, out: &mut [u8]) -> f32 {
-    const LEVELS: f32 = 255.0;
     let (out, _) = out.as_chunks_mut::<LANES>();
     assert_eq!(x.len(), out.len(), "a row of {} values into {}", x.len() * LANES, out.len() * LANES);
-    let (scale, inverse) = if largest < SMALLEST_MAGNITUDE { (0.0, 0.0) } else { (largest / LEVELS, LEVELS / largest) };
+    let (scale, inverse) = unsigned_scale_of(largest);
     let inverse = s.splat(inverse);
     for (x, out) in x.iter().zip(out) {
         s.store_u8(s.to_i32(s.mul(s.load(x), inverse)), out);

@@ -3,7 +3,7 @@
 use crate::common::{Random, bits, isas};
 use ossicle_kernels::dot::Blocks;
 use ossicle_kernels::linear::{Finish, Linear, linear};
-use ossicle_kernels::rows::{QuantRows, layer_norm_quantize_rows, layer_norm_rows, quantize_rows};
+use ossicle_kernels::rows::{EPSILON, QuantRows, layer_norm_quantize_rows, layer_norm_rows, quantize_rows};
 use ossicle_kernels::simd::Isa;
 
 struct Quantized {
@@ -68,7 +68,7 @@ fn layer_norm_is_close_to_f64_and_equal_everywhere() {
     let mut reference: Option<(Vec<u32>, Vec<i8>)> = None;
     for isa in isas() {
         let mut out = vec![f32::NAN; rows * depth];
-        layer_norm_rows(isa, &x, &gamma, &beta, &mut out);
+        layer_norm_rows(isa, &x, &gamma, &beta, EPSILON, &mut out);
         for (x, y) in x.chunks(depth).zip(out.chunks(depth)) {
             let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / depth as f64;
             let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / depth as f64;

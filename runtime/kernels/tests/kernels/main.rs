@@ -2,6 +2,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "oracles index as the formulas do")]
 
+mod activations;
 mod attention;
 mod common;
 mod convolutions;
@@ -9,3 +10,4 @@ mod guarded;
 mod isa;
 mod layers;
 mod products;
+mod windows;
