@@ -1,9 +1,11 @@
-//! Whisper and YAMNet as graphs of integer kernels on tract's plan.
+//! Whisper, YAMNet and networks from ONNX as graphs of integer kernels on tract's plan.
 //!
-//! A [`folder::ModelFolder`] maps a model's weights; [`whisper::WhisperGraph`] and [`yamnet::YamnetGraph`] build tract models whose
+//! A [`folder::ModelFolder`] maps a model's weights; [`whisper::WhisperGraph`], [`yamnet::YamnetGraph`] and
+//! [`network::NetworkGraph`] build tract models whose
 //! operators are ours, plan every buffer beforehand, and then run without touching the heap.
 
 pub mod folder;
+pub mod network;
 pub mod whisper;
 pub mod yamnet;
 

@@ -62,6 +62,20 @@ const ALLOWED: &[&str] = &[
     "MeanPool",
     "Classifier",
     "Sigmoid",
+    "Dense",
+    "Depthwise",
+    "PoolWindows",
+    "Mean",
+    "Join",
+    "Affine",
+    "Unary",
+    "Norm",
+    "Scores",
+    "SelfAttention",
+    "Pad",
+    "Prepend",
+    "AddConstant",
+    "Take",
 ];
 
 /// The tract operator around a [`Kernel`].

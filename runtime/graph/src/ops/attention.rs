@@ -52,7 +52,7 @@ impl Kernel for Attention {
         let packed = i8s_mut(scratch.context("scratch")?)?;
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         let Stats { scales, sums } = &mut *stats;
-        pack_heads(&self.context, values, tokens, heads, packed, scales, sums)?;
+        pack_heads(self.context.isa, &self.context.pool, values, width, tokens, heads, packed, scales, sums)?;
         let keys = Keys { values: keys, scales: key_scales, tokens, heads };
         let values = Values { values: packed, scales, sums };
         // Head after head: one head's keys and values stay in the cache for all queries.

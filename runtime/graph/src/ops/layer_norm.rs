@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_kernels::rows::layer_norm_rows;
+use ossicle_kernels::rows::{EPSILON, layer_norm_rows};
 use tract_core::internal::*;
 
 use super::{Context, Norm, f32s, f32s_mut};
@@ -30,7 +30,7 @@ impl Kernel for LayerNorm {
         let x = f32s(&inputs[0])?;
         let (gamma, beta) = self.norm.get(&self.context);
         self.context.for_rows(f32s_mut(outputs[0])?, self.width, |_, start, out| {
-            layer_norm_rows(self.context.isa, &x[start * self.width..][..out.len()], gamma, beta, out);
+            layer_norm_rows(self.context.isa, &x[start * self.width..][..out.len()], gamma, beta, EPSILON, out);
         });
         Ok(())
     }

@@ -24,7 +24,7 @@ pub(crate) use lanes::{Lanes, Rows};
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear_add::LinearAdd;
 pub(crate) use logits::{LogitRows, Logits};
-pub(crate) use qkv::{CrossKeysValues, QkvProjection};
+pub(crate) use qkv::{CrossKeysValues, QkvProjection, pack_heads, put_keys};
 pub(crate) use store::Store;
 
 use tract_core::internal::*;

@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use ossicle_kernels::attention::{HEAD, pack_values, padded, quantize_heads, scatter_keys, unpack_values};
 use ossicle_kernels::linear::Finish;
-use ossicle_kernels::simd::LANES;
+use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::Values;
 use tract_core::internal::*;
 
 use super::{Context, Norm, ROWS, Store, Workspace, f32s, f32s_mut, i8s, i8s_mut};
 use crate::folder::LinearSpan;
 use crate::plan::Kernel;
-use crate::pool::MAX_THREADS;
+use crate::pool::{MAX_THREADS, Pool};
 use crate::taps::Record;
 
 /// Quantises one row's keys and writes them at `row` of whole blocks of 16 tokens.
-fn put_keys(context: &Context, x: &[f32], row: usize, heads: usize, keys: &mut [i8], scales: &mut [f32]) {
+pub(crate) fn put_keys(isa: Isa, x: &[f32], row: usize, heads: usize, keys: &mut [i8], scales: &mut [f32]) {
     for head in 0..heads {
         let mut q = [0; HEAD];
         let mut scale = [0.0];
-        quantize_heads(context.isa, &x[head * HEAD..][..HEAD], &mut q, &mut scale);
+        quantize_heads(isa, &x[head * HEAD..][..HEAD], &mut q, &mut scale);
         scatter_keys(&q, row, head, heads, keys);
         scales[(row / LANES * heads + head) * LANES + row % LANES] = scale[0];
     }
@@ -90,7 +90,7 @@ impl Kernel for QkvProjection {
                     let row = begin + i;
                     let queries = &mut part.queries[row * width..][..width];
                     quantize_heads(self.context.isa, &qkv[..width], queries, &mut part.query_scales[row * heads..][..heads]);
-                    put_keys(&self.context, &qkv[width..2 * width], row, heads, part.keys, part.key_scales);
+                    put_keys(self.context.isa, &qkv[width..2 * width], row, heads, part.keys, part.key_scales);
                     part.values[row * width..][..width].copy_from_slice(&qkv[2 * width..]);
                 }
             }
@@ -171,13 +171,23 @@ impl Kernel for CrossKeysValues {
                     let x = &x[(part.start + begin) * width..][..count * width];
                     self.context.linear(&buffers.quantize(&self.context, x, count, width, width), &layer, Finish::Store, wide);
                     for (i, kv) in wide[..count * 2 * width].chunks_exact(2 * width).enumerate() {
-                        put_keys(&self.context, &kv[..width], begin + i, heads, part.keys, part.scales);
+                        put_keys(self.context.isa, &kv[..width], begin + i, heads, part.keys, part.scales);
                         part.values[(begin + i) * width..][..width].copy_from_slice(&kv[width..]);
                     }
                 }
             });
         }
-        pack_heads(&self.context, values, self.tokens, heads, &mut cache.values, &mut cache.value_scales, &mut cache.value_sums)
+        pack_heads(
+            self.context.isa,
+            &self.context.pool,
+            values,
+            width,
+            self.tokens,
+            heads,
+            &mut cache.values,
+            &mut cache.value_scales,
+            &mut cache.value_sums,
+        )
     }
 
     fn record(&self, _: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
@@ -195,19 +205,22 @@ impl Kernel for CrossKeysValues {
     }
 }
 
-/// Quantises and packs the values of all heads, split over the threads by heads.
+/// Quantises and packs the values of all heads, split over the threads by heads. Tokens are `stride` values apart in `x`.
+#[expect(clippy::too_many_arguments, reason = "two buffers, their figures, three results")]
 pub(crate) fn pack_heads(
-    context: &Context,
+    isa: Isa,
+    pool: &Pool,
     x: &[f32],
+    stride: usize,
     tokens: usize,
     heads: usize,
     mut values: &mut [i8],
     mut scales: &mut [f32],
     mut sums: &mut [i32],
 ) -> TractResult<()> {
-    let (bytes, width) = (padded(tokens) * HEAD, heads * HEAD);
+    let bytes = padded(tokens) * HEAD;
     let mut parts = [const { None }; MAX_THREADS];
-    for (part, range) in parts.iter_mut().zip(context.pool.split(heads, 1)) {
+    for (part, range) in parts.iter_mut().zip(pool.split(heads, 1)) {
         *part = Some((
             range.start,
             values.split_off_mut(..range.len() * bytes).context("packed values")?,
@@ -215,10 +228,10 @@ pub(crate) fn pack_heads(
             sums.split_off_mut(..range.len() * HEAD).context("value sums")?,
         ));
     }
-    context.pool.each(parts, |_, (start, values, scales, sums)| {
+    pool.each(parts, |_, (start, values, scales, sums)| {
         let heads = values.chunks_exact_mut(bytes).zip(scales.chunks_exact_mut(HEAD)).zip(sums.chunks_exact_mut(HEAD));
         for (i, ((values, scales), sums)) in heads.enumerate() {
-            pack_values(context.isa, &x[(start + i) * HEAD..], width, tokens, values, scales, sums);
+            pack_values(isa, &x[(start + i) * HEAD..], stride, tokens, values, scales, sums);
         }
     });
     Ok(())

@@ -1,0 +1,220 @@
+//! Networks as ossicle-quantize brings them in from ONNX: image classifiers and audio taggers as layers of integer kernels.
+//!
+//! ```no_run
+//! use ossicle_graph::folder::ModelFolder;
+//! use ossicle_graph::network::NetworkGraph;
+//! use ossicle_graph::Options;
+//! use ossicle_kernels::simd::Isa;
+//!
+//! let folder = ModelFolder::open("shapes".as_ref())?;
+//! let mut network = NetworkGraph::new(folder, Options { isa: Isa::detect(), threads: 1 })?;
+//! let grey = vec![0.0; network.input_len()];
+//! let scores = network.run(&grey)?;
+//! # Ok::<(), ossicle_graph::GraphError>(())
+//! ```
+
+mod config;
+mod context;
+mod ops;
+
+use std::fmt;
+use std::sync::Arc;
+
+use ossicle_kernels::simd::{Isa, LANES};
+use ossicle_kernels::window::Window;
+use ossicle_trace::Tap;
+use tract_core::internal::*;
+
+pub use config::{INPUT, InputShape, Layer, NetworkConfig, Offset, Op, Scores, Shape, WindowConfig};
+
+use crate::error::GraphError;
+use crate::folder::{FolderError, ModelFolder};
+use crate::options::Options;
+use crate::plan::{Plan, SlotOp, Slots};
+use context::{Context, Sizes};
+use ops::{AddConstant, Affine, Attention, Dense, Depthwise, Join, Joined, Mean, Norm, Packed, Pad, PoolWindows, Prepend, Take, Unary};
+
+/// What a network needs, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Mapped weights; resident only as far as they are used.
+    pub weights: usize,
+    /// Buffers between operators, the input's among them.
+    pub slots: usize,
+    /// Scratch memory of all threads.
+    pub scratch: usize,
+}
+
+/// A network ready to run.
+pub struct NetworkGraph {
+    context: Arc<Context>,
+    plan: Plan,
+    input: Arc<Tensor>,
+    output: Option<TValue>,
+    memory: MemoryPlan,
+}
+
+impl fmt::Debug for NetworkGraph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkGraph").field("folder", &self.context.folder.path()).finish_non_exhaustive()
+    }
+}
+
+impl NetworkGraph {
+    /// Checks the folder's tensors, plans every buffer and starts the threads.
+    ///
+    /// # Errors
+    /// [`GraphError::Folder`] if a tensor is missing or misshapen.
+    pub fn new(folder: Arc<ModelFolder<NetworkConfig>>, options: Options) -> Result<Self, GraphError> {
+        let config = folder.config();
+        let shapes = config.shapes().map_err(GraphError::Plan)?;
+        let behind = |source: usize| source.checked_sub(1).map_or(config.input_shape(), |layer| shapes[layer].0);
+        let mut sizes = Sizes::default();
+        for (layer, (_, sources)) in config.layers.iter().zip(&shapes) {
+            sizes.add(&layer.op, behind(sources[0]));
+        }
+        let context = Arc::new(Context::new(Arc::clone(&folder), &sizes, options));
+        let slots = Arc::new(Slots::new(&context.taps));
+        let mut model = TypedModel::default();
+        let shape = config.input_shape();
+        let source = model.add_source("network.input", f32::fact([shape.positions(), shape.channels]))?;
+        let mut outlets = vec![source];
+        // Convolutions take what they need of each position; everything else wants whole vectors.
+        let narrow = shape.channels < shape.padded();
+        let raw = |layer: &Layer, sources: &[usize]| matches!(layer.op, Op::Conv { .. }) && sources == [0];
+        let padded = match narrow && config.layers.iter().zip(&shapes).any(|(layer, (_, from))| from.contains(&0) && !raw(layer, from)) {
+            true => model.wire_node("network.padded", SlotOp::new(Pad { output: shape }, &slots), &[source])?[0],
+            false => source,
+        };
+        for (layer, (output, sources)) in config.layers.iter().zip(&shapes) {
+            let direct = raw(layer, sources);
+            let input = behind(sources[0]);
+            let stride = if direct { input.channels } else { input.padded() };
+            let inputs: TVec<OutletId> = sources.iter().map(|&from| if from == 0 && !direct { padded } else { outlets[from] }).collect();
+            let op = operator(&context, layer, input, stride, *output, &slots)?;
+            outlets.push(model.wire_node(format!("network.{}", layer.name), op, &inputs)?[0]);
+        }
+        let scores = ops::Scores { context: Arc::clone(&context), scores: config.scores, labels: config.num_labels };
+        let last = outlets.last().copied().unwrap_or(source);
+        let scores = model.wire_node("network.scores", SlotOp::new(scores, &slots), &[last])?[0];
+        model.select_output_outlets(&[scores])?;
+        let input = Arc::new(Tensor::zero_aligned::<f32>(&[shape.positions(), shape.channels], 64)?);
+        let plan = Plan::build(model, &slots)?;
+        let memory = MemoryPlan {
+            weights: folder.weight_bytes(),
+            slots: plan.bytes() + input.as_bytes().len(),
+            scratch: sizes.bytes(options.threads),
+        };
+        Ok(Self { context, plan, input, output: None, memory })
+    }
+
+    /// The network's configuration.
+    pub fn config(&self) -> &NetworkConfig {
+        self.context.folder.config()
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.context.isa
+    }
+
+    /// Memory in use, all of it from the start.
+    pub fn memory_plan(&self) -> MemoryPlan {
+        self.memory
+    }
+
+    /// Values of the input, `[height][width][channels]`.
+    pub fn input_len(&self) -> usize {
+        let shape = self.config().input_shape();
+        shape.positions() * shape.channels
+    }
+
+    /// Hands every tensor that is computed from now on to `tap`, layer after layer, without padding; `None` ends that. Steps are called
+    /// `network`.
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.context.taps.set(tap);
+    }
+
+    /// Scores of one input, `[num_labels]`. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`GraphError::Size`] if `input` has another length than [`input_len`](NetworkGraph::input_len).
+    pub fn run(&mut self, input: &[f32]) -> Result<&[f32], GraphError> {
+        let most = self.input_len();
+        if input.len() != most {
+            return Err(GraphError::Size { what: "input values (height times width times channels)", have: input.len(), most });
+        }
+        if let Some(listener) = self.context.taps.listener() {
+            listener.step("network", 0, 1);
+        }
+        self.output = None;
+        let tensor = Arc::get_mut(&mut self.input).ok_or_else(|| GraphError::Plan("the input is still in use".into()))?;
+        bytemuck::cast_slice_mut(tensor.as_bytes_mut()).copy_from_slice(input);
+        let mut outputs = self.plan.run(tvec!(TValue::from_const(Arc::clone(&self.input))))?;
+        self.output = outputs.pop();
+        Ok(self.output.as_ref().and_then(|output| output.try_as_plain_ram().ok()?.as_slice().ok()).unwrap_or(&[]))
+    }
+}
+
+/// A layer's operator, its tensors checked.
+fn operator(
+    context: &Arc<Context>,
+    layer: &Layer,
+    input: Shape,
+    stride: usize,
+    output: Shape,
+    slots: &Arc<Slots>,
+) -> Result<SlotOp, FolderError> {
+    let (folder, name) = (&context.folder, &layer.name);
+    let shared = || Arc::clone(context);
+    let tensor = |ending: &str, shape: &[usize]| folder.f32_span(&format!("{name}.{ending}"), shape);
+    let packed = |depth: usize, offset: Offset| {
+        let layer = folder.linear_span(name, output.channels, depth, true)?;
+        let mut sums = vec![0; if offset.is_some() { output.padded() } else { 0 }];
+        if offset.is_some() {
+            folder.linear(&layer).weights.sums(&mut sums);
+        }
+        Ok::<_, FolderError>(Packed { layer, offset, sums: sums.into(), depth })
+    };
+    let channels = output.padded();
+    Ok(match layer.op {
+        Op::Conv { window, activation, offset, .. } => {
+            let window = Window::from(window);
+            let weights = packed((window.taps() * input.channels).next_multiple_of(LANES), offset)?;
+            SlotOp::new(Dense { context: shared(), weights, window: Some(window), input, stride, output, activation }, slots)
+        }
+        Op::Linear { activation, offset, .. } => {
+            let weights = packed(input.padded(), offset)?;
+            SlotOp::new(Dense { context: shared(), weights, window: None, input, stride, output, activation }, slots)
+        }
+        Op::Depthwise { window, activation } => {
+            let window = Window::from(window);
+            let (weights, bias) = (tensor("weight", &[window.taps(), channels])?, tensor("bias", &[channels])?);
+            SlotOp::new(Depthwise { context: shared(), weights, bias, window, input, output, activation }, slots)
+        }
+        Op::Pool { window, pool } => SlotOp::new(PoolWindows { context: shared(), window: window.into(), pool, input, output }, slots),
+        Op::Mean => SlotOp::new(Mean { context: shared(), output }, slots),
+        Op::Affine { activation } => {
+            let (weight, bias) = (tensor("weight", &[channels])?, tensor("bias", &[channels])?);
+            SlotOp::new(Affine { context: shared(), weight, bias, output, activation }, slots)
+        }
+        Op::Add { activation } => SlotOp::new(Join { context: shared(), how: Joined::Sum(activation), output }, slots),
+        Op::Multiply => SlotOp::new(Join { context: shared(), how: Joined::Product, output }, slots),
+        Op::Scale => SlotOp::new(Join { context: shared(), how: Joined::Scaled, output }, slots),
+        Op::Activate { activation } => SlotOp::new(Unary { context: shared(), activation, output }, slots),
+        Op::Norm { epsilon } => {
+            let (weight, bias) = (tensor("weight", &[channels])?, tensor("bias", &[channels])?);
+            SlotOp::new(Norm { context: shared(), weight, bias, epsilon, output }, slots)
+        }
+        Op::Attention { heads } => SlotOp::new(Attention { context: shared(), heads, output }, slots),
+        Op::Prepend { tokens } => {
+            let tokens = tensor("tokens", &[tokens, channels])?;
+            SlotOp::new(Prepend { context: shared(), tokens, output }, slots)
+        }
+        Op::AddConstant => {
+            let constant = tensor("constant", &[output.positions(), channels])?;
+            SlotOp::new(AddConstant { context: shared(), constant, output }, slots)
+        }
+        Op::Take { first, .. } => SlotOp::new(Take { first, output }, slots),
+    })
+}

@@ -1,0 +1,49 @@
+//! A network's operators. All maps but the input are `[positions][channels]`, f32, channels rounded up to whole vectors; the padding is zero.
+
+mod attention;
+mod dense;
+mod pointwise;
+mod spatial;
+mod tokens;
+
+pub(super) use attention::Attention;
+pub(super) use dense::{Dense, Packed};
+pub(super) use pointwise::{Affine, Join, Joined, Norm, Scores, Unary};
+pub(super) use spatial::{Depthwise, Mean, PoolWindows};
+pub(super) use tokens::{AddConstant, Pad, Prepend, Take};
+
+use ossicle_kernels::activation::{Activation, activate};
+use ossicle_kernels::simd::Isa;
+use tract_core::internal::*;
+
+use super::config::Shape;
+use crate::taps::Record;
+
+/// The fact of a map.
+fn map_fact(shape: Shape) -> TVec<TypedFact> {
+    tvec!(f32::fact([shape.positions(), shape.padded()]))
+}
+
+/// Applies a function to whole positions; what that makes of the padding is undone.
+fn finish(isa: Isa, activation: Activation, shape: Shape, out: &mut [f32]) {
+    activate(isa, activation, out);
+    if !activation.keeps_zero() && shape.channels < shape.padded() {
+        for position in out.chunks_exact_mut(shape.padded()) {
+            position[shape.channels..].fill(0.0);
+        }
+    }
+}
+
+/// Traces a map without its padding.
+fn record_map(shape: Shape, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+    let values = crate::ops::f32s(&outputs[0])?;
+    record.gather_f32("", &[shape.positions(), shape.channels], |out| unpad(values, shape, out));
+    Ok(())
+}
+
+/// A map's values without its padding.
+fn unpad(values: &[f32], shape: Shape, out: &mut [f32]) {
+    for (position, out) in values.chunks_exact(shape.padded()).zip(out.chunks_exact_mut(shape.channels)) {
+        out.copy_from_slice(&position[..shape.channels]);
+    }
+}

@@ -1,0 +1,197 @@
+//! What works on each position or value by itself.
+
+use std::sync::Arc;
+
+use ossicle_kernels::activation::{Activation, activate, softmax};
+use ossicle_kernels::elementwise::{add, affine_channels, multiply, scale_channels};
+use ossicle_kernels::rows::layer_norm_rows;
+use ossicle_kernels::simd::LANES;
+use tract_core::internal::*;
+
+use super::{finish, map_fact, record_map};
+use crate::folder::Span;
+use crate::network::config::{self, Shape};
+use crate::network::context::Context;
+use crate::ops::{f32s, f32s_mut};
+use crate::plan::Kernel;
+use crate::taps::Record;
+
+/// How two maps become one.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::network) enum Joined {
+    /// Their sum, and a function of it.
+    Sum(Activation),
+    /// Their product.
+    Product,
+    /// Each channel of the first by the second's one position.
+    Scaled,
+}
+
+/// Two maps value by value.
+#[derive(Debug)]
+pub(in crate::network) struct Join {
+    pub(in crate::network) context: Arc<Context>,
+    pub(in crate::network) how: Joined,
+    pub(in crate::network) output: Shape,
+}
+
+impl Kernel for Join {
+    fn name(&self) -> &'static str {
+        "Join"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        map_fact(self.output)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let (a, b) = (f32s(&inputs[0])?, f32s(&inputs[1])?);
+        let (isa, channels) = (self.context.isa, self.output.padded());
+        self.context.pool.for_parts(f32s_mut(outputs[0])?, channels, LANES, |_, first, out| {
+            let own = first * channels..first * channels + out.len();
+            match self.how {
+                Joined::Sum(activation) => {
+                    add(isa, &a[own.clone()], &b[own], out);
+                    finish(isa, activation, self.output, out);
+                }
+                Joined::Product => multiply(isa, &a[own.clone()], &b[own], out),
+                Joined::Scaled => scale_channels(isa, &a[own], b, out),
+            }
+        });
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, outputs, record)
+    }
+}
+
+/// Each channel by a factor, plus a shift.
+#[derive(Debug)]
+pub(in crate::network) struct Affine {
+    pub(in crate::network) context: Arc<Context>,
+    pub(in crate::network) weight: Span,
+    pub(in crate::network) bias: Span,
+    pub(in crate::network) output: Shape,
+    pub(in crate::network) activation: Activation,
+}
+
+impl Kernel for Affine {
+    fn name(&self) -> &'static str {
+        "Affine"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        map_fact(self.output)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let x = f32s(&inputs[0])?;
+        let (weight, bias) = (self.context.folder.f32s(&self.weight), self.context.folder.f32s(&self.bias));
+        let (isa, channels) = (self.context.isa, self.output.padded());
+        self.context.pool.for_parts(f32s_mut(outputs[0])?, channels, LANES, |_, first, out| {
+            affine_channels(isa, &x[first * channels..][..out.len()], weight, bias, out);
+            finish(isa, self.activation, self.output, out);
+        });
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, outputs, record)
+    }
+}
+
+/// A function of each value.
+#[derive(Debug)]
+pub(in crate::network) struct Unary {
+    pub(in crate::network) context: Arc<Context>,
+    pub(in crate::network) activation: Activation,
+    pub(in crate::network) output: Shape,
+}
+
+impl Kernel for Unary {
+    fn name(&self) -> &'static str {
+        "Unary"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        map_fact(self.output)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let x = f32s(&inputs[0])?;
+        let channels = self.output.padded();
+        self.context.pool.for_parts(f32s_mut(outputs[0])?, channels, LANES, |_, first, out| {
+            out.copy_from_slice(&x[first * channels..][..out.len()]);
+            finish(self.context.isa, self.activation, self.output, out);
+        });
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, outputs, record)
+    }
+}
+
+/// Layer normalisation of each position.
+#[derive(Debug)]
+pub(in crate::network) struct Norm {
+    pub(in crate::network) context: Arc<Context>,
+    pub(in crate::network) weight: Span,
+    pub(in crate::network) bias: Span,
+    pub(in crate::network) epsilon: f32,
+    pub(in crate::network) output: Shape,
+}
+
+impl Kernel for Norm {
+    fn name(&self) -> &'static str {
+        "Norm"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        map_fact(self.output)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let x = f32s(&inputs[0])?;
+        let (weight, bias) = (self.context.folder.f32s(&self.weight), self.context.folder.f32s(&self.bias));
+        let channels = self.output.padded();
+        self.context.pool.for_parts(f32s_mut(outputs[0])?, channels, LANES, |_, first, out| {
+            layer_norm_rows(self.context.isa, &x[first * channels..][..out.len()], weight, bias, self.epsilon, out);
+        });
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, outputs, record)
+    }
+}
+
+/// Scores from the last layer's one position: `[labels]`.
+#[derive(Debug)]
+pub(in crate::network) struct Scores {
+    pub(in crate::network) context: Arc<Context>,
+    pub(in crate::network) scores: config::Scores,
+    pub(in crate::network) labels: usize,
+}
+
+impl Kernel for Scores {
+    fn name(&self) -> &'static str {
+        "Scores"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        tvec!(f32::fact([self.labels]))
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let scores = f32s_mut(outputs[0])?;
+        scores.copy_from_slice(&f32s(&inputs[0])?[..self.labels]);
+        match self.scores {
+            config::Scores::Plain => {}
+            config::Scores::Softmax => softmax(self.context.isa, scores),
+            config::Scores::Sigmoid => activate(self.context.isa, Activation::Sigmoid, scores),
+        }
+        Ok(())
+    }
+}

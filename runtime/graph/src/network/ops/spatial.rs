@@ -1,0 +1,113 @@
+//! What looks at a neighbourhood of each channel, or at all of it.
+
+use std::sync::Arc;
+
+use ossicle_kernels::activation::Activation;
+use ossicle_kernels::conv::mean_rows;
+use ossicle_kernels::simd::LANES;
+use ossicle_kernels::window::{Map, Pool, Window, depthwise_map, pool_map};
+use tract_core::internal::*;
+
+use super::{finish, map_fact, record_map};
+use crate::folder::Span;
+use crate::network::config::Shape;
+use crate::network::context::Context;
+use crate::ops::{f32s, f32s_mut};
+use crate::plan::Kernel;
+use crate::taps::Record;
+
+/// A convolution of each channel by itself, f32.
+#[derive(Debug)]
+pub(in crate::network) struct Depthwise {
+    pub(in crate::network) context: Arc<Context>,
+    pub(in crate::network) weights: Span,
+    pub(in crate::network) bias: Span,
+    pub(in crate::network) window: Window,
+    pub(in crate::network) input: Shape,
+    pub(in crate::network) output: Shape,
+    pub(in crate::network) activation: Activation,
+}
+
+impl Kernel for Depthwise {
+    fn name(&self) -> &'static str {
+        "Depthwise"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        map_fact(self.output)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let map = Map { values: f32s(&inputs[0])?, size: self.input.size, channels: self.input.padded() };
+        let (weights, bias) = (self.context.folder.f32s(&self.weights), self.context.folder.f32s(&self.bias));
+        let isa = self.context.isa;
+        self.context.pool.for_parts(f32s_mut(outputs[0])?, self.output.padded(), LANES, |_, first, out| {
+            depthwise_map(isa, map, &self.window, weights, bias, first, out);
+            finish(isa, self.activation, self.output, out);
+        });
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, outputs, record)
+    }
+}
+
+/// The largest value or the mean of each window.
+#[derive(Debug)]
+pub(in crate::network) struct PoolWindows {
+    pub(in crate::network) context: Arc<Context>,
+    pub(in crate::network) window: Window,
+    pub(in crate::network) pool: Pool,
+    pub(in crate::network) input: Shape,
+    pub(in crate::network) output: Shape,
+}
+
+impl Kernel for PoolWindows {
+    fn name(&self) -> &'static str {
+        "PoolWindows"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        map_fact(self.output)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let map = Map { values: f32s(&inputs[0])?, size: self.input.size, channels: self.input.padded() };
+        let (isa, channels) = (self.context.isa, self.output.padded());
+        self.context.pool.for_parts(f32s_mut(outputs[0])?, channels, LANES, |_, first, out| {
+            pool_map(isa, map, &self.window, self.pool, first, out);
+        });
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, outputs, record)
+    }
+}
+
+/// The mean of all positions.
+#[derive(Debug)]
+pub(in crate::network) struct Mean {
+    pub(in crate::network) context: Arc<Context>,
+    pub(in crate::network) output: Shape,
+}
+
+impl Kernel for Mean {
+    fn name(&self) -> &'static str {
+        "Mean"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        map_fact(self.output)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        mean_rows(self.context.isa, f32s(&inputs[0])?, f32s_mut(outputs[0])?);
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, outputs, record)
+    }
+}

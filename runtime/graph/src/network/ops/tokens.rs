@@ -1,0 +1,128 @@
+//! What puts positions together and takes them apart.
+
+use std::sync::Arc;
+
+use ossicle_kernels::elementwise::add;
+use tract_core::internal::*;
+
+use super::{map_fact, record_map};
+use crate::folder::Span;
+use crate::network::config::Shape;
+use crate::network::context::Context;
+use crate::ops::{f32s, f32s_mut};
+use crate::plan::Kernel;
+use crate::taps::Record;
+
+/// The input, its channels padded to whole vectors.
+#[derive(Debug)]
+pub(in crate::network) struct Pad {
+    pub(in crate::network) output: Shape,
+}
+
+impl Kernel for Pad {
+    fn name(&self) -> &'static str {
+        "Pad"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        map_fact(self.output)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let channels = self.output.channels;
+        let out = f32s_mut(outputs[0])?.chunks_exact_mut(self.output.padded());
+        for (x, out) in f32s(&inputs[0])?.chunks_exact(channels).zip(out) {
+            out[..channels].copy_from_slice(x);
+            out[channels..].fill(0.0);
+        }
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, outputs, record)
+    }
+}
+
+/// Constant positions in front of the input's.
+#[derive(Debug)]
+pub(in crate::network) struct Prepend {
+    pub(in crate::network) context: Arc<Context>,
+    pub(in crate::network) tokens: Span,
+    pub(in crate::network) output: Shape,
+}
+
+impl Kernel for Prepend {
+    fn name(&self) -> &'static str {
+        "Prepend"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        map_fact(self.output)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let tokens = self.context.folder.f32s(&self.tokens);
+        let (constant, rest) = f32s_mut(outputs[0])?.split_at_mut(tokens.len());
+        constant.copy_from_slice(tokens);
+        rest.copy_from_slice(f32s(&inputs[0])?);
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, outputs, record)
+    }
+}
+
+/// A constant for each value.
+#[derive(Debug)]
+pub(in crate::network) struct AddConstant {
+    pub(in crate::network) context: Arc<Context>,
+    pub(in crate::network) constant: Span,
+    pub(in crate::network) output: Shape,
+}
+
+impl Kernel for AddConstant {
+    fn name(&self) -> &'static str {
+        "AddConstant"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        map_fact(self.output)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        add(self.context.isa, f32s(&inputs[0])?, self.context.folder.f32s(&self.constant), f32s_mut(outputs[0])?);
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, outputs, record)
+    }
+}
+
+/// Some positions in a row.
+#[derive(Debug)]
+pub(in crate::network) struct Take {
+    pub(in crate::network) first: usize,
+    pub(in crate::network) output: Shape,
+}
+
+impl Kernel for Take {
+    fn name(&self) -> &'static str {
+        "Take"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        map_fact(self.output)
+    }
+
+    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+        let out = f32s_mut(outputs[0])?;
+        out.copy_from_slice(&f32s(&inputs[0])?[self.first * self.output.padded()..][..out.len()]);
+        Ok(())
+    }
+
+    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, outputs, record)
+    }
+}
