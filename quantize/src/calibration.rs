@@ -45,28 +45,36 @@ impl Clip {
 /// # Errors
 /// Nothing to read, or a file that is no recording.
 pub fn read(paths: &[PathBuf], limit: usize) -> Result<Vec<Clip>, Error> {
+    files(paths, limit, "recording", &AUDIO)?.iter().map(|path| clip(path)).collect()
+}
+
+/// Up to `limit` files, evenly spread over all files named and all with these endings below the folders named, sorted by path.
+///
+/// # Errors
+/// There are none, or a folder cannot be read.
+pub(crate) fn files(paths: &[PathBuf], limit: usize, what: &str, endings: &[&str]) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     for path in paths {
-        if path.is_dir() { recordings(path, &mut files)? } else { files.push(path.clone()) }
+        if path.is_dir() { search(path, endings, &mut files)? } else { files.push(path.clone()) }
     }
     files.sort_unstable();
     if files.is_empty() {
         let path = paths.first().cloned().unwrap_or_default();
-        return Err(Error::unsupported(&path, format!("no recording here: expected {}", AUDIO.join(", "))));
+        return Err(Error::unsupported(&path, format!("no {what} here: expected {}", endings.join(", "))));
     }
     let take = limit.clamp(1, files.len());
-    (0..take).map(|i| clip(&files[i * files.len() / take])).collect()
+    Ok((0..take).map(|i| files[i * files.len() / take].clone()).collect())
 }
 
-fn recordings(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
+fn search(folder: &Path, endings: &[&str], files: &mut Vec<PathBuf>) -> Result<(), Error> {
     let io = |e| Error::io(folder, e);
     for entry in fs::read_dir(folder).map_err(io)? {
         let entry = entry.map_err(io)?;
         let path = entry.path();
         // Links are not followed: they may lead round in circles.
         if entry.file_type().map_err(io)?.is_dir() {
-            recordings(&path, files)?;
-        } else if path.extension().and_then(|e| e.to_str()).is_some_and(|e| AUDIO.contains(&e)) {
+            search(&path, endings, files)?;
+        } else if path.extension().and_then(|e| e.to_str()).is_some_and(|e| endings.contains(&e)) {
             files.push(path);
         }
     }
@@ -74,7 +82,7 @@ fn recordings(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
 }
 
 /// File name endings looked for in folders.
-const AUDIO: [&str; 6] = ["wav", "flac", "mp3", "ogg", "m4a", "opus"];
+pub(crate) const AUDIO: [&str; 6] = ["wav", "flac", "mp3", "ogg", "m4a", "opus"];
 
 fn clip(path: &Path) -> Result<Clip, Error> {
     let refused = |e| Error::unsupported(path, format!("{e}"));

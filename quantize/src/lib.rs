@@ -28,6 +28,7 @@ pub mod generation;
 pub mod hf;
 pub mod import;
 pub mod layout;
+pub mod network;
 pub mod onnx;
 pub mod pack;
 pub mod reference;
@@ -35,6 +36,7 @@ pub mod report;
 pub mod signal;
 pub mod source;
 pub mod store;
+mod tensors;
 pub mod yamnet;
 
 pub use error::{Error, TensorProblem};

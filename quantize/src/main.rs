@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use ossicle::label::{Preprocessor, Target};
+use ossicle_graph::network::InputShape;
+use ossicle_quantize::network::{Network, Parts, inputs};
 use ossicle_quantize::report::{self, Report};
 use ossicle_quantize::{Source, calibration, cost, float_folder, folder, import, yamnet};
 
@@ -16,7 +19,11 @@ use ossicle_quantize::{Source, calibration, cost, float_folder, folder, import, 
 #[command(version)]
 struct Args {
     /// Folder with a CTranslate2 (model.bin) or Hugging Face (model.safetensors) Whisper checkpoint, or YAMNet (model.onnx)
-    source: PathBuf,
+    #[arg(required_unless_present = "onnx")]
+    source: Option<PathBuf>,
+    /// An image classifier or audio tagger instead; labels.txt and preprocessor_config.json lie beside it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "f32", "report"])]
+    onnx: Option<PathBuf>,
     /// Model folder to write
     #[arg(short, long, value_name = "FOLDER")]
     output: PathBuf,
@@ -32,12 +39,12 @@ struct Args {
     /// Measure what int8 costs each layer; writes report.json and a table for the model card, prints the table
     #[arg(long)]
     report: bool,
-    /// Recordings, or folders of them, for --report; without any, synthetic sounds are used
-    #[arg(long, value_name = "PATH", num_args = 1.., requires = "report")]
+    /// Recordings, or folders of them, for --report; without any, synthetic sounds are used. Images or recordings for --onnx
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     calibration: Vec<PathBuf>,
-    /// Recordings taken from --calibration, evenly spread
-    #[arg(long, value_name = "N", default_value_t = 8, requires = "report")]
-    clips: usize,
+    /// Files taken from --calibration, evenly spread [default: 8, for --onnx 64]
+    #[arg(long, value_name = "N")]
+    clips: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -55,14 +62,19 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
         None => String::new(),
     };
-    if args.source.join(yamnet::GRAPH).is_file() {
-        ensure!(!args.f32 && !args.report, "{}: --f32 and --report are for Whisper", args.source.display());
-        let source = yamnet::open(&args.source)?;
+    if let Some(onnx) = &args.onnx {
+        return import_network(args, onnx, notes);
+    }
+    ensure!(args.report || (args.calibration.is_empty() && args.clips.is_none()), "--calibration and --clips: add --report, or --onnx");
+    let Some(path) = &args.source else { bail!("no source: give a checkpoint's folder, or --onnx FILE") };
+    if path.join(yamnet::GRAPH).is_file() {
+        ensure!(!args.f32 && !args.report, "{}: --f32 and --report are for Whisper", path.display());
+        let source = yamnet::open(path)?;
         source.write(&args.output, args.force, &notes)?;
         eprintln!("{}: {} parameters quantised", args.output.display(), source.parameters());
         return Ok(());
     }
-    let source = import::open(&args.source)?;
+    let source = import::open(path)?;
     let draft = folder::Draft::new(&source, &args.output, args.force)?;
     let mut extra = BTreeMap::new();
     if args.report {
@@ -83,11 +95,40 @@ fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// An ONNX classifier as a model folder, calibrated and measured with what there is to do that with.
+fn import_network(args: &Args, onnx: &Path, notes: String) -> anyhow::Result<()> {
+    let beside = onnx.parent().unwrap_or(Path::new(""));
+    let mut network = Network::read(onnx)?;
+    let InputShape { height, width, channels } = network.input();
+    let target = Target { height, width, channels };
+    let preprocessor = Preprocessor::read(beside, target)?;
+    let labels = beside.join("labels.txt");
+    let labels = std::fs::read_to_string(&labels)
+        .with_context(|| format!("{}: a name for each of {} scores, one a line", labels.display(), network.outputs()))?;
+    let mut inputs = vec![];
+    if !args.calibration.is_empty() {
+        inputs = inputs::read(&args.calibration, args.clips.unwrap_or(64), &preprocessor, target)?;
+        network.calibrate(&inputs)?;
+    }
+    let parts = Parts { labels: labels.lines().map(str::to_owned).collect(), preprocessor: preprocessor.to_json(), notes, extra: vec![] };
+    network.write(&args.output, args.force, parts, |draft, parts| {
+        if !inputs.is_empty() {
+            let report = network.measure(draft, &inputs)?;
+            print!("{}", report.text());
+            parts.notes = format!("{}\n\n{}", parts.notes.trim_end(), report.markdown());
+            parts.extra.push(("report.json".to_owned(), report.json()));
+        }
+        Ok(())
+    })?;
+    eprintln!("{}: {} parameters quantised", args.output.display(), network.parameters());
+    Ok(())
+}
+
 /// Measures the draft of a model folder against the float reference.
 fn measure(args: &Args, source: &Source, draft: &Path) -> anyhow::Result<Report> {
     let (clips, synthetic) = match args.calibration.is_empty() {
         true => (calibration::synthetic(), true),
-        false => (calibration::read(&args.calibration, args.clips)?, false),
+        false => (calibration::read(&args.calibration, args.clips.unwrap_or(8))?, false),
     };
     // Draws nothing unless stderr is a terminal.
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);

@@ -4,18 +4,17 @@
 //! linear layer. Pairs of QuantizeLinear and DequantizeLinear, which simulate another runtime's rounding, are passed over: weights are
 //! taken as the floats they are made from.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use ossicle_graph::folder::{LAYOUT, NUMERICS_VERSION};
 use serde_json::{Value, json};
 
-use crate::folder::{FORMAT, Partial, pretty, write_sums, write_text};
+use crate::folder::{Partial, pretty, write_sums, write_text};
 use crate::onnx::read::{self, Node, OnnxGraph};
 use crate::pack::{self, quantize_rows};
-use crate::store::{self, Element, Slot};
+use crate::tensors::{self, Tensor};
 use crate::{Error, source};
 
 /// The graph's file in a source folder.
@@ -234,24 +233,6 @@ fn labels(path: &Path) -> Result<Vec<String>, Error> {
     Ok(labels)
 }
 
-/// A tensor to be written.
-enum Tensor {
-    Bytes(Vec<i8>, Slot),
-    Floats(Vec<f32>, Slot),
-}
-
-impl Tensor {
-    fn floats(name: String, shape: Vec<usize>, values: Vec<f32>) -> Self {
-        Self::Floats(values, Slot { name, element: Element::F32, shape })
-    }
-
-    fn slot(&self) -> &Slot {
-        match self {
-            Self::Bytes(_, slot) | Self::Floats(_, slot) => slot,
-        }
-    }
-}
-
 impl Yamnet {
     /// Weights and biases in all.
     pub fn parameters(&self) -> usize {
@@ -293,7 +274,7 @@ impl Yamnet {
     pub fn write(&self, folder: &Path, force: bool, notes: &str) -> Result<(), Error> {
         let mut partial = Partial::create(folder, force)?;
         let at = partial.path.clone();
-        self.write_weights(&at.join("model.safetensors"))?;
+        tensors::write(&at.join("model.safetensors"), &self.path, &self.tensors())?;
         write_text(&at.join("config.json"), &pretty(&self.config()))?;
         write_text(&at.join("labels.txt"), &self.labels.iter().flat_map(|label| [label, "\n"]).collect::<String>())?;
         let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
@@ -301,26 +282,6 @@ impl Yamnet {
         write_text(&at.join("README.md"), &self.card(&name, bytes, notes))?;
         write_sums(&at)?;
         partial.publish(folder)
-    }
-
-    fn write_weights(&self, path: &Path) -> Result<(), Error> {
-        let tensors = self.tensors();
-        let version = NUMERICS_VERSION.to_string();
-        let metadata = BTreeMap::from([("format", FORMAT), ("layout", LAYOUT), ("numerics_version", version.as_str())]);
-        let slots: Vec<Slot> = tensors.iter().map(|tensor| tensor.slot().clone()).collect();
-        let header = store::header(&slots, &metadata)
-            .map_err(|m| Error::unsupported(&self.path, format!("tensor {} of {} bytes cannot be aligned", m.name, m.bytes)))?;
-        let io = |e| Error::io(path, e);
-        let mut out = BufWriter::new(File::create_new(path).map_err(io)?);
-        out.write_all(&header).map_err(io)?;
-        for tensor in &tensors {
-            match tensor {
-                Tensor::Bytes(values, _) => store::write_i8(&mut out, values).map_err(io)?,
-                Tensor::Floats(values, _) => store::write_f32(&mut out, values).map_err(io)?,
-            }
-        }
-        let file = out.into_inner().map_err(|e| io(e.into_error()))?;
-        file.sync_all().map_err(io)
     }
 
     fn card(&self, name: &str, bytes: u64, notes: &str) -> String {
@@ -364,8 +325,7 @@ fn put_dense(tensors: &mut Vec<Tensor>, name: &str, dense: &Dense) {
     };
     let q = quantize_rows(&dense.weights, outputs, dense.inputs);
     let shape = vec![rows / pack::BLOCK_ROWS, dense.inputs / pack::BLOCK_INPUTS, pack::BLOCK_ROWS, pack::BLOCK_INPUTS];
-    let slot = Slot { name: format!("{name}.weight"), element: Element::I8, shape };
-    tensors.push(Tensor::Bytes(pack::pack(&q.values, outputs, dense.inputs), slot));
+    tensors.push(Tensor::bytes(format!("{name}.weight"), shape, pack::pack(&q.values, outputs, dense.inputs)));
     tensors.push(Tensor::floats(format!("{name}.weight_scale"), vec![rows], padded(q.scales)));
     tensors.push(Tensor::floats(format!("{name}.bias"), vec![rows], padded(dense.bias.clone())));
 }

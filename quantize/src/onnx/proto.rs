@@ -91,6 +91,21 @@ pub(crate) fn value(name: &str, width: i64) -> Message {
     Message::default().bytes(1, name.as_bytes()).message(2, Message::default().message(1, tensor))
 }
 
+/// `ValueInfoProto` of f32 of a fixed shape.
+#[cfg(test)]
+pub(crate) fn shaped(name: &str, dims: &[i64]) -> Message {
+    let shape = dims.iter().fold(Message::default(), |shape, &dim| shape.message(1, Message::default().int(1, dim)));
+    let tensor = Message::default().int(1, DataType::Float as i64).message(2, shape);
+    Message::default().bytes(1, name.as_bytes()).message(2, Message::default().message(1, tensor))
+}
+
+/// `AttributeProto` of integers.
+#[cfg(test)]
+pub(crate) fn integers(name: &str, values: &[i64]) -> Message {
+    const INTS: i64 = 7;
+    values.iter().fold(Message::default().bytes(1, name.as_bytes()), |m, &v| m.int(8, v)).int(20, INTS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

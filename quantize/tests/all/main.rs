@@ -5,6 +5,8 @@ mod common;
 mod ct2;
 mod folder;
 mod hf;
+mod networks;
 mod pack;
 mod reference;
+mod shapes;
 mod signal;

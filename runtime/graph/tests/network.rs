@@ -178,9 +178,10 @@ fn bits_allocations_and_refusals() {
 
     for threads in [1, 2] {
         let mut network = graph(&folder, Isa::detect(), threads);
-        network.run(&input()).expect("run");
+        let input = input();
+        network.run(&input).expect("run");
         let before = allocations();
-        network.run(&input()).expect("run");
+        network.run(&input).expect("run");
         assert_eq!(allocations(), before, "allocations in the steady state, {threads} threads");
         let plan = network.memory_plan();
         assert!(plan.slots > 4 * 9 * 7 * 3 && plan.scratch > 0 && plan.weights > 384 * 32, "{plan:?}");
@@ -228,8 +229,8 @@ fn wrong_layers_are_named() {
         ("heads in", Box::new(layer(17, "heads", json!(3)))),
         ("positions from", Box::new(layer(19, "count", json!(400)))),
         ("does not fit", Box::new(layer(0, "window", json!({"kernel": [99, 3], "stride": [1, 1], "padding": [0, 0, 0, 0]})))),
-        ("out of bounds", Box::new(layer(0, "window", json!({"kernel": [3, 3], "stride": [1, 1], "padding": [1 << 40, 0, 0, 0]})))),
-        ("empty or too large", Box::new(|config: &mut Value| config["input"]["width"] = json!(1 << 40))),
+        ("out of bounds", Box::new(layer(0, "window", json!({"kernel": [3, 3], "stride": [1, 1], "padding": [1u64 << 40, 0, 0, 0]})))),
+        ("empty or too large", Box::new(|config: &mut Value| config["input"]["width"] = json!(1u64 << 40))),
         ("empty or too large", Box::new(layer(12, "channels", json!(0)))),
     ];
     for (i, (wanted, change)) in cases.iter().enumerate() {

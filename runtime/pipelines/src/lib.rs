@@ -1,7 +1,7 @@
 //! Ossicle: speech to text on small boards, with the same bits on every machine.
 //!
 //! Recordings in, text with times out: [`audio`] reads files, [`models`] finds model folders, [`whisper`] turns samples into segments and
-//! [`formats`] writes them; [`listen`] does so live, and [`events`] tells which sounds are heard. Memory is bounded whatever the length of
+//! [`formats`] writes them; [`listen`] does so live, [`events`] tells which sounds are heard, and [`label`] names images and recordings. Memory is bounded whatever the length of
 //! a recording; nothing here prints, exits or reaches for a network.
 
 #![forbid(unsafe_code)]
@@ -12,6 +12,7 @@ pub mod digest;
 pub mod events;
 mod exact;
 pub mod formats;
+pub mod label;
 pub mod listen;
 pub mod models;
 pub mod source;

@@ -62,7 +62,7 @@ pub struct ModelInfo {
     pub name: String,
     /// The folder.
     pub path: PathBuf,
-    /// What it is: `whisper` or `yamnet`, or something that is not known here.
+    /// What it is: `whisper`, `yamnet` or `network`, or something that is not known here.
     pub kind: String,
     /// Version of the numerics contract its weights are made for.
     pub numerics_version: u32,

@@ -1,0 +1,276 @@
+//! From ONNX nodes to layers.
+
+mod arithmetic;
+mod attention;
+mod shapes;
+mod spatial;
+
+use std::collections::HashMap;
+
+use ossicle_kernels::activation::Activation;
+use ossicle_kernels::conv::Size;
+use tract_onnx::pb::NodeProto;
+
+use super::graph::{Graph, float, int, name_of};
+use super::ir::{Kind, Layer, Part, Value};
+use super::view::View;
+use crate::Error;
+
+/// What an ONNX graph became.
+pub(super) struct Lowered {
+    pub(super) layers: Vec<Layer>,
+    /// The layer that gives the graph's output.
+    pub(super) last: usize,
+    /// ONNX tensors by name, in the graph's order.
+    pub(super) tensors: Vec<(String, Value)>,
+    /// How ONNX sees the input.
+    pub(super) input: View,
+}
+
+/// Why a node is refused.
+type Refused = String;
+
+/// Lowers every node that depends on the input.
+///
+/// # Errors
+/// [`Error::Onnx`] names the first node that cannot be lowered.
+pub(super) fn lower(graph: &Graph) -> Result<Lowered, Error> {
+    let mut lowerer = Lowerer { graph, layers: vec![], values: HashMap::new() };
+    let mut tensors = vec![];
+    let input = lowerer.input();
+    let input_view = input.view.clone();
+    lowerer.values.insert(graph.input.0.clone(), input);
+    for node in &graph.nodes {
+        if node.output.iter().all(|name| name.is_empty() || graph.is_constant(name)) {
+            continue;
+        }
+        let values = lowerer.node(node).map_err(|why| graph.refuse(node, &why))?;
+        for (name, value) in node.output.iter().zip(values) {
+            tensors.push((name.clone(), value.clone()));
+            lowerer.values.insert(name.clone(), value);
+        }
+    }
+    let wrong = |reason: String| Error::Onnx { path: graph.path().to_owned(), reason };
+    let output = lowerer.values.get(&graph.output).cloned();
+    let output = output.ok_or_else(|| wrong(format!("output {:?} does not depend on the input", graph.output)))?;
+    // Softmax is a part of attention or the end.
+    let softmax = lowerer.layers[output.layer].kind.is_part(&Part::Softmax);
+    let last = if softmax { output.layer } else { lowerer.whole(&output).map_err(wrong)?.layer };
+    let scored = &lowerer.layers[if softmax { lowerer.layers[last].inputs[0].layer } else { last }];
+    if scored.positions() != 1 || output.view.run() != Some(0..scored.channels) {
+        let dims = output.view.shape();
+        return Err(wrong(format!("output {:?} has the shape {dims:?}: one row of scores was expected", graph.output)));
+    }
+    Ok(Lowered { layers: lowerer.layers, last, tensors, input: input_view })
+}
+
+struct Lowerer<'a> {
+    graph: &'a Graph,
+    layers: Vec<Layer>,
+    values: HashMap<String, Value>,
+}
+
+impl Lowerer<'_> {
+    /// The input: `[1, channels, height, width]`, `[1, height, width, channels]` if that is what the sizes say, or `[1, height, width]`.
+    fn input(&mut self) -> Value {
+        let colours = |n: usize| n == 1 || n == 3;
+        let (size, channels, view) = match self.graph.input.1[..] {
+            [_, height, width, channels] if colours(channels) && !colours(height) => {
+                (Size { height, width }, channels, View::dense(&[1, height, width, channels]))
+            }
+            [_, channels, height, width] => {
+                let view = View::strided(&[(1, 0), (channels, 1), (height, width * channels), (width, channels)]);
+                (Size { height, width }, channels, view)
+            }
+            ref shape => {
+                let (height, width) = (shape[1], shape.get(2).copied().unwrap_or(1));
+                (Size { height, width }, 1, View::dense(&[1, height, width]))
+            }
+        };
+        let input = Layer { name: "input".into(), op: String::new(), kind: Kind::Input, inputs: vec![], size, channels };
+        self.layers.push(input);
+        Value { layer: 0, view, factor: 1.0 }
+    }
+
+    /// What a node's outputs are.
+    fn node(&mut self, node: &NodeProto) -> Result<Vec<Value>, Refused> {
+        let one = |value: Value| vec![value];
+        match node.op_type.as_str() {
+            "Identity" | "Dropout" => self.value(node, 0).map(one),
+            "Cast" if int(node, "to") == Some(1) => self.value(node, 0).map(one),
+            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => self.reshape(node).map(one),
+            "Expand" => self.expand(node).map(one),
+            "Transpose" => self.transpose(node).map(one),
+            "Gather" => self.gather(node).map(one),
+            "Slice" => self.slice(node).map(one),
+            "Split" => self.split(node),
+            "Concat" => self.concat(node).map(one),
+            "Conv" => self.conv(node).map(one),
+            "MaxPool" | "AveragePool" => self.pool(node).map(one),
+            "GlobalAveragePool" | "ReduceMean" => self.mean(node).map(one),
+            "GlobalMaxPool" => self.global_max(node).map(one),
+            "Gemm" => self.gemm(node).map(one),
+            "MatMul" => self.matmul(node).map(one),
+            "BatchNormalization" => self.batch_norm(node).map(one),
+            "LayerNormalization" => self.layer_norm(node).map(one),
+            "Add" => self.add(node).map(one),
+            "Sub" => self.sub(node).map(one),
+            "Mul" => self.mul(node).map(one),
+            "Div" => self.div(node).map(one),
+            "Pow" => self.pow(node).map(one),
+            "Sqrt" => self.sqrt(node).map(one),
+            "Neg" => self.value(node, 0).map(|value| one(Value { factor: -value.factor, ..value })),
+            "Softmax" => self.softmax(node).map(one),
+            "Erf" => self.erf(node).map(one),
+            "Clip" => self.clip(node).map(one),
+            "Relu" => self.activate(node, Activation::Relu).map(one),
+            "Sigmoid" => self.activate(node, Activation::Sigmoid).map(one),
+            "Tanh" => self.activate(node, Activation::Tanh).map(one),
+            "HardSwish" => self.activate(node, Activation::HardSwish).map(one),
+            "HardSigmoid" => self.hard_sigmoid(node).map(one),
+            "Gelu" => self.gelu(node).map(one),
+            _ => Err("the runtime has no such layer".into()),
+        }
+    }
+
+    /// A node's input that depends on the network's.
+    fn value(&self, node: &NodeProto, input: usize) -> Result<Value, Refused> {
+        let name = node.input.get(input).ok_or_else(|| format!("it has no input {input}"))?;
+        let value = self.values.get(name).cloned();
+        value.ok_or_else(|| format!("input {name:?} is a constant, the network's input was expected to reach it"))
+    }
+
+    /// A node's constant input: values and dimensions; none if it is left out.
+    fn constant(&self, node: &NodeProto, input: usize) -> Result<Option<(Vec<f32>, Vec<usize>)>, Refused> {
+        let Some(name) = node.input.get(input).filter(|name| !name.is_empty()) else { return Ok(None) };
+        let constant = self.graph.floats(name);
+        constant.map(Some).ok_or_else(|| format!("input {name:?} is no constant of finite numbers"))
+    }
+
+    /// As [`constant`](Self::constant), of this many values.
+    fn vector(&self, node: &NodeProto, input: usize, count: usize) -> Result<Vec<f32>, Refused> {
+        let (values, _) = self.constant(node, input)?.ok_or_else(|| format!("it has no input {input}"))?;
+        if values.len() == count { Ok(values) } else { Err(format!("input {input} has {} values, not {count}", values.len())) }
+    }
+
+    /// Dimensions of a node's first output.
+    fn output_shape(&self, node: &NodeProto) -> Result<Vec<usize>, Refused> {
+        let shape = node.output.first().and_then(|name| self.graph.shape(name));
+        shape.map(<[usize]>::to_vec).ok_or_else(|| "the shape of its output is not known".into())
+    }
+
+    /// Adds a layer behind some values.
+    fn push(&mut self, node: &NodeProto, kind: Kind, inputs: Vec<Value>, size: Size, channels: usize) -> usize {
+        let (name, op) = (name_of(node).to_owned(), node.op_type.clone());
+        self.layers.push(Layer { name, op, kind, inputs, size, channels });
+        self.layers.len() - 1
+    }
+
+    /// Adds a layer that keeps the shape of `value`, a whole one.
+    fn like(&mut self, node: &NodeProto, kind: Kind, value: Value) -> Value {
+        let Layer { size, channels, .. } = self.layers[value.layer];
+        let view = value.view.clone();
+        Value { layer: self.push(node, kind, vec![value], size, channels), view, factor: 1.0 }
+    }
+
+    /// A value that is all of its layer's map and needs no factor; layers are added for what it is not.
+    fn whole(&mut self, value: &Value) -> Result<Value, Refused> {
+        let Layer { channels, ref name, ref op, ref kind, .. } = self.layers[value.layer];
+        if let Kind::Part(part) = kind
+            && *part != Part::Erf
+        {
+            return Err(format!("it reads node {name:?} ({op}), which the runtime has a layer for only as a part of something else"));
+        }
+        let run = value.view.run().filter(|run| run.start % channels == 0 && run.len() % channels == 0);
+        let run = run.ok_or("what it reads is a part of a layer's channels, or in an order of its own")?;
+        let (name, op) = (name.clone(), op.clone());
+        let mut value = value.clone();
+        if run.len() < self.layers[value.layer].len() {
+            let (first, count) = (run.start / channels, run.len() / channels);
+            let size = Size { height: 1, width: count };
+            let view = View { offset: 0, axes: value.view.axes.clone() };
+            let kind = Kind::Take { first, count };
+            let name = format!("{name}.take_{first}_{count}");
+            self.layers.push(Layer { name, op: op.clone(), kind, inputs: vec![Value { factor: 1.0, ..value }], size, channels });
+            value = Value { layer: self.layers.len() - 1, view, factor: value.factor };
+        }
+        if (value.factor - 1.0).abs() > 1e-6 {
+            let kind = Kind::Affine { scale: vec![value.factor; channels], shift: vec![0.0; channels], activation: Activation::Identity };
+            let (size, view) = (self.layers[value.layer].size, value.view.clone());
+            self.layers.push(Layer {
+                name: format!("{name}.factor"),
+                op,
+                kind,
+                inputs: vec![Value { factor: 1.0, ..value }],
+                size,
+                channels,
+            });
+            value = Value { layer: self.layers.len() - 1, view, factor: 1.0 };
+        }
+        value.factor = 1.0;
+        Ok(value)
+    }
+
+    /// A function of each value.
+    fn activate(&mut self, node: &NodeProto, activation: Activation) -> Result<Value, Refused> {
+        let value = self.value(node, 0)?;
+        let value = self.whole(&value)?;
+        Ok(self.like(node, Kind::Activate(activation), value))
+    }
+
+    fn hard_sigmoid(&mut self, node: &NodeProto) -> Result<Value, Refused> {
+        let (alpha, beta) = (float(node, "alpha").unwrap_or(0.2), float(node, "beta").unwrap_or(0.5));
+        let value = self.value(node, 0)?;
+        let mut value = self.whole(&value)?;
+        // Ours is max(0, min(1, x / 6 + 1/2)).
+        let (scale, shift) = (alpha * 6.0, (beta - 0.5) * 6.0);
+        if (scale - 1.0).abs() > 1e-6 || shift.abs() > 1e-6 {
+            let channels = self.layers[value.layer].channels;
+            let kind = Kind::Affine { scale: vec![scale; channels], shift: vec![shift; channels], activation: Activation::Identity };
+            value = self.like(node, kind, value);
+        }
+        Ok(self.like(node, Kind::Activate(Activation::HardSigmoid), value))
+    }
+
+    fn gelu(&mut self, node: &NodeProto) -> Result<Value, Refused> {
+        match super::graph::text(node, "approximate").as_deref() {
+            None | Some("none") => self.activate(node, Activation::Gelu),
+            Some(other) => Err(format!("approximate = {other:?}: export the exact form, approximate = \"none\"")),
+        }
+    }
+
+    fn clip(&mut self, node: &NodeProto) -> Result<Value, Refused> {
+        let bound = |input: usize, name: &str| -> Result<Option<f32>, Refused> {
+            let Some(tensor) = node.input.get(input).filter(|tensor| !tensor.is_empty()) else { return Ok(float(node, name)) };
+            Ok(self.graph.floats(tensor).and_then(|(values, _)| values.first().copied()))
+        };
+        match (bound(1, "min")?, bound(2, "max")?) {
+            (Some(0.0), Some(6.0)) => self.activate(node, Activation::Relu6),
+            (Some(0.0), None) => self.activate(node, Activation::Relu),
+            (Some(0.0), Some(high)) if high > 1e30 => self.activate(node, Activation::Relu),
+            (low, high) => Err(format!("from {low:?} to {high:?}: 0 to 6 (ReLU6) and 0 upwards are possible")),
+        }
+    }
+
+    fn erf(&mut self, node: &NodeProto) -> Result<Value, Refused> {
+        let value = self.value(node, 0)?;
+        let Layer { size, channels, .. } = self.layers[value.layer];
+        let view = value.view.clone();
+        Ok(Value { layer: self.push(node, Kind::Part(Part::Erf), vec![value], size, channels), view, factor: 1.0 })
+    }
+
+    fn softmax(&mut self, node: &NodeProto) -> Result<Value, Refused> {
+        let value = self.value(node, 0)?;
+        let rank = value.view.axes.len() as i64;
+        let axis = int(node, "axis").unwrap_or(-1);
+        let last = axis == -1 || axis == rank - 1;
+        if !last {
+            return Err(format!("over axis {axis} of {rank}: the last one is possible"));
+        }
+        let Layer { size, channels, .. } = self.layers[value.layer];
+        let view = value.view.clone();
+        // Attention takes the factor into its queries; scores need none.
+        let value = if matches!(self.layers[value.layer].kind, Kind::Part(_)) { value } else { self.whole(&value)? };
+        Ok(Value { layer: self.push(node, Kind::Part(Part::Softmax), vec![value], size, channels), view, factor: 1.0 })
+    }
+}

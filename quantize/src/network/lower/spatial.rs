@@ -1,0 +1,168 @@
+//! Convolutions, pooling and means.
+
+use ossicle_graph::network::WindowConfig;
+use ossicle_kernels::activation::Activation;
+use ossicle_kernels::conv::Size;
+use ossicle_kernels::window::{Pool, Window};
+use tract_onnx::pb::NodeProto;
+
+use super::shapes::axis_of;
+use super::{Lowerer, Refused};
+use crate::network::graph::{int, ints, text};
+use crate::network::ir::{Kind, Layer, Part, Value, Weights};
+use crate::network::view::View;
+
+/// How ONNX sees a map of this shape: `[1, channels, height, width]`, or `[1, channels, width]` for one row.
+fn channels_first(size: Size, channels: usize, rank: usize) -> View {
+    let (height, width) = ((size.height, size.width * channels), (size.width, channels));
+    if rank == 3 { View::strided(&[(1, 0), (channels, 1), width]) } else { View::strided(&[(1, 0), (channels, 1), height, width]) }
+}
+
+impl Lowerer<'_> {
+    /// A value as a map with its channels first.
+    fn map(&mut self, node: &NodeProto) -> Result<(Value, Size, usize), Refused> {
+        let value = self.value(node, 0)?;
+        let value = self.whole(&value)?;
+        let Layer { size, channels, .. } = self.layers[value.layer];
+        let rank = value.view.axes.len();
+        if value.view.shape().get(1) != Some(&channels)
+            || value.view != channels_first(size, channels, rank)
+            || (rank == 3 && size.height != 1)
+        {
+            return Err(format!("what it reads, {:?}, is no map with its channels first", value.view.shape()));
+        }
+        Ok((value, size, channels))
+    }
+
+    /// Geometry by a node's attributes, and the output's size, which has to be the one of the graph.
+    fn window(&self, node: &NodeProto, kernel: &[usize], size: Size) -> Result<(WindowConfig, Size), Refused> {
+        let dims = kernel.len();
+        if !(1..=2).contains(&dims) {
+            return Err(format!("a window of {dims} dimensions: 1 and 2 are possible"));
+        }
+        let figures = |name: &str, count: usize, default: usize| -> Result<Vec<usize>, Refused> {
+            let given = ints(node, name).filter(|given| !given.is_empty()).unwrap_or_else(|| vec![default as i64; count]);
+            let figures: Option<Vec<usize>> = given.iter().map(|&n| usize::try_from(n).ok()).collect();
+            figures.filter(|figures| figures.len() == count).ok_or_else(|| format!("{name} = {given:?}"))
+        };
+        // One dimension is the width of a single row.
+        let pair = |of: &[usize], default: usize| [if dims == 2 { of[0] } else { default }, of[dims - 1]];
+        let kernel = pair(kernel, 1);
+        let stride = pair(&figures("strides", dims, 1)?, 1);
+        let dilation = pair(&figures("dilations", dims, 1)?, 1);
+        let pads = figures("pads", 2 * dims, 0)?;
+        let ([top, left], [bottom, right]) = (pair(&pads[..dims], 0), pair(&pads[dims..], 0));
+        let mut padding = [top, left, bottom, right];
+        match text(node, "auto_pad").as_deref() {
+            None | Some("" | "NOTSET") => {}
+            Some("VALID") => padding = [0; 4],
+            Some(same @ ("SAME_UPPER" | "SAME_LOWER")) => {
+                for (axis, size) in [size.height, size.width].into_iter().enumerate() {
+                    let reach = (size.div_ceil(stride[axis].max(1)) - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1;
+                    let total = reach.saturating_sub(size);
+                    let (less, more) = (total / 2, total - total / 2);
+                    (padding[axis], padding[axis + 2]) = if same == "SAME_UPPER" { (less, more) } else { (more, less) };
+                }
+            }
+            Some(other) => return Err(format!("auto_pad = {other:?}")),
+        }
+        let config = WindowConfig { kernel, stride, dilation, padding };
+        let output = Window::from(config).output(size).ok_or_else(|| format!("{config:?} does not fit {size:?}"))?;
+        let shape = self.output_shape(node)?;
+        let expected = if dims == 2 { vec![output.height, output.width] } else { vec![output.width] };
+        if shape.get(2..) != Some(&expected[..]) {
+            return Err(format!("its output is {shape:?}, not of {output:?}: ceil_mode is not possible"));
+        }
+        Ok((config, output))
+    }
+
+    pub(super) fn conv(&mut self, node: &NodeProto) -> Result<Value, Refused> {
+        let (value, size, channels) = self.map(node)?;
+        let rank = value.view.axes.len();
+        let (kernel, dims) = self.constant(node, 1)?.ok_or("it has no weights")?;
+        let outputs = dims[0];
+        if dims.len() != rank || dims.contains(&0) {
+            return Err(format!("weights of {dims:?}"));
+        }
+        let bias = if node.input.len() > 2 { self.vector(node, 2, outputs)? } else { vec![0.0; outputs] };
+        let (window, output) = self.window(node, &dims[2..], size)?;
+        let taps = dims[2..].iter().product::<usize>();
+        let group = int(node, "group").unwrap_or(1);
+        let activation = Activation::Identity;
+        let kind = if group == 1 && dims[1] == channels {
+            let weight = crate::pack::tap_major(&kernel, outputs, channels, taps);
+            let weights = Weights { weight, bias };
+            let pointwise = taps == 1 && window.stride == [1, 1] && window.padding == [0; 4];
+            if pointwise { Kind::Linear { weights, activation } } else { Kind::Conv { window, weights, activation } }
+        } else if group as usize == channels && dims[1] == 1 && outputs == channels {
+            let weight = (0..taps).flat_map(|tap| kernel.iter().skip(tap).step_by(taps).copied()).collect();
+            Kind::Depthwise { window, weight, bias, activation }
+        } else {
+            return Err(format!(
+                "{group} groups of {channels} channels to {outputs}: one group, or a filter for each channel are possible"
+            ));
+        };
+        let layer = self.push(node, kind, vec![value], output, outputs);
+        Ok(Value { layer, view: channels_first(output, outputs, rank), factor: 1.0 })
+    }
+
+    pub(super) fn pool(&mut self, node: &NodeProto) -> Result<Value, Refused> {
+        let (value, size, channels) = self.map(node)?;
+        let rank = value.view.axes.len();
+        let kernel = ints(node, "kernel_shape").ok_or("it has no kernel_shape")?;
+        let kernel: Option<Vec<usize>> = kernel.into_iter().map(|n| usize::try_from(n).ok().filter(|&n| n > 0)).collect();
+        let (window, output) = self.window(node, &kernel.ok_or("its kernel_shape is empty")?, size)?;
+        if window.dilation != [1, 1] {
+            return Err("dilations other than 1".into());
+        }
+        let pool = match (node.op_type.as_str(), int(node, "count_include_pad")) {
+            ("MaxPool", _) => Pool::Max,
+            (_, Some(1)) => Pool::PaddedMean,
+            _ => Pool::Mean,
+        };
+        let layer = self.push(node, Kind::Pool { window, pool }, vec![value], output, channels);
+        Ok(Value { layer, view: channels_first(output, channels, rank), factor: 1.0 })
+    }
+
+    pub(super) fn global_max(&mut self, node: &NodeProto) -> Result<Value, Refused> {
+        let (value, size, channels) = self.map(node)?;
+        let rank = value.view.axes.len();
+        let window = WindowConfig { kernel: [size.height, size.width], stride: [1, 1], dilation: [1, 1], padding: [0; 4] };
+        let one = Size { height: 1, width: 1 };
+        let layer = self.push(node, Kind::Pool { window, pool: Pool::Max }, vec![value], one, channels);
+        Ok(Value { layer, view: channels_first(one, channels, rank), factor: 1.0 })
+    }
+
+    /// The mean over all positions, or over the channels, which is a part of layer normalisation.
+    pub(super) fn mean(&mut self, node: &NodeProto) -> Result<Value, Refused> {
+        let value = self.value(node, 0)?;
+        let rank = value.view.axes.len();
+        let axes: Vec<i64> = if node.op_type == "GlobalAveragePool" {
+            (2..rank as i64).collect()
+        } else {
+            let given = match node.input.get(1).filter(|name| !name.is_empty()) {
+                Some(name) => self.graph.ints(name),
+                None => ints(node, "axes"),
+            };
+            given.filter(|axes| !axes.is_empty()).ok_or("it names no axes")?
+        };
+        let axes = axes.into_iter().map(|axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+        let square = matches!(self.layers[value.layer].kind, Kind::Part(Part::Square));
+        let value = if square { value } else { self.whole(&value)? };
+        let Layer { size, channels, .. } = self.layers[value.layer];
+        let shape = self.output_shape(node)?;
+        let reduced = View { offset: 0, axes: vec![axes.iter().flat_map(|&axis| value.view.axes[axis].clone()).collect()] };
+        let over = reduced.steps(0);
+        if over.iter().copied().eq(0..channels) && axes == [rank - 1] {
+            let part = if square { Part::Variance } else { Part::RowMean };
+            let view = value.view.sliced(rank - 1, 0..1).and_then(|view| view.reshaped(&shape)).ok_or("its output has another shape")?;
+            return Ok(Value { layer: self.push(node, Kind::Part(part), vec![value], size, channels), view, factor: 1.0 });
+        }
+        if !over.iter().copied().eq((0..size.positions()).map(|position| position * channels)) {
+            return Err("the mean over all positions is possible".into());
+        }
+        let layer = self.push(node, Kind::Mean, vec![value], Size { height: 1, width: 1 }, channels);
+        let view = View::dense(&[channels]).reshaped(&shape).ok_or("its output has another shape")?;
+        Ok(Value { layer, view, factor: 1.0 })
+    }
+}

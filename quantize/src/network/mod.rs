@@ -1,0 +1,64 @@
+//! Image classifiers and audio taggers from ONNX: read through tract-onnx, lowered to the runtime's layers, quantised, measured.
+//!
+//! ONNX tensors are seen as [`view::View`]s of maps, so reshapes and transposes cost nothing and disappear. What ONNX spells out (batch
+//! normalisation, GELU by its error function, layer normalisation by means and roots, attention by products and softmax) is put together
+//! again. A node that does not become a layer is refused by its name.
+
+mod fuse;
+mod graph;
+pub mod inputs;
+mod ir;
+mod lower;
+mod measure;
+mod pack;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use measure::{Agreement, LayerNoise, Report};
+pub use pack::Parts;
+
+use std::path::Path;
+
+use crate::Error;
+use fuse::Fused;
+use graph::Graph;
+
+/// A float network.
+pub struct Network {
+    graph: Graph,
+    fused: Fused,
+    /// For each layer left, the ONNX tensor that holds its result, if one does, and where its elements are.
+    tensors: Vec<Option<(String, view::View)>>,
+    /// For each, the offset of the rows it multiplies, if they are u8.
+    offsets: Vec<Option<f32>>,
+    /// How ONNX sees the input.
+    input_view: view::View,
+}
+
+impl Network {
+    /// Reads an ONNX file and lowers it.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] names the node that cannot be lowered, or what is wrong with the file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let graph = Graph::read(path)?;
+        let lowered = lower::lower(&graph)?;
+        let fused = fuse::fuse(lowered.layers, lowered.last);
+        if let Some(part) = fused.layers.iter().find(|layer| matches!(layer.kind, ir::Kind::Part(_))) {
+            let reason = format!("node {:?} ({}): not part of a pattern that the runtime has a layer for", part.name, part.op);
+            return Err(Error::Onnx { path: path.to_owned(), reason });
+        }
+        let tensor = |origin: &usize| lowered.tensors.iter().find(|(_, value)| value.layer == *origin && value.factor == 1.0);
+        let named = |(name, value): &(String, ir::Value)| (name.clone(), value.view.clone());
+        let tensors = fused.origins.iter().map(|origin| tensor(origin).map(named)).collect();
+        let offsets = pack::offsets(&fused.layers);
+        Ok(Self { graph, fused, tensors, offsets, input_view: lowered.input })
+    }
+
+    /// Weights and biases in all.
+    pub fn parameters(&self) -> usize {
+        self.fused.layers.iter().map(pack::parameters).sum()
+    }
+}

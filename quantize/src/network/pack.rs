@@ -1,0 +1,259 @@
+//! A network as a model folder.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use ossicle_graph::folder::NUMERICS_VERSION;
+use ossicle_graph::network::{self as runtime, INPUT, InputShape, NetworkConfig, Op};
+use ossicle_kernels::activation::Activation;
+use serde_json::{Value, json};
+
+use super::Network;
+use super::ir::{Kind, Layer, Weights};
+use crate::Error;
+use crate::folder::{Partial, pretty, write_sums, write_text};
+use crate::pack::{self, quantize_rows};
+use crate::tensors::{self, Tensor};
+
+/// Values of one vector: rows and channels are rounded up to whole ones.
+const LANES: usize = pack::BLOCK_ROWS;
+
+/// What comes with a network.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// A name for each score.
+    pub labels: Vec<String>,
+    /// `preprocessor_config.json`.
+    pub preprocessor: String,
+    /// Markdown for the model card.
+    pub notes: String,
+    /// Other files: name and text.
+    pub extra: Vec<(String, String)>,
+}
+
+/// Weights and biases of a layer.
+pub(super) fn parameters(layer: &Layer) -> usize {
+    match &layer.kind {
+        Kind::Conv { weights, .. } | Kind::Linear { weights, .. } => weights.weight.len() + weights.bias.len(),
+        Kind::Depthwise { weight, bias, .. } => weight.len() + bias.len(),
+        Kind::Affine { scale, shift, .. } => scale.len() + shift.len(),
+        Kind::Norm { gamma, beta, .. } => gamma.len() + beta.len(),
+        Kind::Prepend { tokens: constant } | Kind::AddConstant { constant } => constant.len(),
+        _ => 0,
+    }
+}
+
+/// How far below zero each layer's values can be, where that is bounded: rows of what is read from there are u8 with that offset.
+pub(super) fn offsets(layers: &[Layer]) -> Vec<Option<f32>> {
+    let mut bounds: Vec<Option<f32>> = vec![];
+    for layer in layers {
+        let of = |input: usize| layer.inputs.get(input).and_then(|input| bounds[input.layer]);
+        let bound = match &layer.kind {
+            Kind::Conv { activation, .. }
+            | Kind::Linear { activation, .. }
+            | Kind::Depthwise { activation, .. }
+            | Kind::Affine { activation, .. }
+            | Kind::Activate(activation) => activation.depth_below_zero(),
+            Kind::Add { activation: Activation::Identity } => of(0).zip(of(1)).map(|(a, b)| a + b),
+            Kind::Add { activation } => activation.depth_below_zero(),
+            Kind::Pool { .. } | Kind::Mean | Kind::Take { .. } => of(0),
+            // A gate from an activation with values from 0 to 1 only brings values nearer to zero.
+            Kind::Scale if gate(&layers[layer.inputs[1].layer].kind) => of(0),
+            _ => None,
+        };
+        bounds.push(bound);
+    }
+    layers.iter().map(|layer| layer.inputs.first().and_then(|input| bounds[input.layer])).collect()
+}
+
+/// Whether a layer's values are between 0 and 1.
+fn gate(kind: &Kind) -> bool {
+    let activation = match kind {
+        Kind::Conv { activation, .. } | Kind::Linear { activation, .. } | Kind::Affine { activation, .. } | Kind::Activate(activation) => {
+            activation
+        }
+        _ => return false,
+    };
+    matches!(activation, Activation::Sigmoid | Activation::HardSigmoid)
+}
+
+impl Network {
+    /// Writes the model folder, all of it or none. An existing model folder is replaced only by `force`. `measure` looks at the folder before it is
+    /// published, and may add to what comes with it.
+    ///
+    /// # Errors
+    /// The labels do not fit, the folder exists, the disk refuses, or `measure` fails.
+    pub fn write(
+        &self,
+        folder: &Path,
+        force: bool,
+        mut parts: Parts,
+        measure: impl FnOnce(&Path, &mut Parts) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let outputs = self.outputs();
+        if parts.labels.len() != outputs {
+            let what = format!("{} labels, but the network has {outputs} outputs", parts.labels.len());
+            return Err(Error::unsupported(self.graph.path(), what));
+        }
+        let mut partial = Partial::create(folder, force)?;
+        let at = partial.path.clone();
+        let names = self.names();
+        let mut tensors = vec![];
+        for ((layer, name), offset) in self.fused.layers.iter().zip(&names).zip(&self.offsets) {
+            put(&mut tensors, layer, name, *offset);
+        }
+        tensors::write(&at.join("model.safetensors"), self.graph.path(), &tensors)?;
+        write_text(&at.join("config.json"), &pretty(&self.config(&names)?))?;
+        write_text(&at.join("labels.txt"), &parts.labels.iter().flat_map(|label| [label, "\n"]).collect::<String>())?;
+        write_text(&at.join("preprocessor_config.json"), &parts.preprocessor)?;
+        measure(&at, &mut parts)?;
+        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
+        write_text(&at.join("README.md"), &self.card(&name, bytes, &parts.notes))?;
+        for (name, text) in &parts.extra {
+            write_text(&at.join(name), text)?;
+        }
+        write_sums(&at)?;
+        partial.publish(folder)
+    }
+
+    /// Scores.
+    pub fn outputs(&self) -> usize {
+        self.fused.layers.last().map_or(0, |layer| layer.channels)
+    }
+
+    /// Height, width and channels of the input.
+    pub fn input(&self) -> InputShape {
+        let Layer { size, channels, .. } = self.fused.layers[0];
+        InputShape { height: size.height, width: size.width, channels }
+    }
+
+    /// The layers' names, each a different one.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut seen = HashSet::new();
+        let mut names = vec![];
+        for layer in &self.fused.layers {
+            let base = if names.is_empty() { INPUT } else { &layer.name };
+            let mut name = base.to_owned();
+            for count in 2.. {
+                if seen.insert(name.clone()) {
+                    break;
+                }
+                name = format!("{base}.{count}");
+            }
+            names.push(name);
+        }
+        names
+    }
+
+    fn config(&self, names: &[String]) -> Result<Value, Error> {
+        let layers = self.fused.layers.iter().zip(names).zip(&self.offsets).skip(1);
+        let layers = layers.map(|((layer, name), &offset)| {
+            let inputs = layer.inputs.iter().map(|input| names[input.layer].clone()).collect();
+            Some(runtime::Layer { name: name.clone(), inputs, op: op(&layer.kind, layer.channels, offset)? })
+        });
+        let layers: Option<Vec<runtime::Layer>> = layers.collect();
+        let layers = layers.ok_or_else(|| Error::unsupported(self.graph.path(), "a pattern is incomplete"))?;
+        let config = NetworkConfig { input: self.input(), layers, scores: self.fused.scores, num_labels: self.outputs() };
+        let mut value = serde_json::to_value(config).map_err(|e| Error::json(self.graph.path(), e))?;
+        value["kind"] = json!("network");
+        value["numerics_version"] = json!(NUMERICS_VERSION);
+        Ok(value)
+    }
+
+    fn card(&self, name: &str, bytes: u64, notes: &str) -> String {
+        let InputShape { height, width, channels } = self.input();
+        let rows = [
+            ("kind", format!("network, {} classes", self.outputs())),
+            ("input", format!("{height} x {width} x {channels}")),
+            ("layers", (self.fused.layers.len() - 1).to_string()),
+            ("parameters", self.parameters().to_string()),
+            ("weights here", format!("{bytes} bytes: products int8 with one f32 scale per output, everything else f32")),
+            ("numerics version", NUMERICS_VERSION.to_string()),
+        ];
+        let mut out =
+            format!("# {name}\n\nAn ONNX network for the Ossicle runtime, made by `ossicle-quantize --onnx`.\n\n| | |\n| --- | --- |\n");
+        for (key, value) in rows {
+            out.push_str(&format!("| {key} | {value} |\n"));
+        }
+        let notes = notes.trim();
+        if !notes.is_empty() {
+            out.push_str(&format!("\n{notes}\n"));
+        }
+        out
+    }
+}
+
+/// A layer as the runtime's configuration has it; none for a part of a pattern.
+fn op(kind: &Kind, channels: usize, offset: Option<f32>) -> Option<Op> {
+    Some(match *kind {
+        Kind::Input | Kind::Part(_) => return None,
+        Kind::Conv { window, activation, .. } => Op::Conv { window, channels, activation, offset },
+        Kind::Linear { activation, .. } => Op::Linear { channels, activation, offset },
+        Kind::Depthwise { window, activation, .. } => Op::Depthwise { window, activation },
+        Kind::Pool { window, pool } => Op::Pool { window, pool },
+        Kind::Mean => Op::Mean,
+        Kind::Affine { activation, .. } => Op::Affine { activation },
+        Kind::Add { activation } => Op::Add { activation },
+        Kind::Multiply => Op::Multiply,
+        Kind::Scale => Op::Scale,
+        Kind::Activate(activation) => Op::Activate { activation },
+        Kind::Norm { epsilon, .. } => Op::Norm { epsilon },
+        Kind::Attention { heads } => Op::Attention { heads },
+        Kind::Prepend { ref tokens } => Op::Prepend { tokens: tokens.len() / channels },
+        Kind::AddConstant { .. } => Op::AddConstant,
+        Kind::Take { first, count } => Op::Take { first, count },
+    })
+}
+
+/// A layer's tensors.
+fn put(tensors: &mut Vec<Tensor>, layer: &Layer, name: &str, offset: Option<f32>) {
+    let channels = layer.channels;
+    let mut floats = |ending: &str, rows: Option<usize>, values: &[f32]| {
+        let shape = rows.into_iter().chain([channels.next_multiple_of(LANES)]).collect();
+        tensors.push(Tensor::floats(format!("{name}.{ending}"), shape, padded(values, channels)));
+    };
+    match &layer.kind {
+        Kind::Conv { weights, .. } | Kind::Linear { weights, .. } => put_linear(tensors, name, weights, offset),
+        Kind::Depthwise { weight, bias, .. } => {
+            floats("weight", Some(weight.len() / channels), weight);
+            floats("bias", None, bias);
+        }
+        Kind::Affine { scale: weight, shift: bias, .. } | Kind::Norm { gamma: weight, beta: bias, .. } => {
+            floats("weight", None, weight);
+            floats("bias", None, bias);
+        }
+        Kind::Prepend { tokens } => floats("tokens", Some(tokens.len() / channels), tokens),
+        Kind::AddConstant { constant } => floats("constant", Some(constant.len() / channels), constant),
+        _ => {}
+    }
+}
+
+/// Rows of `width` values, each with zeros up to a whole vector.
+fn padded(values: &[f32], width: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(values.len().next_multiple_of(LANES));
+    for row in values.chunks(width) {
+        out.extend_from_slice(row);
+        out.resize(out.len().next_multiple_of(LANES), 0.0);
+    }
+    out
+}
+
+fn put_linear(tensors: &mut Vec<Tensor>, name: &str, weights: &Weights, offset: Option<f32>) {
+    let (outputs, inputs) = (weights.bias.len(), weights.inputs());
+    let (rows, depth) = (pack::padded_rows(outputs), inputs.next_multiple_of(LANES));
+    let q = quantize_rows(&padded(&weights.weight, inputs), outputs, depth);
+    let mut bias = weights.bias.clone();
+    if let Some(offset) = offset {
+        // Rows come as values plus the offset: what that adds to each output is taken from its bias.
+        for ((bias, row), scale) in bias.iter_mut().zip(q.values.chunks_exact(depth)).zip(&q.scales) {
+            let sum: i64 = row.iter().map(|&w| i64::from(w)).sum();
+            *bias = (f64::from(*bias) - f64::from(offset) * f64::from(*scale) * sum as f64) as f32;
+        }
+    }
+    let shape = vec![rows / pack::BLOCK_ROWS, depth / pack::BLOCK_INPUTS, pack::BLOCK_ROWS, pack::BLOCK_INPUTS];
+    tensors.push(Tensor::bytes(format!("{name}.weight"), shape, pack::pack(&q.values, outputs, depth)));
+    tensors.push(Tensor::floats(format!("{name}.weight_scale"), vec![rows], padded(&q.scales, outputs)));
+    tensors.push(Tensor::floats(format!("{name}.bias"), vec![rows], padded(&bias, outputs)));
+}

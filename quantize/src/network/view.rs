@@ -1,0 +1,187 @@
+//! How an ONNX tensor's elements lie in a map: reshapes and transposes as arithmetic on strides, without moving anything.
+
+use std::ops::Range;
+
+/// One factor of an axis: how many steps, and how far apart in the map. Outermost first.
+type Factor = (usize, usize);
+
+/// An ONNX tensor as elements of a map, `[height][width][channels]` without padding.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct View {
+    /// The element of index zero.
+    pub(super) offset: usize,
+    /// For each axis of the tensor its factors; those of one step are left out.
+    pub(super) axes: Vec<Vec<Factor>>,
+}
+
+/// Joins neighbouring factors that are one run, and drops those of one step.
+fn joined(factors: impl IntoIterator<Item = Factor>) -> Vec<Factor> {
+    let mut out: Vec<Factor> = vec![];
+    for (size, stride) in factors {
+        match out.last_mut() {
+            _ if size == 1 => {}
+            Some((outer, step)) if *step == size * stride => (*outer, *step) = (*outer * size, stride),
+            _ => out.push((size, stride)),
+        }
+    }
+    out
+}
+
+fn length(axis: &[Factor]) -> usize {
+    axis.iter().map(|&(size, _)| size).product()
+}
+
+/// How far element `index` of an axis is from its first.
+fn along(axis: &[Factor], index: usize) -> usize {
+    let mut rest = index;
+    axis.iter().rev().fold(0, |sum, &(size, stride)| {
+        let step = rest % size;
+        rest /= size;
+        sum + step * stride
+    })
+}
+
+impl View {
+    /// Axes with these sizes and strides.
+    pub(super) fn strided(axes: &[(usize, usize)]) -> Self {
+        Self { offset: 0, axes: axes.iter().map(|&axis| joined([axis])).collect() }
+    }
+
+    /// A tensor that lies as it is.
+    pub(super) fn dense(shape: &[usize]) -> Self {
+        let axes: Vec<Factor> = (0..shape.len()).map(|i| (shape[i], shape[i + 1..].iter().product())).collect();
+        Self::strided(&axes)
+    }
+
+    /// The tensor's shape.
+    pub(super) fn shape(&self) -> Vec<usize> {
+        self.axes.iter().map(|axis| length(axis)).collect()
+    }
+
+    /// All elements in row-major order, as places in the map.
+    pub(super) fn places(&self) -> Vec<usize> {
+        let all = joined(self.axes.iter().flatten().copied());
+        (0..length(&all)).map(|index| self.offset + along(&all, index)).collect()
+    }
+
+    /// Elements of one axis, as distances.
+    pub(super) fn steps(&self, axis: usize) -> Vec<usize> {
+        (0..length(&self.axes[axis])).map(|index| along(&self.axes[axis], index)).collect()
+    }
+
+    /// All axes but the last as one run.
+    pub(super) fn rows(&self) -> Vec<Factor> {
+        joined(self.axes[..self.axes.len().saturating_sub(1)].iter().flatten().copied())
+    }
+
+    /// Whether the elements are, in some order, all of a run of the map without gaps; its first place and its length.
+    pub(super) fn run(&self) -> Option<Range<usize>> {
+        let mut factors: Vec<Factor> = self.axes.iter().flatten().copied().collect();
+        factors.sort_by_key(|&(_, stride)| stride);
+        let mut length = 1;
+        for (size, stride) in factors {
+            if stride != length {
+                return None;
+            }
+            length *= size;
+        }
+        Some(self.offset..self.offset + length)
+    }
+
+    /// The tensor with other dimensions; none if an axis would have to be cut within a step.
+    pub(super) fn reshaped(&self, shape: &[usize]) -> Option<Self> {
+        let mut left: Vec<Factor> = joined(self.axes.iter().flatten().copied());
+        left.reverse();
+        let mut axes = vec![];
+        for &wanted in shape {
+            let (mut axis, mut have) = (vec![], 1);
+            while have < wanted {
+                let (size, stride) = left.pop()?;
+                let need = wanted / have;
+                if wanted % have != 0 || (size % need != 0 && need % size != 0) {
+                    return None;
+                }
+                let taken = size.min(need);
+                axis.push((taken, stride * (size / taken)));
+                if taken < size {
+                    left.push((size / taken, stride));
+                }
+                have *= taken;
+            }
+            axes.push(joined(axis));
+        }
+        left.is_empty().then_some(Self { offset: self.offset, axes })
+    }
+
+    /// The tensor with its axes in another order.
+    pub(super) fn transposed(&self, order: &[usize]) -> Self {
+        Self { offset: self.offset, axes: order.iter().map(|&axis| self.axes[axis].clone()).collect() }
+    }
+
+    /// Some elements of an axis in a row; none if they do not lie in a run of its outermost steps.
+    pub(super) fn sliced(&self, axis: usize, range: Range<usize>) -> Option<Self> {
+        let mut view = self.clone();
+        view.offset += along(&self.axes[axis], range.start);
+        let factors = &mut view.axes[axis];
+        match factors.first_mut() {
+            None => (range == (0..1)).then_some(view),
+            Some(_) if range.len() == 1 => {
+                factors.clear();
+                Some(view)
+            }
+            Some((outer, _)) => {
+                let inner = length(&self.axes[axis]) / *outer;
+                *outer = range.len() / inner;
+                *factors = joined(std::mem::take(factors));
+                (range.start % inner == 0 && range.len() % inner == 0).then_some(view)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the view makes of a map whose element i is i.
+    fn read(view: &View) -> Vec<usize> {
+        view.places()
+    }
+
+    #[test]
+    fn a_map_is_seen_channels_first() {
+        // Two rows of three positions of four channels.
+        let view = View::strided(&[(1, 0), (4, 1), (2, 12), (3, 4)]);
+        assert_eq!(view.shape(), [1, 4, 2, 3]);
+        assert_eq!(read(&view)[..7], [0, 4, 8, 12, 16, 20, 1]);
+        assert_eq!(view.run(), Some(0..24));
+        // Flattened over positions and turned round, it lies as the map does.
+        let tokens = view.reshaped(&[1, 4, 6]).unwrap().transposed(&[0, 2, 1]);
+        assert_eq!(tokens, View::dense(&[1, 6, 4]));
+        // All in one axis the order is kept.
+        assert_eq!(read(&view.reshaped(&[1, 24]).unwrap()), read(&view));
+        assert_eq!(view.reshaped(&[1, 24]).unwrap().reshaped(&[4, 2, 3]).unwrap().axes, view.axes[1..]);
+        assert_eq!(view.reshaped(&[1, 5, 5]), None);
+    }
+
+    #[test]
+    fn heads_of_queries_keys_and_values_are_found() {
+        // Five tokens of three times two heads of four.
+        let qkv = View::dense(&[1, 5, 24]).reshaped(&[1, 5, 3, 2, 4]).unwrap().transposed(&[2, 0, 3, 1, 4]);
+        let keys = qkv.sliced(0, 1..2).unwrap().reshaped(&[1, 2, 5, 4]).unwrap();
+        assert_eq!((keys.offset, keys.shape()), (8, vec![1, 2, 5, 4]));
+        assert_eq!(keys.axes, [vec![], vec![(2, 4)], vec![(5, 24)], vec![(4, 1)]]);
+        assert_eq!(keys.run(), None);
+    }
+
+    #[test]
+    fn slices_are_runs_of_outer_steps() {
+        let view = View::dense(&[6, 4]);
+        assert_eq!(view.sliced(0, 2..5).unwrap().run(), Some(8..20));
+        assert_eq!(view.sliced(1, 1..3).unwrap().run(), None);
+        let composite = View::strided(&[(1, 0), (4, 1), (6, 4)]).reshaped(&[24]).unwrap();
+        assert_eq!(read(&composite.sliced(0, 6..12).unwrap()), [1, 5, 9, 13, 17, 21]);
+        assert_eq!(composite.sliced(0, 3..9), None);
+        assert_eq!(read(&composite.sliced(0, 7..8).unwrap()), [5]);
+    }
+}

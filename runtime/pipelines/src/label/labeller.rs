@@ -1,0 +1,180 @@
+//! A network, and what it reads.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ossicle_frontend::yamnet::{BINS, YamnetMel, YamnetScratch, samples_of};
+use ossicle_graph::folder::{FolderError, ModelFolder};
+use ossicle_graph::network::{InputShape, MemoryPlan, NetworkGraph};
+use ossicle_kernels::simd::Isa;
+use ossicle_trace::Tap;
+
+use super::{Frames, Image, LabelError, Preprocessor, Target};
+use crate::source::SampleSource;
+
+/// How to compute; no choice changes a bit.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Instruction set.
+    pub isa: Isa,
+    /// Threads, held to 1..=8.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { isa: Isa::detect(), threads: 1 }
+    }
+}
+
+/// What a model labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Images.
+    Images,
+    /// Recordings.
+    Recordings,
+}
+
+/// Gives each label of a model a score.
+#[derive(Debug)]
+pub struct Labeller {
+    graph: NetworkGraph,
+    labels: Vec<String>,
+    preprocessor: Preprocessor,
+    target: Target,
+    isa: Isa,
+    scores: Vec<f32>,
+}
+
+impl Labeller {
+    /// Opens the network in `model`.
+    ///
+    /// # Errors
+    /// [`LabelError`] if the folder or its `preprocessor_config.json` cannot be used.
+    pub fn open(model: &Path, options: Options) -> Result<Self, LabelError> {
+        let folder = ModelFolder::open(model)?;
+        let graph = NetworkGraph::new(Arc::clone(&folder), ossicle_graph::Options { isa: options.isa, threads: options.threads })?;
+        let text = folder.read_text("labels.txt")?;
+        let labels: Vec<String> = text.lines().map(str::to_owned).collect();
+        if labels.len() != graph.config().num_labels {
+            let problem = format!("{} labels, but num_labels is {}", labels.len(), graph.config().num_labels);
+            return Err(FolderError::Malformed { path: model.join("labels.txt"), problem }.into());
+        }
+        let InputShape { height, width, channels } = graph.config().input;
+        let target = Target { height, width, channels };
+        let preprocessor = Preprocessor::read(model, target)?;
+        Ok(Self { graph, labels, preprocessor, target, isa: options.isa, scores: vec![] })
+    }
+
+    /// Names, one for each score.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// What the model labels.
+    pub fn reading(&self) -> Reading {
+        match self.preprocessor {
+            Preprocessor::Pixels(_) => Reading::Images,
+            Preprocessor::Frames(_) => Reading::Recordings,
+        }
+    }
+
+    /// Memory in use, in bytes.
+    pub fn memory_plan(&self) -> MemoryPlan {
+        self.graph.memory_plan()
+    }
+
+    /// From now on `tap` gets every tensor; `None` ends that.
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.graph.set_tap(tap);
+    }
+
+    /// Scores of an image, one for each label.
+    ///
+    /// # Errors
+    /// [`LabelError::Kind`] if the model labels recordings.
+    pub fn image(&mut self, image: &Image) -> Result<&[f32], LabelError> {
+        let Preprocessor::Pixels(pixels) = &self.preprocessor else { return Err(LabelError::Kind { labels: "recordings" }) };
+        Ok(self.graph.run(&pixels.apply(image, self.target))?)
+    }
+
+    /// Scores of a recording, one for each label: the mean over its windows, each as long as the network's input, one after the other. What
+    /// is left at the end counts if it is at least half a window, or all there is; silence is put behind it.
+    ///
+    /// # Errors
+    /// [`LabelError::Kind`] if the model labels images, [`LabelError::Source`] if the recording cannot be read on.
+    pub fn recording(&mut self, source: &mut dyn SampleSource) -> Result<&[f32], LabelError> {
+        let Preprocessor::Frames(frames) = &self.preprocessor else { return Err(LabelError::Kind { labels: "images" }) };
+        let mut windows = Windows::new(frames.clone(), self.target, self.isa);
+        self.scores.clear();
+        self.scores.resize(self.labels.len(), 0.0);
+        let mut count = 0u32;
+        while let Some(input) = windows.next(source)? {
+            for (sum, score) in self.scores.iter_mut().zip(self.graph.run(input)?) {
+                *sum += score;
+            }
+            count += 1;
+        }
+        self.scores.iter_mut().for_each(|score| *score /= count as f32);
+        Ok(&self.scores)
+    }
+}
+
+/// A recording's windows as a network reads them, one after the other.
+pub struct Windows {
+    frames: Frames,
+    mel: YamnetMel,
+    scratch: Box<YamnetScratch>,
+    samples: Vec<f32>,
+    bands: Vec<f32>,
+    input: Vec<f32>,
+    any: bool,
+}
+
+impl Windows {
+    /// Nothing is read yet.
+    pub fn new(frames: Frames, target: Target, isa: Isa) -> Self {
+        let count = target.height * target.width / BINS;
+        Self {
+            frames,
+            mel: YamnetMel::new(isa),
+            scratch: Box::default(),
+            samples: vec![0.0; samples_of(count)],
+            bands: vec![0.0; count * BINS],
+            input: vec![0.0; count * BINS],
+            any: false,
+        }
+    }
+
+    /// The next window; none at the end.
+    ///
+    /// # Errors
+    /// [`LabelError::Source`] if the recording cannot be read on.
+    #[expect(clippy::should_implement_trait, reason = "a window is lent")]
+    pub fn next(&mut self, source: &mut dyn SampleSource) -> Result<Option<&[f32]>, LabelError> {
+        let mut filled = 0;
+        while filled < self.samples.len() {
+            match source.read(&mut self.samples[filled..])? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        if self.any && 2 * filled < self.samples.len() {
+            return Ok(None);
+        }
+        self.any = true;
+        self.samples[filled..].fill(0.0);
+        // The buffers are whole frames and hold all their samples.
+        if self.mel.frames(&self.samples, &mut self.bands, &mut self.scratch).is_err() {
+            return Ok(None);
+        }
+        let count = self.bands.len() / BINS;
+        for (i, value) in self.bands.iter().enumerate() {
+            let (frame, band) = (i / BINS, i % BINS);
+            let at = if self.frames.bands_first { band * count + frame } else { i };
+            self.input[at] = (value - self.frames.mean) / self.frames.std;
+        }
+        Ok(Some(&self.input))
+    }
+}

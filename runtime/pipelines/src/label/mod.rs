@@ -1,0 +1,24 @@
+//! Labels for images and recordings, by a network that ossicle-quantize brought in from ONNX.
+//!
+//! ```no_run
+//! use ossicle::label::{Image, Labeller, Options};
+//!
+//! let mut labeller = Labeller::open("flowers".as_ref(), Options::default())?;
+//! let scores = labeller.image(&Image::read("rose.ppm".as_ref())?)?.to_vec();
+//! for (label, score) in labeller.labels().iter().zip(&scores) {
+//!     println!("{label}: {score}");
+//! }
+//! # Ok::<(), ossicle::label::LabelError>(())
+//! ```
+
+mod error;
+mod image;
+mod labeller;
+mod preprocessor;
+mod resize;
+
+pub use error::LabelError;
+pub use image::Image;
+pub use labeller::{Labeller, Options, Reading, Windows};
+pub use preprocessor::{Frames, Frontend, Pixels, Preprocessor, Resample, Target};
+pub use resize::resize;

@@ -1,0 +1,301 @@
+//! `preprocessor_config.json`: what becomes of an image or a recording before the network sees it, with the names of Hugging Face.
+
+use std::path::Path;
+
+use ossicle_frontend::yamnet::BINS;
+use serde::{Deserialize, Serialize};
+
+use super::{Image, LabelError, resize};
+
+/// The file's name, in a model folder and beside an ONNX file.
+const FILE: &str = "preprocessor_config.json";
+
+/// What has to be given beside an ONNX file.
+const WANTED: &str = "give image_mean, image_std and rescale_factor of an image classifier, or frontend (\"yamnet\") of an audio tagger";
+
+/// Height, width and channels of what a network reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Rows of an image, frames or bands of a recording.
+    pub height: usize,
+    /// Columns of an image, bands or frames of a recording.
+    pub width: usize,
+    /// Colours of an image, 1 for a recording.
+    pub channels: usize,
+}
+
+/// What becomes of the input.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Preprocessor {
+    /// Of an image.
+    Pixels(Pixels),
+    /// Of a recording.
+    Frames(Frames),
+}
+
+/// How images are resized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum Resample {
+    /// Pillow's number 2.
+    Bilinear,
+    /// Pillow's number 3.
+    Bicubic,
+}
+
+impl TryFrom<u8> for Resample {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        match number {
+            2 => Ok(Self::Bilinear),
+            3 => Ok(Self::Bicubic),
+            _ => Err(format!("resample {number}: 2 (bilinear) and 3 (bicubic) are possible")),
+        }
+    }
+}
+
+impl From<Resample> for u8 {
+    fn from(resample: Resample) -> Self {
+        if resample == Resample::Bilinear { 2 } else { 3 }
+    }
+}
+
+/// Resizing, cropping and scaling: `(pixel * rescale_factor - mean) / std`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pixels {
+    /// The shorter side is brought to this before the middle is cut out; without, the whole image is brought to the network's size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// Cuts the network's size out of the middle.
+    #[serde(default)]
+    pub do_center_crop: bool,
+    /// Bilinear unless told otherwise.
+    #[serde(default = "bilinear")]
+    pub resample: Resample,
+    /// Usually 1 / 255.
+    pub rescale_factor: f32,
+    /// Of red, green and blue, or one for all.
+    pub image_mean: Vec<f32>,
+    /// The same.
+    pub image_std: Vec<f32>,
+}
+
+/// A size before cropping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Size {
+    /// The sides keep their ratio.
+    Shortest {
+        /// The shorter one.
+        shortest_edge: usize,
+    },
+    /// They do not.
+    Sides {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+}
+
+fn bilinear() -> Resample {
+    Resample::Bilinear
+}
+
+/// Log-mel frames, `(frame - mean) / std`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Frames {
+    /// Which.
+    pub frontend: Frontend,
+    /// Whether bands come before frames in the network's input.
+    #[serde(default)]
+    pub bands_first: bool,
+    /// Taken away from every value.
+    #[serde(default)]
+    pub mean: f32,
+    /// Every value is divided by it.
+    #[serde(default = "one")]
+    pub std: f32,
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+/// Log-mel frames that the runtime computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Frontend {
+    /// 16 kHz, 25 ms every 10 ms, 64 bands from 125 to 7500 Hz, `ln(magnitude + 0.001)`: [`ossicle_frontend::yamnet`].
+    Yamnet,
+}
+
+impl Preprocessor {
+    /// Reads the file of a folder, for a network of this input.
+    ///
+    /// # Errors
+    /// [`LabelError::Preprocessor`] says what is missing, wrong, or does not fit the network.
+    pub fn read(folder: &Path, target: Target) -> Result<Self, LabelError> {
+        let path = folder.join(FILE);
+        let wrong = |problem: String| LabelError::Preprocessor { path: path.clone(), problem };
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(wrong(format!("missing: {WANTED}"))),
+            Err(source) => return Err(LabelError::Read { path, source }),
+        };
+        Self::parse(&text, target).map_err(wrong)
+    }
+
+    /// Reads the file's text.
+    ///
+    /// # Errors
+    /// What is missing, wrong, or does not fit the network.
+    pub fn parse(text: &[u8], target: Target) -> Result<Self, String> {
+        let value: serde_json::Value = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+        let has = |key: &str| value.get(key).is_some();
+        let parsed = if has("frontend") {
+            Self::Frames(Frames::deserialize(&value).map_err(|e| e.to_string())?)
+        } else if has("image_mean") && has("image_std") && has("rescale_factor") {
+            Self::Pixels(Pixels::deserialize(&value).map_err(|e| e.to_string())?)
+        } else {
+            return Err(WANTED.into());
+        };
+        match parsed.problem(target) {
+            Some(problem) => Err(problem),
+            None => Ok(parsed),
+        }
+    }
+
+    fn problem(&self, target: Target) -> Option<String> {
+        let Target { height, width, channels } = target;
+        match self {
+            Self::Frames(frames) => {
+                let bands = if frames.bands_first { height } else { width };
+                if bands != BINS || channels != 1 {
+                    return Some(format!("the network reads {height} x {width} x {channels}, the frontend gives frames of {BINS} bands"));
+                }
+                let fits = frames.mean.is_finite() && frames.std.is_finite() && frames.std != 0.0;
+                (!fits).then(|| format!("mean {} and std {}: finite numbers, std not zero", frames.mean, frames.std))
+            }
+            Self::Pixels(pixels) => {
+                let figures = pixels.image_mean.iter().chain(&pixels.image_std).chain([&pixels.rescale_factor]);
+                let counted = [&pixels.image_mean, &pixels.image_std].iter().all(|of| of.len() == channels || of.len() == 1);
+                if !matches!(channels, 1 | 3) {
+                    return Some(format!("the network reads {channels} channels: images have 1 or 3"));
+                }
+                if !counted || figures.clone().any(|x| !x.is_finite()) || pixels.image_std.contains(&0.0) {
+                    return Some(format!("image_mean and image_std: {channels} finite numbers each, std not zero"));
+                }
+                match pixels.size {
+                    Some(Size::Shortest { shortest_edge: side })
+                        if pixels.do_center_crop && (height.max(width)..=1 << 14).contains(&side) =>
+                    {
+                        None
+                    }
+                    Some(Size::Sides { height: rows, width: columns }) if pixels.do_center_crop => {
+                        let fits = (height..=1 << 14).contains(&rows) && (width..=1 << 14).contains(&columns);
+                        (!fits).then(|| format!("size {rows} x {columns}: {height} x {width} cannot be cut out of it"))
+                    }
+                    Some(Size::Sides { height: rows, width: columns }) if (rows, columns) == (height, width) => None,
+                    None if !pixels.do_center_crop => None,
+                    size => Some(format!("size {size:?}, do_center_crop {}: the network reads {height} x {width}", pixels.do_center_crop)),
+                }
+            }
+        }
+    }
+
+    /// The file's text.
+    pub fn to_json(&self) -> String {
+        let text = match self {
+            Self::Pixels(pixels) => serde_json::to_string_pretty(pixels),
+            Self::Frames(frames) => serde_json::to_string_pretty(frames),
+        };
+        // Plain structures of numbers, which JSON can always hold once they are finite.
+        format!("{}\n", text.unwrap_or_default())
+    }
+}
+
+impl Pixels {
+    /// An image as the network reads it, `[height][width][channels]`.
+    pub fn apply(&self, image: &Image, target: Target) -> Vec<f32> {
+        let Target { height, width, channels } = target;
+        let (rows, columns) = match self.size {
+            Some(Size::Shortest { shortest_edge: side }) => {
+                let (short, long) = (image.width().min(image.height()), image.width().max(image.height()));
+                let scaled = (side as u64 * long as u64 / short as u64) as usize;
+                if image.height() <= image.width() { (side, scaled) } else { (scaled, side) }
+            }
+            Some(Size::Sides { height, width }) => (height, width),
+            None => (height, width),
+        };
+        let resized = resize(image, columns, rows, self.resample);
+        let (top, left) = ((rows - height) / 2, (columns - width) / 2);
+        let of = |values: &[f32], c: usize| values[if values.len() == 1 { 0 } else { c }];
+        let scaled = |byte: f32, c: usize| (byte * self.rescale_factor - of(&self.image_mean, c)) / of(&self.image_std, c);
+        let mut out = Vec::with_capacity(height * width * channels);
+        for row in 0..height {
+            let from = 3 * ((top + row) * columns + left);
+            for &[r, g, b] in resized.rgb()[from..][..3 * width].as_chunks::<3>().0 {
+                if channels == 1 {
+                    // Luma of ITU-R 601-2, in Pillow's whole numbers.
+                    let luma = (u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16;
+                    out.push(scaled(luma as f32, 0));
+                } else {
+                    out.extend([r, g, b].iter().enumerate().map(|(c, &byte)| scaled(f32::from(byte), c)));
+                }
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: Target = Target { height: 2, width: 4, channels: 3 };
+
+    fn pixels(more: &str) -> Result<Preprocessor, String> {
+        let text = format!("{{\"rescale_factor\": 0.5, \"image_mean\": [1, 2, 3], \"image_std\": [2], \"do_resize\": true{more}}}");
+        Preprocessor::parse(text.as_bytes(), TARGET)
+    }
+
+    #[test]
+    fn an_image_is_scaled_cropped_and_normalised() {
+        let Ok(Preprocessor::Pixels(whole)) = pixels("") else { panic!("pixels") };
+        let image = Image::new(4, (0..24).collect()).unwrap();
+        let values = whole.apply(&image, TARGET);
+        assert_eq!(values[..4], [(0.0 - 1.0) / 2.0, (0.5 - 2.0) / 2.0, (1.0 - 3.0) / 2.0, (1.5 - 1.0) / 2.0]);
+        // The shorter side of 8 x 6 to 4, and the middle of what is left.
+        let Ok(Preprocessor::Pixels(cropped)) = pixels(", \"size\": {\"shortest_edge\": 4}, \"do_center_crop\": true") else {
+            panic!("crop")
+        };
+        let image = Image::new(8, (0..144).collect()).unwrap();
+        let resized = resize(&image, 5, 4, Resample::Bilinear);
+        let expected = (f32::from(resized.rgb()[3 * 5]) * 0.5 - 1.0) / 2.0;
+        assert_eq!(cropped.apply(&image, TARGET)[0], expected);
+        let Ok(Preprocessor::Pixels(grey)) =
+            Preprocessor::parse(b"{\"rescale_factor\": 1, \"image_mean\": [0], \"image_std\": [1]}", Target { channels: 1, ..TARGET })
+        else {
+            panic!("grey")
+        };
+        assert_eq!(grey.apply(&Image::new(4, [10, 200, 30].repeat(8)).unwrap(), Target { channels: 1, ..TARGET }), [124.0; 8]);
+    }
+
+    #[test]
+    fn what_is_missing_or_does_not_fit_is_told() {
+        let line = |text: &str, target| Preprocessor::parse(text.as_bytes(), target).unwrap_err();
+        assert!(line("{}", TARGET).contains("give image_mean"));
+        assert!(line("[]", TARGET).contains("give image_mean"));
+        assert!(line("{\"frontend\": \"mfcc\"}", TARGET).contains("mfcc"));
+        assert!(line("{\"frontend\": \"yamnet\"}", TARGET).contains("frames of 64 bands"));
+        assert!(Preprocessor::parse(b"{\"frontend\": \"yamnet\"}", Target { height: 96, width: 64, channels: 1 }).is_ok());
+        assert!(pixels(", \"resample\": 1").unwrap_err().contains("resample 1"));
+        assert!(pixels(", \"do_center_crop\": true").unwrap_err().contains("do_center_crop true"));
+        assert!(pixels(", \"size\": {\"shortest_edge\": 3}, \"do_center_crop\": true").unwrap_err().contains("the network reads 2 x 4"));
+        assert!(pixels(", \"size\": {\"height\": 9, \"width\": 9}").unwrap_err().contains("the network reads 2 x 4"));
+        let Ok(read) = pixels(", \"size\": {\"height\": 2, \"width\": 4}") else { panic!("sides") };
+        assert_eq!(Preprocessor::parse(read.to_json().as_bytes(), TARGET), Ok(read));
+    }
+}
