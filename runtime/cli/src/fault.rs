@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use ossicle::audio::AudioError;
 use ossicle::events::EventsError;
+use ossicle::label::LabelError;
 use ossicle::models::ModelError;
 use ossicle::source::SourceError;
 use ossicle::whisper::error::TranscribeError;
@@ -77,6 +78,19 @@ pub(crate) fn events(path: &Path, error: EventsError) -> anyhow::Error {
     match error {
         EventsError::Folder(error) => folder(error).into(),
         EventsError::Graph(error) => anyhow::Error::new(error).context(path.display().to_string()),
+        other => Fault::line(other).into(),
+    }
+}
+
+/// A file that cannot be labelled, or a network in the folder `path` that cannot be opened.
+pub(crate) fn label(path: &Path, error: LabelError) -> anyhow::Error {
+    match error {
+        LabelError::Folder(error) => folder(error).into(),
+        LabelError::Graph(error) => anyhow::Error::new(error).context(path.display().to_string()),
+        LabelError::Read { path, source } if source.kind() == ErrorKind::NotFound => {
+            Fault::new("no such file", path.display(), "give one that exists").into()
+        }
+        LabelError::Read { path, source } => Fault::new(format!("cannot read: {source}"), path.display(), "make it readable").into(),
         other => Fault::line(other).into(),
     }
 }

@@ -11,6 +11,7 @@ mod command;
 mod detect;
 mod fault;
 mod input;
+mod label;
 mod listen;
 mod model;
 mod models;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Subcommands::Command(args) => command::run(args),
         Subcommands::Listen(args) => listen::run(args),
         Subcommands::Detect(args) => detect::run(args),
+        Subcommands::Label(args) => label::run(args),
         Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]
         Subcommands::Serve(args) => serve::run(args),

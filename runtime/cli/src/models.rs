@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 use ossicle::events::{Detector, Options, Settings};
+use ossicle::label::{self, Labeller};
 use ossicle::models::ModelInfo;
 use ossicle::whisper::window::Window;
 use ossicle_graph::folder;
@@ -18,6 +19,9 @@ use crate::size;
 
 /// The kind of a YAMNet's folder.
 const YAMNET: &str = "yamnet";
+
+/// The kind of a folder that came from ONNX.
+const NETWORK: &str = "network";
 
 /// What to say about model folders.
 #[derive(clap::Args)]
@@ -79,6 +83,7 @@ fn list(json: bool) -> Result<()> {
         } else {
             let ModelInfo { name, kind, multilingual, num_labels, bytes, path, .. } = &model;
             let knows = match (num_labels, multilingual) {
+                (labels, _) if kind == NETWORK => format!("{labels} labels"),
                 (0, true) => "multilingual".to_owned(),
                 (0, false) => "English".to_owned(),
                 (labels, _) => format!("{labels} sounds"),
@@ -93,7 +98,13 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
     let path = model.path()?;
     let info = ossicle::models::info(&path).map_err(fault::model)?;
     if info.kind == YAMNET {
-        return yamnet_info(model, &path, &info, json);
+        let plan =
+            Detector::memory_plan(&path, model.machine.isa(), model.machine.threads()).map_err(|error| fault::events(&path, error))?;
+        return classifier_info(model, &info, [plan.weights, plan.slots, plan.scratch], json);
+    }
+    if info.kind == NETWORK {
+        let plan = labeller(model, &path)?.memory_plan();
+        return classifier_info(model, &info, [plan.weights, plan.slots, plan.scratch], json);
     }
     let plan = model.plan(&path, Window::Full.max_frames(), words)?;
     let mut out = std::io::stdout().lock();
@@ -126,10 +137,15 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn yamnet_info(model: &ModelArgs, path: &Path, info: &ModelInfo, json: bool) -> Result<()> {
+fn labeller(model: &ModelArgs, path: &Path) -> Result<Labeller> {
+    let options = label::Options { isa: model.machine.isa(), threads: model.machine.threads() };
+    Labeller::open(path, options).map_err(|error| fault::label(path, error))
+}
+
+/// A classifier, and the bytes of its weights, slots and scratch memory.
+fn classifier_info(model: &ModelArgs, info: &ModelInfo, memory: [usize; 3], json: bool) -> Result<()> {
     let (isa, threads) = (model.machine.isa(), model.machine.threads());
-    let plan = Detector::memory_plan(path, isa, threads).map_err(|error| fault::events(path, error))?;
-    let parts = [("weights", plan.weights), ("slots", plan.slots), ("scratch", plan.scratch)];
+    let parts: Vec<_> = ["weights", "slots", "scratch"].into_iter().zip(memory).collect();
     let total: usize = parts.iter().map(|part| part.1).sum();
     let mut out = std::io::stdout().lock();
     if json {
@@ -159,10 +175,10 @@ fn yamnet_info(model: &ModelArgs, path: &Path, info: &ModelInfo, json: bool) -> 
 fn verify(model: &ModelArgs) -> Result<()> {
     let path = model.path()?;
     folder::verify(&path).map_err(fault::folder)?;
-    if ossicle::models::info(&path).map_err(fault::model)?.kind == YAMNET {
-        Detector::open(&path, &Settings::default(), Options::default()).map_err(|error| fault::events(&path, error))?;
-    } else {
-        model.open(Window::Full.max_frames(), false)?;
+    match ossicle::models::info(&path).map_err(fault::model)?.kind.as_str() {
+        YAMNET => drop(Detector::open(&path, &Settings::default(), Options::default()).map_err(|error| fault::events(&path, error))?),
+        NETWORK => drop(labeller(model, &path)?),
+        _ => drop(model.open(Window::Full.max_frames(), false)?),
     }
     writeln!(std::io::stdout().lock(), "{}: every file is as recorded", path.display())?;
     Ok(())

@@ -1,0 +1,130 @@
+//! `ossicle label`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use ossicle::label::{Image, LabelError, Labeller, Options, Reading};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::fault::{self, Fault};
+use crate::input::{self, RawArgs};
+use crate::model::MachineArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle label --model flowers rose.jpg tulip.png
+  ossicle label --model flowers --top 3 --format jsonl *.ppm
+  ossicle label --model birds dawn.flac
+
+A model is made from an ONNX classifier by ossicle-quantize --onnx.";
+
+/// What to label, and with what.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Images (png, jpeg, binary ppm) or recordings, whichever the model is for
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Model folder, or the name of one (see `ossicle models list`)
+    #[arg(long, value_name = "NAME|FOLDER")]
+    model: String,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// Labels to write for each file, the largest scores first
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
+    /// What to write
+    #[arg(long, value_enum, default_value = "text")]
+    format: FormatName,
+    /// Add a digest of all scores (jsonl)
+    #[arg(long)]
+    digests: bool,
+    #[command(flatten)]
+    raw: RawArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormatName {
+    Text,
+    Tsv,
+    Jsonl,
+}
+
+/// Labels every file with one model; a bad file gives its line and the others go on.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    input::check(&args.files)?;
+    if args.digests && args.format != FormatName::Jsonl {
+        return Err(Fault::line("--digests: only jsonl carries them: add --format jsonl").into());
+    }
+    let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
+    let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
+    let mut labeller = Labeller::open(&folder, options).map_err(|error| fault::label(&folder, error))?;
+    let mut statuses = Vec::new();
+    for file in &args.files {
+        match label(args, &mut labeller, file) {
+            Ok(()) => {}
+            Err(error) if fault::is_broken_pipe(&error) || args.files.len() == 1 => return Err(error),
+            Err(error) => statuses.push(fault::report(&error)),
+        }
+    }
+    Ok(match statuses.as_slice() {
+        [] => ExitCode::SUCCESS,
+        // Nothing but bad input is bad input.
+        all if all.len() == args.files.len() && all.iter().all(|&status| status == ExitCode::from(fault::BAD_INPUT)) => {
+            ExitCode::from(fault::BAD_INPUT)
+        }
+        _ => ExitCode::FAILURE,
+    })
+}
+
+fn label(args: &Args, labeller: &mut Labeller, file: &Path) -> Result<()> {
+    let failed = |error: LabelError| match error {
+        LabelError::Source(error) => fault::source(&input::name(file), &error).into(),
+        other => fault::label(file, other),
+    };
+    let labels = labeller.labels().to_vec();
+    let scores = match labeller.reading() {
+        Reading::Images => {
+            let image = Image::read(file).map_err(failed)?;
+            labeller.image(&image).map_err(failed)?
+        }
+        Reading::Recordings => {
+            let mut reader = args.raw.open(file, args.machine.isa())?;
+            labeller.recording(&mut reader).map_err(failed)?
+        }
+    };
+    let mut best: Vec<usize> = (0..scores.len()).collect();
+    best.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    best.truncate(args.top.into());
+    write(args, &input::name(file), &labels, scores, &best, &mut io::stdout().lock())?;
+    Ok(())
+}
+
+fn write(args: &Args, file: &str, labels: &[String], scores: &[f32], best: &[usize], out: &mut dyn Write) -> io::Result<()> {
+    match args.format {
+        FormatName::Text => {
+            let all: Vec<String> = best.iter().map(|&label| format!("{} {:.3}", labels[label], scores[label])).collect();
+            writeln!(out, "{file}  {}", all.join("  "))?;
+        }
+        FormatName::Tsv => {
+            for &label in best {
+                writeln!(out, "{}\t{}\t{:.4}", file.replace(char::is_control, "\u{fffd}"), labels[label], scores[label])?;
+            }
+        }
+        FormatName::Jsonl => {
+            let top: Vec<_> = best.iter().map(|&label| json!({"label": labels[label], "score": scores[label]})).collect();
+            let mut value = json!({"file": file, "top": top});
+            if args.digests {
+                let mut hash = Sha256::new();
+                scores.iter().for_each(|score| hash.update(score.to_le_bytes()));
+                value["scores_sha256"] = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+            }
+            writeln!(out, "{value}")?;
+        }
+    }
+    out.flush()
+}

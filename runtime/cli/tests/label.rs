@@ -1,0 +1,148 @@
+//! `ossicle label` from the outside, with a network that knows red from blue.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+/// A model folder that goes away with the test.
+struct Model(PathBuf);
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Model {
+    /// The mean of an image of 2 x 2, and a linear layer to two labels.
+    fn new(name: &str) -> Self {
+        let model = Self(std::env::temp_dir().join(format!("ossicle-label-{}-{name}", std::process::id())));
+        fs::create_dir_all(&model.0).unwrap();
+        let config = json!({
+            "kind": "network",
+            "numerics_version": 1,
+            "input": {"height": 2, "width": 2, "channels": 3},
+            "layers": [
+                {"name": "mean", "op": "mean", "inputs": ["input"]},
+                {"name": "colours", "op": "linear", "channels": 2, "inputs": ["mean"]},
+            ],
+            "scores": "softmax",
+            "num_labels": 2,
+        });
+        model.file("config.json", config.to_string().as_bytes());
+        model.file("labels.txt", b"red\nblue\n");
+        model.file("preprocessor_config.json", br#"{"rescale_factor": 1, "image_mean": [0], "image_std": [255]}"#);
+        let mut weight = [0i8; 16 * 16];
+        // Output 0 from input 0, output 1 from input 2, in blocks of sixteen outputs by four inputs.
+        (weight[0], weight[4 + 2]) = (127, 127);
+        let floats = |value: f32| [value; 16].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+        let data = [weight.map(i8::cast_unsigned).to_vec(), floats(4.0 / 127.0), floats(0.0)].concat();
+        let header = json!({
+            "__metadata__": {"layout": "n16k4"},
+            "colours.weight": {"dtype": "I8", "shape": [1, 4, 16, 4], "data_offsets": [0, 256]},
+            "colours.weight_scale": {"dtype": "F32", "shape": [16], "data_offsets": [256, 320]},
+            "colours.bias": {"dtype": "F32", "shape": [16], "data_offsets": [320, 384]},
+        });
+        let mut header = header.to_string().into_bytes();
+        header.resize((header.len() + 8).next_multiple_of(64) - 8, b' ');
+        let file = [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat();
+        model.file("model.safetensors", &file);
+        model
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// An image of one colour, larger than the network's.
+    fn image(&self, name: &str, rgb: [u8; 3]) -> PathBuf {
+        self.file(name, &[&b"P6 5 3 255\n"[..], &rgb.repeat(15)].concat())
+    }
+
+    fn label(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
+        command.env_remove("OSSICLE_ISA").env_remove("OSSICLE_MODELS").stdin(Stdio::null());
+        command.arg("label").arg("--model").arg(&self.0);
+        command
+    }
+}
+
+#[track_caller]
+fn stdout(output: Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line on stderr of a refusal.
+#[track_caller]
+fn refusal(output: Output) -> String {
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr.trim().to_owned()
+}
+
+#[test]
+fn colours_are_told_in_every_format() {
+    let model = Model::new("formats");
+    let (red, blue) = (model.image("red.ppm", [255, 0, 0]), model.image("blue.ppm", [0, 0, 255]));
+    let run = |more: &[&str]| stdout(model.label().args(more).args([&red, &blue]).output().unwrap());
+    let text = run(&[]);
+    // e^4 / (e^4 + 1)
+    let expected = format!("{}  red 0.982  blue 0.018\n{}  blue 0.982  red 0.018\n", red.display(), blue.display());
+    assert_eq!(text, expected);
+    let tsv = run(&["--format", "tsv", "--top", "1"]);
+    assert_eq!(tsv, format!("{}\tred\t0.9820\n{}\tblue\t0.9820\n", red.display(), blue.display()));
+    let digest = |isa: &str| {
+        let lines = run(&["--format", "jsonl", "--digests", "--isa", isa]);
+        let values: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((values.len(), &values[1]["top"][0]["label"]), (2, &json!("blue")));
+        values[0]["scores_sha256"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(digest("scalar").len(), 64);
+    let best = stdout(model.label().args(["--format", "jsonl", "--digests"]).arg(&red).output().unwrap());
+    assert!(best.contains(&digest("scalar")), "{best}");
+}
+
+#[test]
+fn the_folder_is_described_and_verified() {
+    let model = Model::new("models");
+    let ossicle = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_ossicle")).args(args).arg(&model.0).output().unwrap();
+    let info = stdout(ossicle(&["models", "info", "--model"]));
+    assert!(info.contains("network") && info.contains("2, by name in labels.txt"), "{info}");
+}
+
+#[test]
+fn bad_input_is_one_line() {
+    let model = Model::new("bad");
+    let red = model.image("red.ppm", [255, 0, 0]);
+    let refused = |path: &Path| refusal(model.label().arg(path).output().unwrap());
+    assert!(refused(Path::new("nowhere.png")).contains("no such file: nowhere.png"));
+    assert!(refused(&model.file("text.txt", b"no image")).contains("give png, jpeg or binary ppm"));
+    assert!(refused(&model.file("short.ppm", b"P6 9 9 255\n.")).contains("ends early"));
+    assert!(refusal(model.label().arg("--digests").arg(&red).output().unwrap()).contains("add --format jsonl"));
+    // One bad file of two: the other is labelled, and the status says so.
+    let mixed = model.label().arg("nowhere.png").arg(&red).output().unwrap();
+    assert_eq!(mixed.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&mixed.stdout).contains("red 0.982"));
+    // Each file of the folder.
+    for (name, bytes, wanted) in [
+        ("labels.txt", &b"red\n"[..], "1 labels, but num_labels is 2"),
+        ("preprocessor_config.json", b"{}", "give image_mean, image_std and rescale_factor"),
+        ("preprocessor_config.json", br#"{"frontend": "yamnet"}"#, "frames of 64 bands"),
+        ("config.json", br#"{"kind": "yamnet", "numerics_version": 1}"#, "not \"network\""),
+    ] {
+        let kept = fs::read(model.0.join(name)).unwrap();
+        model.file(name, bytes);
+        let line = refused(&red);
+        assert!(line.contains(wanted) && line.contains(name), "{line}");
+        model.file(name, &kept);
+    }
+    fs::remove_file(model.0.join("preprocessor_config.json")).unwrap();
+    assert!(refused(&red).contains("missing: give image_mean"));
+}
