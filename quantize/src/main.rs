@@ -14,9 +14,14 @@ use ossicle_quantize::network::{Network, Parts, inputs};
 use ossicle_quantize::report::{self, Report};
 use ossicle_quantize::{Source, calibration, cost, float_folder, folder, import, yamnet};
 
-/// Turns a float Whisper or YAMNet checkpoint into an int8 model folder for Ossicle.
+const EXAMPLES: &str = "\
+Examples:
+  ossicle-quantize whisper-tiny.en-ct2 -o models-int8/whisper-tiny.en --report --calibration recordings
+  ossicle-quantize --onnx flowers/model.onnx --calibration flowers/images -o models-int8/flowers";
+
+/// Turns a float Whisper or YAMNet checkpoint, or an ONNX classifier, into an int8 model folder for Ossicle.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = EXAMPLES)]
 struct Args {
     /// Folder with a CTranslate2 (model.bin) or Hugging Face (model.safetensors) Whisper checkpoint, or YAMNet (model.onnx)
     #[arg(required_unless_present = "onnx")]

@@ -19,6 +19,13 @@ struct Fact {
     value: Option<Arc<Tensor>>,
 }
 
+/// A tensor that does not depend on the input.
+#[derive(Clone, Debug)]
+pub(super) struct Constant {
+    pub(super) values: Vec<f32>,
+    pub(super) dims: Vec<usize>,
+}
+
 /// A graph with one input and one output, a batch of one.
 #[derive(Debug)]
 pub(super) struct Graph {
@@ -97,12 +104,12 @@ impl Graph {
         self.facts.get(name).is_some_and(|fact| fact.value.is_some())
     }
 
-    /// A constant's values as f32, and its dimensions; none if it is none, or holds something that is no finite number.
-    pub(super) fn floats(&self, name: &str) -> Option<(Vec<f32>, Vec<usize>)> {
+    /// A constant as f32; none if it is none, or holds something that is no finite number.
+    pub(super) fn floats(&self, name: &str) -> Option<Constant> {
         let tensor = self.facts.get(name)?.value.as_ref()?;
         let cast = tensor.cast_to::<f32>().ok()?;
         let values = cast.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?.to_vec();
-        values.iter().all(|x| x.is_finite()).then(|| (values, tensor.shape().to_vec()))
+        values.iter().all(|x| x.is_finite()).then(|| Constant { dims: tensor.shape().to_vec(), values })
     }
 
     /// A constant's values as integers.

@@ -133,7 +133,7 @@ impl View {
                 let inner = length(&self.axes[axis]) / *outer;
                 *outer = range.len() / inner;
                 *factors = joined(std::mem::take(factors));
-                (range.start % inner == 0 && range.len() % inner == 0).then_some(view)
+                (range.start.is_multiple_of(inner) && range.len().is_multiple_of(inner)).then_some(view)
             }
         }
     }

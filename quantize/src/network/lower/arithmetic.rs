@@ -7,12 +7,12 @@ use tract_onnx::pb::NodeProto;
 
 use super::shapes::axis_of;
 use super::{Lowerer, Refused};
-use crate::network::graph::{float, int};
+use crate::network::graph::{Constant, float, int};
 use crate::network::ir::{Kind, Layer, Part, Value, Weights};
 use crate::network::view::View;
 
 /// What a constant is for a map.
-enum Constant {
+enum Spread {
     /// The same for all.
     Scalar(f32),
     /// One for each channel.
@@ -26,7 +26,7 @@ impl Lowerer<'_> {
         if int(node, "transA") == Some(1) {
             return Err("transA = 1".into());
         }
-        let (weight, dims) = self.constant(node, 1)?.ok_or("it has no weights")?;
+        let Constant { values: weight, dims } = self.constant(node, 1)?.ok_or("it has no weights")?;
         let [rows, columns] = dims[..] else { return Err(format!("weights of {dims:?}")) };
         let transposed = int(node, "transB") == Some(1);
         let (outputs, inputs) = if transposed { (rows, columns) } else { (columns, rows) };
@@ -38,11 +38,11 @@ impl Lowerer<'_> {
         let weight = weight.collect();
         let bias = match self.constant(node, 2)? {
             None => vec![0.0; outputs],
-            Some((bias, _)) if bias.len() == outputs || bias.len() == 1 => {
+            Some(Constant { values: bias, .. }) if bias.len() == outputs || bias.len() == 1 => {
                 let beta = float(node, "beta").unwrap_or(1.0);
                 (0..outputs).map(|n| beta * bias[n % bias.len()]).collect()
             }
-            Some((bias, _)) => return Err(format!("{} biases for {outputs} outputs", bias.len())),
+            Some(Constant { values: bias, .. }) => return Err(format!("{} biases for {outputs} outputs", bias.len())),
         };
         self.linear(node, Weights { weight, bias })
     }
@@ -51,7 +51,7 @@ impl Lowerer<'_> {
         let constants = [0, 1].map(|input| node.input.get(input).is_some_and(|name| self.graph.is_constant(name)));
         match constants {
             [false, true] => {
-                let (weight, dims) = self.constant(node, 1)?.ok_or("it has no weights")?;
+                let Constant { values: weight, dims } = self.constant(node, 1)?.ok_or("it has no weights")?;
                 let [ref batch @ .., inputs, outputs] = dims[..] else { return Err(format!("weights of {dims:?}")) };
                 if batch.iter().any(|&n| n != 1) {
                     return Err(format!("weights of {dims:?}"));
@@ -167,17 +167,17 @@ impl Lowerer<'_> {
         if !value.view.steps(value.view.axes.len() - 1).into_iter().eq(0..channels) {
             return Err("over something else than the channels of each position".into());
         }
-        if channels % 16 != 0 {
+        if !channels.is_multiple_of(16) {
             return Err(format!("over {channels} channels: multiples of 16 are possible"));
         }
         Ok(self.like(node, Kind::Norm { gamma, beta, epsilon }, value))
     }
 
     /// What a constant is for a value's map.
-    fn spread(&self, value: &Value, constant: &(Vec<f32>, Vec<usize>)) -> Result<Constant, Refused> {
-        let (values, dims) = constant;
+    fn spread(&self, value: &Value, constant: &Constant) -> Result<Spread, Refused> {
+        let Constant { values, dims } = constant;
         if let [scalar] = values[..] {
-            return Ok(Constant::Scalar(scalar));
+            return Ok(Spread::Scalar(scalar));
         }
         let shape = value.view.shape();
         let missing = shape.len().checked_sub(dims.len()).ok_or("a constant of more dimensions than what it meets")?;
@@ -203,11 +203,11 @@ impl Lowerer<'_> {
             out[place] = values[at];
         }
         let alike = out.chunks_exact(channels).all(|position| position == &out[..channels]);
-        Ok(if alike { Constant::Channels(out[..channels].to_vec()) } else { Constant::Values(out) })
+        Ok(if alike { Spread::Channels(out[..channels].to_vec()) } else { Spread::Values(out) })
     }
 
     /// A node's one value and one constant, which of them comes first, or none if both are values.
-    fn operands(&self, node: &NodeProto) -> Result<Option<(Value, (Vec<f32>, Vec<usize>), bool)>, Refused> {
+    fn operands(&self, node: &NodeProto) -> Result<Option<(Value, Constant, bool)>, Refused> {
         let constants = [0, 1].map(|input| node.input.get(input).is_some_and(|name| self.graph.is_constant(name)));
         let constant = match constants {
             [true, false] => 0,
@@ -232,8 +232,8 @@ impl Lowerer<'_> {
     }
 
     /// A value plus a constant times `sign`.
-    fn plus(&mut self, node: &NodeProto, value: &Value, constant: &(Vec<f32>, Vec<usize>), sign: f32) -> Result<Value, Refused> {
-        if let (Kind::Part(Part::Variance), [epsilon]) = (&self.layers[value.layer].kind, &constant.0[..]) {
+    fn plus(&mut self, node: &NodeProto, value: &Value, constant: &Constant, sign: f32) -> Result<Value, Refused> {
+        if let (Kind::Part(Part::Variance), [epsilon]) = (&self.layers[value.layer].kind, &constant.values[..]) {
             let Layer { size, channels, .. } = self.layers[value.layer];
             let layer = self.push(node, Kind::Part(Part::VariancePlus(sign * epsilon)), vec![value.clone()], size, channels);
             return Ok(Value { layer, view: value.view.clone(), factor: 1.0 });
@@ -245,9 +245,9 @@ impl Lowerer<'_> {
         let channels = self.layers[value.layer].channels;
         let signed = |values: Vec<f32>| values.into_iter().map(|x| sign * x).collect::<Vec<f32>>();
         let shift = match self.spread(&value, constant)? {
-            Constant::Scalar(shift) => vec![sign * shift; channels],
-            Constant::Channels(shift) => signed(shift),
-            Constant::Values(values) => return Ok(self.like(node, Kind::AddConstant { constant: signed(values) }, value)),
+            Spread::Scalar(shift) => vec![sign * shift; channels],
+            Spread::Channels(shift) => signed(shift),
+            Spread::Values(values) => return Ok(self.like(node, Kind::AddConstant { constant: signed(values) }, value)),
         };
         Ok(self.like(node, Kind::Affine { scale: vec![1.0; channels], shift, activation: Activation::Identity }, value))
     }
@@ -374,31 +374,31 @@ impl Lowerer<'_> {
         }
     }
 
-    fn times(&mut self, node: &NodeProto, value: Value, constant: (Vec<f32>, Vec<usize>)) -> Result<Value, Refused> {
+    fn times(&mut self, node: &NodeProto, value: Value, constant: Constant) -> Result<Value, Refused> {
         if self.output_shape(node)? != value.view.shape() {
             return Err("a constant larger than what it is multiplied with".into());
         }
-        if let [factor] = constant.0[..] {
+        if let [factor] = constant.values[..] {
             return Ok(Value { factor: value.factor * factor, ..value });
         }
         let value = self.whole(&value)?;
         match self.spread(&value, &constant)? {
-            Constant::Scalar(factor) => Ok(Value { factor, ..value }),
-            Constant::Channels(scale) => {
+            Spread::Scalar(factor) => Ok(Value { factor, ..value }),
+            Spread::Channels(scale) => {
                 let shift = vec![0.0; scale.len()];
                 Ok(self.like(node, Kind::Affine { scale, shift, activation: Activation::Identity }, value))
             }
-            Constant::Values(_) => Err("a factor for each position".into()),
+            Spread::Values(_) => Err("a factor for each position".into()),
         }
     }
 
     pub(super) fn div(&mut self, node: &NodeProto) -> Result<Value, Refused> {
-        if let Some((value, (values, dims), first)) = self.operands(node)? {
+        if let Some((value, Constant { values, dims }, first)) = self.operands(node)? {
             if first || values.contains(&0.0) {
                 return Err("by something that depends on the input, or by zero".into());
             }
             let inverse = values.iter().map(|x| (1.0 / f64::from(*x)) as f32).collect();
-            return self.times(node, value, (inverse, dims));
+            return self.times(node, value, Constant { values: inverse, dims });
         }
         let (a, b) = (self.value(node, 0)?, self.value(node, 1)?);
         let Kind::Part(Part::Deviation(epsilon)) = self.layers[b.layer].kind else {

@@ -11,7 +11,7 @@ use ossicle_kernels::activation::Activation;
 use ossicle_kernels::conv::Size;
 use tract_onnx::pb::NodeProto;
 
-use super::graph::{Graph, float, int, name_of};
+use super::graph::{Constant, Graph, float, int, name_of};
 use super::ir::{Kind, Layer, Part, Value};
 use super::view::View;
 use crate::Error;
@@ -141,7 +141,7 @@ impl Lowerer<'_> {
     }
 
     /// A node's constant input: values and dimensions; none if it is left out.
-    fn constant(&self, node: &NodeProto, input: usize) -> Result<Option<(Vec<f32>, Vec<usize>)>, Refused> {
+    fn constant(&self, node: &NodeProto, input: usize) -> Result<Option<Constant>, Refused> {
         let Some(name) = node.input.get(input).filter(|name| !name.is_empty()) else { return Ok(None) };
         let constant = self.graph.floats(name);
         constant.map(Some).ok_or_else(|| format!("input {name:?} is no constant of finite numbers"))
@@ -149,7 +149,7 @@ impl Lowerer<'_> {
 
     /// As [`constant`](Self::constant), of this many values.
     fn vector(&self, node: &NodeProto, input: usize, count: usize) -> Result<Vec<f32>, Refused> {
-        let (values, _) = self.constant(node, input)?.ok_or_else(|| format!("it has no input {input}"))?;
+        let Constant { values, .. } = self.constant(node, input)?.ok_or_else(|| format!("it has no input {input}"))?;
         if values.len() == count { Ok(values) } else { Err(format!("input {input} has {} values, not {count}", values.len())) }
     }
 
@@ -242,7 +242,7 @@ impl Lowerer<'_> {
     fn clip(&mut self, node: &NodeProto) -> Result<Value, Refused> {
         let bound = |input: usize, name: &str| -> Result<Option<f32>, Refused> {
             let Some(tensor) = node.input.get(input).filter(|tensor| !tensor.is_empty()) else { return Ok(float(node, name)) };
-            Ok(self.graph.floats(tensor).and_then(|(values, _)| values.first().copied()))
+            Ok(self.graph.floats(tensor).and_then(|constant| constant.values.first().copied()))
         };
         match (bound(1, "min")?, bound(2, "max")?) {
             (Some(0.0), Some(6.0)) => self.activate(node, Activation::Relu6),

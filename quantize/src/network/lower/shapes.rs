@@ -4,7 +4,7 @@ use ossicle_kernels::conv::Size;
 use tract_onnx::pb::NodeProto;
 
 use super::{Lowerer, Refused};
-use crate::network::graph::{int, ints};
+use crate::network::graph::{Constant, int, ints};
 use crate::network::ir::{Kind, Value};
 use crate::network::view::View;
 
@@ -110,7 +110,7 @@ impl Lowerer<'_> {
         }
         let mut tokens = vec![];
         for input in 0..last {
-            let (values, dims) = self.constant(node, input).map_err(|_| why)?.ok_or(why)?;
+            let Constant { values, dims } = self.constant(node, input).map_err(|_| why)?.ok_or(why)?;
             if dims.last() != Some(&channels) {
                 return Err(why.into());
             }

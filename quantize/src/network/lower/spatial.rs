@@ -8,7 +8,7 @@ use tract_onnx::pb::NodeProto;
 
 use super::shapes::axis_of;
 use super::{Lowerer, Refused};
-use crate::network::graph::{int, ints, text};
+use crate::network::graph::{Constant, int, ints, text};
 use crate::network::ir::{Kind, Layer, Part, Value, Weights};
 use crate::network::view::View;
 
@@ -79,7 +79,7 @@ impl Lowerer<'_> {
     pub(super) fn conv(&mut self, node: &NodeProto) -> Result<Value, Refused> {
         let (value, size, channels) = self.map(node)?;
         let rank = value.view.axes.len();
-        let (kernel, dims) = self.constant(node, 1)?.ok_or("it has no weights")?;
+        let Constant { values: kernel, dims } = self.constant(node, 1)?.ok_or("it has no weights")?;
         let outputs = dims[0];
         if dims.len() != rank || dims.contains(&0) {
             return Err(format!("weights of {dims:?}"));

@@ -151,7 +151,6 @@ impl Windows {
     ///
     /// # Errors
     /// [`LabelError::Source`] if the recording cannot be read on.
-    #[expect(clippy::should_implement_trait, reason = "a window is lent")]
     pub fn next(&mut self, source: &mut dyn SampleSource) -> Result<Option<&[f32]>, LabelError> {
         let mut filled = 0;
         while filled < self.samples.len() {
