@@ -170,6 +170,9 @@ fn input_shape(input: &ValueInfoProto) -> Result<Vec<usize>, String> {
             _ => return Err(format!("dimension {i} of input {:?} is open: export the model with a fixed size", input.name)),
         }
     }
+    if shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n)).is_none_or(|values| values > 1 << 24) {
+        return Err(format!("input {:?} of {shape:?} is too large", input.name));
+    }
     let fits = (3..=4).contains(&shape.len());
     if fits { Ok(shape) } else { Err(format!("input {:?} has {} dimensions, not 3 or 4", input.name, shape.len())) }
 }

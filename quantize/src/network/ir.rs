@@ -33,6 +33,11 @@ impl Layer {
         self.size.positions()
     }
 
+    /// Values of the map, if they can be counted.
+    pub(super) fn checked_len(&self) -> Option<usize> {
+        self.size.height.checked_mul(self.size.width)?.checked_mul(self.channels)
+    }
+
     /// Values of the map.
     pub(super) fn len(&self) -> usize {
         self.positions() * self.channels

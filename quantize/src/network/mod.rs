@@ -1,6 +1,6 @@
 //! Image classifiers and audio taggers from ONNX: read through tract-onnx, lowered to the runtime's layers, quantised, measured.
 //!
-//! ONNX tensors are seen as [`view::View`]s of maps, so reshapes and transposes cost nothing and disappear. What ONNX spells out (batch
+//! ONNX tensors are seen as strided views of maps, so reshapes and transposes cost nothing and disappear. What ONNX spells out (batch
 //! normalisation, GELU by its error function, layer normalisation by means and roots, attention by products and softmax) is put together
 //! again. A node that does not become a layer is refused by its name.
 

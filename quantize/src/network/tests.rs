@@ -272,6 +272,11 @@ fn what_cannot_be_lowered_is_refused_by_its_node() {
     toy.put("Add", &["x", "mean"], "sum", vec![]);
     toy.end(16);
     assert!(toy.refused().contains("node \"sum\" (Add)"));
+    // Bounds that depend on the input, and a variance that is scaled before its root.
+    let mut toy = map();
+    toy.put("Clip", &["x", "x"], "bounded", vec![]);
+    toy.end(16);
+    assert!(toy.refused().contains("node \"bounded\" (Clip)"));
     let mut toy = map();
     toy.put("MatMul", &["x", "x"], "squared", vec![]);
     toy.end(16);

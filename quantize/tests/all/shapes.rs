@@ -8,7 +8,7 @@ struct Random(u32);
 impl Random {
     fn below(&mut self, n: i64) -> i64 {
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        i64::from(self.0 >> 16) * n >> 16
+        (i64::from(self.0 >> 16) * n) >> 16
     }
 }
 

@@ -217,7 +217,8 @@ fn wrong_layers_are_named() {
         Folder::new(name, &wrong).open().expect_err(name).to_string()
     };
     let layer = |at: usize, key: &'static str, value: Value| move |config: &mut Value| config["layers"][at][key] = value.clone();
-    let cases: [(&str, Box<dyn Fn(&mut Value)>); 14] = [
+    type Change = Box<dyn Fn(&mut Value)>;
+    let cases: [(&str, Change); 14] = [
         ("unknown", Box::new(layer(0, "op", json!("wormhole")))),
         ("is no layer before it", Box::new(layer(3, "inputs", json!(["nowhere"])))),
         ("is no layer before it", Box::new(layer(3, "inputs", json!(["heads"])))),

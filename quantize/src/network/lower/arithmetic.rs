@@ -6,7 +6,7 @@ use ossicle_kernels::conv::Size;
 use tract_onnx::pb::NodeProto;
 
 use super::shapes::axis_of;
-use super::{Lowerer, Refused};
+use super::{Lowerer, Refused, given};
 use crate::network::graph::{Constant, float, int};
 use crate::network::ir::{Kind, Layer, Part, Value, Weights};
 use crate::network::view::View;
@@ -68,9 +68,8 @@ impl Lowerer<'_> {
     fn linear(&mut self, node: &NodeProto, weights: Weights) -> Result<Value, Refused> {
         let value = self.value(node, 0)?;
         let (inputs, outputs, shape) = (weights.inputs(), weights.bias.len(), self.output_shape(node)?);
-        let last = value.view.axes.len() - 1;
-        if value.view.shape()[last] != inputs {
-            return Err(format!("weights for {inputs} inputs, of which there are {}", value.view.shape()[last]));
+        if value.view.shape().last() != Some(&inputs) {
+            return Err(format!("weights for {inputs} inputs, and values of {:?}", value.view.shape()));
         }
         let (layer, rows) = self.linear_on(node, &value, weights)?;
         let view = View::dense(&[rows, outputs]).reshaped(&shape).ok_or("its output has another shape")?;
@@ -127,6 +126,9 @@ impl Lowerer<'_> {
     }
 
     pub(super) fn batch_norm(&mut self, node: &NodeProto) -> Result<Value, Refused> {
+        if int(node, "training_mode") == Some(1) {
+            return Err("training_mode = 1: export the model for inference".into());
+        }
         let value = self.value(node, 0)?;
         let value = self.whole(&value)?;
         let channels = self.layers[value.layer].channels;
@@ -157,14 +159,15 @@ impl Lowerer<'_> {
         }
         let channels = self.layers[value.layer].channels;
         let gamma = self.vector(node, 1, channels)?;
-        let beta = if node.input.len() > 2 { self.vector(node, 2, channels)? } else { vec![0.0; channels] };
+        let beta = if given(node, 2) { self.vector(node, 2, channels)? } else { vec![0.0; channels] };
         self.norm(node, &value, gamma, beta, float(node, "epsilon").unwrap_or(1e-5))
     }
 
     fn norm(&mut self, node: &NodeProto, value: &Value, gamma: Vec<f32>, beta: Vec<f32>, epsilon: f32) -> Result<Value, Refused> {
         let value = self.whole(value)?;
         let channels = self.layers[value.layer].channels;
-        if !value.view.steps(value.view.axes.len() - 1).into_iter().eq(0..channels) {
+        let last = value.view.axes.len().checked_sub(1);
+        if !last.is_some_and(|last| value.view.steps(last).into_iter().eq(0..channels)) {
             return Err("over something else than the channels of each position".into());
         }
         if !channels.is_multiple_of(16) {
@@ -233,7 +236,7 @@ impl Lowerer<'_> {
 
     /// A value plus a constant times `sign`.
     fn plus(&mut self, node: &NodeProto, value: &Value, constant: &Constant, sign: f32) -> Result<Value, Refused> {
-        if let (Kind::Part(Part::Variance), [epsilon]) = (&self.layers[value.layer].kind, &constant.values[..]) {
+        if let (Kind::Part(Part::Variance), [epsilon], 1.0) = (&self.layers[value.layer].kind, &constant.values[..], value.factor) {
             let Layer { size, channels, .. } = self.layers[value.layer];
             let layer = self.push(node, Kind::Part(Part::VariancePlus(sign * epsilon)), vec![value.clone()], size, channels);
             return Ok(Value { layer, view: value.view.clone(), factor: 1.0 });
@@ -258,7 +261,7 @@ impl Lowerer<'_> {
             return if first { self.plus(node, &negated, &constant, 1.0) } else { self.plus(node, &value, &constant, -1.0) };
         }
         let (a, b) = (self.value(node, 0)?, self.value(node, 1)?);
-        if self.layers[b.layer].kind.is_part(&Part::RowMean) && self.source(&b) == Some(a.layer) {
+        if self.layers[b.layer].kind.is_part(&Part::RowMean) && self.is_mean_of(&b, &a) {
             let Layer { size, channels, .. } = self.layers[a.layer];
             let view = a.view.clone();
             return Ok(Value { layer: self.push(node, Kind::Part(Part::Centred), vec![a], size, channels), view, factor: 1.0 });
@@ -277,7 +280,7 @@ impl Lowerer<'_> {
             return self.times(node, value, constant);
         }
         let (a, b) = (self.value(node, 0)?, self.value(node, 1)?);
-        if a.layer == b.layer && self.layers[a.layer].kind.is_part(&Part::Centred) {
+        if a.layer == b.layer && a.view == b.view && b.factor == 1.0 && self.layers[a.layer].kind.is_part(&Part::Centred) {
             return self.square(node, a);
         }
         for (x, gate) in [(&a, &b), (&b, &a)] {
@@ -329,9 +332,11 @@ impl Lowerer<'_> {
         Err(format!("{have:?} and {other:?} that lie differently, or of which one repeats"))
     }
 
-    /// The layer a part was made from.
-    fn source(&self, value: &Value) -> Option<usize> {
-        self.layers[value.layer].inputs.first().map(|input| input.layer)
+    /// Whether a mean over channels, one for each row, is the one of these values.
+    fn is_mean_of(&self, mean: &Value, values: &Value) -> bool {
+        let source = &self.layers[mean.layer].inputs[0];
+        let same = source.layer == values.layer && source.view == values.view && values.factor == 1.0 && mean.factor == 1.0;
+        same && mean.view.axes.len() == values.view.axes.len()
     }
 
     /// `x` times a function of it: the source, what the product is, and the factor of that.
@@ -409,7 +414,8 @@ impl Lowerer<'_> {
         for _ in 0..4 {
             at = self.layers[at].inputs[0].layer;
         }
-        if !self.layers[a.layer].kind.is_part(&Part::Centred) || at != a.layer {
+        let rows = a.view.axes.len() == b.view.axes.len() && a.factor == 1.0 && b.factor == 1.0;
+        if !self.layers[a.layer].kind.is_part(&Part::Centred) || at != a.layer || !rows {
             return Err("by the deviation of something else".into());
         }
         let source = self.layers[a.layer].inputs[0].clone();
@@ -426,6 +432,9 @@ impl Lowerer<'_> {
     }
 
     fn square(&mut self, node: &NodeProto, value: Value) -> Result<Value, Refused> {
+        if value.factor != 1.0 {
+            return Err("of values with a factor".into());
+        }
         let Layer { size, channels, .. } = self.layers[value.layer];
         let view = value.view.clone();
         Ok(Value { layer: self.push(node, Kind::Part(Part::Square), vec![value], size, channels), view, factor: 1.0 })
@@ -433,9 +442,10 @@ impl Lowerer<'_> {
 
     pub(super) fn sqrt(&mut self, node: &NodeProto) -> Result<Value, Refused> {
         let value = self.value(node, 0)?;
-        let Kind::Part(Part::VariancePlus(epsilon)) = self.layers[value.layer].kind else {
+        let (Kind::Part(Part::VariancePlus(epsilon)), 1.0) = (&self.layers[value.layer].kind, value.factor) else {
             return Err("of something else than a variance".into());
         };
+        let epsilon = *epsilon;
         let Layer { size, channels, .. } = self.layers[value.layer];
         let view = value.view.clone();
         Ok(Value { layer: self.push(node, Kind::Part(Part::Deviation(epsilon)), vec![value], size, channels), view, factor: 1.0 })

@@ -30,6 +30,14 @@ pub(super) struct Lowered {
 /// Why a node is refused.
 type Refused = String;
 
+/// Most values of one map, as the runtime has it.
+const MAX_VALUES: usize = 1 << 26;
+
+/// Whether a node has this input; those that are left out have no name.
+fn given(node: &NodeProto, input: usize) -> bool {
+    node.input.get(input).is_some_and(|name| !name.is_empty())
+}
+
 /// Lowers every node that depends on the input.
 ///
 /// # Errors
@@ -44,7 +52,11 @@ pub(super) fn lower(graph: &Graph) -> Result<Lowered, Error> {
         if node.output.iter().all(|name| name.is_empty() || graph.is_constant(name)) {
             continue;
         }
+        let before = lowerer.layers.len();
         let values = lowerer.node(node).map_err(|why| graph.refuse(node, &why))?;
+        if lowerer.layers[before..].iter().any(|layer| layer.checked_len().is_none_or(|len| len > MAX_VALUES)) {
+            return Err(graph.refuse(node, &format!("more than {MAX_VALUES} values")));
+        }
         for (name, value) in node.output.iter().zip(values) {
             tensors.push((name.clone(), value.clone()));
             lowerer.values.insert(name.clone(), value);
@@ -143,7 +155,7 @@ impl Lowerer<'_> {
     /// A node's constant input: values and dimensions; none if it is left out.
     fn constant(&self, node: &NodeProto, input: usize) -> Result<Option<Constant>, Refused> {
         let Some(name) = node.input.get(input).filter(|name| !name.is_empty()) else { return Ok(None) };
-        let constant = self.graph.floats(name);
+        let constant = self.graph.floats(name).filter(|constant| !constant.values.is_empty());
         constant.map(Some).ok_or_else(|| format!("input {name:?} is no constant of finite numbers"))
     }
 
@@ -241,8 +253,10 @@ impl Lowerer<'_> {
 
     fn clip(&mut self, node: &NodeProto) -> Result<Value, Refused> {
         let bound = |input: usize, name: &str| -> Result<Option<f32>, Refused> {
-            let Some(tensor) = node.input.get(input).filter(|tensor| !tensor.is_empty()) else { return Ok(float(node, name)) };
-            Ok(self.graph.floats(tensor).and_then(|constant| constant.values.first().copied()))
+            if !given(node, input) {
+                return Ok(float(node, name));
+            }
+            self.vector(node, input, 1).map(|values| Some(values[0]))
         };
         match (bound(1, "min")?, bound(2, "max")?) {
             (Some(0.0), Some(6.0)) => self.activate(node, Activation::Relu6),

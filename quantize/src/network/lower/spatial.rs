@@ -7,7 +7,7 @@ use ossicle_kernels::window::{Pool, Window};
 use tract_onnx::pb::NodeProto;
 
 use super::shapes::axis_of;
-use super::{Lowerer, Refused};
+use super::{Lowerer, Refused, given};
 use crate::network::graph::{Constant, int, ints, text};
 use crate::network::ir::{Kind, Layer, Part, Value, Weights};
 use crate::network::view::View;
@@ -80,11 +80,11 @@ impl Lowerer<'_> {
         let (value, size, channels) = self.map(node)?;
         let rank = value.view.axes.len();
         let Constant { values: kernel, dims } = self.constant(node, 1)?.ok_or("it has no weights")?;
-        let outputs = dims[0];
-        if dims.len() != rank || dims.contains(&0) {
+        if dims.len() != rank {
             return Err(format!("weights of {dims:?}"));
         }
-        let bias = if node.input.len() > 2 { self.vector(node, 2, outputs)? } else { vec![0.0; outputs] };
+        let outputs = dims[0];
+        let bias = if given(node, 2) { self.vector(node, 2, outputs)? } else { vec![0.0; outputs] };
         let (window, output) = self.window(node, &dims[2..], size)?;
         let taps = dims[2..].iter().product::<usize>();
         let group = int(node, "group").unwrap_or(1);
@@ -147,7 +147,7 @@ impl Lowerer<'_> {
             given.filter(|axes| !axes.is_empty()).ok_or("it names no axes")?
         };
         let axes = axes.into_iter().map(|axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
-        let square = matches!(self.layers[value.layer].kind, Kind::Part(Part::Square));
+        let square = self.layers[value.layer].kind.is_part(&Part::Square) && value.factor == 1.0;
         let value = if square { value } else { self.whole(&value)? };
         let Layer { size, channels, .. } = self.layers[value.layer];
         let shape = self.output_shape(node)?;
