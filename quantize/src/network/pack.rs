@@ -151,7 +151,7 @@ impl Network {
         let layers = self.fused.layers.iter().zip(names).zip(&self.offsets).skip(1);
         let layers = layers.map(|((layer, name), &offset)| {
             let inputs = layer.inputs.iter().map(|input| names[input.layer].clone()).collect();
-            Some(runtime::Layer { name: name.clone(), inputs, op: op(&layer.kind, layer.channels, offset)? })
+            Some(runtime::Layer { name: name.clone(), inputs, op: op(layer, offset)? })
         });
         let layers: Option<Vec<runtime::Layer>> = layers.collect();
         let layers = layers.ok_or_else(|| Error::unsupported(self.graph.path(), "a pattern is incomplete"))?;
@@ -186,9 +186,11 @@ impl Network {
 }
 
 /// A layer as the runtime's configuration has it; none for a part of a pattern.
-fn op(kind: &Kind, channels: usize, offset: Option<f32>) -> Option<Op> {
-    Some(match *kind {
+fn op(layer: &Layer, offset: Option<f32>) -> Option<Op> {
+    let channels = layer.channels;
+    Some(match layer.kind {
         Kind::Input | Kind::Part(_) => return None,
+        Kind::Conv { window, activation, .. } if stays_float(layer) => Op::ConvF32 { window, channels, activation },
         Kind::Conv { window, activation, .. } => Op::Conv { window, channels, activation, offset },
         Kind::Linear { activation, .. } => Op::Linear { channels, activation, offset },
         Kind::Depthwise { window, activation, .. } => Op::Depthwise { window, activation },
@@ -207,6 +209,16 @@ fn op(kind: &Kind, channels: usize, offset: Option<f32>) -> Option<Op> {
     })
 }
 
+/// Longest windows of the input that stay f32.
+const FLOAT_WINDOW: usize = 64;
+
+/// Whether a convolution stays f32: a first one of few values, which are as they come, with an offset of their own that 8 bits would be
+/// spent on. It is a small part of the work.
+fn stays_float(layer: &Layer) -> bool {
+    let Kind::Conv { weights, .. } = &layer.kind else { return false };
+    layer.inputs[0].layer == 0 && weights.inputs() <= FLOAT_WINDOW
+}
+
 /// A layer's tensors.
 fn put(tensors: &mut Vec<Tensor>, layer: &Layer, name: &str, offset: Option<f32>) {
     let channels = layer.channels;
@@ -215,6 +227,12 @@ fn put(tensors: &mut Vec<Tensor>, layer: &Layer, name: &str, offset: Option<f32>
         tensors.push(Tensor::floats(format!("{name}.{ending}"), shape, padded(values, channels)));
     };
     match &layer.kind {
+        Kind::Conv { weights, .. } if stays_float(layer) => {
+            let inputs = weights.inputs();
+            let by_input: Vec<f32> = (0..inputs).flat_map(|k| weights.weight.iter().skip(k).step_by(inputs).copied()).collect();
+            floats("weight", Some(inputs), &by_input);
+            floats("bias", None, &weights.bias);
+        }
         Kind::Conv { weights, .. } | Kind::Linear { weights, .. } => put_linear(tensors, name, weights, offset),
         Kind::Depthwise { weight, bias, .. } => {
             floats("weight", Some(weight.len() / channels), weight);

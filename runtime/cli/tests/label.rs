@@ -18,12 +18,28 @@ impl Drop for Model {
 impl Model {
     /// The mean of an image of 2 x 2, and a linear layer to two labels.
     fn new(name: &str) -> Self {
+        let model = Self::network(name, json!({"height": 2, "width": 2, "channels": 3}));
+        model.file("labels.txt", b"red\nblue\n");
+        model.file("preprocessor_config.json", br#"{"rescale_factor": 1, "image_mean": [0], "image_std": [255]}"#);
+        model
+    }
+
+    /// The mean of all log-mel values, as it is and negated.
+    fn for_recordings(name: &str) -> Self {
+        let model = Self::network(name, json!({"height": 96, "width": 64, "channels": 1}));
+        model.file("labels.txt", b"loud\nnothing\n");
+        model.file("preprocessor_config.json", br#"{"frontend": "yamnet"}"#);
+        model
+    }
+
+    /// Means, of which the first decides on the first label, and the third, if there is one, on the second.
+    fn network(name: &str, input: Value) -> Self {
         let model = Self(std::env::temp_dir().join(format!("ossicle-label-{}-{name}", std::process::id())));
         fs::create_dir_all(&model.0).unwrap();
         let config = json!({
             "kind": "network",
             "numerics_version": 1,
-            "input": {"height": 2, "width": 2, "channels": 3},
+            "input": input,
             "layers": [
                 {"name": "mean", "op": "mean", "inputs": ["input"]},
                 {"name": "colours", "op": "linear", "channels": 2, "inputs": ["mean"]},
@@ -32,8 +48,6 @@ impl Model {
             "num_labels": 2,
         });
         model.file("config.json", config.to_string().as_bytes());
-        model.file("labels.txt", b"red\nblue\n");
-        model.file("preprocessor_config.json", br#"{"rescale_factor": 1, "image_mean": [0], "image_std": [255]}"#);
         let mut weight = [0i8; 16 * 16];
         // Output 0 from input 0, output 1 from input 2, in blocks of sixteen outputs by four inputs.
         (weight[0], weight[4 + 2]) = (127, 127);
@@ -115,6 +129,29 @@ fn the_folder_is_described_and_verified() {
     let ossicle = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_ossicle")).args(args).arg(&model.0).output().unwrap();
     let info = stdout(ossicle(&["models", "info", "--model"]));
     assert!(info.contains("network") && info.contains("2, by name in labels.txt"), "{info}");
+}
+
+#[test]
+fn recordings_are_labelled_window_by_window() {
+    let model = Model::for_recordings("audio");
+    let kitchen = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/kitchen.wav");
+    let score = |command: &mut Command| {
+        let line = stdout(command.args(["--format", "jsonl", "--digests"]).output().unwrap());
+        let value: Value = serde_json::from_str(&line).unwrap();
+        let loud = value["top"].as_array().unwrap().iter().find(|top| top["label"] == "loud").unwrap();
+        (loud["score"].as_f64().unwrap(), value["scores_sha256"].clone())
+    };
+    let silence = model.file("silence.raw", &[0; 2 * 16000 * 3]);
+    let (speech, digest) = score(model.label().arg(&kitchen));
+    let (nothing, _) = score(model.label().args(["--raw"]).arg(&silence));
+    assert!(speech > 2.0 * nothing && speech < 1.0, "{speech}, {nothing}");
+    assert_eq!(score(model.label().args(["--isa", "scalar", "--threads", "3"]).arg(&kitchen)).1, digest);
+    // Shorter than a window, and what is no recording.
+    let short = model.file("short.raw", &[0; 200]);
+    let (once, _) = score(model.label().args(["--raw"]).arg(&short));
+    assert!((once - nothing).abs() < 1e-6 * nothing, "{once}, {nothing}");
+    let image = model.image("red.ppm", [255, 0, 0]);
+    assert!(refusal(model.label().arg(&image).output().unwrap()).contains("red.ppm"));
 }
 
 #[test]

@@ -63,6 +63,7 @@ const ALLOWED: &[&str] = &[
     "Classifier",
     "Sigmoid",
     "Dense",
+    "DenseF32",
     "Depthwise",
     "PoolWindows",
     "Mean",

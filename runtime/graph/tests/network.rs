@@ -31,7 +31,9 @@ fn config() -> Value {
         "numerics_version": 1,
         "input": {"height": 9, "width": 7, "channels": 3},
         "layers": [
-            layer("stem", &["input"], json!({"op": "conv", "window": three, "channels": 20, "activation": "hard_swish"})),
+            layer("first", &["input"], json!({"op": "conv_f32", "window": three, "channels": 20, "activation": "relu"})),
+            layer("second", &["input"], json!({"op": "conv", "window": three, "channels": 20, "activation": "hard_swish"})),
+            layer("stem", &["first", "second"], json!({"op": "add"})),
             layer("depth", &["stem"], json!({"op": "depthwise", "window": five, "activation": "relu6"})),
             layer("max", &["depth"], json!({"op": "pool", "window": pair, "pool": "max"})),
             layer("mean", &["max"], json!({"op": "pool", "window": pair, "pool": "padded_mean"})),
@@ -50,8 +52,8 @@ fn config() -> Value {
             layer("qkv", &["norm"], json!({"op": "linear", "channels": 384})),
             layer("heads", &["qkv"], json!({"op": "attention", "heads": 2})),
             layer("out", &["heads"], json!({"op": "linear", "channels": 32})),
-            layer("first", &["out"], json!({"op": "take", "first": 1, "count": 2})),
-            layer("all", &["first"], json!({
+            layer("some", &["out"], json!({"op": "take", "first": 1, "count": 2})),
+            layer("all", &["some"], json!({
                 "op": "conv", "window": {"kernel": [1, 2], "stride": [1, 1], "padding": [0, 0, 0, 0]}, "channels": 5, "offset": 4.0
             })),
         ],
@@ -66,14 +68,15 @@ fn tensors() -> BTreeMap<String, (bool, Vec<usize>)> {
     let padded = |n: usize| n.next_multiple_of(16);
     // Outputs and inputs of products.
     for (name, outputs, depth) in
-        [("stem", 20, 27), ("point", 20, 20), ("gate", 20, 20), ("wide", 32, 20), ("qkv", 384, 32), ("out", 32, 128), ("all", 5, 64)]
+        [("second", 20, 27), ("point", 20, 20), ("gate", 20, 20), ("wide", 32, 20), ("qkv", 384, 32), ("out", 32, 128), ("all", 5, 64)]
     {
         tensors.insert(format!("{name}.weight"), (true, vec![padded(outputs) / 16, padded(depth) / 4, 16, 4]));
         tensors.insert(format!("{name}.weight_scale"), (false, vec![padded(outputs)]));
         tensors.insert(format!("{name}.bias"), (false, vec![padded(outputs)]));
     }
     tensors.insert("depth.weight".into(), (false, vec![15, 32]));
-    for name in ["depth.bias", "affine.weight", "affine.bias", "norm.weight", "norm.bias"] {
+    tensors.insert("first.weight".into(), (false, vec![27, 32]));
+    for name in ["first.bias", "depth.bias", "affine.weight", "affine.bias", "norm.weight", "norm.bias"] {
         tensors.insert(name.into(), (false, vec![32]));
     }
     tensors.insert("tokens.tokens".into(), (false, vec![2, 32]));
@@ -220,19 +223,19 @@ fn wrong_layers_are_named() {
     type Change = Box<dyn Fn(&mut Value)>;
     let cases: [(&str, Change); 14] = [
         ("unknown", Box::new(layer(0, "op", json!("wormhole")))),
-        ("is no layer before it", Box::new(layer(3, "inputs", json!(["nowhere"])))),
-        ("is no layer before it", Box::new(layer(3, "inputs", json!(["heads"])))),
-        ("1 inputs, not 2", Box::new(layer(8, "inputs", json!(["point"])))),
-        ("two of that name", Box::new(layer(3, "name", json!("stem")))),
-        ("cannot be scaled", Box::new(layer(7, "inputs", json!(["gate", "point"])))),
-        ("differ", Box::new(layer(8, "inputs", json!(["scaled", "stem"])))),
+        ("is no layer before it", Box::new(layer(5, "inputs", json!(["nowhere"])))),
+        ("is no layer before it", Box::new(layer(5, "inputs", json!(["heads"])))),
+        ("1 inputs, not 2", Box::new(layer(10, "inputs", json!(["point"])))),
+        ("two of that name", Box::new(layer(5, "name", json!("stem")))),
+        ("cannot be scaled", Box::new(layer(9, "inputs", json!(["gate", "point"])))),
+        ("differ", Box::new(layer(10, "inputs", json!(["scaled", "stem"])))),
         ("not num_labels", Box::new(|config: &mut Value| config["num_labels"] = json!(6))),
-        ("heads in", Box::new(layer(17, "heads", json!(3)))),
-        ("positions from", Box::new(layer(19, "count", json!(400)))),
+        ("heads in", Box::new(layer(19, "heads", json!(3)))),
+        ("positions from", Box::new(layer(21, "count", json!(400)))),
         ("does not fit", Box::new(layer(0, "window", json!({"kernel": [99, 3], "stride": [1, 1], "padding": [0, 0, 0, 0]})))),
         ("out of bounds", Box::new(layer(0, "window", json!({"kernel": [3, 3], "stride": [1, 1], "padding": [1u64 << 40, 0, 0, 0]})))),
         ("empty or too large", Box::new(|config: &mut Value| config["input"]["width"] = json!(1u64 << 40))),
-        ("empty or too large", Box::new(layer(12, "channels", json!(0)))),
+        ("empty or too large", Box::new(layer(14, "channels", json!(0)))),
     ];
     for (i, (wanted, change)) in cases.iter().enumerate() {
         let line = refused(&format!("wrong{i}"), change);

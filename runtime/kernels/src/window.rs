@@ -217,6 +217,78 @@ fn accumulate<S: Simd, const N: usize>(
     }
 }
 
+/// Multiplies rows of f32, `out[row][n]`: `acc = fma(x[k], w[k][n], acc)` from the bias, `k` upwards. For rows that are short and would lose
+/// too much in 8 bits, as those of a first convolution.
+///
+/// `weights` is `[depth][outputs]`, `bias` `[outputs]`, `rows` as many times `depth` values as `out` has rows.
+///
+/// # Panics
+/// If the outputs are no multiple of 16, or a slice does not fit.
+pub fn multiply_rows(isa: Isa, rows: &[f32], weights: &[f32], bias: &[f32], out: &mut [f32]) {
+    isa.dispatch(MultiplyRows { rows, weights, bias, out: &mut *out });
+    fault::f32s("multiply_rows", isa.name(), out);
+}
+
+struct MultiplyRows<'a> {
+    rows: &'a [f32],
+    weights: &'a [f32],
+    bias: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl SimdOp for MultiplyRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let Self { rows, weights, bias, out } = self;
+        let outputs = bias.len();
+        let ((weights, _), (bias, rest)) = (weights.as_chunks::<LANES>(), bias.as_chunks::<LANES>());
+        assert!(!bias.is_empty() && rest.is_empty() && weights.len().is_multiple_of(bias.len()), "{outputs} outputs");
+        let depth = weights.len() / bias.len();
+        assert!(out.len().is_multiple_of(outputs) && rows.len() == out.len() / outputs * depth, "rows of {depth}");
+        if depth == 0 {
+            return;
+        }
+        for (x, out) in rows.chunks_exact(depth).zip(out.as_chunks_mut::<LANES>().0.chunks_exact_mut(bias.len())) {
+            let mut n = 0;
+            while n + 4 <= bias.len() {
+                multiply_row::<S, 4>(s, x, weights, bias, n, out);
+                n += 4;
+            }
+            while n < bias.len() {
+                multiply_row::<S, 1>(s, x, weights, bias, n, out);
+                n += 1;
+            }
+        }
+    }
+}
+
+/// `N` vectors of outputs of one row.
+#[inline(always)]
+fn multiply_row<S: Simd, const N: usize>(
+    s: S,
+    x: &[f32],
+    weights: &[[f32; LANES]],
+    bias: &[[f32; LANES]],
+    n: usize,
+    out: &mut [[f32; LANES]],
+) {
+    let mut acc = [s.splat(0.0); N];
+    for (acc, bias) in acc.iter_mut().zip(&bias[n..n + N]) {
+        *acc = s.load(bias);
+    }
+    for (x, weights) in x.iter().zip(weights.chunks_exact(bias.len())) {
+        let (x, weights) = (s.splat(*x), &weights[n..n + N]);
+        for i in 0..N {
+            acc[i] = s.fma(x, s.load(&weights[i]), acc[i]);
+        }
+    }
+    for (acc, out) in acc.into_iter().zip(&mut out[n..n + N]) {
+        s.store(acc, out);
+    }
+}
+
 /// What a pooling window makes of its taps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pool {

@@ -90,6 +90,16 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         offset: Offset,
     },
+    /// A convolution over all channels in f32, for short windows of the input. `.weight` `[taps * channels][outputs]` and `.bias`.
+    ConvF32 {
+        /// Its geometry.
+        window: WindowConfig,
+        /// Channels behind it.
+        channels: usize,
+        /// Applied to each value.
+        #[serde(with = "ActivationName", default = "identity", skip_serializing_if = "is_identity")]
+        activation: Activation,
+    },
     /// A linear layer on each position. `.weight` packed, `.weight_scale` and `.bias`.
     Linear {
         /// Channels behind it.
@@ -316,6 +326,12 @@ impl Op {
                 let depth = window.kernel[0].checked_mul(window.kernel[1]).and_then(|taps| taps.checked_mul(x.channels));
                 check_depth(depth.unwrap_or(usize::MAX))?;
                 check_offset(offset)?;
+                Ok(Shape { size, channels })
+            }
+            Self::ConvF32 { ref window, channels, .. } => {
+                let (window, size) = windowed(window)?;
+                let depth = window.kernel[0].checked_mul(window.kernel[1]).and_then(|taps| taps.checked_mul(x.channels));
+                check_depth(depth.unwrap_or(usize::MAX))?;
                 Ok(Shape { size, channels })
             }
             Self::Linear { channels, offset, .. } => {

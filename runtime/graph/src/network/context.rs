@@ -44,6 +44,9 @@ impl Sizes {
                 self.depth = self.depth.max(depth);
                 self.gathered = self.gathered.max(depth);
             }
+            Op::ConvF32 { window, .. } => {
+                self.gathered = self.gathered.max(window.kernel[0] * window.kernel[1] * input.channels);
+            }
             Op::Linear { .. } => self.depth = self.depth.max(input.padded()),
             Op::Attention { heads } => {
                 self.tokens = self.tokens.max(padded(input.positions()));

@@ -32,7 +32,9 @@ use crate::folder::{FolderError, ModelFolder};
 use crate::options::Options;
 use crate::plan::{Plan, SlotOp, Slots};
 use context::{Context, Sizes};
-use ops::{AddConstant, Affine, Attention, Dense, Depthwise, Join, Joined, Mean, Norm, Packed, Pad, PoolWindows, Prepend, Take, Unary};
+use ops::{
+    AddConstant, Affine, Attention, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Packed, Pad, PoolWindows, Prepend, Take, Unary,
+};
 
 /// What a network needs, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +83,7 @@ impl NetworkGraph {
         let mut outlets = vec![source];
         // Convolutions take what they need of each position; everything else wants whole vectors.
         let narrow = shape.channels < shape.padded();
-        let raw = |layer: &Layer, sources: &[usize]| matches!(layer.op, Op::Conv { .. }) && sources == [0];
+        let raw = |layer: &Layer, sources: &[usize]| matches!(layer.op, Op::Conv { .. } | Op::ConvF32 { .. }) && sources == [0];
         let padded = match narrow && config.layers.iter().zip(&shapes).any(|(layer, (_, from))| from.contains(&0) && !raw(layer, from)) {
             true => model.wire_node("network.padded", SlotOp::new(Pad { output: shape }, &slots), &[source])?[0],
             false => source,
@@ -182,6 +184,11 @@ fn operator(
             let window = Window::from(window);
             let weights = packed((window.taps() * input.channels).next_multiple_of(LANES), offset)?;
             SlotOp::new(Dense { context: shared(), weights, window: Some(window), input, stride, output, activation }, slots)
+        }
+        Op::ConvF32 { window, activation, .. } => {
+            let window = Window::from(window);
+            let (weights, bias) = (tensor("weight", &[window.taps() * input.channels, channels])?, tensor("bias", &[channels])?);
+            SlotOp::new(DenseF32 { context: shared(), weights, bias, window, input, stride, output, activation }, slots)
         }
         Op::Linear { activation, offset, .. } => {
             let weights = packed(input.padded(), offset)?;

@@ -3,7 +3,7 @@
 use crate::common::{Random, bits, isas};
 use ossicle_kernels::conv::Size;
 use ossicle_kernels::rows::{UnsignedRows, quantize_offset_rows};
-use ossicle_kernels::window::{Map, Pool, Window, depthwise_map, gather, pool_map};
+use ossicle_kernels::window::{Map, Pool, Window, depthwise_map, gather, multiply_rows, pool_map};
 
 fn window(kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2], before: [usize; 2], after: [usize; 2]) -> Window {
     Window { kernel, stride, dilation, before, after }
@@ -107,6 +107,21 @@ fn depthwise_is_the_definition_on_every_isa() {
                     assert_eq!(bits(&out), bits(&wanted[first * channels..]), "{window:?} over {size:?}, {channels} channels, {isa}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn rows_of_f32_are_multiplied_by_the_definition() {
+    let mut random = Random::new(35);
+    for (rows, depth, outputs) in [(0, 9, 16), (1, 1, 16), (5, 27, 80), (3, 64, 48)] {
+        let (x, weights, bias) = (random.floats(rows * depth), random.floats(depth * outputs), random.floats(outputs));
+        let value = |row: usize, n: usize| (0..depth).fold(bias[n], |acc, k| x[row * depth + k].mul_add(weights[k * outputs + n], acc));
+        let wanted: Vec<f32> = (0..rows).flat_map(|row| (0..outputs).map(move |n| (row, n))).map(|(row, n)| value(row, n)).collect();
+        for isa in isas() {
+            let mut out = vec![f32::NAN; rows * outputs];
+            multiply_rows(isa, &x, &weights, &bias, &mut out);
+            assert_eq!(bits(&out), bits(&wanted), "{rows} rows of {depth} to {outputs}, {isa}");
         }
     }
 }

@@ -7,7 +7,7 @@ mod spatial;
 mod tokens;
 
 pub(super) use attention::Attention;
-pub(super) use dense::{Dense, Packed};
+pub(super) use dense::{Dense, DenseF32, Packed};
 pub(super) use pointwise::{Affine, Join, Joined, Norm, Scores, Unary};
 pub(super) use spatial::{Depthwise, Mean, PoolWindows};
 pub(super) use tokens::{AddConstant, Pad, Prepend, Take};
