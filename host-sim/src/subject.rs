@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ossicle::audio::{AudioError, AudioReader};
 use ossicle::events::{self, Detector, EventsError, Settings};
+use ossicle::label::{self, Image, LabelError, Labeller, Reading};
 use ossicle::models::{self, ModelError};
 use ossicle::source::{SampleSource, SourceError};
 use ossicle::trace::{self, DigestError};
@@ -36,6 +37,8 @@ pub enum Task {
         /// Frames of 10 ms from one score to the next.
         hop_frames: usize,
     },
+    /// It, or an image, is labelled.
+    Label,
 }
 
 /// A detection's settings as traces have them.
@@ -52,6 +55,7 @@ impl Task {
             trace::DETECT => {
                 serde_json::from_value(header.settings.clone()).map(|DetectSettings { hop_frames }| Self::Detect { hop_frames })
             }
+            trace::LABEL => Ok(Self::Label),
             other => return Err(SubjectError::Pipeline(other.to_owned())),
         }
         .map_err(SubjectError::Settings)
@@ -101,14 +105,16 @@ pub enum SubjectError {
     Run(TranscribeError),
     /// Sounds cannot be detected with this model.
     Events(PathBuf, EventsError),
+    /// Nothing can be labelled with this model.
+    Label(PathBuf, LabelError),
 }
 
 impl std::fmt::Display for SubjectError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Pipeline(name) => {
-                let (one, other) = (trace::TRANSCRIBE, trace::DETECT);
-                write!(f, "a trace of {name:?}: this program repeats {one:?} and {other:?}: use the version that wrote it")
+                let known = [trace::TRANSCRIBE, trace::DETECT, trace::LABEL];
+                write!(f, "a trace of {name:?}: this program repeats {known:?}: use the version that wrote it")
             }
             Self::Numerics(version) => {
                 write!(
@@ -131,6 +137,7 @@ impl std::fmt::Display for SubjectError {
             Self::Audio(path, error) => write!(f, "{error}: {}: {}", path.display(), error.remedy()),
             Self::Run(error) => error.fmt(f),
             Self::Events(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Label(path, error) => write!(f, "{}: {error}", path.display()),
         }
     }
 }
@@ -211,6 +218,7 @@ impl Subject {
         match &self.task {
             Task::Transcribe(options) => trace::header(input, model, options, run).map_err(SubjectError::Settings),
             Task::Detect { hop_frames } => Ok(trace::detect_header(input, model, *hop_frames, run)),
+            Task::Label => Ok(trace::label_header(input, model, run)),
         }
     }
 
@@ -218,6 +226,7 @@ impl Subject {
         match self.task {
             Task::Transcribe(_) => trace::model(&self.model),
             Task::Detect { .. } => trace::yamnet(&self.model),
+            Task::Label => trace::network(&self.model),
         }
     }
 
@@ -226,33 +235,63 @@ impl Subject {
     /// # Errors
     /// If recording or model cannot be read, or the network fails.
     pub fn run(&self, isa: Isa, threads: usize, tap: Arc<dyn Tap>, stop: &dyn Fn() -> bool) -> Result<(), SubjectError> {
-        let audio = |error| SubjectError::Audio(self.input.clone(), error);
+        match &self.task {
+            Task::Transcribe(options) => self.transcribe(options, Options { isa, threads }, tap, stop),
+            Task::Detect { hop_frames } => self.detect(*hop_frames, Options { isa, threads }, tap, stop),
+            Task::Label => self.label(Options { isa, threads }, tap, stop),
+        }
+    }
+
+    /// The recording.
+    fn source<'a>(&self, isa: Isa, stop: &'a dyn Fn() -> bool) -> Result<Until<'a>, SubjectError> {
         let reader = match self.raw_rate {
             None => AudioReader::open(&self.input, isa),
             Some(rate) => File::open(&self.input).map_err(AudioError::Io).and_then(|file| AudioReader::raw(file, rate, isa)),
         };
-        let mut source = Until { reader: reader.map_err(audio)?, stop };
-        match &self.task {
-            Task::Transcribe(options) => {
-                let model = Transcriber::open_folder(&self.model, Options { isa, threads });
-                let mut model = model.map_err(|error| SubjectError::Open(self.model.clone(), error))?;
-                model.set_tap(Some(tap));
-                model.transcribe_source(&mut source, options, &mut |_| {})?;
-                Ok(())
+        Ok(Until { reader: reader.map_err(|error| SubjectError::Audio(self.input.clone(), error))?, stop })
+    }
+
+    fn transcribe(
+        &self,
+        options: &TranscribeOptions,
+        run: Options,
+        tap: Arc<dyn Tap>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), SubjectError> {
+        let mut source = self.source(run.isa, stop)?;
+        let model = Transcriber::open_folder(&self.model, run);
+        let mut model = model.map_err(|error| SubjectError::Open(self.model.clone(), error))?;
+        model.set_tap(Some(tap));
+        model.transcribe_source(&mut source, options, &mut |_| {})?;
+        Ok(())
+    }
+
+    fn detect(&self, hop_frames: usize, run: Options, tap: Arc<dyn Tap>, stop: &dyn Fn() -> bool) -> Result<(), SubjectError> {
+        let mut source = self.source(run.isa, stop)?;
+        let failed = |error| SubjectError::Events(self.model.clone(), error);
+        let options = events::Options { isa: run.isa, threads: run.threads, hop_frames, ..events::Options::default() };
+        let mut detector = Detector::open(&self.model, &Settings::default(), options).map_err(failed)?;
+        detector.set_tap(Some(tap));
+        let mut block = [0.0; 4096];
+        loop {
+            match source.read(&mut block).map_err(|error| SubjectError::Run(TranscribeError::Source(error)))? {
+                0 => return detector.finish(&mut |_| {}).map_err(failed),
+                read => detector.push(&block[..read], &mut |_| {}).map_err(failed)?,
             }
-            Task::Detect { hop_frames } => {
-                let failed = |error| SubjectError::Events(self.model.clone(), error);
-                let options = events::Options { isa, threads, hop_frames: *hop_frames, ..events::Options::default() };
-                let mut detector = Detector::open(&self.model, &Settings::default(), options).map_err(failed)?;
-                detector.set_tap(Some(tap));
-                let mut block = [0.0; 4096];
-                loop {
-                    match source.read(&mut block).map_err(|error| SubjectError::Run(TranscribeError::Source(error)))? {
-                        0 => return detector.finish(&mut |_| {}).map_err(failed),
-                        read => detector.push(&block[..read], &mut |_| {}).map_err(failed)?,
-                    }
-                }
+        }
+    }
+
+    fn label(&self, run: Options, tap: Arc<dyn Tap>, stop: &dyn Fn() -> bool) -> Result<(), SubjectError> {
+        let failed = |error| SubjectError::Label(self.model.clone(), error);
+        let options = label::Options { isa: run.isa, threads: run.threads };
+        let mut labeller = Labeller::open(&self.model, options).map_err(failed)?;
+        labeller.set_tap(Some(tap));
+        match labeller.reading() {
+            Reading::Images => {
+                let image = Image::read(&self.input).map_err(failed)?;
+                labeller.image(&image).map(drop).map_err(failed)
             }
+            Reading::Recordings => labeller.recording(&mut self.source(run.isa, stop)?).map(drop).map_err(failed),
         }
     }
 }

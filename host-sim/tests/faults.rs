@@ -2,6 +2,7 @@
 //!
 //! Run with `cargo test --release -p ossicle-sim --features fault-injection`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +15,9 @@ use ossicle_sim::replay::{ValuesFrom, Verdict, record, replay};
 use ossicle_sim::report::{self, Sides};
 use ossicle_sim::subject::{Subject, Task};
 use ossicle_trace::{Step, Tap, Tensor, Trace, Writer, WriterOptions};
+
+#[path = "../../runtime/graph/tests/toy/mod.rs"]
+mod toy;
 
 /// Faults belong to the process.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -123,10 +127,26 @@ const EVENTS_CASES: [(&str, u32, &str, &str); 7] = [
     ("sigmoid_all", 20, "yamnet.logits", "yamnet.scores"),
 ];
 
+/// The same for networks from ONNX.
+const NETWORK_CASES: [(&str, u32, &str, &str); 12] = [
+    ("multiply_rows", 25, "input", "network.first"),
+    ("activate", 25, "network.stem", "network.depth"),
+    ("depthwise_map", 31, "network.stem", "network.depth"),
+    ("pool_map", 25, "network.depth", "network.max"),
+    ("quantize_offset_rows", 5, "network.mean", "network.point"),
+    ("scale_channels", 25, "network.gate", "network.scaled"),
+    ("add", 25, "network.scaled", "network.sum"),
+    ("multiply", 25, "network.sum", "network.product"),
+    ("affine_channels", 25, "network.product", "network.affine"),
+    ("layer_norm_rows", 0, "network.placed", "network.norm"),
+    ("attend", 0, "network.qkv", "network.heads"),
+    ("softmax_f32", 20, "network.all", "network.scores"),
+];
+
 #[test]
 fn the_struck_operator_is_named() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let missing = KERNELS.iter().find(|kernel| CASES.iter().chain(&EVENTS_CASES).all(|case| case.0 != **kernel));
+    let missing = KERNELS.iter().find(|kernel| CASES.iter().chain(&EVENTS_CASES).chain(&NETWORK_CASES).all(|case| case.0 != **kernel));
     assert_eq!(missing, None, "every kernel has a case");
     named(&subject(), &CASES);
 }
@@ -138,6 +158,22 @@ fn the_struck_operator_of_sound_events_is_named() {
     let task = Task::Detect { hop_frames: 96 };
     let subject = Subject::with(&root().join("samples/kitchen.wav"), model.to_str().expect("UTF-8"), task).expect("the bundled model");
     named(&subject, &EVENTS_CASES);
+}
+
+#[test]
+fn the_struck_operator_of_a_network_is_named() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = toy::Folder::new("faults", &toy::config());
+    fs::write(folder.0.join("labels.txt"), "a\nb\nc\nd\ne\n").expect("labels.txt");
+    let preprocessor = r#"{"rescale_factor": 0.01, "image_mean": [1.2], "image_std": [0.7]}"#;
+    fs::write(folder.0.join("preprocessor_config.json"), preprocessor).expect("preprocessor_config.json");
+    let image = folder.0.join("image.ppm");
+    let pixels = (0..3 * 8 * 10).map(|i| (i * i % 251) as u8);
+    fs::write(&image, b"P6 8 10 255\n".iter().copied().chain(pixels).collect::<Vec<u8>>()).expect("image.ppm");
+    let subject = Subject::with(&image, folder.0.to_str().expect("UTF-8"), Task::Label).expect("the folder");
+    let trace = record(&subject, fastest_two().1, 1).expect("run");
+    assert!(matches!(replay(&trace, &subject, fastest_two().0, 3).expect("replay"), Verdict::Identical { .. }));
+    named(&subject, &NETWORK_CASES);
 }
 
 fn named(subject: &Subject, cases: &[(&'static str, u32, &'static str, &'static str)]) {

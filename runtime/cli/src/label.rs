@@ -7,12 +7,15 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::ValueEnum;
 use ossicle::label::{Image, LabelError, Labeller, Options, Reading};
+use ossicle::trace;
+use ossicle::whisper::transcriber::Options as Run;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::fault::{self, Fault};
 use crate::input::{self, RawArgs};
 use crate::model::MachineArgs;
+use crate::trace::{Recording, TraceArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,6 +48,8 @@ pub(crate) struct Args {
     digests: bool,
     #[command(flatten)]
     raw: RawArgs,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,12 +65,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.digests && args.format != FormatName::Jsonl {
         return Err(Fault::line("--digests: only jsonl carries them: add --format jsonl").into());
     }
+    if args.trace.trace.is_some() && args.files.len() > 1 {
+        let count = args.files.len();
+        return Err(Fault::line(format!("--trace: {count} files: a trace is of one: take them one by one")).into());
+    }
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
     let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
     let mut labeller = Labeller::open(&folder, options).map_err(|error| fault::label(&folder, error))?;
     let mut statuses = Vec::new();
     for file in &args.files {
-        match label(args, &mut labeller, file) {
+        match traced(args, &folder, &mut labeller, file) {
             Ok(()) => {}
             Err(error) if fault::is_broken_pipe(&error) || args.files.len() == 1 => return Err(error),
             Err(error) => statuses.push(fault::report(&error)),
@@ -79,6 +88,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         _ => ExitCode::FAILURE,
     })
+}
+
+/// Labels a file, and traces that if it is asked for.
+fn traced(args: &Args, folder: &Path, labeller: &mut Labeller, file: &Path) -> Result<()> {
+    let run = Run { isa: args.machine.isa(), threads: args.machine.threads() };
+    let named = (!input::is_stdin(file)).then_some(file);
+    let trace = args.trace.start(named, args.raw.rate(), |input| Ok(trace::label_header(input, trace::network(folder)?, run)))?;
+    labeller.set_tap(trace.as_ref().map(Recording::tap));
+    label(args, labeller, file)?;
+    labeller.set_tap(None);
+    trace.map_or(Ok(()), Recording::finish)
 }
 
 fn label(args: &Args, labeller: &mut Labeller, file: &Path) -> Result<()> {

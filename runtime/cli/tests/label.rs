@@ -167,6 +167,8 @@ fn bad_input_is_one_line() {
     let mixed = model.label().arg("nowhere.png").arg(&red).output().unwrap();
     assert_eq!(mixed.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&mixed.stdout).contains("red 0.982"));
+    let traced = model.label().args(["--trace", "two.trace"]).args([&red, &red]).output().unwrap();
+    assert!(refusal(traced).contains("a trace is of one"));
     // Each file of the folder.
     for (name, bytes, wanted) in [
         ("labels.txt", &b"red\n"[..], "1 labels, but num_labels is 2"),

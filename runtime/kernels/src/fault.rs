@@ -8,11 +8,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::simd::{LANES, Simd};
 
 /// Kernels that a fault can be planted in.
-pub const KERNELS: [&str; 20] = [
+pub const KERNELS: [&str; 30] = [
+    "activate",
+    "add",
+    "affine_channels",
     "attend",
     "attend_causal",
     "convolve_plane",
     "depthwise",
+    "depthwise_map",
     "exp",
     "exp2_softmax",
     "gelu",
@@ -22,13 +26,19 @@ pub const KERNELS: [&str; 20] = [
     "linear_u8",
     "log10",
     "mean_rows",
+    "multiply",
+    "multiply_rows",
     "pack_values",
+    "pool_map",
     "probabilities",
     "quantize_heads",
+    "quantize_offset_rows",
     "quantize_rows",
     "quantize_unsigned_rows",
+    "scale_channels",
     "sigmoid_all",
     "softmax",
+    "softmax_f32",
 ];
 
 /// A fault.

@@ -22,6 +22,12 @@ pub const TRANSCRIBE: &str = "transcribe";
 /// The name of the one that detects sound events.
 pub const DETECT: &str = "detect";
 
+/// The name of the one that labels images and recordings.
+pub const LABEL: &str = "label";
+
+/// Files of a network's folder that bits depend on.
+const NETWORK_FILES: [&str; 4] = ["config.json", "labels.txt", "model.safetensors", "preprocessor_config.json"];
+
 /// Files of a YAMNet's folder that bits depend on.
 const YAMNET_FILES: [&str; 3] = ["config.json", "labels.txt", "model.safetensors"];
 
@@ -78,6 +84,14 @@ pub fn yamnet(folder: &Path) -> Result<Model, DigestError> {
     model_of(folder, &YAMNET_FILES)
 }
 
+/// As [`model`], for a network from ONNX.
+///
+/// # Errors
+/// If one of the files cannot be read.
+pub fn network(folder: &Path) -> Result<Model, DigestError> {
+    model_of(folder, &NETWORK_FILES)
+}
+
 fn model_of(folder: &Path, files: &[&str]) -> Result<Model, DigestError> {
     let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let digests = files.iter().map(|&name| Ok((name.to_owned(), file_digest(&folder.join(name))?)));
@@ -96,6 +110,11 @@ pub fn header(input: Input, model: Model, options: &TranscribeOptions, run: Opti
 /// them.
 pub fn detect_header(input: Input, model: Model, hop_frames: usize, run: Options) -> Header {
     of(DETECT, input, model, serde_json::json!({ "hop_frames": hop_frames }), run)
+}
+
+/// The header of a trace of labels.
+pub fn label_header(input: Input, model: Model, run: Options) -> Header {
+    of(LABEL, input, model, serde_json::json!({}), run)
 }
 
 fn of(pipeline: &str, input: Input, model: Model, settings: serde_json::Value, run: Options) -> Header {

@@ -7,7 +7,7 @@ use ossicle_frontend::yamnet::{BINS, YamnetMel, YamnetScratch, samples_of};
 use ossicle_graph::folder::{FolderError, ModelFolder};
 use ossicle_graph::network::{InputShape, MemoryPlan, NetworkGraph};
 use ossicle_kernels::simd::Isa;
-use ossicle_trace::Tap;
+use ossicle_trace::{Step, Tap, Tensor, Values};
 
 use super::{Frames, Image, LabelError, Preprocessor, Target};
 use crate::source::SampleSource;
@@ -45,6 +45,7 @@ pub struct Labeller {
     target: Target,
     isa: Isa,
     scores: Vec<f32>,
+    tap: Option<Arc<dyn Tap>>,
 }
 
 impl Labeller {
@@ -64,7 +65,7 @@ impl Labeller {
         let InputShape { height, width, channels } = graph.config().input;
         let target = Target { height, width, channels };
         let preprocessor = Preprocessor::read(model, target)?;
-        Ok(Self { graph, labels, preprocessor, target, isa: options.isa, scores: vec![] })
+        Ok(Self { graph, labels, preprocessor, target, isa: options.isa, scores: vec![], tap: None })
     }
 
     /// Names, one for each score.
@@ -85,9 +86,10 @@ impl Labeller {
         self.graph.memory_plan()
     }
 
-    /// From now on `tap` gets every tensor; `None` ends that.
+    /// From now on `tap` gets what the network reads (step and tensor `input`) and every tensor it computes; `None` ends that.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.graph.set_tap(tap);
+        self.graph.set_tap(tap.clone());
+        self.tap = tap;
     }
 
     /// Scores of an image, one for each label.
@@ -96,7 +98,9 @@ impl Labeller {
     /// [`LabelError::Kind`] if the model labels recordings.
     pub fn image(&mut self, image: &Image) -> Result<&[f32], LabelError> {
         let Preprocessor::Pixels(pixels) = &self.preprocessor else { return Err(LabelError::Kind { labels: "recordings" }) };
-        Ok(self.graph.run(&pixels.apply(image, self.target))?)
+        let input = pixels.apply(image, self.target);
+        trace(self.tap.as_deref(), 0, self.target, &input);
+        Ok(self.graph.run(&input)?)
     }
 
     /// Scores of a recording, one for each label: the mean over its windows, each as long as the network's input, one after the other. What
@@ -111,6 +115,7 @@ impl Labeller {
         self.scores.resize(self.labels.len(), 0.0);
         let mut count = 0u32;
         while let Some(input) = windows.next(source)? {
+            trace(self.tap.as_deref(), count.into(), self.target, input);
             for (sum, score) in self.scores.iter_mut().zip(self.graph.run(input)?) {
                 *sum += score;
             }
@@ -118,6 +123,15 @@ impl Labeller {
         }
         self.scores.iter_mut().for_each(|score| *score /= count as f32);
         Ok(&self.scores)
+    }
+}
+
+/// Hands what a network reads to a tap.
+fn trace(tap: Option<&dyn Tap>, at: u64, target: Target, input: &[f32]) {
+    if let Some(tap) = tap {
+        tap.step(Step { stage: "input", at, count: 1 });
+        let shape = [target.height, target.width, target.channels];
+        tap.tensor(&Tensor { op: "input", kernel: "Preprocessor", part: "", shape: &shape, values: Values::F32(input) });
     }
 }
 
