@@ -30,7 +30,7 @@ impl ModelCard {
     }
 
     /// The code that is meant by one, possibly with a region (`en-GB`, `en_US`), or by an English name.
-    pub(crate) fn language(&self, asked: &str) -> String {
+    pub fn language(&self, asked: &str) -> String {
         let primary = asked.split(['-', '_']).next().unwrap_or(asked);
         ossicle::whisper::languages::code(primary).unwrap_or(asked).to_owned()
     }

@@ -84,9 +84,11 @@ impl Connection {
     }
 }
 
-/// Whether the other end of a buffered connection is still there; whatever it has said meanwhile stays in the buffer.
+/// Whether the other end of a buffered connection is still there; whatever it has said meanwhile stays in the buffer. Ends the deadline: who
+/// waits for an answer is not slow, and a deadline that has passed would hide that the other end has left.
 pub(crate) fn liveness(reader: &mut io::BufReader<Connection>) -> Liveness {
     use std::io::BufRead;
+    reader.get_mut().within(None);
     if !reader.buffer().is_empty() || reader.get_ref().nonblocking(true).is_err() {
         return Liveness::Open;
     }

@@ -15,6 +15,7 @@ use ossicle::whisper::transcriber::Transcriber;
 use ossicle::whisper::transcript::{Segment, Summary};
 
 use crate::limits::Limits;
+use crate::spill::{Kept, Share};
 
 /// How long the model's thread waits before it says that it is alive, and a stop may go unnoticed.
 const STEP: Duration = Duration::from_millis(100);
@@ -108,6 +109,8 @@ pub(crate) enum Purpose {
 
 struct Job {
     audio: AudioReader,
+    /// Its bytes count as long as it waits or is worked on.
+    share: Share,
     options: TranscribeOptions,
     purpose: Purpose,
     updates: Sender<Update>,
@@ -145,7 +148,7 @@ impl Queue {
 
     /// Jobs waiting.
     pub(crate) fn len(&self) -> usize {
-        self.waiting().iter().filter(|job| !job.cancelled.load(Ordering::Relaxed)).count()
+        self.waiting().len()
     }
 
     /// Whether somebody still waits for a job, or tells its client about it.
@@ -161,19 +164,18 @@ impl Queue {
     ///
     /// # Errors
     /// If too many wait, or the recording says that it is too long.
-    pub(crate) fn submit(&self, audio: AudioReader, options: TranscribeOptions, purpose: Purpose) -> Result<Ticket, JobError> {
-        let limits = &self.0.limits;
+    pub(crate) fn submit(&self, recording: Kept, options: TranscribeOptions, purpose: Purpose) -> Result<Ticket, JobError> {
+        let (limits, Kept { audio, share }) = (&self.0.limits, recording);
         if audio.expected_samples().is_some_and(|samples| samples > most_samples(limits)) {
             return Err(JobError::TooLong(limits.audio_seconds));
         }
         let (sender, updates) = mpsc::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
-        let job = Job { audio, options, purpose, updates: sender, cancelled: Arc::clone(&cancelled) };
+        let job = Job { audio, share, options, purpose, updates: sender, cancelled: Arc::clone(&cancelled) };
         let mut waiting = self.waiting();
         if self.0.stopping.load(Ordering::Relaxed) {
             return Err(JobError::Stopping);
         }
-        waiting.retain(|job| !job.cancelled.load(Ordering::Relaxed));
         if waiting.len() >= limits.queue {
             return Err(JobError::Busy);
         }
@@ -202,12 +204,11 @@ impl Queue {
         let waiting = self.waiting();
         let idle = |jobs: &mut VecDeque<Job>| jobs.is_empty();
         let (mut waiting, _) = self.0.arrived.wait_timeout_while(waiting, STEP, idle).unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|job| !job.cancelled.load(Ordering::Relaxed));
         waiting.pop_front()
     }
 
     fn run(&self, job: Job, model: &mut dyn Model, stop: &[&AtomicBool], tick: &mut dyn FnMut()) {
-        let Job { audio, options, purpose, updates, cancelled } = job;
+        let Job { audio, share, options, purpose, updates, cancelled } = job;
         let limits = &self.0.limits;
         // Nobody may be waiting any more, here and below.
         let _ = updates.send(Update::Started);
@@ -225,6 +226,7 @@ impl Queue {
             Some(Limit::Length) => Err(JobError::TooLong(limits.audio_seconds)),
             Some(Limit::Time) => Err(JobError::TooSlow(limits.work)),
         };
+        drop((source, share));
         let _ = updates.send(Update::Finished(finished));
     }
 }
@@ -312,6 +314,8 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.cancelled.store(true, Ordering::Relaxed);
+        // One that waits makes room at once, for others and for their bytes.
+        self.queue.waiting().retain(|job| !Arc::ptr_eq(&job.cancelled, &self.cancelled));
         self.queue.0.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -15,7 +15,7 @@
 //! let mut server = Server::new(ModelCard::of(&mut model), Limits::default());
 //! let at = server.wyoming(&"tcp://127.0.0.1:10300".parse()?)?;
 //! println!("listening at {at}");
-//! server.run(&mut model, &AtomicBool::new(false), &mut || {});
+//! server.run(&mut model, &AtomicBool::new(false), &mut || {})?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

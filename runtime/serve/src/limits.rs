@@ -19,6 +19,8 @@ pub struct Limits {
     pub audio_seconds: u32,
     /// Bytes of a recording as sent.
     pub upload_bytes: u64,
+    /// Bytes of all recordings together, from their first byte until they are transcribed.
+    pub held_bytes: u64,
     /// How long a connection may give or take nothing.
     pub idle: Duration,
     /// How long one request may take to arrive, and one answer to be taken.
@@ -38,6 +40,7 @@ impl Default for Limits {
             work: Duration::from_secs(600),
             audio_seconds: 1800,
             upload_bytes: 100_000_000,
+            held_bytes: 256_000_000,
             idle: Duration::from_secs(30),
             transfer: Duration::from_secs(300),
         }

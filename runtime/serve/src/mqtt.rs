@@ -206,17 +206,17 @@ fn keep(
     place: &str,
     report: &dyn Fn(&str),
 ) {
-    let mut told = false;
+    let (mut told, mut unsaid) = (false, [].iter());
     for event in connection.iter() {
         match event {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                for (topic, payload) in greeting {
-                    let _ = client.try_publish(topic, QoS::AtLeastOnce, true, payload.as_str());
-                }
+                unsaid = greeting.iter();
+                say(client, &mut unsaid);
                 report(&format!("connected to {place}"));
                 told = false;
             }
-            Ok(_) => {}
+            // A message that is sent makes room for another.
+            Ok(_) => say(client, &mut unsaid),
             Err(_) if stopping.load(Ordering::Relaxed) => return,
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
@@ -228,9 +228,71 @@ fn keep(
     }
 }
 
+/// Queues what is left to be said, as far as there is room: what was heard while the broker was away may have taken it all.
+fn say(client: &Client, unsaid: &mut std::slice::Iter<'_, (String, String)>) {
+    while let Some((topic, payload)) = unsaid.as_slice().first() {
+        if client.try_publish(topic, QoS::AtLeastOnce, true, payload.as_str()).is_err() {
+            return;
+        }
+        unsaid.next();
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    /// Reads a packet of a client that publishes (MQTT 3.1.1, sections 2.2 and 3.3): its first byte, and the rest without its length.
+    fn packet(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+        let mut byte = || {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            byte[0]
+        };
+        let (kind, mut length) = (byte(), 0);
+        for shift in [0, 7, 14, 21] {
+            let more = byte();
+            length |= usize::from(more & 127) << shift;
+            if more < 128 {
+                break;
+            }
+        }
+        let mut rest = vec![0; length];
+        stream.read_exact(&mut rest).unwrap();
+        (kind, rest)
+    }
+
+    #[test]
+    fn the_greeting_waits_until_there_is_room() {
+        let broker = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = Broker { host: "127.0.0.1".into(), port: broker.local_addr().unwrap().port(), login: None };
+        let mqtt = Mqtt::connect(&place, "kitchen", "tiny", Box::new(|_| {}));
+        // More than waits, before the broker says a word.
+        (0..2 * MAX_WAITING).for_each(|_| mqtt.transcript("heard", None, "http"));
+        let (mut stream, _) = broker.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert_eq!(packet(&mut stream).0 >> 4, 1, "a client connects first");
+        stream.write_all(&[0x20, 2, 0, 0]).unwrap();
+        let (mut transcripts, mut greetings) = (0, Vec::new());
+        while greetings.len() < 3 {
+            let (kind, rest) = packet(&mut stream);
+            assert_eq!(kind >> 4, 3, "a client that has something to say says it");
+            let length = usize::from(u16::from_be_bytes([rest[0], rest[1]]));
+            match String::from_utf8(rest[2..2 + length].to_vec()).unwrap() {
+                topic if topic.ends_with("/transcript") => transcripts += 1,
+                topic => {
+                    stream.write_all(&[0x40, 2, rest[2 + length], rest[3 + length]]).unwrap();
+                    greetings.push(topic);
+                }
+            }
+        }
+        let wanted: Vec<String> = greeting("kitchen", "tiny").into_iter().map(|(topic, _)| topic).collect();
+        assert_eq!(greetings, wanted);
+        assert!((1..=MAX_WAITING).contains(&transcripts), "{transcripts}");
+    }
 
     #[test]
     fn brokers() {

@@ -20,6 +20,7 @@ use crate::listen::{Address, Listener};
 use crate::mqtt::{Broker, Mqtt};
 use crate::service::Service;
 use crate::slots::Slots;
+use crate::spill::Budget;
 use crate::wyoming::session as wyoming;
 
 /// Stack of a connection's thread: reading headers of recordings takes the most.
@@ -132,12 +133,16 @@ impl Server {
     /// times a second while nothing is to do, and between windows.
     ///
     /// Jobs under way end with an answer that says so. The threads that listen stay until the process ends.
-    pub fn run(self, model: &mut dyn Model, stop: &AtomicBool, tick: &mut dyn FnMut()) {
+    ///
+    /// # Errors
+    /// If a thread that listens cannot be started.
+    pub fn run(self, model: &mut dyn Model, stop: &AtomicBool, tick: &mut dyn FnMut()) -> io::Result<()> {
         let queue = Queue::new(self.limits.clone());
         let slots = Slots::new(self.limits.connections, self.limits.connections_per_peer);
         let idle = self.limits.idle;
         let service = Arc::new(Service {
             card: self.card,
+            budget: Budget::new(self.limits.held_bytes),
             limits: self.limits,
             queue: queue.clone(),
             options: self.options,
@@ -147,7 +152,7 @@ impl Server {
         });
         for (protocol, listener) in self.listeners {
             let (service, slots) = (Arc::clone(&service), slots.clone());
-            spawn(move || listen(protocol, &listener, &service, &slots));
+            spawn(move || listen(protocol, &listener, &service, &slots))?;
         }
         let left = Arc::new(AtomicBool::new(false));
         if self.stdio {
@@ -155,7 +160,7 @@ impl Server {
             spawn(move || {
                 wyoming::serve(&service, Connection::stdio(idle));
                 left.store(true, std::sync::atomic::Ordering::Relaxed);
-            });
+            })?;
         }
         queue.work(model, &[stop, &left], tick);
         let end = Instant::now() + FAREWELL;
@@ -172,11 +177,12 @@ impl Server {
         for socket in self.sockets {
             let _ = std::fs::remove_file(socket);
         }
+        Ok(())
     }
 }
 
-fn spawn(work: impl FnOnce() + Send + 'static) -> bool {
-    thread::Builder::new().stack_size(STACK_BYTES).spawn(work).is_ok()
+fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().stack_size(STACK_BYTES).spawn(work).map(|_| ())
 }
 
 fn listen(protocol: Protocol, listener: &Listener, service: &Arc<Service>, slots: &Slots) {
@@ -194,8 +200,8 @@ fn listen(protocol: Protocol, listener: &Listener, service: &Arc<Service>, slots
             continue;
         };
         let service = Arc::clone(service);
-        // Without a thread the connection just ends.
-        spawn(move || {
+        // Without a thread the connection just ends, and its place is free again.
+        let _ = spawn(move || {
             match protocol {
                 Protocol::Wyoming => wyoming::serve(&service, connection),
                 Protocol::Http => http::serve(&service, connection),

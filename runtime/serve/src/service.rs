@@ -7,12 +7,15 @@ use crate::intent::{Intent, Recognise};
 use crate::jobs::Queue;
 use crate::limits::Limits;
 use crate::mqtt::Mqtt;
+use crate::spill::Budget;
 
 /// The model's queue, and what holds for every request.
 pub(crate) struct Service {
     pub(crate) card: ModelCard,
     pub(crate) limits: Limits,
     pub(crate) queue: Queue,
+    /// For all recordings together.
+    pub(crate) budget: Budget,
     pub(crate) options: TranscribeOptions,
     pub(crate) recogniser: Option<Box<dyn Recognise>>,
     pub(crate) streaming: bool,

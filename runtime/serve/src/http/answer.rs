@@ -23,16 +23,30 @@ pub(super) struct ApiError {
     /// The parameter that is wrong.
     param: Option<&'static str>,
     code: Option<&'static str>,
+    /// The methods that the path takes, if it was another.
+    pub(super) allow: Option<&'static str>,
+    /// Whether the same request may soon do better.
+    pub(super) is_passing: bool,
 }
 
 impl ApiError {
     pub(super) fn new(status: u16, message: impl fmt::Display) -> Self {
-        Self { status, message: message.to_string(), param: None, code: None }
+        Self { status, message: message.to_string(), param: None, code: None, allow: None, is_passing: false }
     }
 
     /// A parameter that cannot be used, and what would be right.
     pub(super) fn parameter(name: &'static str, message: impl fmt::Display) -> Self {
         Self { param: Some(name), ..Self::new(400, format_args!("{name}: {message}")) }
+    }
+
+    /// A method that a path does not take.
+    pub(super) fn method(path: &str, allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Self::new(405, format_args!("{path} takes {allow}")) }
+    }
+
+    /// Too much at once, for now.
+    pub(super) fn busy(message: impl fmt::Display) -> Self {
+        Self { is_passing: true, ..Self::new(503, message).code("busy") }
     }
 
     pub(super) fn code(self, code: &'static str) -> Self {
@@ -56,8 +70,8 @@ impl From<AudioError> for ApiError {
 impl From<JobError> for ApiError {
     fn from(error: JobError) -> Self {
         match error {
-            JobError::Busy => Self::new(503, error).code("busy"),
-            JobError::Stopping => Self::new(503, error).code("stopping"),
+            JobError::Busy => Self::busy(error),
+            JobError::Stopping => Self { is_passing: true, ..Self::new(503, error).code("stopping") },
             JobError::Gone => Self::new(499, error),
             JobError::TooLong(_) => Self { param: Some("file"), ..Self::new(413, error) },
             JobError::TooSlow(_) => Self::new(503, error).code("too_slow"),
@@ -76,6 +90,7 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
@@ -88,25 +103,49 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// Writes the first lines of an answer.
+/// The first lines of an answer.
 fn head(status: u16, content_type: &str, keep_alive: bool) -> String {
     let mut head = format!("HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nX-Content-Type-Options: nosniff\r\n", reason(status));
-    if status == 503 {
-        head.push_str(&format!("Retry-After: {RETRY_AFTER_SECONDS}\r\n"));
-    }
-    if status == 405 {
-        head.push_str("Allow: GET, POST\r\n");
-    }
     if !keep_alive {
         head.push_str("Connection: close\r\n");
     }
     head
 }
 
+/// What a client wants of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// Whether the connection stays for another request.
+    pub(super) keep_alive: bool,
+    /// Whether only the head is sent, as HEAD has it (RFC 9110, section 9.3.2).
+    pub(super) head_only: bool,
+}
+
+impl Manner {
+    /// The last answer of its connection.
+    pub(super) const LAST: Self = Self { keep_alive: false, head_only: false };
+}
+
 /// Writes a whole answer.
-pub(super) fn whole(out: &mut impl Write, status: u16, content_type: &str, body: &str, keep_alive: bool) -> io::Result<()> {
-    let head = head(status, content_type, keep_alive);
-    out.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
+pub(super) fn whole(out: &mut impl Write, content_type: &str, body: &str, manner: Manner) -> io::Result<()> {
+    write(out, head(200, content_type, manner.keep_alive), body, manner)
+}
+
+/// Writes why there is none.
+pub(super) fn error(out: &mut impl Write, error: &ApiError, manner: Manner) -> io::Result<()> {
+    let mut head = head(error.status, JSON, manner.keep_alive);
+    if let Some(allow) = error.allow {
+        head.push_str(&format!("Allow: {allow}\r\n"));
+    }
+    if error.is_passing {
+        head.push_str(&format!("Retry-After: {RETRY_AFTER_SECONDS}\r\n"));
+    }
+    write(out, head, &error.json().to_string(), manner)
+}
+
+fn write(out: &mut impl Write, head: String, body: &str, manner: Manner) -> io::Result<()> {
+    let sent = if manner.head_only { "" } else { body };
+    out.write_all(format!("{head}Content-Length: {}\r\n\r\n{sent}", body.len()).as_bytes())?;
     out.flush()
 }
 

@@ -37,15 +37,14 @@ pub(super) struct Request {
 }
 
 /// Reads a form to its end.
-pub(super) fn read<R: Read>(form: &mut Form<R>, card: &ModelCard, defaults: &TranscribeOptions, most: u64) -> Result<Request, ApiError> {
-    let (mut file, mut options, mut shape) = (None, defaults.clone(), Shape::default());
+pub(super) fn read<R: Read>(form: &mut Form<R>, card: &ModelCard, defaults: &TranscribeOptions, file: Spill) -> Result<Request, ApiError> {
+    let (mut empty, mut file) = (Some(file), None);
+    let (mut options, mut shape) = (defaults.clone(), Shape::default());
     let (mut stream, mut segments, mut words, mut model) = (false, false, false, None);
     while let Some(name) = form.next().map_err(form_error)? {
         if name == "file" {
-            if file.is_some() {
-                return Err(ApiError::parameter("file", "give one recording"));
-            }
-            file = Some(spill(form, most)?);
+            let to = empty.take().ok_or_else(|| ApiError::parameter("file", "give one recording"))?;
+            file = Some(spill(form, to)?);
             continue;
         }
         let value = field(form)?;
@@ -112,13 +111,9 @@ fn flag(value: &str) -> Option<bool> {
     }
 }
 
-fn spill<R: Read>(form: &mut Form<R>, most: u64) -> Result<Spill, ApiError> {
-    let mut file = Spill::new(most);
+fn spill<R: Read>(form: &mut Form<R>, mut file: Spill) -> Result<Spill, ApiError> {
     while let Some(bytes) = form.data().map_err(form_error)? {
-        file.push(bytes).map_err(|error| match error {
-            SpillError::TooLarge { most } => too_large(most),
-            SpillError::Io(error) => ApiError::new(500, format_args!("the recording cannot be kept: {error}")),
-        })?;
+        file.push(bytes)?;
     }
     Ok(file)
 }
@@ -134,9 +129,14 @@ fn field<R: Read>(form: &mut Form<R>) -> Result<String, ApiError> {
     String::from_utf8(value).map_err(|_| ApiError::new(400, "a field is not UTF-8"))
 }
 
-/// A recording beyond the limit.
-pub(super) fn too_large(most: u64) -> ApiError {
-    ApiError::new(413, format_args!("the recording is larger than {most} bytes: send it in shorter parts, or compressed"))
+impl From<SpillError> for ApiError {
+    fn from(error: SpillError) -> Self {
+        match error {
+            SpillError::TooLarge { .. } => Self::new(413, error),
+            SpillError::Full => Self::busy(error),
+            SpillError::Io(_) => Self::new(500, error),
+        }
+    }
 }
 
 fn form_error(error: FormError) -> ApiError {

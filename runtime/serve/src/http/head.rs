@@ -24,6 +24,8 @@ pub(super) struct Head {
     pub(super) path: String,
     pub(super) content_type: Option<String>,
     pub(super) length: Length,
+    /// The site whose page makes the request, as browsers say it; programs have none.
+    pub(super) origin: Option<String>,
     /// Whether the client waits for a word before it sends the body.
     pub(super) expects_continue: bool,
     /// Whether it may send another request.
@@ -95,6 +97,7 @@ fn parse(bytes: &[u8]) -> Result<Head, HeadError> {
         path: request.path.unwrap_or("").split('?').next().unwrap_or("").to_owned(),
         content_type: field("content-type")?.map(str::to_owned),
         length,
+        origin: field("origin")?.map(str::to_owned),
         expects_continue: field("expect")?.is_some_and(|value| value.eq_ignore_ascii_case("100-continue")),
         keep_alive: if request.version == Some(1) { !says("close") } else { says("keep-alive") },
     })

@@ -15,7 +15,7 @@ use std::time::Duration;
 use ossicle::whisper::options::Task;
 use serde_json::{Value, json};
 
-use answer::{ApiError, JSON};
+use answer::{ApiError, JSON, Manner};
 use body::Body;
 use form::Request;
 use head::{Head, HeadError, Length};
@@ -23,6 +23,7 @@ use head::{Head, HeadError, Length};
 use crate::connection::{Connection, Liveness, liveness};
 use crate::jobs::{Done, JobError, Purpose, Ticket};
 use crate::service::Service;
+use crate::spill::{Spill, SpillError};
 use crate::text::Text;
 
 /// Bytes that a form may have beside its recording.
@@ -48,9 +49,9 @@ pub(crate) fn serve(service: &Service, connection: Connection) {
 /// Tells a client that there are too many already.
 pub(crate) fn turn_away(connection: &mut Connection) {
     connection.within(Some(Duration::from_millis(1)));
-    let error = ApiError::new(503, "too many connections: try again in a moment").code("busy");
+    let error = ApiError::busy("too many connections: try again in a moment");
     // Nobody waits for it to be read.
-    let _ = answer::whole(connection, error.status, JSON, &error.json().to_string(), false);
+    let _ = answer::error(connection, &error, Manner::LAST);
 }
 
 /// Answers one request; whether the connection is good for another one.
@@ -70,34 +71,40 @@ fn request(service: &Service, stream: &mut Stream, more: bool) -> io::Result<boo
                 HeadError::TooLarge => ApiError::new(431, "the request's head is too large"),
                 HeadError::Bad(reason) => ApiError::new(400, reason),
             };
-            return refuse(service, stream, &error, false);
+            return refuse(service, stream, &error, Manner::LAST);
         }
     };
-    let keep_alive = more && head.keep_alive;
+    let (keep_alive, head_only) = (more && head.keep_alive, head.method == "HEAD");
     stream.get_mut().within(Some(service.limits.transfer));
+    // No page of this service makes requests. Those of others cannot read its answers, but could keep the model busy, or put words into what
+    // an MQTT broker is told, and with the address of this machine behind their own name (DNS rebinding) they could read as well.
+    if let Some(origin) = &head.origin {
+        let error = ApiError::new(403, format_args!("origin {}: requests of web pages are refused", origin.escape_debug()));
+        return refuse(service, stream, &error, Manner { keep_alive: false, head_only });
+    }
     let task = match (head.method.as_str(), head.path.trim_end_matches('/')) {
         ("POST", "/v1/audio/transcriptions") => Task::Transcribe,
         ("POST", "/v1/audio/translations") => Task::Translate,
         (method, path) => {
-            let keep_alive = keep_alive && head.length == Length::Bytes(0);
+            let manner = Manner { keep_alive: keep_alive && head.length == Length::Bytes(0), head_only };
             return match about(service, method, path) {
-                Ok(body) => answer::whole(stream.get_mut(), 200, JSON, &body.to_string(), keep_alive).map(|()| keep_alive),
-                Err(error) => refuse(service, stream, &error, keep_alive),
+                Ok(body) => answer::whole(stream.get_mut(), JSON, &body.to_string(), manner).map(|()| manner.keep_alive),
+                Err(error) => refuse(service, stream, &error, manner),
             };
         }
     };
     let (request, ended) = match take(service, stream, &head, task) {
         Ok(taken) => taken,
         // The rest of the body is not waited for.
-        Err(error) => return refuse(service, stream, &error, false),
+        Err(error) => return refuse(service, stream, &error, Manner::LAST),
     };
-    transcribe(service, stream, request, keep_alive && ended)
+    transcribe(service, stream, request, Manner { keep_alive: keep_alive && ended, head_only })
 }
 
-fn refuse(service: &Service, stream: &mut Stream, error: &ApiError, keep_alive: bool) -> io::Result<bool> {
+fn refuse(service: &Service, stream: &mut Stream, error: &ApiError, manner: Manner) -> io::Result<bool> {
     let connection = stream.get_mut();
     connection.within(Some(service.limits.idle));
-    answer::whole(connection, error.status, JSON, &error.json().to_string(), keep_alive).map(|()| keep_alive)
+    answer::error(connection, error, manner).map(|()| manner.keep_alive)
 }
 
 /// What the service says of itself.
@@ -107,7 +114,7 @@ fn about(service: &Service, method: &str, path: &str) -> Result<Value, ApiError>
     let body = match path {
         "/health" => json!({"status": "ok", "model": name, "queued": service.queue.len()}),
         "/v1/models" => json!({"object": "list", "data": [model()]}),
-        "/v1/audio/transcriptions" | "/v1/audio/translations" => return Err(ApiError::new(405, format_args!("{path} takes POST"))),
+        "/v1/audio/transcriptions" | "/v1/audio/translations" => return Err(ApiError::method(path, "POST")),
         _ => match path.strip_prefix("/v1/models/") {
             Some(asked) => form::check_model(asked, &service.card).map(|()| model())?,
             None => {
@@ -116,7 +123,7 @@ fn about(service: &Service, method: &str, path: &str) -> Result<Value, ApiError>
             }
         },
     };
-    if method == "GET" { Ok(body) } else { Err(ApiError::new(405, format_args!("{path} takes GET"))) }
+    if matches!(method, "GET" | "HEAD") { Ok(body) } else { Err(ApiError::method(path, "GET, HEAD")) }
 }
 
 /// Reads a form; says also whether its body was read to the end.
@@ -127,14 +134,15 @@ fn take(service: &Service, stream: &mut Stream, head: &Head, task: Task) -> Resu
     let boundary = head.content_type.as_deref().and_then(multipart::boundary);
     let boundary = boundary.ok_or_else(|| ApiError::new(415, "content-type: give multipart/form-data with a boundary"))?;
     let most = service.limits.upload_bytes;
-    if matches!(head.length, Length::Bytes(bytes) if bytes > most + FORM_BYTES) {
-        return Err(form::too_large(most));
+    let all = most.saturating_add(FORM_BYTES);
+    if matches!(head.length, Length::Bytes(bytes) if bytes > all) {
+        return Err(SpillError::TooLarge { most }.into());
     }
     if head.expects_continue {
         stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(|error| ApiError::new(400, error))?;
     }
-    let mut body = Body::new(stream, head.length, most + FORM_BYTES);
-    let mut request = form::read(&mut multipart::Form::new(&mut body, boundary), &service.card, &service.options, most)?;
+    let (mut body, file) = (Body::new(stream, head.length, all), Spill::new(most, &service.budget));
+    let mut request = form::read(&mut multipart::Form::new(&mut body, boundary), &service.card, &service.options, file)?;
     request.options.task = task;
     // What follows the last boundary means nothing, but stands before the next request.
     let ended = io::copy(&mut io::Read::take(&mut body, FORM_BYTES), &mut io::sink()).is_ok() && body.ended();
@@ -142,19 +150,19 @@ fn take(service: &Service, stream: &mut Stream, head: &Head, task: Task) -> Resu
 }
 
 /// Has a recording transcribed and answers with the transcript.
-fn transcribe(service: &Service, stream: &mut Stream, request: Request, keep_alive: bool) -> io::Result<bool> {
+fn transcribe(service: &Service, stream: &mut Stream, request: Request, manner: Manner) -> io::Result<bool> {
     let Request { file, options, shape, stream: streaming, segments: with_segments } = request;
     let task = options.task;
-    let audio = match file.into_audio(&[], service.card.isa) {
-        Ok(audio) => audio,
-        Err(error) => return refuse(service, stream, &error.into(), keep_alive),
+    let recording = match file.into_audio(&[], service.card.isa) {
+        Ok(recording) => recording,
+        Err(error) => return refuse(service, stream, &error.into(), manner),
     };
-    let mut ticket = match service.queue.submit(audio, options, Purpose::Transcript) {
+    let mut ticket = match service.queue.submit(recording, options, Purpose::Transcript) {
         Ok(ticket) => ticket,
-        Err(error) => return refuse(service, stream, &error.into(), keep_alive),
+        Err(error) => return refuse(service, stream, &error.into(), manner),
     };
     if streaming {
-        return stream_events(service, stream, &mut ticket, keep_alive);
+        return stream_events(service, stream, &mut ticket, manner);
     }
     let mut segments = Vec::new();
     // The ticket is held until the client has been told.
@@ -165,10 +173,10 @@ fn transcribe(service: &Service, stream: &mut Stream, request: Request, keep_ali
                 service.heard(&transcript::text(&segments), summary.language.as_deref(), "http");
                 let (kind, body) = transcript::body(shape, task, with_segments, &segments, &summary);
                 stream.get_mut().within(Some(service.limits.transfer));
-                return answer::whole(stream.get_mut(), 200, kind, &body, keep_alive).map(|()| keep_alive);
+                return answer::whole(stream.get_mut(), kind, &body, manner).map(|()| manner.keep_alive);
             }
             Err(JobError::Gone) => return Err(ErrorKind::ConnectionAborted.into()),
-            Err(error) => return refuse(service, stream, &error.into(), keep_alive),
+            Err(error) => return refuse(service, stream, &error.into(), manner),
         }
     }
 }
@@ -179,7 +187,7 @@ fn next(stream: &mut Stream, ticket: &mut Ticket) -> Result<Done, JobError> {
 }
 
 /// Answers with server-sent events, a segment each. The answer begins with the first of them, so that an error before has its own status.
-fn stream_events(service: &Service, stream: &mut Stream, ticket: &mut Ticket, keep_alive: bool) -> io::Result<bool> {
+fn stream_events(service: &Service, stream: &mut Stream, ticket: &mut Ticket, manner: Manner) -> io::Result<bool> {
     let (mut text, mut begun) = (Text::default(), false);
     loop {
         let (event, last) = match next(stream, ticket) {
@@ -191,16 +199,16 @@ fn stream_events(service: &Service, stream: &mut Stream, ticket: &mut Ticket, ke
             }
             Err(JobError::Gone) => return Err(ErrorKind::ConnectionAborted.into()),
             Err(error) if begun => (ApiError::from(error).json(), true),
-            Err(error) => return refuse(service, stream, &error.into(), keep_alive),
+            Err(error) => return refuse(service, stream, &error.into(), manner),
         };
         let connection = stream.get_mut();
         connection.within(Some(service.limits.idle));
         if !std::mem::replace(&mut begun, true) {
-            answer::events(connection, keep_alive)?;
+            answer::events(connection, manner.keep_alive)?;
         }
         answer::event(connection, Some(&event))?;
         if last {
-            return answer::event(connection, None).map(|()| keep_alive);
+            return answer::event(connection, None).map(|()| manner.keep_alive);
         }
     }
 }

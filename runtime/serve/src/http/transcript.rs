@@ -27,7 +27,7 @@ pub(super) fn body(shape: Shape, task: Task, with_segments: bool, segments: &[Se
 pub(super) fn text(segments: &[Segment]) -> String {
     let mut text = Text::default();
     segments.iter().for_each(|segment| _ = text.push(&segment.text));
-    text.into_string().trim_end().to_owned()
+    text.into_string()
 }
 
 fn usage(summary: &Summary) -> Value {

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use ossicle::audio::{AudioError, AudioReader, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ};
+use ossicle::audio::{AudioError, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ};
 use ossicle_kernels::simd::Isa;
 use serde_json::{Map, Value};
 
-use crate::spill::{Spill, SpillError};
+use crate::spill::{Budget, Kept, Spill, SpillError};
 
 /// Bytes of a plain wav header.
 pub(crate) const HEAD_BYTES: usize = 44;
@@ -76,6 +76,8 @@ impl Format {
 pub(crate) struct Recording {
     format: Format,
     spill: Spill,
+    /// Bytes of samples that the time allowed has.
+    most: u64,
 }
 
 /// Why chunks do not become a recording.
@@ -89,14 +91,14 @@ pub(crate) enum RecordingError {
 
 impl Recording {
     /// An empty recording of up to `seconds` and `bytes`.
-    pub(crate) fn new(format: Format, seconds: u32, bytes: u64) -> Result<Self, SpillError> {
-        let samples = u64::from(seconds) * u64::from(format.rate) * format.frame_bytes();
+    pub(crate) fn new(format: Format, seconds: u32, bytes: u64, budget: &Budget) -> Result<Self, SpillError> {
+        let most = u64::from(seconds) * u64::from(format.rate) * format.frame_bytes();
         // Wav counts in 32 bits.
-        let most = samples.min(bytes).min(u64::from(u32::MAX) - 2 * HEAD_BYTES as u64);
-        let mut spill = Spill::new(most + HEAD_BYTES as u64);
+        let bytes = bytes.min(u64::from(u32::MAX) - 2 * HEAD_BYTES as u64);
+        let mut spill = Spill::new(bytes.saturating_add(HEAD_BYTES as u64), budget);
         // Its length is known at the end.
         spill.push(&[0; HEAD_BYTES])?;
-        Ok(Self { format, spill })
+        Ok(Self { format, spill, most })
     }
 
     /// Takes a chunk's samples.
@@ -104,21 +106,25 @@ impl Recording {
         if format != self.format {
             return Err(RecordingError::Format(FormatError::Changed));
         }
-        self.spill.push(samples).map_err(|error| match error {
-            SpillError::TooLarge { .. } => RecordingError::TooLong,
-            io => RecordingError::Spill(io),
-        })
+        if self.bytes().saturating_add(samples.len() as u64) > self.most {
+            return Err(RecordingError::TooLong);
+        }
+        self.spill.push(samples).map_err(RecordingError::Spill)
+    }
+
+    /// Bytes of samples so far.
+    fn bytes(&self) -> u64 {
+        self.spill.len() - HEAD_BYTES as u64
     }
 
     /// Whether there is no sample.
     pub(crate) fn is_empty(&self) -> bool {
-        self.spill.len() == HEAD_BYTES as u64
+        self.bytes() == 0
     }
 
     /// The recording as the file it would be.
-    pub(crate) fn into_audio(self, isa: Isa) -> Result<AudioReader, RecordingError> {
-        let Format { rate, width, channels } = self.format;
-        let bytes = self.spill.len() - HEAD_BYTES as u64;
+    pub(crate) fn into_audio(self, isa: Isa) -> Result<Kept, RecordingError> {
+        let (Format { rate, width, channels }, bytes) = (self.format, self.bytes());
         if !bytes.is_multiple_of(self.format.frame_bytes()) {
             return Err(RecordingError::Format(FormatError::Ragged));
         }
@@ -180,7 +186,7 @@ mod tests {
         for width in 1..=4u16 {
             for channels in [1, 2, 6, 32] {
                 let format = format(16_000, width, channels).unwrap();
-                let mut recording = Recording::new(format, 10, 1 << 20).unwrap();
+                let mut recording = Recording::new(format, 10, 1 << 20, &Budget::new(1 << 20)).unwrap();
                 assert!(recording.is_empty());
                 // A quarter of full scale, in every channel.
                 let quarter = if width == 1 { vec![128 + 32] } else { [vec![0; width as usize - 1], vec![32]].concat() };
@@ -188,7 +194,7 @@ mod tests {
                 for frames in [1, 2, 30] {
                     recording.push(format, &frame.repeat(frames)).unwrap();
                 }
-                let samples = recording.into_audio(Isa::detect()).unwrap().read_to_end().unwrap();
+                let samples = recording.into_audio(Isa::detect()).unwrap().audio.read_to_end().unwrap();
                 assert_eq!(samples, [0.25; 33], "{width} {channels}");
             }
         }
@@ -197,11 +203,16 @@ mod tests {
     #[test]
     fn chunks_that_do_not_fit() {
         let (mono, stereo) = (format(16_000, 2, 1).unwrap(), format(16_000, 2, 2).unwrap());
-        let mut recording = Recording::new(mono, 1, 1 << 20).unwrap();
+        let budget = Budget::new(1 << 20);
+        let mut recording = Recording::new(mono, 1, 1 << 20, &budget).unwrap();
         assert!(matches!(recording.push(stereo, &[0; 4]), Err(RecordingError::Format(FormatError::Changed))));
         recording.push(mono, &[0; 32_000]).unwrap();
         assert!(matches!(recording.push(mono, &[0; 2]), Err(RecordingError::TooLong)));
-        let mut ragged = Recording::new(mono, 1, 1 << 20).unwrap();
+        // Not too long, but larger than is taken.
+        let mut large = Recording::new(mono, 10, 32_000, &budget).unwrap();
+        large.push(mono, &[0; 32_000]).unwrap();
+        assert!(matches!(large.push(mono, &[0; 2]), Err(RecordingError::Spill(SpillError::TooLarge { .. }))));
+        let mut ragged = Recording::new(mono, 1, 1 << 20, &budget).unwrap();
         ragged.push(mono, &[0; 3]).unwrap();
         assert!(matches!(ragged.into_audio(Isa::detect()), Err(RecordingError::Format(FormatError::Ragged))));
     }

@@ -14,8 +14,8 @@ use super::info::info;
 use crate::connection::{Connection, Liveness, liveness};
 use crate::jobs::{Done, JobError, Purpose};
 use crate::service::Service;
-use crate::text::Text;
-use crate::text::describe_audio;
+use crate::spill::SpillError;
+use crate::text::{Text, describe_audio};
 
 /// Longest bias that is taken from a client, in bytes; the model sees some hundred tokens of it.
 const MAX_BIAS_BYTES: usize = 4 << 10;
@@ -164,7 +164,7 @@ impl Session<'_> {
 
     fn start(&mut self, format: Format) -> Result<(), Refusal> {
         let limits = &self.service.limits;
-        let recording = Recording::new(format, limits.audio_seconds, limits.upload_bytes);
+        let recording = Recording::new(format, limits.audio_seconds, limits.upload_bytes, &self.service.budget);
         self.begun = Instant::now();
         self.recording = Some(recording.map_err(|error| self.refusal(RecordingError::Spill(error)))?);
         Ok(())
@@ -188,7 +188,14 @@ impl Session<'_> {
             RecordingError::Format(error) => error.into(),
             RecordingError::Audio(error) => Refusal::new("bad-audio", describe_audio(&error)),
             RecordingError::TooLong => JobError::TooLong(self.service.limits.audio_seconds).into(),
-            RecordingError::Spill(error) => Refusal::new("failed", format!("the recording cannot be kept: {error}")),
+            RecordingError::Spill(error) => {
+                let code = match error {
+                    SpillError::TooLarge { .. } => "too-long",
+                    SpillError::Full => "busy",
+                    SpillError::Io(_) => "failed",
+                };
+                Refusal::new(code, error)
+            }
         }
     }
 
@@ -220,8 +227,8 @@ impl Session<'_> {
 
     fn answer(&mut self, text: Text, language: Option<String>) -> Next {
         let text = text.into_string();
-        let mut data = json!({"text": text.trim_end()});
-        self.service.heard(text.trim_end(), language.as_deref(), "wyoming");
+        let mut data = json!({"text": text});
+        self.service.heard(&text, language.as_deref(), "wyoming");
         if let Some(language) = language {
             data["language"] = language.into();
         }

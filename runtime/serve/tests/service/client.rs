@@ -19,6 +19,7 @@ use serde_json::Value;
 struct Fake {
     open: Arc<AtomicBool>,
     begun: Arc<AtomicUsize>,
+    at_work: Arc<AtomicUsize>,
 }
 
 impl Model for Fake {
@@ -45,6 +46,7 @@ impl Model for Fake {
                 return Ok(summary);
             }
             if samples > 0 {
+                self.at_work.store(samples, Ordering::SeqCst);
                 on_segment(segment(&summary, samples, options));
                 summary.segments += 1;
                 summary.duration += samples as f64 / 16_000.0;
@@ -118,6 +120,15 @@ impl Recognise for Lights {
     }
 }
 
+/// Looks again and again whether something has happened.
+pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !happened() {
+        assert!(Instant::now() < end, "not in 20 s: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// A service under test; ends with it.
 pub(crate) struct Service {
     pub(crate) wyoming: String,
@@ -126,6 +137,8 @@ pub(crate) struct Service {
     pub(crate) open: Arc<AtomicBool>,
     /// Jobs begun.
     pub(crate) begun: Arc<AtomicUsize>,
+    /// Samples of the second that the model works on.
+    at_work: Arc<AtomicUsize>,
     pub(crate) stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -140,6 +153,7 @@ pub(crate) fn small() -> Limits {
         work: Duration::from_secs(20),
         audio_seconds: 100,
         upload_bytes: 4_000_000,
+        held_bytes: 20_000_000,
         idle: Duration::from_millis(1500),
         transfer: Duration::from_millis(2500),
     }
@@ -152,10 +166,12 @@ impl Service {
         setup(&mut server);
         let wyoming = server.wyoming(&"tcp://127.0.0.1:0".parse().unwrap()).unwrap().to_string();
         let http = server.http("127.0.0.1:0").unwrap();
-        let (open, begun, stop) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let (mut fake, ended) = (Listening(Fake { open: Arc::clone(&open), begun: Arc::clone(&begun) }), Arc::clone(&stop));
-        let thread = Some(thread::spawn(move || server.run(&mut fake, &ended, &mut || {})));
-        Self { wyoming: wyoming.trim_start_matches("tcp://").into(), http, open, begun, stop, thread }
+        let (open, stop) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+        let (begun, at_work) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut fake = Listening(Fake { open: Arc::clone(&open), begun: Arc::clone(&begun), at_work: Arc::clone(&at_work) });
+        let ended = Arc::clone(&stop);
+        let thread = Some(thread::spawn(move || server.run(&mut fake, &ended, &mut || {}).unwrap()));
+        Self { wyoming: wyoming.trim_start_matches("tcp://").into(), http, open, begun, at_work, stop, thread }
     }
 
     pub(crate) fn with_lights() -> Self {
@@ -172,11 +188,18 @@ impl Service {
 
     /// Waits until so many jobs have begun.
     pub(crate) fn wait_begun(&self, jobs: usize) {
-        let end = Instant::now() + Duration::from_secs(20);
-        while self.begun.load(Ordering::SeqCst) < jobs {
-            assert!(Instant::now() < end, "{} jobs begun", self.begun.load(Ordering::SeqCst));
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("a job is begun", || self.begun.load(Ordering::SeqCst) >= jobs);
+    }
+
+    /// Waits until the model works on a second with so many samples.
+    pub(crate) fn wait_at_work(&self, samples: usize) {
+        wait_until("the model gets to a job", || self.at_work.load(Ordering::SeqCst) == samples);
+    }
+
+    /// Waits until so many jobs wait.
+    pub(crate) fn wait_queued(&self, jobs: u64) {
+        let health = b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n";
+        wait_until("jobs wait", || self.ask(health).json()["queued"].as_u64() == Some(jobs));
     }
 
     pub(crate) fn end(&mut self) {
@@ -251,6 +274,18 @@ impl Client {
             self.audio("audio-chunk", chunk);
         }
         self.audio("audio-stop", &[]);
+    }
+
+    /// Sends `bytes` over and over until the service answers; gives the answer.
+    pub(crate) fn drip(self, bytes: &[u8]) -> Answer {
+        let mut reading = Self(self.0.try_clone().unwrap());
+        let answer = thread::spawn(move || reading.answer());
+        let mut writing = self;
+        while !answer.is_finished() {
+            writing.send(bytes);
+            thread::sleep(Duration::from_millis(20));
+        }
+        answer.join().unwrap()
     }
 
     pub(crate) fn half_close(&self) {

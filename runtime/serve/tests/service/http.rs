@@ -73,6 +73,41 @@ fn chunked_bodies_and_many_requests_on_a_connection() {
 }
 
 #[test]
+fn what_is_asked_for_the_head_alone_has_no_body() {
+    let service = Service::start(small(), |_| {});
+    for (path, status) in [("/health", 200), ("/v1/models", 200), ("/v1/models/other", 404), (TRANSCRIPTIONS, 405)] {
+        let request = |method: &str| format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n\r\n").into_bytes();
+        let (head, get) = (service.ask(&request("HEAD")), service.ask(&request("GET")));
+        assert_eq!((head.status, head.body.as_str()), (status, ""));
+        assert_eq!(head.head, get.head, "{path}");
+    }
+}
+
+#[test]
+fn other_methods_are_told_which_to_use() {
+    let service = Service::start(small(), |_| {});
+    for (method, path, allow) in
+        [("GET", TRANSCRIPTIONS, "post"), ("PUT", "/health", "get, head"), ("DELETE", "/v1/models/fake", "get, head")]
+    {
+        let answer = service.ask(format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n\r\n").as_bytes());
+        assert_eq!(answer.status, 405);
+        assert!(answer.head.contains(&format!("\r\nallow: {allow}\r\n")), "{answer:?}");
+    }
+}
+
+#[test]
+fn pages_of_web_sites_are_refused() {
+    let service = Service::start(small(), |_| {});
+    let request = post(TRANSCRIPTIONS, &form(&[MODEL], Some(&wav(10))));
+    for origin in ["http://evil.example:8000", "null", "http://127.0.0.1:8000"] {
+        let from_page = String::from_utf8_lossy(&request).replacen("\r\n", &format!("\r\nOrigin: {origin}\r\n"), 1);
+        assert_eq!(service.ask(from_page.as_bytes()).status, 403, "{origin}");
+    }
+    assert_eq!(service.begun.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert_eq!(service.ask(&request).status, 200);
+}
+
+#[test]
 fn errors_have_the_right_status() {
     let service = Service::start(small(), |_| {});
     let file = wav(10);

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Service, TRANSCRIPTIONS, form, post, small, wav};
+use crate::client::{Service, TRANSCRIPTIONS, form, post, small, wait_until, wav};
 use ossicle_serve::Limits;
 use ossicle_serve::wyoming::event::Event;
 use serde_json::json;
@@ -15,17 +15,13 @@ fn transcribe(samples: usize) -> Vec<u8> {
 #[test]
 fn dripping_clients_are_cut_off() {
     let service = Service::start(small(), |_| {});
-    let request = [&b"GET /health HTTP/1.1\r\nX: "[..], &[b'x'; 200]].concat();
-    let (start, limit) = (Instant::now(), Duration::from_millis(1500));
+    let start = Instant::now();
     thread::scope(|scope| {
-        let mut head = service.say(b"");
-        let drip = scope.spawn(move || {
-            for byte in request {
-                head.send(&[byte]);
-                thread::sleep(Duration::from_millis(20));
-            }
-            head.answer().status
-        });
+        // Neither is ever idle: only a limit on the whole ends them.
+        let head = service.say(b"GET /health HTTP/1.1\r\nX: ");
+        let head = scope.spawn(move || (head.drip(b"x").status, start.elapsed()));
+        let body = service.say(&transcribe(1_000_000)[..1000]);
+        let body = scope.spawn(move || (body.drip(&[0; 20]).status, start.elapsed()));
         let mut event = service.client();
         let events = scope.spawn(move || {
             event.send(b"{\"type\": \"ping\"");
@@ -33,20 +29,15 @@ fn dripping_clients_are_cut_off() {
         });
         let mut silent = service.client();
         let silence = scope.spawn(move || silent.refusal());
-        // A body that never ends, at a kilobyte a second.
-        let mut body = service.say(&transcribe(1_000_000)[..1000]);
-        let bodies = scope.spawn(move || {
-            while start.elapsed() < Duration::from_millis(2700) {
-                body.send(&[0; 100]);
-                thread::sleep(Duration::from_millis(100));
-            }
-            body.answer().status
-        });
         assert_eq!(events.join().unwrap(), "too-slow");
         assert_eq!(silence.join().unwrap(), "too-slow");
-        assert!(start.elapsed() >= limit);
-        assert_eq!(drip.join().unwrap(), 408);
-        assert_eq!(bodies.join().unwrap(), 408);
+        let (idle, transfer) = (small().idle, small().transfer);
+        assert!(start.elapsed() >= idle);
+        for (dripping, limit) in [(head, idle), (body, transfer)] {
+            let (status, after) = dripping.join().unwrap();
+            assert_eq!(status, 408);
+            assert!(after >= limit, "{after:?}");
+        }
     });
     service.is_well();
 }
@@ -67,11 +58,8 @@ fn connections_are_counted() {
         client.write(&Event::new("ping", json!({})));
         client.event().is_some_and(|event| event.kind == "pong")
     };
-    let end = Instant::now() + Duration::from_secs(10);
-    while !pings() || service.ask(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n").status != 200 {
-        assert!(Instant::now() < end);
-        thread::sleep(Duration::from_millis(10));
-    }
+    let health = b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n";
+    wait_until("there is a place again", || pings() && service.ask(health).status == 200);
 }
 
 #[test]
@@ -81,16 +69,15 @@ fn the_queue_is_short_and_moves_on() {
     let mut working = service.say(&transcribe(10));
     service.wait_begun(1);
     let (first, mut second) = (service.say(&transcribe(20)), service.say(&transcribe(30)));
-    let queued = || service.ask(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n").json()["queued"].as_u64();
-    while queued() != Some(2) {}
+    service.wait_queued(2);
     let refused = service.ask(&transcribe(40));
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (503, &json!("busy")));
     assert!(refused.head.contains("retry-after: 1"), "{refused:?}");
     // One who leaves makes room at once.
     drop(first);
-    while queued() != Some(1) {}
+    service.wait_queued(1);
     let mut last = service.say(&transcribe(50));
-    while queued() != Some(2) {}
+    service.wait_queued(2);
     service.open();
     for (client, text) in [(&mut working, "heard 10."), (&mut second, "heard 30."), (&mut last, "heard 50.")] {
         assert_eq!(client.answer().json()["text"], text);
@@ -120,21 +107,60 @@ fn work_ends_in_time_or_when_its_client_leaves() {
     service.close();
     let answer = service.ask(&transcribe(10));
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (503, &json!("too_slow")));
+    // It would take as long another time.
+    assert!(!answer.head.contains("retry-after"), "{answer:?}");
     let service = Service::start(Limits { wait: Duration::from_secs(20), ..small() }, |_| {});
     service.close();
     let gone = service.say(&transcribe(10));
-    service.wait_begun(1);
+    service.wait_at_work(10);
     drop(gone);
     let half = service.say(&transcribe(20));
     half.half_close();
     // The model is closed still: only because those two have left is the third begun.
     let mut third = service.client();
     third.record(30);
-    while service.begun.load(std::sync::atomic::Ordering::SeqCst) < 2 {
-        thread::sleep(Duration::from_millis(5));
-    }
+    service.wait_at_work(30);
     service.open();
     assert_eq!(third.transcript(), "heard 30.");
+}
+
+#[test]
+fn who_leaves_late_is_noticed_too() {
+    let limits =
+        Limits { idle: Duration::from_millis(300), transfer: Duration::from_millis(300), wait: Duration::from_secs(20), ..small() };
+    let service = Service::start(limits, |_| {});
+    service.close();
+    let leaving = service.say(&transcribe(10));
+    service.wait_at_work(10);
+    let mut waiting = service.say(&transcribe(20));
+    // Longer than a request may take to arrive.
+    thread::sleep(Duration::from_millis(400));
+    drop(leaving);
+    service.wait_at_work(20);
+    service.open();
+    assert_eq!(waiting.answer().json()["text"], "heard 20.");
+}
+
+#[test]
+fn recordings_of_all_clients_share_what_is_kept() {
+    // One fits beside another, but not two; a header is 44 bytes, a form's file too.
+    let limits = Limits { held_bytes: 100_000, wait: Duration::from_secs(20), ..small() };
+    let service = Service::start(limits, |_| {});
+    service.close();
+    let mut working = service.client();
+    working.record(20_000);
+    service.wait_begun(1);
+    let (mut waiting, refused) = (service.say(&transcribe(25_000)), service.ask(&transcribe(40_000)));
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (503, &json!("busy")));
+    service.wait_queued(1);
+    let mut client = service.client();
+    client.record(10_000);
+    assert_eq!(client.refusal(), "busy");
+    service.open();
+    assert_eq!(working.transcript(), "heard 16000. heard 4000.");
+    assert_eq!(waiting.answer().json()["text"], "heard 16000. heard 9000.");
+    // What is done with makes room.
+    assert_eq!(service.ask(&transcribe(40_000)).status, 200);
 }
 
 #[test]
@@ -145,7 +171,7 @@ fn a_stop_is_told() {
     wyoming.record(10);
     service.wait_begun(1);
     http.send(&transcribe(10));
-    while service.ask(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n").json()["queued"] != 1 {}
+    service.wait_queued(1);
     service.end();
     assert_eq!(wyoming.refusal(), "stopping");
     assert_eq!(http.answer().json()["error"]["code"], "stopping");
@@ -154,9 +180,10 @@ fn a_stop_is_told() {
 #[test]
 fn too_much_is_refused_while_it_is_sent() {
     let service = Service::start(small(), |_| {});
-    // 100 s are allowed, and 4 MB.
+    // 100 s are allowed, and 4 MB; the recording goes on.
     let mut client = service.client();
-    client.record(101 * 16_000);
+    client.audio("audio-start", &[]);
+    (0..404).for_each(|_| client.audio("audio-chunk", &[0; 8000]));
     assert_eq!(client.refusal(), "too-long");
     assert_eq!(service.ask(&post(TRANSCRIPTIONS, &form(&[("model", "fake")], Some(&vec![0; 4_500_000])))).status, 413);
     assert_eq!(service.ask(&post(TRANSCRIPTIONS, &form(&[("model", "fake")], Some(&vec![0; 20_000_000])))).status, 413);
