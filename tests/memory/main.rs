@@ -82,8 +82,8 @@ fn the_heap_stays_below_the_plan() {
             }
             let peak = PEAK.load(Ordering::Relaxed) - before;
             let folder = ModelFolder::open(&model).expect("the model's folder");
-            let plan =
-                Memory::plan(&folder, Request { options: graph, frames: WINDOW_FRAMES, words, lanes: false, program: 0 }).expect("a plan");
+            let plan = Memory::plan(&folder, Request { options: graph, frames: WINDOW_FRAMES, words, lanes: false, others: 0, program: 0 })
+                .expect("a plan");
             // Weights are mapped, and stacks are not the allocator's.
             let planned = plan.total() - plan.network.weights - plan.stacks;
             let case = format!("{}, {seconds} s, words {words}: {peak} bytes of {planned} planned", model.display());

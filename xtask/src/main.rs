@@ -11,6 +11,7 @@ mod instructions;
 mod models;
 mod onnx;
 mod package;
+mod packs;
 mod process;
 mod serve;
 mod soak;
@@ -75,6 +76,12 @@ enum Task {
     },
     /// Let real clients (the packages wyoming and openai, curl, mosquitto) talk to `ossicle serve`.
     Serve,
+    /// Speak sentences of both packs with espeak-ng and flite and count how many `ossicle command` understands, and how much else it takes for one.
+    Packs {
+        /// Sentences of each intent.
+        #[arg(long, default_value_t = 12)]
+        each: usize,
+    },
     /// Count the instructions of the kernels' units of work on emulated cores: boards/costs/instructions.toml.
     Units,
     /// Play hours of commands in changing noise to `ossicle listen`, as fast as it hears them: nothing is lost and memory stays flat.
@@ -118,6 +125,7 @@ fn main() -> anyhow::Result<()> {
         Task::Emulate { cpus } => emulate::run(&cpus),
         Task::Instructions { cpus, model, seconds } => instructions::run(&cpus, &model, seconds),
         Task::Serve => serve::run(),
+        Task::Packs { each } => packs::run(each),
         Task::Units => units::run(),
         Task::Soak { hours } => soak::run(hours),
         Task::Package(args) => package::run(&args),

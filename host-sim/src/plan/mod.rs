@@ -73,7 +73,7 @@ impl Plan {
         let costs = cost::costs(profile).map_err(PlanError::Board)?;
         // The instruction set changes nothing that is planned.
         let options = Options { isa: Isa::detect(), threads };
-        let request = Request { options, frames: LONGEST_FRAMES, words, lanes: false, program: PROGRAM_BYTES };
+        let request = Request { options, frames: LONGEST_FRAMES, words, lanes: false, others: 0, program: PROGRAM_BYTES };
         let memory = Memory::plan(folder, request).map_err(PlanError::Folder)?;
         let config = folder.config();
         let time = |phase: Phase| predict(config, profile, &costs, phase, &shape, threads);

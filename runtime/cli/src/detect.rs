@@ -212,18 +212,15 @@ fn listen(
     let bar = source.bar();
     let mut writer = Writer::new(args.format.into());
     let labels = detector.labels().to_vec();
-    let mut written: io::Result<()> = Ok(());
+    let unwritten = source.unwritten();
     let mut sink = |heard: Heard<'_>| {
-        if written.is_err() {
-            return;
-        }
-        written = match (heard, args.top) {
+        unwritten.attempt(|| match (heard, args.top) {
             (Heard::Event(event), None) => bar.suspend(|| writer.event(out, &name, &event).and_then(|()| out.flush())),
             (Heard::Scores(scores), Some(count)) => {
                 bar.suspend(|| top(args.format, out, &name, &labels, scores, count.into()).and_then(|()| out.flush()))
             }
             _ => Ok(()),
-        };
+        });
     };
     let mut block = [0.0; BLOCK];
     loop {
@@ -235,10 +232,11 @@ fn listen(
             reload.apply(|settings| detector.set_settings(settings, &mut sink));
         }
         detector.push(&block[..read], &mut sink)?;
+        unwritten.check()?;
     }
     detector.finish(&mut sink)?;
     drop(source);
-    written?;
+    unwritten.check()?;
     if let Some(digests) = detector.take_digests() {
         writeln!(out, "{}", json!({"file": name, "digests": digests}))?;
     }

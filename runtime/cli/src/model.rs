@@ -81,13 +81,13 @@ impl ModelArgs {
 
     /// What windows of up to `frames` mel frames need, if `--memory` and `--board` allow that much.
     pub(crate) fn plan(&self, path: &Path, frames: usize, words: bool) -> Result<Memory> {
-        self.plan_for(path, frames, words, false)
+        self.plan_for(path, frames, words, false, 0)
     }
 
-    fn plan_for(&self, path: &Path, frames: usize, words: bool, lanes: bool) -> Result<Memory> {
+    fn plan_for(&self, path: &Path, frames: usize, words: bool, lanes: bool, others: usize) -> Result<Memory> {
         let folder = ModelFolder::open(path).map_err(fault::folder)?;
         let options = GraphOptions { isa: self.machine.isa(), threads: self.machine.threads() };
-        let request = Request { options, frames, words, lanes, program: program_bytes() };
+        let request = Request { options, frames, words, lanes, others, program: program_bytes() };
         let plan = Memory::plan(&folder, request).map_err(fault::folder)?;
         for (limit, allowed) in self.limits()? {
             if plan.total() as u64 > allowed {
@@ -111,15 +111,20 @@ impl ModelArgs {
 
     /// The model, ready for windows of up to `frames` mel frames, and what it was planned to need.
     pub(crate) fn open(&self, frames: usize, words: bool) -> Result<(Transcriber, Memory)> {
+        self.open_beside(frames, words, 0)
+    }
+
+    /// The same, beside others in this process that need so many bytes.
+    pub(crate) fn open_beside(&self, frames: usize, words: bool, others: usize) -> Result<(Transcriber, Memory)> {
         let path = self.path()?;
-        let plan = self.plan(&path, frames, words)?;
+        let plan = self.plan_for(&path, frames, words, false, others)?;
         Ok((self.load(&path)?, plan))
     }
 
-    /// The model, ready for commands in windows of up to `frames` mel frames.
-    pub(crate) fn open_for_commands(&self, frames: usize, words: bool) -> Result<Transcriber> {
+    /// The model, ready for commands in windows of up to `frames` mel frames, beside others in this process that need so many bytes.
+    pub(crate) fn open_for_commands(&self, frames: usize, words: bool, others: usize) -> Result<Transcriber> {
         let path = self.path_or(COMMAND_MODEL)?;
-        self.plan_for(&path, frames, words, true)?;
+        self.plan_for(&path, frames, words, true, others)?;
         self.load(&path)
     }
 

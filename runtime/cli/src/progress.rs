@@ -1,6 +1,8 @@
-//! How far a recording has been read: on stderr, and only on a terminal.
+//! How far a recording has been read: on stderr, and only on a terminal. Nothing more is read once what was made of it cannot be written.
 
-use std::io::IsTerminal;
+use std::cell::RefCell;
+use std::io::{self, IsTerminal};
+use std::rc::Rc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ossicle::audio::{AudioReader, SAMPLE_RATE};
@@ -11,6 +13,29 @@ pub(crate) struct Watched {
     reader: AudioReader,
     bar: ProgressBar,
     samples: u64,
+    unwritten: Unwritten,
+}
+
+/// The first failure to write what a recording gives.
+#[derive(Clone, Default)]
+pub(crate) struct Unwritten(Rc<RefCell<Option<io::Error>>>);
+
+impl Unwritten {
+    /// Writes, unless that failed before.
+    pub(crate) fn attempt(&self, write: impl FnOnce() -> io::Result<()>) {
+        let mut failed = self.0.borrow_mut();
+        if failed.is_none() {
+            *failed = write().err();
+        }
+    }
+
+    /// Whether all could be written so far.
+    ///
+    /// # Errors
+    /// The first failure, once.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        self.0.take().map_or(Ok(()), Err)
+    }
 }
 
 impl Watched {
@@ -22,17 +47,25 @@ impl Watched {
         let template = if seconds.is_some() { "{prefix} {wide_bar} {pos}/{len} s, {eta} left" } else { "{prefix} {spinner} {pos} s" };
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(name.to_owned());
-        Self { reader, bar, samples: 0 }
+        Self { reader, bar, samples: 0, unwritten: Unwritten::default() }
     }
 
     /// A handle that clears the line while something else is printed.
     pub(crate) fn bar(&self) -> ProgressBar {
         self.bar.clone()
     }
+
+    /// Where failures to write belong: the recording then ends with an error of its own.
+    pub(crate) fn unwritten(&self) -> Unwritten {
+        self.unwritten.clone()
+    }
 }
 
 impl SampleSource for Watched {
     fn read(&mut self, out: &mut [f32]) -> Result<usize, SourceError> {
+        if self.unwritten.0.borrow().is_some() {
+            return Err(SourceError("what it gives cannot be written".into()));
+        }
         let read = SampleSource::read(&mut self.reader, out)?;
         self.samples += read as u64;
         self.bar.set_position(self.samples / u64::from(SAMPLE_RATE));

@@ -305,14 +305,13 @@ fn write(
     let bar = source.bar();
     let mut writer = Format::from(args.format).writer();
     let header = Header { file: file.clone(), model: model.name().to_owned(), task: options.task.name().into() };
-    let mut result = writer.begin(out, &header);
+    let unwritten = source.unwritten();
+    writer.begin(out, &header)?;
     let summary = model.transcribe_source(&mut source, options, &mut |segment| {
-        if result.is_ok() {
-            result = bar.suspend(|| writer.segment(out, &segment).and_then(|()| out.flush()));
-        }
+        unwritten.attempt(|| bar.suspend(|| writer.segment(out, &segment).and_then(|()| out.flush())));
     });
     drop(source);
-    result?;
+    unwritten.check()?;
     let summary = summary.map_err(|error| fault::transcription(&file, error))?;
     writer.end(out, &summary)?;
     out.flush()?;

@@ -157,6 +157,22 @@ fn bad_usage_is_one_line() {
     assert!(refusal(detect().arg("missing.wav").output().unwrap()).contains("no such file: missing.wav"));
 }
 
+#[test]
+fn a_reader_that_leaves_ends_it() {
+    for extra in [&["--top", "1"][..], &["--classes", "Speech"]] {
+        let mut child =
+            detect().args(["--raw", "--format", "jsonl", "-"]).args(extra).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let (mut stdin, start) = (child.stdin.take().unwrap(), Instant::now());
+        let mut speech = fs::read(sample()).unwrap().split_off(44);
+        speech.resize(speech.len().next_multiple_of(2) + 64_000, 0);
+        while stdin.write_all(&speech).is_ok() {
+            assert!(start.elapsed() < Duration::from_secs(60), "it detects on");
+        }
+        assert!(child.wait().unwrap().success());
+    }
+}
+
 /// Writes silence until `seen` or too long has passed.
 #[cfg(unix)]
 fn feed(child: &mut Child, mut seen: impl FnMut() -> bool) {

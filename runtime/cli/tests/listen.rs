@@ -180,6 +180,105 @@ fn signals_press_and_release() {
 }
 
 #[test]
+fn a_button_counts_from_where_it_was_pressed() {
+    let Some(mut command) = listen() else { return };
+    // Slow, so that it is busy with the first utterance while the second is spoken.
+    command.args(["-", "--json", "--push-to-talk", "--isa", "scalar"]);
+    let mut live = Live::start(command);
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(300));
+    live.say(&quiet(1));
+    live.wait_for("listening");
+    live.signal("USR1");
+    live.wait_for("speech");
+    live.say(&speech());
+    pause();
+    live.signal("USR2");
+    live.wait_for("thinking");
+    live.say(&quiet(4));
+    pause();
+    live.signal("USR1");
+    pause();
+    live.say(&speech());
+    pause();
+    live.signal("USR2");
+    pause();
+    live.say(&quiet(2));
+    let spoken = speech().len() as u64 / 2;
+    let (first, second) = (live.wait_for("final"), live.wait_for("final"));
+    for (text, begun) in [(&first, 16_000), (&second, 5 * 16_000 + spoken)] {
+        assert!(text["text"].as_str().unwrap().contains("kitchen lights"), "{text}");
+        let (start, end) = (text["start_sample"].as_u64().unwrap(), text["end_sample"].as_u64().unwrap());
+        // Half a second for what lies before a press.
+        assert!((begun - 8000..=begun).contains(&start) && end == begun + spoken, "{text}, pressed at {begun}");
+    }
+    drop(live.stdin);
+    assert!(live.child.wait().unwrap().success());
+}
+
+/// Sound events of `ossicle detect` or of a listener: class, first sample, first sample behind, peak, mean.
+fn sounds(lines: &[Value]) -> Vec<(String, u64, u64, f64, f64)> {
+    let samples =
+        |line: &Value, key: &str| line[format!("{key}_sample")].as_u64().unwrap_or((line[key].as_f64().unwrap() * 16_000.0).round() as u64);
+    let of = |line: &Value| {
+        let number = |key: &str| line[key].as_f64().unwrap();
+        (line["class"].as_str().unwrap().to_owned(), samples(line, "start"), samples(line, "end"), number("peak"), number("mean"))
+    };
+    lines.iter().filter(|line| line.get("class").is_some()).map(of).collect()
+}
+
+#[test]
+fn sound_events_are_those_of_detect() {
+    let Some(mut command) = listen() else { return };
+    let yamnet = root().join("models-int8/yamnet");
+    let folder = std::env::temp_dir().join(format!("ossicle-listen-events-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let (recording, config) = (folder.join("stream.wav"), folder.join("events.toml"));
+    let stream = [quiet(2), speech(), quiet(3), speech(), quiet(1)].concat();
+    let head = &fs::read(root().join("samples/kitchen.wav")).unwrap()[..40];
+    fs::write(&recording, [head, &(stream.len() as u32).to_le_bytes(), &stream].concat()).unwrap();
+    fs::write(&config, "[default]\nthreshold = 0.05\n").unwrap();
+    let mut detect = Command::new(env!("CARGO_BIN_EXE_ossicle"));
+    detect
+        .env_remove("OSSICLE_ISA")
+        .args(["detect", "--format", "jsonl", "--model"])
+        .arg(&yamnet)
+        .arg("--config")
+        .arg(&config)
+        .arg(&recording);
+    let wanted = sounds(&events(&detect.output().unwrap()));
+    assert!(wanted.len() > 3 && wanted.iter().any(|(class, ..)| class == "Speech"), "{wanted:?}");
+
+    command.args(["-", "--json", "--events", "--event-model"]).arg(&yamnet).arg("--config").arg(&config);
+    let heard = events(&run(command, &stream));
+    let Some(mut alone) = listen() else { return };
+    alone.args(["-", "--json"]);
+    let silent = events(&run(alone, &stream));
+    fs::remove_dir_all(folder).unwrap();
+    assert_eq!(sounds(&heard), wanted);
+    // What is said is what it is without them, and nothing comes after the end.
+    assert_eq!(heard.iter().filter(|line| line["event"] != "sound").cloned().collect::<Vec<_>>(), silent);
+    assert_eq!(heard.last().unwrap()["event"], "end");
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it() {
+    let Some(mut command) = listen() else { return };
+    command.args(["-", "--json", "--events", "--classes", "Speech", "--event-model"]).arg(root().join("models-int8/yamnet"));
+    let mut live = Live::start(command);
+    live.say(&quiet(1));
+    live.wait_for("listening");
+    let Live { mut child, mut stdin, lines } = live;
+    drop(lines);
+    let (speech, quiet) = (speech(), quiet(3));
+    let start = std::time::Instant::now();
+    // The pipe breaks once nobody reads it any more.
+    while stdin.write_all(&speech).and_then(|()| stdin.write_all(&quiet)).is_ok() {
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "it listens on");
+    }
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn a_stop_ends_the_utterance_first() {
     let Some(mut command) = listen() else { return };
     command.args(["-", "--json"]);
@@ -208,6 +307,11 @@ fn what_cannot_be_heard_is_one_line() {
         (&["-", "--hangover", "9"], &[0; 64], "--hangover"),
         (&["-", "--longest", "2", "--hangover", "2"], &[0; 64], "--hangover and --longest"),
         (&["-", "--language", "de"], &[0; 64], "English only"),
+        (&["-", "--classes", "Dog"], &[0; 64], "--events"),
+        (&["-", "--events", "--event-model", "no/such"], &[0; 64], "no/such"),
+        (&["-", "--events", "--config", "no/such.toml"], &[0; 64], "no/such.toml"),
+        (&["-", "--events", "--classes", "Dogg"], &[0; 64], "no class \"Dogg\""),
+        (&["-", "--events", "--hop", "0.3333"], &[0; 64], "--hop"),
         (&["no/such.wav"], &[], "no/such.wav"),
         #[cfg(not(feature = "microphone"))]
         (&[], &[], "nothing to listen to"),

@@ -104,6 +104,41 @@ fn recorded_sessions_give_the_same_bytes() {
 }
 
 #[test]
+fn what_is_said_may_be_a_command_in_any_spelling_of_its_language() {
+    let path = std::env::temp_dir().join(format!("ossicle-serve-{}.yaml", std::process::id()));
+    // Not as free decoding writes it.
+    let sentence = "turn off the kitchen lights and set the timer for ten minutes";
+    fs::write(&path, format!("language: en-GB\nintents:\n  Kitchen:\n    data:\n      - sentences: [\"{sentence}\"]\n")).unwrap();
+    let [request, _] = session("stream");
+    for (language, is_command) in [("English", true), ("EN_us", true), ("auto", true)] {
+        let options = ["--uri", "tcp://127.0.0.1:0", "--constrained", "--threshold", "0.01", "--language", language, "--sentences"];
+        let Some(mut command) = serve(&options) else { return fs::remove_file(&path).unwrap() };
+        command.arg(&path);
+        let service = Service::start(command, 1);
+        let stream = TcpStream::connect(service.place("wyoming")).unwrap();
+        let answer = exchange(&stream, || _ = stream.shutdown(Shutdown::Write), &request);
+        assert_eq!(answer.to_lowercase().contains("set the timer"), is_command, "{language}: {answer}");
+    }
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn another_model_for_commands_is_told() {
+    let models = root().join("models-int8");
+    if !models.join("whisper-tiny.en-short/model.safetensors").exists() {
+        return eprintln!("SKIPPED: whisper-tiny.en-short is absent from models-int8, so nobody says that it is used");
+    }
+    let told = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
+        command.env_remove("OSSICLE_ISA").env("OSSICLE_MODELS", &models).args(["serve", "--uri", "tcp://127.0.0.1:0"]).args(options);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Service::start(command, 1).lines.iter().any(|line| line.starts_with("model: whisper-tiny.en-short"))
+    };
+    assert!(told(&["--sentences", "coffee", "--constrained"]));
+    assert!(!told(&["--sentences", "coffee"]) && !told(&["--sentences", "coffee", "--constrained", "--model", "whisper-tiny.en"]));
+}
+
+#[test]
 fn a_session_at_standard_input_and_output() {
     let Some(mut command) = serve(&["--uri", "stdio://"]) else { return };
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
@@ -162,7 +197,7 @@ fn bad_usage_is_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let uri = format!("tcp://{taken}");
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["--uri", "127.0.0.1:10300"], "give tcp://HOST:PORT, unix:///PATH or stdio://"),
         (&["--uri", "unix:///no/such/folder/socket"], "cannot listen: "),
         (&["--http", "nowhere"], "cannot listen: "),
@@ -172,6 +207,7 @@ fn bad_usage_is_one_line() {
         (&["--sentences", "nowhere.yaml"], "give a sentence file, or one of coffee, home"),
         (&["--mqtt", "mqtts://broker"], "TLS is not known here"),
         (&["--language", "de"], "this model knows English only"),
+        (&["--max-held", "50MB"], "--max-held: raise it, or lower --max-upload"),
     ];
     for (options, expected) in cases {
         let Some(mut command) = serve(options) else { return };

@@ -1,5 +1,5 @@
-//! Listening for a long time: commands in changing noise, played as fast as they are heard. Each is one utterance with its own text, every
-//! sample is counted, and resident memory stays what it was.
+//! Listening for a long time: commands in changing noise, played as fast as they are heard. Each is one utterance with its own text and an event
+//! of speech beside it, every sample is counted, and resident memory stays what it was.
 //!
 //! Six minutes of sound by default; `cargo xtask soak --hours 24` plays a day (`OSSICLE_SOAK_HOURS`).
 #![cfg(target_os = "linux")]
@@ -105,16 +105,28 @@ fn resident_kb(child: &Child) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse().unwrap()
 }
 
-/// Reads events until the end; returns utterances as (start, end, text) and the last event.
-fn collect(stdout: ChildStdout) -> (Vec<(u64, u64, String)>, Value) {
-    let mut utterances = Vec::new();
+/// What was heard.
+#[derive(Default)]
+struct Heard {
+    /// Start, end, text.
+    utterances: Vec<(u64, u64, String)>,
+    /// Start and end of sound events.
+    sounds: Vec<(u64, u64)>,
+    /// The last event.
+    end: Value,
+}
+
+/// Reads events until the end.
+fn collect(stdout: ChildStdout) -> Heard {
+    let mut heard = Heard::default();
     for line in BufReader::new(stdout).lines() {
         let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let sample = |key: &str| event[key].as_u64().unwrap();
         match event["event"].as_str().unwrap() {
-            "final" => utterances.push((sample("start_sample"), sample("end_sample"), event["text"].as_str().unwrap().to_owned())),
-            "nothing" => utterances.push((sample("start_sample"), sample("end_sample"), String::new())),
-            "end" => return (utterances, event),
+            "final" => heard.utterances.push((sample("start_sample"), sample("end_sample"), event["text"].as_str().unwrap().to_owned())),
+            "nothing" => heard.utterances.push((sample("start_sample"), sample("end_sample"), String::new())),
+            "sound" => heard.sounds.push((sample("start_sample"), sample("end_sample"))),
+            "end" => return Heard { end: event, ..heard },
             "listening" | "speech" | "thinking" => {}
             other => panic!("{other}: {event}"),
         }
@@ -134,7 +146,9 @@ fn hours_of_listening_lose_nothing_and_need_no_more_memory() {
     let clock = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_ossicle"))
         .env_remove("OSSICLE_ISA")
-        .args(["listen", "-", "--json", "--threads", "1", "--model"])
+        .args(["listen", "-", "--json", "--threads", "1", "--events", "--classes", "Speech", "--event-model"])
+        .arg(root().join("models-int8/yamnet"))
+        .arg("--model")
         .arg(&model)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -173,7 +187,7 @@ fn hours_of_listening_lose_nothing_and_need_no_more_memory() {
     }
     stdin.flush().unwrap();
     drop(stdin);
-    let (utterances, end) = events.join().unwrap();
+    let Heard { utterances, sounds, end } = events.join().unwrap();
     assert!(child.wait().unwrap().success());
 
     // Every sample is in one utterance or in none.
@@ -193,9 +207,10 @@ fn hours_of_listening_lose_nothing_and_need_no_more_memory() {
             Some(_) => {}
         }
     }
+    let unheard: Vec<_> = played.iter().filter(|(from, to)| !sounds.iter().any(|(start, end)| start < to && end > from)).collect();
     let commands = utterances.iter().filter(|(_, _, text)| text.to_lowercase().contains("kitchen")).count();
     println!(
-        "{:.2} h in {:.0} s: {} commands played, {} not whole in an utterance, {} misheard; {} utterances, {} without a command; resident {} to {} kB",
+        "{:.2} h in {:.0} s: {} commands played, {} not whole in an utterance, {} misheard; {} utterances, {} without a command; {} events of speech, {} commands without one; resident {} to {} kB",
         hours,
         clock.elapsed().as_secs_f64(),
         played.len(),
@@ -203,11 +218,14 @@ fn hours_of_listening_lose_nothing_and_need_no_more_memory() {
         misheard.len(),
         utterances.len(),
         utterances.len() - commands,
+        sounds.len(),
+        unheard.len(),
         resident.iter().min().unwrap(),
         resident.iter().max().unwrap(),
     );
     assert!(split.is_empty(), "commands at {split:?} are not whole in any utterance");
     assert!(misheard.len() * 100 <= played.len(), "{misheard:?}");
+    assert!(unheard.len() * 100 <= played.len(), "no event for the commands at {unheard:?}");
     let settled = &resident[resident.len() / 4..];
     assert!(settled.last() <= settled.first().map(|first| first + GROWTH_KB).as_ref(), "memory grows: {resident:?} kB");
 }

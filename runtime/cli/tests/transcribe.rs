@@ -52,6 +52,19 @@ fn piped(mut command: Command, bytes: &[u8]) -> Output {
 }
 
 #[test]
+fn a_reader_that_leaves_ends_a_stream() {
+    let Some(mut command) = transcribe(&["--raw", "-"]) else { return };
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let (mut stdin, start) = (child.stdin.take().unwrap(), std::time::Instant::now());
+    let speech = fs::read(sample()).unwrap().split_off(44);
+    while stdin.write_all(&speech).is_ok() {
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "it transcribes on");
+    }
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn text_is_the_transcript_and_nothing_else() {
     let Some(mut command) = transcribe(&[]) else { return };
     let text = stdout(&command.arg(sample()).output().unwrap());

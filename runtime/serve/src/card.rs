@@ -1,5 +1,6 @@
 //! What clients are told about the model.
 
+use ossicle::whisper::languages;
 use ossicle::whisper::transcriber::Transcriber;
 use ossicle_kernels::simd::Isa;
 
@@ -28,10 +29,9 @@ impl ModelCard {
         }
         Self { name, languages, translates: specials.multilingual && specials.translate.is_some(), isa: pipeline.engine().isa() }
     }
+}
 
-    /// The code that is meant by one, possibly with a region (`en-GB`, `en_US`), or by an English name.
-    pub fn language(&self, asked: &str) -> String {
-        let primary = asked.split(['-', '_']).next().unwrap_or(asked);
-        ossicle::whisper::languages::code(primary).unwrap_or(asked).to_owned()
-    }
+/// The code that is meant by one, possibly with a region (`en-GB`, `en_US`), or by an English name.
+pub(crate) fn language(asked: &str) -> String {
+    languages::of_tag(asked).unwrap_or(asked).to_owned()
 }

@@ -1,5 +1,7 @@
 //! Commands in text.
 
+use std::sync::Arc;
+
 use ossicle_sentences::{Grammar, Value as SlotValue};
 use serde::Serialize;
 use serde_json::Value;
@@ -33,6 +35,16 @@ pub struct Entity {
     pub name: String,
     /// A text or a number.
     pub value: Value,
+}
+
+impl<R: Recognise + ?Sized> Recognise for Arc<R> {
+    fn languages(&self) -> Vec<String> {
+        (**self).languages()
+    }
+
+    fn recognise(&self, text: &str) -> Option<Intent> {
+        (**self).recognise(text)
+    }
 }
 
 /// The first meaning that a sentence file has for a text.

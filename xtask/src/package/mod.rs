@@ -143,7 +143,8 @@ fn contents(root: &Path, profile: &Profile, program: Vec<u8>, models: &[String])
         tree.add(&format!("usr/lib/systemd/system/{name}.service.d/board.conf"), 0o644, service::board_limits(profile));
     }
     tree.add("usr/lib/sysusers.d/ossicle.conf", 0o644, service::SYSUSERS);
-    tree.add("etc/ossicle/ossicle.conf", 0o644, service::CONFIGURATION);
+    // It may hold a password. systemd reads it as root, whatever user the services have.
+    tree.add("etc/ossicle/ossicle.conf", 0o600, service::CONFIGURATION);
     for name in ["LICENSE-MIT", "LICENSE-APACHE", "README.md", "CHANGELOG.md"] {
         let path = root.join(name);
         tree.add(&format!("usr/share/doc/ossicle/{name}"), 0o644, fs::read(&path).with_context(|| path.display().to_string())?);
@@ -257,6 +258,7 @@ mod tests {
         assert_eq!(data["usr/bin/ossicle"], (0o755, fs::read(&binary).unwrap()));
         let limits = String::from_utf8(data["usr/lib/systemd/system/ossicle.service.d/board.conf"].1.clone()).unwrap();
         assert!(limits.contains("MemoryMax=512M"), "{limits}");
+        assert_eq!(data["etc/ossicle/ossicle.conf"].0, 0o600);
         assert!(data.contains_key("usr/share/ossicle/models/whisper-tiny.en/model.safetensors"));
         // The archive holds the same files below one folder.
         let top = format!("ossicle-{}-pi4/", env!("CARGO_PKG_VERSION"));

@@ -36,6 +36,14 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_at_home_can_be_reached_and_no_one_outside() {
+        let allowed = SERVE_UNIT.lines().find_map(|line| line.strip_prefix("IPAddressAllow=")).unwrap();
+        assert!(allowed.split(' ').any(|network| network == "192.168.0.0/16") && !allowed.contains("any"), "{allowed}");
+        assert!(SERVE_UNIT.lines().any(|line| line == "IPAddressDeny=any"));
+        assert!(SERVE_UNIT.contains("--uri tcp://127.0.0.1:10300 --http 127.0.0.1:8000"));
+    }
+
+    #[test]
     fn a_stop_may_wait_for_the_longest_window() {
         for unit in [UNIT, SERVE_UNIT] {
             assert!(seconds(unit, "TimeoutStopSec") >= seconds(unit, "WatchdogSec"));

@@ -7,6 +7,7 @@ mod tune;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
@@ -104,14 +105,14 @@ impl RecognitionArgs {
         // A fault in the sentences is told before a model is loaded.
         let name = self.sentences.as_deref().unwrap_or_default();
         let grammar = sentences::load(name)?;
-        let mut model = self.model.open_for_commands(ossicle_frontend::mel::WINDOW_FRAMES, false)?;
+        let mut model = self.model.open_for_commands(ossicle_frontend::mel::WINDOW_FRAMES, false, 0)?;
         let recogniser = recogniser(&mut model, grammar, name)?;
         Ok((model, recogniser))
     }
 }
 
 /// The sentences of a file called `name`, compiled for a model.
-pub(crate) fn recogniser(model: &mut Transcriber, grammar: Grammar, name: &str) -> Result<Recogniser<CommandSet>> {
+pub(crate) fn recogniser(model: &mut Transcriber, grammar: impl Into<Arc<Grammar>>, name: &str) -> Result<Recogniser<CommandSet>> {
     let pipeline = model.pipeline();
     let eot = pipeline.specials().eot;
     let tokenizer = pipeline.tokenizer().map_err(|error| fault::transcription("", error))?;

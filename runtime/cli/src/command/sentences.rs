@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use ossicle_sentences::{Grammar, PACKS, pack};
+use ossicle::command::set::SlotValue;
+use ossicle_sentences::{Grammar, PACKS, Sample, pack};
+use serde_json::json;
 
 use crate::fault::Fault;
 
@@ -21,6 +23,9 @@ pub(super) struct Args {
     /// What the draw depends on
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Write those as JSON and nothing else, an object a line: text, intent, slots
+    #[arg(long, requires = "sample")]
+    json: bool,
 }
 
 /// Reads a sentence file or one of those that come with the program.
@@ -48,6 +53,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let grammar = load(name)?;
+    if args.json {
+        for Sample { text, intent, slots } in grammar.samples(args.seed).take(args.sample) {
+            let slots: serde_json::Map<_, _> = slots.into_iter().map(|(name, value)| (name.to_owned(), json!(SlotValue(value)))).collect();
+            writeln!(out, "{}", json!({"text": text, "intent": intent, "slots": slots}))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     writeln!(out, "{} intents, {} sentences", grammar.intents().count(), grammar.count())?;
     for sample in grammar.samples(args.seed).take(args.sample) {
         write!(out, "{}  {}", sample.text, sample.intent)?;

@@ -110,7 +110,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     }
     if args.fit {
         let samples: Vec<_> = bench.scores.iter().filter_map(|score| Some((score.evidence?, score.right))).collect();
-        println!("{}", serde_json::to_string_pretty(&calibrate::fit(&samples))?);
+        writeln!(io::stdout().lock(), "{}", serde_json::to_string_pretty(&calibrate::fit(&samples))?)?;
     } else {
         table(&mut io::stdout().lock(), &bench.scores)?;
     }

@@ -1,55 +1,79 @@
-//! The push-to-talk button: signals, and Enter on the terminal.
+//! The push-to-talk button: signals, and Enter on the terminal. What it does goes into the queue of samples at once, so that it counts from
+//! where the recording was, however late that is listened to.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result};
+use ossicle::listen::Queue;
+use signal_hook::consts::{SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
 
-/// What was pressed since the last look.
+/// Signals from now on, and the terminal if there is one.
 pub(crate) struct Button {
-    pressed: bool,
-    down: Arc<AtomicBool>,
-    up: Arc<AtomicBool>,
-    /// Lines from the terminal, and how many of them were seen.
-    lines: Arc<AtomicUsize>,
-    seen: usize,
+    signals: Signals,
+    terminal: Option<File>,
 }
 
 impl Button {
-    /// Waits for SIGUSR1 and SIGUSR2, and for lines from the terminal if there is one.
+    /// Takes SIGUSR1 for a press and SIGUSR2 for a release from now on.
     pub(crate) fn new() -> Result<Self> {
-        let button = Self { pressed: false, down: Arc::default(), up: Arc::default(), lines: Arc::default(), seen: 0 };
-        for (signal, flag) in [(signal_hook::consts::SIGUSR1, &button.down), (signal_hook::consts::SIGUSR2, &button.up)] {
-            signal_hook::flag::register(signal, Arc::clone(flag)).context("cannot handle signals")?;
-        }
+        let signals = Signals::new([SIGUSR1, SIGUSR2]).context("cannot handle signals")?;
         // Not stdin, which may be the audio.
-        if let Ok(terminal) = File::open("/dev/tty") {
-            if std::io::stderr().is_terminal() {
-                eprintln!("press Enter to talk, and again when done");
-            }
-            let lines = Arc::clone(&button.lines);
-            thread::spawn(move || {
-                for _ in BufReader::new(terminal).lines().map_while(Result::ok) {
-                    lines.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        Ok(button)
+        Ok(Self { signals, terminal: File::open("/dev/tty").ok() })
     }
 
-    /// Whether the button is now down, if that has changed. A release is never seen before its press.
-    pub(crate) fn change(&mut self) -> Option<bool> {
-        let lines = self.lines.load(Ordering::Relaxed);
-        let toggled = lines != self.seen;
-        self.seen += usize::from(toggled);
-        let (signal, next) = if self.pressed { (&self.up, false) } else { (&self.down, true) };
-        let changed = signal.swap(false, Ordering::Relaxed) || toggled;
-        if changed {
-            self.pressed = next;
+    /// Marks presses and releases in `queue` until the program ends.
+    pub(crate) fn attach(self, queue: &Queue) {
+        let Self { mut signals, terminal } = self;
+        let marks = queue.clone();
+        thread::spawn(move || {
+            loop {
+                let came: Vec<i32> = signals.wait().collect();
+                press_and_release(&marks, came.contains(&SIGUSR1), came.contains(&SIGUSR2));
+            }
+        });
+        let Some(terminal) = terminal else { return };
+        if std::io::stderr().is_terminal() {
+            eprintln!("press Enter to talk, and again when done");
         }
-        changed.then_some(next)
+        let marks = queue.clone();
+        thread::spawn(move || {
+            for _ in BufReader::new(terminal).lines().map_while(Result::ok) {
+                marks.toggle();
+            }
+        });
+    }
+}
+
+/// Signals that came together have lost their order: a button can only go up once it is down, and down once it is up.
+fn press_and_release(queue: &Queue, pressed: bool, released: bool) {
+    let was_up = pressed && queue.press();
+    if released && queue.release() && pressed && !was_up {
+        queue.press();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ossicle::listen::Popped;
+
+    use super::*;
+
+    #[test]
+    fn signals_that_come_together_make_sense() {
+        let queue = Queue::new(1);
+        let mut all = String::new();
+        for (pressed, released) in [(false, true), (true, true), (true, false), (true, true), (true, false), (false, true)] {
+            press_and_release(&queue, pressed, released);
+            while let Ok(popped @ (Popped::Pressed | Popped::Released)) = queue.pop(&mut [0.0], Duration::ZERO) {
+                all.push(if matches!(popped, Popped::Pressed) { 'v' } else { '^' });
+            }
+            all.push(' ');
+        }
+        assert_eq!(all, " v^ v ^v  ^ ");
     }
 }

@@ -4,6 +4,7 @@ mod button;
 #[cfg(feature = "microphone")]
 mod microphone;
 mod sound;
+mod sounds;
 mod source;
 
 use std::io::{self, Write};
@@ -15,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ossicle::command::recogniser::CommandOptions;
 use ossicle::listen::format::{self, Clock};
-use ossicle::listen::{Commands, EndpointConfig, Event, ListenError, Listener, Options, Popped, Queue, Recogniser, Speech, Trigger};
+use ossicle::listen::{Commands, EndpointConfig, Event, Listener, Options, Popped, Queue, Recogniser, Speech, Trigger};
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::window::Window;
 
@@ -24,6 +25,7 @@ use crate::fault::{self, Fault};
 use crate::model::ModelArgs;
 use button::Button;
 use sound::Sound;
+use sounds::{SoundArgs, Sounds};
 use source::SourceArgs;
 
 /// Samples that wait while a text is worked out: a minute.
@@ -34,19 +36,18 @@ const BLOCK: usize = 1600;
 const HURRY_SAMPLES: usize = 8000;
 /// How long a signal may go unnoticed while nothing is heard.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// The same for a button.
-const BUTTON_PATIENCE: Duration = Duration::from_millis(20);
 
 const HELP: &str = "\
 Examples:
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen -
   arecord -f S16_LE -r 48000 -c 2 -t raw | ossicle listen - --rate 48000 --channels 2 --json --partial
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --sentences home --json
+  arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --sentences home --events --config events.toml --json
   ossicle listen meeting.wav
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --push-to-talk      Enter, or kill -USR1 and kill -USR2
 
-Lines go to stdout as things happen: listening, speech, thinking, final, nothing (no words in it), with --partial partial. Times are seconds
-from the stream's start. SIGINT and SIGTERM end an utterance and the program.
+Lines go to stdout as things happen: listening, speech, thinking, final, nothing (no words in it), with --partial partial, with --events
+sound. Times are seconds from the stream's start. SIGINT and SIGTERM end an utterance and the program.
 
 Exit status: 0 the stream ended or was ended, 1 recognition failed, 2 bad usage or bad input.";
 
@@ -56,6 +57,8 @@ Exit status: 0 the stream ended or was ended, 1 recognition failed, 2 bad usage 
 pub(crate) struct Args {
     #[command(flatten)]
     source: SourceArgs,
+    #[command(flatten)]
+    sounds: SoundArgs,
     #[command(flatten)]
     model: ModelArgs,
     /// Language spoken, as a code or English name; auto detects it
@@ -119,17 +122,17 @@ impl Args {
 }
 
 impl Args {
-    /// The model, for commands or free speech.
-    fn recogniser(&self) -> Result<Box<dyn Recogniser>> {
+    /// The model, for commands or free speech, beside others that need so many bytes.
+    fn recogniser(&self, others: usize) -> Result<Box<dyn Recogniser>> {
         let Some(name) = &self.sentences else {
             let options =
                 TranscribeOptions { language: (self.language != "auto").then(|| self.language.clone()), ..TranscribeOptions::default() };
-            let (model, _) = self.model.open(Window::default().max_frames(), false)?;
+            let (model, _) = self.model.open_beside(Window::default().max_frames(), false, others)?;
             model.check(&options).map_err(|error| fault::transcription("", error))?;
             return Ok(Box::new(Speech::new(model, options)));
         };
         let grammar = command::sentences::load(name)?;
-        let mut model = self.model.open_for_commands(Window::default().max_frames(), false)?;
+        let mut model = self.model.open_for_commands(Window::default().max_frames(), false, others)?;
         let sentences = command::recogniser(&mut model, grammar, name)?;
         let default = CommandOptions::default();
         let options = CommandOptions { threshold: self.threshold.unwrap_or(default.threshold), ..default };
@@ -168,7 +171,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let options = args.options();
     args.source.check()?;
     let isa = args.model.machine.isa();
-    let mut listener = Listener::new(isa, options, args.recogniser()?)
+    let (sounds, others) = args.sounds.open(&args.model.machine)?.map_or((None, 0), |(sounds, bytes)| (Some(sounds), bytes));
+    let listener = Listener::new(isa, options, args.recogniser(others)?)
         .map_err(|error| Fault::new(error, "--hangover and --longest", "shorten the one or lengthen the other"))?;
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -177,48 +181,66 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop)).context("cannot handle signals")?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot handle signals")?;
     }
-    let mut button = if args.push_to_talk { Some(Button::new()?) } else { None };
+    let button = if args.push_to_talk { Some(Button::new()?) } else { None };
     let source = args.source.open(isa)?;
     let mut writer = Writer { out: io::stdout(), json: args.json, clock: Clock { rate: source.rate }, written: Ok(()) };
-    hear(source, &mut listener, button.as_mut(), &stop, &mut writer)?;
+    hear(source, Ears { listener, sounds }, button, &stop, &mut writer)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn hear(
-    source: Sound,
-    listener: &mut Listener<Box<dyn Recogniser>>,
-    mut button: Option<&mut Button>,
-    stop: &AtomicBool,
-    writer: &mut Writer,
-) -> Result<()> {
+/// What becomes of the samples: what is said, and what else is heard.
+struct Ears {
+    listener: Listener<Box<dyn Recogniser>>,
+    sounds: Option<Sounds>,
+}
+
+impl Ears {
+    /// Events come before what was said at the same time: finding them takes less.
+    fn push(&mut self, samples: &[f32], on_event: &mut dyn FnMut(Event)) -> Result<()> {
+        if let Some(sounds) = &mut self.sounds {
+            sounds.push(samples, on_event)?;
+        }
+        Ok(self.listener.push(samples, on_event)?)
+    }
+
+    fn finish(&mut self, on_event: &mut dyn FnMut(Event)) -> Result<()> {
+        if let Some(sounds) = &mut self.sounds {
+            sounds.finish(on_event)?;
+        }
+        Ok(self.listener.finish(on_event)?)
+    }
+}
+
+fn hear(source: Sound, mut ears: Ears, button: Option<Button>, stop: &AtomicBool, writer: &mut Writer) -> Result<()> {
     let Sound { name, samples, dropped, live, .. } = source;
-    let failed = |error: ListenError| anyhow::Error::new(error).context(name.clone());
-    let patience = if button.is_some() { BUTTON_PATIENCE } else { PATIENCE };
+    let failed = |error: anyhow::Error| error.context(name.clone());
     let queue = Queue::feed(samples, QUEUE_SAMPLES);
+    if let Some(button) = button {
+        button.attach(&queue);
+    }
     let (mut block, mut lost) = ([0.0; BLOCK], 0);
     while !stop.load(Ordering::Relaxed) {
-        let popped = queue.pop(&mut block, patience).map_err(|error| sound::fault(&name, error))?;
+        let popped = queue.pop(&mut block, PATIENCE).map_err(|error| sound::fault(&name, error))?;
         let total = dropped.load(Ordering::Relaxed);
         if total > lost {
             writer.write(&Event::Dropped { samples: total - lost, total });
             lost = total;
         }
         let mut on_event = |event: Event| writer.write(&event);
-        if let Some(pressed) = button.as_mut().and_then(|button| button.change()) {
-            if pressed { listener.press(&mut on_event) } else { listener.release(&mut on_event) }.map_err(failed)?;
-        }
         match popped {
             Popped::Samples(count) => {
-                listener.set_hurry(live && queue.len() > HURRY_SAMPLES);
-                listener.push(&block[..count], &mut on_event).map_err(failed)?;
+                ears.listener.set_hurry(live && queue.len() > HURRY_SAMPLES);
+                ears.push(&block[..count], &mut on_event).map_err(failed)?;
             }
+            Popped::Pressed => ears.listener.press(&mut on_event).map_err(|error| failed(error.into()))?,
+            Popped::Released => ears.listener.release(&mut on_event).map_err(|error| failed(error.into()))?,
             Popped::Nothing => {}
             Popped::Ended => break,
         }
         writer.check()?;
     }
     queue.close();
-    listener.finish(&mut |event| writer.write(&event)).map_err(failed)?;
+    ears.finish(&mut |event| writer.write(&event)).map_err(failed)?;
     writer.check()?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use ossicle::command::recogniser::{CommandOptions, Recogniser, Recognition};
 use ossicle::command::set::{CommandSet, Intent};
 use ossicle::source::{SampleSource, SourceError};
 use ossicle::whisper::error::TranscribeError;
+use ossicle::whisper::languages;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::Transcriber;
 use ossicle::whisper::transcript::{Segment, Summary};
@@ -19,13 +20,17 @@ pub(super) struct Assistant {
     model: Transcriber,
     recogniser: Recogniser<CommandSet>,
     threshold: f32,
+    /// Code of the sentences' language.
+    language: String,
     samples: Vec<f32>,
 }
 
 impl Assistant {
     /// `threshold` is how sure one has to be that a command was meant, 0 to 1.
     pub(super) fn new(model: Transcriber, recogniser: Recogniser<CommandSet>, threshold: f32) -> Self {
-        Self { model, recogniser, threshold, samples: Vec::new() }
+        let written = recogniser.sentences().grammar().language();
+        let language = languages::of_tag(written).unwrap_or(written).to_owned();
+        Self { model, recogniser, threshold, language, samples: Vec::new() }
     }
 
     /// Reads on up to a little more than [`MOST_SAMPLES`]; whether that is all there is.
@@ -66,14 +71,13 @@ impl Model for Assistant {
         options: &TranscribeOptions,
         on_segment: &mut dyn FnMut(Segment),
     ) -> Result<Summary, TranscribeError> {
-        let language = self.recogniser.sentences().grammar().language().to_owned();
         let is_whole = self.fill(source).map_err(TranscribeError::Source)?;
-        if is_whole && options.language.as_ref().is_none_or(|asked| *asked == language) {
+        if is_whole && options.language.as_ref().is_none_or(|asked| *asked == self.language) {
             let Recognition { command, stats, .. } = self.recognise(options)?;
             if let Some(command) = command {
                 let duration = self.samples.len() as f64 / f64::from(SAMPLE_RATE);
                 on_segment(segment(command.text, duration));
-                return Ok(Summary { language: Some(language), duration, segments: 1, stats, digests: None });
+                return Ok(Summary { language: Some(self.language.clone()), duration, segments: 1, stats, digests: None });
             }
         }
         let mut source = Chain { read: &self.samples, source };

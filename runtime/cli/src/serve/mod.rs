@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::builder::RangedU64ValueParser;
 use ossicle::command::recogniser::CommandOptions;
+use ossicle::whisper::languages;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::window::Window;
 use ossicle_serve::mqtt::{Broker, is_name};
@@ -54,7 +55,8 @@ pub(crate) struct Args {
     /// Answer Wyoming clients who ask what a text means, by a sentence file or one that comes with the program
     #[arg(long, value_name = "NAME|FILE.yaml")]
     sentences: Option<String>,
-    /// Compare what Wyoming clients say with the sentences, as `ossicle command` does, before it is written down word by word
+    /// Compare what Wyoming clients say with the sentences, as `ossicle command` does, before it is written down word by word; the model is
+    /// then whisper-tiny.en-short unless --model says otherwise
     #[arg(long, requires = "sentences")]
     constrained: bool,
     /// How sure one has to be that a sentence was said, 0 to 1
@@ -100,6 +102,9 @@ struct LimitArgs {
     /// Size of a recording as sent
     #[arg(long, value_name = "SIZE", default_value = "100MB", value_parser = size::parse)]
     max_upload: u64,
+    /// Size of all recordings together, until they are transcribed [default: 256MB, or --max-upload if that is more]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    max_held: Option<u64>,
     /// How long a client may send or take nothing
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     idle_timeout: Duration,
@@ -118,8 +123,13 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl LimitArgs {
-    fn limits(&self) -> Limits {
-        Limits {
+    fn limits(&self) -> Result<Limits, Fault> {
+        let held_bytes = self.max_held.unwrap_or_else(|| Limits::default().held_bytes.max(self.max_upload));
+        if held_bytes < self.max_upload {
+            let what = format!("less than one recording may have, {}", size::megabytes(self.max_upload));
+            return Err(Fault::new(what, "--max-held", "raise it, or lower --max-upload"));
+        }
+        Ok(Limits {
             connections: self.max_connections,
             connections_per_peer: self.max_connections / 2,
             queue: self.max_queue,
@@ -127,9 +137,10 @@ impl LimitArgs {
             work: self.max_work,
             audio_seconds: self.max_audio,
             upload_bytes: self.max_upload,
+            held_bytes,
             idle: self.idle_timeout,
             transfer: self.request_timeout,
-        }
+        })
     }
 }
 
@@ -139,23 +150,28 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot handle signals")?;
     }
-    let options = TranscribeOptions { language: (args.language != "auto").then(|| args.language.clone()), ..TranscribeOptions::default() };
+    let language = languages::of_tag(&args.language).unwrap_or(&args.language);
+    let options = TranscribeOptions { language: (language != "auto").then(|| language.to_owned()), ..TranscribeOptions::default() };
+    let limits = args.limits.limits()?;
     // A fault in the sentences is told before a model is loaded.
-    let grammar = args.sentences.as_deref().map(command::sentences::load).transpose()?;
+    let grammar = args.sentences.as_deref().map(command::sentences::load).transpose()?.map(Arc::new);
     // A client may ask for word times.
     let (frames, words) = (Window::default().max_frames(), true);
-    let mut model = if args.constrained { args.model.open_for_commands(frames, words)? } else { args.model.open(frames, words)?.0 };
+    let mut model = if args.constrained { args.model.open_for_commands(frames, words, 0)? } else { args.model.open(frames, words)?.0 };
     model.check(&options).map_err(|error| fault::transcription("", error))?;
-    let mut server = Server::new(ModelCard::of(&mut model), args.limits.limits());
+    let mut server = Server::new(ModelCard::of(&mut model), limits);
     server.defaults(options);
     server.stream_transcripts(args.stream);
-    if let Some(grammar) = grammar {
-        server.recognise(Box::new(grammar));
+    if let Some(grammar) = &grammar {
+        server.recognise(Box::new(Arc::clone(grammar)));
     }
-    let mut model: Box<dyn Model> = match args.sentences.as_deref().filter(|_| args.constrained) {
+    let mut model: Box<dyn Model> = match grammar.filter(|_| args.constrained) {
         None => Box::new(model),
-        Some(name) => {
-            let recogniser = command::recogniser(&mut model, command::sentences::load(name)?, name)?;
+        Some(grammar) => {
+            if args.model.model.is_none() {
+                eprintln!("model: {}, for commands and all else; --model chooses another", model.name());
+            }
+            let recogniser = command::recogniser(&mut model, grammar, args.sentences.as_deref().unwrap_or_default())?;
             Box::new(Assistant::new(model, recogniser, args.threshold))
         }
     };
@@ -165,7 +181,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let mut notifier = Notifier::from_environment();
     notifier.ready("serving");
-    server.run(&mut *model, &stop, &mut || notifier.alive());
+    server.run(&mut *model, &stop, &mut || notifier.alive()).context("cannot start a thread that listens")?;
     notifier.stopping();
     Ok(ExitCode::SUCCESS)
 }

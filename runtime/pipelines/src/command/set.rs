@@ -1,5 +1,7 @@
 //! The sentences of a file, compiled for a model.
 
+use std::sync::Arc;
+
 use ossicle_sentences::{CompileError, Grammar, State, TokenAutomaton, Value};
 use serde::{Serialize, Serializer};
 
@@ -11,7 +13,7 @@ use crate::whisper::tokenizer::Tokenizer;
 /// A grammar and its automaton over a model's tokens.
 #[derive(Debug)]
 pub struct CommandSet {
-    grammar: Grammar,
+    grammar: Arc<Grammar>,
     automaton: TokenAutomaton,
 }
 
@@ -55,7 +57,8 @@ impl CommandSet {
     ///
     /// # Errors
     /// If the automaton would be too large, or the vocabulary cannot write a word.
-    pub fn new(grammar: Grammar, tokenizer: &Tokenizer, eot: u32) -> Result<Self, CompileError> {
+    pub fn new(grammar: impl Into<Arc<Grammar>>, tokenizer: &Tokenizer, eot: u32) -> Result<Self, CompileError> {
+        let grammar = grammar.into();
         let automaton = TokenAutomaton::compile(&grammar, &WhisperVocabulary::new(tokenizer, eot))?;
         Ok(Self { grammar, automaton })
     }

@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+use crate::audio::SAMPLE_RATE;
+use crate::events;
+
 /// Something happened. Positions are samples at 16 kHz from the stream's start.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -51,6 +54,19 @@ pub enum Event {
         /// The first sample behind it.
         end: u64,
     },
+    /// A sound other than what was said, or speech as one: an event of [`events`](crate::events), which is over.
+    Sound {
+        /// Its class.
+        class: String,
+        /// Its first sample.
+        start: u64,
+        /// The first sample behind it.
+        end: u64,
+        /// Its largest score.
+        peak: f32,
+        /// Its mean score.
+        mean: f32,
+    },
     /// Samples were lost before they could be heard; they are not counted in positions.
     Dropped {
         /// Samples lost now, at the source's rate.
@@ -67,4 +83,13 @@ pub enum Event {
         /// Utterances.
         utterances: u64,
     },
+}
+
+impl From<events::Event> for Event {
+    fn from(event: events::Event) -> Self {
+        // Its seconds are whole samples.
+        let sample = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)).round() as u64;
+        let events::Event { class, start, end, peak, mean } = event;
+        Self::Sound { class, start: sample(start), end: sample(end), peak, mean }
+    }
 }

@@ -48,6 +48,12 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     end_sample: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stable: Option<usize>,
@@ -91,6 +97,9 @@ pub fn json(out: &mut dyn Write, event: &Event, clock: Clock) -> io::Result<()> 
             Line { text: Some(text), intent: intent.as_ref(), ..span("final", *start, Some(*end)) }
         }
         Event::Nothing { start, end } => span("nothing", *start, Some(*end)),
+        Event::Sound { class, start, end, peak, mean } => {
+            Line { class: Some(class), peak: Some(*peak), mean: Some(*mean), ..span("sound", *start, Some(*end)) }
+        }
         Event::Dropped { samples, total } => Line { event: "dropped", samples: Some(*samples), total: Some(*total), ..Line::default() },
         Event::End { samples, in_utterances, utterances } => Line {
             event: "end",
@@ -117,6 +126,9 @@ pub fn text(out: &mut dyn Write, event: &Event) -> io::Result<()> {
         Event::Final { start, text, intent: None, .. } => (Some(start), "final", text.clone()),
         Event::Final { start, text, intent: Some(intent), .. } => (Some(start), "final", format!("{text}  {intent}")),
         Event::Nothing { start, .. } => (Some(start), "nothing", String::new()),
+        Event::Sound { class, start, end, peak, .. } => {
+            (Some(start), "sound", format!("{class}  (to {:.2}, peak {peak:.2})", Clock::seconds(*end)))
+        }
         Event::Dropped { samples, total } => (None, "dropped", format!("{samples} samples, {total} in all")),
         Event::End { samples, utterances, .. } => (Some(samples), "end", format!("{utterances} utterances")),
     };

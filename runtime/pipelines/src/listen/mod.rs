@@ -2,7 +2,7 @@
 //!
 //! [`Queue`] takes what comes while a text is being worked out; [`Segmenter`] cuts the stream into utterances, by voice activity or by a button;
 //! [`Recogniser`] makes text (or an intent) of each; [`Listener`] puts them together and tells what happens as [`Event`]s, which
-//! [`mod@format`] writes. Positions are samples at 16 kHz from the stream's start, and every sample is in one utterance or in none.
+//! [`mod@format`] writes. [Sound events](crate::events) of the same stream join them as [`Event::Sound`]. Positions are samples at 16 kHz from the stream's start, and every sample is in one utterance or in none.
 //!
 //! ```no_run
 //! use ossicle::listen::{Listener, Options, Speech};

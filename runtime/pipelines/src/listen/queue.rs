@@ -1,4 +1,4 @@
-//! Samples between the thread that records them and the one that listens.
+//! Samples, and what a button did meanwhile, between the thread that records them and the one that listens.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,19 +9,26 @@ use crate::source::{SampleSource, SourceError};
 
 /// Samples a source is asked for at a time: 64 ms.
 const BLOCK: usize = 1024;
+/// Presses and releases that wait at most; more are passed over.
+const MAX_MARKS: usize = 64;
 
 /// What [`Queue::pop`] found.
 #[derive(Debug)]
 pub enum Popped {
     /// So many samples.
     Samples(usize),
+    /// Here the button went down.
+    Pressed,
+    /// Here the button went up.
+    Released,
     /// None in time.
     Nothing,
     /// No more will come.
     Ended,
 }
 
-/// A queue of fixed size. A source that is faster than its listener waits, so that nothing is lost.
+/// A queue of fixed size. A source that is faster than its listener waits, so that nothing is lost. A button's presses and releases keep their
+/// place among the samples, however late the listener gets to them.
 #[derive(Clone)]
 pub struct Queue(Arc<Shared>);
 
@@ -33,6 +40,12 @@ struct Shared {
 
 struct State {
     samples: VecDeque<f32>,
+    /// Samples popped so far.
+    popped: u64,
+    /// Presses and releases in turn, each behind so many samples of the stream.
+    marks: VecDeque<u64>,
+    /// Whether the button is down behind all of them.
+    down: bool,
     /// No more will come, perhaps for a reason.
     ended: Option<Result<(), SourceError>>,
     /// Nobody listens any more.
@@ -42,7 +55,8 @@ struct State {
 impl Queue {
     /// Room for `capacity` samples, allocated now.
     pub fn new(capacity: usize) -> Self {
-        let state = State { samples: VecDeque::with_capacity(capacity), ended: None, closed: false };
+        let (samples, marks) = (VecDeque::with_capacity(capacity), VecDeque::with_capacity(MAX_MARKS));
+        let state = State { samples, popped: 0, marks, down: false, ended: None, closed: false };
         Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), capacity }))
     }
 
@@ -88,6 +102,33 @@ impl Queue {
         true
     }
 
+    /// The button goes down behind the samples that were pushed so far; false if it is down already, or too many presses wait.
+    pub fn press(&self) -> bool {
+        self.mark(|down| !down)
+    }
+
+    /// The button goes up behind the samples that were pushed so far; false if it is up already, or too many presses wait.
+    pub fn release(&self) -> bool {
+        self.mark(|down| down)
+    }
+
+    /// The button goes down if it is up, and up if it is down; false if too many presses wait.
+    pub fn toggle(&self) -> bool {
+        self.mark(|_| true)
+    }
+
+    fn mark(&self, changes: impl Fn(bool) -> bool) -> bool {
+        let mut state = self.lock();
+        let marked = changes(state.down) && state.marks.len() < MAX_MARKS;
+        if marked {
+            let position = state.popped + state.samples.len() as u64;
+            state.marks.push_back(position);
+            state.down = !state.down;
+            self.0.changed.notify_all();
+        }
+        marked
+    }
+
     /// No more samples will come.
     pub fn end(&self, outcome: Result<(), SourceError>) {
         self.lock().ended = Some(outcome);
@@ -110,15 +151,23 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Moves what is there to the front of `out`, waiting up to `patience` for the first sample.
+    /// Moves what is there, up to the next press or release, to the front of `out`, waiting up to `patience` for the first sample.
     ///
     /// # Errors
-    /// The source's, once all samples before it are out.
+    /// The source's, once all samples and marks before it are out.
     pub fn pop(&self, out: &mut [f32], patience: Duration) -> Result<Popped, SourceError> {
-        let idle = |state: &mut State| state.samples.is_empty() && state.ended.is_none();
+        let idle = |state: &mut State| state.samples.is_empty() && state.marks.is_empty() && state.ended.is_none();
         let waited = self.0.changed.wait_timeout_while(self.lock(), patience, idle);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let count = out.len().min(state.samples.len());
+        let to_mark = state.marks.front().map(|mark| mark - state.popped);
+        if to_mark == Some(0) {
+            state.marks.pop_front();
+            // Presses and releases take turns, and the last one is what `down` says.
+            let pressed = state.down == state.marks.len().is_multiple_of(2);
+            return Ok(if pressed { Popped::Pressed } else { Popped::Released });
+        }
+        let room = to_mark.map_or(out.len(), |samples| out.len().min(usize::try_from(samples).unwrap_or(usize::MAX)));
+        let count = room.min(state.samples.len());
         if count == 0 {
             return match &mut state.ended {
                 None => Ok(Popped::Nothing),
@@ -128,6 +177,7 @@ impl Queue {
         for (out, sample) in out.iter_mut().zip(state.samples.drain(..count)) {
             *out = sample;
         }
+        state.popped += count as u64;
         self.0.changed.notify_all();
         Ok(Popped::Samples(count))
     }
@@ -170,6 +220,41 @@ mod tests {
         };
         assert_eq!((heard, error.to_string().as_str()), (all, "the cable fell out"));
         assert!(matches!(queue.pop(&mut block, Duration::ZERO), Ok(Popped::Ended)));
+    }
+
+    /// What comes out, block by block.
+    fn drain(queue: &Queue) -> Vec<String> {
+        let mut block = [0.0; 4];
+        let mut all = Vec::new();
+        loop {
+            match queue.pop(&mut block, Duration::ZERO).unwrap() {
+                Popped::Nothing | Popped::Ended => return all,
+                popped => all.push(format!("{popped:?}")),
+            }
+        }
+    }
+
+    #[test]
+    fn a_button_keeps_its_place_among_the_samples() {
+        let queue = Queue::new(100);
+        assert!(!queue.release() && queue.press() && !queue.press());
+        queue.push(&[0.0; 6]);
+        assert!(queue.release() && queue.toggle());
+        queue.push(&[0.0; 3]);
+        assert!(queue.toggle() && !queue.release());
+        queue.end(Ok(()));
+        assert_eq!(drain(&queue), ["Pressed", "Samples(4)", "Samples(2)", "Released", "Pressed", "Samples(3)", "Released"]);
+        assert!(matches!(queue.pop(&mut [0.0], Duration::ZERO), Ok(Popped::Ended)));
+    }
+
+    #[test]
+    fn a_button_that_is_played_with_takes_no_more_memory() {
+        let queue = Queue::new(100);
+        let marked = (0..1000).filter(|_| queue.toggle()).count();
+        assert_eq!(marked, MAX_MARKS);
+        let marks = drain(&queue);
+        assert_eq!((marks.len(), marks[0].as_str(), marks[MAX_MARKS - 1].as_str()), (MAX_MARKS, "Pressed", "Released"));
+        assert!(queue.press());
     }
 
     #[test]

@@ -27,6 +27,11 @@ pub fn code(name: &str) -> Option<&'static str> {
     NAMES.iter().find(|(code, english)| *code == name || *english == name).map(|&(code, _)| code)
 }
 
+/// The code of the language of a tag that may have a region (`en-GB`, `pt_BR`), or of an English name.
+pub fn of_tag(tag: &str) -> Option<&'static str> {
+    code(tag).or_else(|| code(tag.split(['-', '_']).next()?))
+}
+
 /// The English name for a code.
 pub fn name(code: &str) -> Option<&'static str> {
     NAMES.iter().find(|(c, _)| *c == code).map(|&(_, name)| name)
@@ -46,6 +51,10 @@ mod tests {
         assert_eq!(code("German"), Some("de"));
         assert_eq!(code(" DE "), Some("de"));
         assert_eq!(code("klingon"), None);
+        assert_eq!(
+            [of_tag("en-GB"), of_tag("pt_BR"), of_tag("Haitian Creole"), of_tag("tlh-x")],
+            [Some("en"), Some("pt"), Some("ht"), None]
+        );
         assert_eq!(name("haw"), Some("hawaiian"));
         assert_eq!(NAMES.len(), 100);
     }

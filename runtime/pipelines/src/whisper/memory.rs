@@ -48,6 +48,8 @@ pub struct Request {
     pub words: bool,
     /// Whether texts are searched among sentences, side by side.
     pub lanes: bool,
+    /// What others need in the same process, such as a detector of sound events.
+    pub others: usize,
     /// Code and constants, see [`program_bytes`].
     pub program: usize,
 }
@@ -65,6 +67,8 @@ pub struct Memory {
     pub words: usize,
     /// Stacks of all threads.
     pub stacks: usize,
+    /// What others need in the same process.
+    pub others: usize,
     /// Code and constants of the program and its libraries.
     pub program: usize,
     /// What the allocator loses between blocks of changing sizes, and bookkeeping.
@@ -91,12 +95,13 @@ impl Memory {
         // Freed blocks of one window size do not always serve the next: an eighth was never reached in measurements.
         let allocator = BOOKKEEPING_BYTES + (network.slots + words) / 8;
         let stacks = request.options.threads.clamp(1, MAX_THREADS) * STACK_BYTES;
-        Ok(Self { network, vocabulary, audio, words, stacks, program: request.program, allocator })
+        let Request { others, program, .. } = request;
+        Ok(Self { network, vocabulary, audio, words, stacks, others, program, allocator })
     }
 
     /// The parts with their names, largest scope first.
-    pub fn parts(&self) -> [(&'static str, usize); 10] {
-        let Self { network, vocabulary, audio, words, stacks, program, allocator } = *self;
+    pub fn parts(&self) -> [(&'static str, usize); 11] {
+        let Self { network, vocabulary, audio, words, stacks, others, program, allocator } = *self;
         [
             ("weights", network.weights),
             ("activations", network.slots),
@@ -106,6 +111,7 @@ impl Memory {
             ("audio", audio),
             ("words", words),
             ("stacks", stacks),
+            ("others", others),
             ("program", program),
             ("allocator", allocator),
         ]

@@ -7,7 +7,7 @@ use ossicle::whisper::options::TranscribeOptions;
 
 use super::answer::ApiError;
 use super::multipart::{Form, FormError};
-use crate::card::ModelCard;
+use crate::card::{ModelCard, language};
 use crate::spill::{Spill, SpillError};
 
 /// Most bytes of a field that is not the recording.
@@ -50,7 +50,7 @@ pub(super) fn read<R: Read>(form: &mut Form<R>, card: &ModelCard, defaults: &Tra
         let value = field(form)?;
         match name.as_str() {
             "model" => model = Some(value),
-            "language" => options.language = (!matches!(value.as_str(), "" | "auto")).then(|| card.language(&value)),
+            "language" => options.language = (!matches!(value.as_str(), "" | "auto")).then(|| language(&value)),
             "prompt" => options.initial_prompt = (!value.trim().is_empty()).then_some(value),
             "response_format" => shape = self::shape(&value)?,
             "stream" => stream = flag(&value).ok_or_else(|| ApiError::parameter("stream", "give true or false"))?,

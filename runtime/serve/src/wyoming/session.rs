@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::audio::{Format, FormatError, Recording, RecordingError};
 use super::event::{Event, EventError};
 use super::info::info;
+use crate::card::language;
 use crate::connection::{Connection, Liveness, liveness};
 use crate::jobs::{Done, JobError, Purpose};
 use crate::service::Service;
@@ -148,8 +149,8 @@ impl Session<'_> {
             return Err(Refusal::new("no-such-model", format!("model {name}: give {} or none", card.name)));
         }
         self.options = self.service.options.clone();
-        if let Some(language) = event.text("language").filter(|language| !language.is_empty()) {
-            self.options.language = (language != "auto").then(|| card.language(language));
+        if let Some(asked) = event.text("language").filter(|asked| !asked.is_empty()) {
+            self.options.language = (asked != "auto").then(|| language(asked));
         }
         // The model keeps the end of a long prompt, and names come before terms.
         let listed = ["transcript_terms", "transcript_names"].into_iter().filter_map(|key| event.data.get(key)?.as_array());

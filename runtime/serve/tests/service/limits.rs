@@ -126,9 +126,8 @@ fn work_ends_in_time_or_when_its_client_leaves() {
 
 #[test]
 fn who_leaves_late_is_noticed_too() {
-    let limits =
-        Limits { idle: Duration::from_millis(300), transfer: Duration::from_millis(300), wait: Duration::from_secs(20), ..small() };
-    let service = Service::start(limits, |_| {});
+    let (short, long) = (Duration::from_millis(300), Duration::from_secs(100));
+    let service = Service::start(Limits { idle: short, transfer: short, wait: long, work: long, ..small() }, |_| {});
     service.close();
     let leaving = service.say(&transcribe(10));
     service.wait_at_work(10);

@@ -1,0 +1,87 @@
+//! Sound events beside what is said.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use ossicle::events::{Detector, EventsError, Heard, Options, Settings};
+use ossicle::listen::Event;
+
+use crate::detect::parse_hop;
+use crate::fault::{self, Fault};
+use crate::model::MachineArgs;
+use crate::reload::Reload;
+
+/// Which events to tell.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Sound events")]
+pub(crate) struct SoundArgs {
+    /// Tell sound events of the whole stream too, those that `ossicle detect` finds
+    #[arg(long)]
+    events: bool,
+    /// Classes, thresholds and times (see `ossicle detect --help`); without it every label is a class
+    #[arg(long, value_name = "FILE.toml", requires = "events")]
+    config: Option<PathBuf>,
+    /// Only these classes of the settings, or labels of the model
+    #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',', requires = "events")]
+    classes: Vec<String>,
+    /// Model folder for events, or the name of one
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "yamnet", requires = "events")]
+    event_model: String,
+    /// Seconds from one score of events to the next, 0.02 to 0.96 in steps of 0.02
+    #[arg(long, value_name = "SECONDS", default_value = "0.24", value_parser = parse_hop, requires = "events")]
+    hop: usize,
+}
+
+impl SoundArgs {
+    /// The detector, if events are wanted, and the bytes it needs.
+    pub(crate) fn open(&self, machine: &MachineArgs) -> Result<Option<(Sounds, usize)>> {
+        if !self.events {
+            return Ok(None);
+        }
+        let folder = ossicle::models::find(&self.event_model).map_err(fault::model)?;
+        let unusable = |error: &dyn std::fmt::Display| {
+            let place = self.config.as_ref().map_or_else(|| "--classes".into(), |path| path.display().to_string());
+            Fault::new("cannot use the settings", place, error)
+        };
+        let settings = self.config.as_deref().map_or_else(|| Ok(Settings::default()), Settings::read).map_err(|error| unusable(&error))?;
+        let (isa, threads) = (machine.isa(), machine.threads());
+        let options = Options { isa, threads, hop_frames: self.hop, classes: self.classes.clone(), digests: false };
+        let opened = Detector::open(&folder, &settings, options).map_err(|error| match error {
+            EventsError::Settings(error) => unusable(&error).into(),
+            other => fault::events(&folder, other),
+        });
+        let needs = Detector::memory_plan(&folder, isa, threads).map_err(|error| fault::events(&folder, error))?;
+        let sounds = Sounds { detector: opened?, reload: self.config.as_deref().map(Reload::new).transpose()? };
+        Ok(Some((sounds, needs.weights + needs.slots + needs.scratch)))
+    }
+}
+
+/// Finds events in all that is heard; settings that change are read again.
+pub(crate) struct Sounds {
+    detector: Detector,
+    reload: Option<Reload>,
+}
+
+impl Sounds {
+    /// Takes finite samples, and tells the events that are over.
+    pub(crate) fn push(&mut self, samples: &[f32], on_event: &mut dyn FnMut(Event)) -> Result<(), EventsError> {
+        let mut sink = sink(on_event);
+        if let Some(reload) = &mut self.reload {
+            reload.apply(|settings| self.detector.set_settings(settings, &mut sink));
+        }
+        self.detector.push(samples, &mut sink)
+    }
+
+    /// The stream has ended, and with it every event.
+    pub(crate) fn finish(&mut self, on_event: &mut dyn FnMut(Event)) -> Result<(), EventsError> {
+        self.detector.finish(&mut sink(on_event))
+    }
+}
+
+fn sink(on_event: &mut dyn FnMut(Event)) -> impl FnMut(Heard<'_>) {
+    move |heard: Heard<'_>| {
+        if let Heard::Event(event) = heard {
+            on_event(event.into());
+        }
+    }
+}
