@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The sentence packs, spoken by espeak-ng and flite and heard by `ossicle command`.
 
-Draws sentences of every intent of a pack (`ossicle command sentences PACK --json`), has voices of both engines speak each at some speed, and counts for each intent how many of these clips are
+Draws sentences of a pack, as many of every intent (`ossicle command sentences PACK --json`), has voices of both engines speak each at some speed, and counts for each intent how many of these clips are
 right (intent and all slots), none, another intent, or other slots. Then the same voices say what is in no pack: how much of that is taken for a command. The draw and the voices depend on
 --seed alone. With --least it ends with 1 if less of any engine's clips is right, or more of the other speech is taken for a command, than these percentages allow.
 """
@@ -10,6 +10,7 @@ import argparse
 import collections
 import concurrent.futures
 import json
+import math
 import os
 import pathlib
 import random
@@ -80,15 +81,15 @@ Turn left at the second light and then go straight on.
 """.strip().splitlines()
 
 
-def drawn(pack, each, seed):
-    """Sentences of a pack, `each` of every intent, no two alike."""
+def drawn(pack, count, seed):
+    """About `count` sentences of a pack, as many of every intent that has as many, no two alike."""
     command = [BINARY, "command", "sentences", pack, "--json", "--sample", str(DRAWN), "--seed", str(seed)]
     by_intent = collections.defaultdict(dict)
     for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
         sample = json.loads(line)
-        if len(by_intent[sample["intent"]]) < each:
-            by_intent[sample["intent"]].setdefault(sample["text"], sample)
-    return [sample for samples in by_intent.values() for sample in samples.values()]
+        by_intent[sample["intent"]].setdefault(sample["text"], sample)
+    each = math.ceil(count / len(by_intent))
+    return [sample for samples in by_intent.values() for sample in list(samples.values())[:each]]
 
 
 def speak(engine, voice, speed, text, path):
@@ -135,11 +136,13 @@ def table(title, counts):
 def measure(pack, options, folder):
     """Shares, in percent, of each engine's clips that are right, and of other speech that is taken for a command."""
     choice = random.Random(options.seed)
-    samples = drawn(pack, options.each, options.seed)
+    samples = drawn(pack, options.sentences, options.seed)
+    engines = [[voice for voice in VOICES if voice[0] == engine] for engine in ("espeak-ng", "flite")]
     clips = []
     for number, text in enumerate([*(sample["text"] for sample in samples), *OTHER]):
-        for engine, voice, speeds in choice.sample([one for one in VOICES if one[0] == "espeak-ng"], options.voices) + choice.sample([one for one in VOICES if one[0] == "flite"], options.voices):
-            path = folder / f"{pack}-{number}-{engine}-{voice}.wav"
+        chosen = [voice for voices in engines for voice in choice.sample(voices, options.voices)]
+        for engine, voice, speeds in chosen:
+            path = folder / f"{pathlib.Path(pack).stem}-{number}-{engine}-{voice}.wav"
             clips.append((number, engine, (engine, voice, choice.choice(speeds), text, path)))
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda clip: speak(*clip[2]), clips))
@@ -166,8 +169,8 @@ def measure(pack, options, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("packs", nargs="*", default=["home", "coffee"])
-    parser.add_argument("--each", type=int, default=12, help="sentences of each intent")
+    parser.add_argument("packs", nargs="*", default=["home", "coffee"], help="names or sentence files")
+    parser.add_argument("--sentences", type=int, default=240, help="sentences of each pack")
     parser.add_argument("--voices", type=int, default=1, help="voices of each engine for a sentence")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", default="whisper-tiny.en-short")

@@ -56,7 +56,7 @@ pub(crate) fn run(all: bool) -> anyhow::Result<()> {
         timed("the microphone", microphone)?;
         timed("exported layers in ONNX Runtime", crate::onnx::run)?;
         timed("clients of ossicle serve", crate::serve::run)?;
-        timed("spoken sentence packs", || crate::packs::run(4))?;
+        timed("spoken sentence packs", || crate::packs::run(72))?;
         timed("no_std crates for microcontrollers", || cross::run(&[Target::Thumbv7em, Target::Riscv32imac], "release"))?;
         timed("emulated boards", || emulate::run(&[]))?;
         timed("a package in an arm64 Debian", crate::package::check)?;

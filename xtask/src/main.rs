@@ -78,9 +78,9 @@ enum Task {
     Serve,
     /// Speak sentences of both packs with espeak-ng and flite and count how many `ossicle command` understands, and how much else it takes for one.
     Packs {
-        /// Sentences of each intent.
-        #[arg(long, default_value_t = 12)]
-        each: usize,
+        /// Sentences of each pack.
+        #[arg(long, default_value_t = 240)]
+        sentences: usize,
     },
     /// Count the instructions of the kernels' units of work on emulated cores: boards/costs/instructions.toml.
     Units,
@@ -125,7 +125,7 @@ fn main() -> anyhow::Result<()> {
         Task::Emulate { cpus } => emulate::run(&cpus),
         Task::Instructions { cpus, model, seconds } => instructions::run(&cpus, &model, seconds),
         Task::Serve => serve::run(),
-        Task::Packs { each } => packs::run(each),
+        Task::Packs { sentences } => packs::run(sentences),
         Task::Units => units::run(),
         Task::Soak { hours } => soak::run(hours),
         Task::Package(args) => package::run(&args),

@@ -188,6 +188,7 @@ fn a_button_counts_from_where_it_was_pressed() {
     let pause = || std::thread::sleep(std::time::Duration::from_millis(300));
     live.say(&quiet(1));
     live.wait_for("listening");
+    pause();
     live.signal("USR1");
     live.wait_for("speech");
     live.say(&speech());

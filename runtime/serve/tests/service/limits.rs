@@ -126,14 +126,14 @@ fn work_ends_in_time_or_when_its_client_leaves() {
 
 #[test]
 fn who_leaves_late_is_noticed_too() {
-    let (short, long) = (Duration::from_millis(300), Duration::from_secs(100));
+    let (short, long) = (Duration::from_secs(1), Duration::from_secs(100));
     let service = Service::start(Limits { idle: short, transfer: short, wait: long, work: long, ..small() }, |_| {});
     service.close();
     let leaving = service.say(&transcribe(10));
     service.wait_at_work(10);
     let mut waiting = service.say(&transcribe(20));
     // Longer than a request may take to arrive.
-    thread::sleep(Duration::from_millis(400));
+    thread::sleep(Duration::from_millis(1200));
     drop(leaving);
     service.wait_at_work(20);
     service.open();
@@ -149,9 +149,10 @@ fn recordings_of_all_clients_share_what_is_kept() {
     let mut working = service.client();
     working.record(20_000);
     service.wait_begun(1);
-    let (mut waiting, refused) = (service.say(&transcribe(25_000)), service.ask(&transcribe(40_000)));
-    assert_eq!((refused.status, &refused.json()["error"]["code"]), (503, &json!("busy")));
+    let mut waiting = service.say(&transcribe(25_000));
     service.wait_queued(1);
+    let refused = service.ask(&transcribe(40_000));
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (503, &json!("busy")));
     let mut client = service.client();
     client.record(10_000);
     assert_eq!(client.refusal(), "busy");
