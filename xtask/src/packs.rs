@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::process::execute;
 
-/// What espeak-ng and flite must reach, and how much other speech may be taken for a command, in percent.
+/// What flite and espeak-ng must reach, and how much other speech may be taken for a command, in percent.
 const LEAST: [&str; 3] = ["78", "45", "2.5"];
 
 /// Has about so many sentences of each pack spoken and recognised.
