@@ -251,20 +251,18 @@ impl<'a> Determiniser<'a> {
         Self { words, spelled, classes, ids: HashMap::new(), pending: Vec::new(), reads: Vec::new(), set: Vec::new(), places: 0 }
     }
 
+    /// Nothing past the limits.
     fn run(mut self) -> Option<TokenAutomaton> {
-        let start = State(self.id([Place::Between { words: self.words.start, layer: Layer::Start }].into_iter()));
+        let start = State(self.id([Place::Between { words: self.words.start, layer: Layer::Start }].into_iter())?);
         let mut offsets = vec![0];
         let (mut arcs, mut accepting, mut text_of, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         while accepting.len() < self.pending.len() {
             let set = self.pending[accepting.len()].clone();
             accepting.push(set.iter().any(|&place| self.accepts(place)));
-            let text = self.expand(&set, &mut arcs);
+            let text = self.expand(&set, &mut arcs)?;
             text_of.push(if text.is_some() { texts.len() as u32 } else { NO_TEXT });
             texts.extend(text);
             offsets.push(arcs.len() as u32);
-            if accepting.len() > MAX_STATES || arcs.len() > MAX_ARCS || self.places > MAX_PLACES {
-                return None;
-            }
         }
         Some(TokenAutomaton { start, offsets, arcs, accepting, text_of, texts, classes: self.classes })
     }
@@ -276,8 +274,8 @@ impl<'a> Determiniser<'a> {
         }
     }
 
-    /// The number of a set of places. Free text may end after each of its tokens.
-    fn id(&mut self, places: impl Iterator<Item = Place>) -> u32 {
+    /// The number of a set of places, unless there are too many. Free text may end after each of its tokens.
+    fn id(&mut self, places: impl Iterator<Item = Place>) -> Option<u32> {
         let mut set = std::mem::take(&mut self.set);
         set.clear();
         for place in places {
@@ -287,6 +285,9 @@ impl<'a> Determiniser<'a> {
             }
         }
         self.places += set.len();
+        if self.places > MAX_PLACES {
+            return None;
+        }
         set.sort_unstable();
         set.dedup();
         // Of two stays in the same free text, the longer one has all the other's texts. It stands behind it.
@@ -297,18 +298,22 @@ impl<'a> Determiniser<'a> {
                 _ => i += 1,
             }
         }
-        let id = self.ids.get(&set[..]).copied().unwrap_or_else(|| {
-            let id = self.pending.len() as u32;
-            self.ids.insert(set[..].into(), id);
-            self.pending.push(set[..].into());
-            id
-        });
+        let id = match self.ids.get(&set[..]) {
+            Some(&id) => id,
+            None if self.pending.len() == MAX_STATES => return None,
+            None => {
+                let id = self.pending.len() as u32;
+                self.ids.insert(set[..].into(), id);
+                self.pending.push(set[..].into());
+                id
+            }
+        };
         self.set = set;
-        id
+        Some(id)
     }
 
-    /// Adds the arcs of a state and gives its free text.
-    fn expand(&mut self, set: &[Place], arcs: &mut Vec<Arc>) -> Option<AnyText> {
+    /// Adds the arcs of a state and gives its free text, if it has one; nothing past the limits.
+    fn expand(&mut self, set: &[Place], arcs: &mut Vec<Arc>) -> Option<Option<AnyText>> {
         self.reads.clear();
         let (mut word_text, mut piece_text) = (Vec::new(), Vec::new());
         for &place in set {
@@ -332,12 +337,19 @@ impl<'a> Determiniser<'a> {
                 TextClass::Other => &[],
             };
             let targets = group.iter().map(|&(_, place)| place).chain(free.iter().map(|&place| uncounted(place)));
-            arcs.push(Arc { token, to: State(self.id(targets)) });
+            if arcs.len() == MAX_ARCS {
+                return None;
+            }
+            arcs.push(Arc { token, to: State(self.id(targets)?) });
         }
         self.reads = reads;
-        let mut state = |places: Vec<Place>| if places.is_empty() { None } else { Some(State(self.id(places.into_iter()))) };
-        let text = AnyText { word: state(word_text), piece: state(piece_text) };
-        (text.word.is_some() || text.piece.is_some()).then_some(text)
+        let text = AnyText { word: self.text(word_text)?, piece: self.text(piece_text)? };
+        Some((text.word.is_some() || text.piece.is_some()).then_some(text))
+    }
+
+    /// The state that free text leads to, if any; nothing past the limits.
+    fn text(&mut self, places: Vec<Place>) -> Option<Option<State>> {
+        if places.is_empty() { Some(None) } else { self.id(places.into_iter()).map(|id| Some(State(id))) }
     }
 
     fn expand_between(&mut self, words: u32, layer: Layer, word_text: &mut Vec<Place>) {

@@ -27,6 +27,8 @@ pub(crate) struct Exprs {
     nodes: Vec<Expr>,
     /// Whether each node holds a slot.
     slots: Vec<bool>,
+    /// How deep each node is: a word is 1 deep.
+    depths: Vec<u32>,
 }
 
 impl Exprs {
@@ -39,8 +41,21 @@ impl Exprs {
             }
         };
         self.slots.push(slot);
+        self.depths.push(self.depth(&expr));
         self.nodes.push(expr);
         ExprId(self.nodes.len() as u32 - 1)
+    }
+
+    /// How deep `expr` is, whose parts are here: what walks down expressions needs so much stack.
+    pub(crate) fn depth(&self, expr: &Expr) -> u32 {
+        let of = |id: &ExprId| self.depths[id.0 as usize];
+        1 + match expr {
+            Expr::Word(_) | Expr::Any { .. } => 0,
+            Expr::Sequence(parts) | Expr::Choice(parts) | Expr::Spellings(parts) | Expr::Permutation(parts) => {
+                parts.iter().map(of).max().unwrap_or(0)
+            }
+            Expr::Slot { body, .. } => of(body),
+        }
     }
 
     pub(crate) fn get(&self, id: ExprId) -> &Expr {

@@ -107,7 +107,7 @@ impl Grammar {
     /// The sentences of this grammar, as they stand in the file, that `text` can be; none if it is none of them.
     ///
     /// Case, punctuation, hyphens and apostrophes do not count. Meanings with fewer words of free text come first, then those listed
-    /// first. At most 16 are given, and none for texts of more than 256 words.
+    /// first. At most 16 are given, and none for texts of more than 256 words; the search ends after 2^20 steps with what it has.
     pub fn matches(&self, text: &str) -> Vec<Match<'_>> {
         let words = words::split(text);
         let ids: Vec<u32> = words.iter().map(|word| self.lexicon.find(&word.text).unwrap_or(UNKNOWN)).collect();

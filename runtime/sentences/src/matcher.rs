@@ -1,7 +1,7 @@
 //! Which sentences a text can be.
 //!
 //! A backtracking run of the word program that visits each place with each slot history at most once, so that its cost is bounded by the
-//! number of different answers and not by the number of ways to reach them.
+//! number of different answers and not by the number of ways to reach them; and by a number of steps in any case.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use crate::program::{Instruction, Pc, Program};
 
 /// The longest text matched, in words.
 pub(crate) const MAX_WORDS: usize = 256;
-/// The most places visited.
+/// The most steps of threads.
 const MAX_STEPS: usize = 1 << 20;
 /// The most answers.
 const MAX_ANSWERS: usize = 16;
@@ -57,7 +57,7 @@ pub(crate) fn answers(program: &Program, skip: &[Vec<u32>], words: &[u32]) -> Ve
     if words.len() > MAX_WORDS {
         return Vec::new();
     }
-    let mut run = Run { program, skip, words, links: Vec::new(), same: HashMap::new(), stack: Vec::new() };
+    let mut run = Run::new(program, skip, words);
     let mut answers = run.run();
     answers.sort_by_key(|answer| answer.free_words);
     answers
@@ -65,27 +65,48 @@ pub(crate) fn answers(program: &Program, skip: &[Vec<u32>], words: &[u32]) -> Ve
 
 struct Run<'a> {
     program: &'a Program,
-    skip: &'a [Vec<u32>],
     words: &'a [u32],
+    /// At each word the lengths of the skipped phrases that stand there, each once.
+    skips: Vec<Vec<u32>>,
+    /// Whether a skipped phrase ends before each word.
+    skipped_to: Vec<bool>,
     links: Vec<Link>,
     /// Histories that are equal have one number, so that threads can be compared.
     same: HashMap<(Captured, bool, u32), u32>,
     stack: Vec<Thread>,
+    steps: usize,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(program: &'a Program, skip: &[Vec<u32>], words: &'a [u32]) -> Self {
+        let mut skipped_to = vec![false; words.len() + 1];
+        let skips = (0..=words.len()).map(|at| {
+            let here = skip.iter().filter(|phrase| words[at..].starts_with(phrase));
+            let mut lengths: Vec<u32> = here.map(|phrase| phrase.len() as u32).collect();
+            lengths.sort_unstable();
+            lengths.dedup();
+            lengths.iter().for_each(|&len| skipped_to[at + len as usize] = true);
+            lengths
+        });
+        let skips = skips.collect();
+        Self { program, words, skips, skipped_to, links: Vec::new(), same: HashMap::new(), stack: Vec::new(), steps: 0 }
+    }
+
     fn run(&mut self) -> Vec<Answer> {
         let mut answers: Vec<Answer> = Vec::new();
         let mut visited = HashSet::new();
         self.stack.push(Thread { pc: self.program.start, at: 0, history: NO_LINK, free_words: 0 });
         while let Some(thread) = self.stack.pop() {
-            if visited.len() == MAX_STEPS || answers.len() == MAX_ANSWERS {
+            if self.steps == MAX_STEPS || answers.len() == MAX_ANSWERS {
                 break;
             }
-            // Threads meet where something branches or ends; elsewhere looking would cost more than it saves.
+            self.steps += 1;
+            // Threads meet where something branches or ends, and where phrases were skipped in several ways; elsewhere looking would cost
+            // more than it saves.
             let meets = match self.program.instructions[thread.pc as usize] {
                 Instruction::Split { .. } | Instruction::Any { .. } | Instruction::Accept { .. } => true,
-                Instruction::Word { .. } | Instruction::Open { .. } | Instruction::Close { .. } => false,
+                Instruction::Word { .. } => self.skipped_to[thread.at as usize],
+                Instruction::Open { .. } | Instruction::Close { .. } => false,
             };
             if !meets || visited.insert((thread.pc, thread.at, thread.history)) {
                 answers.extend(self.step(thread));
@@ -100,7 +121,7 @@ impl Run<'_> {
         match self.program.instructions[pc as usize] {
             Instruction::Split { start, len } => {
                 let program = self.program;
-                let skips = self.skips(at).next().is_some();
+                let skips = !self.skips[at as usize].is_empty();
                 let targets = program.targets(start, len).iter().rev().filter(|&&pc| skips || self.can_begin(pc, at));
                 let targets: Vec<Thread> = targets.map(|&pc| Thread { pc, ..thread }).collect();
                 self.stack.extend(targets);
@@ -144,16 +165,10 @@ impl Run<'_> {
         }
     }
 
-    /// The lengths of the skipped phrases at `at`.
-    fn skips(&self, at: u32) -> impl Iterator<Item = u32> {
-        let rest = &self.words[at as usize..];
-        self.skip.iter().filter(move |phrase| rest.starts_with(phrase)).map(|phrase| phrase.len() as u32)
-    }
-
     /// Lets skipped phrases pass before the thread goes on. At the end of a slot they belong to what follows it.
     fn skip(&mut self, thread: Thread) {
-        let skipped: Vec<Thread> = self.skips(thread.at).map(|len| Thread { at: thread.at + len, ..thread }).collect();
-        self.stack.extend(skipped);
+        let lengths = &self.skips[thread.at as usize];
+        self.stack.extend(lengths.iter().map(|len| Thread { at: thread.at + len, ..thread }));
     }
 
     fn link(&mut self, captured: Captured, open: bool, before: u32) -> u32 {
@@ -174,5 +189,34 @@ impl Run<'_> {
         }
         slots.reverse();
         slots
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grammar::Grammar;
+
+    /// The answers for `text`, and the steps it took to find them.
+    fn run(skip_words: &str, text: &str) -> (usize, usize) {
+        let file = format!(
+            "language: en\nintents: {{A: {{data: [{{sentences: [\"go [now] {{n}}\"]}}]}}}}\nlists: {{n: {{values: [home, on]}}}}\nskip_words: [{skip_words}]\n"
+        );
+        let grammar = Grammar::parse("x.yaml", &file).unwrap();
+        let words: Vec<u32> = text.split(' ').map(|word| grammar.lexicon.find(word).unwrap_or(UNKNOWN)).collect();
+        let mut run = Run::new(&grammar.program, &grammar.skip_phrases, &words);
+        (run.run().len(), run.steps)
+    }
+
+    #[test]
+    fn skipped_phrases_cost_no_more_than_their_words() {
+        for skip_words in ["um", "um, um", "um, um um, um um um", "\"um [um]\", \"(um|um um)\""] {
+            let ums = "um ".repeat(80);
+            for (text, answers) in [(format!("{ums}go {ums}home"), 1), (format!("go {ums}"), 0), (format!("{ums}go {ums}on {ums}go"), 0)] {
+                let (found, steps) = run(skip_words, text.trim());
+                assert_eq!(found, answers, "{skip_words}");
+                assert!(steps < 20 * 250, "{steps} steps with {skip_words}");
+            }
+        }
     }
 }

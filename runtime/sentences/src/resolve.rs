@@ -3,7 +3,7 @@
 //! Templates are written in characters (`light[s]`, `{name}'s`) and matched in words. Where parts touch without white space between them,
 //! all their combinations are written out and then cut into words.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Fault};
 use crate::expr::{Expr, ExprId, Exprs};
@@ -21,6 +21,8 @@ const MAX_JOINED: usize = 4096;
 const MAX_WRITTEN: usize = 1 << 20;
 /// The most rules inside rules.
 const MAX_RULE_DEPTH: usize = 16;
+/// The deepest expression: rules and brackets in one another. Whatever walks down expressions calls itself so often.
+const MAX_EXPR_DEPTH: u32 = 256;
 /// The most expressions of one file.
 const MAX_EXPRS: usize = 1 << 20;
 
@@ -151,6 +153,10 @@ impl<'a> Resolver<'a> {
         if self.exprs.len() >= MAX_EXPRS {
             return Err(self.too_many(self.source.position(scalar, 0)));
         }
+        if self.exprs.depth(&expr) > MAX_EXPR_DEPTH {
+            let wanted = format!("at most {MAX_EXPR_DEPTH} levels of rules and brackets in all; write some rules out");
+            return Err(self.error(scalar, 0, Fault::TooLarge, "rules inside rules go too deep here", wanted));
+        }
         Ok(self.exprs.push(expr))
     }
 
@@ -206,11 +212,10 @@ impl<'a> Resolver<'a> {
             }
             Part::Rule { rule, at } => {
                 let rule = self.find_rule(scalar, rule, *at)?;
-                if matches!(self.rule_states[rule], RuleState::Busy) || self.rule_depth == MAX_RULE_DEPTH {
-                    let found = format!("<{}> inside itself or {MAX_RULE_DEPTH} rules deep", self.file.rules[rule].name);
-                    return Err(self.error(scalar, *at, Fault::Recursion, found, "rules may not go round in circles"));
+                if matches!(self.rule_states[rule], RuleState::Busy) {
+                    return Err(self.rule_too_deep(scalar, rule, *at));
                 }
-                self.rule(rule)
+                self.enter(scalar, rule, *at, |resolver| resolver.rule(rule))
             }
         }
     }
@@ -219,17 +224,37 @@ impl<'a> Resolver<'a> {
         alternatives.iter().map(|parts| self.sequence(scalar, parts)).collect()
     }
 
+    /// Goes a rule deeper, named at `at`, unless that is too deep.
+    fn enter<T>(
+        &mut self,
+        scalar: &Scalar,
+        rule: usize,
+        at: usize,
+        inside: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if self.rule_depth == MAX_RULE_DEPTH {
+            return Err(self.rule_too_deep(scalar, rule, at));
+        }
+        self.rule_depth += 1;
+        let result = inside(self)?;
+        self.rule_depth -= 1;
+        Ok(result)
+    }
+
+    fn rule_too_deep(&self, scalar: &Scalar, rule: usize, at: usize) -> Error {
+        let found = format!("<{}> inside itself or {MAX_RULE_DEPTH} rules deep", self.file.rules[rule].name);
+        self.error(scalar, at, Fault::Recursion, found, "rules may not go round in circles")
+    }
+
     fn rule(&mut self, rule: usize) -> Result<ExprId, Error> {
         if let RuleState::Done(expr) = self.rule_states[rule] {
             return Ok(expr);
         }
         let file = self.file;
         self.rule_states[rule] = RuleState::Busy;
-        self.rule_depth += 1;
         let parts = std::mem::take(&mut self.rules[rule]);
         let expr = self.sequence(&file.rules[rule].template, &parts)?;
         self.rules[rule] = parts;
-        self.rule_depth -= 1;
         self.rule_states[rule] = RuleState::Done(expr);
         Ok(expr)
     }
@@ -407,7 +432,7 @@ impl<'a> Resolver<'a> {
                 self.part(scalar, part)?;
                 let parts = self.rules[rule].clone();
                 let file = self.file;
-                ways = self.write_out(&file.rules[rule].template, &parts)?;
+                ways = self.enter(scalar, rule, *at, |resolver| resolver.write_out(&file.rules[rule].template, &parts))?;
             }
         }
         if ways.len() > MAX_JOINED {
@@ -474,7 +499,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn skip_phrases(&mut self) -> Result<Vec<Vec<u32>>, Error> {
-        let mut phrases = Vec::new();
+        let (mut phrases, mut seen) = (Vec::new(), HashSet::new());
         let file = self.file;
         for scalar in &file.skip_words {
             let parts = self.parse(scalar)?;
@@ -490,7 +515,9 @@ impl<'a> Resolver<'a> {
                 if phrase.is_empty() {
                     return Err(self.error(scalar, 0, Fault::Template, "a skipped phrase without words", "at least one word"));
                 }
-                phrases.push(phrase);
+                if seen.insert(phrase.clone()) {
+                    phrases.push(phrase);
+                }
             }
         }
         Ok(phrases)

@@ -37,7 +37,7 @@ pub(crate) struct WordDfa {
 impl WordDfa {
     /// Nothing if it would have more than `max_states`, or if more than `max_places` of the program would be visited.
     pub(crate) fn new(program: &Program, max_states: usize, max_places: usize) -> Option<Self> {
-        let (states, start) = Determiniser::new(program).run(max_states, max_places)?;
+        let (states, start) = Determiniser::new(program, max_states, max_places).run()?;
         Some(minimise(&states, start))
     }
 
@@ -60,37 +60,36 @@ struct Determiniser<'a> {
     pending: Vec<Box<[Pc]>>,
     /// Places visited so far.
     places: usize,
+    max_states: usize,
+    max_places: usize,
 }
 
 impl<'a> Determiniser<'a> {
-    fn new(program: &'a Program) -> Self {
+    fn new(program: &'a Program, max_states: usize, max_places: usize) -> Self {
         let reached = vec![0; program.instructions.len()];
-        Self { program, reached, round: 0, ids: HashMap::new(), pending: Vec::new(), places: 0 }
+        Self { program, reached, round: 0, ids: HashMap::new(), pending: Vec::new(), places: 0, max_states, max_places }
     }
 
-    fn run(mut self, max_states: usize, max_places: usize) -> Option<(Vec<State>, u32)> {
+    /// Nothing past the limits.
+    fn run(&mut self) -> Option<(Vec<State>, u32)> {
         let mut states: Vec<State> = Vec::new();
-        let start = self.id(&[self.program.start]);
-        let mut next = 0;
-        while next < self.pending.len() {
-            if next == max_states || self.places > max_places {
-                return None;
-            }
-            let set = self.pending[next].clone();
-            let state = self.state(&set);
-            states.push(state);
-            next += 1;
+        let start = self.id(&[self.program.start])?;
+        while let Some(set) = self.pending.get(states.len()).cloned() {
+            states.push(self.state(&set)?);
         }
         Some((states, start))
     }
 
     /// The number of the set of places that `from` reach without reading.
-    fn id(&mut self, from: &[Pc]) -> u32 {
+    fn id(&mut self, from: &[Pc]) -> Option<u32> {
         self.round += 1;
         let mut stack = from.to_vec();
         let mut set = Vec::new();
         while let Some(pc) = stack.pop() {
             self.places += 1;
+            if self.places > self.max_places {
+                return None;
+            }
             if std::mem::replace(&mut self.reached[pc as usize], self.round) == self.round {
                 continue;
             }
@@ -103,15 +102,18 @@ impl<'a> Determiniser<'a> {
         set.sort_unstable();
         let set = set.into_boxed_slice();
         if let Some(&id) = self.ids.get(&set) {
-            return id;
+            return Some(id);
+        }
+        if self.pending.len() == self.max_states {
+            return None;
         }
         let id = self.pending.len() as u32;
         self.ids.insert(set.clone(), id);
         self.pending.push(set);
-        id
+        Some(id)
     }
 
-    fn state(&mut self, set: &[Pc]) -> State {
+    fn state(&mut self, set: &[Pc]) -> Option<State> {
         let mut accepting = false;
         let mut reads: Vec<(u32, Pc)> = Vec::new();
         for &pc in set {
@@ -125,9 +127,9 @@ impl<'a> Determiniser<'a> {
         let mut arcs = Vec::new();
         for group in reads.chunk_by(|a, b| a.0 == b.0) {
             let targets: Vec<Pc> = group.iter().map(|&(_, next)| next).collect();
-            arcs.push((group[0].0, self.id(&targets)));
+            arcs.push((group[0].0, self.id(&targets)?));
         }
-        State { accepting, arcs }
+        Some(State { accepting, arcs })
     }
 }
 
@@ -162,4 +164,25 @@ fn ends_first(states: &[State], start: u32) -> Vec<u32> {
         }
     }
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grammar::Grammar;
+
+    /// One state that leads to many sets of many places stops on the way to them.
+    #[test]
+    fn limits_hold_inside_a_state() {
+        let words: String = (0..1000).map(|i| format!("[w{i}x] ")).collect();
+        let file = format!("language: en\nintents: {{A: {{data: [{{sentences: [\"go {words}\"]}}]}}}}\n");
+        let grammar = Grammar::parse("x.yaml", &file).unwrap();
+        for (max_states, max_places) in [(usize::MAX, 10_000), (10, usize::MAX)] {
+            let mut determiniser = Determiniser::new(&grammar.program, max_states, max_places);
+            assert!(determiniser.run().is_none());
+            assert!(determiniser.places <= max_places.saturating_add(1));
+            assert!(determiniser.pending.len() <= max_states);
+        }
+        assert!(WordDfa::new(&grammar.program, 1 << 18, 1 << 24).is_some());
+    }
 }

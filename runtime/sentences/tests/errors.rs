@@ -131,6 +131,14 @@ fn limits_are_errors() {
         assert_eq!((found.fault, found.line), (Fault::TooLarge, 6), "{found}");
     }
 
+    // Rules that each hold the one before, which is known already when they are read: deep expressions from a file that is not nested.
+    for (body, line) in [("a <r#>", 264), ("a<r#>", 9)] {
+        let rules: String = (1..20_000).map(|i| format!("  r{i}: {}\n", body.replace('#', &(i - 1).to_string()))).collect();
+        let found = error(&format!("{}expansion_rules:\n  r0: b\n{rules}", with_sentence("x")));
+        assert!(matches!(found.fault, Fault::TooLarge | Fault::Recursion), "{found}");
+        assert_eq!(found.line, line, "{found}");
+    }
+
     let ranges: String = (0..100).map(|i| format!("  r{i}: {{range: {{from: 0, to: 10000}}}}\n")).collect();
     assert_eq!(error(&format!("{}lists:\n{ranges}", with_sentence("x"))).fault, Fault::TooLarge);
 
