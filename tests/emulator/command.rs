@@ -8,6 +8,7 @@ use ossicle::audio::AudioReader;
 use ossicle::command::recogniser::{CommandOptions, Recogniser};
 use ossicle::command::set::CommandSet;
 use ossicle::whisper::transcriber::{Options, Transcriber};
+use ossicle::whisper::transcript::Stats;
 use ossicle_kernels::simd::Isa;
 use ossicle_sentences::{Grammar, pack};
 
@@ -32,11 +33,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             read => len += read,
         }
     }
-    let mut text = String::new();
+    let mut found = String::new();
     for _ in 0..rounds.parse()? {
         let recognised = recogniser.recognise(pipeline, &samples[..len], &CommandOptions::default())?;
-        text = recognised.command.map_or_else(|| "none".into(), |command| command.text);
+        let Stats { decoder_steps, search_tokens, .. } = recognised.stats;
+        let text = recognised.command.map_or_else(|| "none".into(), |command| command.text);
+        found = format!("{:.2} {decoder_steps} {search_tokens} {text}", len as f64 / 16_000.0);
     }
-    println!("{} {text}", isa.name());
+    println!("{} {found}", isa.name());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Executed instructions under qemu: counting them, and `cargo xtask instructions`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -58,9 +58,7 @@ pub(crate) fn run(names: &[String], model: &str, seconds: u32) -> anyhow::Result
     let cpus = emulate::named(names)?;
     let root = crate::root()?;
     let counter = Counter::new()?;
-    let cross = Cross::new(Target::Aarch64)?;
-    execute(cross.cargo("build").args(["--release", "-p", "ossicle-cli", "-p", "ossicle-tests", "--example", "phases"]))?;
-    let binary = cross.binaries("release").join("examples/phases");
+    let binary = example("phases")?;
     let model = root.join("models-int8").join(model);
     ensure!(model.is_dir(), "{}: no such model", model.display());
     let count = |cpu: &str, phase: &str, rounds: u64| {
@@ -80,4 +78,36 @@ pub(crate) fn run(names: &[String], model: &str, seconds: u32) -> anyhow::Result
         println!("{:<12} {:<9} {}", cpu.name, kernels.trim(), figures.join(" "));
     }
     Ok(())
+}
+
+/// Prints the instructions of each recording's voice command on one thread, in millions, and what was found in it.
+///
+/// # Errors
+/// A core is unknown, a recording cannot be read, or the emulator or its plugin does not work.
+pub(crate) fn commands(names: &[String], model: &str, sentences: &str, recordings: &[PathBuf]) -> anyhow::Result<()> {
+    let cpus = emulate::named(names)?;
+    let root = crate::root()?;
+    let counter = Counter::new()?;
+    let binary = example("command")?;
+    let model = root.join("models-int8").join(model);
+    ensure!(model.is_dir(), "{}: no such model", model.display());
+    println!("Executed instructions, one thread, sentences {sentences}, in millions");
+    println!("{:<12} {:>9}  kernels, seconds, tokens of free text and search steps, tokens of the search, text", "core", "command");
+    for cpu in cpus {
+        for recording in recordings {
+            let count =
+                |rounds: &str| counter.count(cpu.name, |qemu| qemu.arg(&binary).arg(&model).arg(sentences).arg(recording).arg(rounds));
+            let (one, found) = count("1")?;
+            let (two, _) = count("2")?;
+            println!("{:<12} {:>9.2}  {}", cpu.name, two.saturating_sub(one) as f64 / 1e6, found.trim());
+        }
+    }
+    Ok(())
+}
+
+/// Builds an example of the tests for 64-bit ARM.
+fn example(name: &str) -> anyhow::Result<PathBuf> {
+    let cross = Cross::new(Target::Aarch64)?;
+    execute(cross.cargo("build").args(["--release", "-p", "ossicle-cli", "-p", "ossicle-tests", "--example", name]))?;
+    Ok(cross.binaries("release").join(Path::new("examples").join(name)))
 }

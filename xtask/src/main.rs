@@ -61,8 +61,11 @@ enum Task {
         #[arg(long = "cpu")]
         cpus: Vec<String>,
     },
-    /// Count the instructions that emulated cores execute for each phase of a transcription.
-    #[command(after_help = "Example: cargo xtask instructions --cpu cortex-a76")]
+    /// Count the instructions that emulated cores execute for each phase of a transcription, or for voice commands.
+    #[command(after_help = "\
+Examples:
+  cargo xtask instructions --cpu cortex-a76
+  cargo xtask instructions --cpu cortex-a72 --model whisper-tiny.en-short --sentences coffee order.flac")]
     Instructions {
         /// Cores; all without it. May be repeated.
         #[arg(long = "cpu")]
@@ -73,6 +76,12 @@ enum Task {
         /// Length of the encoder's window.
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=30))]
         seconds: u32,
+        /// Count whole commands among the sentences of this pack instead.
+        #[arg(long, requires = "recordings")]
+        sentences: Option<String>,
+        /// Recordings of a command each.
+        #[arg(requires = "sentences")]
+        recordings: Vec<PathBuf>,
     },
     /// Let real clients (the packages wyoming and openai, curl, mosquitto) talk to `ossicle serve`.
     Serve,
@@ -123,7 +132,10 @@ fn main() -> anyhow::Result<()> {
         }
         Task::Onnx => onnx::run(),
         Task::Emulate { cpus } => emulate::run(&cpus),
-        Task::Instructions { cpus, model, seconds } => instructions::run(&cpus, &model, seconds),
+        Task::Instructions { cpus, model, sentences: Some(sentences), recordings, .. } => {
+            instructions::commands(&cpus, &model, &sentences, &recordings)
+        }
+        Task::Instructions { cpus, model, seconds, .. } => instructions::run(&cpus, &model, seconds),
         Task::Serve => serve::run(),
         Task::Packs { sentences } => packs::run(sentences),
         Task::Units => units::run(),

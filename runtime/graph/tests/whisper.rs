@@ -8,7 +8,7 @@ use std::sync::Arc;
 use counting::allocations;
 use ossicle_graph::GraphError;
 use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::whisper::{LogitsFor, Options, WhisperGraph};
+use ossicle_graph::whisper::{Branch, LANE_TOKENS, LogitsFor, Options, WhisperGraph};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::{Header, Tap, Trace, Writer, WriterOptions};
 
@@ -89,42 +89,73 @@ fn traces_agree() {
 
 /// Lanes that part, die out and multiply give the logits that each text has by itself.
 fn lanes_agree(whisper: &mut WhisperGraph) {
-    let prompt = [50257, 50362];
-    // Each round: which lane of before a lane continues, and with what.
-    let rounds: [&[(usize, u32)]; 5] = [
-        &[(0, 843)],
-        &[(0, 1), (0, 2), (0, 3), (0, 4)],
-        &[(3, 9), (1, 9), (1, 8)],
-        &[(2, 7), (2, 6), (0, 7), (2, 5), (1, 2)],
-        &[(4, 11), (0, 12)],
+    let text = [50257, 50362, 843, 1, 5, 9, 30];
+    let lane = Branch::Lane;
+    let of_text = Branch::Text;
+    // Each round: what a lane continues, and with what token.
+    let rounds: [&[(Branch, u32)]; 7] = [
+        &[(of_text(2), 843)],
+        &[(lane(0), 1), (lane(0), 2), (of_text(3), 3), (lane(0), 4)],
+        &[(lane(3), 9), (of_text(4), 9), (lane(1), 8)],
+        &[(lane(2), 7), (lane(2), 6), (lane(0), 7), (lane(2), 5), (lane(1), 2)],
+        &[(of_text(6), 11), (lane(0), 12), (of_text(6), 12)],
+        // Lanes that nobody continues are gone, whatever the length of the next.
+        &[(of_text(3), 6), (of_text(3), 7)],
+        &[(lane(1), 8), (lane(0), 8)],
     ];
     whisper.rewind(0);
-    whisper.decode(&prompt, LogitsFor::Last).expect("prompt");
-    let mut texts = vec![prompt.to_vec()];
-    whisper.start_lanes().expect("lanes");
+    whisper.decode(&text[..2], LogitsFor::Last).expect("prompt");
+    whisper.start_lanes();
+    let mut of_texts: Vec<Vec<f32>> = vec![];
+    for &token in &text[2..] {
+        of_texts.push(whisper.decode(&[token], LogitsFor::Last).expect("text").to_vec());
+    }
+    for (tokens, own) in (3..).zip(&of_texts) {
+        let mut all = vec![];
+        whisper.lane_vocabulary(of_text(tokens), &mut all).expect("all logits");
+        assert!(all == *own, "the text's row {tokens} gives other logits later");
+    }
+    let mut texts: Vec<Vec<u32>> = vec![];
+    let mut found = vec![];
     let some = [0, 1, 15, 16, 843, 25_000, 50_256, 51_863];
     for round in rounds {
-        let (parents, tokens): (Vec<usize>, Vec<u32>) = round.iter().copied().unzip();
-        whisper.decode_lanes(&parents, &tokens).expect("lanes");
-        texts = round.iter().map(|&(parent, token)| [&texts[parent][..], &[token]].concat()).collect();
+        let (branches, tokens): (Vec<Branch>, Vec<u32>) = round.iter().copied().unzip();
+        whisper.decode_lanes(&branches, &tokens).expect("lanes");
+        let before = |branch| match branch {
+            Branch::Text(tokens) => &text[..tokens],
+            Branch::Lane(lane) => &texts[lane],
+        };
+        texts = round.iter().map(|&(branch, token)| [before(branch), &[token][..]].concat()).collect();
         let (mut all, mut few) = (vec![], [0.0; 8]);
-        let mut of_lanes = vec![];
-        for lane in 0..texts.len() {
-            whisper.lane_vocabulary(lane, &mut all).expect("all logits");
-            whisper.lane_logits(lane, &some, &mut few).expect("some logits");
-            assert!(some.iter().zip(few).all(|(&token, logit)| all[token as usize].to_bits() == logit.to_bits()), "lane {lane}");
-            of_lanes.push(all.clone());
-        }
-        for (lane, (text, of_lane)) in texts.iter().zip(of_lanes).enumerate() {
-            whisper.rewind(0);
-            assert!(whisper.decode(text, LogitsFor::Last).expect("text") == of_lane, "lane {lane} differs from its text {text:?}");
+        for (index, text) in texts.iter().enumerate() {
+            whisper.lane_vocabulary(lane(index), &mut all).expect("all logits");
+            whisper.lane_logits(lane(index), &some, &mut few).expect("some logits");
+            assert!(some.iter().zip(few).all(|(&token, logit)| all[token as usize].to_bits() == logit.to_bits()), "lane {index}");
+            found.push((text.clone(), all.clone()));
         }
     }
     let size = |result: Result<(), GraphError>| matches!(result, Err(GraphError::Size { .. }));
-    assert!(size(whisper.decode_lanes(&[2], &[1])), "there are two lanes");
-    assert!(size(whisper.decode_lanes(&[0; 9], &[1; 9])) && size(whisper.decode_lanes(&[], &[])));
-    assert!(size(whisper.decode_lanes(&[0], &[51_864])) && size(whisper.lane_logits(2, &[1], &mut [0.0])));
-    assert!(size(whisper.lane_logits(0, &[1, 51_864], &mut [0.0; 2])) && size(whisper.lane_logits(0, &[1], &mut [])));
+    assert!(size(whisper.decode_lanes(&[lane(2)], &[1])), "there are two lanes");
+    assert!(size(whisper.decode_lanes(&[lane(0); 9], &[1; 9])) && size(whisper.decode_lanes(&[], &[])));
+    assert!(size(whisper.decode_lanes(&[lane(0)], &[51_864])) && size(whisper.lane_logits(lane(2), &[1], &mut [0.0])));
+    assert!(size(whisper.lane_logits(lane(0), &[1, 51_864], &mut [0.0; 2])) && size(whisper.lane_logits(lane(0), &[1], &mut [])));
+    assert!(size(whisper.decode_lanes(&[lane(0), of_text(4)], &[1, 1])), "they have five tokens");
+    for tokens in [0, 8] {
+        assert!(size(whisper.decode_lanes(&[of_text(tokens)], &[1])) && size(whisper.lane_logits(of_text(tokens), &[1], &mut [0.0])));
+    }
+    assert!(size(whisper.lane_logits(of_text(2), &[1], &mut [0.0])), "the prompt was before the lanes");
+    whisper.rewind(5);
+    whisper.decode(&[1, 2], LogitsFor::None).expect("a text without logits");
+    assert!(size(whisper.lane_logits(of_text(6), &[1], &mut [0.0])), "this row is of a text that is gone");
+    whisper.lane_logits(of_text(5), &[1], &mut [0.0]).expect("this one is still there");
+    for (text, of_lane) in found {
+        whisper.rewind(0);
+        assert!(whisper.decode(&text, LogitsFor::Last).expect("text") == of_lane, "a lane differs from its text {text:?}");
+    }
+    whisper.rewind(0);
+    whisper.decode(&[1; LANE_TOKENS], LogitsFor::None).expect("a long text");
+    assert!(size(whisper.decode_lanes(&[of_text(LANE_TOKENS)], &[1])), "no room in a lane");
+    whisper.decode_lanes(&[of_text(LANE_TOKENS - 1)], &[1]).expect("room for one more");
 }
 
 // One test: the allocation count is the process's.
@@ -164,10 +195,14 @@ fn bits_allocations_and_refusals() {
             }
             whisper.align(&text, &[(2, 1), (3, 5)]).expect("alignment");
             whisper.head_weights(1, &mut weights).expect("weights");
-            whisper.start_lanes().expect("lanes");
+            whisper.start_lanes();
+            whisper.decode(&[8], LogitsFor::Last).expect("token");
+            let mut branch = Branch::Text(text.len());
             for tokens in [&[1, 2, 3][..], &[4, 5, 6], &[7]] {
-                whisper.decode_lanes(&[0; 3][..tokens.len()], tokens).expect("lanes");
-                whisper.lane_logits(0, tokens, &mut three[..tokens.len()]).expect("logits");
+                whisper.decode_lanes(&[branch; 3][..tokens.len()], tokens).expect("lanes");
+                branch = Branch::Lane(0);
+                whisper.lane_logits(branch, tokens, &mut three[..tokens.len()]).expect("logits");
+                whisper.lane_logits(Branch::Text(text.len() + 1), tokens, &mut three[..tokens.len()]).expect("logits");
             }
         };
         // While a trace is written as well: its buffers are there after the first round.

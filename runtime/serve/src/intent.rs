@@ -63,10 +63,10 @@ impl Recognise for Grammar {
 
 /// A text or a number; whole numbers without a point.
 fn value(value: &SlotValue) -> Value {
-    match *value {
-        SlotValue::Text(ref text) => text.as_str().into(),
-        SlotValue::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),
-        SlotValue::Number(number) => number.into(),
+    match (value, value.whole()) {
+        (SlotValue::Text(text), _) => text.as_str().into(),
+        (_, Some(whole)) => whole.into(),
+        (SlotValue::Number(number), None) => (*number).into(),
     }
 }
 

@@ -12,20 +12,16 @@ const SCHEMA: &str = "ossicle.command/1";
 
 /// A line for people: file, confidence, intent, slots, text.
 pub(super) fn text(out: &mut impl Write, file: &str, width: usize, recognised: &Recognition<Intent>) -> io::Result<()> {
-    let best = recognised.alternatives.first();
-    match (&recognised.command, best) {
-        (Some(command), _) => {
+    match &recognised.command {
+        Some(command) => {
             write!(out, "{file:width$}  {:.2}  {}", command.confidence, command.meaning.name)?;
             for (name, SlotValue(value)) in &command.meaning.slots {
                 write!(out, " {name}={}", quoted(&value.to_string()))?;
             }
             writeln!(out, "  \"{}\"", command.text)
         }
-        (None, _) if recognised.heard.is_empty() => writeln!(out, "{file:width$}  0.00  none"),
-        (None, best) => {
-            let confidence = best.map_or(0.0, |best| best.confidence);
-            writeln!(out, "{file:width$}  {confidence:.2}  none  heard \"{}\"", recognised.heard)
-        }
+        None if recognised.heard.is_empty() => writeln!(out, "{file:width$}  0.00  none"),
+        None => writeln!(out, "{file:width$}  {:.2}  none  heard \"{}\"", recognised.confidence, recognised.heard),
     }
 }
 
@@ -37,14 +33,13 @@ fn quoted(value: &str) -> String {
 /// An object on one line, see docs/json.md.
 pub(super) fn json(out: &mut impl Write, file: &str, recognised: &Recognition<Intent>) -> io::Result<()> {
     let command = recognised.command.as_ref();
-    let best = command.or(recognised.alternatives.first());
     let line = Line {
         schema: SCHEMA,
         file,
         intent: command.map(|command| command.meaning.name.as_str()),
         slots: Slots(command.map_or(&[], |command| &command.meaning.slots)),
         text: command.map(|command| command.text.as_str()),
-        confidence: best.map_or(0.0, |best| best.confidence),
+        confidence: recognised.confidence,
         response: command.and_then(|command| command.meaning.response.as_deref()),
         alternatives: recognised.alternatives.iter().map(Alternative::new).collect(),
         heard: &recognised.heard,

@@ -12,9 +12,10 @@ use ossicle::audio::SAMPLE_RATE;
 use ossicle::command::calibrate;
 use ossicle::command::confidence::Evidence;
 use ossicle::command::mix::{Mixer, Noise};
-use ossicle::command::recogniser::{CommandOptions, Recogniser, Recognition};
+use ossicle::command::recogniser::{CommandOptions, Reading, Recogniser, Recognition};
 use ossicle::command::set::{CommandSet, Intent};
 use ossicle::whisper::transcriber::Transcriber;
+use ossicle::whisper::transcript::Stats;
 use serde::{Deserialize, Serialize};
 
 use super::RecognitionArgs;
@@ -71,6 +72,11 @@ struct Score {
     text: String,
     heard: String,
     evidence: Option<Evidence>,
+    /// Length of the recording.
+    seconds: f64,
+    /// Tokens decoded: of free text, or of a search step; and of hypotheses of the search.
+    decoder_steps: usize,
+    search_tokens: usize,
 }
 
 /// `ossicle command tune`.
@@ -128,7 +134,10 @@ impl Bench {
     fn recognise(&mut self, file: &Path, samples: &[f32], command: Option<&Command>) -> Result<()> {
         let file = input::name(file);
         let recognised = self.recogniser.recognise(self.model.pipeline(), samples, &self.options);
-        let Recognition { command: best, heard, .. } = recognised.map_err(|error| fault::transcription(&file, error))?;
+        let recognised = recognised.map_err(|error| fault::transcription(&file, error))?;
+        let Stats { decoder_steps, search_tokens, .. } = recognised.stats;
+        let heard = recognised.heard.clone();
+        let best = best(recognised);
         let right = best.as_ref().zip(command).is_some_and(|(best, command)| is(&best.meaning, command));
         self.scores.push(Score {
             file,
@@ -138,9 +147,17 @@ impl Bench {
             text: best.as_ref().map_or_else(String::new, |best| best.text.clone()),
             heard,
             evidence: best.map(|best| best.evidence),
+            seconds: samples.len() as f64 / f64::from(SAMPLE_RATE),
+            decoder_steps,
+            search_tokens,
         });
         Ok(())
     }
+}
+
+/// The surest reading, also where it stays below its own sentence's threshold.
+fn best<M>(recognised: Recognition<M>) -> Option<Reading<M>> {
+    recognised.command.or_else(|| recognised.alternatives.into_iter().next())
 }
 
 /// Whether a reading is the command of the manifest, slot by slot.
@@ -216,4 +233,22 @@ fn table(out: &mut impl Write, scores: &[Score]) -> io::Result<()> {
         writeln!(out, "{threshold:9.2} {right:7.2}% {wrong:7.2}% {missed:7.2}%   {:7.2}%  ({alarms})", percent(alarms, &others))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recognition(command: Option<&'static str>, alternatives: &[&'static str]) -> Recognition<&'static str> {
+        let reading = |meaning| Reading { meaning, text: String::new(), confidence: 0.4, evidence: Evidence::default() };
+        let (command, alternatives) = (command.map(reading), alternatives.iter().copied().map(reading).collect());
+        Recognition { command, alternatives, confidence: 0.4, heard: String::new(), stats: Stats::default() }
+    }
+
+    #[test]
+    fn readings_below_their_own_threshold_count() {
+        assert_eq!(best(recognition(Some("a"), &["b"])).map(|best| best.meaning), Some("a"));
+        assert_eq!(best(recognition(None, &["b", "c"])).map(|best| best.meaning), Some("b"));
+        assert!(best(recognition(None, &[])).is_none());
+    }
 }

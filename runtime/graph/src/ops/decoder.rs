@@ -169,7 +169,9 @@ impl Kernel for CrossAttention {
             for head in 0..*heads {
                 attend(context.isa, query, keys, values, head, &mut buffers.scratch(), out);
             }
-            store.alignment().keep(*index, store.position_of(*rows, row), query);
+            if *rows == Rows::Text {
+                store.alignment().keep(*index, store.position_of(*rows, row), query);
+            }
         })
     }
 }

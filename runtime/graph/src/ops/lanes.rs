@@ -1,5 +1,6 @@
 //! Texts side by side: hypotheses of one recording that share the encoder's output and the beginning of the text.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +13,15 @@ pub const MAX_LANES: usize = 8;
 /// Most tokens of a lane, the prompt included.
 pub const LANE_TOKENS: usize = 160;
 
+/// A text that a lane can continue, or whose next token is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Branch {
+    /// The first so many tokens of the text itself, the prompt included.
+    Text(usize),
+    /// A lane.
+    Lane(usize),
+}
+
 /// What the decoder's rows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rows {
@@ -19,6 +29,37 @@ pub(crate) enum Rows {
     Text,
     /// One token of each lane, all at the same position.
     Lanes,
+}
+
+/// What the logits of the text's tokens were computed from: rows before the last normalisation.
+#[derive(Debug, Default)]
+pub(crate) struct KeptRows {
+    /// `[LANE_TOKENS][width]` once lanes have been used.
+    values: Vec<f32>,
+    /// Tokens whose rows are here.
+    tokens: Range<usize>,
+}
+
+impl KeptRows {
+    /// Keeps the row of token `token`, if lanes are in use and there is room. Rows that do not reach up to it are given up.
+    pub(crate) fn keep(&mut self, token: usize, row: &[f32]) {
+        if let Some(place) = self.values.chunks_exact_mut(row.len()).nth(token) {
+            place.copy_from_slice(row);
+            let start = if token == self.tokens.end { self.tokens.start } else { token };
+            self.tokens = start..token + 1;
+        }
+    }
+
+    /// Gives up the rows of the tokens from `token` on.
+    pub(crate) fn truncate(&mut self, token: usize) {
+        self.tokens.end = self.tokens.end.min(token);
+        self.tokens.start = self.tokens.start.min(self.tokens.end);
+    }
+
+    /// The row of token `token`, if it is here.
+    pub(crate) fn get(&self, token: usize, width: usize) -> Option<&[f32]> {
+        self.tokens.contains(&token).then(|| &self.values[token * width..][..width])
+    }
 }
 
 /// The caches of the lanes.
@@ -29,17 +70,19 @@ pub(crate) struct Lanes {
     /// Which cache is each lane's.
     places: Mutex<Vec<usize>>,
     position: AtomicUsize,
+    rows: Mutex<KeptRows>,
 }
 
 impl Lanes {
     pub(crate) fn new(layers: usize) -> Self {
         let layers = (0..layers).map(|_| Mutex::default()).collect();
-        Self { layers, places: Mutex::new(Vec::with_capacity(MAX_LANES)), position: AtomicUsize::new(0) }
+        Self { layers, places: Mutex::new(Vec::with_capacity(MAX_LANES)), position: AtomicUsize::new(0), rows: Mutex::default() }
     }
 
     /// Bytes of a model's lanes.
     pub(crate) fn bytes(config: &WhisperConfig) -> usize {
-        config.decoder_layers * MAX_LANES * Causal::bytes(LANE_TOKENS, config.decoder_attention_heads)
+        let caches = config.decoder_layers * MAX_LANES * Causal::bytes(LANE_TOKENS, config.decoder_attention_heads);
+        caches + 4 * LANE_TOKENS * config.d_model
     }
 
     /// Tokens of every lane.
@@ -56,8 +99,15 @@ impl Lanes {
         self.places().len()
     }
 
+    /// No lanes, and no rows of the text.
     pub(crate) fn clear(&self) {
         self.places().clear();
+        self.rows().truncate(0);
+    }
+
+    /// Rows of the text, for lanes that branch off it.
+    pub(crate) fn rows(&self) -> MutexGuard<'_, KeptRows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn places(&self) -> MutexGuard<'_, Vec<usize>> {
@@ -73,37 +123,33 @@ impl Lanes {
         self.places()[lane]
     }
 
-    /// One lane, which continues the text in `store`; its position is at most [`LANE_TOKENS`].
-    pub(crate) fn start(&self, store: &Store, heads: usize) {
-        let tokens = store.position();
+    /// Makes room for lanes, of which there are none yet; rows of the text are kept from here on.
+    pub(crate) fn start(&self, heads: usize, width: usize) {
         for index in 0..self.layers.len() {
             let mut caches = self.layer(index);
             if caches.is_empty() {
                 caches.extend((0..MAX_LANES).map(|_| Causal::new(LANE_TOKENS, heads)));
             }
-            caches[0].copy_from(&store.causal(index), tokens);
         }
-        let mut places = self.places();
-        places.clear();
-        places.push(0);
-        self.set_position(tokens);
+        self.clear();
+        self.rows().values.resize(LANE_TOKENS * width, 0.0);
     }
 
-    /// Makes lanes of which each continues one of the lanes there are.
-    pub(crate) fn branch(&self, parents: &[usize]) {
-        let tokens = self.position();
+    /// Makes lanes of which each continues one of the lanes there are, or the text in `store`; all have `position` tokens.
+    pub(crate) fn branch(&self, branches: &[Branch], position: usize, store: &Store) {
         let mut places = self.places();
         let mut taken = [false; MAX_LANES];
         let mut next = [usize::MAX; MAX_LANES];
         // The first to continue a lane takes over its cache; the others copy it to one that nobody continues.
-        for (next, &parent) in next.iter_mut().zip(parents) {
-            let place = places[parent];
-            if !taken[place] {
-                taken[place] = true;
-                *next = place;
+        for (next, branch) in next.iter_mut().zip(branches) {
+            if let Branch::Lane(lane) = *branch
+                && !taken[places[lane]]
+            {
+                taken[places[lane]] = true;
+                *next = places[lane];
             }
         }
-        for (next, &parent) in next.iter_mut().zip(parents) {
+        for (next, branch) in next.iter_mut().zip(branches) {
             if *next == usize::MAX
                 && let Some(free) = taken.iter().position(|taken| !taken)
             {
@@ -111,13 +157,19 @@ impl Lanes {
                 *next = free;
                 for index in 0..self.layers.len() {
                     let mut caches = self.layer(index);
-                    if let Ok([to, from]) = caches.get_disjoint_mut([free, places[parent]]) {
-                        to.copy_from(from, tokens);
+                    match *branch {
+                        Branch::Text(_) => caches[free].copy_from(&store.causal(index), position),
+                        Branch::Lane(lane) => {
+                            if let Ok([to, from]) = caches.get_disjoint_mut([free, places[lane]]) {
+                                to.copy_from(from, position);
+                            }
+                        }
                     }
                 }
             }
         }
         places.clear();
-        places.extend_from_slice(&next[..parents.len()]);
+        places.extend_from_slice(&next[..branches.len()]);
+        self.set_position(position);
     }
 }

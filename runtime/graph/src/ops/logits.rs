@@ -8,7 +8,7 @@ use ossicle_kernels::simd::LANES;
 use ossicle_trace::Values;
 use tract_core::internal::*;
 
-use super::{Context, Norm, Workspace, f32s, f32s_mut};
+use super::{Context, Norm, Store, Workspace, f32s, f32s_mut};
 use crate::folder::LinearSpan;
 use crate::plan::Kernel;
 use crate::pool::MAX_THREADS;
@@ -21,6 +21,7 @@ const PAIR_BLOCKS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Logits {
     pub(crate) context: Arc<Context>,
+    pub(crate) store: Arc<Store>,
     pub(crate) norm: Norm,
     pub(crate) layer: LinearSpan,
     pub(crate) tokens: usize,
@@ -58,6 +59,7 @@ impl Kernel for Logits {
     fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
         let x = f32s(&inputs[0])?;
         let (first, last) = (&x[..self.width], &x[(self.tokens - 1) * self.width..]);
+        self.store.lanes().rows().keep(self.store.position() + self.tokens - 1, last);
         let layer = self.context.folder.linear(&self.layer);
         let Workspace { rows, wide, .. } = &mut *self.context.workspace(0);
         let x = match self.rows {

@@ -15,11 +15,11 @@ mod store;
 
 pub(crate) use alignment::Alignment;
 pub(crate) use attention::Attention;
-pub(crate) use context::{Context, Norm, Sizes, Workspace};
+pub(crate) use context::{Context, Norm, RowBuffers, Sizes, Workspace};
 pub(crate) use conv_stem::ConvStem;
 pub(crate) use decoder::{CausalAttention, CrossAttention, Embed, TokenAttention};
 pub(crate) use feed_forward::FeedForward;
-pub use lanes::{LANE_TOKENS, MAX_LANES};
+pub use lanes::{Branch, LANE_TOKENS, MAX_LANES};
 pub(crate) use lanes::{Lanes, Rows};
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear_add::LinearAdd;

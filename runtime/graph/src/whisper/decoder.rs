@@ -20,7 +20,7 @@ pub(super) struct DecoderSpans {
     pub(super) embedding: LinearSpan,
     positions: Span,
     layers: Vec<DecoderLayerSpans>,
-    norm: Norm,
+    pub(super) norm: Norm,
 }
 
 #[derive(Debug)]
@@ -150,6 +150,7 @@ impl Decoder {
         if let Some(rows) = rows {
             let logits = Logits {
                 context: context(),
+                store: store(),
                 norm: spans.norm.clone(),
                 layer: spans.embedding.clone(),
                 tokens,

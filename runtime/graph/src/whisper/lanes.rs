@@ -1,6 +1,7 @@
 //! Several texts at once over the same audio, for searching among hypotheses.
 
 use ossicle_kernels::linear::{Finish, Linear};
+use ossicle_kernels::rows::QuantRows;
 use ossicle_kernels::simd::LANES;
 use ossicle_trace::Values;
 
@@ -8,7 +9,7 @@ use super::decoder::{Decoder, Ends, lane_slot_bytes};
 use super::{LANE_TOKENS, MAX_LANES, WhisperGraph};
 use crate::error::GraphError;
 use crate::folder::ModelFolder;
-use crate::ops::{Lanes, Workspace};
+use crate::ops::{Branch, Lanes, RowBuffers, Workspace};
 
 impl WhisperGraph {
     /// Bytes that lanes need beyond the [`MemoryPlan`](super::MemoryPlan), once they are used.
@@ -16,33 +17,31 @@ impl WhisperGraph {
         Lanes::bytes(folder.config()) + lane_slot_bytes(folder.config())
     }
 
-    /// Makes one lane of the text so far, which itself stays as it is.
-    ///
-    /// # Errors
-    /// [`GraphError::Size`] if there is no text yet, or more than [`LANE_TOKENS`].
-    pub fn start_lanes(&mut self) -> Result<(), GraphError> {
-        let position = self.position();
-        if position == 0 || position > LANE_TOKENS {
-            return Err(GraphError::Size { what: "tokens before lanes (at least one)", have: position, most: LANE_TOKENS });
-        }
-        self.store.lanes().start(&self.store, self.config().decoder_attention_heads);
+    /// Makes room for lanes, of which there are none yet. Of the text's tokens that are decoded one by one from here on, what their logits
+    /// are computed from is kept, so that lanes can part from any of them.
+    pub fn start_lanes(&mut self) {
+        let config = self.config();
+        self.store.lanes().start(config.decoder_attention_heads, config.d_model);
         self.lanes = 0;
-        Ok(())
     }
 
-    /// Makes as many lanes as there are `tokens`: each continues lane `parents[i]` of before with `tokens[i]`.
+    /// Makes as many lanes as there are `tokens`: each continues `branches[i]` with `tokens[i]`, where lanes are those of before. The text
+    /// itself stays as it is. What all continue has the same number of tokens.
     ///
     /// # Errors
-    /// [`GraphError::Size`] if there are none or more than [`MAX_LANES`], a parent does not exist, a token is beyond the vocabulary or the
-    /// lanes hold [`LANE_TOKENS`] already.
-    pub fn decode_lanes(&mut self, parents: &[usize], tokens: &[u32]) -> Result<(), GraphError> {
+    /// [`GraphError::Size`] if there are none or more than [`MAX_LANES`], a lane to continue does not exist, a text is empty, not as long or
+    /// not as long as the others, a token is beyond the vocabulary or the lanes would hold more than [`LANE_TOKENS`].
+    pub fn decode_lanes(&mut self, branches: &[Branch], tokens: &[u32]) -> Result<(), GraphError> {
         let config = self.config();
-        let (count, position) = (self.store.lanes().count(), self.store.lanes().position());
-        if tokens.is_empty() || tokens.len() > MAX_LANES || parents.len() != tokens.len() {
+        if tokens.is_empty() || tokens.len() > MAX_LANES || branches.len() != tokens.len() {
             return Err(GraphError::Size { what: "lanes", have: tokens.len(), most: MAX_LANES });
         }
-        if let Some(&parent) = parents.iter().find(|&&parent| parent >= count) {
-            return Err(GraphError::Size { what: "lane to continue", have: parent, most: count.saturating_sub(1) });
+        let position = self.branch_tokens(branches[0])?;
+        for &branch in branches {
+            let have = self.branch_tokens(branch)?;
+            if have != position {
+                return Err(GraphError::Size { what: "tokens to continue (as many in all lanes)", have, most: position });
+            }
         }
         if let Some(&token) = tokens.iter().find(|&&token| token as usize >= config.vocab_size) {
             return Err(GraphError::Size { what: "token", have: token as usize, most: config.vocab_size - 1 });
@@ -55,7 +54,7 @@ impl WhisperGraph {
             Some(decoder) => decoder,
             none => none.insert(Decoder::build(&self.context, &self.store, &self.decoder_spans, tokens.len(), Ends::Lanes)?),
         };
-        self.store.lanes().branch(parents);
+        self.store.lanes().branch(branches, position, &self.store);
         if let Some(mut listener) = self.context.taps.listener() {
             listener.step("lanes", position, tokens.len());
             listener.record("decoder.tokens", "Input").tensor("", &[tokens.len()], Values::U32(tokens));
@@ -66,12 +65,12 @@ impl WhisperGraph {
         Ok(())
     }
 
-    /// The logits of some tokens after a lane's text; only these are computed, with the bits they have among all.
+    /// The logits of some tokens after `branch`; only these are computed, with the bits they have among all.
     ///
     /// # Errors
-    /// [`GraphError::Size`] if there is no such lane, a token is beyond the vocabulary or `out` is not as long as `tokens`.
-    pub fn lane_logits(&mut self, lane: usize, tokens: &[u32], out: &mut [f32]) -> Result<(), GraphError> {
-        let row = self.lane_row(lane)?;
+    /// [`GraphError::Size`] if there is no such lane, the text's last token was not decoded by itself after
+    /// [`start_lanes`](Self::start_lanes), a token is beyond the vocabulary or `out` is not as long as `tokens`.
+    pub fn lane_logits(&mut self, branch: Branch, tokens: &[u32], out: &mut [f32]) -> Result<(), GraphError> {
         let vocabulary = self.config().vocab_size;
         if out.len() != tokens.len() {
             return Err(GraphError::Size { what: "logits of tokens", have: out.len(), most: tokens.len() });
@@ -81,7 +80,7 @@ impl WhisperGraph {
         }
         let layer = self.context.folder.linear(&self.decoder_spans.embedding);
         let Workspace { rows, .. } = &mut *self.context.workspace(0);
-        let rows = rows.quantize(&self.context, row, 1, row.len(), row.len());
+        let rows = self.branch_row(branch, rows)?;
         // Tokens that lie in one block of outputs are computed together if they are neighbours.
         let (mut block, mut values) = (usize::MAX, [0.0; LANES]);
         for (&token, out) in tokens.iter().zip(out.iter_mut()) {
@@ -100,18 +99,18 @@ impl WhisperGraph {
         Ok(())
     }
 
-    /// The logits of the whole vocabulary after a lane's text.
+    /// The logits of the whole vocabulary after `branch`, in place of what `out` holds.
     ///
     /// # Errors
-    /// [`GraphError::Size`] if there is no such lane or `out` has another length than the vocabulary.
-    pub fn lane_vocabulary(&mut self, lane: usize, out: &mut Vec<f32>) -> Result<(), GraphError> {
-        let row = self.lane_row(lane)?;
+    /// [`GraphError::Size`] if there is no such lane, or the text's last token was not decoded by itself after
+    /// [`start_lanes`](Self::start_lanes).
+    pub fn lane_vocabulary(&mut self, branch: Branch, out: &mut Vec<f32>) -> Result<(), GraphError> {
         let vocabulary = self.config().vocab_size;
         let layer = self.context.folder.linear(&self.decoder_spans.embedding);
         out.resize(layer.weights.count() * LANES, 0.0);
         {
             let Workspace { rows, .. } = &mut *self.context.workspace(0);
-            let rows = rows.quantize(&self.context, row, 1, row.len(), row.len());
+            let rows = self.branch_row(branch, rows)?;
             self.context.linear(&rows, &layer, Finish::Store, out);
         }
         out.truncate(vocabulary);
@@ -121,12 +120,38 @@ impl WhisperGraph {
         Ok(())
     }
 
-    /// What the logits of a lane are computed from.
-    fn lane_row(&self, lane: usize) -> Result<&[f32], GraphError> {
-        let decoder = self.lanes.checked_sub(1).and_then(|index| self.lane_decoders[index].as_ref());
-        let rows = decoder.map_or(&[][..], Decoder::output);
+    /// Tokens of what a lane would continue.
+    fn branch_tokens(&self, branch: Branch) -> Result<usize, GraphError> {
+        let (count, position) = (self.store.lanes().count(), self.position());
+        match branch {
+            Branch::Text(tokens) if tokens == 0 || tokens > position => {
+                Err(GraphError::Size { what: "tokens of the text to continue (at least one)", have: tokens, most: position })
+            }
+            Branch::Text(tokens) => Ok(tokens),
+            Branch::Lane(lane) if lane >= count => {
+                Err(GraphError::Size { what: "lane to continue", have: lane, most: count.saturating_sub(1) })
+            }
+            Branch::Lane(_) => Ok(self.store.lanes().position()),
+        }
+    }
+
+    /// Quantises what the logits after `branch` are computed from.
+    fn branch_row<'r>(&self, branch: Branch, rows: &'r mut RowBuffers) -> Result<QuantRows<'r>, GraphError> {
         let width = self.config().d_model;
-        let row = rows.chunks_exact(width).nth(lane);
-        row.ok_or(GraphError::Size { what: "lane with logits", have: lane, most: self.lanes.saturating_sub(1) })
+        match branch {
+            Branch::Text(tokens) => {
+                let kept = self.store.lanes().rows();
+                let row = tokens.checked_sub(1).and_then(|token| kept.get(token, width));
+                let row =
+                    row.ok_or(GraphError::Size { what: "tokens of the text with a row kept", have: tokens, most: self.position() })?;
+                Ok(rows.normalize(&self.context, &self.decoder_spans.norm, row, 1))
+            }
+            Branch::Lane(lane) => {
+                let decoder = self.lanes.checked_sub(1).and_then(|index| self.lane_decoders[index].as_ref());
+                let row = decoder.map_or(&[][..], Decoder::output).chunks_exact(width).nth(lane);
+                let row = row.ok_or(GraphError::Size { what: "lane with logits", have: lane, most: self.lanes.saturating_sub(1) })?;
+                Ok(rows.quantize(&self.context, row, 1, width, width))
+            }
+        }
     }
 }

@@ -27,8 +27,8 @@ use ossicle_trace::{Tap, Values};
 
 use crate::error::GraphError;
 use crate::folder::{ModelFolder, WhisperConfig};
+pub use crate::ops::{Branch, LANE_TOKENS, MAX_LANES};
 use crate::ops::{Context, Sizes, Store};
-pub use crate::ops::{LANE_TOKENS, MAX_LANES};
 pub use crate::options::Options;
 use decoder::{Decoder, DecoderSpans, Ends};
 use encoder::{Encoder, EncoderSpans};
@@ -192,6 +192,7 @@ impl WhisperGraph {
     /// Forgets all tokens from `position` on; a position not reached yet changes nothing.
     pub fn rewind(&mut self, position: usize) {
         self.store.set_position(position.min(self.store.position()));
+        self.store.lanes().rows().truncate(position);
     }
 
     /// Appends tokens to the text and returns the wanted logits, `[rows][vocab_size]`, row after row.
@@ -256,7 +257,7 @@ impl WhisperGraph {
             }
         }
         let most = config.max_target_positions;
-        self.store.set_position(0);
+        self.rewind(0);
         self.store.alignment().start(heads, tokens.len().min(most), most);
         let result = self.decode(tokens, LogitsFor::None).map(|_| ());
         match result {

@@ -2,8 +2,8 @@
 
 /// A deterministic automaton over tokens: the paths from the start to an accepting state are the sentences.
 pub trait Automaton {
-    /// A place on the way.
-    type State: Copy;
+    /// A place on the way; what may follow two texts that lead to equal places is the same.
+    type State: Copy + PartialEq;
 
     /// Where every sentence begins.
     fn start(&self) -> Self::State;
@@ -14,11 +14,11 @@ pub trait Automaton {
     /// Whether a sentence may end here.
     fn accepts(&self, state: Self::State) -> bool;
 
-    /// Whether free text may go on here: tokens without an arc of their own, see [`text`](Self::text).
+    /// Whether free text may go on here: tokens without an arc of their own.
     fn allows_text(&self, state: Self::State) -> bool;
 
-    /// Where a token of free text leads, if it may come next.
-    fn text(&self, state: Self::State, token: u32) -> Option<Self::State>;
+    /// Where a token leads, by an arc or as free text, if it may come next.
+    fn next(&self, state: Self::State, token: u32) -> Option<Self::State>;
 }
 
 #[cfg(test)]
@@ -75,8 +75,9 @@ pub(crate) mod tests {
             Some(state) == self.free
         }
 
-        fn text(&self, state: usize, _: u32) -> Option<usize> {
-            self.allows_text(state).then_some(state)
+        fn next(&self, state: usize, token: u32) -> Option<usize> {
+            let arc = self.nodes[state].0.iter().find(|arc| arc.0 == token).map(|arc| arc.1);
+            arc.or_else(|| self.allows_text(state).then_some(state))
         }
     }
 }

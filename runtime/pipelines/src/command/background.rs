@@ -16,8 +16,6 @@ pub struct Background {
     pub tokens: Vec<u32>,
     /// Natural logarithm of the text's probability, its end included if it came.
     pub logprob: f32,
-    /// The least likely token's.
-    pub least: f32,
     /// Tokens that were likely at any step, sorted.
     pub rivals: Vec<u32>,
     /// Whether the end of text came.
@@ -53,7 +51,6 @@ pub fn decode<E: Engine>(
         let token = scores::argmax(isa, &logits);
         let logprob = logits[token] - total;
         background.logprob += logprob;
-        background.least = background.least.min(logprob);
         if token as u32 == eot {
             background.finished = true;
             break;

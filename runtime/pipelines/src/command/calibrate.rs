@@ -3,7 +3,7 @@
 use super::confidence::{Calibration, Evidence};
 
 /// Weights of a [`Calibration`], its bias first.
-const WEIGHTS: usize = 7;
+const WEIGHTS: usize = 5;
 
 /// Pulls weights to 0, which decides where the recordings do not.
 const RIDGE: f64 = 0.01;
@@ -48,13 +48,13 @@ pub fn fit(samples: &[(Evidence, bool)]) -> Calibration {
             break;
         }
     }
-    let [bias, against_free, mean, least, free_mean, margin, no_speech] = std::array::from_fn(|i| (weights[i] / scale[i]) as f32);
-    Calibration { bias, against_free, mean, least, free_mean, margin, no_speech }
+    let [bias, against_free, mean, margin, no_speech] = std::array::from_fn(|i| (weights[i] / scale[i]) as f32);
+    Calibration { bias, against_free, mean, margin, no_speech }
 }
 
 fn features(evidence: &Evidence) -> [f64; WEIGHTS] {
-    let Evidence { against_free, mean, least, free_mean, margin, no_speech } = *evidence;
-    [1.0, against_free, mean, least, free_mean, margin, no_speech].map(f64::from)
+    let Evidence { against_free, mean, margin, no_speech } = *evidence;
+    [1.0, against_free, mean, margin, no_speech].map(f64::from)
 }
 
 /// The root mean square deviation of each feature; 1 for the constant and for what never varies.

@@ -12,10 +12,6 @@ pub struct Evidence {
     pub against_free: f32,
     /// The sentence's mean per token, its end included.
     pub mean: f32,
-    /// The sentence's least likely token.
-    pub least: f32,
-    /// The free text's mean per token.
-    pub free_mean: f32,
     /// The reading's score less that of all other readings together, at most [`MOST_MARGIN`].
     pub margin: f32,
     /// The probability (not its logarithm) that nobody speaks.
@@ -25,7 +21,7 @@ pub struct Evidence {
 /// Beyond this (natural logarithm) a margin over other readings says nothing more.
 pub const MOST_MARGIN: f32 = 8.0;
 
-/// A logistic model of the probability that a reading is right, fitted for one speech model.
+/// A logistic model of the probability that a reading is right; a speech model's `generation_config.json` may have its own.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -35,34 +31,25 @@ pub struct Calibration {
     pub against_free: f32,
     /// Weight of [`Evidence::mean`].
     pub mean: f32,
-    /// Weight of [`Evidence::least`].
-    pub least: f32,
-    /// Weight of [`Evidence::free_mean`].
-    pub free_mean: f32,
     /// Weight of [`Evidence::margin`].
     pub margin: f32,
     /// Weight of [`Evidence::no_speech`].
     pub no_speech: f32,
 }
 
-/// Fitted for whisper-tiny.en: see docs/commands.md.
+/// Set by hand, for models that bring no fitted one. docs/commands.md says how far it can be trusted with whisper-tiny.en-short.
 impl Default for Calibration {
     fn default() -> Self {
-        Self { bias: 4.0, against_free: 0.5, mean: 2.0, least: 0.0, free_mean: 0.0, margin: 0.3, no_speech: -4.0 }
+        Self { bias: 4.0, against_free: 0.5, mean: 2.0, margin: 0.3, no_speech: -4.0 }
     }
 }
 
 impl Calibration {
     /// The probability that the reading is what was meant, 0 to 1.
     pub fn confidence(&self, evidence: &Evidence) -> f32 {
-        let Self { bias, against_free, mean, least, free_mean, margin, no_speech } = *self;
-        let sum = bias
-            + against_free * evidence.against_free
-            + mean * evidence.mean
-            + least * evidence.least
-            + free_mean * evidence.free_mean
-            + margin * evidence.margin
-            + no_speech * evidence.no_speech;
+        let Self { bias, against_free, mean, margin, no_speech } = *self;
+        let sum =
+            bias + against_free * evidence.against_free + mean * evidence.mean + margin * evidence.margin + no_speech * evidence.no_speech;
         1.0 / (1.0 + scores::exp(-sum))
     }
 }

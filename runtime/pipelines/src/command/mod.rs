@@ -8,6 +8,7 @@ pub mod automaton;
 pub mod background;
 pub mod calibrate;
 pub mod confidence;
+mod ending;
 pub mod mix;
 pub mod recogniser;
 pub mod search;

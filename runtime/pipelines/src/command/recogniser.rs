@@ -7,21 +7,22 @@ use ossicle_frontend::mel::HOP_SAMPLES;
 
 use super::background::{self, Background};
 use super::confidence::{Evidence, MOST_MARGIN};
-use super::search::{Found, Limits, Search, Tokens};
+use super::ending::sound_samples;
+use super::search::{self, Found, Limits, Search};
 use super::sentences::Sentences;
 use crate::whisper::engine::{EngineError, Lanes};
 use crate::whisper::error::TranscribeError;
 use crate::whisper::options::TranscribeOptions;
 use crate::whisper::pipeline::{Heard, Pipeline};
 use crate::whisper::scores;
-use crate::whisper::short_windows::FRAMES_PER_SECOND;
 use crate::whisper::transcript::Stats;
-use crate::whisper::window::MARGIN_SECONDS;
+use crate::whisper::window::command_frames;
 
 /// How to recognise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandOptions {
-    /// Language, initial prompt and silence limits; window, timestamps and temperatures play no part.
+    /// Language, initial prompt (of which the end is taken, at most half of what a lane of the engine holds) and silence limits; window,
+    /// timestamps and temperatures play no part.
     pub transcribe: TranscribeOptions,
     /// Silence encoded behind the recording, in seconds; `None` is what the model needs.
     pub margin_seconds: Option<f32>,
@@ -68,6 +69,8 @@ pub struct Recognition<M> {
     pub command: Option<Reading<M>>,
     /// Other readings, or all of them if none is sure enough; the surest first.
     pub alternatives: Vec<Reading<M>>,
+    /// How sure the surest reading is, whether it is the command or not even among the alternatives given out; 0 if there is none.
+    pub confidence: f32,
     /// The text of free decoding; empty if nobody spoke.
     pub heard: String,
     /// Time and work.
@@ -81,12 +84,6 @@ pub struct Recogniser<S: Sentences> {
     search: Search<S::State>,
     suppressed: Vec<u32>,
 }
-
-/// Windows are whole multiples of this many frames (0.2 s), so that recordings of about one length share a graph.
-const WINDOW_STEP_FRAMES: usize = 20;
-
-/// The margin of models that were taught short windows, in seconds: without timestamps they lose nothing by taking less than for transcripts.
-const SHORT_MARGIN_SECONDS: f32 = 0.2;
 
 /// Tokens that free decoding may give a second.
 const TOKENS_PER_SECOND: usize = 6;
@@ -115,17 +112,21 @@ impl<S: Sentences> Recogniser<S> {
         samples: &[f32],
         options: &CommandOptions,
     ) -> Result<Recognition<S::Meaning>, TranscribeError> {
-        let mut recognition = Recognition { command: None, alternatives: Vec::new(), heard: String::new(), stats: Stats::default() };
-        let short = pipeline.config().short_windows.map(|short| short.margin_seconds.min(SHORT_MARGIN_SECONDS));
-        let margin_seconds = options.margin_seconds.or(short).unwrap_or(MARGIN_SECONDS);
-        let frames = window_frames(samples.len(), margin_seconds, 2 * pipeline.engine().dims().max_positions);
-        let Some(mut heard) = pipeline.hear(samples, frames, &options.transcribe, &mut recognition.stats)? else {
+        let mut recognition =
+            Recognition { command: None, alternatives: Vec::new(), confidence: 0.0, heard: String::new(), stats: Stats::default() };
+        // Silence that the recording has already is part of the margin.
+        let sound = sound_samples(samples);
+        let frames = command_frames(sound.div_ceil(HOP_SAMPLES), options.margin_seconds, pipeline.config().short_windows);
+        // The rest of a lane is for the sentence.
+        let most_prompt = (pipeline.engine().max_lane_tokens() / 2).saturating_sub(1);
+        let Some(mut heard) = pipeline.hear(samples, frames, most_prompt, &options.transcribe, &mut recognition.stats)? else {
             return Ok(recognition);
         };
         let clock = Instant::now();
-        let (background, found) = self.decode(&mut heard, samples.len(), options, &mut recognition.stats)?;
+        let (background, found) = self.decode(&mut heard, sound, options, &mut recognition.stats)?;
         recognition.heard = heard.tokenizer.decode(background.tokens.iter().copied()).trim().to_owned();
         let readings = self.readings(&heard, &background, &found, options.limits.token_bonus);
+        recognition.confidence = readings.first().map_or(0.0, |surest| surest.confidence);
         let mut readings = readings.into_iter().peekable();
         let threshold = |reading: &Reading<S::Meaning>| self.sentences.threshold(&reading.meaning).unwrap_or(options.threshold);
         recognition.command = readings.next_if(|reading| reading.confidence >= threshold(reading));
@@ -149,9 +150,11 @@ impl<S: Sentences> Recogniser<S> {
         let prompt = heard.engine.position();
         // Nobody speaks faster; a text that goes on has lost its end.
         let most = options.max_free_tokens.min(8 + samples * TOKENS_PER_SECOND / SAMPLE_RATE as usize);
+        heard.engine.start_lanes();
         let background = background::decode(heard.engine, heard.after_prompt, eot, &self.suppressed, most)?;
-        heard.engine.rewind(prompt);
-        let tokens = Tokens { eot, suppressed: &self.suppressed, rivals: &background.rivals };
+        let said = &background.tokens[..heard.engine.position() - prompt];
+        let Heard { after_prompt, .. } = *heard;
+        let known = search::Heard { after_prompt, said, eot, suppressed: &self.suppressed, rivals: &background.rivals };
         // A free text that never ended says nothing of how much was said.
         let bonus_tokens = if background.finished { background.tokens.len() } else { 0 };
         let mut limits = Limits { bonus_tokens, ..options.limits };
@@ -159,23 +162,16 @@ impl<S: Sentences> Recogniser<S> {
             // What was said is a sentence as it stands: only its nearest rivals are worth the time.
             limits.beam = limits.beam.min(SURE_BEAM);
         }
-        let found = self.search.run(heard.engine, &self.sentences, heard.after_prompt, tokens, limits)?;
-        stats.decoder_steps += background.tokens.len() + std::mem::take(&mut self.search.steps);
+        let found = self.search.run(heard.engine, &self.sentences, known, limits)?;
+        stats.decoder_steps += said.len() + std::mem::take(&mut self.search.steps);
+        stats.search_tokens += std::mem::take(&mut self.search.lane_tokens);
         Ok((background, found))
     }
 
     /// Whether these tokens are a sentence.
     fn accepts(&self, tokens: &[u32]) -> bool {
-        let mut arcs = Vec::new();
-        let mut state = self.sentences.start();
-        for &token in tokens {
-            arcs.clear();
-            self.sentences.arcs(state, &mut arcs);
-            let arc = arcs.binary_search_by_key(&token, |arc| arc.0).map(|place| arcs[place].1);
-            let Some(next) = arc.ok().or_else(|| self.sentences.text(state, token)) else { return false };
-            state = next;
-        }
-        self.sentences.accepts(state)
+        let end = tokens.iter().try_fold(self.sentences.start(), |state, &token| self.sentences.next(state, token));
+        end.is_some_and(|state| self.sentences.accepts(state))
     }
 
     /// What the texts mean, the surest first.
@@ -183,27 +179,35 @@ impl<S: Sentences> Recogniser<S> {
         let free = background.logprob + if background.finished { bonus * background.tokens.len() as f32 } else { 0.0 };
         // Of each meaning its best text, and the scores of all its texts added up.
         let mut readings: Vec<(Reading<S::Meaning>, f32)> = Vec::new();
+        // What texts could mean as well, if another meaning were not preferred.
+        let mut doubles = Vec::new();
         for found in found {
             let text = heard.tokenizer.decode(found.tokens.iter().copied()).trim().to_owned();
-            let Some(meaning) = self.sentences.meaning(&text) else { continue };
-            if let Some((_, score)) = readings.iter_mut().find(|(other, _)| other.meaning == meaning) {
-                *score = scores::log_add_exp(*score, found.score);
-                continue;
-            }
+            let mut meanings = self.sentences.meanings(&text).into_iter();
+            let Some(meaning) = meanings.next() else { continue };
             let evidence = Evidence {
                 against_free: found.score - free,
                 mean: found.logprob / (found.tokens.len() + 1) as f32,
-                least: found.least,
-                free_mean: background.logprob / (background.tokens.len() + 1) as f32,
                 margin: 0.0,
                 no_speech: heard.no_speech_prob,
             };
-            readings.push((Reading { meaning, text, confidence: 0.0, evidence }, found.score));
+            let reading = |meaning| (Reading { meaning, text: text.clone(), confidence: 0.0, evidence }, found.score);
+            match readings.iter_mut().find(|(other, _)| other.meaning == meaning) {
+                Some((_, score)) => *score = scores::log_add_exp(*score, found.score),
+                None => readings.push(reading(meaning)),
+            }
+            doubles.extend(meanings.map(reading));
+        }
+        // They do not make the preferred meaning less sure, but it makes them so.
+        let preferred: Vec<f32> = readings.iter().map(|(_, score)| *score).collect();
+        for double in doubles {
+            if readings.iter().all(|(other, _)| other.meaning != double.0.meaning) {
+                readings.push(double);
+            }
         }
         let calibration = heard.config.command_confidence.unwrap_or_default();
-        let all: Vec<f32> = readings.iter().map(|(_, score)| *score).collect();
         for (index, (reading, score)) in readings.iter_mut().enumerate() {
-            let others = all.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, score)| *score);
+            let others = preferred.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, score)| *score);
             let others = others.fold(f32::NEG_INFINITY, scores::log_add_exp);
             reading.evidence.margin = (*score - others).clamp(-MOST_MARGIN, MOST_MARGIN);
             reading.confidence = calibration.confidence(&reading.evidence);
@@ -211,13 +215,6 @@ impl<S: Sentences> Recogniser<S> {
         readings.sort_by(|(a, _), (b, _)| b.confidence.total_cmp(&a.confidence));
         readings.into_iter().map(|(reading, _)| reading).collect()
     }
-}
-
-/// Frames to encode for a recording of `samples`.
-fn window_frames(samples: usize, margin_seconds: f32, most: usize) -> usize {
-    let margin = (margin_seconds * FRAMES_PER_SECOND as f32) as usize;
-    let frames = samples.div_ceil(HOP_SAMPLES) + margin;
-    frames.next_multiple_of(WINDOW_STEP_FRAMES).min(most)
 }
 
 #[cfg(test)]
@@ -228,7 +225,7 @@ mod tests {
     use crate::whisper::fake::Script;
     use crate::whisper::pipeline::tests::{noise, pipeline};
 
-    /// "w1 w2" and "w1 w3" mean the same.
+    /// "w1 w2" and "w1 w3" mean the same, "w6" nothing and "w7 w8" two things.
     struct Words(Trie);
 
     impl Automaton for Words {
@@ -250,21 +247,27 @@ mod tests {
             self.0.allows_text(state)
         }
 
-        fn text(&self, state: usize, token: u32) -> Option<usize> {
-            self.0.text(state, token)
+        fn next(&self, state: usize, token: u32) -> Option<usize> {
+            self.0.next(state, token)
         }
     }
 
     impl Sentences for Words {
         type Meaning = String;
 
-        fn meaning(&self, text: &str) -> Option<String> {
-            (text != "w6").then(|| text.replace("w3", "w2"))
+        fn meanings(&self, text: &str) -> Vec<String> {
+            match text {
+                "w6" => vec![],
+                "w7 w8" => vec!["first".into(), "second".into()],
+                _ => vec![text.replace("w3", "w2")],
+            }
         }
     }
 
+    const SENTENCES: [&[u32]; 5] = [&[1, 2], &[1, 3], &[4, 5], &[6], &[7, 8]];
+
     fn recognise(said: &[u32], seconds: f64) -> Recognition<String> {
-        let words = Words(Trie::new(&[&[1, 2], &[1, 3], &[4, 5], &[6]], None));
+        let words = Words(Trie::new(&SENTENCES, None));
         let mut pipeline = pipeline(vec![Script::says(said).confidence(9.0)]);
         let samples = if seconds > 0.0 { noise(seconds) } else { vec![0.0; 16_000] };
         let options = CommandOptions { margin_seconds: Some(0.5), ..CommandOptions::default() };
@@ -302,6 +305,54 @@ mod tests {
     #[test]
     fn a_text_without_meaning_is_none() {
         assert_eq!(recognise(&[6], 1.0).command, None);
+    }
+
+    #[test]
+    fn other_meanings_of_a_text_are_alternatives() {
+        let recognition = recognise(&[7, 8], 1.0);
+        let command = recognition.command.unwrap();
+        let other = &recognition.alternatives[0];
+        assert_eq!((command.meaning.as_str(), other.meaning.as_str()), ("first", "second"));
+        assert_eq!((command.text.as_str(), other.text.as_str()), ("w7 w8", "w7 w8"));
+        assert!(command.evidence.margin > 4.0 && other.evidence.margin <= 0.0 && other.confidence < command.confidence);
+    }
+
+    #[test]
+    fn the_confidence_does_not_depend_on_what_is_given_out() {
+        for (threshold, alternatives) in [(0.5, 3), (0.5, 0), (1.0, 3), (1.0, 0)] {
+            let mut pipeline = pipeline(vec![Script::says(&[4, 5]).confidence(9.0)]);
+            let options = CommandOptions { margin_seconds: Some(0.5), threshold, alternatives, ..CommandOptions::default() };
+            let mut recogniser = Recogniser::new(Words(Trie::new(&SENTENCES, None)));
+            let recognition = recogniser.recognise(&mut pipeline, &noise(1.0), &options).unwrap();
+            assert_eq!(
+                (recognition.command.is_some(), recognition.alternatives.len()),
+                (threshold < 1.0, alternatives.min(recognition.alternatives.len()))
+            );
+            assert!(recognition.confidence > 0.9 && recognition.confidence < 1.0, "{threshold} {alternatives}");
+        }
+    }
+
+    #[test]
+    fn texts_end_where_a_lane_does() {
+        for (lane_tokens, is_command) in [(160, true), (6, true), (5, true), (4, false), (3, false), (0, false)] {
+            let mut pipeline = pipeline(vec![Script::says(&[4, 5]).confidence(9.0)]);
+            pipeline.engine_mut().lane_tokens = lane_tokens;
+            let mut recogniser = Recogniser::new(Words(Trie::new(&SENTENCES, None)));
+            let recognition = recogniser.recognise(&mut pipeline, &noise(1.0), &CommandOptions::default()).unwrap();
+            assert_eq!(recognition.command.is_some(), is_command, "{lane_tokens} tokens");
+        }
+    }
+
+    #[test]
+    fn of_a_long_prompt_the_end_is_taken() {
+        let mut pipeline = pipeline(vec![Script::says(&[4, 5]).confidence(9.0)]);
+        pipeline.engine_mut().lane_tokens = 20;
+        let mut options = CommandOptions::default();
+        options.transcribe.initial_prompt = Some("w9 ".repeat(100));
+        let mut recogniser = Recogniser::new(Words(Trie::new(&SENTENCES, None)));
+        let recognition = recogniser.recognise(&mut pipeline, &noise(1.0), &options).unwrap();
+        assert_eq!(recognition.command.map(|command| command.text).as_deref(), Some("w4 w5"));
+        assert_eq!(pipeline.engine().fed().iter().filter(|&&token| token == 9).count(), 9);
     }
 
     #[test]

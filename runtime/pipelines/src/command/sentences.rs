@@ -7,8 +7,8 @@ pub trait Sentences: Automaton {
     /// Intent and slots.
     type Meaning: PartialEq;
 
-    /// What a text of the automaton means; `None` if it is not one.
-    fn meaning(&self, text: &str) -> Option<Self::Meaning>;
+    /// What a text of the automaton can mean, the preferred meaning first; nothing if it is not one.
+    fn meanings(&self, text: &str) -> Vec<Self::Meaning>;
 
     /// How sure one has to be of a meaning, if it has a threshold of its own, 0 to 1.
     fn threshold(&self, _: &Self::Meaning) -> Option<f32> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_sentences::{CompileError, Grammar, State, TokenAutomaton, Value};
+use ossicle_sentences::{CompileError, Grammar, Match, State, TokenAutomaton, Value};
 use serde::{Serialize, Serializer};
 
 use super::automaton::Automaton;
@@ -34,6 +34,14 @@ pub struct Intent {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SlotValue(pub Value);
 
+impl Intent {
+    fn new(found: &Match<'_>) -> Self {
+        let mut slots: Vec<_> = found.slots.iter().map(|slot| (slot.name.to_owned(), SlotValue(slot.value.clone()))).collect();
+        slots.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Self { name: found.intent.to_owned(), slots, response: found.response.map(str::to_owned), threshold: found.threshold }
+    }
+}
+
 /// Equal if the same is wanted, however it was said.
 impl PartialEq for Intent {
     fn eq(&self, other: &Self) -> bool {
@@ -44,10 +52,10 @@ impl PartialEq for Intent {
 /// A string or a number; whole numbers without a point.
 impl Serialize for SlotValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Value::Text(text) => serializer.serialize_str(text),
-            Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => serializer.serialize_i64(*number as i64),
-            Value::Number(number) => serializer.serialize_f64(*number),
+        match (&self.0, self.0.whole()) {
+            (Value::Text(text), _) => serializer.serialize_str(text),
+            (_, Some(whole)) => serializer.serialize_i64(whole),
+            (Value::Number(number), None) => serializer.serialize_f64(*number),
         }
     }
 }
@@ -93,7 +101,7 @@ impl Automaton for CommandSet {
         self.automaton.any_text(state).is_some()
     }
 
-    fn text(&self, state: State, token: u32) -> Option<State> {
+    fn next(&self, state: State, token: u32) -> Option<State> {
         self.automaton.next(state, token)
     }
 }
@@ -101,13 +109,8 @@ impl Automaton for CommandSet {
 impl Sentences for CommandSet {
     type Meaning = Intent;
 
-    fn meaning(&self, text: &str) -> Option<Intent> {
-        let matches = self.grammar.matches(text);
-        let found = matches.first()?;
-        let mut slots: Vec<_> = found.slots.iter().map(|slot| (slot.name.to_owned(), SlotValue(slot.value.clone()))).collect();
-        slots.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let response = found.response.map(str::to_owned);
-        Some(Intent { name: found.intent.to_owned(), slots, response, threshold: found.threshold })
+    fn meanings(&self, text: &str) -> Vec<Intent> {
+        self.grammar.matches(text).iter().map(Intent::new).collect()
     }
 
     fn threshold(&self, meaning: &Intent) -> Option<f32> {

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+pub use ossicle_graph::whisper::Branch;
 use ossicle_kernels::simd::Isa;
 
 /// Which logits [`Engine::decode`] returns.
@@ -98,27 +99,31 @@ pub trait Lanes: Engine {
     /// Most lanes at a time.
     fn max_lanes(&self) -> usize;
 
-    /// Makes one lane of the text so far, which itself stays as it is.
-    ///
-    /// # Errors
-    /// When there is no text yet or too much for a lane.
-    fn start_lanes(&mut self) -> Result<(), EngineError>;
+    /// Tokens that a lane holds at most, the prompt included.
+    fn max_lane_tokens(&self) -> usize;
 
-    /// Makes as many lanes as there are `tokens`: each continues lane `parents[i]` of before with `tokens[i]`.
-    ///
-    /// # Errors
-    /// When there are too many, a parent does not exist, a token is not in the vocabulary or the lanes are full.
-    fn decode_lanes(&mut self, parents: &[usize], tokens: &[u32]) -> Result<(), EngineError>;
+    /// Makes room for lanes, of which there are none yet. Of the text's tokens that are decoded one by one from here on, lanes can part from
+    /// any, and the logits after them can be had once more.
+    fn start_lanes(&mut self);
 
-    /// The logits of `tokens` after a lane's text.
+    /// Makes as many lanes as there are `tokens`: each continues `branches[i]` with `tokens[i]`, where lanes are those of before. The text
+    /// itself stays as it is. What all continue has the same number of tokens.
     ///
     /// # Errors
-    /// When there is no such lane, a token is not in the vocabulary or `out` has another length.
-    fn lane_logits(&mut self, lane: usize, tokens: &[u32], out: &mut [f32]) -> Result<(), EngineError>;
+    /// When there are too many, a branch does not exist or has another number of tokens, a token is not in the vocabulary or the lanes are
+    /// full.
+    fn decode_lanes(&mut self, branches: &[Branch], tokens: &[u32]) -> Result<(), EngineError>;
 
-    /// The logits of the whole vocabulary after a lane's text, into a vector that is made to fit.
+    /// The logits of `tokens` after `branch`.
     ///
     /// # Errors
-    /// When there is no such lane.
-    fn lane_vocabulary(&mut self, lane: usize, out: &mut Vec<f32>) -> Result<(), EngineError>;
+    /// When there is no such lane, the text's token was not decoded by itself after [`start_lanes`](Self::start_lanes), a token is not in the
+    /// vocabulary or `out` has another length.
+    fn lane_logits(&mut self, branch: Branch, tokens: &[u32], out: &mut [f32]) -> Result<(), EngineError>;
+
+    /// The logits of the whole vocabulary after `branch`, in place of what `out` holds.
+    ///
+    /// # Errors
+    /// When there is no such lane, or the text's token was not decoded by itself after [`start_lanes`](Self::start_lanes).
+    fn lane_vocabulary(&mut self, branch: Branch, out: &mut Vec<f32>) -> Result<(), EngineError>;
 }

@@ -58,11 +58,18 @@ pub enum OptionError {
     NoAlignmentHeads,
     /// The model has no token for text before the window.
     NoPromptToken,
-    /// Too many hotwords, or too long ones.
+    /// Too many hotwords.
     Hotwords {
         /// Hotwords given.
         words: usize,
         /// Most there may be.
+        most: usize,
+    },
+    /// A hotword is too long.
+    LongHotword {
+        /// How it begins.
+        begins: String,
+        /// Most characters of one.
         most: usize,
     },
 }
@@ -83,7 +90,10 @@ impl fmt::Display for OptionError {
             Self::NoAlignmentHeads => f.write_str("word timestamps: the model's generation_config.json names no alignment_heads"),
             Self::NoPromptToken => f.write_str("initial prompt: the model has no <|startofprev|> token"),
             Self::Hotwords { words, most } => {
-                write!(f, "hotwords: {words} of them are too many or too long: give up to {most} words or names")
+                write!(f, "hotwords: {words} of them: give at most {most} words or names")
+            }
+            Self::LongHotword { begins, most } => {
+                write!(f, "hotwords: {begins:?}... is too long: give words or names of at most {most} characters")
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use ossicle_kernels::simd::{Isa, Scalar};
 
-use super::engine::{Dims, Engine, EngineError, Lanes, LogitsFor};
+use super::engine::{Branch, Dims, Engine, EngineError, Lanes, LogitsFor};
 use super::specials::tests::SMALL_VOCAB;
 
 /// What a window says, in tokens of the small test vocabulary, and how sure it is.
@@ -50,6 +50,10 @@ pub(crate) struct Fake {
     aligned: (usize, usize),
     /// The texts of the lanes.
     pub(crate) lanes: Vec<Vec<u32>>,
+    /// Lanes decoded since the start, each time counted.
+    pub(crate) lane_rows: usize,
+    /// Tokens that a lane holds.
+    pub(crate) lane_tokens: usize,
 }
 
 const EOT: u32 = 50;
@@ -60,12 +64,30 @@ const FIRST_TIMESTAMP: usize = 60;
 impl Fake {
     pub(crate) fn new(scripts: Vec<Script>) -> Self {
         let current = scripts[0].clone();
-        Self { scripts, current, fed: vec![], logits: vec![], frames: vec![], encoder: vec![], aligned: (0, 0), lanes: vec![] }
+        Self {
+            scripts,
+            current,
+            fed: vec![],
+            logits: vec![],
+            frames: vec![],
+            encoder: vec![],
+            aligned: (0, 0),
+            lanes: vec![],
+            lane_rows: 0,
+            lane_tokens: 160,
+        }
     }
 
     /// Tokens in the cache.
     pub(crate) fn fed(&self) -> &[u32] {
         &self.fed
+    }
+
+    fn branch(&self, branch: Branch) -> &[u32] {
+        match branch {
+            Branch::Text(tokens) => &self.fed[..tokens],
+            Branch::Lane(lane) => &self.lanes[lane],
+        }
     }
 
     fn logits_after(&self, position: usize) -> Vec<f32> {
@@ -159,26 +181,32 @@ impl Lanes for Fake {
         4
     }
 
-    fn start_lanes(&mut self) -> Result<(), EngineError> {
-        self.lanes = vec![self.fed.clone()];
+    fn max_lane_tokens(&self) -> usize {
+        self.lane_tokens
+    }
+
+    fn start_lanes(&mut self) {
+        self.lanes.clear();
+    }
+
+    fn decode_lanes(&mut self, branches: &[Branch], tokens: &[u32]) -> Result<(), EngineError> {
+        assert!(!tokens.is_empty() && tokens.len() <= self.max_lanes() && tokens.len() == branches.len());
+        self.lanes = branches.iter().zip(tokens).map(|(&branch, &token)| [self.branch(branch), &[token]].concat()).collect();
+        assert!(self.lanes.iter().all(|lane| lane.len() == self.lanes[0].len()), "lanes of different lengths");
+        assert!(self.lanes[0].len() <= self.lane_tokens, "lane overrun");
+        self.lane_rows += tokens.len();
         Ok(())
     }
 
-    fn decode_lanes(&mut self, parents: &[usize], tokens: &[u32]) -> Result<(), EngineError> {
-        assert!(!tokens.is_empty() && tokens.len() <= self.max_lanes() && tokens.len() == parents.len());
-        self.lanes = parents.iter().zip(tokens).map(|(&parent, &token)| [&self.lanes[parent][..], &[token]].concat()).collect();
-        Ok(())
-    }
-
-    fn lane_logits(&mut self, lane: usize, tokens: &[u32], out: &mut [f32]) -> Result<(), EngineError> {
-        let logits = self.logits_of(&self.lanes[lane]);
+    fn lane_logits(&mut self, branch: Branch, tokens: &[u32], out: &mut [f32]) -> Result<(), EngineError> {
+        let logits = self.logits_of(self.branch(branch));
         assert_eq!(tokens.len(), out.len());
         out.iter_mut().zip(tokens).for_each(|(out, &token)| *out = logits[token as usize]);
         Ok(())
     }
 
-    fn lane_vocabulary(&mut self, lane: usize, out: &mut Vec<f32>) -> Result<(), EngineError> {
-        *out = self.logits_of(&self.lanes[lane]);
+    fn lane_vocabulary(&mut self, branch: Branch, out: &mut Vec<f32>) -> Result<(), EngineError> {
+        *out = self.logits_of(self.branch(branch));
         Ok(())
     }
 }

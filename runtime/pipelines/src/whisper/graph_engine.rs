@@ -1,10 +1,10 @@
 //! The engine on ossicle-graph.
 
 use ossicle_graph::GraphError;
-use ossicle_graph::whisper::{LogitsFor as GraphLogitsFor, MAX_LANES, WhisperGraph};
+use ossicle_graph::whisper::{LANE_TOKENS, LogitsFor as GraphLogitsFor, MAX_LANES, WhisperGraph};
 use ossicle_kernels::simd::Isa;
 
-use super::engine::{Dims, Engine, EngineError, Lanes, LogitsFor};
+use super::engine::{Branch, Dims, Engine, EngineError, Lanes, LogitsFor};
 
 impl From<GraphError> for EngineError {
     fn from(error: GraphError) -> Self {
@@ -69,19 +69,23 @@ impl Lanes for WhisperGraph {
         MAX_LANES
     }
 
-    fn start_lanes(&mut self) -> Result<(), EngineError> {
-        Ok(WhisperGraph::start_lanes(self)?)
+    fn max_lane_tokens(&self) -> usize {
+        LANE_TOKENS.min(self.config().max_target_positions)
     }
 
-    fn decode_lanes(&mut self, parents: &[usize], tokens: &[u32]) -> Result<(), EngineError> {
-        Ok(WhisperGraph::decode_lanes(self, parents, tokens)?)
+    fn start_lanes(&mut self) {
+        WhisperGraph::start_lanes(self);
     }
 
-    fn lane_logits(&mut self, lane: usize, tokens: &[u32], out: &mut [f32]) -> Result<(), EngineError> {
-        Ok(WhisperGraph::lane_logits(self, lane, tokens, out)?)
+    fn decode_lanes(&mut self, branches: &[Branch], tokens: &[u32]) -> Result<(), EngineError> {
+        Ok(WhisperGraph::decode_lanes(self, branches, tokens)?)
     }
 
-    fn lane_vocabulary(&mut self, lane: usize, out: &mut Vec<f32>) -> Result<(), EngineError> {
-        Ok(WhisperGraph::lane_vocabulary(self, lane, out)?)
+    fn lane_logits(&mut self, branch: Branch, tokens: &[u32], out: &mut [f32]) -> Result<(), EngineError> {
+        Ok(WhisperGraph::lane_logits(self, branch, tokens, out)?)
+    }
+
+    fn lane_vocabulary(&mut self, branch: Branch, out: &mut Vec<f32>) -> Result<(), EngineError> {
+        Ok(WhisperGraph::lane_vocabulary(self, branch, out)?)
     }
 }

@@ -10,8 +10,8 @@ use super::error::OptionError;
 /// Most hotwords.
 pub const MAX_HOTWORDS: usize = 256;
 
-/// Most tokens of all hotwords' spellings together.
-pub const MAX_TOKENS: usize = 4096;
+/// Most characters of a hotword; a name of several words is one.
+pub const MAX_CHARS: usize = 64;
 
 /// What a hotword's first token gains.
 const FIRST_BONUS: f32 = 0.5;
@@ -32,20 +32,20 @@ impl Hotwords {
     /// The tree of `words`, each as it is written and with its first letter capital.
     ///
     /// # Errors
-    /// [`OptionError::Hotwords`] if they are too many or too long.
+    /// [`OptionError::Hotwords`] if they are too many, [`OptionError::LongHotword`] if one is too long.
     pub fn new(words: &[String], encoder: &TextEncoder<'_>) -> Result<Self, OptionError> {
         let mut hotwords = Self { nodes: vec![vec![]], longest: 0 };
         if words.len() > MAX_HOTWORDS {
             return Err(OptionError::Hotwords { words: words.len(), most: MAX_HOTWORDS });
         }
         for word in words.iter().map(|word| word.trim()).filter(|word| !word.is_empty()) {
+            if word.chars().nth(MAX_CHARS).is_some() {
+                return Err(OptionError::LongHotword { begins: word.chars().take(16).collect(), most: MAX_CHARS });
+            }
             let mut rest = word.chars();
             let capital: String = rest.next().into_iter().flat_map(char::to_uppercase).chain(rest).collect();
             for spelling in [word, &capital] {
                 hotwords.add(&encoder.encode(&format!(" {spelling}")));
-            }
-            if hotwords.nodes.len() > MAX_TOKENS {
-                return Err(OptionError::Hotwords { words: words.len(), most: MAX_HOTWORDS });
             }
         }
         Ok(hotwords)
@@ -131,8 +131,11 @@ mod tests {
     fn there_are_only_so_many() {
         let many = vec!["a"; MAX_HOTWORDS + 1];
         assert_eq!(hotwords(&many).unwrap_err(), OptionError::Hotwords { words: MAX_HOTWORDS + 1, most: MAX_HOTWORDS });
-        let long = "ab".repeat(MAX_TOKENS);
-        assert!(hotwords(&[&long]).is_err());
         assert!(hotwords(&many[1..]).is_ok());
+        let most = "a".repeat(MAX_CHARS);
+        assert!(hotwords(&[&format!(" {most} ")]).is_ok());
+        let error = OptionError::LongHotword { begins: "a".repeat(16), most: MAX_CHARS };
+        assert_eq!(hotwords(&["d", &(most + "a")]).unwrap_err(), error);
+        assert_eq!(error.to_string(), "hotwords: \"aaaaaaaaaaaaaaaa\"... is too long: give words or names of at most 64 characters");
     }
 }

@@ -201,7 +201,8 @@ impl<E: Engine> Pipeline<E> {
         on_segment: &mut dyn FnMut(Segment),
     ) -> Result<Summary, TranscribeError> {
         self.check(options)?;
-        let mut plan = self.plan(options)?;
+        let most_prompt = (self.engine.dims().max_tokens / 2).saturating_sub(1);
+        let mut plan = self.plan(options, most_prompt)?;
         let mut taps = DigestTaps::new(options.digests).with_trace(self.trace.clone());
         let mut summary = Summary::default();
         let mut slider = Slider::new(source);
@@ -234,7 +235,7 @@ impl<E: Engine> Pipeline<E> {
     }
 
     /// Encodes a recording of at most 30 s in a window of `frames` and feeds the prompt for text without timestamps, for a search of the text;
-    /// `None` if it is silent.
+    /// `None` if it is silent. Of an initial prompt at most the last `most_prompt` tokens are taken.
     ///
     /// # Errors
     /// As for [`transcribe`](Self::transcribe).
@@ -242,12 +243,13 @@ impl<E: Engine> Pipeline<E> {
         &mut self,
         samples: &[f32],
         frames: usize,
+        most_prompt: usize,
         options: &TranscribeOptions,
         stats: &mut Stats,
     ) -> Result<Option<Heard<'_, E>>, TranscribeError> {
         let options = TranscribeOptions { timestamps: false, ..options.clone() };
         self.check(&options)?;
-        let mut plan = self.plan(&options)?;
+        let mut plan = self.plan(&options, most_prompt)?;
         let mut taps = DigestTaps::new(false).with_trace(self.trace.clone());
         let mut source = samples;
         let mut slider = Slider::new(&mut source);
@@ -267,7 +269,7 @@ impl<E: Engine> Pipeline<E> {
         Ok(Some(Heard { engine, after_prompt: decoder.after_prompt(), specials, config, tokenizer, no_speech_prob }))
     }
 
-    fn plan<'a>(&self, options: &'a TranscribeOptions) -> Result<Plan<'a>, TranscribeError> {
+    fn plan<'a>(&self, options: &'a TranscribeOptions, most_prompt: usize) -> Result<Plan<'a>, TranscribeError> {
         let specials = &self.specials;
         let dims = self.engine.dims();
         let language = language::given(specials, options.language.as_deref())?;
@@ -275,9 +277,8 @@ impl<E: Engine> Pipeline<E> {
         if let (Some(text), Some(sot_prev)) = (&options.initial_prompt, specials.sot_prev) {
             let text = format!(" {}", text.trim());
             let tokens = TextEncoder::new(self.tokenizer()?, specials.eot).encode(&text);
-            let room = (dims.max_tokens / 2).saturating_sub(1);
             prompt.before.push(sot_prev);
-            prompt.before.extend(&tokens[tokens.len().saturating_sub(room)..]);
+            prompt.before.extend(&tokens[tokens.len().saturating_sub(most_prompt)..]);
         }
         let timestamps = options.timestamps.then(|| TimestampLimits {
             max_initial: Some(self.config.max_initial_timestamp_index.unwrap_or(MAX_INITIAL_TIMESTAMP)),

@@ -66,6 +66,8 @@ pub struct Stats {
     pub fallbacks: usize,
     /// Decoder calls.
     pub decoder_steps: usize,
+    /// Tokens that a search among sentences has decoded beside the free text.
+    pub search_tokens: usize,
 }
 
 /// What is known when a recording has been transcribed.

@@ -17,6 +17,13 @@ const SHORT_WINDOW_SECONDS: f32 = 8.0;
 /// What a short window may lack of the margin.
 const SHORT_MARGIN_SECONDS: f32 = 1.0;
 
+/// The margin of voice commands with models that were taught short windows, in seconds: without timestamps they lose nothing by taking less
+/// than for transcripts (docs/commands.md).
+const COMMAND_MARGIN_SECONDS: f32 = 0.2;
+
+/// Windows of voice commands are multiples of this many frames where the model does not say: recordings of about one length share a graph.
+const COMMAND_STEP_FRAMES: usize = 20;
+
 /// The margin of models that do not say theirs, in seconds: with it the original tiny.en loses nothing and never loops, below 2 s it loses the
 /// end of the text.
 pub const MARGIN_SECONDS: f32 = 4.0;
@@ -96,6 +103,17 @@ impl Window {
     }
 }
 
+/// Frames to encode for a voice command of `left` frames and `margin_seconds` behind it, or what the model needs.
+pub fn command_frames(left: usize, margin_seconds: Option<f32>, short: Option<ShortWindows>) -> usize {
+    match short {
+        Some(short) => short.frames(left, margin_seconds.unwrap_or(short.margin_seconds.min(COMMAND_MARGIN_SECONDS))),
+        None => {
+            let margin = (margin_seconds.unwrap_or(MARGIN_SECONDS) * FRAMES_PER_SECOND as f32).round() as usize;
+            (left + margin).next_multiple_of(COMMAND_STEP_FRAMES).min(WINDOW_FRAMES)
+        }
+    }
+}
+
 fn sizes() -> impl Iterator<Item = usize> {
     SIZES_SECONDS.into_iter().map(|seconds| seconds as usize * FRAMES_PER_SECOND)
 }
@@ -160,6 +178,20 @@ mod tests {
         assert!(refused(r#"{"margin_seconds": 1, "step_seconds": 1e9}"#).contains("is not 0.02 to 30"));
         assert!(refused(r#"{"margin_seconds": 1}"#).contains("step_seconds"));
         assert!(refused(r#"{"margin_seconds": 1, "step_seconds": 1, "sizes": []}"#).contains("sizes"));
+    }
+
+    #[test]
+    fn commands_take_little_margin() {
+        let known = Some(short(r#"{"margin_seconds": 0.5, "step_seconds": 0.1}"#).unwrap());
+        for (left, frames) in [(1, 100), (300, 320), (301, 330), (2990, 3000), (4000, 3000)] {
+            assert_eq!(command_frames(left, None, known), frames, "{left}");
+        }
+        let sparing = Some(short(r#"{"margin_seconds": 0.1, "step_seconds": 0.1}"#).unwrap());
+        assert_eq!(command_frames(300, None, sparing), 310);
+        assert_eq!(command_frames(300, Some(1.0), known), 400);
+        for (left, margin, frames) in [(300, None, 700), (301, None, 720), (300, Some(0.5), 360), (2700, None, 3000)] {
+            assert_eq!(command_frames(left, margin, None), frames, "{left}");
+        }
     }
 
     #[test]
