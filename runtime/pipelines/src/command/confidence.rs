@@ -40,7 +40,7 @@ pub struct Calibration {
 /// Set by hand, for models that bring no fitted one. docs/commands.md says how far it can be trusted with whisper-tiny.en-short.
 impl Default for Calibration {
     fn default() -> Self {
-        Self { bias: 4.0, against_free: 0.5, mean: 2.0, margin: 0.3, no_speech: -4.0 }
+        Self { bias: 6.5, against_free: 0.4, mean: 5.0, margin: 0.3, no_speech: -6.0 }
     }
 }
 
