@@ -269,7 +269,7 @@ impl Subject {
     fn detect(&self, hop_frames: usize, run: Options, tap: Arc<dyn Tap>, stop: &dyn Fn() -> bool) -> Result<(), SubjectError> {
         let mut source = self.source(run.isa, stop)?;
         let failed = |error| SubjectError::Events(self.model.clone(), error);
-        let options = events::Options { isa: run.isa, threads: run.threads, hop_frames, ..events::Options::default() };
+        let options = events::Options { isa: run.isa, threads: run.threads, hop_frames: Some(hop_frames), ..events::Options::default() };
         let mut detector = Detector::open(&self.model, &Settings::default(), options).map_err(failed)?;
         detector.set_tap(Some(tap));
         let mut block = [0.0; 4096];

@@ -25,6 +25,7 @@ pub mod float_folder;
 pub mod floats;
 pub mod folder;
 pub mod generation;
+pub mod head;
 pub mod hf;
 pub mod import;
 pub mod layout;

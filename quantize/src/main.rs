@@ -12,7 +12,7 @@ use ossicle::label::{Preprocessor, Target};
 use ossicle_graph::network::InputShape;
 use ossicle_quantize::network::{Network, Parts, inputs};
 use ossicle_quantize::report::{self, Report};
-use ossicle_quantize::{Source, calibration, cost, float_folder, folder, import, yamnet};
+use ossicle_quantize::{Source, calibration, cost, float_folder, folder, head, import, yamnet};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,11 +27,14 @@ struct Args {
     #[arg(required_unless_present = "onnx")]
     source: Option<PathBuf>,
     /// An image classifier or audio tagger instead; labels.txt and preprocessor_config.json lie beside it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "f32", "report"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "f32", "report", "head"])]
     onnx: Option<PathBuf>,
     /// Model folder to write
     #[arg(short, long, value_name = "FOLDER")]
     output: PathBuf,
+    /// Folder with a trained head for YAMNet (head.json, head.safetensors, events.toml), in place of its classifier
+    #[arg(long, value_name = "FOLDER")]
+    head: Option<PathBuf>,
     /// Replace FOLDER if it is a model folder already
     #[arg(long)]
     force: bool,
@@ -74,11 +77,15 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let Some(path) = &args.source else { bail!("no source: give a checkpoint's folder, or --onnx FILE") };
     if path.join(yamnet::GRAPH).is_file() {
         ensure!(!args.f32 && !args.report, "{}: --f32 and --report are for Whisper", path.display());
-        let source = yamnet::open(path)?;
+        let mut source = yamnet::open(path)?;
+        if let Some(folder) = &args.head {
+            source = head::attach(source, folder)?;
+        }
         source.write(&args.output, args.force, &notes)?;
         eprintln!("{}: {} parameters quantised", args.output.display(), source.parameters());
         return Ok(());
     }
+    ensure!(args.head.is_none(), "{}: --head is for YAMNet (model.onnx)", path.display());
     let source = import::open(path)?;
     let draft = folder::Draft::new(&source, &args.output, args.force)?;
     let mut extra = BTreeMap::new();

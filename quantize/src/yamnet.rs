@@ -12,6 +12,7 @@ use ossicle_graph::folder::{LAYOUT, NUMERICS_VERSION};
 use serde_json::{Value, json};
 
 use crate::folder::{Partial, pretty, write_sums, write_text};
+use crate::head::{Head, RULES};
 use crate::onnx::read::{self, Node, OnnxGraph};
 use crate::pack::{self, quantize_rows};
 use crate::tensors::{self, Tensor};
@@ -43,7 +44,7 @@ pub struct Filters {
 pub struct Dense {
     /// `[outputs][inputs]`
     pub weights: Vec<f32>,
-    /// `[outputs]`
+    /// `[outputs]`, or none.
     pub bias: Vec<f32>,
     /// Values it reads.
     pub inputs: usize,
@@ -58,7 +59,9 @@ pub struct Yamnet {
     pub stem: Filters,
     /// Depthwise and 1 x 1 convolutions.
     pub layers: Vec<(Filters, Dense)>,
-    /// From the mean of the last map to logits.
+    /// What scores short cells instead of patches.
+    pub head: Option<Head>,
+    /// From the mean of the last map, or from a head's cells, to logits.
     pub classifier: Dense,
     /// Display names, one for each output.
     pub labels: Vec<String>,
@@ -86,7 +89,7 @@ pub fn open(folder: &Path) -> Result<Yamnet, Error> {
         let what = format!("{} labels, but the network has {} outputs", labels.len(), classifier.bias.len());
         return Err(Error::unsupported(&folder.join(CLASS_MAP), what));
     }
-    Ok(Yamnet { path: graph.path.clone(), stem, layers, classifier, labels })
+    Ok(Yamnet { path: graph.path.clone(), stem, layers, head: None, classifier, labels })
 }
 
 /// Walks the nodes that compute something, each of which has to read what the one before wrote.
@@ -239,13 +242,14 @@ impl Yamnet {
         let dense = |dense: &Dense| dense.weights.len() + dense.bias.len();
         let filters = |filters: &Filters| filters.weights.len() + filters.bias.len();
         let layers: usize = self.layers.iter().map(|(depthwise, pointwise)| filters(depthwise) + dense(pointwise)).sum();
-        filters(&self.stem) + layers + dense(&self.classifier)
+        let head: usize = self.head.iter().flat_map(|head| head.inputs.iter().chain(&head.blocks)).map(dense).sum();
+        filters(&self.stem) + layers + head + dense(&self.classifier)
     }
 
     /// `config.json`.
     fn config(&self) -> Value {
         let layers = self.layers.iter().map(|(depthwise, pointwise)| json!({"channels": pointwise.bias.len(), "stride": depthwise.stride}));
-        json!({
+        let mut config = json!({
             "kind": "yamnet",
             "numerics_version": NUMERICS_VERSION,
             "patch_frames": PATCH_FRAMES,
@@ -253,7 +257,11 @@ impl Yamnet {
             "stem_channels": self.stem.bias.len(),
             "layers": layers.collect::<Vec<_>>(),
             "num_labels": self.labels.len(),
-        })
+        });
+        if let Some(head) = &self.head {
+            config["head"] = head.config();
+        }
+        config
     }
 
     fn tensors(&self) -> Vec<Tensor> {
@@ -262,6 +270,13 @@ impl Yamnet {
         for (i, (depthwise, pointwise)) in self.layers.iter().enumerate() {
             put_filters(&mut tensors, &format!("layers.{i}.depthwise"), depthwise);
             put_dense(&mut tensors, &format!("layers.{i}.pointwise"), pointwise);
+        }
+        if let Some(head) = &self.head {
+            for (name, layers) in [("inputs", &head.inputs), ("blocks", &head.blocks)] {
+                for (i, layer) in layers.iter().enumerate() {
+                    put_dense(&mut tensors, &format!("head.{name}.{i}"), layer);
+                }
+            }
         }
         put_dense(&mut tensors, "classifier", &self.classifier);
         tensors
@@ -277,6 +292,9 @@ impl Yamnet {
         tensors::write(&at.join("model.safetensors"), &self.path, &self.tensors())?;
         write_text(&at.join("config.json"), &pretty(&self.config()))?;
         write_text(&at.join("labels.txt"), &self.labels.iter().flat_map(|label| [label, "\n"]).collect::<String>())?;
+        if let Some(head) = &self.head {
+            write_text(&at.join(RULES), &head.rules)?;
+        }
         let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
         let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
         write_text(&at.join("README.md"), &self.card(&name, bytes, notes))?;
@@ -286,9 +304,22 @@ impl Yamnet {
 
     fn card(&self, name: &str, bytes: u64, notes: &str) -> String {
         let rows = [
-            ("kind", format!("YAMNet, {} sound classes of AudioSet", self.labels.len())),
+            (
+                "kind",
+                match self.head {
+                    None => format!("YAMNet, {} sound classes of AudioSet", self.labels.len()),
+                    Some(_) => format!("YAMNet with a head of {} sound classes", self.labels.len()),
+                },
+            ),
             ("input", format!("patches of {PATCH_FRAMES} frames (0.975 s at 16 kHz), {MEL_BINS} mel bands")),
             ("layers", format!("a convolution, {} depthwise separable ones, a mean, a classifier", self.layers.len())),
+            (
+                "head",
+                self.head.as_ref().map_or("none".into(), |head| {
+                    let (maps, blocks) = (head.layers.len(), head.blocks.len());
+                    format!("{maps} maps and the mean to {} values, {blocks} temporal convolutions, the classes", head.width())
+                }),
+            ),
             ("parameters", self.parameters().to_string()),
             (
                 "weights here",
@@ -317,7 +348,7 @@ fn put_filters(tensors: &mut Vec<Tensor>, name: &str, filters: &Filters) {
 }
 
 fn put_dense(tensors: &mut Vec<Tensor>, name: &str, dense: &Dense) {
-    let outputs = dense.bias.len();
+    let outputs = dense.weights.len() / dense.inputs;
     let rows = pack::padded_rows(outputs);
     let padded = |mut values: Vec<f32>| {
         values.resize(rows, 0.0);
@@ -327,7 +358,9 @@ fn put_dense(tensors: &mut Vec<Tensor>, name: &str, dense: &Dense) {
     let shape = vec![rows / pack::BLOCK_ROWS, dense.inputs / pack::BLOCK_INPUTS, pack::BLOCK_ROWS, pack::BLOCK_INPUTS];
     tensors.push(Tensor::bytes(format!("{name}.weight"), shape, pack::pack(&q.values, outputs, dense.inputs)));
     tensors.push(Tensor::floats(format!("{name}.weight_scale"), vec![rows], padded(q.scales)));
-    tensors.push(Tensor::floats(format!("{name}.bias"), vec![rows], padded(dense.bias.clone())));
+    if !dense.bias.is_empty() {
+        tensors.push(Tensor::floats(format!("{name}.bias"), vec![rows], padded(dense.bias.clone())));
+    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ def float_scores(session, samples, hop):
 
 def ossicle_scores(args, files, labels):
     """Scores of every hop, by file."""
-    command = [args.ossicle, "detect", "--format", "jsonl", "--top", str(len(labels)), *args.options.split(), *files]
+    command = [args.ossicle, "detect", "--model", "yamnet", "--format", "jsonl", "--top", str(len(labels)), *args.options.split(), *files]
     index = {label: i for i, label in enumerate(labels)}
     scores = {}
     for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():

@@ -62,7 +62,7 @@ def main():
     for file in args.files:
         with tempfile.TemporaryDirectory() as folder:
             trace = f"{folder}/trace"
-            command = [args.ossicle, "detect", "--hop", "0.96", "--trace", trace, "--trace-values", "yamnet.*", file]
+            command = [args.ossicle, "detect", "--model", "yamnet", "--hop", "0.96", "--trace", trace, "--trace-values", "yamnet.*", file]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             ours = list(traced(trace))
         samples = soundfile.read(file)[0]

@@ -43,10 +43,10 @@ fn transcribe(samples: &[f32], options: Options) -> Value {
     })
 }
 
-/// Digests and events of one recording.
-fn detect(samples: &[f32], isa: Isa, threads: usize) -> Value {
+/// Digests and events of one recording, every label a class.
+fn detect(model: &str, samples: &[f32], isa: Isa, threads: usize) -> Value {
     let options = events::Options { isa, threads, digests: true, ..events::Options::default() };
-    let mut detector = Detector::open(&root().join("models-int8/yamnet"), &Settings::default(), options).expect("the bundled model");
+    let mut detector = Detector::open(&root().join("models-int8").join(model), &Settings::default(), options).expect("the bundled model");
     let mut found = vec![];
     let mut sink = |heard: Heard<'_>| {
         if let Heard::Event(event) = heard {
@@ -62,17 +62,22 @@ fn detect(samples: &[f32], isa: Isa, threads: usize) -> Value {
 
 #[test]
 fn sound_events_give_the_recorded_bits_everywhere() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/kitchen/events.json");
+    for (model, file) in [("yamnet", "events.json"), ("sound-events", "sound-events.json")] {
+        sound_events_of(model, &Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/kitchen").join(file));
+    }
+}
+
+fn sound_events_of(model: &str, file: &Path) {
     let samples = samples("kitchen.wav");
     if std::env::var_os("OSSICLE_BLESS").is_some() {
-        let text = serde_json::to_string_pretty(&detect(&samples, Isa::detect(), 1)).expect("JSON") + "\n";
-        fs::write(&file, text).expect("write");
+        let text = serde_json::to_string_pretty(&detect(model, &samples, Isa::detect(), 1)).expect("JSON") + "\n";
+        fs::write(file, text).expect("write");
     }
-    let expected: Value = serde_json::from_str(&fs::read_to_string(&file).expect("events.json")).expect("JSON");
+    let expected: Value = serde_json::from_str(&fs::read_to_string(file).expect("the golden file")).expect("JSON");
     assert!(expected["events"].as_array().is_some_and(|events| !events.is_empty()));
     for isa in Isa::available() {
         for threads in [1, 2] {
-            assert_eq!(detect(&samples, isa, threads), expected, "{isa} with {threads} threads");
+            assert_eq!(detect(model, &samples, isa, threads), expected, "{model}: {isa} with {threads} threads");
         }
     }
 }

@@ -23,10 +23,11 @@ use crate::trace::{Recording, TraceArgs};
 const EXAMPLES: &str = "\
 Examples:
   ossicle detect garden.flac
-  ossicle detect --classes Dog,Siren --format jsonl night.mp3
+  ossicle detect --classes rooster,speech --format jsonl night.mp3
+  ossicle detect --model yamnet --classes Dog,Siren night.mp3
   ossicle detect --config events.toml --format audacity --output-dir labels *.wav
   ossicle detect --top 5 kitchen.wav
-  arecord -f S16_LE -r 16000 -t raw | ossicle detect --raw --config events.toml -
+  arecord -f S16_LE -r 16000 -t raw | ossicle detect --raw --model yamnet --config events.toml -
 
 events.toml (read again when it changes or on SIGHUP):
   [default]
@@ -36,7 +37,7 @@ events.toml (read again when it changes or on SIGHUP):
   merge_seconds = 0.5      # closer ones are one
   cooldown_seconds = 0.0   # none of its class for so long after one
   [classes.dog]
-  labels = [\"Dog\", \"Bark\"]
+  labels = [\"Dog\", \"Bark\"]   # of --model yamnet
   threshold = 0.2";
 
 /// Samples read at a time.
@@ -50,11 +51,11 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Model folder, or the name of one (see `ossicle models list`)
-    #[arg(long, value_name = "NAME|FOLDER", default_value = "yamnet")]
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "sound-events")]
     model: String,
     #[command(flatten)]
     machine: MachineArgs,
-    /// Classes, thresholds and times; without it every label is a class
+    /// Classes, thresholds and times [default: events.toml of the model; without one every label is a class]
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Only these classes of the settings, or labels of the model
@@ -69,9 +70,9 @@ pub(crate) struct Args {
     /// Write the N labels with the largest scores of each hop instead of events (text, tsv, jsonl)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     top: Option<u16>,
-    /// Seconds from one score to the next, 0.02 to 0.96 in steps of 0.02
-    #[arg(long, value_name = "SECONDS", default_value = "0.24", value_parser = parse_hop)]
-    hop: usize,
+    /// Seconds from one patch to the next, 0.02 to 0.96 in steps of 0.02; for models without a head [default: 0.24]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_hop)]
+    hop: Option<usize>,
     #[command(flatten)]
     raw: RawArgs,
     /// Add digests of features and scores (jsonl)
@@ -119,7 +120,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         _ => None,
     };
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
-    let settings = args.config.as_deref().map_or_else(|| Ok(Settings::default()), Settings::read).map_err(settings_fault)?;
+    let settings = args.config.as_deref().map_or_else(|| Settings::of_model(&folder), Settings::read).map_err(settings_fault)?;
     let options =
         Options { isa, threads: args.machine.threads(), hop_frames: args.hop, classes: args.classes.clone(), digests: args.digests };
     let mut detector = Detector::open(&folder, &settings, options).map_err(|error| opening(args, &folder, error))?;
@@ -183,7 +184,8 @@ fn check(args: &Args) -> Result<(), Fault> {
 fn start_trace(args: &Args, folder: &Path, file: &Path, detector: &mut Detector) -> Result<Option<Recording>> {
     let run = Run { isa: args.machine.isa(), threads: args.machine.threads() };
     let named = (!input::is_stdin(file)).then_some(file);
-    let trace = args.trace.start(named, args.raw.rate(), |input| Ok(trace::detect_header(input, trace::yamnet(folder)?, args.hop, run)))?;
+    let hop = detector.hop_frames();
+    let trace = args.trace.start(named, args.raw.rate(), |input| Ok(trace::detect_header(input, trace::yamnet(folder)?, hop, run)))?;
     detector.set_tap(trace.as_ref().map(Recording::tap));
     Ok(trace)
 }

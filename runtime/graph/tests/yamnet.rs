@@ -48,6 +48,43 @@ fn trace(isa: Isa, threads: usize, patches: usize) -> Trace {
     Trace::read(&writer.finish().expect("memory")[..], None).expect("a trace")
 }
 
+/// Scores of patches one after another, a third of a patch apart, by the trained head.
+fn heard(graph: &mut YamnetGraph, mel: &[f32]) -> Vec<u32> {
+    let third = PATCH / 3;
+    mel.windows(PATCH).step_by(third).flat_map(|patch| bits(graph.run(patch, 1).expect("run"))).collect()
+}
+
+/// Part of the one test, for the allocations.
+fn a_head_has_the_same_bits_and_remembers_one_recording() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/sound-events");
+    let folder: Arc<ModelFolder<YamnetConfig>> = ModelFolder::open(&path).expect("the bundled model");
+    let graph = |isa, threads| YamnetGraph::new(Arc::clone(&folder), Options { isa, threads }).expect("graph");
+    let mel = mel(3);
+    let mut one = graph(Isa::from_name("scalar").expect("scalar"), 1);
+    let wanted = heard(&mut one, &mel);
+    let config = folder.config();
+    assert_eq!(wanted.len(), 7 * config.cells() * config.num_labels);
+    assert_ne!(heard(&mut one, &mel), wanted, "nothing is remembered");
+    one.reset();
+    assert_eq!(heard(&mut one, &mel), wanted, "something is remembered from another recording");
+    for isa in Isa::available() {
+        for threads in 1..=2 {
+            assert!(heard(&mut graph(isa, threads), &mel) == wanted, "{isa} with {threads} threads differs");
+        }
+    }
+
+    let options = Options { isa: Isa::detect(), threads: 1 };
+    let mut yamnet = graph(options.isa, options.threads);
+    yamnet.run(&mel[..PATCH], 1).expect("run");
+    let before = allocations();
+    yamnet.run(&mel[..PATCH], 1).expect("run");
+    yamnet.reset();
+    assert_eq!(allocations(), before, "allocations in the steady state of a head");
+    assert_eq!(yamnet.built_slot_bytes(), YamnetGraph::memory_plan(&folder, options, 1).slots, "slots are not as planned");
+    let refused = yamnet.run(&mel[..2 * PATCH], 2);
+    assert!(matches!(refused, Err(GraphError::Size { most: 1, .. })), "{refused:?}");
+}
+
 // One test: the allocation count is the process's.
 #[test]
 fn bits_allocations_and_refusals() {
@@ -100,4 +137,6 @@ fn bits_allocations_and_refusals() {
         let refused = yamnet.run(mel, patches);
         assert!(matches!(refused, Err(GraphError::Size { .. })), "{patches} patches in {} values: {refused:?}", mel.len());
     }
+
+    a_head_has_the_same_bits_and_remembers_one_recording();
 }

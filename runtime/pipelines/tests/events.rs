@@ -28,7 +28,7 @@ fn settings() -> Settings {
 }
 
 fn detector(isa: Isa, threads: usize, hop_frames: usize) -> Detector {
-    let options = Options { isa, threads, hop_frames, digests: true, ..Options::default() };
+    let options = Options { isa, threads, hop_frames: Some(hop_frames), digests: true, ..Options::default() };
     Detector::open(&model(), &settings(), options).expect("the bundled model")
 }
 
@@ -64,6 +64,41 @@ fn a_stream_has_the_events_of_the_file() {
             // The same detector goes on with the next recording.
             assert_eq!(events(&mut stream, &samples, chunk), whole, "chunks of {chunk}, hop {hop}");
         }
+    }
+}
+
+fn head(isa: Isa, threads: usize) -> Detector {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/sound-events");
+    let settings = Settings::parse("[default]\nthreshold = 0.2\nmerge_seconds = 0.16\n", Path::new("test")).unwrap();
+    let options = Options { isa, threads, digests: true, ..Options::default() };
+    Detector::open(&folder, &settings, options).expect("the bundled model")
+}
+
+#[test]
+fn a_head_hears_the_same_in_a_stream_and_scores_every_cell() {
+    let samples = scene();
+    let mut stream = head(Isa::detect(), 1);
+    assert_eq!(stream.hop_frames(), 32);
+    let whole = events(&mut stream, &samples, samples.len());
+    assert!(whole.0.iter().any(|event| event.class == "speech" && event.start < 1.0), "no speech in {:?}", whole.0);
+    let length = samples.len() as f64 / 16_000.0;
+    assert!(whole.0.iter().all(|event| event.start < event.end && event.end <= length), "{:?}", whole.0);
+    for chunk in [160, 1000, 5121, 40_000] {
+        assert_eq!(events(&mut stream, &samples, chunk), whole, "chunks of {chunk}");
+    }
+    for isa in Isa::available() {
+        assert_eq!(events(&mut head(isa, 2), &samples, 4000), whole, "{isa}");
+    }
+    for len in [0, 1, 640, 641, 15_600, 20_001] {
+        let (mut cells, mut end) = (0, 0.0);
+        let mut sink = |heard: Heard<'_>| {
+            if let Heard::Scores(scores) = heard {
+                (cells, end) = (cells + 1, scores.end);
+            }
+        };
+        stream.push(&vec![0.1; len], &mut sink).unwrap();
+        stream.finish(&mut sink).unwrap();
+        assert_eq!((cells, end), (len.div_ceil(640), len as f64 / 16_000.0), "{len} samples");
     }
 }
 
@@ -128,10 +163,12 @@ fn settings_change_while_it_listens() {
 
 #[test]
 fn what_cannot_be_used_is_refused() {
-    let open = |folder: &Path, hop_frames| Detector::open(folder, &Settings::default(), Options { hop_frames, ..Options::default() });
+    let open = |folder: &Path, hop_frames| Detector::open(folder, &Settings::default(), Options { hop_frames: Some(hop_frames), ..Options::default() });
     for hop in [0, 1, 25, 98] {
         assert!(matches!(open(&model(), hop), Err(EventsError::Hop { frames }) if frames == hop));
     }
+    let head = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/sound-events");
+    assert!(matches!(open(&head, 24), Err(EventsError::HeadHop { frames: 24, only: 32 })));
     let whisper = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/whisper-tiny.en");
     let Err(error) = open(&whisper, 24) else { panic!("a Whisper is no YAMNet") };
     assert!(error.to_string().contains("kind is \"whisper\", not \"yamnet\""), "{error}");

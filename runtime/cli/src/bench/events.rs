@@ -23,13 +23,13 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Model folder, or the name of one
-    #[arg(long, value_name = "NAME|FOLDER", default_value = "yamnet")]
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "sound-events")]
     model: String,
     #[command(flatten)]
     machine: MachineArgs,
-    /// Seconds from one score to the next
-    #[arg(long, value_name = "SECONDS", default_value = "0.24", value_parser = parse_hop)]
-    hop: usize,
+    /// Seconds from one patch to the next [default: the model's own]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_hop)]
+    hop: Option<usize>,
     /// Runs that count, after one that does not
     #[arg(long, value_name = "N", default_value_t = 10)]
     rounds: usize,
@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let options = Options { isa, threads, hop_frames: args.hop, ..Options::default() };
     let mut detector = Detector::open(&path, &Settings::default(), options).map_err(|error| fault::events(&path, error))?;
     let mut graph = YamnetGraph::new(ModelFolder::open(&path)?, ossicle_graph::Options { isa, threads })?;
+    let hop = detector.hop_frames() as f64 / 100.0;
     let (mel, mut scratch) = (YamnetMel::new(isa), Box::<YamnetScratch>::default());
     let mut frames = vec![0.0; frames_of(samples.len()).max(PATCH_FRAMES) * BINS];
     let audible = frames_of(samples.len()) * BINS;
@@ -79,11 +80,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             json!({"patch_ms": pick(patch), "mel_cpu_seconds_an_hour": pick(front), "cpu_seconds_an_hour": pick(whole)})
         };
         let row = json!({"schema": "ossicle.bench.events/1", "file": place, "isa": isa.name(), "threads": threads,
-            "hop_seconds": args.hop as f64 / 100.0, "hops": hops, "rounds": args.rounds, "min": row(0), "median": row(1)});
+            "hop_seconds": hop, "hops": hops, "rounds": args.rounds, "min": row(0), "median": row(1)});
         writeln!(out, "{row}")?;
     } else {
         let line = |what: &str, (min, median): (f64, f64), unit: &str| format!("{what:<24}{min:8.3} {unit} (median {median:.3})");
-        writeln!(out, "{isa}, {threads} threads, a hop of {:.2} s, {hops} hops", args.hop as f64 / 100.0)?;
+        writeln!(out, "{isa}, {threads} threads, a hop of {:.2} s, {hops} hops", hop)?;
         writeln!(out, "{}", line("a patch", patch, "ms"))?;
         writeln!(out, "{}", line("features of an hour", front, "s of CPU"))?;
         writeln!(out, "{}", line("an hour, all in all", whole, "s of CPU"))?;

@@ -4,6 +4,7 @@ use ossicle_kernels::conv::Size;
 use ossicle_kernels::simd::LANES;
 use serde::Deserialize;
 
+use super::head::HeadConfig;
 use crate::folder::ModelConfig;
 
 /// Most patches of one run.
@@ -22,6 +23,9 @@ pub struct YamnetConfig {
     pub layers: Vec<YamnetLayer>,
     /// Classes; `labels.txt` has a line for each.
     pub num_labels: usize,
+    /// What scores cells of a few frames instead of whole patches.
+    #[serde(default)]
+    pub head: Option<HeadConfig>,
 }
 
 /// A depthwise convolution of 3 x 3 and a 1 x 1 convolution, ReLU behind each.
@@ -54,7 +58,8 @@ impl ModelConfig for YamnetConfig {
             ("num_labels", self.num_labels, 1 << 16),
         ];
         let wrong = sizes.into_iter().find(|&(_, value, most)| value == 0 || value > most);
-        wrong.map(|(name, value, most)| format!("{name} is {value}, not within 1..={most}"))
+        let wrong = wrong.map(|(name, value, most)| format!("{name} is {value}, not within 1..={most}"));
+        wrong.or_else(|| self.head.as_ref()?.problem(self))
     }
 }
 
@@ -97,6 +102,17 @@ impl YamnetConfig {
 
     /// Widest rows of a layer's input.
     pub(super) fn widest(&self) -> usize {
-        self.shapes().map(|shape| shape.inputs).fold(self.embedding(), usize::max)
+        let head = self.head.as_ref().map_or(0, |head| head.widest(self));
+        self.shapes().map(|shape| shape.inputs).fold(self.embedding().max(head), usize::max)
+    }
+
+    /// Values that the classifier reads.
+    pub(super) fn classified(&self) -> usize {
+        self.head.as_ref().map_or(self.embedding(), |head| head.width)
+    }
+
+    /// Scores of every class that a patch gives: 1, or a head's cells.
+    pub fn cells(&self) -> usize {
+        self.head.as_ref().map_or(1, |head| head.cells(self))
     }
 }

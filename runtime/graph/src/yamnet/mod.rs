@@ -16,6 +16,8 @@
 
 mod config;
 mod context;
+mod head;
+mod head_ops;
 mod ops;
 
 use std::collections::HashMap;
@@ -27,13 +29,15 @@ use ossicle_trace::Tap;
 use tract_core::internal::*;
 
 pub use config::{MAX_PATCHES, YamnetConfig, YamnetLayer};
+pub use head::HeadConfig;
 
 use crate::error::GraphError;
-use crate::folder::{FolderError, LinearSpan, ModelFolder};
+use crate::folder::{FolderError, ModelFolder};
 use crate::options::Options;
 use crate::plan::{Plan, SlotOp, Slots};
 use crate::pool::MAX_THREADS;
 use context::{Context, Workspace};
+use head::Head;
 use ops::{Classifier, ConvPlane, FilterSpans, MeanPool, Separable, Sigmoid, UnsignedLinear};
 
 /// What a model needs, in bytes.
@@ -52,6 +56,7 @@ pub struct MemoryPlan {
 struct Spans {
     stem: FilterSpans,
     layers: Vec<(FilterSpans, UnsignedLinear)>,
+    head: Option<Head>,
     classifier: UnsignedLinear,
 }
 
@@ -62,20 +67,16 @@ impl Spans {
             let weights = folder.f32_span(&format!("{name}.weight"), &[9, channels])?;
             Ok(FilterSpans { weights, bias: folder.f32_span(&format!("{name}.bias"), &[channels])?, stride })
         };
-        let linear = |name: &str, outputs: usize, depth: usize| {
-            let layer: LinearSpan = folder.linear_span(name, outputs, depth, true)?;
-            let mut sums = vec![0; outputs.next_multiple_of(LANES)];
-            folder.linear(&layer).weights.sums(&mut sums);
-            Ok(UnsignedLinear { layer, sums: sums.into() })
-        };
         let layers = config.shapes().zip(&config.layers).enumerate().map(|(i, (shape, layer))| {
             let depthwise = filters(&format!("layers.{i}.depthwise"), shape.inputs, layer.stride)?;
-            Ok((depthwise, linear(&format!("layers.{i}.pointwise"), shape.outputs, shape.inputs)?))
+            let name = format!("layers.{i}.pointwise");
+            Ok((depthwise, UnsignedLinear::new(folder, &name, shape.outputs, shape.inputs, true)?))
         });
         Ok(Self {
             stem: filters("stem", config.stem_channels, 2)?,
             layers: layers.collect::<Result<_, FolderError>>()?,
-            classifier: linear("classifier", config.num_labels, config.embedding())?,
+            head: config.head.as_ref().map(|head| Head::new(folder, head)).transpose()?,
+            classifier: UnsignedLinear::new(folder, "classifier", config.num_labels, config.classified(), true)?,
         })
     }
 }
@@ -132,11 +133,12 @@ impl YamnetGraph {
             }
         }
         let values: usize = maps.iter().map(|[positions, channels]| positions * channels).sum();
-        let head = config.embedding() + config.num_labels.next_multiple_of(LANES) + config.num_labels;
+        let scores = config.cells() * (config.num_labels.next_multiple_of(LANES) + config.num_labels);
+        let (slots, state) = config.head.as_ref().map_or((0, 0), |head| (head.slot_values(config), head.state_values(config)));
         MemoryPlan {
             weights: folder.weight_bytes(),
-            slots: 4 * patches * (config.patch().positions() + values + head),
-            scratch: options.threads.clamp(1, MAX_THREADS) * Workspace::bytes(config),
+            slots: 4 * patches * (config.patch().positions() + values + config.embedding() + slots + scores),
+            scratch: options.threads.clamp(1, MAX_THREADS) * Workspace::bytes(config) + 4 * state,
         }
     }
 
@@ -144,6 +146,13 @@ impl YamnetGraph {
     /// called `yamnet`, counting patches.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
         self.context.taps.set(tap);
+    }
+
+    /// Forgets the recording so far: the next patch is the first one of another. Only a head remembers anything.
+    pub fn reset(&mut self) {
+        if let Some(head) = &self.spans.head {
+            head.reset();
+        }
     }
 
     /// Bytes of the slots of all plans built so far.
@@ -154,12 +163,17 @@ impl YamnetGraph {
     /// Scores of some patches, `[patches][num_labels]`, each in [0, 1] by itself. `mel` is `[patches][patch_frames][num_mel_bins]`, as
     /// ossicle-frontend's module `yamnet` computes it. A patch's scores do not depend on the others.
     ///
+    /// With a head it takes one patch at a time, each a third of a patch after the last, and gives `[cells][num_labels]`: scores of
+    /// [`YamnetConfig::cells`] cells, [`HeadConfig::lag`] earlier than those of the patch's middle third. They depend on the patches so far;
+    /// those of cells before the first mean nothing.
+    ///
     /// # Errors
     /// [`GraphError::Size`] if there are no patches or more than [`MAX_PATCHES`], or `mel` has another length.
     pub fn run(&mut self, mel: &[f32], patches: usize) -> Result<&[f32], GraphError> {
         let values = patches * self.config().patch().positions();
-        if patches == 0 || patches > MAX_PATCHES {
-            return Err(GraphError::Size { what: "patches", have: patches, most: MAX_PATCHES });
+        let most = if self.config().head.is_some() { 1 } else { MAX_PATCHES };
+        if patches == 0 || patches > most {
+            return Err(GraphError::Size { what: "patches", have: patches, most });
         }
         if mel.len() != values {
             return Err(GraphError::Size { what: "mel values (patches times frames times bands)", have: mel.len(), most: values });
@@ -189,16 +203,21 @@ impl Runner {
             patches,
             channels: config.stem_channels,
         };
+        let mut maps = tvec![];
         x = model.wire_node("yamnet.stem", SlotOp::new(stem, &slots), &[x])?[0];
         for (i, (shape, (filters, pointwise))) in config.shapes().zip(&spans.layers).enumerate() {
             let layer = Separable { context: Arc::clone(context), filters: filters.clone(), pointwise: pointwise.clone(), shape, patches };
             x = model.wire_node(format!("yamnet.layers.{i}"), SlotOp::new(layer, &slots), &[x])?[0];
+            maps.push(x);
         }
         let positions = config.shapes().last().map_or(config.stem(), |shape| shape.output).positions();
         let channels = config.embedding();
         let pool = MeanPool { context: Arc::clone(context), positions, patches, channels };
         x = model.wire_node("yamnet.embedding", SlotOp::new(pool, &slots), &[x])?[0];
-        let labels = config.num_labels;
+        if let Some(head) = &spans.head {
+            x = head.wire(context, &mut model, &slots, &maps, x)?;
+        }
+        let (patches, channels, labels) = (patches * config.cells(), config.classified(), config.num_labels);
         let classifier = Classifier { context: Arc::clone(context), linear: spans.classifier.clone(), patches, channels, labels };
         x = model.wire_node("yamnet.logits", SlotOp::new(classifier, &slots), &[x])?[0];
         x = model.wire_node("yamnet.scores", SlotOp::new(Sigmoid { context: Arc::clone(context), patches, labels }, &slots), &[x])?[0];

@@ -9,9 +9,9 @@ use ossicle_kernels::rows::{UnsignedRows, quantize_unsigned_rows};
 use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
 
-use super::config::Shape;
+use super::config::{Shape, YamnetConfig};
 use super::context::{Context, Workspace};
-use crate::folder::{LinearSpan, Span};
+use crate::folder::{FolderError, LinearSpan, ModelFolder, Span};
 use crate::ops::{ROWS, f32s, f32s_mut};
 use crate::plan::Kernel;
 use crate::taps::Record;
@@ -35,6 +35,16 @@ impl FilterSpans {
 pub(super) struct UnsignedLinear {
     pub(super) layer: LinearSpan,
     pub(super) sums: Arc<[i32]>,
+}
+
+impl UnsignedLinear {
+    /// A layer of the folder, as [`ModelFolder::linear_span`] finds it.
+    pub(super) fn new(folder: &ModelFolder<YamnetConfig>, name: &str, outputs: usize, depth: usize, biased: bool) -> Result<Self, FolderError> {
+        let layer = folder.linear_span(name, outputs, depth, biased)?;
+        let mut sums = vec![0; outputs.next_multiple_of(LANES)];
+        folder.linear(&layer).weights.sums(&mut sums);
+        Ok(Self { layer, sums: sums.into() })
+    }
 }
 
 /// Positions `first ..` of all patches, cut where a patch ends: patch, first position in it, and number.

@@ -17,8 +17,14 @@ use super::tracker::{Span, Tracker};
 use super::{Event, SettingsError};
 use crate::audio::SAMPLE_RATE;
 
-/// Frames of 10 ms from one score to the next, unless told otherwise: 0.24 s.
+/// Frames of 10 ms from one score of a model without a head to the next, unless told otherwise: 0.24 s.
 pub const HOP_FRAMES: usize = 24;
+
+/// Frames from one patch to the next for a head, which keeps the middle third of each.
+const HEAD_HOP_FRAMES: usize = PATCH_FRAMES / 3;
+
+/// Samples of silence in front of what a head hears: its first cell of 40 ms is the first one of the recording then.
+const HEAD_LEAD_SAMPLES: usize = 5440;
 
 /// How to detect.
 #[derive(Clone, Debug)]
@@ -27,8 +33,9 @@ pub struct Options {
     pub isa: Isa,
     /// Threads, held to 1..=8; change no bit.
     pub threads: usize,
-    /// Frames of 10 ms from one score to the next: 2 to 96, an even number.
-    pub hop_frames: usize,
+    /// Frames of 10 ms from one patch to the next: 2 to 96, an even number; by default the model's own, [`HOP_FRAMES`] without a head. A
+    /// head takes no other than its own.
+    pub hop_frames: Option<usize>,
     /// Only these classes of the settings, or labels of the model; all if empty.
     pub classes: Vec<String>,
     /// Whether to collect [`Digests`].
@@ -37,7 +44,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { isa: Isa::detect(), threads: 1, hop_frames: HOP_FRAMES, classes: vec![], digests: false }
+        Self { isa: Isa::detect(), threads: 1, hop_frames: None, classes: vec![], digests: false }
     }
 }
 
@@ -78,7 +85,7 @@ pub struct Detector {
     trackers: Vec<Tracker>,
     mel: YamnetMel,
     scratch: Box<YamnetScratch>,
-    hop: usize,
+    timing: Timing,
     /// Samples that no frame has been computed from yet, and those that the next frame shares with the last.
     pending: Vec<f32>,
     /// The last patch.
@@ -96,9 +103,6 @@ impl Detector {
     /// # Errors
     /// [`EventsError`] if the folder, the settings or the hop cannot be used.
     pub fn open(model: &Path, settings: &Settings, options: Options) -> Result<Self, EventsError> {
-        if !(2..=PATCH_FRAMES).contains(&options.hop_frames) || !options.hop_frames.is_multiple_of(2) {
-            return Err(EventsError::Hop { frames: options.hop_frames });
-        }
         let folder = ModelFolder::open(model)?;
         let config: &YamnetConfig = folder.config();
         if (config.patch_frames, config.num_mel_bins) != (PATCH_FRAMES, BINS) {
@@ -106,6 +110,7 @@ impl Detector {
             let problem = format!("patches of {frames} frames of {bins} bands, not {PATCH_FRAMES} of {BINS}");
             return Err(FolderError::Malformed { path: folder.path().join("config.json"), problem }.into());
         }
+        let timing = Timing::new(config, options.hop_frames)?;
         let labels = labels(&folder)?;
         let graph = YamnetGraph::new(folder, ossicle_graph::Options { isa: options.isa, threads: options.threads })?;
         let mut detector = Self {
@@ -115,7 +120,7 @@ impl Detector {
             trackers: vec![],
             mel: YamnetMel::new(options.isa),
             scratch: Box::default(),
-            hop: options.hop_frames,
+            timing,
             pending: Vec::with_capacity(PATCH_SAMPLES),
             patch: vec![0.0; PATCH_FRAMES * BINS],
             hops: 0,
@@ -123,6 +128,7 @@ impl Detector {
             hashers: options.digests.then(Box::default),
             tap: None,
         };
+        detector.pending.resize(timing.lead, 0.0);
         detector.set_settings(settings, &mut |_| {})?;
         Ok(detector)
     }
@@ -138,6 +144,11 @@ impl Detector {
         Ok(plan)
     }
 
+    /// Frames of 10 ms from one patch to the next.
+    pub fn hop_frames(&self) -> usize {
+        self.timing.hop
+    }
+
     /// The model's labels, one for each score.
     pub fn labels(&self) -> &[String] {
         &self.labels
@@ -149,7 +160,7 @@ impl Detector {
     /// [`SettingsError`] if the model or the classes asked for do not fit them; then nothing changes.
     pub fn set_settings(&mut self, settings: &Settings, sink: &mut impl FnMut(Heard<'_>)) -> Result<(), SettingsError> {
         let resolved = settings.resolve(&self.labels, &self.classes)?;
-        let now = self.start_of(self.hops).min(self.received);
+        let now = self.timing.start_of(self.timing.told(self.hops)).min(self.received);
         let mut old = std::mem::take(&mut self.trackers);
         for class in resolved {
             match old.iter().position(|tracker| tracker.class.name == class.name) {
@@ -186,8 +197,7 @@ impl Detector {
     /// # Errors
     /// [`EventsError::Graph`] if the network cannot run.
     pub fn finish(&mut self, sink: &mut impl FnMut(Heard<'_>)) -> Result<(), EventsError> {
-        let scored = if self.hops == 0 { 0 } else { (self.hops - 1) * (self.hop * HOP_SAMPLES) as u64 + PATCH_SAMPLES as u64 };
-        if self.received > scored {
+        while self.timing.scored(self.hops) < self.received {
             let missing = samples_of(self.wanted_frames()) - self.pending.len();
             self.take(&vec![0.0; missing], sink)?;
         }
@@ -198,7 +208,9 @@ impl Detector {
             }
             *tracker = Tracker::new(tracker.class.clone());
         }
+        self.graph.reset();
         self.pending.clear();
+        self.pending.resize(self.timing.lead, 0.0);
         (self.hops, self.received) = (0, 0);
         Ok(())
     }
@@ -211,7 +223,7 @@ impl Detector {
 
     /// Frames that the next patch lacks.
     fn wanted_frames(&self) -> usize {
-        if self.hops == 0 { PATCH_FRAMES } else { self.hop }
+        if self.hops == 0 { PATCH_FRAMES } else { self.timing.hop }
     }
 
     fn take(&mut self, mut samples: &[f32], sink: &mut impl FnMut(Heard<'_>)) -> Result<(), EventsError> {
@@ -247,26 +259,81 @@ impl Detector {
         if let Some(hashers) = &mut self.hashers {
             le_bytes(Values::F32(frames), |bytes| hashers[0].update(bytes));
         }
-        let (start, end) = (self.start_of(self.hops), self.start_of(self.hops + 1));
         let scores = self.graph.run(&self.patch, 1)?;
+        let told = self.timing.told(self.hops)..self.timing.told(self.hops + 1);
         self.hops += 1;
-        if let Some(hashers) = &mut self.hashers {
-            le_bytes(Values::F32(scores), |bytes| hashers[1].update(bytes));
-        }
-        sink(Heard::Scores(Scores { start: seconds(start), end: seconds(end), scores }));
-        for tracker in &mut self.trackers {
-            let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
-            if let Some(span) = tracker.take(start, end, score) {
-                sink(Heard::Event(event(tracker, span)));
+        // A head's first scores are of what lies before the recording, its last ones of the silence behind it.
+        let skipped = self.timing.cells - (told.end - told.start) as usize;
+        for (cell, scores) in told.zip(scores.chunks_exact(self.labels.len()).skip(skipped)) {
+            let (start, mut end) = (self.timing.start_of(cell), self.timing.start_of(cell + 1));
+            if self.timing.head {
+                if start >= self.received {
+                    break;
+                }
+                end = end.min(self.received);
+            }
+            if let Some(hashers) = &mut self.hashers {
+                le_bytes(Values::F32(scores), |bytes| hashers[1].update(bytes));
+            }
+            sink(Heard::Scores(Scores { start: seconds(start), end: seconds(end), scores }));
+            for tracker in &mut self.trackers {
+                let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
+                if let Some(span) = tracker.take(start, end, score) {
+                    sink(Heard::Event(event(tracker, span)));
+                }
             }
         }
         Ok(())
     }
+}
 
-    /// Where the samples begin that a hop's scores count for: half a hop before the patch's middle, and the first at 0.
-    fn start_of(&self, hop: u64) -> u64 {
-        let length = (self.hop * HOP_SAMPLES) as u64;
-        if hop == 0 { 0 } else { hop * length + PATCH_SAMPLES as u64 / 2 - length / 2 }
+/// When which scores come, and for which samples they count.
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    /// Frames from one patch to the next.
+    hop: usize,
+    /// Scores of every class that a patch gives, each for an equal part of the hop.
+    cells: usize,
+    /// Cells by which scores come late, if the model has a head.
+    lag: usize,
+    /// Samples of silence in front of a recording.
+    lead: usize,
+    /// Whether the model has a head.
+    head: bool,
+}
+
+impl Timing {
+    fn new(config: &YamnetConfig, hop: Option<usize>) -> Result<Self, EventsError> {
+        let head = match &config.head {
+            Some(head) => Self { hop: HEAD_HOP_FRAMES, cells: config.cells(), lag: head.lag(), lead: HEAD_LEAD_SAMPLES, head: true },
+            None => Self { hop: HOP_FRAMES, cells: 1, lag: 0, lead: 0, head: false },
+        };
+        match hop {
+            Some(frames) if head.head && frames != head.hop => Err(EventsError::HeadHop { frames, only: head.hop }),
+            Some(frames) if !(2..=PATCH_FRAMES).contains(&frames) || !frames.is_multiple_of(2) => Err(EventsError::Hop { frames }),
+            Some(hop) => Ok(Self { hop, ..head }),
+            None => Ok(head),
+        }
+    }
+
+    /// Cells whose scores are known after so many patches.
+    fn told(&self, hops: u64) -> u64 {
+        (hops * self.cells as u64).saturating_sub(self.lag as u64)
+    }
+
+    /// Samples of the recording that these scores account for.
+    fn scored(&self, hops: u64) -> u64 {
+        match (self.head, hops) {
+            (true, _) => self.start_of(self.told(hops)),
+            (false, 0) => 0,
+            (false, _) => (hops - 1) * (self.hop * HOP_SAMPLES) as u64 + PATCH_SAMPLES as u64,
+        }
+    }
+
+    /// Where the samples begin that a cell's scores count for; without a head half a hop before the patch's middle, and the first at 0.
+    fn start_of(&self, cell: u64) -> u64 {
+        let length = (self.hop * HOP_SAMPLES / self.cells) as u64;
+        if self.head || cell == 0 { cell * length } else { cell * length + PATCH_SAMPLES as u64 / 2 - length / 2 }
     }
 }
 

@@ -78,6 +78,13 @@ pub enum EventsError {
         /// Frames asked for.
         frames: usize,
     },
+    /// The model's head has a hop of its own.
+    HeadHop {
+        /// Frames asked for.
+        frames: usize,
+        /// The head's.
+        only: usize,
+    },
     /// The network refused to run: a bug of ours.
     Graph(GraphError),
 }
@@ -88,6 +95,7 @@ impl fmt::Display for EventsError {
             Self::Folder(error) => error.fmt(f),
             Self::Settings(error) => error.fmt(f),
             Self::Hop { frames } => write!(f, "a hop of {frames} frames: give 2 to 96, an even number"),
+            Self::HeadHop { frames, only } => write!(f, "a hop of {frames} frames: this model has a hop of {only} and scores in it"),
             Self::Graph(error) => error.fmt(f),
         }
     }
@@ -98,7 +106,7 @@ impl std::error::Error for EventsError {
         match self {
             Self::Folder(error) => Some(error),
             Self::Settings(error) => Some(error),
-            Self::Hop { .. } => None,
+            Self::Hop { .. } | Self::HeadHop { .. } => None,
             Self::Graph(error) => Some(error),
         }
     }

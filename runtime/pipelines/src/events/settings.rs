@@ -121,6 +121,15 @@ impl Settings {
         Self::parse(&text, path)
     }
 
+    /// The settings that a model comes with: `events.toml` of its folder, or [`Settings::default`] if it has none.
+    ///
+    /// # Errors
+    /// As for [`read`](Settings::read).
+    pub fn of_model(folder: &Path) -> Result<Self, SettingsError> {
+        let path = folder.join("events.toml");
+        if path.is_file() { Self::read(&path) } else { Ok(Self::default()) }
+    }
+
     /// Reads a file's text; `path` is for errors.
     ///
     /// # Errors

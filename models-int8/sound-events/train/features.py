@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Makes scenes and keeps what the head reads of them: features.py DATA ONNX OUT --folds 1,2,3 --scenes 900 --seed 1 [--plain --held]"""
+
+import argparse
+import pathlib
+
+import numpy
+import torch
+
+import scenes
+import yamnet
+
+FLUSH = 8  # steps of 0.32 s of silence behind a scene, until its last cell is out
+
+
+def padded(samples):
+    """With silence in front, and behind until FLUSH steps after the scene's last cell are whole."""
+    steps = -(-len(samples) // (yamnet.STEP * yamnet.HOP)) + FLUSH
+    total = ((steps - 1) * yamnet.STEP + yamnet.PATCH - 1) * yamnet.HOP + yamnet.FRAME
+    return numpy.pad(samples, (yamnet.LEAD, total - yamnet.LEAD - len(samples)))
+
+
+def features(network, samples):
+    """Early [steps * 8][512], middle [steps * 4][1024], late [steps * 2][2048], mean [steps][1024]."""
+    early, middle, late, mean = network.maps(yamnet.log_mel(padded(samples)))
+    return [rows.half().numpy() for rows in (early.flatten(2).flatten(0, 1), middle.flatten(2).flatten(0, 1), late.flatten(2).flatten(0, 1), mean)]
+
+
+def of_clips(network, data, path):
+    rows = [line for line in scenes.lines(data / "sound_events" / "manifest.jsonl")]
+    found = [features(network, scenes.load(data / "sound_events" / line["file"])[: 5 * scenes.RATE]) for line in rows]
+    kept = dict(zip(("early", "middle", "late", "mean"), map(numpy.stack, zip(*found))))
+    numpy.savez(path, labels=[scenes.CLASSES.index(line["class"]) for line in rows], fold=[line["fold"] for line in rows], **kept)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data")
+    parser.add_argument("onnx")
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--folds", default="1,2,3")
+    parser.add_argument("--scenes", type=int, default=900)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clips", action="store_true", help="instead: OUT/clips.npz of every clip by itself")
+    parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--held", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    network = yamnet.Yamnet(args.onnx)
+    material = scenes.Material(args.data, {int(fold) for fold in args.folds.split(",")}, args.held)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.clips:
+        of_clips(network, pathlib.Path(args.data), args.out / "clips.npz")
+        return
+    for i in range(args.scenes):
+        path = args.out / f"{i:05}.npz"
+        if not path.exists():
+            samples, labels = material.scene(numpy.random.default_rng([args.seed, i]), args.plain)
+            early, middle, late, mean = features(network, samples)
+            numpy.savez(path, early=early, middle=middle, late=late, mean=mean, labels=labels)
+
+
+if __name__ == "__main__":
+    main()

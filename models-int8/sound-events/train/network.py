@@ -1,0 +1,62 @@
+"""The head: from YAMNet's maps to a score for each class every 40 ms, as `runtime/graph/src/yamnet/head.rs` describes it."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+# What it reads, and how many cells of 40 ms a row of it stands for: as `yamnet.Yamnet.maps` has it.
+INPUTS = {"early": (512, 1), "middle": (1024, 2), "late": (2048, 4), "mean": (1024, 8)}
+DILATIONS = (1, 2, 4, 8, 4)
+WIDTH = 128
+
+
+def norm(layer, x):
+    return layer(x.flatten(0, 1)).view_as(x)
+
+
+class Block(nn.Module):
+    """x(t) becomes relu(x(t) + W [x(t - d), x(t), x(t + d)] + b), zeros before the first cell."""
+
+    def __init__(self, width, dilation, dropout):
+        super().__init__()
+        self.dilation = dilation
+        self.linear = nn.Linear(3 * width, width, bias=False)
+        self.norm = nn.BatchNorm1d(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        cells, padded = x.shape[1], F.pad(x, (0, 0, self.dilation, self.dilation))
+        taps = [padded[:, tap * self.dilation :][:, :cells] for tap in range(3)]
+        return F.relu(x + self.dropout(norm(self.norm, self.linear(torch.cat(taps, 2)))))
+
+
+class Head(nn.Module):
+    """[batch][rows][values] of each input to logits [batch][cells][classes]."""
+
+    def __init__(self, classes, width=WIDTH, dilations=DILATIONS, dropout=0.1, noise=0.3):
+        super().__init__()
+        self.noise = noise
+        self.projections = nn.ModuleDict({name: nn.Linear(size, width, bias=False) for name, (size, _) in INPUTS.items()})
+        for name, (size, _) in INPUTS.items():
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_scale", torch.ones(size))
+        self.norm = nn.BatchNorm1d(width)
+        self.blocks = nn.ModuleList(Block(width, dilation, dropout) for dilation in dilations)
+        self.classes = nn.Linear(width, classes)
+
+    @torch.no_grad()
+    def begin_with(self, detectors):
+        """The first units begin as these rows [detectors][1024] over the mean alone, what YAMNet's own classifier has for related classes."""
+        for name, layer in self.projections.items():
+            layer.weight[: len(detectors)] = detectors / self.mean_scale if name == "mean" else 0.0
+
+    def forward(self, maps):
+        x = 0
+        for name, (_, cells) in INPUTS.items():
+            rows = (maps[name] - getattr(self, f"{name}_mean")) * getattr(self, f"{name}_scale")
+            rows = F.dropout(rows, self.noise, self.training)
+            x = x + self.projections[name](rows).repeat_interleave(cells, 1)
+        x = F.relu(norm(self.norm, x))
+        for block in self.blocks:
+            x = block(x)
+        return self.classes(x)

@@ -1,0 +1,217 @@
+"""Scenes with exact labels, made at random from clips, backgrounds, speech, music and rooms.
+
+Labels follow the convention of the scenes in `sound_events`: a clip is active where a frame of 20 ms is at most 38 dB below its loudest one,
+gaps of up to 0.4 s closed.
+"""
+
+import json
+import pathlib
+
+import numpy
+import scipy.signal
+import soundfile
+
+RATE = 16000
+CLASSES = ["dog_bark", "rain", "sea_waves", "baby_cry", "clock_tick", "person_sneeze", "helicopter", "chainsaw", "rooster", "fire_crackling"]
+LABELS = [*CLASSES, "speech", "music", "silence"]
+CONTINUOUS = ("rain", "sea_waves", "fire_crackling", "helicopter", "chainsaw")
+CELL = 640  # samples of a label: 40 ms
+SCENE = 30 * RATE
+SILENT = -60.0  # dBFS: a cell with no other label and less than this is silence
+
+FRAME = RATE // 50
+BELOW_LOUDEST = 38.0
+CLOSED_GAP = 0.4
+
+
+def decibels(samples):
+    return 10 * numpy.log10(numpy.mean(numpy.square(samples, dtype=numpy.float64)) + 1e-12)
+
+
+def activity(samples):
+    """Spans of samples in which a clip is heard."""
+    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
+    level = 10 * numpy.log10(numpy.square(frames, dtype=numpy.float64).mean(1) + 1e-14)
+    spans = []
+    for frame in numpy.flatnonzero(level > max(level.max() - BELOW_LOUDEST, -100.0)):
+        if spans and (frame - spans[-1][1]) * FRAME <= CLOSED_GAP * RATE:
+            spans[-1][1] = frame + 1
+        else:
+            spans.append([frame, frame + 1])
+    return [(first * FRAME, last * FRAME) for first, last in spans]
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def load(path):
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    samples = samples.mean(1)
+    return samples if rate == RATE else scipy.signal.resample_poly(samples, RATE, rate).astype(numpy.float32)
+
+
+def coloured(rng, length, slope):
+    """Noise whose power falls with frequency to the power `slope`: 0 white, 1 pink, 2 brown."""
+    spectrum = rng.standard_normal(length // 2 + 1) + 1j * rng.standard_normal(length // 2 + 1)
+    noise = numpy.fft.irfft(spectrum / numpy.maximum(numpy.arange(length // 2 + 1), 8) ** (slope / 2), length)
+    return (noise / noise.std()).astype(numpy.float32)
+
+
+def tune(rng, length):
+    """A tune of a few synthetic voices and a drum: what stands for music beside the recording."""
+    out = numpy.zeros(length, numpy.float32)
+    beat = int(rng.uniform(0.12, 0.5) * RATE)
+    root = rng.uniform(90, 220)
+    scale = numpy.array([0, 2, 4, 5, 7, 9, 11] if rng.random() < 0.5 else [0, 2, 3, 5, 7, 8, 10])
+    for voice in range(rng.integers(1, 5)):
+        harmonics = rng.uniform(0.2, 1.0, rng.integers(1, 10)) / numpy.arange(1, 11)[: rng.integers(1, 10)].size ** rng.uniform(0, 1)
+        octave, decay, every = 2.0 ** rng.integers(0, 3), rng.uniform(0.5, 8), int(rng.choice([1, 1, 2, 4]))
+        for start in range(0, length, beat * every):
+            if rng.random() < 0.15:
+                continue
+            n = min(int(beat * every * rng.uniform(0.8, 1.6)), length - start)
+            time = numpy.arange(n) / RATE
+            pitch = root * octave * 2 ** (rng.choice(scale) / 12)
+            note = sum(a * numpy.sin(2 * numpy.pi * pitch * (k + 1) * time) for k, a in enumerate(harmonics) if pitch * (k + 1) < 7500)
+            out[start : start + n] += (note * numpy.exp(-decay * time) * numpy.minimum(1, time * 100) / (voice + 1)).astype(numpy.float32)
+    if rng.random() < 0.7:
+        for i, start in enumerate(range(0, length - RATE // 5, beat)):
+            time = numpy.arange(RATE // 5) / RATE
+            hit = numpy.sin(2 * numpy.pi * 60 * time) * numpy.exp(-20 * time) * 2 if i % 2 == 0 else rng.standard_normal(len(time)) * numpy.exp(-40 * time)
+            out[start : start + len(time)] += (hit * rng.uniform(0.3, 0.6)).astype(numpy.float32)
+    return out
+
+
+def gaps(spans, length):
+    cells = numpy.zeros(-(-length // CELL), bool)
+    for first, last in spans:
+        cells[round(first / CELL) : max(round(last / CELL), round(first / CELL) + 1)] = True
+    return cells
+
+
+class Material:
+    """Recordings of a data folder. Clips of `folds` only; a share of speech and noise is `held` for checking."""
+
+    def __init__(self, data, folds, held=False):
+        data = pathlib.Path(data)
+        events = data / "sound_events"
+        self.clips = {name: [] for name in CLASSES}
+        for line in lines(events / "manifest.jsonl"):
+            if line["fold"] in folds:
+                samples = load(events / line["file"])
+                self.clips[line["class"]].append((line["clip_id"], samples, activity(samples)))
+        # Which kitchen noise and which readers are heard in training, and which only in checking.
+        self.backgrounds = [load(events / line["file"]) for line in lines(events / "background.jsonl") if "storm" not in line["file"]]
+        noises = [(line, load(data / "noise" / line["file"])) for line in lines(data / "noise" / "manifest.jsonl")]
+        self.backgrounds += [x for line, x in noises if line["kind"] in ("ambient", "voice-non-speech") and ("kitchen_2" in line["file"] or "running_tap" in line["file"]) == held]
+        self.music = [x for line, x in noises if line["kind"] == "music"]
+        self.music = [x[len(x) * 3 // 4 :] if held else x[: len(x) * 3 // 4] for x in self.music]
+        readers = sorted({line["speaker"] for line in lines(data / "read_en" / "manifest.jsonl")})
+        checked = set(readers[::4])
+        self.speech = [load(data / "read_en" / line["file"]) for line in lines(data / "read_en" / "manifest.jsonl") if (line["speaker"] in checked) == held]
+        if not held:
+            self.speech += [load(data / name / line["file"]) for name in ("misc_en", "multi", "spontaneous_en") for line in lines(data / name / "manifest.jsonl")]
+        self.rooms = [load(data / "rir" / line["file"]) for line in lines(data / "rir" / "manifest.jsonl")]
+
+    def clip(self, rng, name, plain):
+        """One clip, changed a little unless `plain`, and where it is heard."""
+        _, samples, spans = self.clips[name][rng.integers(len(self.clips[name]))]
+        if plain:
+            return samples, spans
+        if rng.random() < 0.6:
+            up = int(rng.integers(86, 117))
+            samples = scipy.signal.resample_poly(samples, up, 100).astype(numpy.float32)
+        if rng.random() < 0.6:
+            samples = equalised(rng, samples)
+        if rng.random() < 0.3:
+            samples = self.in_room(rng, samples)
+        return samples, activity(samples)
+
+    def in_room(self, rng, samples):
+        room = self.rooms[rng.integers(len(self.rooms))]
+        room = room[max(0, numpy.abs(room).argmax() - 16) :][: RATE // 2]
+        room = room * numpy.exp(-numpy.arange(len(room)) / RATE * rng.uniform(0, 20))
+        return scipy.signal.fftconvolve(samples, room / numpy.linalg.norm(room))[: len(samples)].astype(numpy.float32)
+
+    def background(self, rng, length, plain=False):
+        """Unlabelled sound of the scene's length at 0 dB."""
+        if rng.random() < (0.2 if plain else 0.35):
+            return coloured(rng, length, 1.0 if plain else rng.uniform(0, 2.2))
+        samples = self.backgrounds[rng.integers(len(self.backgrounds))]
+        if not plain and rng.random() < 0.5:
+            samples = equalised(rng, samples)
+        return looped(rng, samples, length)
+
+    def scene(self, rng, plain=False):
+        """Samples of 30 s and labels [750][13]. `plain` ones are as in `sound_events`: for checking."""
+        out = numpy.zeros(SCENE, numpy.float32)
+        labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
+        floor = -50.0 if plain else rng.uniform(-75, -30)
+        lasting = rng.random() < 0.2
+        if lasting:
+            name = str(rng.choice(("rain", "sea_waves", "fire_crackling") if plain else CONTINUOUS))
+            samples, _ = self.clip(rng, name, plain)
+            floor = -42.5 if plain else max(floor, -55.0)
+            out += looped(rng, samples, SCENE) * 10 ** (floor / 20)
+            labels[:, LABELS.index(name)] = True
+        elif plain or rng.random() < 0.93:
+            out += self.background(rng, SCENE, plain) * 10 ** (floor / 20)
+        at = 0.0 if not plain and rng.random() < 0.3 else rng.uniform(0, 3) * RATE
+        crowd = 0.0 if plain else rng.choice([0.0, 0.5, 1.5])
+        spoken = 0.0 if plain else rng.choice([0.0, 0.15, 0.6])
+        while at < SCENE - 0.4 * RATE:
+            label, samples, spans = self.sound(rng, spoken, plain)
+            start = int(rng.uniform(0, 0.3) * RATE) if not plain and rng.random() < 0.3 else 0
+            n = min(int(rng.uniform(*((2, 5) if plain else (0.5, 5))) * RATE) if label < len(CLASSES) else len(samples), len(samples) - start, SCENE - int(at))
+            spans = [(max(a - start, 0), min(b - start, n)) for a, b in spans if min(b - start, n) - max(a - start, 0) >= FRAME]
+            if spans:
+                piece = samples[start : start + n] * numpy.minimum(1, numpy.arange(n, 0, -1) / 160).astype(numpy.float32)
+                heard = numpy.concatenate([piece[a:b] for a, b in spans])
+                snr = rng.choice([0, 5, 10, 15, 20]) if plain else rng.uniform(-2, 30)
+                wanted = min(max(floor, -70.0) + snr, -6.0)
+                out[int(at) : int(at) + n] += piece * 10 ** ((wanted - decibels(heard)) / 20)
+                cells = gaps([(a + int(at), b + int(at)) for a, b in spans], SCENE)[: len(labels)]
+                labels[:, label] |= cells
+            at += n + (rng.uniform(-0.5, 3) - crowd) * RATE
+            at = max(at, 0)
+        if not plain and rng.random() < 0.1:
+            out = self.in_room(rng, out)
+        if not plain and rng.random() < 0.3:
+            out = equalised(rng, out)
+        out = numpy.clip(out, -1, 1)
+        level = numpy.array([decibels(cell) for cell in out.reshape(-1, CELL)])
+        labels[:, -1] = ~labels[:, :-1].any(1) & (level < SILENT)
+        return out, labels
+
+    def sound(self, rng, spoken, plain):
+        if rng.random() < spoken:
+            samples = self.speech[rng.integers(len(self.speech))]
+            if rng.random() < 0.25:
+                music = looped(rng, self.music[rng.integers(len(self.music))], 8 * RATE) if self.music and rng.random() < 0.4 else tune(rng, 8 * RATE)
+                return LABELS.index("music"), music, activity(music)
+            first = rng.integers(max(1, len(samples) - 8 * RATE))
+            samples = samples[first : first + 8 * RATE]
+            return LABELS.index("speech"), samples, activity(samples)
+        label = int(rng.integers(len(CLASSES)))
+        if plain:
+            label = CLASSES.index(str(rng.choice([name for name in CLASSES if name not in ("rain", "sea_waves", "fire_crackling")])))
+        return label, *self.clip(rng, CLASSES[label], plain)
+
+
+def equalised(rng, samples):
+    """Through a random tilt and a random resonance."""
+    b, a = scipy.signal.butter(1, rng.uniform(200, 4000), rng.choice(["low", "high"]), fs=RATE)
+    share = rng.uniform(0, 0.9)
+    return ((1 - share) * samples + share * scipy.signal.lfilter(b, a, samples)).astype(numpy.float32)
+
+
+def looped(rng, samples, length):
+    """A piece of `length` from a random place at 0 dB, joined to itself by short fades where it is too short."""
+    samples = numpy.roll(samples, int(rng.integers(len(samples))))
+    fade = min(800, len(samples) // 4)
+    ramp = numpy.linspace(0, 1, fade, dtype=numpy.float32)
+    body = samples[:-fade].copy()
+    body[:fade] = body[:fade] * ramp + samples[-fade:] * (1 - ramp)
+    out = numpy.tile(body, -(-length // len(body)))[:length]
+    return out / (numpy.sqrt(numpy.mean(numpy.square(out, dtype=numpy.float64))) + 1e-6).astype(numpy.float32)

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Trains the head on kept features: train.py YAMNET OUT --train FOLDER... [--check FOLDER...]
+
+Writes OUT/head.safetensors and OUT/head.json, as ossicle-quantize reads them. With --check it says, after every third pass, what the head does on
+scenes that it does not learn from, with --clips and --fold on that fold's clips by themselves, and keeps its scores in OUT/checked.npz for thresholds.py.
+"""
+
+import argparse
+import csv
+import json
+import pathlib
+import time
+
+import numpy
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+
+import network
+import scenes
+import yamnet
+
+CELLS = scenes.SCENE // scenes.CELL
+BATCH = 16
+# Classes of AudioSet whose detectors the head begins with.
+RELATED = (
+    "Dog", "Bark", "Howl", "Growling", "Rain", "Raindrop", "Rain on surface", "Waves, surf", "Ocean", "Stream", "Water", "Wind", "Baby cry, infant cry",
+    "Crying, sobbing", "Tick-tock", "Clock", "Tick", "Sneeze", "Cough", "Helicopter", "Aircraft", "Engine", "Chainsaw", "Power tool", "Lawn mower",
+    "Chicken, rooster", "Crowing, cock-a-doodle-doo", "Bird", "Fire", "Crackle", "Speech", "Music", "Silence", "White noise", "Insect",
+)  # fmt: skip
+
+
+def load(folders):
+    found = {name: [] for name in (*network.INPUTS, "labels")}
+    for folder in folders:
+        for path in sorted(pathlib.Path(folder).glob("*.npz")):
+            kept = numpy.load(path)
+            for name, rows in found.items():
+                rows.append(kept[name])
+    return {name: torch.from_numpy(numpy.stack(rows)) for name, rows in found.items()}
+
+
+def standardise(head, kept):
+    """Inputs of about one size; what hardly ever moves is not blown up."""
+    for name in network.INPUTS:
+        rows = kept[name][::5].float().flatten(0, 1)
+        getattr(head, f"{name}_mean").copy_(rows.mean(0))
+        getattr(head, f"{name}_scale").copy_(1 / (rows.std(0) + 0.1 * rows.std()))
+
+
+def detectors(network_file, labels_file):
+    """Rows of YAMNet's classifier for classes that are related to ours."""
+    with open(labels_file, newline="", encoding="utf-8") as table:
+        names = [row["display_name"] for row in csv.DictReader(table)]
+    return yamnet.Yamnet(network_file).classifier[[names.index(name) for name in RELATED]]
+
+
+def logits(head, kept, scene):
+    with torch.autocast("cpu", torch.bfloat16):
+        return head({name: kept[name][scene].float() for name in network.INPUTS}).float()[:, :CELLS]
+
+
+@torch.no_grad()
+def check(head, kept):
+    head.eval()
+    found = torch.cat([logits(head, kept, part) for part in torch.arange(len(kept["labels"])).split(10)])
+    head.train()
+    return found
+
+
+def clips(head, kept, fold):
+    """How many of a fold's clips have their class as the largest mean score, and which ones have not."""
+    of_fold = numpy.flatnonzero(kept["fold"] == fold)
+    found = check(head, {name: torch.from_numpy(kept[name][of_fold]) for name in (*network.INPUTS, "labels")})[:, : 5 * scenes.RATE // scenes.CELL]
+    names = [scenes.CLASSES[i] for i in found.sigmoid().mean(1)[:, : len(scenes.CLASSES)].argmax(1)]
+    wrong = [f"{name} for {label}" for name, label in zip(names, kept["labels"][of_fold]) if name != scenes.CLASSES[label]]
+    return f"{len(of_fold) - len(wrong)} of {len(of_fold)} {wrong}"
+
+
+def folded(head):
+    """Tensors as the runtime has them: standardisation and batch normalisation inside the linear layers, f16."""
+    tensors = {}
+
+    def fold(norm, weight):
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        return weight * scale[:, None], norm.bias - norm.running_mean * scale, scale
+
+    bias = 0
+    for i, name in enumerate(network.INPUTS):
+        weight, shift, scale = fold(head.norm, head.projections[name].weight * getattr(head, f"{name}_scale"))
+        bias = bias - weight @ getattr(head, f"{name}_mean") + (shift if i == 0 else 0)
+        tensors[f"inputs.{i}.weight"] = weight
+    tensors["inputs.0.bias"] = bias
+    for i, block in enumerate(head.blocks):
+        weight, shift, _ = fold(block.norm, block.linear.weight)
+        tensors |= {f"blocks.{i}.weight": weight, f"blocks.{i}.bias": shift}
+    tensors |= {"classes.weight": head.classes.weight, "classes.bias": head.classes.bias}
+    return {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("yamnet", type=pathlib.Path, help="folder with model.onnx and yamnet_class_map.csv")
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--train", nargs="+", required=True)
+    parser.add_argument("--check", nargs="*", default=[])
+    parser.add_argument("--clips", type=pathlib.Path, help="clips.npz of features.py --clips")
+    parser.add_argument("--fold", type=int)
+    parser.add_argument("--passes", type=int, default=14)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--decay", type=float, default=0.05)
+    parser.add_argument("--noise", type=float, default=0.4)
+    parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    kept = load(args.train)
+    other = load(args.check) if args.check else None
+    head = network.Head(len(scenes.LABELS), dropout=args.dropout, noise=args.noise)
+    standardise(head, kept)
+    head.begin_with(detectors(args.yamnet / "model.onnx", args.yamnet / "yamnet_class_map.csv"))
+    count = len(kept["labels"])
+    optimiser = torch.optim.AdamW(head.parameters(), args.rate, weight_decay=args.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.passes * (count // BATCH), pct_start=0.15)
+    start = time.monotonic()
+    for turn in range(args.passes):
+        order, total = torch.randperm(count), 0.0
+        for batch in order[: count // BATCH * BATCH].split(BATCH):
+            loss = F.binary_cross_entropy_with_logits(logits(head, kept, batch), kept["labels"][batch].float())
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            total += loss.item()
+        line = f"pass {turn + 1}: loss {total / (count // BATCH):.4f}"
+        if other is not None and (turn % 3 == 2 or turn == args.passes - 1):
+            line += f", checked {F.binary_cross_entropy_with_logits(check(head, other), other['labels'].float()):.4f}"
+            if args.clips:
+                line += f", clips {clips(head, numpy.load(args.clips), args.fold)}"
+        print(f"{line}, {time.monotonic() - start:.0f} s", flush=True)
+    args.out.mkdir(parents=True, exist_ok=True)
+    head.eval()
+    safetensors.torch.save_file(folded(head), args.out / "head.safetensors")
+    layers = [yamnet.EARLY, yamnet.MIDDLE, yamnet.LATE]
+    description = {"inputs": layers, "width": network.WIDTH, "dilations": network.DILATIONS, "labels": scenes.LABELS}
+    (args.out / "head.json").write_text(json.dumps(description, indent=2) + "\n")
+    if other is not None:
+        numpy.savez(args.out / "checked.npz", scores=check(head, other).sigmoid().numpy(), labels=other["labels"].numpy())
+
+
+if __name__ == "__main__":
+    main()
