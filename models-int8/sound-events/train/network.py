@@ -43,6 +43,21 @@ class Head(nn.Module):
         self.norm = nn.BatchNorm1d(width)
         self.blocks = nn.ModuleList(Block(width, dilation, dropout) for dilation in dilations)
         self.classes = nn.Linear(width, classes)
+        self.settled = False
+
+    def settle(self):
+        """From now on the normalisations no longer follow the batches."""
+        self.settled = True
+        for layer in (self.norm, *(block.norm for block in self.blocks)):
+            layer.eps = 0.0
+            layer.eval()
+
+    def train(self, mode=True):
+        super().train(mode)
+        if self.settled:
+            for layer in (self.norm, *(block.norm for block in self.blocks)):
+                layer.eval()
+        return self
 
     @torch.no_grad()
     def begin_with(self, detectors):

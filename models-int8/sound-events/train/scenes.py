@@ -143,25 +143,28 @@ class Material:
             samples = equalised(rng, samples)
         return looped(rng, samples, length)
 
-    def scene(self, rng, plain=False):
-        """Samples of 30 s and labels [750][13]. `plain` ones are as in `sound_events`: for checking."""
+    def scene(self, rng, plain=False, changed=True, without=False):
+        """Samples of 30 s and labels [750][13]. `plain` ones are mixed as those in `sound_events`; unless `changed`, of clips as they are; those
+        `without` hold none of the ten classes, but speech, music and backgrounds."""
         out = numpy.zeros(SCENE, numpy.float32)
         labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
         floor = -50.0 if plain else rng.uniform(-75, -30)
-        lasting = rng.random() < 0.2
+        lasting = not without and rng.random() < 0.2
         if lasting:
             name = str(rng.choice(("rain", "sea_waves", "fire_crackling") if plain else CONTINUOUS))
-            samples, _ = self.clip(rng, name, plain)
+            samples, _ = self.clip(rng, name, not changed)
             floor = -42.5 if plain else max(floor, -55.0)
             out += looped(rng, samples, SCENE) * 10 ** (floor / 20)
             labels[:, LABELS.index(name)] = True
-        elif plain or rng.random() < 0.93:
+        elif plain or rng.random() < (0.6 if without else 0.93):
             out += self.background(rng, SCENE, plain) * 10 ** (floor / 20)
         at = 0.0 if not plain and rng.random() < 0.3 else rng.uniform(0, 3) * RATE
         crowd = 0.0 if plain else rng.choice([0.0, 0.5, 1.5])
         spoken = 0.0 if plain else rng.choice([0.0, 0.15, 0.6])
+        if without:
+            spoken, at = 1.0, at if rng.random() < 0.7 else SCENE
         while at < SCENE - 0.4 * RATE:
-            label, samples, spans = self.sound(rng, spoken, plain)
+            label, samples, spans = self.sound(rng, spoken, plain, changed)
             start = int(rng.uniform(0, 0.3) * RATE) if not plain and rng.random() < 0.3 else 0
             n = min(int(rng.uniform(*((2, 5) if plain else (0.5, 5))) * RATE) if label < len(CLASSES) else len(samples), len(samples) - start, SCENE - int(at))
             spans = [(max(a - start, 0), min(b - start, n)) for a, b in spans if min(b - start, n) - max(a - start, 0) >= FRAME]
@@ -184,7 +187,7 @@ class Material:
         labels[:, -1] = ~labels[:, :-1].any(1) & (level < SILENT)
         return out, labels
 
-    def sound(self, rng, spoken, plain):
+    def sound(self, rng, spoken, plain, changed):
         if rng.random() < spoken:
             samples = self.speech[rng.integers(len(self.speech))]
             if rng.random() < 0.25:
@@ -196,7 +199,7 @@ class Material:
         label = int(rng.integers(len(CLASSES)))
         if plain:
             label = CLASSES.index(str(rng.choice([name for name in CLASSES if name not in ("rain", "sea_waves", "fire_crackling")])))
-        return label, *self.clip(rng, CLASSES[label], plain)
+        return label, *self.clip(rng, CLASSES[label], not changed)
 
 
 def equalised(rng, samples):

@@ -13,10 +13,11 @@ import numpy
 import scenes
 
 SECONDS = scenes.CELL / scenes.RATE
-THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
-RELEASES = (0.4, 0.6, 0.8)  # of the threshold
-LEAST = (0.0, 0.12, 0.24)
-MERGED = (0.16, 0.4)
+THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
+RELEASES = (0.3, 0.5, 0.7, 0.9)  # of the threshold
+# Seconds: least, merged. What goes on and on is not to be cut into pieces.
+SHORT = ((0.0, 0.12, 0.24), (0.16, 0.4))
+LASTING = ((0.4, 0.8, 1.6), (0.4, 0.8, 1.6))
 
 
 def runs(active):
@@ -72,14 +73,14 @@ def quality(scores, labels, rules):
     return f1(*totals[:3]), f1(*totals[3:])
 
 
-def choose(scores, labels):
+def choose(scores, labels, times):
     table = {}
-    for threshold, share, least, merged in itertools.product(THRESHOLDS, RELEASES, LEAST, MERGED):
+    for threshold, share, least, merged in itertools.product(THRESHOLDS, RELEASES, *times):
         table[threshold, share, least, merged] = sum(quality(scores, labels, (threshold, threshold * share, least, merged)))
 
     def smooth(rules):
         # One lucky threshold is no reason.
-        near = [table.get((t, *rules[1:])) for t in THRESHOLDS if abs(t - rules[0]) < 0.051]
+        near = [table[t, *rules[1:]] for t in THRESHOLDS if abs(t - rules[0]) < 0.051]
         return numpy.mean(near)
 
     return max(table, key=smooth)
@@ -92,7 +93,7 @@ def main():
     scores, labels = (numpy.concatenate([part[name] for part in kept]) for name in ("scores", "labels"))
     print("# Chosen by train/thresholds.py. Speech, music and silence are scored too: name them with --classes or in settings of your own.")
     for i, name in enumerate(scenes.CLASSES):
-        threshold, share, least, merged = choose(scores[:, :, i], labels[:, :, i])
+        threshold, share, least, merged = choose(scores[:, :, i], labels[:, :, i], LASTING if name in scenes.CONTINUOUS else SHORT)
         event, segment = quality(scores[:, :, i], labels[:, :, i], (threshold, threshold * share, least, merged))
         print(f"{name}: event F1 {event:.2f}, segment F1 {segment:.2f}", file=sys.stderr)
         print(f"\n[classes.{name}]\nthreshold = {threshold:.2f}\nrelease = {threshold * share:.2f}\nmin_seconds = {least:.2f}\nmerge_seconds = {merged:.2f}")

@@ -21,7 +21,6 @@ import scenes
 import yamnet
 
 CELLS = scenes.SCENE // scenes.CELL
-BATCH = 16
 # Classes of AudioSet whose detectors the head begins with.
 RELATED = (
     "Dog", "Bark", "Howl", "Growling", "Rain", "Raindrop", "Rain on surface", "Waves, surf", "Ocean", "Stream", "Water", "Wind", "Baby cry, infant cry",
@@ -98,6 +97,24 @@ def folded(head):
     return {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
 
 
+@torch.no_grad()
+def unfold(head, tensors):
+    """The other way round: a head that computes what these tensors do, with normalisations that no longer follow the batches."""
+    tensors = {name: tensor.float() for name, tensor in tensors.items()}
+    bias = tensors["inputs.0.bias"]
+    for i, name in enumerate(network.INPUTS):
+        weight = tensors[f"inputs.{i}.weight"]
+        bias = bias + weight @ getattr(head, f"{name}_mean")
+        head.projections[name].weight.copy_(weight / getattr(head, f"{name}_scale"))
+    head.norm.bias.copy_(bias)
+    for i, block in enumerate(head.blocks):
+        block.linear.weight.copy_(tensors[f"blocks.{i}.weight"])
+        block.norm.bias.copy_(tensors[f"blocks.{i}.bias"])
+    head.classes.weight.copy_(tensors["classes.weight"])
+    head.classes.bias.copy_(tensors["classes.bias"])
+    head.settle()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("yamnet", type=pathlib.Path, help="folder with model.onnx and yamnet_class_map.csv")
@@ -107,6 +124,8 @@ def main():
     parser.add_argument("--clips", type=pathlib.Path, help="clips.npz of features.py --clips")
     parser.add_argument("--fold", type=int)
     parser.add_argument("--passes", type=int, default=14)
+    parser.add_argument("--batch", type=int, default=16, help="scenes of a step")
+    parser.add_argument("--begin", type=pathlib.Path, help="folder of a trained head to go on from, its normalisations as they are")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--decay", type=float, default=0.05)
     parser.add_argument("--noise", type=float, default=0.4)
@@ -118,21 +137,24 @@ def main():
     other = load(args.check) if args.check else None
     head = network.Head(len(scenes.LABELS), dropout=args.dropout, noise=args.noise)
     standardise(head, kept)
-    head.begin_with(detectors(args.yamnet / "model.onnx", args.yamnet / "yamnet_class_map.csv"))
+    if args.begin:
+        unfold(head, safetensors.torch.load_file(args.begin / "head.safetensors"))
+    else:
+        head.begin_with(detectors(args.yamnet / "model.onnx", args.yamnet / "yamnet_class_map.csv"))
     count = len(kept["labels"])
     optimiser = torch.optim.AdamW(head.parameters(), args.rate, weight_decay=args.decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.passes * (count // BATCH), pct_start=0.15)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.passes * (count // args.batch), pct_start=0.15)
     start = time.monotonic()
     for turn in range(args.passes):
         order, total = torch.randperm(count), 0.0
-        for batch in order[: count // BATCH * BATCH].split(BATCH):
+        for batch in order[: count // args.batch * args.batch].split(args.batch):
             loss = F.binary_cross_entropy_with_logits(logits(head, kept, batch), kept["labels"][batch].float())
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
             total += loss.item()
-        line = f"pass {turn + 1}: loss {total / (count // BATCH):.4f}"
+        line = f"pass {turn + 1}: loss {total / (count // args.batch):.4f}"
         if other is not None and (turn % 3 == 2 or turn == args.passes - 1):
             line += f", checked {F.binary_cross_entropy_with_logits(check(head, other), other['labels'].float()):.4f}"
             if args.clips:

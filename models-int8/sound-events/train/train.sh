@@ -21,11 +21,22 @@ keep() { "$python" "$here/features.py" "$data" "$yamnet/model.onnx" "$@"; }
 keep "$work" --clips
 keep "$work/learn-123" --folds 1,2,3 --scenes "${SCENES:-400}" --seed 1
 keep "$work/learn-4" --folds 4 --scenes "$((${SCENES:-400} / 3))" --seed 2
+keep "$work/mixed-123" --folds 1,2,3 --scenes "$((${SCENES:-400} / 8))" --seed 5 --plain
+keep "$work/without" --scenes 70 --seed 7 --without
 keep "$work/check-4" --folds 4 --scenes 50 --seed 100 --plain --held
+# First in large steps, then in small ones, with more of what is to be told apart.
+learn() {
+    out=$1
+    shift
+    [ -f "$work/$out-begun/head.safetensors" ] || "$python" "$here/train.py" "$yamnet" "$work/$out-begun" --train "$@" --passes "${PASSES:-12}"
+    [ -f "$work/$out/head.safetensors" ] || "$python" "$here/train.py" "$yamnet" "$work/$out" --begin "$work/$out-begun" \
+        --train "$@" "$work/mixed-123" "$work/without" --passes 5 --batch 4 --rate 1e-3 --noise 0.3 --dropout 0.1 $check
+}
 # What is learnt from folds 1 to 3 says how good it is, on fold 4, and which thresholds to take; what is shipped learns from all four.
-[ -f "$work/checked-4/checked.npz" ] || "$python" "$here/train.py" "$yamnet" "$work/checked-4" --train "$work/learn-123" --check "$work/check-4" \
-    --clips "$work/clips.npz" --fold 4 --passes "${PASSES:-12}"
-"$python" "$here/train.py" "$yamnet" "$work/head" --train "$work/learn-123" "$work/learn-4" --passes "${PASSES:-12}"
-"$python" "$here/thresholds.py" "$work/checked-4/checked.npz" >"$work/head/events.toml"
+check="--check $work/check-4 --clips $work/clips.npz --fold 4"
+learn checked "$work/learn-123"
+check=
+learn head "$work/learn-123" "$work/learn-4"
+"$python" "$here/thresholds.py" "$work/checked/checked.npz" >"$work/head/events.toml"
 cp "$work/head/head.json" "$work/head/head.safetensors" "$work/head/events.toml" "$here/"
 sh "$here/pack.sh" "$work"

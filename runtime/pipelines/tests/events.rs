@@ -163,7 +163,9 @@ fn settings_change_while_it_listens() {
 
 #[test]
 fn what_cannot_be_used_is_refused() {
-    let open = |folder: &Path, hop_frames| Detector::open(folder, &Settings::default(), Options { hop_frames: Some(hop_frames), ..Options::default() });
+    let open = |folder: &Path, hop_frames| {
+        Detector::open(folder, &Settings::default(), Options { hop_frames: Some(hop_frames), ..Options::default() })
+    };
     for hop in [0, 1, 25, 98] {
         assert!(matches!(open(&model(), hop), Err(EventsError::Hop { frames }) if frames == hop));
     }

@@ -60,7 +60,10 @@ impl HeadConfig {
         if self.dilations.len() > 16 || self.dilations.iter().any(|dilation| !(1..=64).contains(dilation)) {
             return Some(format!("head.dilations are {:?}, not at most 16 within 1..=64", self.dilations));
         }
-        if self.inputs.is_empty() || !self.inputs.is_sorted_by(|a, b| a < b) || self.inputs.iter().any(|&layer| layer >= yamnet.layers.len()) {
+        if self.inputs.is_empty()
+            || !self.inputs.is_sorted_by(|a, b| a < b)
+            || self.inputs.iter().any(|&layer| layer >= yamnet.layers.len())
+        {
             return Some(format!("head.inputs are {:?}, not ascending layers below {}", self.inputs, yamnet.layers.len()));
         }
         let maps: Vec<_> = yamnet.shapes().map(|shape| shape.output).collect();
@@ -99,10 +102,9 @@ impl HeadConfig {
     pub(super) fn slot_values(&self, yamnet: &YamnetConfig) -> usize {
         let cells = self.cells(yamnet);
         let inputs: usize = self.shapes(yamnet).map(|input| input.rows * input.depth).sum();
-        // Of the cells' values two are alive at a time; beside them what is gathered for a convolution, or projected from one input.
-        let turns = 1 + usize::from(!self.dilations.is_empty());
+        // Of the cells' values two are alive at a time, what is projected from one input among them; beside them a convolution's taps.
         let gathered = if self.dilations.is_empty() { 0 } else { TAPS * cells * self.width };
-        inputs - yamnet.embedding() + (turns + 1) * cells * self.width + gathered
+        inputs - yamnet.embedding() + 2 * cells * self.width + gathered
     }
 
     /// Values of what it remembers from patch to patch.

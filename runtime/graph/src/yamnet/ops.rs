@@ -39,7 +39,13 @@ pub(super) struct UnsignedLinear {
 
 impl UnsignedLinear {
     /// A layer of the folder, as [`ModelFolder::linear_span`] finds it.
-    pub(super) fn new(folder: &ModelFolder<YamnetConfig>, name: &str, outputs: usize, depth: usize, biased: bool) -> Result<Self, FolderError> {
+    pub(super) fn new(
+        folder: &ModelFolder<YamnetConfig>,
+        name: &str,
+        outputs: usize,
+        depth: usize,
+        biased: bool,
+    ) -> Result<Self, FolderError> {
         let layer = folder.linear_span(name, outputs, depth, biased)?;
         let mut sums = vec![0; outputs.next_multiple_of(LANES)];
         folder.linear(&layer).weights.sums(&mut sums);
