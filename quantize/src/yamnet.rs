@@ -365,8 +365,11 @@ fn put_dense(tensors: &mut Vec<Tensor>, name: &str, dense: &Dense) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::onnx::proto::{self, DataType, Message};
+    use crate::store::{self, Element, Slot};
 
     const CHANNELS: usize = 16;
 
@@ -455,6 +458,64 @@ mod tests {
         let (depthwise, pointwise) = &yamnet.layers[0];
         assert_eq!((depthwise.stride, depthwise.bias[1], pointwise.inputs, pointwise.bias.len()), (1, -2.0, CHANNELS, 2 * CHANNELS));
         assert_eq!(yamnet.classifier.weights[2 * CHANNELS], 5.0 + 2.0 * CHANNELS as f32);
+    }
+
+    /// A head's folder, its tensors counted up.
+    fn head_folder(name: &str, description: &str, tensors: &[(&str, &[usize])]) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("ossicle-head-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let slots: Vec<Slot> =
+            tensors.iter().map(|(name, shape)| Slot { name: (*name).to_owned(), element: Element::F32, shape: shape.to_vec() }).collect();
+        let mut file = store::header(&slots, &BTreeMap::new()).unwrap();
+        for slot in &slots {
+            let values: Vec<f32> = (0..slot.shape.iter().product()).map(|i: usize| i as f32).collect();
+            store::write_f32(&mut file, &values).unwrap();
+        }
+        fs::write(folder.join("head.safetensors"), file).unwrap();
+        fs::write(folder.join("head.json"), description).unwrap();
+        fs::write(folder.join(RULES), "[classes.b]\nthreshold = 0.5\n").unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_head_takes_the_place_of_the_classifier() {
+        let labels: Vec<String> = ('a'..='p').map(String::from).collect();
+        let head = json!({"inputs": [0], "width": 16, "dilations": [2], "labels": labels}).to_string();
+        let tensors: [(&str, &[usize]); 7] = [
+            ("inputs.0.weight", &[16, 8 * CHANNELS]),
+            ("inputs.0.bias", &[16]),
+            ("inputs.1.weight", &[16, 2 * CHANNELS]),
+            ("blocks.0.weight", &[16, 48]),
+            ("blocks.0.bias", &[16]),
+            ("classes.weight", &[16, 16]),
+            ("classes.bias", &[16]),
+        ];
+        let yamnet = || Toy::new(&[1; 4]).open(LABELS).unwrap();
+        let folder = head_folder("whole", &head, &tensors);
+        let with = crate::head::attach(yamnet(), &folder).unwrap();
+        assert_eq!((with.labels.len(), with.classifier.inputs, with.classifier.weights[16]), (16, 16, 16.0));
+        let model = folder.join("out");
+        with.write(&model, false, "").unwrap();
+        ossicle_graph::folder::verify(&model).unwrap();
+        let opened = ossicle_graph::folder::ModelFolder::<ossicle_graph::yamnet::YamnetConfig>::open(&model).unwrap();
+        assert_eq!(opened.config().head.as_ref().map(|head| (head.width, head.lag())), Some((16, 2)));
+        assert!(opened.read_text(RULES).unwrap().contains("classes.b"));
+        let options = ossicle_graph::Options { isa: ossicle_kernels::simd::Isa::detect(), threads: 1 };
+        let mut graph = ossicle_graph::yamnet::YamnetGraph::new(opened, options).unwrap();
+        assert_eq!(graph.run(&[0.0; PATCH_FRAMES * MEL_BINS], 1).unwrap().len(), 16 * 16);
+        fs::remove_dir_all(&folder).unwrap();
+
+        for (name, description, tensors, expected) in [
+            ("layer", head.replace("[0]", "[1]"), &tensors[..], "inputs name layer 1: the network has layers 0 to 0"),
+            ("width", head.replace("16", "20"), &tensors, "width is 20, not a multiple of 16"),
+            ("missing", head.clone(), &tensors[..6], "tensor classes.bias: "),
+            ("misshapen", head.replace("\"a\",", ""), &tensors, "tensor classes.weight: "),
+        ] {
+            let folder = head_folder(name, &description, tensors);
+            let line = crate::head::attach(yamnet(), &folder).unwrap_err().to_string();
+            assert!(line.contains(expected), "{line}");
+            fs::remove_dir_all(&folder).unwrap();
+        }
     }
 
     #[test]

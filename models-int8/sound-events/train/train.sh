@@ -23,6 +23,7 @@ keep "$work/learn-123" --folds 1,2,3 --scenes "${SCENES:-400}" --seed 1
 keep "$work/learn-4" --folds 4 --scenes "$((${SCENES:-400} / 3))" --seed 2
 keep "$work/mixed-123" --folds 1,2,3 --scenes "$((${SCENES:-400} / 8))" --seed 5 --plain
 keep "$work/without" --scenes 70 --seed 7 --without
+keep "$work/check-without" --folds 4 --scenes 30 --seed 200 --without --held
 keep "$work/check-4" --folds 4 --scenes 50 --seed 100 --plain --held
 # First in large steps, then in small ones, with more of what is to be told apart.
 learn() {
@@ -33,7 +34,7 @@ learn() {
         --train "$@" "$work/mixed-123" "$work/without" --passes 5 --batch 4 --rate 1e-3 --noise 0.3 --dropout 0.1 $check
 }
 # What is learnt from folds 1 to 3 says how good it is, on fold 4, and which thresholds to take; what is shipped learns from all four.
-check="--check $work/check-4 --clips $work/clips.npz --fold 4"
+check="--check $work/check-4 $work/check-without --clips $work/clips.npz --fold 4"
 learn checked "$work/learn-123"
 check=
 learn head "$work/learn-123" "$work/learn-4"

@@ -23,6 +23,9 @@ pub const HOP_FRAMES: usize = 24;
 /// Frames from one patch to the next for a head, which keeps the middle third of each.
 const HEAD_HOP_FRAMES: usize = PATCH_FRAMES / 3;
 
+/// Scores of a patch that a head's timing is made for: cells of 40 ms.
+const HEAD_CELLS: usize = 8;
+
 /// Samples of silence in front of what a head hears: its first cell of 40 ms is the first one of the recording then.
 const HEAD_LEAD_SAMPLES: usize = 5440;
 
@@ -108,6 +111,10 @@ impl Detector {
         if (config.patch_frames, config.num_mel_bins) != (PATCH_FRAMES, BINS) {
             let (frames, bins) = (config.patch_frames, config.num_mel_bins);
             let problem = format!("patches of {frames} frames of {bins} bands, not {PATCH_FRAMES} of {BINS}");
+            return Err(FolderError::Malformed { path: folder.path().join("config.json"), problem }.into());
+        }
+        if config.head.is_some() && config.cells() != HEAD_CELLS {
+            let problem = format!("a head of {} cells for each patch, not {HEAD_CELLS}", config.cells());
             return Err(FolderError::Malformed { path: folder.path().join("config.json"), problem }.into());
         }
         let timing = Timing::new(config, options.hop_frames)?;
