@@ -18,18 +18,18 @@ pub(crate) struct SoundArgs {
     /// Tell sound events of the whole stream too, those that `ossicle detect` finds
     #[arg(long)]
     events: bool,
-    /// Classes, thresholds and times (see `ossicle detect --help`); without it every label is a class
+    /// Classes, thresholds and times (see `ossicle detect --help`) [default: events.toml of the model; without one every label is a class]
     #[arg(long, value_name = "FILE.toml", requires = "events")]
     config: Option<PathBuf>,
     /// Only these classes of the settings, or labels of the model
     #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',', requires = "events")]
     classes: Vec<String>,
     /// Model folder for events, or the name of one
-    #[arg(long, value_name = "NAME|FOLDER", default_value = "yamnet", requires = "events")]
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "sound-events", requires = "events")]
     event_model: String,
-    /// Seconds from one score of events to the next, 0.02 to 0.96 in steps of 0.02
-    #[arg(long, value_name = "SECONDS", default_value = "0.24", value_parser = parse_hop, requires = "events")]
-    hop: usize,
+    /// Seconds from one score of events to the next, 0.02 to 0.96 in steps of 0.02; for models without a head [default: 0.24]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_hop, requires = "events")]
+    hop: Option<usize>,
 }
 
 impl SoundArgs {
@@ -43,7 +43,8 @@ impl SoundArgs {
             let place = self.config.as_ref().map_or_else(|| "--classes".into(), |path| path.display().to_string());
             Fault::new("cannot use the settings", place, error)
         };
-        let settings = self.config.as_deref().map_or_else(|| Ok(Settings::default()), Settings::read).map_err(|error| unusable(&error))?;
+        let settings =
+            self.config.as_deref().map_or_else(|| Settings::of_model(&folder), Settings::read).map_err(|error| unusable(&error))?;
         let (isa, threads) = (machine.isa(), machine.threads());
         let options = Options { isa, threads, hop_frames: self.hop, classes: self.classes.clone(), digests: false };
         let opened = Detector::open(&folder, &settings, options).map_err(|error| match error {
