@@ -145,6 +145,12 @@ impl<'a> Chain<'a> {
         if input.is_none() || self.last.is_some_and(|last| input != Some(last)) {
             return Err(self.refuse(Some(node), &format!("{wanted} that reads {:?}", self.last.unwrap_or_default())));
         }
+        if let Some(name) = node.unknown_attribute(known_attributes(op)) {
+            return Err(self.refuse(Some(node), &format!("{wanted} without {name}")));
+        }
+        if !matches!(node.text("auto_pad"), None | Some("NOTSET")) {
+            return Err(self.refuse(Some(node), &format!("{wanted}: auto_pad NOTSET, which means pads")));
+        }
         self.last = Some(node.outputs[0].as_str());
         Ok(node)
     }
@@ -208,8 +214,9 @@ impl<'a> Chain<'a> {
             self.take("Reshape", "a reshape")?;
         }
         let node = self.take("Gemm", "the classifier")?;
-        if node.ints("transB") != [1] {
-            return Err(self.refuse(Some(node), "transB = 1"));
+        let plain = node.ints("transB") == [1] && matches!(node.ints("transA"), [] | [0]);
+        if !plain || ["alpha", "beta"].iter().any(|name| node.float(name).is_some_and(|factor| factor != 1.0)) {
+            return Err(self.refuse(Some(node), "transA = 0, transB = 1, alpha = 1 and beta = 1"));
         }
         let outputs = self.outputs(node)?;
         let dense = Dense { weights: self.constant(node, 1, &[outputs, inputs])?, bias: self.constant(node, 2, &[outputs])?, inputs };
@@ -217,6 +224,16 @@ impl<'a> Chain<'a> {
             Some(node) => Err(self.refuse(Some(node), "the end")),
             None => Ok(dense),
         }
+    }
+}
+
+/// What is read of an operator's attributes, or changes nothing; any other would be a result that is silently wrong.
+fn known_attributes(op: &str) -> &'static [&'static str] {
+    match op {
+        "Conv" => &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"],
+        "Gemm" => &["alpha", "beta", "transA", "transB"],
+        "Reshape" => &["allowzero"],
+        _ => &[],
     }
 }
 
@@ -537,6 +554,24 @@ mod tests {
         let at = toy.nodes.len() - 2;
         toy.nodes[at] = other;
         assert!(refusal(toy).contains("that reads \"pointwise.relu\""));
+        const FLOAT: i64 = 1;
+        const STRING: i64 = 3;
+        let float = |name: &str, value: f32| Message::default().bytes(1, name.as_bytes()).float(2, value).int(20, FLOAT);
+        let auto_pad = Message::default().bytes(1, b"auto_pad").bytes(4, b"SAME_UPPER").int(20, STRING);
+        let [depthwise, pointwise, mean, gemm] = [10, 16, 18, 19];
+        for (node, attribute, expected) in [
+            (gemm, float("alpha", 0.5), "node \"logits\" (Gemm): expected transA = 0"),
+            (gemm, float("beta", 2.0), "node \"logits\" (Gemm): expected transA = 0"),
+            (gemm, proto::attribute("transA", 1), "node \"logits\" (Gemm): expected transA = 0"),
+            (depthwise, auto_pad, "node \"depthwise\" (Conv): expected a 3 x 3 convolution"),
+            (pointwise, proto::attribute("whatever", 1), "without whatever"),
+            (mean, proto::attribute("count", 1), "without count"),
+        ] {
+            let mut toy = Toy::new(&[1; 4]);
+            toy.nodes[node] = toy.nodes[node].clone().message(5, attribute);
+            let line = refusal(toy);
+            assert!(line.contains(expected), "{line}");
+        }
         let line = Toy::new(&[1; 4]).open("index,mid,display_name\n0,/m/1,Speech\n").unwrap_err().to_string();
         assert!(line.contains("1 labels, but the network has 2 outputs"), "{line}");
         let line = Toy::new(&[1; 4]).open("index,mid,display_name\n1,/m/1,Speech\n").unwrap_err().to_string();

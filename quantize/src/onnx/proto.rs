@@ -27,6 +27,15 @@ impl Message {
         self
     }
 
+    /// A field of type float.
+    #[cfg(test)]
+    pub(crate) fn float(mut self, field: u32, value: f32) -> Self {
+        const FIXED_32: u32 = 5;
+        self.varint(u64::from(field << 3 | FIXED_32));
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
     /// A field of type string or bytes.
     pub(crate) fn bytes(mut self, field: u32, value: &[u8]) -> Self {
         const LENGTH_DELIMITED: u32 = 2;

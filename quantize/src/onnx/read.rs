@@ -27,13 +27,35 @@ pub(crate) struct Node {
     pub(crate) op: String,
     pub(crate) inputs: Vec<String>,
     pub(crate) outputs: Vec<String>,
-    ints: HashMap<String, Vec<i64>>,
+    attributes: HashMap<String, Attribute>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Attribute {
+    ints: Vec<i64>,
+    float: Option<f32>,
+    text: Option<String>,
 }
 
 impl Node {
     /// An attribute of integers, or one integer; empty if there is none.
     pub(crate) fn ints(&self, name: &str) -> &[i64] {
-        self.ints.get(name).map_or(&[], Vec::as_slice)
+        self.attributes.get(name).map_or(&[], |attribute| &attribute.ints)
+    }
+
+    /// An attribute that is a number with a fraction.
+    pub(crate) fn float(&self, name: &str) -> Option<f32> {
+        self.attributes.get(name)?.float
+    }
+
+    /// An attribute that is a string.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name)?.text.as_deref()
+    }
+
+    /// An attribute that is not among `known`; of several the first by name.
+    pub(crate) fn unknown_attribute(&self, known: &[&str]) -> Option<&str> {
+        self.attributes.keys().map(String::as_str).filter(|name| !known.contains(name)).min()
     }
 }
 
@@ -128,8 +150,8 @@ fn node(bytes: &[u8]) -> Result<Node, WireError> {
             (3, value) => node.name = value.text().unwrap_or_default(),
             (4, value) => node.op = value.text().unwrap_or_default(),
             (5, Value::Bytes(body)) => {
-                let (name, values) = attribute(body)?;
-                node.ints.insert(name, values);
+                let (name, attribute) = attribute(body)?;
+                node.attributes.insert(name, attribute);
             }
             _ => {}
         }
@@ -137,16 +159,18 @@ fn node(bytes: &[u8]) -> Result<Node, WireError> {
     Ok(node)
 }
 
-fn attribute(bytes: &[u8]) -> Result<(String, Vec<i64>), WireError> {
-    let (mut name, mut values) = (String::new(), vec![]);
+fn attribute(bytes: &[u8]) -> Result<(String, Attribute), WireError> {
+    let (mut name, mut attribute) = (String::new(), Attribute::default());
     for field in fields(bytes) {
         match field? {
             (1, value) => name = value.text().unwrap_or_default(),
-            (3 | 8, value) => values.extend(ints(value)?),
+            (2, value) => attribute.float = value.float(),
+            (3 | 8, value) => attribute.ints.extend(ints(value)?),
+            (4, value) => attribute.text = value.text(),
             _ => {}
         }
     }
-    Ok((name, values))
+    Ok((name, attribute))
 }
 
 fn tensor(bytes: &[u8]) -> Result<(String, Constant), WireError> {

@@ -21,17 +21,22 @@ impl std::fmt::Display for WireError {
     }
 }
 
-/// The value of a field. Fixed-size numbers are passed over: nothing here reads one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The value of a field. Numbers of 64 fixed bits are passed over: nothing here reads one.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value<'a> {
     Int(u64),
     Bytes(&'a [u8]),
+    Float(f32),
     Fixed,
 }
 
 impl<'a> Value<'a> {
     pub(super) fn int(self) -> Option<i64> {
         if let Self::Int(value) = self { Some(value as i64) } else { None }
+    }
+
+    pub(super) fn float(self) -> Option<f32> {
+        if let Self::Float(value) = self { Some(value) } else { None }
     }
 
     pub(super) fn bytes(self) -> Option<&'a [u8]> {
@@ -80,7 +85,7 @@ impl<'a> Fields<'a> {
                 let len = self.varint()?;
                 Value::Bytes(self.take(len)?)
             }
-            5 => self.take(4).map(|_| Value::Fixed)?,
+            5 => Value::Float(f32::from_le_bytes(self.take(4)?.try_into().unwrap_or_default())),
             other => return Err(WireError::Type(other as u8)),
         };
         Ok(((key >> 3) as u32, value))
@@ -114,6 +119,7 @@ pub(super) fn ints(value: Value<'_>) -> Result<Vec<i64>, WireError> {
             }
             Ok(values)
         }
+        Value::Float(_) => Err(WireError::Type(5)),
         Value::Fixed => Err(WireError::Type(1)),
     }
 }
@@ -133,6 +139,7 @@ mod tests {
         let inner: Vec<_> = fields(all[2].1.bytes().unwrap()).collect::<Result<_, _>>().unwrap();
         assert_eq!(inner[0].1.int(), Some(-1));
         assert_eq!(ints(Value::Bytes(&[1, 0x96, 1])).unwrap(), [1, 150]);
+        assert_eq!(fields(&[0x15, 0, 0, 0, 0x3f]).next(), Some(Ok((2, Value::Float(0.5)))));
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub struct Config {
     pub pre_roll_ms: u32,
     /// What belongs to it after its last, at most the hangover.
     pub tail_ms: u32,
-    /// Longest utterance: 1 s to 10 minutes, and longer than all of the above.
+    /// Longest utterance: 1 s to 10 minutes, three quarters of it longer than `min_speech_ms`, `hangover_ms` and `pre_roll_ms` together.
     pub max_ms: u32,
 }
 
@@ -68,7 +68,7 @@ pub enum ConfigError {
     Hangover,
     /// `tail_ms` is more than `hangover_ms`.
     Tail,
-    /// `max_ms` is not within 1 s to 10 minutes, or not above pre-roll, minimum and hangover together.
+    /// `max_ms` is not within 1 s to 10 minutes, or three quarters of it are not above pre-roll, minimum and hangover together.
     Max,
 }
 
@@ -80,7 +80,7 @@ impl fmt::Display for ConfigError {
             Self::Hangover => "the silence that ends an utterance must be 50 ms or more",
             Self::Tail => "what is kept behind an utterance must not be longer than the silence that ends it",
             Self::Max => {
-                "the longest utterance must be 1 s to 10 minutes, and longer than pre-roll, least speech and ending silence together"
+                "the longest utterance must be 1 s to 10 minutes, three quarters of it longer than pre-roll, least speech and ending silence together"
             }
         })
     }

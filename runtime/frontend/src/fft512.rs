@@ -64,48 +64,13 @@ fn pass<A: Arith>(a: A, block: &mut [[A::Cell; 2]], quarter: usize) {
 mod tests {
     use super::*;
     use crate::arith::One;
-    use rustfft::FftPlanner;
-    use rustfft::num_complex::Complex;
-
-    /// |X|^2 in f64 through rustfft, with the window by its formula.
-    fn oracle(frame: &[f32; FFT_SAMPLES]) -> Vec<f64> {
-        let mut z = vec![Complex::new(0.0, 0.0); 512];
-        for (n, z) in z[..FFT_SAMPLES].iter_mut().enumerate() {
-            let hann = 0.5 - 0.5 * (std::f64::consts::TAU * n as f64 / FFT_SAMPLES as f64).cos();
-            z.re = f64::from(frame[n]) * hann;
-        }
-        FftPlanner::new().plan_fft_forward(512).process(&mut z);
-        z[..POWER_BINS].iter().map(|x| x.norm_sqr()).collect()
-    }
-
-    fn check(frame: &[f32; FFT_SAMPLES], name: &str) {
-        let (mut z, mut power) = ([[0.0; 2]; POINTS], [0.0; POWER_BINS]);
-        power_spectrum(One, frame, &mut z, &mut power);
-        let wanted = oracle(frame);
-        let peak = wanted.iter().fold(0.0f64, |a, &b| a.max(b)).sqrt();
-        for (k, (&got, &wanted)) in power.iter().zip(&wanted).enumerate() {
-            let error = (f64::from(got).sqrt() - wanted.sqrt()).abs();
-            assert!(error <= 4e-7 * peak, "{name}, bin {k}: |X| off by {:.1e} of the peak", error / peak);
-        }
-    }
 
     #[test]
     fn power_equals_rustfft() {
-        let mut state = 1u32;
-        for round in 0..50 {
-            let frame = core::array::from_fn(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / 8_388_608.0 - 1.0
-            });
-            check(&frame, &format!("noise {round}"));
-        }
-        for n in 0..FFT_SAMPLES {
-            let mut frame = [0.0; FFT_SAMPLES];
-            frame[n] = 1.0;
-            if n > 0 {
-                check(&frame, &format!("impulse at {n}"));
-            }
-            check(&core::array::from_fn(|t| (0.5 + n as f32 * t as f32 * 0.0078).cos()), &format!("tone {n}"));
-        }
+        crate::fft::tests::check_power(512, |frame| {
+            let (mut z, mut power) = ([[0.0; 2]; POINTS], [0.0; POWER_BINS]);
+            power_spectrum(One, frame, &mut z, &mut power);
+            power.to_vec()
+        });
     }
 }
