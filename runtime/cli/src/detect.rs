@@ -1,13 +1,17 @@
 //! `ossicle detect`.
 
+mod show;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use clap::builder::ArgPredicate;
+use indicatif::ProgressBar;
 use ossicle::audio::AudioReader;
-use ossicle::events::{Detector, EventsError, Format, HOP_FRAMES, Heard, Options, Scores, Settings, Writer};
+use ossicle::events::{Detector, EventsError, Format, HOP_FRAMES, Heard, Options, Scores, Settings, Writer, one_field};
 use ossicle::source::SampleSource;
 use ossicle::trace;
 use ossicle::whisper::transcriber::Options as Run;
@@ -19,6 +23,7 @@ use crate::model::MachineArgs;
 use crate::progress::Watched;
 use crate::reload::Reload;
 use crate::trace::{Recording, TraceArgs};
+use show::{Show, ShowArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +32,8 @@ Examples:
   ossicle detect --model yamnet --classes Dog,Siren night.mp3
   ossicle detect --config events.toml --format audacity --output-dir labels *.wav
   ossicle detect --top 5 kitchen.wav
+  ossicle detect --html kitchen.html --plot kitchen.png kitchen.wav
+  ossicle detect --add-classes my-sounds hall.wav
   arecord -f S16_LE -r 16000 -t raw | ossicle detect --raw --model yamnet --config events.toml -
 
 events.toml (read again when it changes or on SIGHUP):
@@ -51,16 +58,19 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Model folder, or the name of one (see `ossicle models list`)
-    #[arg(long, value_name = "NAME|FOLDER", default_value = "sound-events")]
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "sound-events", default_value_if("add_classes", ArgPredicate::IsPresent, "yamnet"))]
     model: String,
     #[command(flatten)]
     machine: MachineArgs,
     /// Classes, thresholds and times [default: events.toml of the model; without one every label is a class]
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Only these classes of the settings, or labels of the model
-    #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',')]
+    /// Only these classes of the settings, or labels of the model; a name may hold commas, as "Baby cry, infant cry" does
+    #[arg(long, value_name = "NAME,NAME...")]
     classes: Vec<String>,
+    /// Also classes of your own, from a folder that ossicle-quantize events made; may be given several times
+    #[arg(long, value_name = "FOLDER", conflicts_with = "trace")]
+    add_classes: Vec<PathBuf>,
     /// What to write
     #[arg(long, value_enum, default_value = "text")]
     format: FormatName,
@@ -78,6 +88,8 @@ pub(crate) struct Args {
     /// Add digests of features and scores (jsonl)
     #[arg(long)]
     digests: bool,
+    #[command(flatten)]
+    show: ShowArgs,
     #[command(flatten)]
     trace: TraceArgs,
 }
@@ -120,11 +132,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         _ => None,
     };
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
-    let settings = args.config.as_deref().map_or_else(|| Settings::of_model(&folder), Settings::read).map_err(settings_fault)?;
-    let options =
-        Options { isa, threads: args.machine.threads(), hop_frames: args.hop, classes: args.classes.clone(), digests: args.digests };
+    let (mut reload, settings) = args.config.as_deref().map(Reload::open).transpose()?.unzip();
+    let settings = settings.map_or_else(|| Settings::of_model(&folder).map_err(settings_fault), Ok)?;
+    let options = Options {
+        isa,
+        threads: args.machine.threads(),
+        hop_frames: args.hop,
+        classes: args.classes.clone(),
+        add_classes: args.add_classes.clone(),
+        digests: args.digests,
+    };
     let mut detector = Detector::open(&folder, &settings, options).map_err(|error| opening(args, &folder, error))?;
-    let mut reload = args.config.as_deref().map(Reload::new).transpose()?;
     let format = Format::from(args.format);
     let outputs = args.output_dir.as_ref().map(|to| input::outputs(&args.files, to, format.extension())).transpose()?;
     if outputs.is_none() {
@@ -178,7 +196,7 @@ fn check(args: &Args) -> Result<(), Fault> {
     if args.trace.trace.is_some() && args.files.len() > 1 {
         return Err(Fault::line(format!("--trace: {} recordings: a trace is of one: take them one by one", args.files.len())));
     }
-    Ok(())
+    args.show.check(&args.files)
 }
 
 fn start_trace(args: &Args, folder: &Path, file: &Path, detector: &mut Detector) -> Result<Option<Recording>> {
@@ -200,6 +218,63 @@ fn begin(args: &Args, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
+/// Where what is heard in one recording goes.
+struct Output<'a> {
+    args: &'a Args,
+    out: &'a mut dyn Write,
+    name: String,
+    /// Whether lines for people begin with the recording's name.
+    named: bool,
+    writer: Writer,
+    bar: ProgressBar,
+    labels: Vec<String>,
+    show: Option<Show>,
+    written: io::Result<()>,
+}
+
+impl Output<'_> {
+    fn hear(&mut self, heard: Heard<'_>) {
+        if let Some(show) = &mut self.show {
+            show.heard(&heard);
+        }
+        if self.written.is_ok() {
+            self.written = self.bar.clone().suspend(|| self.write(heard));
+        }
+    }
+
+    fn write(&mut self, heard: Heard<'_>) -> io::Result<()> {
+        match (heard, self.args.top) {
+            (Heard::Event(event), None) => self.writer.event(self.out, &self.name, &event)?,
+            (Heard::Scores(scores), Some(count)) => self.top(scores, count.into())?,
+            _ => return Ok(()),
+        }
+        self.out.flush()
+    }
+
+    /// The labels with the largest scores of one hop.
+    fn top(&mut self, heard: Scores<'_>, count: usize) -> io::Result<()> {
+        let Self { out, name, labels, .. } = self;
+        let mut best: Vec<usize> = (0..labels.len()).collect();
+        best.sort_by(|&a, &b| heard.scores[b].total_cmp(&heard.scores[a]));
+        best.truncate(count);
+        let (start, end) = (heard.start, heard.end);
+        match self.args.format {
+            FormatName::Jsonl => {
+                let top: Vec<_> = best.iter().map(|&label| json!({"label": labels[label], "score": heard.scores[label]})).collect();
+                writeln!(out, "{}", json!({"file": name, "start": start, "end": end, "top": top}))
+            }
+            FormatName::Tsv => best.iter().try_for_each(|&label| {
+                writeln!(out, "{}\t{start:.3}\t{end:.3}\t{}\t{:.3}", one_field(name), labels[label], heard.scores[label])
+            }),
+            _ => {
+                let all: Vec<String> = best.iter().map(|&label| format!("{} {:.2}", labels[label], heard.scores[label])).collect();
+                let place = if self.named { format!("{}: ", one_field(name)) } else { String::new() };
+                writeln!(out, "{place}{start:9.3} {end:9.3}  {}", all.join("  "))
+            }
+        }
+    }
+}
+
 /// One recording, from its reader to its events.
 fn listen(
     args: &Args,
@@ -211,66 +286,47 @@ fn listen(
 ) -> Result<()> {
     let name = input::name(file);
     let mut source = Watched::new(reader, &name);
-    let bar = source.bar();
-    let mut writer = Writer::new(args.format.into());
-    let labels = detector.labels().to_vec();
-    let unwritten = source.unwritten();
-    let mut sink = |heard: Heard<'_>| {
-        unwritten.attempt(|| match (heard, args.top) {
-            (Heard::Event(event), None) => bar.suspend(|| writer.event(out, &name, &event).and_then(|()| out.flush())),
-            (Heard::Scores(scores), Some(count)) => {
-                bar.suspend(|| top(args.format, out, &name, &labels, scores, count.into()).and_then(|()| out.flush()))
-            }
-            _ => Ok(()),
-        });
+    let named = args.files.len() > 1 && args.output_dir.is_none();
+    let writer = Writer::new(args.format.into());
+    let mut output = Output {
+        args,
+        out,
+        named,
+        writer: if named { writer.of_several() } else { writer },
+        bar: source.bar(),
+        labels: detector.labels().to_vec(),
+        show: args.show.start(args.machine.isa(), detector.labels().len()),
+        written: Ok(()),
+        name,
     };
     let mut block = [0.0; BLOCK];
     loop {
-        let read = source.read(&mut block).map_err(|error| fault::source(&name, &error))?;
+        let read = source.read(&mut block).map_err(|error| fault::source(&output.name, &error))?;
         if read == 0 {
             break;
         }
         if let Some(reload) = &mut reload {
-            reload.apply(|settings| detector.set_settings(settings, &mut sink));
+            reload.apply(|settings| detector.set_settings(settings, &mut |heard| output.hear(heard)));
         }
-        detector.push(&block[..read], &mut sink)?;
-        unwritten.check()?;
+        if let Some(show) = &mut output.show {
+            show.samples(&block[..read]);
+        }
+        detector.push(&block[..read], &mut |heard| output.hear(heard))?;
+        // Whoever closed the pipe of events still gets the picture, and nothing else is left to do.
+        if output.written.is_err() && output.show.is_none() {
+            break;
+        }
     }
-    detector.finish(&mut sink)?;
+    detector.finish(&mut |heard| output.hear(heard))?;
     drop(source);
-    unwritten.check()?;
+    let Output { name, out, show, written, .. } = output;
+    let shown = show.map_or(Ok(()), |show| args.show.finish(show, file, detector));
+    written?;
     if let Some(digests) = detector.take_digests() {
         writeln!(out, "{}", json!({"file": name, "digests": digests}))?;
     }
     out.flush()?;
-    Ok(())
-}
-
-/// The labels with the largest scores of one hop.
-fn top(format: FormatName, out: &mut dyn Write, file: &str, labels: &[String], heard: Scores<'_>, count: usize) -> io::Result<()> {
-    let mut best: Vec<usize> = (0..labels.len()).collect();
-    best.sort_by(|&a, &b| heard.scores[b].total_cmp(&heard.scores[a]));
-    best.truncate(count);
-    let (start, end) = (heard.start, heard.end);
-    match format {
-        FormatName::Jsonl => {
-            let top: Vec<_> = best.iter().map(|&label| json!({"label": labels[label], "score": heard.scores[label]})).collect();
-            writeln!(out, "{}", json!({"file": file, "start": start, "end": end, "top": top}))
-        }
-        FormatName::Tsv => best.iter().try_for_each(|&label| {
-            writeln!(
-                out,
-                "{}\t{start:.3}\t{end:.3}\t{}\t{:.3}",
-                file.replace(char::is_control, "\u{fffd}"),
-                labels[label],
-                heard.scores[label]
-            )
-        }),
-        _ => {
-            let all: Vec<String> = best.iter().map(|&label| format!("{} {:.2}", labels[label], heard.scores[label])).collect();
-            writeln!(out, "{start:9.3} {end:9.3}  {}", all.join("  "))
-        }
-    }
+    shown
 }
 
 fn settings_fault(error: ossicle::events::SettingsError) -> Fault {

@@ -10,7 +10,8 @@ use ossicle::events::{Detector, Options, Settings};
 use ossicle::label::{self, Labeller};
 use ossicle::models::ModelInfo;
 use ossicle::whisper::window::Window;
-use ossicle_graph::folder;
+use ossicle_graph::folder::{self, ModelConfig};
+use ossicle_graph::yamnet::{ClassHead, ClassesConfig};
 use serde_json::json;
 
 use crate::fault::{self, Fault};
@@ -178,6 +179,10 @@ fn verify(model: &ModelArgs) -> Result<()> {
     match ossicle::models::info(&path).map_err(fault::model)?.kind.as_str() {
         YAMNET => drop(Detector::open(&path, &Settings::default(), Options::default()).map_err(|error| fault::events(&path, error))?),
         NETWORK => drop(labeller(model, &path)?),
+        ClassesConfig::KIND => {
+            let head = folder::ModelFolder::open(&path).and_then(|folder| ClassHead::new(folder, model.machine.isa()));
+            head.map_err(fault::folder)?;
+        }
         _ => drop(model.open(Window::Full.max_frames(), false)?),
     }
     writeln!(std::io::stdout().lock(), "{}: every file is as recorded", path.display())?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Result;
 use ossicle::events::{Settings, SettingsError};
 
-use crate::fault;
+use crate::fault::{self, Fault};
 
 /// How often the file's time is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -17,22 +17,33 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A settings file, read again when it changes and on SIGHUP.
 pub(crate) struct Reload {
     path: PathBuf,
-    modified: Option<SystemTime>,
+    stamp: Option<Stamp>,
     looked: Instant,
     asked: Arc<AtomicBool>,
 }
 
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+/// When a file was written, and how long it is: a change within the clock's grain mostly shows in its length.
+type Stamp = (SystemTime, u64);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 impl Reload {
-    /// Watches a file that has just been read.
-    pub(crate) fn new(path: &Path) -> Result<Self> {
+    /// Reads a file and watches it.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Settings)> {
+        Self::open_with(path, Settings::read)
+    }
+
+    fn open_with(path: &Path, read: impl FnOnce(&Path) -> Result<Settings, SettingsError>) -> Result<(Self, Settings)> {
         let asked = Arc::new(AtomicBool::new(false));
         #[cfg(unix)]
         signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&asked))?;
-        Ok(Self { path: path.to_owned(), modified: modified(path), looked: Instant::now(), asked })
+        // Before it is read: a change in between is then seen at the first look.
+        let reload = Self { path: path.to_owned(), stamp: stamp(path), looked: Instant::now(), asked };
+        let settings = read(path).map_err(|error| Fault::new("cannot use the settings", error, "see ossicle detect --help"))?;
+        Ok((reload, settings))
     }
 
     /// Reads the settings again if they may have changed. Settings that cannot be used are told on stderr, and the old ones stay.
@@ -42,15 +53,42 @@ impl Reload {
             return;
         }
         self.looked = Instant::now();
-        let now = modified(&self.path);
-        if !asked && now == self.modified {
+        let now = stamp(&self.path);
+        if !asked && now == self.stamp {
             return;
         }
-        self.modified = now;
+        self.stamp = now;
         let place = self.path.display();
         match Settings::read(&self.path).and_then(|settings| set(&settings)) {
             Ok(()) => fault::complain(&format!("{place}: read again")),
             Err(error) => fault::complain(&format!("cannot use the settings: {place}: {error}; the old ones stay")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_while_the_file_is_read_is_not_lost() {
+        let path = std::env::temp_dir().join(format!("ossicle-reload-{}.toml", std::process::id()));
+        fs::write(&path, "").unwrap();
+        let (mut reload, _) = Reload::open_with(&path, |path| {
+            let settings = Settings::read(path);
+            fs::write(path, "[default]\nthreshold = 0.5\n").unwrap();
+            settings
+        })
+        .unwrap();
+        let mut seen = 0;
+        for _ in 0..2 {
+            reload.looked = reload.looked.checked_sub(LOOK).unwrap();
+            reload.apply(|_| {
+                seen += 1;
+                Ok(())
+            });
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(seen, 1);
     }
 }

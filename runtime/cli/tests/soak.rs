@@ -1,5 +1,6 @@
 //! Listening for a long time: commands in changing noise, played as fast as they are heard. Each is one utterance with its own text and an event
-//! of speech beside it, every sample is counted, and resident memory stays what it was.
+//! of speech beside it, every sample is counted, and resident memory stays what it was. The same for
+//! sound events alone: each command is speech, and memory stays.
 //!
 //! Six minutes of sound by default; `cargo xtask soak --hours 24` plays a day (`OSSICLE_SOAK_HOURS`).
 #![cfg(target_os = "linux")]
@@ -134,6 +135,92 @@ fn collect(stdout: ChildStdout) -> Heard {
     panic!("no end in the events");
 }
 
+fn hours() -> f64 {
+    std::env::var("OSSICLE_SOAK_HOURS").map_or(0.1, |hours| hours.parse().expect("OSSICLE_SOAK_HOURS: a number"))
+}
+
+fn room(played: &Arc<Mutex<Vec<(u64, u64)>>>) -> Room {
+    Room {
+        random: Random(0x9e37_79b9_7f4a_7c15),
+        command: command(),
+        at: 0,
+        noise: 0.0,
+        next_noise: 0,
+        hum: 0.0,
+        thump: 0.0,
+        next_thump: RATE,
+        next_command: 4 * RATE,
+        gain: 1.0,
+        played: Arc::clone(played),
+    }
+}
+
+/// Writes `total` samples to the child, then ends its input; gives resident kilobytes on the way.
+fn feed(child: &mut Child, mut room: Room, total: u64) -> Vec<u64> {
+    let clock = Instant::now();
+    let mut stdin = BufWriter::with_capacity(2 * BLOCK, child.stdin.take().unwrap());
+    let mut resident = Vec::new();
+    let step = (total / 24).max(1);
+    while room.at < total {
+        let block = (total - room.at).min(BLOCK as u64);
+        for _ in 0..block {
+            stdin.write_all(&room.sample().to_le_bytes()).unwrap();
+        }
+        if room.at / step > (room.at - block) / step {
+            resident.push(resident_kb(child));
+            let (fed, kb) = (room.at as f64 / RATE as f64 / 3600.0, resident[resident.len() - 1]);
+            println!("{fed:6.2} h fed, {kb} kB resident, {:.0} s", clock.elapsed().as_secs_f64());
+        }
+    }
+    stdin.flush().unwrap();
+    resident
+}
+
+fn check_flat(resident: &[u64]) {
+    let settled = &resident[resident.len() / 4..];
+    assert!(settled.last() <= settled.first().map(|first| first + GROWTH_KB).as_ref(), "memory grows: {resident:?} kB");
+}
+
+#[test]
+fn hours_of_sound_events_need_no_more_memory() {
+    let total = (hours() * 3600.0) as u64 * RATE;
+    let clock = Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ossicle"))
+        .env_remove("OSSICLE_ISA")
+        .args(["detect", "--raw", "-", "--classes", "Speech", "--format", "tsv", "--threads", "1", "--model"])
+        .arg(root().join("models-int8/yamnet"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = child.stdout.take().unwrap();
+    let events = thread::spawn(move || {
+        let event = |line: String| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            [fields[1], fields[2]].map(|seconds| (seconds.parse::<f64>().unwrap() * RATE as f64) as u64)
+        };
+        BufReader::new(stdout).lines().skip(1).map(|line| event(line.unwrap())).collect::<Vec<_>>()
+    });
+    let played = Arc::new(Mutex::new(Vec::new()));
+    let resident = feed(&mut child, room(&played), total);
+    let events = events.join().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(events.windows(2).all(|pair| pair[0][1] <= pair[1][0]), "events overlap");
+    let played = played.lock().unwrap();
+    let missed = played.iter().filter(|&&(from, to)| to <= total && !events.iter().any(|event| event[0] < to && from < event[1])).count();
+    println!(
+        "{:.2} h of sound events in {:.0} s: {} commands played, {missed} missed, {} events; resident {} to {} kB",
+        hours(),
+        clock.elapsed().as_secs_f64(),
+        played.len(),
+        events.len(),
+        resident.iter().min().unwrap(),
+        resident.iter().max().unwrap(),
+    );
+    assert!(missed * 50 <= played.len(), "{missed} of {} commands are no speech", played.len());
+    check_flat(&resident);
+}
+
 #[test]
 fn hours_of_listening_lose_nothing_and_need_no_more_memory() {
     let model = root().join("models-int8/whisper-tiny.en");
@@ -141,7 +228,7 @@ fn hours_of_listening_lose_nothing_and_need_no_more_memory() {
         eprintln!("SKIPPED: whisper-tiny.en is absent from models-int8, so nothing listens");
         return;
     }
-    let hours: f64 = std::env::var("OSSICLE_SOAK_HOURS").map_or(0.1, |hours| hours.parse().expect("OSSICLE_SOAK_HOURS: a number"));
+    let hours = hours();
     let total = (hours * 3600.0) as u64 * RATE;
     let clock = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_ossicle"))
@@ -157,36 +244,8 @@ fn hours_of_listening_lose_nothing_and_need_no_more_memory() {
     let stdout = child.stdout.take().unwrap();
     let events = thread::spawn(move || collect(stdout));
     let played = Arc::new(Mutex::new(Vec::new()));
-    let mut room = Room {
-        random: Random(0x9e37_79b9_7f4a_7c15),
-        command: command(),
-        at: 0,
-        noise: 0.0,
-        next_noise: 0,
-        hum: 0.0,
-        thump: 0.0,
-        next_thump: RATE,
-        next_command: 4 * RATE,
-        gain: 1.0,
-        played: Arc::clone(&played),
-    };
-    let mut stdin = BufWriter::with_capacity(2 * BLOCK, child.stdin.take().unwrap());
-    let mut resident = Vec::new();
-    let step = (total / 24).max(1);
-    while room.at < total {
-        let block = (total - room.at).min(BLOCK as u64);
-        for _ in 0..block {
-            stdin.write_all(&room.sample().to_le_bytes()).unwrap();
-        }
-        // What was fed waits in the queue for a minute at most.
-        if room.at / step > (room.at - block) / step {
-            resident.push(resident_kb(&child));
-            let (fed, kb) = (room.at as f64 / RATE as f64 / 3600.0, resident[resident.len() - 1]);
-            println!("{fed:6.2} h fed, {kb} kB resident, {:.0} s", clock.elapsed().as_secs_f64());
-        }
-    }
-    stdin.flush().unwrap();
-    drop(stdin);
+    // What was fed waits in the queue for a minute at most.
+    let resident = feed(&mut child, room(&played), total);
     let Heard { utterances, sounds, end } = events.join().unwrap();
     assert!(child.wait().unwrap().success());
 
@@ -226,6 +285,5 @@ fn hours_of_listening_lose_nothing_and_need_no_more_memory() {
     assert!(split.is_empty(), "commands at {split:?} are not whole in any utterance");
     assert!(misheard.len() * 100 <= played.len(), "{misheard:?}");
     assert!(unheard.len() * 100 <= played.len(), "no event for the commands at {unheard:?}");
-    let settled = &resident[resident.len() / 4..];
-    assert!(settled.last() <= settled.first().map(|first| first + GROWTH_KB).as_ref(), "memory grows: {resident:?} kB");
+    check_flat(&resident);
 }

@@ -28,10 +28,6 @@ const WEIGHTS: &str = "model.safetensors";
 /// `config.json` of a Whisper model, with the names of Hugging Face checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct WhisperConfig {
-    /// What the folder holds: "whisper".
-    pub kind: String,
-    /// See [`NUMERICS_VERSION`].
-    pub numerics_version: u32,
     /// Width of the residual stream.
     pub d_model: usize,
     /// Layers of the encoder.
@@ -185,6 +181,11 @@ impl<C> ModelFolder<C> {
         self.map.len()
     }
 
+    /// SHA-256 of the file of weights, in lower-case hexadecimal.
+    pub fn weights_sha256(&self) -> String {
+        hex(&Sha256::digest(&self.map))
+    }
+
     /// Reads one of the folder's text files.
     ///
     /// # Errors
@@ -263,8 +264,7 @@ pub fn verify(path: &Path) -> Result<(), FolderError> {
             return Err(FolderError::Malformed { path: sums_path, problem: format!("not a line of sha256sum: {line:?}") });
         };
         let file = path.join(name);
-        let hash = Sha256::digest(map(&file)?.as_ref());
-        if !hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().eq_ignore_ascii_case(sum) {
+        if !hex(&Sha256::digest(map(&file)?.as_ref())).eq_ignore_ascii_case(sum) {
             return Err(FolderError::Hash { path: file });
         }
         seen_weights |= name == WEIGHTS;
@@ -273,6 +273,10 @@ pub fn verify(path: &Path) -> Result<(), FolderError> {
         return Err(FolderError::Malformed { path: sums_path, problem: format!("has no entry for {WEIGHTS}") });
     }
     Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FolderError> {

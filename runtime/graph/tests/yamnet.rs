@@ -133,7 +133,7 @@ fn bits_allocations_and_refusals() {
     }
 
     let mut yamnet = graph(Isa::detect(), 1);
-    for (mel, patches) in [(&mel[..], 0), (&mel[..PATCH], 2), (&mel[1..PATCH], 1), (&[], 1), (&[], MAX_PATCHES + 1)] {
+    for (mel, patches) in [(&mel[..], 0), (&mel[..PATCH], 2), (&mel[1..PATCH], 1), (&[], 1), (&[], MAX_PATCHES + 1), (&[], usize::MAX)] {
         let refused = yamnet.run(mel, patches);
         assert!(matches!(refused, Err(GraphError::Size { .. })), "{patches} patches in {} values: {refused:?}", mel.len());
     }

@@ -102,10 +102,67 @@ fn a_head_hears_the_same_in_a_stream_and_scores_every_cell() {
     }
 }
 
+/// Events by the rules of [`settings`] in plain loops: stretches of hops that begin at the threshold and stay above the release, joined
+/// across small gaps, short ones dropped.
+fn expected(hops: &[(f64, f64, f32)], end: f64) -> Vec<(f64, f64, f32)> {
+    let (threshold, release) = (0.2, 0.2 * (2.0 / 3.0f32));
+    let mut stretches: Vec<(f64, f64, f32)> = vec![];
+    let mut open = false;
+    for &(start, until, score) in hops {
+        match stretches.last_mut() {
+            Some(last) if open && score >= release => (last.1, last.2) = (until, last.2.max(score)),
+            _ => {
+                open = score >= threshold;
+                if open {
+                    stretches.push((start, until, score));
+                }
+            }
+        }
+    }
+    if let Some(last) = stretches.last_mut().filter(|_| open) {
+        last.1 = end;
+    }
+    let mut joined: Vec<(f64, f64, f32)> = vec![];
+    for next in stretches {
+        match joined.last_mut() {
+            Some(last) if next.0 - last.1 <= 0.3 => (last.1, last.2) = (next.1, last.2.max(next.2)),
+            _ => joined.push(next),
+        }
+    }
+    joined.retain(|event| event.1 - event.0 >= 0.1);
+    joined
+}
+
+#[test]
+fn events_are_what_the_scores_say() {
+    let samples = scene();
+    let mut detector = detector(Isa::detect(), 1, 24);
+    let (mut hops, mut events) = (vec![vec![]; detector.labels().len()], vec![]);
+    let mut sink = |heard: Heard<'_>| match heard {
+        Heard::Scores(heard) => {
+            for (label, &score) in heard.scores.iter().enumerate() {
+                hops[label].push((heard.start, heard.end, score));
+            }
+        }
+        Heard::Event(event) => events.push(event),
+    };
+    detector.push(&samples, &mut sink).unwrap();
+    detector.finish(&mut sink).unwrap();
+    let end = samples.len() as f64 / 16_000.0;
+    let mut count = 0;
+    for (label, hops) in detector.labels().iter().zip(&hops) {
+        let own: Vec<_> = events.iter().filter(|event| event.class == *label).map(|event| (event.start, event.end, event.peak)).collect();
+        assert_eq!(own, expected(hops, end), "{label}");
+        count += own.len();
+    }
+    assert!(count == events.len() && count > 3, "{events:?}");
+}
+
 #[test]
 fn every_isa_and_any_threads_have_the_same_bits() {
     let samples = &scene()[..40_000];
     let wanted = events(&mut detector(Isa::from_name("scalar").unwrap(), 1, 48), samples, 4000);
+    assert!(!wanted.0.is_empty());
     for isa in Isa::available() {
         for threads in [1, 2] {
             assert_eq!(events(&mut detector(isa, threads, 48), samples, 4000), wanted, "{isa}, {threads} threads");
@@ -117,15 +174,19 @@ fn every_isa_and_any_threads_have_the_same_bits() {
 fn short_recordings_are_scored_once() {
     for len in [1, 399, 15_599, 15_600] {
         let (mut hops, mut end) = (0, 0.0);
-        let mut detector = detector(Isa::detect(), 1, 24);
+        // Every label with any score is an event, which lasts as long as the recording.
+        let anything = Settings::parse("[default]\nthreshold = 1e-6\n", Path::new("test")).unwrap();
+        let mut detector = Detector::open(&model(), &anything, Options::default()).unwrap();
         let mut sink = |heard: Heard<'_>| match heard {
             Heard::Scores(_) => hops += 1,
-            Heard::Event(event) => end = event.end.max(end),
+            Heard::Event(event) => {
+                assert_eq!(event.start, 0.0);
+                end = event.end.max(end);
+            }
         };
         detector.push(&vec![0.1; len], &mut sink).unwrap();
         detector.finish(&mut sink).unwrap();
-        assert_eq!(hops, 1, "{len} samples");
-        assert!(end <= len as f64 / 16_000.0);
+        assert_eq!((hops, end), (1, len as f64 / 16_000.0), "{len} samples");
     }
     let mut nothing = detector(Isa::detect(), 1, 24);
     nothing.finish(&mut |_| panic!("something is heard in no samples")).unwrap();

@@ -43,16 +43,16 @@ impl SoundArgs {
             let place = self.config.as_ref().map_or_else(|| "--classes".into(), |path| path.display().to_string());
             Fault::new("cannot use the settings", place, error)
         };
-        let settings =
-            self.config.as_deref().map_or_else(|| Settings::of_model(&folder), Settings::read).map_err(|error| unusable(&error))?;
+        let (reload, settings) = self.config.as_deref().map(Reload::open).transpose()?.unzip();
+        let settings = settings.map_or_else(|| Settings::of_model(&folder), Ok).map_err(|error| unusable(&error))?;
         let (isa, threads) = (machine.isa(), machine.threads());
-        let options = Options { isa, threads, hop_frames: self.hop, classes: self.classes.clone(), digests: false };
+        let options = Options { isa, threads, hop_frames: self.hop, classes: self.classes.clone(), ..Options::default() };
         let opened = Detector::open(&folder, &settings, options).map_err(|error| match error {
             EventsError::Settings(error) => unusable(&error).into(),
             other => fault::events(&folder, other),
         });
         let needs = Detector::memory_plan(&folder, isa, threads).map_err(|error| fault::events(&folder, error))?;
-        let sounds = Sounds { detector: opened?, reload: self.config.as_deref().map(Reload::new).transpose()? };
+        let sounds = Sounds { detector: opened?, reload };
         Ok(Some((sounds, needs.weights + needs.slots + needs.scratch)))
     }
 }

@@ -6,9 +6,16 @@ use serde::Deserialize;
 
 use super::head::HeadConfig;
 use crate::folder::ModelConfig;
+use crate::ops::ROWS;
 
 /// Most patches of one run.
 pub const MAX_PATCHES: usize = 16;
+
+// The classifier's rows have to fit a thread's scratch memory.
+const _: () = assert!(MAX_PATCHES <= ROWS);
+
+/// Most values of one patch's maps in all: those of [`MAX_PATCHES`] take 1 GiB, which 32 bits can count.
+const MAX_VALUES: usize = 1 << 24;
 
 /// Figures of a network like YAMNet: a convolution, then layers of a depthwise and a 1 x 1 convolution, a mean and a classifier.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -57,9 +64,13 @@ impl ModelConfig for YamnetConfig {
             ("layers", self.layers.len(), 64),
             ("num_labels", self.num_labels, 1 << 16),
         ];
-        let wrong = sizes.into_iter().find(|&(_, value, most)| value == 0 || value > most);
-        let wrong = wrong.map(|(name, value, most)| format!("{name} is {value}, not within 1..={most}"));
-        wrong.or_else(|| self.head.as_ref()?.problem(self))
+        if let Some((name, value, most)) = sizes.into_iter().find(|&(_, value, most)| value == 0 || value > most) {
+            return Some(format!("{name} is {value}, not within 1..={most}"));
+        }
+        let stem = self.stem().positions() * self.stem_channels;
+        let values = self.shapes().fold(stem, |sum, shape| sum.saturating_add(shape.output.positions() * shape.outputs));
+        let large = (values > MAX_VALUES).then(|| format!("the maps have {values} values, more than {MAX_VALUES}"));
+        large.or_else(|| self.head.as_ref()?.problem(self))
     }
 }
 
@@ -114,5 +125,22 @@ impl YamnetConfig {
     /// Scores of every class that a patch gives: 1, or a head's cells.
     pub fn cells(&self) -> usize {
         self.head.as_ref().map_or(1, |head| head.cells(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_that_would_overflow_are_refused() {
+        let layers = vec![YamnetLayer { channels: 2048, stride: 1 }; 3];
+        let config = |patch_frames, layers| YamnetConfig { patch_frames, num_mel_bins: 128, stem_channels: 16, layers, num_labels: 1, head: None };
+        assert_eq!(config(16, layers.clone()).problem(), None);
+        let problem = config(1024, layers.clone()).problem().unwrap();
+        assert!(problem.starts_with("the maps have 201850880 values"), "{problem}");
+        assert!(config(2048, layers).problem().unwrap().starts_with("patch_frames is 2048"));
+        let problem = config(96, vec![YamnetLayer { channels: 24, stride: 1 }]).problem().unwrap();
+        assert!(problem.starts_with("channels is 24"), "{problem}");
     }
 }

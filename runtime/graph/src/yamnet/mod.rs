@@ -14,13 +14,13 @@
 //! # Ok::<(), ossicle_graph::GraphError>(())
 //! ```
 
+mod classes;
 mod config;
 mod context;
 mod head;
 mod head_ops;
 mod ops;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::Tap;
 use tract_core::internal::*;
 
+pub use classes::{ClassHead, ClassesConfig};
 pub use config::{MAX_PATCHES, YamnetConfig, YamnetLayer};
 pub use head::HeadConfig;
 
@@ -83,16 +84,19 @@ impl Spans {
 
 /// The network for one number of patches.
 struct Runner {
+    patches: usize,
     plan: Plan,
     input: Arc<Tensor>,
-    output: Option<TValue>,
+    /// Embeddings and scores of the last run.
+    outputs: TVec<TValue>,
 }
 
 /// A YAMNet ready to run.
 pub struct YamnetGraph {
     context: Arc<Context>,
     spans: Spans,
-    runners: HashMap<usize, Runner>,
+    /// For the number of patches that ran last.
+    runner: Option<Runner>,
 }
 
 impl fmt::Debug for YamnetGraph {
@@ -102,13 +106,13 @@ impl fmt::Debug for YamnetGraph {
 }
 
 impl YamnetGraph {
-    /// Checks the folder's tensors and starts the threads; the plans are built when they are first needed.
+    /// Checks the folder's tensors and starts the threads; the plan is built when it is first needed, and again when the number of patches changes.
     ///
     /// # Errors
     /// [`GraphError::Folder`] if a tensor is missing or misshapen.
     pub fn new(folder: Arc<ModelFolder<YamnetConfig>>, options: Options) -> Result<Self, GraphError> {
         let spans = Spans::new(&folder)?;
-        Ok(Self { context: Arc::new(Context::new(folder, options)), spans, runners: HashMap::new() })
+        Ok(Self { context: Arc::new(Context::new(folder, options)), spans, runner: None })
     }
 
     /// The model's configuration.
@@ -155,9 +159,9 @@ impl YamnetGraph {
         }
     }
 
-    /// Bytes of the slots of all plans built so far.
+    /// Bytes of the slots of the plan in use.
     pub fn built_slot_bytes(&self) -> usize {
-        self.runners.values().map(|runner| runner.plan.bytes() + runner.input.as_bytes().len()).sum()
+        self.runner.as_ref().map_or(0, |runner| runner.plan.bytes() + runner.input.as_bytes().len())
     }
 
     /// Scores of some patches, `[patches][num_labels]`, each in [0, 1] by itself. `mel` is `[patches][patch_frames][num_mel_bins]`, as
@@ -170,22 +174,27 @@ impl YamnetGraph {
     /// # Errors
     /// [`GraphError::Size`] if there are no patches or more than [`MAX_PATCHES`], or `mel` has another length.
     pub fn run(&mut self, mel: &[f32], patches: usize) -> Result<&[f32], GraphError> {
-        let values = patches * self.config().patch().positions();
         let most = if self.config().head.is_some() { 1 } else { MAX_PATCHES };
         if patches == 0 || patches > most {
             return Err(GraphError::Size { what: "patches", have: patches, most });
         }
+        let values = patches * self.config().patch().positions();
         if mel.len() != values {
             return Err(GraphError::Size { what: "mel values (patches times frames times bands)", have: mel.len(), most: values });
         }
         if let Some(listener) = self.context.taps.listener() {
             listener.step("yamnet", 0, patches);
         }
-        let runner = match self.runners.entry(patches) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Runner::build(&self.context, &self.spans, patches)?),
+        let runner = match self.runner.take().filter(|runner| runner.patches == patches) {
+            Some(runner) => self.runner.insert(runner),
+            None => self.runner.insert(Runner::build(&self.context, &self.spans, patches)?),
         };
         runner.run(mel)
+    }
+
+    /// The embeddings of the last run, `[patches][channels]`: the mean over each patch's last map, never negative. Empty before the first.
+    pub fn embeddings(&self) -> &[f32] {
+        self.runner.as_ref().map_or(&[], |runner| runner.output(0))
     }
 }
 
@@ -213,25 +222,29 @@ impl Runner {
         let positions = config.shapes().last().map_or(config.stem(), |shape| shape.output).positions();
         let channels = config.embedding();
         let pool = MeanPool { context: Arc::clone(context), positions, patches, channels };
-        x = model.wire_node("yamnet.embedding", SlotOp::new(pool, &slots), &[x])?[0];
-        if let Some(head) = &spans.head {
-            x = head.wire(context, &mut model, &slots, &maps, x)?;
-        }
-        let (patches, channels, labels) = (patches * config.cells(), config.classified(), config.num_labels);
-        let classifier = Classifier { context: Arc::clone(context), linear: spans.classifier.clone(), patches, channels, labels };
+        let embedding = model.wire_node("yamnet.embedding", SlotOp::new(pool, &slots), &[x])?[0];
+        x = match &spans.head {
+            Some(head) => head.wire(context, &mut model, &slots, &maps, embedding)?,
+            None => embedding,
+        };
+        let (cells, channels, labels) = (patches * config.cells(), config.classified(), config.num_labels);
+        let classifier = Classifier { context: Arc::clone(context), linear: spans.classifier.clone(), patches: cells, channels, labels };
         x = model.wire_node("yamnet.logits", SlotOp::new(classifier, &slots), &[x])?[0];
-        x = model.wire_node("yamnet.scores", SlotOp::new(Sigmoid { context: Arc::clone(context), patches, labels }, &slots), &[x])?[0];
-        model.select_output_outlets(&[x])?;
+        x = model.wire_node("yamnet.scores", SlotOp::new(Sigmoid { context: Arc::clone(context), patches: cells, labels }, &slots), &[x])?[0];
+        model.select_output_outlets(&[embedding, x])?;
         let input = Arc::new(Tensor::zero_aligned::<f32>(&shape, 64)?);
-        Ok(Self { plan: Plan::build(model, &slots)?, input, output: None })
+        Ok(Self { patches, plan: Plan::build(model, &slots)?, input, outputs: tvec!() })
     }
 
     fn run(&mut self, mel: &[f32]) -> Result<&[f32], GraphError> {
-        self.output = None;
+        self.outputs.clear();
         let input = Arc::get_mut(&mut self.input).ok_or_else(|| GraphError::Plan("the mel input is still in use".into()))?;
         bytemuck::cast_slice_mut(input.as_bytes_mut()).copy_from_slice(mel);
-        let mut outputs = self.plan.run(tvec!(TValue::from_const(Arc::clone(&self.input))))?;
-        self.output = outputs.pop();
-        Ok(self.output.as_ref().and_then(|output| output.try_as_plain_ram().ok()?.as_slice().ok()).unwrap_or(&[]))
+        self.outputs = self.plan.run(tvec!(TValue::from_const(Arc::clone(&self.input))))?;
+        Ok(self.output(1))
+    }
+
+    fn output(&self, index: usize) -> &[f32] {
+        self.outputs.get(index).and_then(|output| output.try_as_plain_ram().ok()?.as_slice().ok()).unwrap_or(&[])
     }
 }

@@ -1,18 +1,18 @@
 //! From samples to scores and events.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ossicle_frontend::yamnet::{BINS, HOP_SAMPLES, PATCH_FRAMES, PATCH_SAMPLES, YamnetMel, YamnetScratch, samples_of};
 use ossicle_graph::folder::{FolderError, ModelFolder};
-use ossicle_graph::yamnet::{MemoryPlan, YamnetConfig, YamnetGraph};
+use ossicle_graph::yamnet::{ClassHead, ClassesConfig, MemoryPlan, YamnetConfig, YamnetGraph};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::{Step, Tap, Values, le_bytes};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::error::EventsError;
-use super::settings::Settings;
+use super::settings::{Labels, Rules, Settings};
 use super::tracker::{Span, Tracker};
 use super::{Event, SettingsError};
 use crate::audio::SAMPLE_RATE;
@@ -39,15 +39,17 @@ pub struct Options {
     /// Frames of 10 ms from one patch to the next: 2 to 96, an even number; by default the model's own, [`HOP_FRAMES`] without a head. A
     /// head takes no other than its own.
     pub hop_frames: Option<usize>,
-    /// Only these classes of the settings, or labels of the model; all if empty.
+    /// Only these classes of the settings, or labels of the model; all if empty. Each is a name or several, with commas between them.
     pub classes: Vec<String>,
+    /// Folders of classes of one's own, as `ossicle-quantize events` makes them: their labels come behind the model's.
+    pub add_classes: Vec<PathBuf>,
     /// Whether to collect [`Digests`].
     pub digests: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { isa: Isa::detect(), threads: 1, hop_frames: None, classes: vec![], digests: false }
+        Self { isa: Isa::detect(), threads: 1, hop_frames: None, classes: vec![], add_classes: vec![], digests: false }
     }
 }
 
@@ -76,14 +78,28 @@ pub struct Scores<'a> {
     pub start: f64,
     /// Seconds: until here.
     pub end: f64,
-    /// One for each label of the model.
+    /// One for each label.
     pub scores: &'a [f32],
+}
+
+/// A class that is listened for.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassOutputs<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Labels: the largest of their scores counts.
+    pub outputs: &'a [usize],
+    /// How scores become events.
+    pub rules: Rules,
 }
 
 /// Turns samples into events. Memory is fixed whatever the length.
 pub struct Detector {
     graph: YamnetGraph,
-    labels: Vec<String>,
+    heads: Vec<ClassHead>,
+    labels: Labels,
+    /// One for each label.
+    scores: Vec<f32>,
     classes: Vec<String>,
     trackers: Vec<Tracker>,
     mel: YamnetMel,
@@ -118,10 +134,18 @@ impl Detector {
             return Err(FolderError::Malformed { path: folder.path().join("config.json"), problem }.into());
         }
         let timing = Timing::new(config, options.hop_frames)?;
-        let labels = labels(&folder)?;
+        let names = labels(&folder, config.num_labels)?;
+        if let (Some(path), true) = (options.add_classes.first(), config.head.is_some()) {
+            let problem = format!("goes with a model without a head, such as yamnet, not with {}", folder.path().display());
+            return Err(EventsError::Classes { path: path.clone(), problem });
+        }
+        let mut labels = Labels { thresholds: vec![None; names.len()], names };
+        let heads = options.add_classes.iter().map(|path| head(path, &folder, options.isa, &mut labels)).collect::<Result<_, _>>()?;
         let graph = YamnetGraph::new(folder, ossicle_graph::Options { isa: options.isa, threads: options.threads })?;
         let mut detector = Self {
             graph,
+            heads,
+            scores: Vec::with_capacity(labels.names.len()),
             labels,
             classes: options.classes,
             trackers: vec![],
@@ -156,9 +180,17 @@ impl Detector {
         self.timing.hop
     }
 
-    /// The model's labels, one for each score.
+    /// The model's labels and those of added classes, one for each score.
     pub fn labels(&self) -> &[String] {
-        &self.labels
+        &self.labels.names
+    }
+
+    /// The classes that are listened for, by the settings in use.
+    pub fn classes(&self) -> impl Iterator<Item = ClassOutputs<'_>> {
+        self.trackers.iter().map(|tracker| {
+            let class = &tracker.class;
+            ClassOutputs { name: &class.name, outputs: &class.outputs, rules: class.rules }
+        })
     }
 
     /// Goes on by other settings. Events of classes that are no longer there end here.
@@ -266,12 +298,17 @@ impl Detector {
         if let Some(hashers) = &mut self.hashers {
             le_bytes(Values::F32(frames), |bytes| hashers[0].update(bytes));
         }
-        let scores = self.graph.run(&self.patch, 1)?;
         let told = self.timing.told(self.hops)..self.timing.told(self.hops + 1);
+        self.scores.clear();
+        self.scores.extend_from_slice(self.graph.run(&self.patch, 1)?);
+        for head in &mut self.heads {
+            self.scores.extend_from_slice(head.run(self.graph.embeddings())?);
+        }
+        let scores = self.scores.as_slice();
         self.hops += 1;
         // A head's first scores are of what lies before the recording, its last ones of the silence behind it.
         let skipped = self.timing.cells - (told.end - told.start) as usize;
-        for (cell, scores) in told.zip(scores.chunks_exact(self.labels.len()).skip(skipped)) {
+        for (cell, scores) in told.zip(scores.chunks_exact(self.labels.names.len()).skip(skipped)) {
             let (start, mut end) = (self.timing.start_of(cell), self.timing.start_of(cell + 1));
             if self.timing.head {
                 if start >= self.received {
@@ -352,10 +389,30 @@ fn event(tracker: &Tracker, span: Span) -> Event {
     Event { class: tracker.class.name.clone(), start: seconds(span.start), end: seconds(span.end), peak: span.peak, mean: span.mean }
 }
 
-fn labels(folder: &ModelFolder<YamnetConfig>) -> Result<Vec<String>, FolderError> {
+/// Classes on the embedding of `base`; their labels are put behind those that are known.
+fn head(path: &Path, base: &ModelFolder<YamnetConfig>, isa: Isa, known: &mut Labels) -> Result<ClassHead, EventsError> {
+    let folder = ModelFolder::<ClassesConfig>::open(path)?;
+    let refuse = |problem: String| EventsError::Classes { path: path.to_owned(), problem };
+    let ClassesConfig { num_labels, base_sha256, thresholds, .. } = folder.config();
+    if *base_sha256 != base.weights_sha256() {
+        let model = base.path().display();
+        return Err(refuse(format!(
+            "was learned on other weights than those of {model}: name that model, or make it again with ossicle-quantize events"
+        )));
+    }
+    for name in labels(&folder, *num_labels)? {
+        if known.names.contains(&name) {
+            return Err(refuse(format!("has a label {name:?}, and so has another model: learn it under another name")));
+        }
+        known.names.push(name);
+    }
+    known.thresholds.extend(thresholds.iter().copied().map(Some));
+    Ok(ClassHead::new(folder, isa)?)
+}
+
+fn labels<C>(folder: &ModelFolder<C>, wanted: usize) -> Result<Vec<String>, FolderError> {
     const FILE: &str = "labels.txt";
     let labels: Vec<String> = folder.read_text(FILE)?.lines().map(str::to_owned).collect();
-    let wanted = folder.config().num_labels;
     if labels.len() != wanted || labels.iter().any(|label| label.is_empty() || label.contains(char::is_control)) {
         let problem = format!("has {} lines, not a label in each of {wanted}", labels.len());
         return Err(FolderError::Malformed { path: folder.path().join(FILE), problem });

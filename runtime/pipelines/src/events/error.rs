@@ -43,6 +43,11 @@ pub enum SettingsError {
         /// Its name.
         class: String,
     },
+    /// A class is asked for twice.
+    Twice {
+        /// Its name.
+        class: String,
+    },
 }
 
 impl fmt::Display for SettingsError {
@@ -53,6 +58,7 @@ impl fmt::Display for SettingsError {
             Self::Value { key, problem } => write!(f, "{key}: {problem}"),
             Self::Label { class, label } => write!(f, "classes.{class}: no label {label:?}: labels.txt of the model lists them"),
             Self::Class { class } => write!(f, "no class {class:?}: give one of the settings, or a label of the model"),
+            Self::Twice { class } => write!(f, "class {class:?} twice: name it once"),
         }
     }
 }
@@ -73,6 +79,13 @@ pub enum EventsError {
     Folder(FolderError),
     /// The settings are.
     Settings(SettingsError),
+    /// A folder of classes does not go with the model.
+    Classes {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// The hop is none that the detector takes.
     Hop {
         /// Frames asked for.
@@ -94,6 +107,7 @@ impl fmt::Display for EventsError {
         match self {
             Self::Folder(error) => error.fmt(f),
             Self::Settings(error) => error.fmt(f),
+            Self::Classes { path, problem } => write!(f, "{}: {problem}", path.display()),
             Self::Hop { frames } => write!(f, "a hop of {frames} frames: give 2 to 96, an even number"),
             Self::HeadHop { frames, only } => write!(f, "a hop of {frames} frames: this model has a hop of {only} and scores in it"),
             Self::Graph(error) => error.fmt(f),
@@ -106,7 +120,7 @@ impl std::error::Error for EventsError {
         match self {
             Self::Folder(error) => Some(error),
             Self::Settings(error) => Some(error),
-            Self::Hop { .. } | Self::HeadHop { .. } => None,
+            Self::Hop { .. } | Self::HeadHop { .. } | Self::Classes { .. } => None,
             Self::Graph(error) => Some(error),
         }
     }

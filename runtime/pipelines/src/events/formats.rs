@@ -54,6 +54,7 @@ impl Format {
 pub struct Writer {
     format: Format,
     events: usize,
+    named: bool,
 }
 
 #[derive(Serialize)]
@@ -66,7 +67,12 @@ struct Line<'a> {
 impl Writer {
     /// A writer for one recording.
     pub fn new(format: Format) -> Self {
-        Self { format, events: 0 }
+        Self { format, events: 0, named: false }
+    }
+
+    /// The same for one of several recordings: lines of [`Format::Text`] begin with its name, as those of other formats do anyway.
+    pub fn of_several(self) -> Self {
+        Self { named: true, ..self }
     }
 
     /// One event of the recording `file`.
@@ -77,7 +83,10 @@ impl Writer {
         self.events += 1;
         let Event { class, start, end, peak, mean } = event;
         match self.format {
-            Format::Text => writeln!(out, "{start:9.3} {end:9.3}  {class}  (peak {peak:.2}, mean {mean:.2})"),
+            Format::Text => {
+                let name = if self.named { format!("{}: ", one_field(file)) } else { String::new() };
+                writeln!(out, "{name}{start:9.3} {end:9.3}  {class}  (peak {peak:.2}, mean {mean:.2})")
+            }
             Format::Tsv => writeln!(out, "{}\t{start:.3}\t{end:.3}\t{class}", one_field(file)),
             Format::Jsonl => {
                 serde_json::to_writer(&mut *out, &Line { file, event })?;
@@ -91,8 +100,8 @@ impl Writer {
     }
 }
 
-/// A name without what would end a field or a line.
-fn one_field(name: &str) -> String {
+/// A recording's name without what would end a field or a line.
+pub fn one_field(name: &str) -> String {
     name.replace(char::is_control, "\u{fffd}")
 }
 

@@ -24,9 +24,9 @@ mod formats;
 mod settings;
 mod tracker;
 
-pub use detector::{Detector, Digests, HOP_FRAMES, Heard, Options, Scores};
+pub use detector::{ClassOutputs, Detector, Digests, HOP_FRAMES, Heard, Options, Scores};
 pub use error::{EventsError, SettingsError};
-pub use formats::{Format, Writer};
+pub use formats::{Format, Writer, one_field};
 pub use settings::{Rules, Settings};
 
 /// A sound of a class.

@@ -3,7 +3,8 @@
 //! ```toml
 //! [default]                # for classes that do not say otherwise, and for all labels if there are no classes
 //! threshold = 0.3          # a score that begins an event, above 0 to 1
-//! release = 0.2            # an event goes on while its score is at least this [two thirds of the threshold]
+//! release = 0.2            # an event goes on while its score is at least this [two thirds of the threshold]; not for classes with a
+//!                          # threshold of their own
 //! min_seconds = 0.0        # shorter events are dropped
 //! merge_seconds = 0.5      # events this close are one
 //! cooldown_seconds = 0.0   # for so long after an event none of its class begins
@@ -111,6 +112,14 @@ pub(crate) struct Resolved {
     pub(crate) rules: Rules,
 }
 
+/// What a detector scores.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Labels {
+    pub(crate) names: Vec<String>,
+    /// The threshold that a label was learned with, if it was.
+    pub(crate) thresholds: Vec<Option<f32>>,
+}
+
 impl Settings {
     /// Reads a file.
     ///
@@ -163,33 +172,61 @@ impl Settings {
     }
 
     /// The classes for a model with these labels, by name; of them only `wanted`, if any are named, which may also be labels.
-    pub(crate) fn resolve(&self, labels: &[String], wanted: &[String]) -> Result<Vec<Resolved>, SettingsError> {
-        let output = |label: &str| labels.iter().position(|known| known == label);
+    pub(crate) fn resolve(&self, labels: &Labels, wanted: &[String]) -> Result<Vec<Resolved>, SettingsError> {
+        let output = |label: &str| labels.names.iter().position(|known| known == label);
+        // A label that was learned with a threshold of its own keeps it, unless a class says otherwise.
+        let below = |outputs: &[usize]| match outputs.iter().find_map(|&output| labels.thresholds[output]) {
+            Some(threshold) => Written { threshold: Some(threshold), release: None, ..self.default },
+            None => self.default,
+        };
         let plain = |label: &str, output: usize| Resolved {
             name: label.to_owned(),
             outputs: vec![output],
-            rules: self.default.over(Written::default()),
+            rules: below(&[output]).over(Written::default()),
         };
         let class = |name: &str, class: &Class| {
             let outputs = class
                 .labels
                 .iter()
-                .map(|label| output(label).ok_or_else(|| SettingsError::Label { class: name.to_owned(), label: label.clone() }));
-            Ok(Resolved { name: name.to_owned(), outputs: outputs.collect::<Result<_, _>>()?, rules: class.rules.over(self.default) })
+                .map(|label| output(label).ok_or_else(|| SettingsError::Label { class: name.to_owned(), label: label.clone() }))
+                .collect::<Result<Vec<_>, _>>()?;
+            let rules = class.rules.over(below(&outputs));
+            check_rules(&format!("classes.{name}"), rules)?;
+            Ok(Resolved { name: name.to_owned(), outputs, rules })
         };
         if !wanted.is_empty() {
-            let named = wanted.iter().map(|name| match (self.classes.get(name), output(name)) {
+            let known = |name: &str| self.classes.contains_key(name) || output(name).is_some();
+            let mut names: Vec<&str> = vec![];
+            for name in wanted.iter().flat_map(|list| split(list, known)) {
+                if names.contains(&name) {
+                    return Err(SettingsError::Twice { class: name.to_owned() });
+                }
+                names.push(name);
+            }
+            let named = names.into_iter().map(|name| match (self.classes.get(name), output(name)) {
                 (Some(found), _) => class(name, found),
                 (None, Some(output)) => Ok(plain(name, output)),
-                (None, None) => Err(SettingsError::Class { class: name.clone() }),
+                (None, None) => Err(SettingsError::Class { class: name.to_owned() }),
             });
             return named.collect();
         }
         if self.classes.is_empty() {
-            return Ok(labels.iter().enumerate().map(|(output, label)| plain(label, output)).collect());
+            return Ok(labels.names.iter().enumerate().map(|(output, label)| plain(label, output)).collect());
         }
         self.classes.iter().map(|(name, found)| class(name, found)).collect()
     }
+}
+
+/// Names with commas between them, and often in them: each as long as it can be. What is not known ends at its first comma.
+fn split<'a>(list: &'a str, known: impl Fn(&str) -> bool) -> Vec<&'a str> {
+    let (mut names, mut rest) = (vec![], Some(list));
+    while let Some(text) = rest {
+        let ends = || text.match_indices(',').map(|(at, _)| at).chain([text.len()]);
+        let end = ends().rev().find(|&end| known(text[..end].trim())).or_else(|| ends().next()).unwrap_or(text.len());
+        names.push(text[..end].trim());
+        rest = text.get(end + 1..);
+    }
+    names
 }
 
 fn check_rules(place: &str, rules: Rules) -> Result<(), SettingsError> {
@@ -225,8 +262,21 @@ mod tests {
         Settings::parse(text, Path::new("events.toml")).map_err(|error| error.to_string())
     }
 
-    fn labels() -> Vec<String> {
-        ["Speech", "Dog", "Bark"].map(str::to_owned).to_vec()
+    fn labels() -> Labels {
+        Labels { names: ["Speech", "Dog", "Bark"].map(str::to_owned).to_vec(), thresholds: vec![None, None, Some(0.75)] }
+    }
+
+    #[test]
+    fn what_was_learned_with_a_threshold_keeps_it() {
+        let threshold = |text: &str| {
+            let classes = parse(text).unwrap().resolve(&labels(), &[]).unwrap();
+            classes.into_iter().map(|class| (class.name, class.rules.threshold, class.rules.release)).collect::<Vec<_>>()
+        };
+        let all = threshold("[default]\nthreshold = 0.5\nrelease = 0.25\n");
+        assert_eq!(all, [("Speech".into(), 0.5, 0.25), ("Dog".into(), 0.5, 0.25), ("Bark".into(), 0.75, 0.5)]);
+        assert_eq!(threshold("[classes.Bark]\nthreshold = 0.5\nrelease = 0.5\n"), [("Bark".into(), 0.5, 0.5)]);
+        let high = parse("[classes.Bark]\nrelease = 0.8\nthreshold = 0.9\n[classes.loud]\nlabels = [\"Bark\"]\nrelease = 0.2\n").unwrap();
+        assert_eq!(high.resolve(&labels(), &[]).unwrap()[1].rules.threshold, 0.75);
     }
 
     #[test]
@@ -246,8 +296,21 @@ mod tests {
         let named = |names: &[&str]| settings.resolve(&labels(), &names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
         let outputs: Vec<_> = named(&["Speech", "dog"]).unwrap().into_iter().map(|class| class.outputs).collect();
         assert_eq!(outputs, [[0], [2]]);
+        assert_eq!(named(&["Speech,dog"]).unwrap().len(), 2);
+        assert!(named(&["Dog", "dog,Dog"]).unwrap_err().to_string().contains("class \"Dog\" twice"));
+        assert!(named(&["dog,"]).unwrap_err().to_string().starts_with("no class \"\""));
         assert!(named(&["cat"]).unwrap_err().to_string().starts_with("no class \"cat\""));
         assert_eq!(Settings::default().resolve(&labels(), &[]).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn names_may_hold_commas() {
+        let known = ["Dog", "Baby cry, infant cry", "Baby cry"];
+        let split = |list| split(list, |name| known.contains(&name));
+        assert_eq!(split("Dog,Baby cry, infant cry"), ["Dog", "Baby cry, infant cry"]);
+        assert_eq!(split("Baby cry, infant cry, Dog"), ["Baby cry, infant cry", "Dog"]);
+        assert_eq!(split("Baby cry,Dog"), ["Baby cry", "Dog"]);
+        assert_eq!(split("cat, mouse,Dog"), ["cat", "mouse", "Dog"]);
     }
 
     #[test]
