@@ -20,6 +20,7 @@ pub mod cost;
 pub mod ct2;
 mod ct2_model;
 mod error;
+pub mod events;
 pub mod float;
 pub mod float_folder;
 pub mod floats;

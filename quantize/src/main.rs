@@ -10,18 +10,63 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use ossicle::label::{Preprocessor, Target};
 use ossicle_graph::network::InputShape;
+use ossicle_quantize::import::{self, Checkpoint};
 use ossicle_quantize::network::{Network, Parts, inputs};
 use ossicle_quantize::report::{self, Report};
-use ossicle_quantize::{Source, calibration, cost, float_folder, folder, head, import, yamnet};
+use ossicle_quantize::{Source, calibration, cost, events, float_folder, folder, head};
 
 const EXAMPLES: &str = "\
 Examples:
   ossicle-quantize whisper-tiny.en-ct2 -o models-int8/whisper-tiny.en --report --calibration recordings
-  ossicle-quantize --onnx flowers/model.onnx --calibration flowers/images -o models-int8/flowers";
+  ossicle-quantize --onnx flowers/model.onnx --calibration flowers/images -o models-int8/flowers
+  ossicle-quantize events --add doorbell clips/ --background home/ -o my-sounds";
 
 /// Turns a float Whisper or YAMNet checkpoint, or an ONNX classifier, into an int8 model folder for Ossicle.
 #[derive(Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Subcommands>,
+    #[command(flatten)]
+    checkpoint: Option<Args>,
+}
+
+#[derive(clap::Subcommand)]
+enum Subcommands {
+    /// Learn sound classes of your own from a few recordings, for ossicle detect --add-classes
+    Events(EventsArgs),
+}
+
+const EVENTS_EXAMPLES: &str = "\
+Examples:
+  ossicle-quantize events --add doorbell clips/ --background home/ -o my-sounds
+  ossicle detect --add-classes my-sounds hall.wav
+
+A class needs at least 3 recordings, of different occasions; 10 and more are better. --background takes recordings of the place, an hour if it
+can be, in which no class is heard: from them come the false alarms an hour.";
+
+/// What to learn.
+#[derive(clap::Args)]
+#[command(after_help = EVENTS_EXAMPLES)]
+struct EventsArgs {
+    /// A class and its recordings, or a folder of them; for each class once
+    #[arg(long, num_args = 2, value_names = ["NAME", "PATH"], required = true)]
+    add: Vec<String>,
+    /// Recordings, or folders of them, without any of the classes
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    background: Vec<PathBuf>,
+    /// YAMNet whose embedding is used: a name (see `ossicle models list`) or a folder
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "yamnet")]
+    model: String,
+    /// Folder to write
+    #[arg(short, long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// Replace FOLDER if it is a model folder already
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(clap::Args)]
 struct Args {
     /// Folder with a CTranslate2 (model.bin) or Hugging Face (model.safetensors) Whisper checkpoint, or YAMNet (model.onnx)
     #[arg(required_unless_present = "onnx")]
@@ -56,13 +101,40 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let cli = Cli::parse();
+    let outcome = match (&cli.command, &cli.checkpoint) {
+        (Some(Subcommands::Events(args)), _) => learn(args),
+        (None, Some(args)) => run(args),
+        (None, None) => Err(anyhow::anyhow!("nothing to do: see --help")),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("ossicle-quantize: {e:#}");
             ExitCode::from(2)
         }
     }
+}
+
+/// Learns classes and says how good they are.
+fn learn(args: &EventsArgs) -> anyhow::Result<()> {
+    let task = events::Task {
+        model: ossicle::models::find(&args.model)?,
+        classes: args.add.chunks_exact(2).map(|pair| (pair[0].clone(), PathBuf::from(&pair[1]))).collect(),
+        background: args.background.clone(),
+    };
+    if task.background.is_empty() {
+        eprintln!("ossicle-quantize: no --background: false alarms are not known, and there will be more of them");
+    }
+    let bar = ProgressBar::new_spinner();
+    let classes = events::train(&task, &mut |what| {
+        bar.set_message(what.to_owned());
+        bar.tick();
+    })?;
+    bar.finish_and_clear();
+    events::write(&task, &classes, &args.output, args.force)?;
+    print!("{}", events::table(&classes));
+    Ok(())
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
@@ -75,18 +147,21 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     ensure!(args.report || (args.calibration.is_empty() && args.clips.is_none()), "--calibration and --clips: add --report, or --onnx");
     let Some(path) = &args.source else { bail!("no source: give a checkpoint's folder, or --onnx FILE") };
-    if path.join(yamnet::GRAPH).is_file() {
-        ensure!(!args.f32 && !args.report, "{}: --f32 and --report are for Whisper", path.display());
-        let mut source = yamnet::open(path)?;
-        if let Some(folder) = &args.head {
-            source = head::attach(source, folder)?;
+    let source = match import::open_any(path)? {
+        Checkpoint::Whisper(source) => {
+            ensure!(args.head.is_none(), "{}: --head is for YAMNet (model.onnx)", path.display());
+            source
         }
-        source.write(&args.output, args.force, &notes)?;
-        eprintln!("{}: {} parameters quantised", args.output.display(), source.parameters());
-        return Ok(());
-    }
-    ensure!(args.head.is_none(), "{}: --head is for YAMNet (model.onnx)", path.display());
-    let source = import::open(path)?;
+        Checkpoint::Yamnet(mut source) => {
+            ensure!(!args.f32 && !args.report, "{}: --f32 and --report are for Whisper", path.display());
+            if let Some(folder) = &args.head {
+                source = head::attach(source, folder)?;
+            }
+            source.write(&args.output, args.force, &notes)?;
+            eprintln!("{}: {} parameters quantised", args.output.display(), source.parameters());
+            return Ok(());
+        }
+    };
     let draft = folder::Draft::new(&source, &args.output, args.force)?;
     let mut extra = BTreeMap::new();
     if args.report {

@@ -1,0 +1,325 @@
+//! Recordings and backgrounds as examples.
+
+use std::io::Cursor;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use ossicle::audio::{AudioReader, SAMPLE_RATE};
+use ossicle_kernels::simd::Isa;
+
+use super::embed::{Embedder, PATCH, STEP};
+use super::{LEAST_CLIPS, Task, name_of};
+use crate::{Error, calibration};
+
+const SECOND: usize = SAMPLE_RATE as usize;
+
+/// Longest part of a recording that is used.
+const LONGEST: usize = 30 * SECOND;
+
+/// Background is dealt to folds in stretches of at most so many samples.
+const BLOCK: usize = 10 * SECOND;
+
+/// Most background in all: two hours.
+const MOST_BACKGROUND: usize = 7200 * SECOND;
+
+/// How often a recording is played into a background.
+const MIXES: usize = 8;
+
+/// Every mix: at most so much quieter and louder than the recording, and over the background, in decibels.
+const LEVELS_DB: Range<f32> = -24.0..3.0;
+const DISTANCES_DB: Range<f32> = 0.0..30.0;
+
+/// A patch with or without a sound.
+#[derive(Clone, Debug)]
+pub(super) struct Example {
+    pub(super) values: Vec<f32>,
+    /// The class that is heard at its middle, if any.
+    pub(super) class: Option<usize>,
+    pub(super) fold: usize,
+}
+
+/// What a fold is checked with.
+pub(super) struct HeldOut {
+    /// For each class its recordings as they are: fold, and the patches in which they are heard.
+    pub(super) clips: Vec<Vec<(usize, Vec<Vec<f32>>)>>,
+    /// Stretches of background: fold, and all patches. The recordings of other classes are among them, with the class that they are of.
+    pub(super) background: Vec<(usize, Option<usize>, Vec<Vec<f32>>)>,
+    /// Seconds of background that the caller gave.
+    pub(super) seconds: f64,
+}
+
+/// Samples and the part of them that is heard.
+pub(super) struct Clip {
+    samples: Vec<f32>,
+    active: Range<usize>,
+}
+
+/// All sounds.
+pub(super) struct Corpus {
+    /// Of each class.
+    pub(super) clips: Vec<Vec<Clip>>,
+    /// Stretches of background, those of our own behind the caller's.
+    blocks: Vec<Vec<f32>>,
+    /// The caller's among them.
+    given: usize,
+}
+
+impl Corpus {
+    pub(super) fn read(task: &Task) -> Result<Self, Error> {
+        let mut clips = vec![];
+        for (name, path) in &task.classes {
+            let recordings = calibration::read(std::slice::from_ref(path), usize::MAX)?;
+            if recordings.len() < LEAST_CLIPS {
+                let what = format!("class {name:?}: {} recordings: give at least {LEAST_CLIPS}, of different occasions", recordings.len());
+                return Err(Error::unsupported(path, what));
+            }
+            let active = recordings.into_iter().map(|recording| {
+                let mut samples = recording.samples;
+                samples.truncate(LONGEST);
+                let silent = || Error::unsupported(&path.join(&recording.name), "nothing is heard in it: take it out");
+                Ok(Clip { active: active(&samples).ok_or_else(silent)?, samples })
+            });
+            clips.push(active.collect::<Result<Vec<_>, Error>>()?);
+        }
+        let background = if task.background.is_empty() { vec![] } else { calibration::read(&task.background, usize::MAX)? };
+        let mut blocks: Vec<Vec<f32>> = vec![];
+        let mut left = MOST_BACKGROUND;
+        for recording in background {
+            let samples = &recording.samples[..recording.samples.len().min(left)];
+            left -= samples.len();
+            blocks.extend(samples.chunks(BLOCK).map(<[f32]>::to_vec));
+        }
+        let given = blocks.len();
+        blocks.extend(noises());
+        blocks.extend(speech());
+        Ok(Self { clips, blocks, given })
+    }
+
+    /// The caller's background is dealt in stretches that are as long as can be, for what lies side by side sounds alike.
+    fn fold_of_block(&self, block: usize, folds: usize) -> usize {
+        if block < self.given { block * folds / self.given } else { (block - self.given) % folds }
+    }
+
+    /// All examples: every recording in [`MIXES`] backgrounds of its own fold, and the backgrounds.
+    pub(super) fn examples(&self, embedder: &mut Embedder, folds: usize) -> Vec<Example> {
+        let mut random = Random(1);
+        let mut examples = vec![];
+        for (class, clips) in self.clips.iter().enumerate() {
+            for (index, clip) in clips.iter().enumerate() {
+                let fold = index % folds;
+                let blocks: Vec<&Vec<f32>> =
+                    self.blocks.iter().enumerate().filter(|&(i, _)| self.fold_of_block(i, folds) == fold).map(|(_, block)| block).collect();
+                for mix in 0..MIXES {
+                    let background = blocks.get(random.below(blocks.len())).map_or(&[][..], |block| block.as_slice());
+                    let (samples, active) = clip.mixed(background, mix == 0, &mut random);
+                    for (patch, values) in embedder.embed(&samples).into_iter().enumerate() {
+                        match place(patch, &active) {
+                            Place::Middle => examples.push(Example { values, class: Some(class), fold }),
+                            Place::Outside => examples.push(Example { values, class: None, fold }),
+                            Place::Edge => {}
+                        }
+                    }
+                }
+            }
+        }
+        for (index, block) in self.blocks.iter().enumerate() {
+            let fold = self.fold_of_block(index, folds);
+            // A level of its own for each stretch.
+            let gain = decibels(random.within(LEVELS_DB));
+            let samples: Vec<f32> = block.iter().map(|x| (x * gain).clamp(-1.0, 1.0)).collect();
+            examples.extend(embedder.embed(&samples).into_iter().step_by(2).map(|values| Example { values, class: None, fold }));
+        }
+        examples
+    }
+
+    /// What folds are checked with: recordings and backgrounds as they are.
+    pub(super) fn held_out(&self, embedder: &mut Embedder, folds: usize) -> HeldOut {
+        let (mut clips, mut background) = (vec![], vec![]);
+        for (class, own) in self.clips.iter().enumerate() {
+            let mut heard = vec![];
+            for (index, clip) in own.iter().enumerate() {
+                let (samples, active) = clip.alone();
+                let patches = embedder.embed(&samples);
+                let middle = |&(patch, _): &(usize, Vec<f32>)| matches!(place(patch, &active), Place::Middle);
+                heard.push((index % folds, patches.iter().cloned().enumerate().filter(middle).map(|(_, values)| values).collect()));
+                background.push((index % folds, Some(class), patches));
+            }
+            clips.push(heard);
+        }
+        let mut seconds = 0.0;
+        for (index, block) in self.blocks[..self.given].iter().enumerate() {
+            seconds += block.len() as f64 / SECOND as f64;
+            background.push((self.fold_of_block(index, folds), None, embedder.embed(block)));
+        }
+        HeldOut { clips, background, seconds }
+    }
+}
+
+impl Clip {
+    /// The heard part with silence around it.
+    fn alone(&self) -> (Vec<f32>, Range<usize>) {
+        let mut samples = vec![0.0; PATCH];
+        samples.extend_from_slice(&self.samples[self.active.clone()]);
+        let active = PATCH..samples.len();
+        samples.resize(samples.len() + PATCH, 0.0);
+        (samples, active)
+    }
+
+    /// The heard part somewhere in a background, or in silence; `plain` at its own level.
+    fn mixed(&self, background: &[f32], plain: bool, random: &mut Random) -> (Vec<f32>, Range<usize>) {
+        let sound = &self.samples[self.active.clone()];
+        // Where the sound lies among the hops is left to chance.
+        let lead = PATCH + random.below(STEP);
+        let active = lead..lead + sound.len();
+        let mut mixed = vec![0.0; active.end + PATCH];
+        let (gain, distance) = if plain { (1.0, 40.0) } else { (decibels(random.within(LEVELS_DB)), random.within(DISTANCES_DB)) };
+        let own = rms(background);
+        let level = if own > 0.0 { rms(sound) / own / decibels(distance) } else { 0.0 };
+        let from = random.below(background.len());
+        for (i, out) in mixed.iter_mut().enumerate() {
+            let noise = if background.is_empty() { 0.0 } else { background[(from + i) % background.len()] };
+            let sound = if active.contains(&i) { sound[i - active.start] } else { 0.0 };
+            *out = (gain * (sound + level * noise)).clamp(-1.0, 1.0);
+        }
+        (mixed, active)
+    }
+}
+
+/// How a patch lies to a sound.
+enum Place {
+    /// The sound is heard within a hop of its middle.
+    Middle,
+    /// Only near its edge.
+    Edge,
+    /// Not at all.
+    Outside,
+}
+
+fn place(patch: usize, active: &Range<usize>) -> Place {
+    let start = patch * STEP;
+    let overlaps = |from: usize, to: usize| from < active.end && active.start < to;
+    match (overlaps(start, start + PATCH), overlaps(start + PATCH / 2 - STEP / 2, start + PATCH / 2 + STEP / 2)) {
+        (false, _) => Place::Outside,
+        (true, true) => Place::Middle,
+        (true, false) => Place::Edge,
+    }
+}
+
+/// From the first to the last 10 ms within 35 dB of the loudest; nothing in silence.
+fn active(samples: &[f32]) -> Option<Range<usize>> {
+    const FRAME: usize = SECOND / 100;
+    let levels: Vec<f32> = samples.chunks(FRAME).map(rms).collect();
+    let loudest = levels.iter().copied().fold(0.0, f32::max);
+    let heard = |&level: &f32| level >= loudest * decibels(-35.0) && level > decibels(-75.0);
+    let (first, last) = (levels.iter().position(heard)?, levels.iter().rposition(heard)?);
+    Some(first * FRAME..((last + 1) * FRAME).min(samples.len()))
+}
+
+fn rms(samples: &[f32]) -> f32 {
+    (samples.iter().map(|x| x * x).sum::<f32>() / samples.len().max(1) as f32).sqrt()
+}
+
+fn decibels(db: f32) -> f32 {
+    10f32.powf(db / 20.0)
+}
+
+/// Silence, white, pink and brown noise, hums and clicks: ten seconds each, always the same.
+fn noises() -> Vec<Vec<f32>> {
+    let mut random = Random(2);
+    let mut noises = vec![vec![0.0; BLOCK]];
+    for color in 0..3 {
+        for level in [0.003, 0.03, 0.2] {
+            let (mut slow, mut slower) = (0.0, 0.0);
+            let noise = (0..BLOCK).map(|_| {
+                let white = random.within(-1.0..1.0);
+                slow += (white - slow) * 0.1;
+                slower += (white - slower) * 0.01;
+                level * [white, 0.3 * white + 1.5 * slow + 3.0 * slower, 8.0 * slower][color]
+            });
+            noises.push(noise.collect());
+        }
+    }
+    for (hertz, level) in [(50.0, 0.1), (120.0, 0.03), (440.0, 0.05), (3000.0, 0.02)] {
+        let turn = std::f32::consts::TAU * hertz / SECOND as f32;
+        noises.push((0..BLOCK).map(|n| level * ((n as f32 * turn).sin() + 0.3 * (3.0 * n as f32 * turn).sin())).collect());
+    }
+    let clicks = |n: usize| if n % (SECOND / 2) < 40 { 0.5 * random.within(-1.0..1.0) } else { 0.0 };
+    noises.push((0..BLOCK).map(clicks).collect());
+    noises.extend(calibration::synthetic().into_iter().map(|clip| clip.samples));
+    noises
+}
+
+/// The samples of this repository: whatever is learned, speech is not it.
+fn speech() -> impl Iterator<Item = Vec<f32>> {
+    let files = [&include_bytes!("../../../samples/kitchen.wav")[..], include_bytes!("../../../samples/lights.wav")];
+    files.into_iter().map(|file| {
+        let samples = AudioReader::stream(Cursor::new(file), Isa::detect()).and_then(|mut reader| reader.read_to_end());
+        samples.expect("the repository's samples are recordings")
+    })
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014): the same numbers everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Below `end`; 0 if that is 0.
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end.max(1) as u64) as usize
+    }
+
+    fn within(&mut self, range: Range<f32>) -> f32 {
+        range.start + (self.next() >> 40) as f32 / (1 << 24) as f32 * (range.end - range.start)
+    }
+}
+
+/// Names of what was read, for the card.
+pub(super) fn sources(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| name_of(path)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_around_a_sound_is_not_of_it() {
+        let mut samples = vec![0.0; 3 * SECOND];
+        samples[SECOND..SECOND + 1600].fill(0.5);
+        assert_eq!(active(&samples), Some(SECOND..SECOND + 1600));
+        assert_eq!(active(&vec![0.0; 1000]), None);
+        assert_eq!(active(&[]), None);
+    }
+
+    #[test]
+    fn patches_know_where_the_sound_is() {
+        let active = 16_000..17_000;
+        let places: Vec<char> = (0..12)
+            .map(|patch| match place(patch, &active) {
+                Place::Middle => 'm',
+                Place::Edge => 'e',
+                Place::Outside => '.',
+            })
+            .collect();
+        // Middles are 7800 samples behind starts that are 3840 apart.
+        assert_eq!(places.iter().collect::<String>(), ".emee.......");
+    }
+
+    #[test]
+    fn a_mix_keeps_levels_and_distance() {
+        let clip = Clip { samples: vec![0.25; 4000], active: 0..4000 };
+        let (samples, active) = clip.mixed(&[0.1, -0.1], true, &mut Random(3));
+        assert_eq!(active.len(), 4000);
+        assert!((rms(&samples[..active.start]) - 0.0025).abs() < 1e-4, "40 dB below");
+        assert!((samples[active.start + 10] - 0.25).abs() < 0.003);
+        let (silent, _) = clip.mixed(&[], false, &mut Random(3));
+        assert!(silent[..PATCH].iter().all(|&x| x == 0.0));
+    }
+}

@@ -1,0 +1,128 @@
+//! A class of one's own, from recordings to events.
+
+use std::f32::consts::TAU;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ossicle::audio::AudioReader;
+use ossicle::events::{Detector, Event, Heard, Options, Settings};
+use ossicle_graph::folder;
+use ossicle_kernels::simd::Isa;
+use ossicle_quantize::events::{THRESHOLD, Task, table, train, write};
+
+const RATE: f32 = 16_000.0;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Two bell tones, the second lower: no two visitors ring alike.
+fn chime(pitch: f32, pause: f32) -> Vec<f32> {
+    let tone = |t: f32, hertz: f32| {
+        let partial = |n: f32, level: f32| level * (TAU * hertz * n * t).sin() * (-t * (2.0 + n)).exp();
+        if t < 0.0 { 0.0 } else { partial(1.0, 0.5) + partial(2.76, 0.25) + partial(5.4, 0.1) }
+    };
+    let second = 0.45 + pause;
+    (0..(1.5 * RATE) as usize).map(|n| n as f32 / RATE).map(|t| 0.4 * (tone(t, pitch) + tone(t - second, pitch * 0.8))).collect()
+}
+
+fn wav(path: &Path, samples: &[f32]) {
+    let spec = hound::WavSpec { channels: 1, sample_rate: RATE as u32, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    samples.iter().for_each(|x| writer.write_sample((x * 32767.0) as i16).unwrap());
+    writer.finalize().unwrap();
+}
+
+fn speech() -> Vec<f32> {
+    AudioReader::open(root().join("samples/kitchen.wav"), Isa::detect()).unwrap().read_to_end().unwrap()
+}
+
+fn events(detector: &mut Detector, samples: &[f32]) -> Vec<Event> {
+    let mut events = vec![];
+    let mut sink = |heard: Heard<'_>| {
+        if let Heard::Event(event) = heard {
+            events.push(event);
+        }
+    };
+    detector.push(samples, &mut sink).unwrap();
+    detector.finish(&mut sink).unwrap();
+    events
+}
+
+#[test]
+fn a_class_is_learned_and_heard() {
+    let work = tempfile::tempdir().unwrap();
+    let (clips, home) = (work.path().join("clips"), work.path().join("home"));
+    [&clips, &home].iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    for i in 0..4u8 {
+        wav(&clips.join(format!("{i}.wav")), &chime(600.0 + 40.0 * f32::from(i), 0.05 * f32::from(i)));
+    }
+    fs::copy(root().join("samples/lights.wav"), home.join("lights.wav")).unwrap();
+    let task = Task { model: root().join("models-int8/yamnet"), classes: vec![("doorbell".into(), clips)], background: vec![home] };
+    let classes = train(&task, &mut |_| {}).unwrap();
+    let quality = &classes[0].quality;
+    assert_eq!((quality.clips, quality.heard, quality.background_alarms, quality.folds), (4, 4, 0, 4), "{quality:?}");
+    assert!(table(&classes).contains("| doorbell | 4 | 4 (100.0 %) | 100.0 % | 0.0 (0 in 0.00 h) |"), "{}", table(&classes));
+    let added = work.path().join("my-sounds");
+    write(&task, &classes, &added, false).unwrap();
+    folder::verify(&added).unwrap();
+    assert!(write(&task, &classes, &added, false).unwrap_err().to_string().contains("already exists"));
+
+    // A bell that was not among the recordings, between two sentences.
+    let mut scene = speech();
+    let from = scene.len() + 16_000;
+    scene.resize(from, 0.0);
+    scene.extend(chime(675.0, 0.12));
+    scene.resize(scene.len() + 16_000, 0.0);
+    let to = scene.len() as f64 / 16_000.0;
+    scene.extend(speech());
+    let open = |isa, model: &Path| {
+        let options =
+            Options { isa, add_classes: vec![added.clone()], classes: vec!["doorbell".into()], digests: true, ..Options::default() };
+        Detector::open(model, &Settings::default(), options)
+    };
+    let mut wanted = None;
+    for isa in Isa::available() {
+        let mut detector = open(isa, &task.model).unwrap();
+        assert_eq!((detector.labels().len(), detector.labels()[521].as_str()), (522, "doorbell"));
+        assert_eq!(detector.classes().next().unwrap().rules.threshold, THRESHOLD);
+        let heard = (events(&mut detector, &scene), detector.take_digests());
+        let [event] = &heard.0[..] else { panic!("{:?}", heard.0) };
+        assert!((event.start - from as f64 / 16_000.0).abs() < 0.6 && event.end < to + 0.3, "{event:?}");
+        assert_eq!(*wanted.get_or_insert_with(|| heard.clone()), heard, "{isa}");
+    }
+
+    // Not on another network.
+    let other = work.path().join("other");
+    fs::create_dir(&other).unwrap();
+    for name in ["config.json", "labels.txt", "model.safetensors"] {
+        fs::copy(task.model.join(name), other.join(name)).unwrap();
+    }
+    let mut weights = fs::read(other.join("model.safetensors")).unwrap();
+    *weights.last_mut().unwrap() ^= 1;
+    fs::write(other.join("model.safetensors"), weights).unwrap();
+    let Err(error) = open(Isa::detect(), &other) else { panic!("other weights") };
+    assert!(error.to_string().contains("my-sounds: was learned on other weights"), "{error}");
+    let twice = Options { add_classes: vec![added.clone(), added.clone()], ..Options::default() };
+    let Err(error) = Detector::open(&task.model, &Settings::default(), twice) else { panic!("twice") };
+    assert!(error.to_string().contains("has a label \"doorbell\", and so has another model"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_learned_from_is_named() {
+    let work = tempfile::tempdir().unwrap();
+    let refused = |classes: &[(&str, &Path)]| {
+        let classes = classes.iter().map(|(name, path)| ((*name).to_owned(), path.to_path_buf())).collect();
+        train(&Task { model: root().join("models-int8/yamnet"), classes, background: vec![] }, &mut |_| {}).unwrap_err().to_string()
+    };
+    let clips = work.path().join("clips");
+    fs::create_dir(&clips).unwrap();
+    assert!(refused(&[("bell", &clips)]).contains("no recording here"));
+    wav(&clips.join("a.wav"), &chime(600.0, 0.0));
+    wav(&clips.join("b.wav"), &chime(620.0, 0.0));
+    assert!(refused(&[("bell", &clips)]).contains("class \"bell\": 2 recordings: give at least 3"));
+    wav(&clips.join("c.wav"), &[0.0; 16_000]);
+    assert!(refused(&[("bell", &clips)]).contains("c.wav: nothing is heard in it"));
+    assert!(refused(&[("bell", &clips), ("bell", &clips)]).contains("named twice"));
+    assert!(refused(&[("", &clips)]).contains("a name needs"));
+}
