@@ -13,6 +13,9 @@ use crate::{Error, calibration};
 
 const SECOND: usize = SAMPLE_RATE as usize;
 
+/// Samples of 10 ms.
+const FRAME: usize = SECOND / 100;
+
 /// Longest part of a recording that is used.
 const LONGEST: usize = 30 * SECOND;
 
@@ -48,10 +51,18 @@ pub(super) struct HeldOut {
     pub(super) seconds: f64,
 }
 
-/// Samples and the part of them that is heard.
+/// The heard part of a recording.
 pub(super) struct Clip {
     samples: Vec<f32>,
-    active: Range<usize>,
+    /// Of each 10 ms, whether they are loud: what is quiet between and behind is not told from a background by its sound.
+    loud: Vec<bool>,
+}
+
+/// Samples with a sound somewhere in them.
+struct Played<'a> {
+    samples: Vec<f32>,
+    start: usize,
+    clip: &'a Clip,
 }
 
 /// All sounds.
@@ -77,7 +88,7 @@ impl Corpus {
                 let mut samples = recording.samples;
                 samples.truncate(LONGEST);
                 let silent = || Error::unsupported(&path.join(&recording.name), "nothing is heard in it: take it out");
-                Ok(Clip { active: active(&samples).ok_or_else(silent)?, samples })
+                Clip::new(&samples).ok_or_else(silent)
             });
             clips.push(active.collect::<Result<Vec<_>, Error>>()?);
         }
@@ -111,9 +122,9 @@ impl Corpus {
                     self.blocks.iter().enumerate().filter(|&(i, _)| self.fold_of_block(i, folds) == fold).map(|(_, block)| block).collect();
                 for mix in 0..MIXES {
                     let background = blocks.get(random.below(blocks.len())).map_or(&[][..], |block| block.as_slice());
-                    let (samples, active) = clip.mixed(background, mix == 0, &mut random);
-                    for (patch, values) in embedder.embed(&samples).into_iter().enumerate() {
-                        match place(patch, &active) {
+                    let played = clip.mixed(background, mix == 0, &mut random);
+                    for (patch, values) in embedder.embed(&played.samples).into_iter().enumerate() {
+                        match played.place(patch) {
                             Place::Middle => examples.push(Example { values, class: Some(class), fold }),
                             Place::Outside => examples.push(Example { values, class: None, fold }),
                             Place::Edge => {}
@@ -138,9 +149,9 @@ impl Corpus {
         for (class, own) in self.clips.iter().enumerate() {
             let mut heard = vec![];
             for (index, clip) in own.iter().enumerate() {
-                let (samples, active) = clip.alone();
-                let patches = embedder.embed(&samples);
-                let middle = |&(patch, _): &(usize, Vec<f32>)| matches!(place(patch, &active), Place::Middle);
+                let played = clip.alone();
+                let patches = embedder.embed(&played.samples);
+                let middle = |&(patch, _): &(usize, Vec<f32>)| matches!(played.place(patch), Place::Middle);
                 heard.push((index % folds, patches.iter().cloned().enumerate().filter(middle).map(|(_, values)| values).collect()));
                 background.push((index % folds, Some(class), patches));
             }
@@ -156,63 +167,62 @@ impl Corpus {
 }
 
 impl Clip {
-    /// The heard part with silence around it.
-    fn alone(&self) -> (Vec<f32>, Range<usize>) {
-        let mut samples = vec![0.0; PATCH];
-        samples.extend_from_slice(&self.samples[self.active.clone()]);
-        let active = PATCH..samples.len();
-        samples.resize(samples.len() + PATCH, 0.0);
-        (samples, active)
+    /// From the first to the last 10 ms within 35 dB of the loudest; what is within 20 dB is loud. Nothing in silence.
+    fn new(samples: &[f32]) -> Option<Self> {
+        let levels: Vec<f32> = samples.chunks(FRAME).map(rms).collect();
+        let loudest = levels.iter().copied().fold(0.0, f32::max);
+        let heard = |&level: &f32| level >= loudest * decibels(-35.0) && level > decibels(-75.0);
+        let (first, last) = (levels.iter().position(heard)?, levels.iter().rposition(heard)?);
+        let loud = levels[first..=last].iter().map(|&level| level >= loudest * decibels(-20.0)).collect();
+        Some(Self { samples: samples[first * FRAME..((last + 1) * FRAME).min(samples.len())].to_vec(), loud })
     }
 
-    /// The heard part somewhere in a background, or in silence; `plain` at its own level.
-    fn mixed(&self, background: &[f32], plain: bool, random: &mut Random) -> (Vec<f32>, Range<usize>) {
-        let sound = &self.samples[self.active.clone()];
+    /// With silence around it.
+    fn alone(&self) -> Played<'_> {
+        let samples = [&[0.0; PATCH][..], &self.samples, &[0.0; PATCH]].concat();
+        Played { samples, start: PATCH, clip: self }
+    }
+
+    /// Somewhere in a background, or in silence; `plain` at its own level.
+    fn mixed(&self, background: &[f32], plain: bool, random: &mut Random) -> Played<'_> {
         // Where the sound lies among the hops is left to chance.
-        let lead = PATCH + random.below(STEP);
-        let active = lead..lead + sound.len();
-        let mut mixed = vec![0.0; active.end + PATCH];
+        let start = PATCH + random.below(STEP);
         let (gain, distance) = if plain { (1.0, 40.0) } else { (decibels(random.within(LEVELS_DB)), random.within(DISTANCES_DB)) };
         let own = rms(background);
-        let level = if own > 0.0 { rms(sound) / own / decibels(distance) } else { 0.0 };
+        let level = if own > 0.0 { rms(&self.samples) / own / decibels(distance) } else { 0.0 };
         let from = random.below(background.len());
-        for (i, out) in mixed.iter_mut().enumerate() {
+        let mix = |i: usize| {
             let noise = if background.is_empty() { 0.0 } else { background[(from + i) % background.len()] };
-            let sound = if active.contains(&i) { sound[i - active.start] } else { 0.0 };
-            *out = (gain * (sound + level * noise)).clamp(-1.0, 1.0);
-        }
-        (mixed, active)
+            let sound = i.checked_sub(start).and_then(|i| self.samples.get(i)).copied().unwrap_or(0.0);
+            (gain * (sound + level * noise)).clamp(-1.0, 1.0)
+        };
+        Played { samples: (0..start + self.samples.len() + PATCH).map(mix).collect(), start, clip: self }
     }
 }
 
 /// How a patch lies to a sound.
+#[derive(Debug, PartialEq)]
 enum Place {
-    /// The sound is heard within a hop of its middle.
+    /// The sound is loud within half a hop of its middle.
     Middle,
-    /// Only near its edge.
+    /// The sound is in it, but not there.
     Edge,
     /// Not at all.
     Outside,
 }
 
-fn place(patch: usize, active: &Range<usize>) -> Place {
-    let start = patch * STEP;
-    let overlaps = |from: usize, to: usize| from < active.end && active.start < to;
-    match (overlaps(start, start + PATCH), overlaps(start + PATCH / 2 - STEP / 2, start + PATCH / 2 + STEP / 2)) {
-        (false, _) => Place::Outside,
-        (true, true) => Place::Middle,
-        (true, false) => Place::Edge,
+impl Played<'_> {
+    fn place(&self, patch: usize) -> Place {
+        let (start, middle) = (patch * STEP, patch * STEP + PATCH / 2);
+        let end = self.start + self.clip.samples.len();
+        if start >= end || self.start >= start + PATCH {
+            return Place::Outside;
+        }
+        let frame = |sample: usize| sample.saturating_sub(self.start) / FRAME;
+        let (from, to) = (frame(middle - STEP / 2), frame((middle + STEP / 2).min(end).max(self.start)));
+        let loud = self.clip.loud.get(from..to.max(from)).is_some_and(|frames| frames.contains(&true));
+        if loud { Place::Middle } else { Place::Edge }
     }
-}
-
-/// From the first to the last 10 ms within 35 dB of the loudest; nothing in silence.
-fn active(samples: &[f32]) -> Option<Range<usize>> {
-    const FRAME: usize = SECOND / 100;
-    let levels: Vec<f32> = samples.chunks(FRAME).map(rms).collect();
-    let loudest = levels.iter().copied().fold(0.0, f32::max);
-    let heard = |&level: &f32| level >= loudest * decibels(-35.0) && level > decibels(-75.0);
-    let (first, last) = (levels.iter().position(heard)?, levels.iter().rposition(heard)?);
-    Some(first * FRAME..((last + 1) * FRAME).min(samples.len()))
 }
 
 fn rms(samples: &[f32]) -> f32 {
@@ -293,33 +303,31 @@ mod tests {
     fn silence_around_a_sound_is_not_of_it() {
         let mut samples = vec![0.0; 3 * SECOND];
         samples[SECOND..SECOND + 1600].fill(0.5);
-        assert_eq!(active(&samples), Some(SECOND..SECOND + 1600));
-        assert_eq!(active(&vec![0.0; 1000]), None);
-        assert_eq!(active(&[]), None);
+        samples[SECOND + 1600..SECOND + 3200].fill(0.5 * decibels(-30.0));
+        let clip = Clip::new(&samples).unwrap();
+        assert_eq!((clip.samples.len(), clip.loud), (3200, [[true; 10], [false; 10]].concat()));
+        assert!(Clip::new(&[0.0; 1000]).is_none() && Clip::new(&[]).is_none());
     }
 
     #[test]
     fn patches_know_where_the_sound_is() {
-        let active = 16_000..17_000;
-        let places: Vec<char> = (0..12)
-            .map(|patch| match place(patch, &active) {
-                Place::Middle => 'm',
-                Place::Edge => 'e',
-                Place::Outside => '.',
-            })
-            .collect();
-        // Middles are 7800 samples behind starts that are 3840 apart.
-        assert_eq!(places.iter().collect::<String>(), ".emee.......");
+        // Middles are 7800 samples behind starts that are 3840 apart; the sound is loud in its first half.
+        let clip = Clip { samples: vec![0.0; 8000], loud: [[true; 25], [false; 25]].concat() };
+        let played = Played { samples: vec![], start: 16_000, clip: &clip };
+        let places = |place: Place| (0..12).filter(|&patch| played.place(patch) == place).collect::<Vec<_>>();
+        assert_eq!(places(Place::Middle), [2, 3]);
+        assert_eq!(places(Place::Edge), [1, 4, 5, 6]);
+        assert_eq!(places(Place::Outside), [0, 7, 8, 9, 10, 11]);
     }
 
     #[test]
     fn a_mix_keeps_levels_and_distance() {
-        let clip = Clip { samples: vec![0.25; 4000], active: 0..4000 };
-        let (samples, active) = clip.mixed(&[0.1, -0.1], true, &mut Random(3));
-        assert_eq!(active.len(), 4000);
-        assert!((rms(&samples[..active.start]) - 0.0025).abs() < 1e-4, "40 dB below");
-        assert!((samples[active.start + 10] - 0.25).abs() < 0.003);
-        let (silent, _) = clip.mixed(&[], false, &mut Random(3));
-        assert!(silent[..PATCH].iter().all(|&x| x == 0.0));
+        let clip = Clip { samples: vec![0.25; 4000], loud: vec![true; 25] };
+        let played = clip.mixed(&[0.1, -0.1], true, &mut Random(3));
+        assert!((rms(&played.samples[..played.start]) - 0.0025).abs() < 1e-4, "40 dB below");
+        assert!((played.samples[played.start + 10] - 0.25).abs() < 0.003);
+        assert_eq!(played.samples.len(), played.start + 4000 + PATCH);
+        let silent = clip.mixed(&[], false, &mut Random(3));
+        assert!(silent.samples[..PATCH].iter().all(|&x| x == 0.0));
     }
 }
