@@ -72,9 +72,9 @@ fn controls(figure: &Figure, clip: Option<&Clip>, playable: bool, out: &mut dyn 
     }
     out.write_all(b"<fieldset class=\"classes\">")?;
     for (index, lane) in figure.lanes.iter().enumerate() {
-        write!(
+        writeln!(
             out,
-            "<label style=\"--c:{}\"><input type=\"checkbox\" checked value=\"{index}\"><span class=\"swatch\"></span>{}</label>\n",
+            "<label style=\"--c:{}\"><input type=\"checkbox\" checked value=\"{index}\"><span class=\"swatch\"></span>{}</label>",
             lane.color,
             escape(&lane.class)
         )?;

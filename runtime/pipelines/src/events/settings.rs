@@ -218,7 +218,7 @@ impl Settings {
 }
 
 /// Names with commas between them, and often in them: each as long as it can be. What is not known ends at its first comma.
-fn split<'a>(list: &'a str, known: impl Fn(&str) -> bool) -> Vec<&'a str> {
+fn split(list: &str, known: impl Fn(&str) -> bool) -> Vec<&str> {
     let (mut names, mut rest) = (vec![], Some(list));
     while let Some(text) = rest {
         let ends = || text.match_indices(',').map(|(at, _)| at).chain([text.len()]);
