@@ -1,8 +1,30 @@
-//! Opens a checkpoint folder of either supported kind.
+//! Opens a checkpoint folder of any supported kind.
 
 use std::path::Path;
 
-use crate::{Error, Source, ct2_model, hf};
+use crate::yamnet::Yamnet;
+use crate::{Error, Source, ct2_model, hf, yamnet};
+
+/// What a folder holds.
+#[derive(Clone, Debug)]
+pub enum Checkpoint {
+    /// A Whisper, from CTranslate2 or Hugging Face.
+    Whisper(Box<Source>),
+    /// A YAMNet, from ONNX.
+    Yamnet(Box<Yamnet>),
+}
+
+/// Opens a folder that holds a YAMNet as ONNX, or a Whisper as for [`open`].
+///
+/// # Errors
+/// None of them is there, or what is there is malformed or unsupported.
+pub fn open_any(folder: &Path) -> Result<Checkpoint, Error> {
+    if folder.join(yamnet::GRAPH).is_file() {
+        yamnet::open(folder).map(|source| Checkpoint::Yamnet(Box::new(source)))
+    } else {
+        open(folder).map(|source| Checkpoint::Whisper(Box::new(source)))
+    }
+}
 
 /// Opens a folder that holds a CTranslate2 or Hugging Face Whisper checkpoint.
 ///

@@ -155,7 +155,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Checkpoint::Yamnet(mut source) => {
             ensure!(!args.f32 && !args.report, "{}: --f32 and --report are for Whisper", path.display());
             if let Some(folder) = &args.head {
-                source = head::attach(source, folder)?;
+                *source = head::attach(*source, folder)?;
             }
             source.write(&args.output, args.force, &notes)?;
             eprintln!("{}: {} parameters quantised", args.output.display(), source.parameters());

@@ -364,7 +364,7 @@ fn put_filters(tensors: &mut Vec<Tensor>, name: &str, filters: &Filters) {
     tensors.push(Tensor::floats(format!("{name}.bias"), vec![channels], filters.bias.clone()));
 }
 
-fn put_dense(tensors: &mut Vec<Tensor>, name: &str, dense: &Dense) {
+pub(crate) fn put_dense(tensors: &mut Vec<Tensor>, name: &str, dense: &Dense) {
     let outputs = dense.weights.len() / dense.inputs;
     let rows = pack::padded_rows(outputs);
     let padded = |mut values: Vec<f32>| {
