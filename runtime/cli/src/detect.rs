@@ -58,7 +58,12 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Model folder, or the name of one (see `ossicle models list`)
-    #[arg(long, value_name = "NAME|FOLDER", default_value = "sound-events", default_value_if("add_classes", ArgPredicate::IsPresent, "yamnet"))]
+    #[arg(
+        long,
+        value_name = "NAME|FOLDER",
+        default_value = "sound-events",
+        default_value_if("add_classes", ArgPredicate::IsPresent, "yamnet")
+    )]
     model: String,
     #[command(flatten)]
     machine: MachineArgs,

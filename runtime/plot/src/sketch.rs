@@ -2,7 +2,7 @@
 
 use ossicle::audio::SAMPLE_RATE;
 use ossicle::events::{ClassOutputs, Event, Heard};
-use ossicle_frontend::yamnet::{BINS, FRAME_SAMPLES, HOP_SAMPLES, PATCH_SAMPLES, YamnetMel, YamnetScratch, frames_of};
+use ossicle_frontend::yamnet::{BINS, FRAME_SAMPLES, HOP_SAMPLES, YamnetMel, YamnetScratch, frames_of};
 use ossicle_kernels::simd::Isa;
 
 use crate::figure::{Figure, Timed};
@@ -30,6 +30,8 @@ pub struct Sketch {
     scores: Pooled,
     /// Seconds from one score to the next.
     hop: f64,
+    /// Where the first score's part ends, in seconds.
+    first: f64,
     events: Vec<Event>,
     left_out: usize,
     samples: u64,
@@ -45,6 +47,7 @@ impl Sketch {
             bands: Pooled::new(BINS, COLUMNS),
             scores: Pooled::new(labels, HOPS),
             hop: 0.0,
+            first: 0.0,
             events: vec![],
             left_out: 0,
             samples: 0,
@@ -73,15 +76,22 @@ impl Sketch {
     pub fn heard(&mut self, heard: &Heard<'_>) {
         match heard {
             Heard::Scores(scores) => {
-                // The first counts for what lies before it too.
-                if self.scores.columns() > 0 {
-                    self.hop = scores.end - scores.start;
+                // The first may count for what lies before it too, the last ends with the recording.
+                if self.scores.columns() == 0 {
+                    self.first = scores.end;
+                } else {
+                    self.hop = self.hop.max(scores.end - scores.start);
                 }
                 self.scores.push(scores.scores);
             }
             Heard::Event(event) if self.events.len() < MOST_EVENTS => self.events.push(event.clone()),
             Heard::Event(_) => self.left_out += 1,
         }
+    }
+
+    /// Where the first score's part would begin if it were as long as the others, in seconds.
+    fn first_score(&self) -> f64 {
+        self.first - self.hop
     }
 
     /// Events beyond [`MOST_EVENTS`], which are in no figure.
@@ -97,9 +107,31 @@ impl Sketch {
         }
         let rate = f64::from(SAMPLE_RATE);
         let frame = HOP_SAMPLES as f64 / rate;
-        // A frame stands for the hop around its middle, a score for that around its patch's.
+        // A frame stands for the hop around its middle.
+        let start = self.first_score();
         let bands = Timed { start: (FRAME_SAMPLES - HOP_SAMPLES) as f64 / 2.0 / rate, step: frame, columns: self.bands };
-        let scores = Timed { start: PATCH_SAMPLES as f64 / 2.0 / rate - self.hop / 2.0, step: self.hop, columns: self.scores };
+        let scores = Timed { start, step: self.hop, columns: self.scores };
         Figure::new(name, self.samples as f64 / rate, bands, scores, self.events, classes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ossicle::events::Scores;
+
+    use super::*;
+
+    #[test]
+    fn scores_stand_where_they_count() {
+        // A head's cells of 40 ms, the last one cut short; patches of 0.975 s each 0.24 s, the first counting from the beginning.
+        for (ends, wanted) in [([0.04, 0.08, 0.11], (0.0, 0.04)), ([0.6075, 0.8475, 1.0875], (0.3675, 0.24))] {
+            let mut sketch = Sketch::new(Isa::detect(), 1);
+            let mut start = 0.0;
+            for end in ends {
+                sketch.heard(&Heard::Scores(Scores { start, end, scores: &[0.5] }));
+                start = end;
+            }
+            assert!((sketch.first_score() - wanted.0).abs() < 1e-9 && (sketch.hop - wanted.1).abs() < 1e-9, "{ends:?}");
+        }
     }
 }

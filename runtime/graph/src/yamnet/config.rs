@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn figures_that_would_overflow_are_refused() {
         let layers = vec![YamnetLayer { channels: 2048, stride: 1 }; 3];
-        let config = |patch_frames, layers| YamnetConfig { patch_frames, num_mel_bins: 128, stem_channels: 16, layers, num_labels: 1, head: None };
+        let config =
+            |patch_frames, layers| YamnetConfig { patch_frames, num_mel_bins: 128, stem_channels: 16, layers, num_labels: 1, head: None };
         assert_eq!(config(16, layers.clone()).problem(), None);
         let problem = config(1024, layers.clone()).problem().unwrap();
         assert!(problem.starts_with("the maps have 201850880 values"), "{problem}");

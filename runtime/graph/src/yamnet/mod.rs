@@ -230,7 +230,11 @@ impl Runner {
         let (cells, channels, labels) = (patches * config.cells(), config.classified(), config.num_labels);
         let classifier = Classifier { context: Arc::clone(context), linear: spans.classifier.clone(), patches: cells, channels, labels };
         x = model.wire_node("yamnet.logits", SlotOp::new(classifier, &slots), &[x])?[0];
-        x = model.wire_node("yamnet.scores", SlotOp::new(Sigmoid { context: Arc::clone(context), patches: cells, labels }, &slots), &[x])?[0];
+        x = model.wire_node(
+            "yamnet.scores",
+            SlotOp::new(Sigmoid { context: Arc::clone(context), patches: cells, labels }, &slots),
+            &[x],
+        )?[0];
         model.select_output_outlets(&[embedding, x])?;
         let input = Arc::new(Tensor::zero_aligned::<f32>(&shape, 64)?);
         Ok(Self { patches, plan: Plan::build(model, &slots)?, input, outputs: tvec!() })
