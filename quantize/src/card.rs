@@ -22,7 +22,12 @@ pub(crate) fn text(source: &Source, name: &str, weights_bytes: u64, notes: &str)
         ("weights in the source", format!("{float_bytes} bytes, {}", source.format.name())),
         ("numerics version", NUMERICS_VERSION.to_string()),
     ];
-    let mut out = format!("# {name}\n\nWhisper for the Ossicle runtime, made by `ossicle-quantize`.\n\n| | |\n| --- | --- |\n");
+    page(name, "Whisper for the Ossicle runtime, made by `ossicle-quantize`.", &rows, notes)
+}
+
+/// A card: what it is, a table, and the notes as they are.
+pub(crate) fn page(name: &str, introduction: &str, rows: &[(&str, String)], notes: &str) -> String {
+    let mut out = format!("# {name}\n\n{introduction}\n\n| | |\n| --- | --- |\n");
     for (key, value) in rows {
         out.push_str(&format!("| {key} | {value} |\n"));
     }

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::dense::Dense;
 use crate::error::{Error, TensorProblem};
 use crate::float::{Tensor, check_shape};
-use crate::yamnet::{Dense, Yamnet};
+
 use crate::{hf, pack, source};
 
 /// The head's rules by which scores become events, a file of its folder and of the model's.
@@ -57,15 +58,15 @@ impl Head {
 
     /// Values of a cell.
     pub fn width(&self) -> usize {
-        self.inputs.first().map_or(0, |dense| dense.weights.len() / dense.inputs.max(1))
+        self.inputs.first().map_or(0, Dense::outputs)
     }
 }
 
-/// Gives a network the head of a folder in place of its classifier and labels.
+/// Reads the head of a folder, its class layer and its labels, for a network whose layers have `channels`.
 ///
 /// # Errors
 /// A file is missing or malformed, or the head is another network's.
-pub fn attach(yamnet: Yamnet, folder: &Path) -> Result<Yamnet, Error> {
+pub(crate) fn read(folder: &Path, channels: &[usize]) -> Result<(Head, Dense, Vec<String>), Error> {
     let path = folder.join("head.json");
     let File { inputs: layers, width, dilations, labels } = source::read_json(&path)?;
     let wrong = |what: String| Err(Error::json(&path, what));
@@ -77,12 +78,12 @@ pub fn attach(yamnet: Yamnet, folder: &Path) -> Result<Yamnet, Error> {
     }
     let mut depths = vec![];
     for &layer in &layers {
-        match yamnet.layers.get(layer) {
-            Some((_, pointwise)) => depths.push(BANDS * pointwise.bias.len()),
-            None => return wrong(format!("inputs name layer {layer}: the network has layers 0 to {}", yamnet.layers.len() - 1)),
+        match channels.get(layer) {
+            Some(channels) => depths.push(BANDS * channels),
+            None => return wrong(format!("inputs name layer {layer}: the network has layers 0 to {}", channels.len() - 1)),
         }
     }
-    depths.push(yamnet.classifier.inputs);
+    depths.extend(channels.last());
     let weights = folder.join("head.safetensors");
     let tensors = Tensors { tensors: hf::parse(&weights, Arc::new(source::read(&weights)?))?, path: &weights };
     let inputs = depths.iter().enumerate().map(|(i, &depth)| tensors.dense(&format!("inputs.{i}"), width, depth, i == 0));
@@ -95,7 +96,7 @@ pub fn attach(yamnet: Yamnet, folder: &Path) -> Result<Yamnet, Error> {
         dilations,
     };
     let classifier = tensors.dense("classes", labels.len(), width, true)?;
-    Ok(Yamnet { head: Some(head), classifier, labels, ..yamnet })
+    Ok((head, classifier, labels))
 }
 
 struct Tensors<'a> {

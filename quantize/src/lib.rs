@@ -19,6 +19,7 @@ mod card;
 pub mod cost;
 pub mod ct2;
 mod ct2_model;
+pub mod dense;
 mod error;
 pub mod events;
 pub mod float;

@@ -13,7 +13,7 @@ use ossicle_graph::network::InputShape;
 use ossicle_quantize::import::{self, Checkpoint};
 use ossicle_quantize::network::{Network, Parts, inputs};
 use ossicle_quantize::report::{self, Report};
-use ossicle_quantize::{Source, calibration, cost, events, float_folder, folder, head};
+use ossicle_quantize::{Source, calibration, cost, events, float_folder, folder};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -155,7 +155,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Checkpoint::Yamnet(mut source) => {
             ensure!(!args.f32 && !args.report, "{}: --f32 and --report are for Whisper", path.display());
             if let Some(folder) = &args.head {
-                *source = head::attach(*source, folder)?;
+                *source = source.with_head(folder)?;
             }
             source.write(&args.output, args.force, &notes)?;
             eprintln!("{}: {} parameters quantised", args.output.display(), source.parameters());

@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use ossicle_graph::folder::{LAYOUT, NUMERICS_VERSION};
 use serde_json::{Value, json};
 
+use crate::card;
+use crate::dense::Dense;
 use crate::folder::{Partial, pretty, write_sums, write_text};
-use crate::head::{Head, RULES};
+use crate::head::{self, Head};
 use crate::onnx::read::{self, Node, OnnxGraph};
-use crate::pack::{self, quantize_rows};
+use crate::pack;
 use crate::tensors::{self, Tensor};
 use crate::{Error, source};
 
@@ -37,17 +39,6 @@ pub struct Filters {
     pub bias: Vec<f32>,
     /// 1 or 2.
     pub stride: usize,
-}
-
-/// A 1 x 1 convolution or linear layer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dense {
-    /// `[outputs][inputs]`
-    pub weights: Vec<f32>,
-    /// `[outputs]`, or none.
-    pub bias: Vec<f32>,
-    /// Values it reads.
-    pub inputs: usize,
 }
 
 /// A float YAMNet.
@@ -254,6 +245,16 @@ fn labels(path: &Path) -> Result<Vec<String>, Error> {
 }
 
 impl Yamnet {
+    /// The network with the head of a folder in place of its classifier and labels.
+    ///
+    /// # Errors
+    /// A file is missing or malformed, or the head is another network's.
+    pub fn with_head(self, folder: &Path) -> Result<Self, Error> {
+        let channels: Vec<usize> = self.layers.iter().map(|(_, pointwise)| pointwise.outputs()).collect();
+        let (head, classifier, labels) = head::read(folder, &channels)?;
+        Ok(Self { head: Some(head), classifier, labels, ..self })
+    }
+
     /// Weights and biases in all.
     pub fn parameters(&self) -> usize {
         let dense = |dense: &Dense| dense.weights.len() + dense.bias.len();
@@ -286,16 +287,16 @@ impl Yamnet {
         put_filters(&mut tensors, "stem", &self.stem);
         for (i, (depthwise, pointwise)) in self.layers.iter().enumerate() {
             put_filters(&mut tensors, &format!("layers.{i}.depthwise"), depthwise);
-            put_dense(&mut tensors, &format!("layers.{i}.pointwise"), pointwise);
+            pointwise.put(&mut tensors, &format!("layers.{i}.pointwise"));
         }
         if let Some(head) = &self.head {
             for (name, layers) in [("inputs", &head.inputs), ("blocks", &head.blocks)] {
                 for (i, layer) in layers.iter().enumerate() {
-                    put_dense(&mut tensors, &format!("head.{name}.{i}"), layer);
+                    layer.put(&mut tensors, &format!("head.{name}.{i}"));
                 }
             }
         }
-        put_dense(&mut tensors, "classifier", &self.classifier);
+        self.classifier.put(&mut tensors, "classifier");
         tensors
     }
 
@@ -310,7 +311,7 @@ impl Yamnet {
         write_text(&at.join("config.json"), &pretty(&self.config()))?;
         write_text(&at.join("labels.txt"), &self.labels.iter().flat_map(|label| [label, "\n"]).collect::<String>())?;
         if let Some(head) = &self.head {
-            write_text(&at.join(RULES), &head.rules)?;
+            write_text(&at.join(head::RULES), &head.rules)?;
         }
         let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
         let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
@@ -346,15 +347,7 @@ impl Yamnet {
             ),
             ("numerics version", NUMERICS_VERSION.to_string()),
         ];
-        let mut out = format!("# {name}\n\nYAMNet for the Ossicle runtime, made by `ossicle-quantize`.\n\n| | |\n| --- | --- |\n");
-        for (key, value) in rows {
-            out.push_str(&format!("| {key} | {value} |\n"));
-        }
-        let notes = notes.trim();
-        if !notes.is_empty() {
-            out.push_str(&format!("\n{notes}\n"));
-        }
-        out
+        card::page(name, "YAMNet for the Ossicle runtime, made by `ossicle-quantize`.", &rows, notes)
     }
 }
 
@@ -364,27 +357,12 @@ fn put_filters(tensors: &mut Vec<Tensor>, name: &str, filters: &Filters) {
     tensors.push(Tensor::floats(format!("{name}.bias"), vec![channels], filters.bias.clone()));
 }
 
-pub(crate) fn put_dense(tensors: &mut Vec<Tensor>, name: &str, dense: &Dense) {
-    let outputs = dense.weights.len() / dense.inputs;
-    let rows = pack::padded_rows(outputs);
-    let padded = |mut values: Vec<f32>| {
-        values.resize(rows, 0.0);
-        values
-    };
-    let q = quantize_rows(&dense.weights, outputs, dense.inputs);
-    let shape = vec![rows / pack::BLOCK_ROWS, dense.inputs / pack::BLOCK_INPUTS, pack::BLOCK_ROWS, pack::BLOCK_INPUTS];
-    tensors.push(Tensor::bytes(format!("{name}.weight"), shape, pack::pack(&q.values, outputs, dense.inputs)));
-    tensors.push(Tensor::floats(format!("{name}.weight_scale"), vec![rows], padded(q.scales)));
-    if !dense.bias.is_empty() {
-        tensors.push(Tensor::floats(format!("{name}.bias"), vec![rows], padded(dense.bias.clone())));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::head::RULES;
     use crate::onnx::proto::{self, DataType, Message};
     use crate::store::{self, Element, Slot};
 
@@ -509,7 +487,7 @@ mod tests {
         ];
         let yamnet = || Toy::new(&[1; 4]).open(LABELS).unwrap();
         let folder = head_folder("whole", &head, &tensors);
-        let with = crate::head::attach(yamnet(), &folder).unwrap();
+        let with = yamnet().with_head(&folder).unwrap();
         assert_eq!((with.labels.len(), with.classifier.inputs, with.classifier.weights[16]), (16, 16, 16.0));
         let model = folder.join("out");
         with.write(&model, false, "").unwrap();
@@ -529,7 +507,7 @@ mod tests {
             ("misshapen", head.replace("\"a\",", ""), &tensors, "tensor classes.weight: "),
         ] {
             let folder = head_folder(name, &description, tensors);
-            let line = crate::head::attach(yamnet(), &folder).unwrap_err().to_string();
+            let line = yamnet().with_head(&folder).unwrap_err().to_string();
             assert!(line.contains(expected), "{line}");
             fs::remove_dir_all(&folder).unwrap();
         }

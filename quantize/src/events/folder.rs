@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::{Class, Quality, THRESHOLD, Task, corpus, name_of};
 use crate::Error;
+use crate::dense::Dense;
 use crate::folder::{Partial, pretty, write_sums, write_text};
 use crate::tensors;
-use crate::yamnet::{Dense, put_dense};
 
 /// Writes the folder, all of it or none. An existing one is replaced only by `force`.
 ///
@@ -28,7 +28,7 @@ pub fn write(task: &Task, classes: &[Class], folder: &Path, force: bool) -> Resu
     let mut partial = Partial::create(folder, force)?;
     let at = partial.path.clone();
     let mut values = vec![];
-    put_dense(&mut values, "classifier", &dense);
+    dense.put(&mut values, "classifier");
     tensors::write(&at.join("model.safetensors"), folder, &values)?;
     let config = json!({
         "kind": "yamnet-classes",

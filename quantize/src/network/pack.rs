@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::Network;
 use super::ir::{Kind, Layer, Weights};
 use crate::Error;
+use crate::card;
 use crate::folder::{Partial, pretty, write_sums, write_text};
 use crate::pack::{self, quantize_rows};
 use crate::tensors::{self, Tensor};
@@ -172,16 +173,7 @@ impl Network {
             ("weights here", format!("{bytes} bytes: products int8 with one f32 scale per output, everything else f32")),
             ("numerics version", NUMERICS_VERSION.to_string()),
         ];
-        let mut out =
-            format!("# {name}\n\nAn ONNX network for the Ossicle runtime, made by `ossicle-quantize --onnx`.\n\n| | |\n| --- | --- |\n");
-        for (key, value) in rows {
-            out.push_str(&format!("| {key} | {value} |\n"));
-        }
-        let notes = notes.trim();
-        if !notes.is_empty() {
-            out.push_str(&format!("\n{notes}\n"));
-        }
-        out
+        card::page(name, "An ONNX network for the Ossicle runtime, made by `ossicle-quantize --onnx`.", &rows, notes)
     }
 }
 

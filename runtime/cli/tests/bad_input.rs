@@ -1,36 +1,13 @@
 //! Bad input gives exit status 2 and one line on stderr, and nothing panics.
 
+mod common;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::{Output, Stdio};
 
-/// A folder that goes away with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        // Tests run side by side, several of them with files of the same name.
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let unique = format!("ossicle-cli-{}-{}-{name}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(unique);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use common::{Folder, ossicle, refusal, sample};
 
 /// The model of the repository, or a printed notice.
 fn model() -> Option<PathBuf> {
@@ -42,38 +19,17 @@ fn model() -> Option<PathBuf> {
     None
 }
 
-fn sample() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/kitchen.wav")
-}
-
-fn ossicle() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
-    command.env_remove("OSSICLE_ISA").env_remove("OSSICLE_MODELS").stdin(Stdio::null());
-    command
-}
-
 /// Runs `transcribe` on files with the repository's model, which a bad file never reaches.
 fn transcribe(files: &[&Path]) -> Output {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/whisper-tiny.en");
     ossicle().arg("transcribe").arg("--model").arg(model).args(files).output().unwrap()
 }
 
-/// The one line on stderr of a refusal.
-#[track_caller]
-fn refusal(output: &Output) -> String {
-    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(output.stdout.is_empty(), "{output:?}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(stderr.starts_with("ossicle: ") && !stderr.contains("panicked"), "{stderr}");
-    stderr.trim().to_owned()
-}
-
 #[track_caller]
 fn assert_refused(bytes: &[u8], expected: &str) {
     let folder = Folder::new("file");
     let path = folder.file("bad.wav", bytes);
-    let line = refusal(&transcribe(&[&path]));
+    let line = refusal(transcribe(&[&path]));
     assert!(line.contains(expected), "{line}");
     assert!(line.contains("bad.wav"), "{line}");
 }
@@ -95,13 +51,13 @@ fn wav(tag: u16, bits: u16, data: &[u8]) -> Vec<u8> {
 
 #[test]
 fn missing_file() {
-    let line = refusal(&transcribe(&[Path::new("no-such-file.wav")]));
+    let line = refusal(transcribe(&[Path::new("no-such-file.wav")]));
     assert_eq!(line, "ossicle: no such file: no-such-file.wav: give the path of an existing recording, or - for standard input");
 }
 
 #[test]
 fn directory() {
-    let line = refusal(&transcribe(&[Path::new(env!("CARGO_MANIFEST_DIR"))]));
+    let line = refusal(transcribe(&[Path::new(env!("CARGO_MANIFEST_DIR"))]));
     assert!(line.contains("is a directory"), "{line}");
 }
 
@@ -164,7 +120,7 @@ fn text_on_stdin() {
     let mut child =
         ossicle().args(["transcribe", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"hello\n").unwrap();
-    let line = refusal(&child.wait_with_output().unwrap());
+    let line = refusal(child.wait_with_output().unwrap());
     assert!(line.contains("text, not audio: -:"), "{line}");
 }
 
@@ -183,7 +139,7 @@ fn bad_usage() {
         (&["dance"], "dance"),
     ];
     for (args, expected) in cases {
-        let line = refusal(&ossicle().args(args).output().unwrap());
+        let line = refusal(ossicle().args(args).output().unwrap());
         assert!(line.contains(expected), "{args:?}: {line}");
     }
 }
@@ -290,14 +246,14 @@ fn a_broken_pipe_is_no_error() {
 fn traces_that_cannot_be_written() {
     let Some(model) = model() else { return };
     let folder = Folder::new("trace");
-    let recording = folder.file("a.wav", &fs::read(sample()).unwrap());
+    let recording = folder.file("a.wav", fs::read(sample()).unwrap());
     let before = fs::read(&recording).unwrap();
     let short = folder.file("short.key", b"short");
-    let key = folder.file("board.key", &[7; 32]);
+    let key = folder.file("board.key", [7; 32]);
     let run = |args: &[&dyn AsRef<std::ffi::OsStr>]| {
         let mut command = ossicle();
         command.arg("transcribe").arg("--model").arg(&model).args(args.iter().map(|arg| arg.as_ref()));
-        refusal(&command.output().unwrap())
+        refusal(command.output().unwrap())
     };
     let trace = folder.0.join("a.trace");
     for (line, expected) in [

@@ -1,9 +1,12 @@
 //! `ossicle command` on the sample in the repository, through the binary.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use common::stdout;
 use serde_json::Value;
 
 /// What the sample says, as a sentence with two slots, among others.
@@ -40,12 +43,6 @@ fn ossicle(args: &[&str], folder: &Path) -> Output {
     command.arg("command").args(args).output().unwrap()
 }
 
-#[track_caller]
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
 #[test]
 fn a_command_has_intent_slots_and_confidence_on_every_instruction_set() {
     let (folder, sample) = (folder("json"), root().join("samples/kitchen.wav"));
@@ -53,7 +50,7 @@ fn a_command_has_intent_slots_and_confidence_on_every_instruction_set() {
     let mut lines = Vec::new();
     for isa in ossicle_kernels::simd::Isa::available() {
         let args = ["--sentences", "house.yaml", "--format", "json", "--isa", isa.name(), sample];
-        lines.push(stdout(&ossicle(&args, &folder)));
+        lines.push(stdout(ossicle(&args, &folder)));
     }
     assert!(lines.iter().all(|line| *line == lines[0]), "{lines:?}");
     let line: Value = serde_json::from_str(&lines[0]).unwrap();
@@ -67,10 +64,10 @@ fn a_command_has_intent_slots_and_confidence_on_every_instruction_set() {
 fn the_packs_know_the_samples() {
     let folder = folder("packs");
     let [lights, kitchen] = ["lights", "kitchen"].map(|name| root().join(format!("samples/{name}.wav")).to_str().unwrap().to_owned());
-    let line = stdout(&ossicle(&["--sentences", "home", &lights], &folder));
+    let line = stdout(ossicle(&["--sentences", "home", &lights], &folder));
     assert!(line.contains("  HassTurnOff area=kitchen domain=light  "), "{line}");
     // Two commands in one breath are no sentence.
-    let line = stdout(&ossicle(&["--sentences", "home", &kitchen], &folder));
+    let line = stdout(ossicle(&["--sentences", "home", &kitchen], &folder));
     assert!(line.contains("  none  "), "{line}");
 }
 
@@ -78,9 +75,9 @@ fn the_packs_know_the_samples() {
 fn what_is_no_sentence_is_none() {
     let (folder, sample) = (folder("none"), root().join("samples/kitchen.wav"));
     let sample = sample.to_str().unwrap();
-    let line = stdout(&ossicle(&["--sentences", "coffee", sample], &folder));
+    let line = stdout(ossicle(&["--sentences", "coffee", sample], &folder));
     assert!(line.starts_with(sample) && line.contains("  none  heard \"Turn off the kitchen lights"), "{line}");
-    let line = stdout(&ossicle(&["--sentences", "house.yaml", "--threshold", "1", sample], &folder));
+    let line = stdout(ossicle(&["--sentences", "house.yaml", "--threshold", "1", sample], &folder));
     assert!(line.contains("  none  "), "{line}");
 }
 
@@ -91,7 +88,7 @@ fn tuning_counts_hits_and_false_alarms() {
     let slots = r#""slots": {"area": "Kitchen", "minutes": 10}"#;
     fs::write(folder.join("manifest.jsonl"), format!("{{\"file\": \"a.wav\", \"intent\": \"LightsAndTimer\", {slots}}}\n")).unwrap();
     let args = ["tune", "--sentences", "house.yaml", "--commands", "manifest.jsonl", "--others", "a.wav", "--scores", "scores.jsonl"];
-    let table = stdout(&ossicle(&args, &folder));
+    let table = stdout(ossicle(&args, &folder));
     assert!(table.starts_with("1 commands, 1 other utterances\n"), "{table}");
     assert!(table.contains("0.50  100.00%    0.00%    0.00%    100.00%  (1)"), "the sample is both: {table}");
     assert_eq!(fs::read_to_string(folder.join("scores.jsonl")).unwrap().lines().count(), 2);
@@ -100,9 +97,9 @@ fn tuning_counts_hits_and_false_alarms() {
 #[test]
 fn sentence_files_are_looked_at() {
     let folder = folder("sentences");
-    let packs = stdout(&ossicle(&["sentences"], &folder));
+    let packs = stdout(ossicle(&["sentences"], &folder));
     assert!(packs.lines().any(|line| line.starts_with("home")) && packs.lines().any(|line| line.starts_with("coffee")), "{packs}");
-    let house = stdout(&ossicle(&["sentences", "house.yaml", "--sample", "3"], &folder));
+    let house = stdout(ossicle(&["sentences", "house.yaml", "--sample", "3"], &folder));
     assert!(house.starts_with("2 intents, "), "{house}");
     assert_eq!(house.lines().count(), 4);
 }

@@ -1,60 +1,20 @@
 //! `ossicle detect` from the outside.
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A folder that goes away with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("ossicle-detect-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn sample() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/kitchen.wav")
-}
+use common::{Folder, ossicle, refusal, sample, stdout};
 
 fn detect() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
-    command.env_remove("OSSICLE_ISA").env_remove("OSSICLE_MODELS").stdin(Stdio::null());
+    let mut command = ossicle();
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/yamnet");
     command.arg("detect").arg("--model").arg(model);
     command
-}
-
-#[track_caller]
-fn stdout(output: Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The one line on stderr of a refusal.
-#[track_caller]
-fn refusal(output: Output) -> String {
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(output.stdout.is_empty());
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    stderr.trim().to_owned()
 }
 
 #[test]

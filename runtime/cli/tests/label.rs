@@ -1,19 +1,16 @@
 //! `ossicle label` from the outside, with a network that knows red from blue.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
+use common::{Folder, ossicle, refusal, stdout};
 use serde_json::{Value, json};
 
-/// A model folder that goes away with the test.
-struct Model(PathBuf);
-
-impl Drop for Model {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+/// A model folder.
+struct Model(Folder);
 
 impl Model {
     /// The mean of an image of 2 x 2, and a linear layer to two labels.
@@ -34,8 +31,7 @@ impl Model {
 
     /// Means, of which the first decides on the first label, and the third, if there is one, on the second.
     fn network(name: &str, input: Value) -> Self {
-        let model = Self(std::env::temp_dir().join(format!("ossicle-label-{}-{name}", std::process::id())));
-        fs::create_dir_all(&model.0).unwrap();
+        let model = Self(Folder::new(name));
         let config = json!({
             "kind": "network",
             "numerics_version": 1,
@@ -66,10 +62,12 @@ impl Model {
         model
     }
 
+    fn path(&self) -> &Path {
+        &self.0.0
+    }
+
     fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).unwrap();
-        path
+        self.0.file(name, bytes)
     }
 
     /// An image of one colour, larger than the network's.
@@ -78,27 +76,10 @@ impl Model {
     }
 
     fn label(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
-        command.env_remove("OSSICLE_ISA").env_remove("OSSICLE_MODELS").stdin(Stdio::null());
-        command.arg("label").arg("--model").arg(&self.0);
+        let mut command = ossicle();
+        command.arg("label").arg("--model").arg(self.path());
         command
     }
-}
-
-#[track_caller]
-fn stdout(output: Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The one line on stderr of a refusal.
-#[track_caller]
-fn refusal(output: Output) -> String {
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(output.stdout.is_empty());
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    stderr.trim().to_owned()
 }
 
 #[test]
@@ -126,7 +107,7 @@ fn colours_are_told_in_every_format() {
 #[test]
 fn the_folder_is_described_and_verified() {
     let model = Model::new("models");
-    let ossicle = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_ossicle")).args(args).arg(&model.0).output().unwrap();
+    let ossicle = |args: &[&str]| ossicle().args(args).arg(model.path()).output().unwrap();
     let info = stdout(ossicle(&["models", "info", "--model"]));
     assert!(info.contains("network") && info.contains("2, by name in labels.txt"), "{info}");
 }
@@ -176,12 +157,12 @@ fn bad_input_is_one_line() {
         ("preprocessor_config.json", br#"{"frontend": "yamnet"}"#, "frames of 64 bands"),
         ("config.json", br#"{"kind": "yamnet", "numerics_version": 1}"#, "not \"network\""),
     ] {
-        let kept = fs::read(model.0.join(name)).unwrap();
+        let kept = fs::read(model.path().join(name)).unwrap();
         model.file(name, bytes);
         let line = refused(&red);
         assert!(line.contains(wanted) && line.contains(name), "{line}");
         model.file(name, &kept);
     }
-    fs::remove_file(model.0.join("preprocessor_config.json")).unwrap();
+    fs::remove_file(model.path().join("preprocessor_config.json")).unwrap();
     assert!(refused(&red).contains("missing: give image_mean"));
 }

@@ -4,7 +4,6 @@ use ossicle_kernels::conv::Size;
 use ossicle_kernels::simd::LANES;
 use serde::Deserialize;
 
-use super::head::HeadConfig;
 use crate::folder::ModelConfig;
 use crate::ops::ROWS;
 
@@ -16,6 +15,15 @@ const _: () = assert!(MAX_PATCHES <= ROWS);
 
 /// Most values of one patch's maps in all: those of [`MAX_PATCHES`] take 1 GiB, which 32 bits can count.
 const MAX_VALUES: usize = 1 << 24;
+
+/// Bands that a map's are joined into.
+pub(super) const BANDS: usize = 4;
+
+/// A patch's rows in time that are kept: the middle one of three equal parts.
+pub(super) const PARTS: usize = 3;
+
+/// Taps of a temporal convolution.
+pub(super) const TAPS: usize = 3;
 
 /// Figures of a network like YAMNet: a convolution, then layers of a depthwise and a 1 x 1 convolution, a mean and a classifier.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -42,6 +50,17 @@ pub struct YamnetLayer {
     pub channels: usize,
     /// 1 or 2.
     pub stride: usize,
+}
+
+/// Figures of a head, part of `config.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct HeadConfig {
+    /// The layers whose maps it reads beside the last one's mean, in order; the first has a row for each cell.
+    pub inputs: Vec<usize>,
+    /// Values of a cell.
+    pub width: usize,
+    /// Cells between the taps of each temporal convolution.
+    pub dilations: Vec<usize>,
 }
 
 impl ModelConfig for YamnetConfig {
@@ -125,6 +144,81 @@ impl YamnetConfig {
     /// Scores of every class that a patch gives: 1, or a head's cells.
     pub fn cells(&self) -> usize {
         self.head.as_ref().map_or(1, |head| head.cells(self))
+    }
+}
+
+/// One of a head's inputs: its rows for each patch and their length.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Input {
+    pub(super) rows: usize,
+    pub(super) depth: usize,
+}
+
+impl HeadConfig {
+    /// Cells by which scores come later than the patch whose middle third they are of.
+    pub fn lag(&self) -> usize {
+        self.dilations.iter().sum()
+    }
+
+    /// What is wrong with the figures for a network of that configuration, if anything.
+    pub(super) fn problem(&self, yamnet: &YamnetConfig) -> Option<String> {
+        if self.width == 0 || self.width > 512 || !self.width.is_multiple_of(LANES) {
+            return Some(format!("head.width is {}, not a multiple of {LANES} within {LANES}..=512", self.width));
+        }
+        if self.dilations.len() > 16 || self.dilations.iter().any(|dilation| !(1..=64).contains(dilation)) {
+            return Some(format!("head.dilations are {:?}, not at most 16 within 1..=64", self.dilations));
+        }
+        if self.inputs.is_empty()
+            || !self.inputs.is_sorted_by(|a, b| a < b)
+            || self.inputs.iter().any(|&layer| layer >= yamnet.layers.len())
+        {
+            return Some(format!("head.inputs are {:?}, not ascending layers below {}", self.inputs, yamnet.layers.len()));
+        }
+        let maps: Vec<_> = yamnet.shapes().map(|shape| shape.output).collect();
+        let cells = self.cells(yamnet);
+        let fits = |&layer: &usize| {
+            let rows = maps[layer].height / PARTS;
+            maps[layer].height.is_multiple_of(PARTS) && maps[layer].width.is_multiple_of(BANDS) && rows > 0 && cells.is_multiple_of(rows)
+        };
+        match self.inputs.iter().find(|layer| !fits(layer)) {
+            Some(&layer) => {
+                let (height, width) = (maps[layer].height, maps[layer].width);
+                Some(format!("head.inputs: the map of layer {layer} is {height} x {width}: it has no middle third or no four bands"))
+            }
+            None => (!(1..=ROWS).contains(&cells)).then(|| format!("the head has {cells} cells for each patch, not within 1..={ROWS}")),
+        }
+    }
+
+    /// Cells of each patch.
+    pub(super) fn cells(&self, yamnet: &YamnetConfig) -> usize {
+        self.inputs.first().and_then(|&layer| yamnet.shapes().nth(layer)).map_or(0, |shape| shape.output.height / PARTS)
+    }
+
+    /// Its inputs, the mean last.
+    pub(super) fn shapes<'a>(&'a self, yamnet: &'a YamnetConfig) -> impl Iterator<Item = Input> + 'a {
+        let maps = self.inputs.iter().filter_map(|&layer| yamnet.shapes().nth(layer));
+        let maps = maps.map(|shape| Input { rows: shape.output.height / PARTS, depth: BANDS * shape.outputs });
+        maps.chain([Input { rows: 1, depth: yamnet.embedding() }])
+    }
+
+    /// Longest row that is quantised.
+    pub(super) fn widest(&self, yamnet: &YamnetConfig) -> usize {
+        self.shapes(yamnet).map(|input| input.depth).fold(TAPS * self.width, usize::max)
+    }
+
+    /// Values of its slots beside those of scores.
+    pub(super) fn slot_values(&self, yamnet: &YamnetConfig) -> usize {
+        let cells = self.cells(yamnet);
+        let inputs: usize = self.shapes(yamnet).map(|input| input.rows * input.depth).sum();
+        // Of the cells' values two are alive at a time, what is projected from one input among them; beside them a convolution's taps.
+        let gathered = if self.dilations.is_empty() { 0 } else { TAPS * cells * self.width };
+        inputs - yamnet.embedding() + 2 * cells * self.width + gathered
+    }
+
+    /// Values of what it remembers from patch to patch.
+    pub(super) fn state_values(&self, yamnet: &YamnetConfig) -> usize {
+        let cells = self.cells(yamnet);
+        self.dilations.iter().map(|dilation| (2 * dilation + cells) * self.width).sum()
     }
 }
 

@@ -1,14 +1,14 @@
 //! The head's operators, of one patch at a time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ossicle_kernels::conv::{Size, mean_rows};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::quantize_unsigned_rows;
 use tract_core::internal::*;
 
+use super::config::{BANDS, PARTS, TAPS};
 use super::context::Context;
-use super::head::{BANDS, Memory, PARTS, TAPS};
 use super::ops::UnsignedLinear;
 use crate::ops::{f32s, f32s_mut};
 use crate::plan::Kernel;
@@ -85,6 +85,36 @@ impl Kernel for Join {
         }
         relu(out);
         Ok(())
+    }
+}
+
+/// What a temporal convolution remembers of the cells so far.
+#[derive(Debug)]
+pub(super) struct Memory(Mutex<Cells>);
+
+/// The last cells that a temporal convolution reads, oldest first.
+#[derive(Debug)]
+struct Cells {
+    /// `[2 * dilation + cells of a patch][width]`
+    values: Vec<f32>,
+    /// Cells taken since the recording began.
+    taken: usize,
+}
+
+impl Memory {
+    pub(super) fn new(values: usize) -> Self {
+        Self(Mutex::new(Cells { values: vec![0.0; values], taken: 0 }))
+    }
+
+    /// Forgets the recording so far.
+    pub(super) fn reset(&self) {
+        let mut cells = self.cells();
+        cells.values.fill(0.0);
+        cells.taken = 0;
+    }
+
+    fn cells(&self) -> MutexGuard<'_, Cells> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -29,8 +29,7 @@ use ossicle_trace::Tap;
 use tract_core::internal::*;
 
 pub use classes::{ClassHead, ClassesConfig};
-pub use config::{MAX_PATCHES, YamnetConfig, YamnetLayer};
-pub use head::HeadConfig;
+pub use config::{HeadConfig, MAX_PATCHES, YamnetConfig, YamnetLayer};
 
 use crate::error::GraphError;
 use crate::folder::{FolderError, ModelFolder};
