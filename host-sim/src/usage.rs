@@ -10,7 +10,7 @@ Examples:
   ossicle-sim replay kitchen.trace --input kitchen.wav     (here: identical, or the first tensor that differs)
   ossicle-sim diff pi4.trace pi5.trace
   ossicle-sim compare --input kitchen.wav --isa scalar,avx2
-  ossicle-sim plan --board pi4 --model whisper-tiny.en --seconds 3
+  ossicle-sim plan --board pi4 --seconds 3
   ossicle-sim verify --key board.key kitchen.trace
 
 Exit status: 0 identical or done, 1 differs, 2 bad usage or bad input.";

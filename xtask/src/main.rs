@@ -71,7 +71,7 @@ Examples:
         #[arg(long = "cpu")]
         cpus: Vec<String>,
         /// Folder under models-int8.
-        #[arg(long, default_value = "whisper-tiny.en")]
+        #[arg(long, default_value = "whisper-tiny.en-short")]
         model: String,
         /// Length of the encoder's window.
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=30))]

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
     /// Model folder, or the name of one
-    #[arg(long, value_name = "NAME|FOLDER", default_value = "whisper-tiny.en")]
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "whisper-tiny.en-short")]
     model: String,
     #[command(flatten)]
     machine: MachineArgs,

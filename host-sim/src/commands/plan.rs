@@ -24,7 +24,7 @@ const MOST_TOKENS: u64 = 448;
 
 const PLAN_EXAMPLES: &str = "\
 Examples:
-  ossicle-sim plan --board pi4 --model whisper-tiny.en --seconds 3
+  ossicle-sim plan --board pi4 --seconds 3
   ossicle-sim plan --board pi-zero-2w --seconds 11 --threads 1 --json
 
 Exit status: 0 done, 2 bad usage or bad input.";
@@ -43,7 +43,7 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     board: String,
     /// Model folder, or the name of one
-    #[arg(long, default_value = "whisper-tiny.en")]
+    #[arg(long, default_value = "whisper-tiny.en-short")]
     model: String,
     /// Length of the recording, in one window
     #[arg(long, default_value_t = 3.0, value_parser = parse_seconds)]

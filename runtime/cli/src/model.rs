@@ -16,16 +16,13 @@ use ossicle_kernels::simd::{Isa, IsaError};
 use crate::fault::{self, Fault};
 use crate::size;
 
-/// Hears as OpenAI's model does.
-const DEFAULT_MODEL: &str = "whisper-tiny.en";
-
-/// Commands are short, and so are the windows that this model was taught.
-const COMMAND_MODEL: &str = "whisper-tiny.en-short";
+/// Hears as OpenAI's tiny.en does, in windows as short as the speech.
+const DEFAULT_MODEL: &str = "whisper-tiny.en-short";
 
 /// Which model, and what it may use.
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
-    /// Model folder, or the name of one (see `ossicle models list`) [default: whisper-tiny.en; for sentences whisper-tiny.en-short]
+    /// Model folder, or the name of one (see `ossicle models list`) [default: whisper-tiny.en-short]
     #[arg(long, value_name = "NAME|FOLDER")]
     pub(crate) model: Option<String>,
     #[command(flatten)]
@@ -72,11 +69,7 @@ impl MachineArgs {
 impl ModelArgs {
     /// The model's folder.
     pub(crate) fn path(&self) -> Result<PathBuf> {
-        self.path_or(DEFAULT_MODEL)
-    }
-
-    fn path_or(&self, default: &str) -> Result<PathBuf> {
-        Ok(ossicle::models::find(self.model.as_deref().unwrap_or(default)).map_err(fault::model)?)
+        Ok(ossicle::models::find(self.model.as_deref().unwrap_or(DEFAULT_MODEL)).map_err(fault::model)?)
     }
 
     /// What windows of up to `frames` mel frames need, if `--memory` and `--board` allow that much.
@@ -123,7 +116,7 @@ impl ModelArgs {
 
     /// The model, ready for commands in windows of up to `frames` mel frames, beside others in this process that need so many bytes.
     pub(crate) fn open_for_commands(&self, frames: usize, words: bool, others: usize) -> Result<Transcriber> {
-        let path = self.path_or(COMMAND_MODEL)?;
+        let path = self.path()?;
         self.plan_for(&path, frames, words, true, others)?;
         self.load(&path)
     }

@@ -123,22 +123,6 @@ fn what_is_said_may_be_a_command_in_any_spelling_of_its_language() {
 }
 
 #[test]
-fn another_model_for_commands_is_told() {
-    let models = root().join("models-int8");
-    if !models.join("whisper-tiny.en-short/model.safetensors").exists() {
-        return eprintln!("SKIPPED: whisper-tiny.en-short is absent from models-int8, so nobody says that it is used");
-    }
-    let told = |options: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
-        command.env_remove("OSSICLE_ISA").env("OSSICLE_MODELS", &models).args(["serve", "--uri", "tcp://127.0.0.1:0"]).args(options);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Service::start(command, 1).lines.iter().any(|line| line.starts_with("model: whisper-tiny.en-short"))
-    };
-    assert!(told(&["--sentences", "coffee", "--constrained"]));
-    assert!(!told(&["--sentences", "coffee"]) && !told(&["--sentences", "coffee", "--constrained", "--model", "whisper-tiny.en"]));
-}
-
-#[test]
 fn a_session_at_standard_input_and_output() {
     let Some(mut command) = serve(&["--uri", "stdio://"]) else { return };
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();

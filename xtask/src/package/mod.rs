@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
     /// Models to put in
-    #[arg(long = "model", value_name = "NAME", default_value = "whisper-tiny.en")]
+    #[arg(long = "model", value_name = "NAME", default_value = "whisper-tiny.en-short")]
     models: Vec<String>,
     /// Where the packages go
     #[arg(long, value_name = "FOLDER", default_value = "target/packages")]
@@ -48,7 +48,7 @@ const PROOF_CPU: &str = "cortex-a72";
 /// # Errors
 /// As for [`run`].
 pub(crate) fn check() -> anyhow::Result<()> {
-    let models = vec!["whisper-tiny.en".to_owned()];
+    let models = vec!["whisper-tiny.en-short".to_owned()];
     run(&Args { board: "pi4".to_owned(), binary: None, models, output: "target/packages".into(), prove: true })
 }
 
@@ -235,7 +235,7 @@ mod tests {
         fs::create_dir_all(&folder.0).unwrap();
         let binary = folder.0.join("program");
         fs::write(&binary, elf::tests::program(183, b"GLIBC_2.17\0GLIBC_2.31\0GLIBC_2.4\0")).unwrap();
-        let make = || package("pi4", Some(&binary), &["whisper-tiny.en".into()], &folder.0);
+        let make = || package("pi4", Some(&binary), &["whisper-tiny.en-short".into()], &folder.0);
         let first = match make() {
             Err(error) if error.to_string().contains("no model") => return eprintln!("SKIPPED: {error}"),
             other => other.unwrap(),
@@ -259,7 +259,7 @@ mod tests {
         let limits = String::from_utf8(data["usr/lib/systemd/system/ossicle.service.d/board.conf"].1.clone()).unwrap();
         assert!(limits.contains("MemoryMax=512M"), "{limits}");
         assert_eq!(data["etc/ossicle/ossicle.conf"].0, 0o600);
-        assert!(data.contains_key("usr/share/ossicle/models/whisper-tiny.en/model.safetensors"));
+        assert!(data.contains_key("usr/share/ossicle/models/whisper-tiny.en-short/model.safetensors"));
         // The archive holds the same files below one folder.
         let top = format!("ossicle-{}-pi4/", env!("CARGO_PKG_VERSION"));
         let archived = tree::tests::files(&archive);
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn what_cannot_be_packaged_is_refused() {
         let message = |board: &str, binary: &Path| {
-            let error = package(board, Some(binary), &["whisper-tiny.en".into()], Path::new("target/nowhere")).unwrap_err();
+            let error = package(board, Some(binary), &["whisper-tiny.en-short".into()], Path::new("target/nowhere")).unwrap_err();
             format!("{error:#}")
         };
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");

@@ -23,7 +23,7 @@ const LEAST_RUNS: usize = 5;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Model folder, or the name of one, whose shapes to take
-    #[arg(long, value_name = "NAME|FOLDER", default_value = "whisper-tiny.en")]
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "whisper-tiny.en-short")]
     model: String,
     #[command(flatten)]
     machine: MachineArgs,

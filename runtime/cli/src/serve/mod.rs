@@ -55,8 +55,7 @@ pub(crate) struct Args {
     /// Answer Wyoming clients who ask what a text means, by a sentence file or one that comes with the program
     #[arg(long, value_name = "NAME|FILE.yaml")]
     sentences: Option<String>,
-    /// Compare what Wyoming clients say with the sentences, as `ossicle command` does, before it is written down word by word; the model is
-    /// then whisper-tiny.en-short unless --model says otherwise
+    /// Compare what Wyoming clients say with the sentences, as `ossicle command` does, before it is written down word by word
     #[arg(long, requires = "sentences")]
     constrained: bool,
     /// How sure one has to be that a sentence was said, 0 to 1
@@ -168,9 +167,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut model: Box<dyn Model> = match grammar.filter(|_| args.constrained) {
         None => Box::new(model),
         Some(grammar) => {
-            if args.model.model.is_none() {
-                eprintln!("model: {}, for commands and all else; --model chooses another", model.name());
-            }
             let recogniser = command::recogniser(&mut model, grammar, args.sentences.as_deref().unwrap_or_default())?;
             Box::new(Assistant::new(model, recogniser, args.threshold))
         }

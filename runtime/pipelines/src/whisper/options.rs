@@ -48,8 +48,8 @@ pub struct Quality {
     /// See [`max_silence_score`](Self::max_silence_score).
     #[serde(with = "exact")]
     pub logprob_weight: f32,
-    /// With a no-speech probability up to this, no window is silent, however unlikely its text; above it, a text that no temperature
-    /// brought to these limits is dropped.
+    /// With a no-speech probability up to this, no window is silent, however unlikely its text; above it, a text below
+    /// [`min_avg_logprob`](Self::min_avg_logprob) is dropped, and one whose repetition no temperature mended.
     #[serde(with = "exact")]
     pub min_no_speech_prob: f32,
     /// A window whose loudest 20 ms stay below this level is silence and never reaches the model, in dB relative to full scale (RMS).

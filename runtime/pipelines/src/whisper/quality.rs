@@ -24,7 +24,8 @@ pub enum Verdict {
 pub fn judge(attempt: &Attempt, compression_ratio: f32, no_speech_prob: f32, quality: &Quality) -> Verdict {
     let unlikely = attempt.avg_logprob < quality.min_avg_logprob;
     let silence_score = no_speech_prob - quality.logprob_weight * attempt.avg_logprob;
-    if no_speech_prob > quality.min_no_speech_prob && silence_score > quality.max_silence_score {
+    // An unlikely text where perhaps nobody spoke is not tried again: a sampled one is a guess at noise.
+    if is_doubtful(no_speech_prob, quality) && (silence_score > quality.max_silence_score || unlikely) {
         Verdict::Silence
     } else if unlikely || attempt.looped || compression_ratio > quality.max_compression_ratio {
         Verdict::Retry
@@ -38,7 +39,7 @@ pub fn lost(attempt: &Attempt, compression_ratio: f32, quality: &Quality) -> boo
     attempt.looped || !attempt.finished || compression_ratio > quality.max_compression_ratio
 }
 
-/// Whether to drop what no temperature could mend.
+/// Whether perhaps nobody spoke: what is unlikely, or what no temperature could mend, is dropped.
 pub fn is_doubtful(no_speech_prob: f32, quality: &Quality) -> bool {
     no_speech_prob > quality.min_no_speech_prob
 }
@@ -69,7 +70,8 @@ mod tests {
             (attempt(-0.3, false), 1.2, 0.8, Verdict::Keep),
             (attempt(-0.3, false), 1.2, 0.9, Verdict::Silence),
             (attempt(-1.2, false), 1.2, 0.4, Verdict::Silence),
-            (attempt(-1.2, false), 1.2, 0.26, Verdict::Retry),
+            (attempt(-1.2, false), 1.2, 0.16, Verdict::Silence),
+            (attempt(-1.2, false), 1.2, 0.1, Verdict::Retry),
             (attempt(-3.0, false), 1.2, 0.1, Verdict::Retry),
             (attempt(-0.2, false), 3.0, 0.0, Verdict::Retry),
             (attempt(-0.2, true), 1.0, 0.0, Verdict::Retry),
