@@ -14,7 +14,7 @@ use ossicle::whisper::transcriber::OpenError;
 use ossicle_graph::GraphError;
 use ossicle_graph::folder::FolderError;
 
-pub(crate) use ossicle_usage::{BAD_INPUT, Fault, one_line};
+pub(crate) use ossicle_usage::{BAD_INPUT, Fault, one_line, tell};
 
 /// What to do about a damaged model folder.
 const REMAKE: &str = "fetch or make the model again";

@@ -38,7 +38,7 @@ impl Notifier {
         self.send(&format!("STATUS={status}"));
     }
 
-    /// The end has begun.
+    /// The work is over, and the program ends.
     pub(crate) fn stopping(&mut self) {
         self.send("STOPPING=1");
     }

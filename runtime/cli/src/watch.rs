@@ -154,7 +154,7 @@ impl Watcher<'_> {
         match filed {
             Ok(Some(transcript)) => {
                 writeln!(std::io::stdout().lock(), "{}", transcript.display())?;
-                eprintln!("{}: transcribed in {:.1} s", work.name(), clock.elapsed().as_secs_f64());
+                fault::tell(format_args!("{}: transcribed in {:.1} s", work.name(), clock.elapsed().as_secs_f64()));
             }
             Ok(None) => {}
             Err(error) => {

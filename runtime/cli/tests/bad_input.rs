@@ -144,6 +144,17 @@ fn bad_usage() {
     }
 }
 
+/// As when a log is full, or whoever read it is gone.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_error_that_cannot_be_told_is_still_one() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    for args in [&["dance"][..], &["transcribe", "no-such-file.wav"], &["command", "sentences", "no-such-file.yaml"]] {
+        let output = ossicle().args(args).stderr(full.try_clone().unwrap()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+}
+
 #[test]
 fn missing_model() {
     let output = ossicle().args(["transcribe", "--model", "whisper-enormous"]).arg(sample()).output().unwrap();

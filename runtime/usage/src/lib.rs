@@ -4,7 +4,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind as UsageError;
@@ -41,9 +41,15 @@ pub fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Prints one line on stderr, behind the program's name.
+/// Writes a line on stderr. That may be closed or full, and what people are told is no reason to stop: `eprintln!` would panic.
+pub fn tell(line: impl fmt::Display) {
+    // In one write, so that lines of several threads stay whole.
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Writes one line on stderr, behind the program's name.
 pub fn complain(program: &str, message: &str) {
-    eprintln!("{program}: {}", one_line(message));
+    tell(format_args!("{program}: {}", one_line(message)));
 }
 
 /// Whether the reader of our output went away, which is no failure.

@@ -10,6 +10,8 @@ use ossicle::listen::Queue;
 use signal_hook::consts::{SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use crate::fault;
+
 /// Signals from now on, and the terminal if there is one.
 pub(crate) struct Button {
     signals: Signals,
@@ -36,7 +38,7 @@ impl Button {
         });
         let Some(terminal) = terminal else { return };
         if std::io::stderr().is_terminal() {
-            eprintln!("press Enter to talk, and again when done");
+            fault::tell("press Enter to talk, and again when done");
         }
         let marks = queue.clone();
         thread::spawn(move || {
