@@ -15,6 +15,7 @@ use ossicle::whisper::transcriber::Transcriber;
 use ossicle::whisper::transcript::{Segment, Summary};
 
 use crate::limits::Limits;
+use crate::slots::Peer;
 use crate::spill::{Kept, Share};
 
 /// How long the model's thread waits before it says that it is alive, and a stop may go unnoticed.
@@ -85,7 +86,7 @@ impl fmt::Display for JobError {
             Self::Stopping => f.write_str("the service is stopping: try again in a moment"),
             Self::Gone => f.write_str("the client went away"),
             Self::TooLong(seconds) => write!(f, "the audio is longer than {seconds} s: send it in shorter parts"),
-            Self::TooSlow(time) => write!(f, "the work takes longer than {} s: send the audio in shorter parts", time.as_secs()),
+            Self::TooSlow(time) => write!(f, "the work takes longer than {} s: send the audio in shorter parts", time.as_secs_f32()),
             Self::Transcribe(error) => error.fmt(f),
         }
     }
@@ -109,7 +110,7 @@ pub(crate) enum Purpose {
 
 struct Job {
     audio: AudioReader,
-    /// Its bytes count as long as it waits or is worked on.
+    /// Whose it is; its bytes count as long as it waits or is worked on.
     share: Share,
     options: TranscribeOptions,
     purpose: Purpose,
@@ -117,8 +118,25 @@ struct Job {
     cancelled: Arc<AtomicBool>,
 }
 
+/// The jobs that wait, in the order in which they came, and whose the last one was that did not.
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    last: Option<Peer>,
+}
+
+impl Waiting {
+    /// The next job: the first of another peer than the last one, so that nobody waits for all that a greedy one has queued.
+    fn pop(&mut self) -> Option<Job> {
+        let other = self.jobs.iter().position(|job| Some(job.share.peer()) != self.last);
+        let job = self.jobs.remove(other.unwrap_or(0))?;
+        self.last = Some(job.share.peer());
+        Some(job)
+    }
+}
+
 struct Shared {
-    waiting: Mutex<VecDeque<Job>>,
+    waiting: Mutex<Waiting>,
     arrived: Condvar,
     stopping: AtomicBool,
     /// Tickets that are held.
@@ -148,7 +166,7 @@ impl Queue {
 
     /// Jobs waiting.
     pub(crate) fn len(&self) -> usize {
-        self.waiting().len()
+        self.waiting().jobs.len()
     }
 
     /// Whether somebody still waits for a job, or tells its client about it.
@@ -156,14 +174,14 @@ impl Queue {
         self.0.clients.load(Ordering::Relaxed) > 0
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Job>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets a recording wait for the model.
     ///
     /// # Errors
-    /// If too many wait, or the recording says that it is too long.
+    /// If too many wait, in all or of this peer, or the recording says that it is too long.
     pub(crate) fn submit(&self, recording: Kept, options: TranscribeOptions, purpose: Purpose) -> Result<Ticket, JobError> {
         let (limits, Kept { audio, share }) = (&self.0.limits, recording);
         if audio.expected_samples().is_some_and(|samples| samples > most_samples(limits)) {
@@ -176,10 +194,11 @@ impl Queue {
         if self.0.stopping.load(Ordering::Relaxed) {
             return Err(JobError::Stopping);
         }
-        if waiting.len() >= limits.queue {
+        let own = waiting.jobs.iter().filter(|other| other.share.peer() == job.share.peer()).count();
+        if waiting.jobs.len() >= limits.queue || own >= limits.queue_per_peer {
             return Err(JobError::Busy);
         }
-        waiting.push_back(job);
+        waiting.jobs.push_back(job);
         drop(waiting);
         self.0.arrived.notify_one();
         self.0.clients.fetch_add(1, Ordering::Relaxed);
@@ -195,16 +214,16 @@ impl Queue {
             }
         }
         self.0.stopping.store(true, Ordering::Relaxed);
-        for job in self.waiting().drain(..) {
+        for job in self.waiting().jobs.drain(..) {
             let _ = job.updates.send(Update::Finished(Err(JobError::Stopping)));
         }
     }
 
     fn next(&self) -> Option<Job> {
         let waiting = self.waiting();
-        let idle = |jobs: &mut VecDeque<Job>| jobs.is_empty();
+        let idle = |waiting: &mut Waiting| waiting.jobs.is_empty();
         let (mut waiting, _) = self.0.arrived.wait_timeout_while(waiting, STEP, idle).unwrap_or_else(PoisonError::into_inner);
-        waiting.pop_front()
+        waiting.pop()
     }
 
     fn run(&self, job: Job, model: &mut dyn Model, stop: &[&AtomicBool], tick: &mut dyn FnMut()) {
@@ -315,7 +334,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         self.cancelled.store(true, Ordering::Relaxed);
         // One that waits makes room at once, for others and for their bytes.
-        self.queue.waiting().retain(|job| !Arc::ptr_eq(&job.cancelled, &self.cancelled));
+        self.queue.waiting().jobs.retain(|job| !Arc::ptr_eq(&job.cancelled, &self.cancelled));
         self.queue.0.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -11,6 +11,8 @@ pub struct Limits {
     pub connections_per_peer: usize,
     /// Jobs waiting for the model, the one at work not counted.
     pub queue: usize,
+    /// Of these, the most from one address.
+    pub queue_per_peer: usize,
     /// How long a job waits for the model before its client is told that the service is busy.
     pub wait: Duration,
     /// How long a job may take once it is begun; looked at between windows.
@@ -21,9 +23,12 @@ pub struct Limits {
     pub upload_bytes: u64,
     /// Bytes of all recordings together, from their first byte until they are transcribed.
     pub held_bytes: u64,
+    /// Of these, the most from one address.
+    pub held_bytes_per_peer: u64,
     /// How long a connection may give or take nothing.
     pub idle: Duration,
-    /// How long one request may take to arrive, and one answer to be taken.
+    /// How long one request may take to arrive, and one answer to be taken; a recording that is sent while it is made, over Wyoming, has
+    /// `audio_seconds` more.
     pub transfer: Duration,
 }
 
@@ -36,11 +41,13 @@ impl Default for Limits {
             connections: 32,
             connections_per_peer: 16,
             queue: 8,
+            queue_per_peer: 4,
             wait: Duration::from_secs(30),
             work: Duration::from_secs(600),
             audio_seconds: 1800,
             upload_bytes: 100_000_000,
             held_bytes: 256_000_000,
+            held_bytes_per_peer: 128_000_000,
             idle: Duration::from_secs(30),
             transfer: Duration::from_secs(300),
         }

@@ -142,7 +142,7 @@ impl Server {
         let idle = self.limits.idle;
         let service = Arc::new(Service {
             card: self.card,
-            budget: Budget::new(self.limits.held_bytes),
+            budget: Budget::new(self.limits.held_bytes, self.limits.held_bytes_per_peer),
             limits: self.limits,
             queue: queue.clone(),
             options: self.options,
@@ -158,7 +158,7 @@ impl Server {
         if self.stdio {
             let (service, left) = (Arc::clone(&service), Arc::clone(&left));
             spawn(move || {
-                wyoming::serve(&service, Connection::stdio(idle));
+                wyoming::serve(&service, Connection::stdio(idle), None);
                 left.store(true, std::sync::atomic::Ordering::Relaxed);
             })?;
         }
@@ -203,8 +203,8 @@ fn listen(protocol: Protocol, listener: &Listener, service: &Arc<Service>, slots
         // Without a thread the connection just ends, and its place is free again.
         let _ = spawn(move || {
             match protocol {
-                Protocol::Wyoming => wyoming::serve(&service, connection),
-                Protocol::Http => http::serve(&service, connection),
+                Protocol::Wyoming => wyoming::serve(&service, connection, peer),
+                Protocol::Http => http::serve(&service, connection, peer),
             }
             drop(slot);
         });

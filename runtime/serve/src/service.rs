@@ -14,7 +14,7 @@ pub(crate) struct Service {
     pub(crate) card: ModelCard,
     pub(crate) limits: Limits,
     pub(crate) queue: Queue,
-    /// For all recordings together.
+    /// For all recordings together, and those of one peer.
     pub(crate) budget: Budget,
     pub(crate) options: TranscribeOptions,
     pub(crate) recogniser: Option<Box<dyn Recognise>>,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Who connects; `None` for Unix sockets.
+/// Who connects; `None` for Unix sockets and standard input.
 pub(crate) type Peer = Option<IpAddr>;
 
 /// Counts connections.

@@ -1,44 +1,73 @@
 //! A recording as it arrives: in memory while it is short, in a temporary file without a name when it is not.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Seek, SeekFrom, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ossicle::audio::{AudioError, AudioReader};
 use ossicle_kernels::simd::Isa;
 use tempfile::{SpooledData, SpooledTempFile};
 
 use crate::limits::MEMORY_BYTES;
+use crate::slots::Peer;
 
-/// Bytes that all recordings together may still have.
+/// Bytes that all recordings together may have, and those of one peer.
 #[derive(Clone)]
-pub(crate) struct Budget(Arc<AtomicU64>);
+pub(crate) struct Budget {
+    taken: Arc<Mutex<HashMap<Peer, u64>>>,
+    most: u64,
+    most_per_peer: u64,
+}
 
 impl Budget {
-    pub(crate) fn new(bytes: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(bytes)))
+    pub(crate) fn new(most: u64, most_per_peer: u64) -> Self {
+        Self { taken: Arc::default(), most, most_per_peer }
+    }
+
+    /// Nothing yet, for a recording of `peer`.
+    pub(crate) fn share(&self, peer: Peer) -> Share {
+        Share { budget: self.clone(), peer, bytes: 0 }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<Peer, u64>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A share of a [`Budget`]; goes back when dropped.
+/// A peer's share of a [`Budget`]; goes back when dropped.
 pub(crate) struct Share {
     budget: Budget,
+    peer: Peer,
     bytes: u64,
 }
 
 impl Share {
+    /// Whose it is.
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
     /// Takes so many bytes more, if they are there.
     fn grow(&mut self, bytes: u64) -> bool {
-        let taken = self.budget.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok();
-        self.bytes += if taken { bytes } else { 0 };
-        taken
+        let mut taken = self.budget.taken();
+        let (all, own) = (taken.values().sum::<u64>(), taken.get(&self.peer).copied().unwrap_or(0));
+        let fits = all.saturating_add(bytes) <= self.budget.most && own.saturating_add(bytes) <= self.budget.most_per_peer;
+        if fits {
+            taken.insert(self.peer, own + bytes);
+            self.bytes += bytes;
+        }
+        fits
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.0.fetch_add(self.bytes, Ordering::Relaxed);
+        let mut taken = self.budget.taken();
+        match taken.get_mut(&self.peer) {
+            Some(own) if *own > self.bytes => *own -= self.bytes,
+            _ => _ = taken.remove(&self.peer),
+        }
     }
 }
 
@@ -60,7 +89,7 @@ pub(crate) struct Kept {
 pub(crate) enum SpillError {
     /// There would be more than this.
     TooLarge { most: u64 },
-    /// All recordings together would be more than the service keeps.
+    /// All recordings together, or all of one peer, would be more than the service keeps.
     Full,
     /// The temporary file cannot be written.
     Io(io::Error),
@@ -77,9 +106,9 @@ impl fmt::Display for SpillError {
 }
 
 impl Spill {
-    /// Nothing yet, and never more than `most` bytes or than `budget` has.
-    pub(crate) fn new(most: u64, budget: &Budget) -> Self {
-        Self { file: SpooledTempFile::new(MEMORY_BYTES), share: Share { budget: budget.clone(), bytes: 0 }, most }
+    /// Nothing yet, and never more than `most` bytes or than `share` can grow to.
+    pub(crate) fn new(most: u64, share: Share) -> Self {
+        Self { file: SpooledTempFile::new(MEMORY_BYTES), share, most }
     }
 
     /// Bytes so far.
@@ -117,7 +146,7 @@ mod tests {
     fn short_and_long_recordings_read_alike() {
         // Headerless bytes with room for a header that is known only at the end.
         for frames in [100, MEMORY_BYTES] {
-            let mut spill = Spill::new(u64::MAX, &Budget::new(u64::MAX));
+            let mut spill = Spill::new(u64::MAX, Budget::new(u64::MAX, u64::MAX).share(None));
             spill.push(&[0; 44]).unwrap();
             (0..frames).for_each(|i| spill.push(&(i as i16).to_le_bytes()).unwrap());
             let head = crate::wyoming::audio::wav_head(16_000, 2, 1, 2 * frames as u32);
@@ -129,7 +158,7 @@ mod tests {
 
     #[test]
     fn no_byte_beyond_the_limit() {
-        let mut spill = Spill::new(10, &Budget::new(100));
+        let mut spill = Spill::new(10, Budget::new(100, 100).share(None));
         spill.push(&[1; 10]).unwrap();
         assert!(matches!(spill.push(&[1]), Err(SpillError::TooLarge { most: 10 })));
         assert_eq!(spill.len(), 10);
@@ -137,8 +166,8 @@ mod tests {
 
     #[test]
     fn all_recordings_share_a_budget_and_give_it_back() {
-        let budget = Budget::new(100);
-        let (mut one, mut other) = (Spill::new(80, &budget), Spill::new(80, &budget));
+        let budget = Budget::new(100, 100);
+        let (mut one, mut other) = (Spill::new(80, budget.share(None)), Spill::new(80, budget.share(None)));
         one.push(&[0; 80]).unwrap();
         other.push(&[0; 20]).unwrap();
         assert!(matches!(other.push(&[0]), Err(SpillError::Full)));
@@ -147,9 +176,26 @@ mod tests {
         // What is read still counts.
         let head = crate::wyoming::audio::wav_head(16_000, 2, 1, 36);
         let kept = other.into_audio(&head, Isa::detect()).unwrap();
-        let mut third = Spill::new(80, &budget);
+        let mut third = Spill::new(80, budget.share(None));
         assert!(matches!(third.push(&[0; 21]), Err(SpillError::Full)));
         drop(kept);
         third.push(&[0; 80]).unwrap();
+    }
+
+    #[test]
+    fn one_address_cannot_keep_all() {
+        let budget = Budget::new(100, 50);
+        let [a, b] = [1, 2].map(|last| Some([10, 0, 0, last].into()));
+        let mut spills = [a, a, b].map(|peer| Spill::new(80, budget.share(peer)));
+        spills[0].push(&[0; 30]).unwrap();
+        spills[1].push(&[0; 20]).unwrap();
+        assert!(matches!(spills[1].push(&[0]), Err(SpillError::Full)));
+        spills[2].push(&[0; 50]).unwrap();
+        assert!(matches!(spills[2].push(&[0]), Err(SpillError::Full)));
+        let [first, second, _third] = spills;
+        drop(first);
+        assert_eq!(budget.taken().get(&a), Some(&20));
+        drop(second);
+        assert_eq!(budget.taken().get(&a), None);
     }
 }

@@ -86,7 +86,7 @@ struct LimitArgs {
     /// Connections at once; half as many from one address
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = RangedU64ValueParser::<usize>::new().range(2..=1024))]
     max_connections: usize,
-    /// Recordings waiting for the model
+    /// Recordings waiting for the model; half as many from one address
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     max_queue: usize,
     /// How long one waits before its client is told that the model is busy
@@ -101,13 +101,13 @@ struct LimitArgs {
     /// Size of a recording as sent
     #[arg(long, value_name = "SIZE", default_value = "100MB", value_parser = size::parse)]
     max_upload: u64,
-    /// Size of all recordings together, until they are transcribed [default: 256MB, or --max-upload if that is more]
+    /// Size of all recordings together, until they are transcribed; half of it, or one recording, from one address [default: 256MB, or --max-upload if that is more]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     max_held: Option<u64>,
     /// How long a client may send or take nothing
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     idle_timeout: Duration,
-    /// How long a request may take to arrive
+    /// How long a request may take to arrive; a Wyoming client's recording may take --max-audio more
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_seconds)]
     request_timeout: Duration,
 }
@@ -132,11 +132,13 @@ impl LimitArgs {
             connections: self.max_connections,
             connections_per_peer: self.max_connections / 2,
             queue: self.max_queue,
+            queue_per_peer: self.max_queue.div_ceil(2),
             wait: self.max_wait,
             work: self.max_work,
             audio_seconds: self.max_audio,
             upload_bytes: self.max_upload,
             held_bytes,
+            held_bytes_per_peer: (held_bytes / 2).max(self.max_upload),
             idle: self.idle_timeout,
             transfer: self.request_timeout,
         })
@@ -173,7 +175,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
     listen(args, &mut server)?;
     if let Some(broker) = &args.mqtt {
-        server.mqtt(broker, &args.mqtt_name, |news| eprintln!("mqtt: {news}"));
+        server.mqtt(broker, &args.mqtt_name, |news| fault::tell(format_args!("mqtt: {news}")));
     }
     let mut notifier = Notifier::from_environment();
     notifier.ready("serving");
@@ -205,9 +207,9 @@ fn cannot_listen(place: &dyn std::fmt::Display, error: &std::io::Error) -> Fault
 
 /// One line on where clients connect, and one more if others than this machine's can.
 fn announce(protocol: &str, at: &str, place: Option<&String>) {
-    eprintln!("{protocol}: listening at {at}");
+    fault::tell(format_args!("{protocol}: listening at {at}"));
     let is_open = |place: &String| place.to_socket_addrs().is_ok_and(|mut all| all.any(|address| !address.ip().is_loopback()));
     if place.is_some_and(is_open) {
-        eprintln!("{protocol}: warning: whoever reaches {at} can use it; there is no password and no encryption");
+        fault::tell(format_args!("{protocol}: warning: whoever reaches {at} can use it; there is no password and no encryption"));
     }
 }

@@ -117,13 +117,15 @@ fn head(status: u16, content_type: &str, keep_alive: bool) -> String {
 pub(super) struct Manner {
     /// Whether the connection stays for another request.
     pub(super) keep_alive: bool,
+    /// Whether it may come in chunks; otherwise one of unknown length ends with its connection.
+    pub(super) chunks: bool,
     /// Whether only the head is sent, as HEAD has it (RFC 9110, section 9.3.2).
     pub(super) head_only: bool,
 }
 
 impl Manner {
     /// The last answer of its connection.
-    pub(super) const LAST: Self = Self { keep_alive: false, head_only: false };
+    pub(super) const LAST: Self = Self { keep_alive: false, chunks: false, head_only: false };
 }
 
 /// Writes a whole answer.
@@ -150,14 +152,16 @@ fn write(out: &mut impl Write, head: String, body: &str, manner: Manner) -> io::
 }
 
 /// Writes the start of an answer made of server-sent events.
-pub(super) fn events(out: &mut impl Write, keep_alive: bool) -> io::Result<()> {
-    let head = head(200, "text/event-stream; charset=utf-8", keep_alive);
-    out.write_all(format!("{head}Cache-Control: no-store\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes())
+pub(super) fn events(out: &mut impl Write, manner: Manner) -> io::Result<()> {
+    let head = head(200, "text/event-stream; charset=utf-8", manner.keep_alive);
+    let framing = if manner.chunks { "Transfer-Encoding: chunked\r\n" } else { "" };
+    out.write_all(format!("{head}Cache-Control: no-store\r\n{framing}\r\n").as_bytes())
 }
 
 /// Writes one event; without one, the end.
-pub(super) fn event(out: &mut impl Write, event: Option<&Value>) -> io::Result<()> {
+pub(super) fn event(out: &mut impl Write, event: Option<&Value>, manner: Manner) -> io::Result<()> {
     let event = event.map(|event| format!("data: {event}\n\n")).unwrap_or_default();
-    out.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes())?;
+    let framed = if manner.chunks { format!("{:x}\r\n{event}\r\n", event.len()) } else { event };
+    out.write_all(framed.as_bytes())?;
     out.flush()
 }

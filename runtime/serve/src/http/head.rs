@@ -30,6 +30,8 @@ pub(super) struct Head {
     pub(super) expects_continue: bool,
     /// Whether it may send another request.
     pub(super) keep_alive: bool,
+    /// Whether the answer may come in chunks, which HTTP/1.0 does not know (RFC 9112, section 6.1).
+    pub(super) takes_chunks: bool,
 }
 
 /// Why there is no head.
@@ -79,10 +81,12 @@ fn parse(bytes: &[u8]) -> Result<Head, HeadError> {
             _ => Err(HeadError::Bad("a field is there twice or is not text")),
         }
     };
+    // Others are refused by httparse.
+    let is_1_0 = request.version == Some(0);
     let length = match (field("transfer-encoding")?, field("content-length")?) {
         // Two answers to one question are how requests are smuggled.
         (Some(_), Some(_)) => return Err(HeadError::Bad("both content-length and transfer-encoding")),
-        (Some(encoding), None) if encoding.eq_ignore_ascii_case("chunked") && request.version == Some(1) => Length::Chunked,
+        (Some(encoding), None) if encoding.eq_ignore_ascii_case("chunked") && !is_1_0 => Length::Chunked,
         (Some(_), None) => return Err(HeadError::Bad("transfer-encoding: only chunked is known here")),
         (None, Some(digits)) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             Length::Bytes(digits.parse().map_err(|_| HeadError::Bad("content-length is beyond all bounds"))?)
@@ -98,8 +102,10 @@ fn parse(bytes: &[u8]) -> Result<Head, HeadError> {
         content_type: field("content-type")?.map(str::to_owned),
         length,
         origin: field("origin")?.map(str::to_owned),
-        expects_continue: field("expect")?.is_some_and(|value| value.eq_ignore_ascii_case("100-continue")),
-        keep_alive: if request.version == Some(1) { !says("close") } else { says("keep-alive") },
+        // Of an HTTP/1.0 client it means nothing (RFC 9110, section 10.1.1).
+        expects_continue: !is_1_0 && field("expect")?.is_some_and(|value| value.eq_ignore_ascii_case("100-continue")),
+        keep_alive: !is_1_0 && !says("close"),
+        takes_chunks: !is_1_0,
     })
 }
 
@@ -122,7 +128,9 @@ mod tests {
         assert!(head.expects_continue && !head.keep_alive);
         let chunked = self::head("GET / HTTP/1.1\nTransfer-Encoding: Chunked\n\n").unwrap().unwrap();
         assert_eq!((chunked.length, chunked.keep_alive), (Length::Chunked, true));
-        assert!(!self::head("GET / HTTP/1.0\r\n\r\n").unwrap().unwrap().keep_alive);
+        assert!(chunked.takes_chunks);
+        let old = self::head("GET / HTTP/1.0\r\nExpect: 100-continue\r\nConnection: keep-alive\r\n\r\n").unwrap().unwrap();
+        assert!(!old.keep_alive && !old.expects_continue && !old.takes_chunks);
         assert!(self::head("").unwrap().is_none());
     }
 

@@ -1,4 +1,4 @@
-//! OpenAI's interface for transcriptions over HTTP/1.1.
+//! OpenAI's interface for transcriptions over HTTP/1.1; clients of HTTP/1.0 are answered too, one request a connection.
 //!
 //! From <https://platform.openai.com/docs/api-reference/audio>. The messages are read by httparse under the rules of RFC 9112.
 
@@ -23,6 +23,7 @@ use head::{Head, HeadError, Length};
 use crate::connection::{Connection, Liveness, liveness};
 use crate::jobs::{Done, JobError, Purpose, Ticket};
 use crate::service::Service;
+use crate::slots::Peer;
 use crate::spill::{Spill, SpillError};
 use crate::text::Text;
 
@@ -35,10 +36,10 @@ const MAX_REQUESTS: usize = 1000;
 type Stream = BufReader<Connection>;
 
 /// Serves a client until it leaves, is too slow, or breaks a rule of HTTP.
-pub(crate) fn serve(service: &Service, connection: Connection) {
+pub(crate) fn serve(service: &Service, connection: Connection, peer: Peer) {
     let mut stream = BufReader::new(connection);
     for left in (0..MAX_REQUESTS).rev() {
-        match request(service, &mut stream, left > 0) {
+        match request(service, &mut stream, peer, left > 0) {
             Ok(true) => {}
             Ok(false) => return stream.get_mut().linger(),
             Err(_) => return,
@@ -55,7 +56,7 @@ pub(crate) fn turn_away(connection: &mut Connection) {
 }
 
 /// Answers one request; whether the connection is good for another one.
-fn request(service: &Service, stream: &mut Stream, more: bool) -> io::Result<bool> {
+fn request(service: &Service, stream: &mut Stream, peer: Peer, more: bool) -> io::Result<bool> {
     stream.get_mut().within(None);
     if stream.fill_buf()?.is_empty() {
         return Err(ErrorKind::UnexpectedEof.into());
@@ -74,31 +75,31 @@ fn request(service: &Service, stream: &mut Stream, more: bool) -> io::Result<boo
             return refuse(service, stream, &error, Manner::LAST);
         }
     };
-    let (keep_alive, head_only) = (more && head.keep_alive, head.method == "HEAD");
+    let (keep_alive, chunks, head_only) = (more && head.keep_alive, head.takes_chunks, head.method == "HEAD");
     stream.get_mut().within(Some(service.limits.transfer));
     // No page of this service makes requests. Those of others cannot read its answers, but could keep the model busy, or put words into what
     // an MQTT broker is told, and with the address of this machine behind their own name (DNS rebinding) they could read as well.
     if let Some(origin) = &head.origin {
         let error = ApiError::new(403, format_args!("origin {}: requests of web pages are refused", origin.escape_debug()));
-        return refuse(service, stream, &error, Manner { keep_alive: false, head_only });
+        return refuse(service, stream, &error, Manner { head_only, ..Manner::LAST });
     }
     let task = match (head.method.as_str(), head.path.trim_end_matches('/')) {
         ("POST", "/v1/audio/transcriptions") => Task::Transcribe,
         ("POST", "/v1/audio/translations") => Task::Translate,
         (method, path) => {
-            let manner = Manner { keep_alive: keep_alive && head.length == Length::Bytes(0), head_only };
+            let manner = Manner { keep_alive: keep_alive && head.length == Length::Bytes(0), chunks, head_only };
             return match about(service, method, path) {
                 Ok(body) => answer::whole(stream.get_mut(), JSON, &body.to_string(), manner).map(|()| manner.keep_alive),
                 Err(error) => refuse(service, stream, &error, manner),
             };
         }
     };
-    let (request, ended) = match take(service, stream, &head, task) {
+    let (request, ended) = match take(service, stream, &head, task, peer) {
         Ok(taken) => taken,
         // The rest of the body is not waited for.
         Err(error) => return refuse(service, stream, &error, Manner::LAST),
     };
-    transcribe(service, stream, request, Manner { keep_alive: keep_alive && ended, head_only })
+    transcribe(service, stream, request, Manner { keep_alive: keep_alive && ended, chunks, head_only })
 }
 
 fn refuse(service: &Service, stream: &mut Stream, error: &ApiError, manner: Manner) -> io::Result<bool> {
@@ -127,7 +128,7 @@ fn about(service: &Service, method: &str, path: &str) -> Result<Value, ApiError>
 }
 
 /// Reads a form; says also whether its body was read to the end.
-fn take(service: &Service, stream: &mut Stream, head: &Head, task: Task) -> Result<(Request, bool), ApiError> {
+fn take(service: &Service, stream: &mut Stream, head: &Head, task: Task, peer: Peer) -> Result<(Request, bool), ApiError> {
     if task == Task::Translate && !service.card.translates {
         return Err(ApiError::new(404, format_args!("{} cannot translate: run a multilingual model", service.card.name)));
     }
@@ -141,7 +142,7 @@ fn take(service: &Service, stream: &mut Stream, head: &Head, task: Task) -> Resu
     if head.expects_continue {
         stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(|error| ApiError::new(400, error))?;
     }
-    let (mut body, file) = (Body::new(stream, head.length, all), Spill::new(most, &service.budget));
+    let (mut body, file) = (Body::new(stream, head.length, all), Spill::new(most, service.budget.share(peer)));
     let mut request = form::read(&mut multipart::Form::new(&mut body, boundary), &service.card, &service.options, file)?;
     request.options.task = task;
     // What follows the last boundary means nothing, but stands before the next request.
@@ -204,11 +205,11 @@ fn stream_events(service: &Service, stream: &mut Stream, ticket: &mut Ticket, ma
         let connection = stream.get_mut();
         connection.within(Some(service.limits.idle));
         if !std::mem::replace(&mut begun, true) {
-            answer::events(connection, manner.keep_alive)?;
+            answer::events(connection, manner)?;
         }
-        answer::event(connection, Some(&event))?;
+        answer::event(connection, Some(&event), manner)?;
         if last {
-            return answer::event(connection, None).map(|()| manner.keep_alive);
+            return answer::event(connection, None, manner).map(|()| manner.keep_alive);
         }
     }
 }

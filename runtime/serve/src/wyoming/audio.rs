@@ -6,7 +6,7 @@ use ossicle::audio::{AudioError, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ};
 use ossicle_kernels::simd::Isa;
 use serde_json::{Map, Value};
 
-use crate::spill::{Budget, Kept, Spill, SpillError};
+use crate::spill::{Kept, Share, Spill, SpillError};
 
 /// Bytes of a plain wav header.
 pub(crate) const HEAD_BYTES: usize = 44;
@@ -91,11 +91,11 @@ pub(crate) enum RecordingError {
 
 impl Recording {
     /// An empty recording of up to `seconds` and `bytes`.
-    pub(crate) fn new(format: Format, seconds: u32, bytes: u64, budget: &Budget) -> Result<Self, SpillError> {
+    pub(crate) fn new(format: Format, seconds: u32, bytes: u64, share: Share) -> Result<Self, SpillError> {
         let most = u64::from(seconds) * u64::from(format.rate) * format.frame_bytes();
         // Wav counts in 32 bits.
         let bytes = bytes.min(u64::from(u32::MAX) - 2 * HEAD_BYTES as u64);
-        let mut spill = Spill::new(bytes.saturating_add(HEAD_BYTES as u64), budget);
+        let mut spill = Spill::new(bytes.saturating_add(HEAD_BYTES as u64), share);
         // Its length is known at the end.
         spill.push(&[0; HEAD_BYTES])?;
         Ok(Self { format, spill, most })
@@ -163,6 +163,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::spill::Budget;
 
     fn format(rate: u32, width: u16, channels: u16) -> Result<Format, FormatError> {
         let data = json!({"rate": rate, "width": width, "channels": channels});
@@ -186,7 +187,7 @@ mod tests {
         for width in 1..=4u16 {
             for channels in [1, 2, 6, 32] {
                 let format = format(16_000, width, channels).unwrap();
-                let mut recording = Recording::new(format, 10, 1 << 20, &Budget::new(1 << 20)).unwrap();
+                let mut recording = Recording::new(format, 10, 1 << 20, Budget::new(1 << 20, 1 << 20).share(None)).unwrap();
                 assert!(recording.is_empty());
                 // A quarter of full scale, in every channel.
                 let quarter = if width == 1 { vec![128 + 32] } else { [vec![0; width as usize - 1], vec![32]].concat() };
@@ -203,16 +204,16 @@ mod tests {
     #[test]
     fn chunks_that_do_not_fit() {
         let (mono, stereo) = (format(16_000, 2, 1).unwrap(), format(16_000, 2, 2).unwrap());
-        let budget = Budget::new(1 << 20);
-        let mut recording = Recording::new(mono, 1, 1 << 20, &budget).unwrap();
+        let budget = Budget::new(1 << 20, 1 << 20);
+        let mut recording = Recording::new(mono, 1, 1 << 20, budget.share(None)).unwrap();
         assert!(matches!(recording.push(stereo, &[0; 4]), Err(RecordingError::Format(FormatError::Changed))));
         recording.push(mono, &[0; 32_000]).unwrap();
         assert!(matches!(recording.push(mono, &[0; 2]), Err(RecordingError::TooLong)));
         // Not too long, but larger than is taken.
-        let mut large = Recording::new(mono, 10, 32_000, &budget).unwrap();
+        let mut large = Recording::new(mono, 10, 32_000, budget.share(None)).unwrap();
         large.push(mono, &[0; 32_000]).unwrap();
         assert!(matches!(large.push(mono, &[0; 2]), Err(RecordingError::Spill(SpillError::TooLarge { .. }))));
-        let mut ragged = Recording::new(mono, 1, 1 << 20, &budget).unwrap();
+        let mut ragged = Recording::new(mono, 1, 1 << 20, budget.share(None)).unwrap();
         ragged.push(mono, &[0; 3]).unwrap();
         assert!(matches!(ragged.into_audio(Isa::detect()), Err(RecordingError::Format(FormatError::Ragged))));
     }

@@ -15,6 +15,7 @@ use crate::card::language;
 use crate::connection::{Connection, Liveness, liveness};
 use crate::jobs::{Done, JobError, Purpose};
 use crate::service::Service;
+use crate::slots::Peer;
 use crate::spill::SpillError;
 use crate::text::{Text, describe_audio};
 
@@ -30,6 +31,10 @@ struct Refusal {
 impl Refusal {
     fn new(code: &'static str, text: impl fmt::Display) -> Self {
         Self { code, text: text.to_string() }
+    }
+
+    fn too_slow() -> Self {
+        Self::new("too-slow", "the recording takes longer than it may be long")
     }
 
     fn event(&self) -> Event {
@@ -67,6 +72,7 @@ impl From<JobError> for Refusal {
 
 struct Session<'a> {
     service: &'a Service,
+    peer: Peer,
     stream: BufReader<Connection>,
     options: TranscribeOptions,
     recording: Option<Recording>,
@@ -75,14 +81,16 @@ struct Session<'a> {
 }
 
 /// Serves a client until it leaves, is too slow, or breaks a rule: then an `error` event is the last it hears.
-pub(crate) fn serve(service: &Service, connection: Connection) {
+pub(crate) fn serve(service: &Service, connection: Connection, peer: Peer) {
     let options = service.options.clone();
-    let mut session = Session { service, stream: BufReader::new(connection), options, recording: None, begun: Instant::now() };
+    let stream = BufReader::new(connection);
+    let mut session = Session { service, peer, stream, options, recording: None, begun: Instant::now() };
     loop {
         let next = match session.read() {
             Ok(Some(event)) => session.take(&event),
             Ok(None) => break,
             Err(EventError::Io(error)) if error.kind() != ErrorKind::TimedOut => break,
+            Err(EventError::Io(_)) if session.left() == Some(Duration::ZERO) => Err(Refusal::too_slow()),
             Err(EventError::Io(_)) => Err(Refusal::new("too-slow", "nothing came for too long: send events without pauses")),
             Err(error) => Err(Refusal::new("bad-event", error)),
         };
@@ -109,11 +117,20 @@ pub(crate) fn turn_away(connection: &mut Connection) {
 }
 
 impl Session<'_> {
-    /// Waits for an event; once it has begun it has to come whole in time.
+    /// How long a recording may still go on: however slowly somebody speaks, it takes no longer than it is long.
+    fn left(&self) -> Option<Duration> {
+        let limits = &self.service.limits;
+        let most = Duration::from_secs(limits.audio_seconds.into()) + limits.transfer;
+        self.recording.as_ref().map(|_| most.saturating_sub(self.begun.elapsed()))
+    }
+
+    /// Waits for an event, while a recording is open no longer than that may be; once it has begun it has to come whole in time.
     fn read(&mut self) -> Result<Option<Event>, EventError> {
-        self.stream.get_mut().within(None);
+        let left = self.left();
+        self.stream.get_mut().within(left);
         self.stream.fill_buf()?;
-        self.stream.get_mut().within(Some(self.service.limits.idle));
+        let idle = self.service.limits.idle;
+        self.stream.get_mut().within(Some(left.map_or(idle, |left| left.min(idle))));
         Event::read(&mut self.stream)
     }
 
@@ -165,20 +182,16 @@ impl Session<'_> {
 
     fn start(&mut self, format: Format) -> Result<(), Refusal> {
         let limits = &self.service.limits;
-        let recording = Recording::new(format, limits.audio_seconds, limits.upload_bytes, &self.service.budget);
+        let recording = Recording::new(format, limits.audio_seconds, limits.upload_bytes, self.service.budget.share(self.peer));
         self.begun = Instant::now();
         self.recording = Some(recording.map_err(|error| self.refusal(RecordingError::Spill(error)))?);
         Ok(())
     }
 
     fn chunk(&mut self, event: &Event) -> Result<(), Refusal> {
-        let (format, limits) = (Format::of(&event.data)?, &self.service.limits);
+        let format = Format::of(&event.data)?;
         if self.recording.is_none() {
             self.start(format)?;
-        }
-        // However slowly somebody speaks, it takes no longer than it is long.
-        if self.begun.elapsed() > Duration::from_secs(limits.audio_seconds.into()) + limits.transfer {
-            return Err(Refusal::new("too-slow", "the recording takes longer than it may be long"));
         }
         let pushed = self.recording.as_mut().map_or(Ok(()), |recording| recording.push(format, &event.payload));
         pushed.map_err(|error| self.refusal(error))

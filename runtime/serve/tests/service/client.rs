@@ -1,6 +1,6 @@
 //! A service with a model that needs no weights, and clients made of bytes.
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,6 +14,7 @@ use ossicle_kernels::simd::Isa;
 use ossicle_serve::wyoming::event::{Event, EventError};
 use ossicle_serve::{Entity, Intent, Limits, Model, ModelCard, Recognise, Server};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 /// Says of every second how many samples it had; works only while `open`.
 struct Fake {
@@ -149,11 +150,13 @@ pub(crate) fn small() -> Limits {
         connections: 64,
         connections_per_peer: 60,
         queue: 2,
+        queue_per_peer: 2,
         wait: Duration::from_millis(600),
         work: Duration::from_secs(20),
         audio_seconds: 100,
         upload_bytes: 4_000_000,
         held_bytes: 20_000_000,
+        held_bytes_per_peer: 20_000_000,
         idle: Duration::from_millis(1500),
         transfer: Duration::from_millis(2500),
     }
@@ -214,6 +217,11 @@ impl Service {
         Client::connect(&self.wyoming)
     }
 
+    /// A Wyoming client at another address.
+    pub(crate) fn stranger(&self) -> Client {
+        Client::connect_from([127, 0, 0, 2].into(), &self.wyoming)
+    }
+
     /// A client that says `bytes` to the HTTP port.
     pub(crate) fn say(&self, bytes: &[u8]) -> Client {
         let mut client = Client::connect(&self.http);
@@ -246,7 +254,14 @@ pub(crate) struct Client(TcpStream);
 
 impl Client {
     fn connect(place: &str) -> Self {
-        let stream = TcpStream::connect(place).unwrap();
+        Self::connect_from([127, 0, 0, 1].into(), place)
+    }
+
+    fn connect_from(address: Ipv4Addr, place: &str) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddrV4::new(address, 0).into()).unwrap();
+        socket.connect(&place.parse::<SocketAddrV4>().unwrap().into()).unwrap();
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.set_nodelay(true).unwrap();
         Self(stream)
@@ -309,6 +324,12 @@ impl Client {
         event.text("code").unwrap().to_owned()
     }
 
+    /// Whether a ping is answered.
+    pub(crate) fn pings(&mut self) -> bool {
+        self.write(&Event::new("ping", serde_json::json!({})));
+        self.event().is_some_and(|event| event.kind == "pong")
+    }
+
     pub(crate) fn transcript(&mut self) -> String {
         let event = self.event().expect("a transcript");
         assert_eq!(event.kind, "transcript", "{event:?}");
@@ -316,12 +337,16 @@ impl Client {
     }
 
     pub(crate) fn answer(&mut self) -> Answer {
+        Answer::of(&self.rest())
+    }
+
+    /// All that is said until the connection ends.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self.0.read_to_end(&mut bytes) {
             Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}: {}", String::from_utf8_lossy(&bytes)),
-            _ => {}
+            _ => bytes,
         }
-        Answer::of(&bytes)
     }
 }
 

@@ -45,6 +45,15 @@ fn a_transcript_as_it_grows() {
     let done = json!({"type": "transcript.text.done", "text": "heard 16000. heard 8000."});
     assert_eq!(events, [delta("heard 16000."), delta(" heard 8000."), done]);
     assert!(answer.body.ends_with("\r\n0\r\n\r\n"));
+    // HTTP/1.0 knows neither chunks nor `100 Continue`: the connection's end is the answer's.
+    let request = post(TRANSCRIPTIONS, &form(&[MODEL, ("stream", "true")], Some(&wav(24_000))));
+    let first = request.iter().position(|&byte| byte == b'\n').unwrap();
+    let request = [format!("POST {TRANSCRIPTIONS} HTTP/1.0\r\nExpect: 100-continue\r\n").as_bytes(), &request[first + 1..]].concat();
+    let old = String::from_utf8(service.say(&request).rest()).unwrap();
+    assert!(old.starts_with("HTTP/1.1 200 OK\r\n") && !old.to_ascii_lowercase().contains("chunked"), "{old}");
+    let lines = |body: &str| body.lines().filter(|line| line.starts_with("data: ")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(&old), lines(&answer.body));
+    assert_eq!(old.split_once("\r\n\r\n").unwrap().1, lines(&old).iter().map(|line| format!("{line}\n\n")).collect::<String>());
     // An error before the first word is an answer of its own.
     let refused = service.ask(&post(TRANSCRIPTIONS, &form(&[MODEL, ("stream", "true"), ("language", "de")], Some(&wav(10)))));
     assert_eq!(refused.status, 400, "{refused:?}");

@@ -47,19 +47,79 @@ fn connections_are_counted() {
     let limits = Limits { connections: 6, connections_per_peer: 4, idle: Duration::from_secs(20), ..small() };
     let service = Service::start(limits, |_| {});
     let mut held: Vec<_> = (0..4).map(|_| service.client()).collect();
-    held.iter_mut().for_each(|client| client.write(&Event::new("ping", json!({}))));
-    held.iter_mut().for_each(|client| assert_eq!(client.event().unwrap().kind, "pong"));
+    held.iter_mut().for_each(|client| assert!(client.pings()));
     assert_eq!(service.client().refusal(), "busy");
     assert_eq!(service.say(b"").answer().status, 503);
-    drop(held);
+    // Others have the rest, and no more.
+    let mut others: Vec<_> = (0..2).map(|_| service.stranger()).collect();
+    others.iter_mut().for_each(|client| assert!(client.pings()));
+    assert_eq!(service.stranger().refusal(), "busy");
+    drop(held.pop());
     // The threads notice the end of their clients at their own pace.
-    let pings = || {
-        let mut client = service.client();
-        client.write(&Event::new("ping", json!({})));
-        client.event().is_some_and(|event| event.kind == "pong")
-    };
+    wait_until("a place of one is another's", || service.stranger().pings());
+    drop(held);
+    let pings = || service.client().pings();
     let health = b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n";
     wait_until("there is a place again", || pings() && service.ask(health).status == 200);
+}
+
+#[test]
+fn an_open_recording_ends_in_time_whatever_else_is_said() {
+    let limits = Limits { audio_seconds: 1, transfer: Duration::from_millis(500), held_bytes: 50_000, ..small() };
+    let service = Service::start(limits, |_| {});
+    let (mut client, start) = (service.client(), Instant::now());
+    client.audio("audio-start", &[]);
+    client.audio("audio-chunk", &[0; 30_000]);
+    let mut other = service.client();
+    other.record(20_000);
+    assert_eq!(other.refusal(), "busy");
+    let refusal = loop {
+        client.write(&Event::new("ping", json!({})));
+        match client.event().unwrap() {
+            event if event.kind == "pong" => thread::sleep(Duration::from_millis(50)),
+            event => break event,
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "the recording stays");
+    };
+    assert_eq!((refusal.kind.as_str(), refusal.text("code")), ("error", Some("too-slow")));
+    assert!(start.elapsed() >= Duration::from_millis(1500));
+    wait_until("its bytes are free", || {
+        let mut other = service.client();
+        other.record(12_000);
+        other.event().unwrap().kind == "transcript"
+    });
+}
+
+#[test]
+fn one_address_cannot_keep_others_out() {
+    let limits = Limits { queue: 4, held_bytes_per_peer: 50_000, held_bytes: 100_000, wait: Duration::from_secs(20), ..small() };
+    let service = Service::start(limits, |_| {});
+    service.close();
+    // At work, and as many waiting as one address may have.
+    let mut greedy: Vec<_> = [1, 2, 3].map(|samples| (samples, service.client())).into();
+    for (number, (samples, client)) in greedy.iter_mut().enumerate() {
+        client.record(*samples);
+        service.wait_begun(1);
+        service.wait_queued(number as u64);
+    }
+    let mut refused = service.client();
+    refused.record(4);
+    assert_eq!(refused.refusal(), "busy");
+    let mut holding = service.client();
+    holding.audio("audio-start", &[]);
+    holding.audio("audio-chunk", &[0; 49_000]);
+    assert!(holding.pings());
+    let mut stranger = service.stranger();
+    stranger.record(20_000);
+    service.wait_queued(3);
+    // It is begun before what the greedy one has still waiting.
+    drop(greedy.remove(0));
+    service.wait_at_work(16_000);
+    service.open();
+    assert_eq!(stranger.transcript(), "heard 16000. heard 4000.");
+    for (samples, client) in &mut greedy {
+        assert_eq!(client.transcript(), format!("heard {samples}."));
+    }
 }
 
 #[test]
