@@ -191,13 +191,14 @@ impl Microphone {
         }
     }
 
-    /// Opens the device again until it works: it may have been unplugged for a while. Its rate must be what it was.
+    /// Opens the device again until it works: it may have been unplugged for a while. Its rate and channels must be what they were.
     fn reopen(&mut self) -> Result<(), Fault> {
         loop {
             thread::sleep(RETRY);
             if let Ok(card) = Card::start(&self.device, &self.dropped) {
-                if card.config.sample_rate != self.card.config.sample_rate {
-                    return Err(Fault::new("the microphone came back with another rate", &self.name, "start again"));
+                let shape = |card: &Card| (card.config.sample_rate, card.config.channels);
+                if shape(&card) != shape(&self.card) {
+                    return Err(Fault::new("the microphone came back with another rate or other channels", &self.name, "start again"));
                 }
                 self.card = card;
                 return Ok(());

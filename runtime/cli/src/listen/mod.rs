@@ -218,9 +218,16 @@ fn hear(source: Sound, mut ears: Ears, button: Option<Button>, stop: &AtomicBool
     if let Some(button) = button {
         button.attach(&queue);
     }
-    let (mut block, mut lost) = ([0.0; BLOCK], 0);
+    let (mut block, mut lost, mut broken) = ([0.0; BLOCK], 0, Ok(()));
     while !stop.load(Ordering::Relaxed) {
-        let popped = queue.pop(&mut block, PATIENCE).map_err(|error| sound::fault(&name, error))?;
+        let popped = match queue.pop(&mut block, PATIENCE) {
+            Ok(popped) => popped,
+            Err(error) => {
+                // What was said before still counts.
+                broken = Err(sound::fault(&name, error));
+                break;
+            }
+        };
         let total = dropped.load(Ordering::Relaxed);
         if total > lost {
             writer.write(&Event::Dropped { samples: total - lost, total });
@@ -242,5 +249,5 @@ fn hear(source: Sound, mut ears: Ears, button: Option<Button>, stop: &AtomicBool
     queue.close();
     ears.finish(&mut |event| writer.write(&event)).map_err(failed)?;
     writer.check()?;
-    Ok(())
+    broken
 }
