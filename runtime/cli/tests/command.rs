@@ -95,6 +95,23 @@ fn tuning_counts_hits_and_false_alarms() {
 }
 
 #[test]
+fn tuning_goes_on_after_a_bad_recording() {
+    let (folder, sample) = (folder("tune-bad"), root().join("samples/kitchen.wav"));
+    fs::copy(sample, folder.join("a.wav")).unwrap();
+    fs::write(folder.join("bad.wav"), "no sound").unwrap();
+    let line = |file: &str| {
+        format!("{{\"file\": \"{file}\", \"intent\": \"LightsAndTimer\", \"slots\": {{\"area\": \"Kitchen\", \"minutes\": 10.0}}}}\n")
+    };
+    fs::write(folder.join("manifest.jsonl"), line("bad.wav") + &line("a.wav")).unwrap();
+    let output =
+        ossicle(&["tune", "--sentences", "house.yaml", "--commands", "manifest.jsonl", "--others", "missing.wav", "a.wav"], &folder);
+    let (table, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!((output.status.code(), told.lines().count()), (Some(1), 2), "{told}");
+    assert!(told.contains("bad.wav: ") && told.contains("missing.wav: "), "{told}");
+    assert!(table.starts_with("1 commands, 1 other utterances\n") && table.contains("0.50  100.00% "), "{table}");
+}
+
+#[test]
 fn sentence_files_are_looked_at() {
     let folder = folder("sentences");
     let packs = stdout(ossicle(&["sentences"], &folder));
@@ -108,7 +125,23 @@ fn sentence_files_are_looked_at() {
 fn bad_input_is_one_line() {
     let folder = folder("bad");
     fs::write(folder.join("bad.yaml"), "language: en\nintents:\n  A:\n    data:\n      - sentences: ['turn (on']\n").unwrap();
-    let bad: [(&[&str], &str); 6] = [
+    fs::create_dir_all(folder.join("empty")).unwrap();
+    fs::write(folder.join("none.jsonl"), "\n").unwrap();
+    fs::write(folder.join("some.jsonl"), "{\"file\": \"x.wav\", \"intent\": \"Stop\"}\n").unwrap();
+    let tune = ["tune", "--sentences", "house.yaml", "--commands", "some.jsonl", "--others"];
+    let [empty, nan, unwritable] = [&["empty"][..], &["x.wav", "--noise", "x.wav", "--snr", "nan"], &["x.wav", "--scores", "no/such"]]
+        .map(|rest| [&tune[..], rest].concat());
+    let silent = [&tune[..], &["x.wav", "--noise", "empty", "--snr", "6"]].concat();
+    let bad: [(&[&str], &str); 14] = [
+        (&empty, "empty: give --others a folder that has some"),
+        (&silent, "empty: give --noise a folder that has some"),
+        (&nan, "give -100 to 100 dB"),
+        (&unwritable, "no/such: give a file that can be written"),
+        (&["tune", "--sentences", "house.yaml", "--commands", "none.jsonl", "--others", "x.wav"], "no commands in it: none.jsonl"),
+        (&["tune", "--sentences", "house.yaml", "--commands", "/dev/zero", "--others", "x.wav"], "larger than 16777216 bytes: /dev/zero"),
+        (&["--sentences", "/dev/zero", "x.wav"], "larger than 1048576 bytes: /dev/zero"),
+        // Said before a model is looked for.
+        (&["--sentences", "house.yaml", "--model", "no/such", "-", "-"], "standard input twice"),
         (&["x.wav"], "--sentences"),
         (&["--sentences", "bad.yaml", "x.wav"], "bad.yaml:5:"),
         (&["--sentences", "nowhere.yaml", "x.wav"], "nowhere.yaml: give a sentence file, or one of "),

@@ -63,3 +63,4 @@ pub use packs::{PACKS, Pack, pack};
 pub use sample::{Sample, Samples};
 pub use value::Value;
 pub use vocabulary::Vocabulary;
+pub use yaml::MAX_FILE_BYTES;

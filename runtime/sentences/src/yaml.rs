@@ -6,7 +6,7 @@ use crate::error::{Error, Fault};
 use crate::source::{Mark, Scalar, Source};
 
 /// The longest file read, in bytes.
-pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
+pub const MAX_FILE_BYTES: usize = 1 << 20;
 /// The deepest nesting.
 const MAX_DEPTH: usize = 16;
 

@@ -128,13 +128,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Some(Also::Tune(args)) => return tune::run(args),
         None => {}
     }
+    input::check(&args.files)?;
     let recognition = &args.recognition;
     let (mut model, mut recogniser) = recognition.open()?;
     let options = recognition.options(args.alternatives);
     let width = args.files.iter().map(|file| input::name(file).chars().count()).max().unwrap_or(0);
     let mut statuses = Vec::new();
     for file in &args.files {
-        let outcome = samples(file, recognition).and_then(|samples| {
+        let outcome = samples(file, recognition).map_err(Into::into).and_then(|samples| {
             let recognised = recogniser.recognise(model.pipeline(), &samples, &options);
             let recognised = recognised.map_err(|error| fault::transcription(&input::name(file), error))?;
             let mut out = io::stdout().lock();
@@ -159,11 +160,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// All samples of a recording that fits the model's window.
-fn samples(file: &Path, args: &RecognitionArgs) -> Result<Vec<f32>> {
+fn samples(file: &Path, args: &RecognitionArgs) -> Result<Vec<f32>, Fault> {
     const MOST: usize = 30 * ossicle::audio::SAMPLE_RATE as usize;
     let samples = input::read(file, args.model.machine.isa(), MOST + 1)?;
     if samples.len() > MOST {
-        return Err(Fault::new("longer than 30 s", input::name(file), "give one utterance, or transcribe it").into());
+        return Err(Fault::new("longer than 30 s", input::name(file), "give one utterance, or transcribe it"));
     }
     Ok(samples)
 }

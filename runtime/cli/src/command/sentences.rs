@@ -1,15 +1,16 @@
 //! `ossicle command sentences`: what a sentence file holds.
 
-use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use ossicle::command::set::SlotValue;
-use ossicle_sentences::{Grammar, PACKS, Sample, pack};
+use ossicle_sentences::{Grammar, MAX_FILE_BYTES, PACKS, Sample, pack};
 use serde_json::json;
 
 use crate::fault::Fault;
+use crate::input;
 
 /// Which file, and what of it.
 #[derive(clap::Args)]
@@ -35,7 +36,7 @@ pub(crate) fn load(name: &str) -> Result<Grammar, Fault> {
         None => {
             let names: Vec<_> = PACKS.iter().map(|pack| pack.name).collect();
             let remedy = format!("give a sentence file, or one of {}", names.join(", "));
-            let text = fs::read_to_string(name).map_err(|error| Fault::new(error, name, remedy))?;
+            let text = input::text(Path::new(name), MAX_FILE_BYTES).map_err(|error| Fault::new(error, name, remedy))?;
             Grammar::parse(name, &text)
         }
     };

@@ -13,9 +13,10 @@ use ossicle::command::calibrate;
 use ossicle::command::confidence::Evidence;
 use ossicle::command::mix::{Mixer, Noise};
 use ossicle::command::recogniser::{CommandOptions, Reading, Recogniser, Recognition};
-use ossicle::command::set::{CommandSet, Intent};
+use ossicle::command::set::{CommandSet, Intent, SlotValue};
 use ossicle::whisper::transcriber::Transcriber;
 use ossicle::whisper::transcript::Stats;
+use ossicle_sentences::Value;
 use serde::{Deserialize, Serialize};
 
 use super::RecognitionArgs;
@@ -24,6 +25,13 @@ use crate::input;
 
 /// Longer recordings of other sound are cut into utterances of this many seconds.
 const PIECE_SECONDS: usize = 6;
+const PIECE_SAMPLES: usize = PIECE_SECONDS * SAMPLE_RATE as usize;
+/// Longest recording of noise, which is kept in memory.
+const MAX_NOISE_SECONDS: usize = 600;
+/// Largest manifest.
+const MAX_MANIFEST_BYTES: usize = 16 << 20;
+/// How the names of recordings end that a folder is searched for.
+const EXTENSIONS: [&str; 8] = ["wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "aac"];
 
 /// Which recordings.
 #[derive(clap::Args)]
@@ -40,7 +48,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "snr")]
     noise: Vec<PathBuf>,
     /// How much louder the command is than the noise, in dB; each command is measured at each
-    #[arg(long, value_name = "DB,DB...", value_delimiter = ',', requires = "noise", allow_hyphen_values = true)]
+    #[arg(long, value_name = "DB,DB...", value_delimiter = ',', requires = "noise", allow_hyphen_values = true, value_parser = parse_snr)]
     snr: Vec<f32>,
     /// Write what was found in each recording here, an object a line
     #[arg(long, value_name = "FILE.jsonl")]
@@ -48,6 +56,10 @@ pub(super) struct Args {
     /// Fit the confidence to these recordings and print it, as command_confidence in a model's generation_config.json
     #[arg(long)]
     fit: bool,
+}
+
+fn parse_snr(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|db| (-100.0..=100.0).contains(db)).ok_or_else(|| "give -100 to 100 dB".into())
 }
 
 /// A line of the manifest; other keys play no part.
@@ -79,40 +91,43 @@ struct Score {
     search_tokens: usize,
 }
 
-/// `ossicle command tune`.
+/// `ossicle command tune`: a recording that cannot be read or recognised gives its line, and the others go on.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let commands = read_manifest(&args.commands)?;
-    let others = expand(&args.others)?;
+    let others = expand("--others", &args.others)?;
     let mut noises = Vec::new();
-    for file in expand(&args.noise)? {
-        noises.push(Noise::new(read(&file, &args.recognition)?));
+    for file in expand("--noise", &args.noise)? {
+        noises.push(Noise::new(read(&file, &args.recognition, MAX_NOISE_SECONDS)?));
     }
+    // Before the work, not after it.
+    let scores = args.scores.as_deref().map(|path| {
+        let file = File::create(path).map_err(|error| Fault::new(error, path.display(), "give a file that can be written"));
+        file.map(|file| (path, BufWriter::new(file)))
+    });
+    let scores = scores.transpose()?;
     let (model, recogniser) = args.recognition.open()?;
     // Every reading counts here, however unsure.
     let options = CommandOptions { threshold: 0.0, ..args.recognition.options(3) };
     let mut bench = Bench { model, recogniser, options, scores: Vec::new() };
     let bar = ProgressBar::with_draw_target(Some((commands.len() + others.len()) as u64), ProgressDrawTarget::stderr());
     let mut mixer = Mixer::new(noises);
-    for command in &commands {
-        let samples = read(&command.file, &args.recognition)?;
-        if args.snr.is_empty() {
-            bench.recognise(&command.file, &samples, Some(command))?;
-        }
-        for &snr in &args.snr {
-            bench.recognise(&command.file, &mixer.mix(&samples, snr), Some(command))?;
+    let mut status = ExitCode::SUCCESS;
+    let mut count = |outcome: Result<()>| {
+        if let Err(error) = outcome {
+            bar.suspend(|| fault::report(&error));
+            status = ExitCode::FAILURE;
         }
         bar.inc(1);
+    };
+    for command in &commands {
+        count(bench.command(command, &args.recognition, &mut mixer, &args.snr));
     }
     for file in &others {
-        let samples = read(file, &args.recognition)?;
-        for piece in samples.chunks(PIECE_SECONDS * SAMPLE_RATE as usize) {
-            bench.recognise(file, piece, None)?;
-        }
-        bar.inc(1);
+        count(bench.other(file, &args.recognition));
     }
     bar.finish_and_clear();
-    if let Some(path) = &args.scores {
-        write_scores(path, &bench.scores).with_context(|| format!("cannot write {}", path.display()))?;
+    if let Some((path, out)) = scores {
+        write_scores(out, &bench.scores).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if args.fit {
         let samples: Vec<_> = bench.scores.iter().filter_map(|score| Some((score.evidence?, score.right))).collect();
@@ -120,7 +135,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     } else {
         table(&mut io::stdout().lock(), &bench.scores)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }
 
 struct Bench {
@@ -131,6 +146,37 @@ struct Bench {
 }
 
 impl Bench {
+    /// A command, in each loudness of the noise.
+    fn command(&mut self, command: &Command, args: &RecognitionArgs, mixer: &mut Mixer, snr: &[f32]) -> Result<()> {
+        let samples = super::samples(&command.file, args)?;
+        if snr.is_empty() {
+            self.recognise(&command.file, &samples, Some(command))?;
+        }
+        for &snr in snr {
+            self.recognise(&command.file, &mixer.mix(&samples, snr), Some(command))?;
+        }
+        Ok(())
+    }
+
+    /// A recording of any length with no command in it, piece by piece.
+    fn other(&mut self, file: &Path, args: &RecognitionArgs) -> Result<()> {
+        let mut reader = input::open(file, None, args.model.machine.isa())?;
+        let mut piece = vec![0.0; PIECE_SAMPLES];
+        loop {
+            let mut len = 0;
+            while len < piece.len() {
+                match reader.read(&mut piece[len..]).map_err(|error| fault::audio(&input::name(file), &error))? {
+                    0 => break,
+                    read => len += read,
+                }
+            }
+            if len == 0 {
+                return Ok(());
+            }
+            self.recognise(file, &piece[..len], None)?;
+        }
+    }
+
     fn recognise(&mut self, file: &Path, samples: &[f32], command: Option<&Command>) -> Result<()> {
         let file = input::name(file);
         let recognised = self.recogniser.recognise(self.model.pipeline(), samples, &self.options);
@@ -162,15 +208,22 @@ fn best<M>(recognised: Recognition<M>) -> Option<Reading<M>> {
 
 /// Whether a reading is the command of the manifest, slot by slot.
 fn is(meaning: &Intent, command: &Command) -> bool {
-    let plain = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_lowercase);
-    let said: BTreeMap<_, _> = meaning.slots.iter().map(|(name, value)| (name, value.0.to_string().to_lowercase())).collect();
-    let wanted: BTreeMap<_, _> = command.slots.iter().map(|(name, value)| (name, plain(value))).collect();
-    meaning.name == command.intent && said == wanted
+    let holds = |(name, value): &(String, SlotValue)| command.slots.get(name).is_some_and(|wanted| is_value(&value.0, wanted));
+    meaning.name == command.intent && meaning.slots.len() == command.slots.len() && meaning.slots.iter().all(holds)
+}
+
+/// Whether a slot holds what the manifest says: numbers as numbers, however they are written; texts without regard to case.
+fn is_value(said: &Value, wanted: &serde_json::Value) -> bool {
+    let text = wanted.as_str().map_or_else(|| wanted.to_string(), str::to_owned);
+    match said {
+        Value::Number(number) => text.trim().parse() == Ok(*number),
+        said => said.to_string().to_lowercase() == text.to_lowercase(),
+    }
 }
 
 fn read_manifest(path: &Path) -> Result<Vec<Command>> {
     let remedy = "give a file of lines such as {\"file\": \"a.wav\", \"intent\": \"HassTurnOn\", \"slots\": {\"area\": \"kitchen\"}}";
-    let text = fs::read_to_string(path).map_err(|error| Fault::new(error, path.display(), remedy))?;
+    let text = input::text(path, MAX_MANIFEST_BYTES).map_err(|error| Fault::new(error, path.display(), remedy))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut commands = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -179,11 +232,14 @@ fn read_manifest(path: &Path) -> Result<Vec<Command>> {
         command.file = folder.join(&command.file);
         commands.push(command);
     }
+    if commands.is_empty() {
+        return Err(Fault::new("no commands in it", path.display(), remedy).into());
+    }
     Ok(commands)
 }
 
-/// The files named, and those in the folders named, sorted.
-fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// The files named for an option, and those in the folders named, sorted; each folder must have some.
+fn expand(option: &str, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -193,6 +249,10 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let cannot = |error: io::Error| Fault::new(error, path.display(), "give a folder that can be read");
         let entries = fs::read_dir(path).map_err(cannot)?.collect::<io::Result<Vec<_>>>().map_err(cannot)?;
         let mut inside: Vec<_> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file() && is_audio(path)).collect();
+        if inside.is_empty() {
+            let remedy = format!("give {option} a folder that has some, whose names end in {}", EXTENSIONS.join(", "));
+            return Err(Fault::new("no recordings in this folder", path.display(), remedy).into());
+        }
         inside.sort();
         files.append(&mut inside);
     }
@@ -201,15 +261,20 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 fn is_audio(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| ["wav", "flac", "mp3", "ogg", "opus", "m4a"].contains(&extension.as_str()))
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
-fn read(file: &Path, args: &RecognitionArgs) -> Result<Vec<f32>, Fault> {
-    input::read(file, args.model.machine.isa(), usize::MAX)
+/// All samples of a recording of up to so many seconds.
+fn read(file: &Path, args: &RecognitionArgs, seconds: usize) -> Result<Vec<f32>, Fault> {
+    let most = seconds * SAMPLE_RATE as usize;
+    let samples = input::read(file, args.model.machine.isa(), most + 1)?;
+    if samples.len() > most {
+        return Err(Fault::new(format!("longer than {seconds} s"), input::name(file), "give a part of it"));
+    }
+    Ok(samples)
 }
 
-fn write_scores(path: &Path, scores: &[Score]) -> Result<()> {
-    let mut out = BufWriter::new(File::create(path)?);
+fn write_scores(mut out: impl Write, scores: &[Score]) -> Result<()> {
     for score in scores {
         serde_json::to_writer(&mut out, score)?;
         out.write_all(b"\n")?;
@@ -243,6 +308,19 @@ mod tests {
         let reading = |meaning| Reading { meaning, text: String::new(), confidence: 0.4, evidence: Evidence::default() };
         let (command, alternatives) = (command.map(reading), alternatives.iter().copied().map(reading).collect());
         Recognition { command, alternatives, confidence: 0.4, heard: String::new(), stats: Stats::default() }
+    }
+
+    #[test]
+    fn slots_are_compared_as_what_they_are() {
+        let ten = Value::Number(10.0);
+        for wanted in ["10", "10.0", "1e1", "\"10\"", "\"10.0\""] {
+            assert!(is_value(&ten, &serde_json::from_str(wanted).unwrap()), "{wanted}");
+        }
+        for wanted in ["10.5", "\"ten\"", "true", "null"] {
+            assert!(!is_value(&ten, &serde_json::from_str(wanted).unwrap()), "{wanted}");
+        }
+        let kitchen = Value::Text("kitchen".into());
+        assert!(is_value(&kitchen, &"Kitchen".into()) && !is_value(&kitchen, &"lounge".into()));
     }
 
     #[test]
