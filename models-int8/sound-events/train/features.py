@@ -42,8 +42,10 @@ def main():
     parser.add_argument("--scenes", type=int, default=900)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clips", action="store_true", help="instead: OUT/clips.npz of every clip by itself")
+    parser.add_argument("--reading", action="store_true", help="instead of scenes: read speech as it is")
     parser.add_argument("--plain", action="store_true", help="mixed as the scenes of sound_events")
-    parser.add_argument("--without", action="store_true", help="with none of the ten classes")
+    parser.add_argument("--rows", action="store_true", help="instead of scenes: clips one after another")
+    parser.add_argument("--recordings", action="store_true", help="instead of scenes: recordings with none of the ten classes")
     parser.add_argument("--held", action="store_true", help="with speech and noise that is kept for checking, clips as they are")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -56,7 +58,13 @@ def main():
     for i in range(args.scenes):
         path = args.out / f"{i:05}.npz"
         if not path.exists():
-            samples, labels = material.scene(numpy.random.default_rng([args.seed, i]), args.plain, not args.held, args.without)
+            rng = numpy.random.default_rng([args.seed, i])
+            if args.reading:
+                samples, labels = material.reading(i)
+            elif args.recordings:
+                samples, labels = material.recording(rng)
+            else:
+                samples, labels = material.row(rng) if args.rows else material.scene(rng, args.plain, not args.held)
             early, middle, late, mean = features(network, samples)
             numpy.savez(path, early=early, middle=middle, late=late, mean=mean, labels=labels)
 

@@ -30,12 +30,25 @@ class Block(nn.Module):
         return F.relu(x + self.dropout(norm(self.norm, self.linear(torch.cat(taps, 2)))))
 
 
-class Head(nn.Module):
-    """[batch][rows][values] of each input to logits [batch][cells][classes]."""
+class Noise:
+    """Dropout whose masks are pieces of one long mask: drawing millions of values for each step would take longer than the rest of it."""
 
-    def __init__(self, classes, width=WIDTH, dilations=DILATIONS, dropout=0.1, noise=0.3):
+    def __init__(self, share, size=1 << 25):
+        self.mask = F.dropout(torch.ones(size), share).bfloat16() if share else None
+
+    def __call__(self, x):
+        if self.mask is None:
+            return x
+        at = int(torch.randint(len(self.mask) - x.numel(), ()))
+        return x * self.mask[at : at + x.numel()].view_as(x)
+
+
+class Head(nn.Module):
+    """[batch][rows][values] of each input, standardised and in bf16, to logits [batch][cells][classes]."""
+
+    def __init__(self, classes, width=WIDTH, dilations=DILATIONS, dropout=0.3, noise=0.3, units=0.3):
         super().__init__()
-        self.noise = noise
+        self.noise, self.units = Noise(noise), units
         self.projections = nn.ModuleDict({name: nn.Linear(size, width, bias=False) for name, (size, _) in INPUTS.items()})
         for name, (size, _) in INPUTS.items():
             self.register_buffer(f"{name}_mean", torch.zeros(size))
@@ -43,21 +56,6 @@ class Head(nn.Module):
         self.norm = nn.BatchNorm1d(width)
         self.blocks = nn.ModuleList(Block(width, dilation, dropout) for dilation in dilations)
         self.classes = nn.Linear(width, classes)
-        self.settled = False
-
-    def settle(self):
-        """From now on the normalisations no longer follow the batches."""
-        self.settled = True
-        for layer in (self.norm, *(block.norm for block in self.blocks)):
-            layer.eps = 0.0
-            layer.eval()
-
-    def train(self, mode=True):
-        super().train(mode)
-        if self.settled:
-            for layer in (self.norm, *(block.norm for block in self.blocks)):
-                layer.eval()
-        return self
 
     @torch.no_grad()
     def begin_with(self, detectors):
@@ -65,11 +63,15 @@ class Head(nn.Module):
         for name, layer in self.projections.items():
             layer.weight[: len(detectors)] = detectors / self.mean_scale if name == "mean" else 0.0
 
+    def without_some(self, rows):
+        """Some values are missing here and there, and some units for a whole scene, so that a class does not rest on few of them."""
+        units = F.dropout(torch.ones(len(rows), 1, rows.shape[2]), self.units)
+        return self.noise(rows) * units.to(rows.dtype)
+
     def forward(self, maps):
         x = 0
         for name, (_, cells) in INPUTS.items():
-            rows = (maps[name] - getattr(self, f"{name}_mean")) * getattr(self, f"{name}_scale")
-            rows = F.dropout(rows, self.noise, self.training)
+            rows = self.without_some(maps[name]) if self.training else maps[name]
             x = x + self.projections[name](rows).repeat_interleave(cells, 1)
         x = F.relu(norm(self.norm, x))
         for block in self.blocks:

@@ -90,11 +90,20 @@ def gaps(spans, length):
     return cells
 
 
+def finished(samples, labels):
+    """Within full scale; what has no other label and is quiet is silence."""
+    samples = numpy.clip(samples, -1, 1)
+    level = numpy.array([decibels(cell) for cell in samples.reshape(-1, CELL)])
+    labels[:, -1] = ~labels[:, :-1].any(1) & (level < SILENT)
+    return samples, labels
+
+
 class Material:
     """Recordings of a data folder. Clips of `folds` only; a share of speech and noise is `held` for checking."""
 
     def __init__(self, data, folds, held=False):
         data = pathlib.Path(data)
+        self.data, self.read = data, None
         events = data / "sound_events"
         self.clips = {name: [] for name in CLASSES}
         for line in lines(events / "manifest.jsonl"):
@@ -111,7 +120,8 @@ class Material:
         checked = set(readers[::4])
         self.speech = [load(data / "read_en" / line["file"]) for line in lines(data / "read_en" / "manifest.jsonl") if (line["speaker"] in checked) == held]
         if not held:
-            self.speech += [load(data / name / line["file"]) for name in ("misc_en", "multi", "spontaneous_en") for line in lines(data / name / "manifest.jsonl")]
+            more = ("misc_en", "multi", "spontaneous_en", "coffee")
+            self.speech += [load(data / name / line["file"]) for name in more for line in lines(data / name / "manifest.jsonl")]
         self.rooms = [load(data / "rir" / line["file"]) for line in lines(data / "rir" / "manifest.jsonl")]
 
     def clip(self, rng, name, plain):
@@ -143,26 +153,23 @@ class Material:
             samples = equalised(rng, samples)
         return looped(rng, samples, length)
 
-    def scene(self, rng, plain=False, changed=True, without=False):
-        """Samples of 30 s and labels [750][13]. `plain` ones are mixed as those in `sound_events`; unless `changed`, of clips as they are; those
-        `without` hold none of the ten classes, but speech, music and backgrounds."""
+    def scene(self, rng, plain=False, changed=True):
+        """Samples of 30 s and labels [750][13]. `plain` ones are mixed as those in `sound_events`; unless `changed`, of clips as they are."""
         out = numpy.zeros(SCENE, numpy.float32)
         labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
         floor = -50.0 if plain else rng.uniform(-75, -30)
-        lasting = not without and rng.random() < 0.2
+        lasting = rng.random() < 0.2
         if lasting:
             name = str(rng.choice(("rain", "sea_waves", "fire_crackling") if plain else CONTINUOUS))
             samples, _ = self.clip(rng, name, not changed)
             floor = -42.5 if plain else max(floor, -55.0)
             out += looped(rng, samples, SCENE) * 10 ** (floor / 20)
             labels[:, LABELS.index(name)] = True
-        elif plain or rng.random() < (0.6 if without else 0.93):
+        elif plain or rng.random() < 0.93:
             out += self.background(rng, SCENE, plain) * 10 ** (floor / 20)
         at = 0.0 if not plain and rng.random() < 0.3 else rng.uniform(0, 3) * RATE
         crowd = 0.0 if plain else rng.choice([0.0, 0.5, 1.5])
         spoken = 0.0 if plain else rng.choice([0.0, 0.15, 0.6])
-        if without:
-            spoken, at = 1.0, at if rng.random() < 0.7 else SCENE
         while at < SCENE - 0.4 * RATE:
             label, samples, spans = self.sound(rng, spoken, plain, changed)
             start = int(rng.uniform(0, 0.3) * RATE) if not plain and rng.random() < 0.3 else 0
@@ -182,10 +189,52 @@ class Material:
             out = self.in_room(rng, out)
         if not plain and rng.random() < 0.3:
             out = equalised(rng, out)
-        out = numpy.clip(out, -1, 1)
-        level = numpy.array([decibels(cell) for cell in out.reshape(-1, CELL)])
-        labels[:, -1] = ~labels[:, :-1].any(1) & (level < SILENT)
-        return out, labels
+        return finished(out, labels)
+
+    def row(self, rng):
+        """Samples of 30 s and labels of whole clips one after another, with nothing else beside them."""
+        out = numpy.zeros(SCENE, numpy.float32)
+        labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
+        at, names = 0, list(rng.permutation(CLASSES))
+        while at < SCENE and names:
+            name = str(names.pop())
+            samples, spans = self.clip(rng, name, rng.random() < 0.5)
+            samples = samples[: SCENE - at]
+            out[at : at + len(samples)] = samples * 10 ** (rng.uniform(-20, 0) / 20)
+            labels[:, LABELS.index(name)] |= gaps([(first + at, last + at) for first, last in spans if first + at < SCENE], SCENE)[: len(labels)]
+            at += len(samples)
+        return finished(out, labels)
+
+    def recording(self, rng):
+        """Samples of 30 s and labels of a recording without the ten classes as it would be made: read speech, mostly in the quiet, noises of
+        a home, music."""
+        out = numpy.zeros(SCENE, numpy.float32)
+        labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
+        kind = rng.random()
+        if kind < 0.2:
+            music = looped(rng, self.music[rng.integers(len(self.music))], SCENE) if self.music and rng.random() < 0.3 else tune(rng, SCENE)
+            out += music / (numpy.abs(music).max() + 1e-6) * 10 ** (rng.uniform(-30, 0) / 20)
+            labels[:, LABELS.index("music")] = gaps(activity(music), SCENE)
+        elif kind < 0.6:
+            out += self.background(rng, SCENE) * 10 ** (rng.uniform(-55, -15) / 20)
+        if kind > 0.4 or rng.random() < 0.2:
+            at, gain = 0, rng.uniform(-20, 3)
+            while at < SCENE - FRAME:
+                spoken = self.speech[rng.integers(len(self.speech))][: SCENE - at]
+                spans = [(first + at, last + at) for first, last in activity(spoken)]
+                out[at : at + len(spoken)] += spoken * 10 ** (gain / 20)
+                labels[:, LABELS.index("speech")] |= gaps(spans, SCENE)[: len(labels)]
+                at += len(spoken) + int(rng.exponential(0.5) * RATE)
+        return finished(out, labels)
+
+    def reading(self, i):
+        """Samples of 30 s and labels of the i-th piece of read_en, all of it one after another as it is."""
+        every = numpy.concatenate([load(path) for path in sorted((self.data / "read_en" / "audio").iterdir())]) if self.read is None else self.read
+        self.read = every
+        out = every[i * SCENE :][:SCENE].copy()
+        labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
+        labels[:, LABELS.index("speech")] = gaps(activity(out), SCENE)
+        return finished(out, labels)
 
     def sound(self, rng, spoken, plain, changed):
         if rng.random() < spoken:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the head on kept features: train.py YAMNET OUT --train FOLDER... [--check FOLDER...]
 
-Writes OUT/head.safetensors and OUT/head.json, as ossicle-quantize reads them. With --check it says, after every third pass, what the head does on
+Writes OUT/head.safetensors and OUT/head.json, as ossicle-quantize reads them. With --check it says, after every fourth pass, what the head does on
 scenes that it does not learn from, with --clips and --fold on that fold's clips by themselves, and keeps its scores in OUT/checked.npz for thresholds.py.
 """
 
@@ -21,6 +21,7 @@ import scenes
 import yamnet
 
 CELLS = scenes.SCENE // scenes.CELL
+AVERAGED = 0.99  # of the average of weights that stays at a step
 # Classes of AudioSet whose detectors the head begins with.
 RELATED = (
     "Dog", "Bark", "Howl", "Growling", "Rain", "Raindrop", "Rain on surface", "Waves, surf", "Ocean", "Stream", "Water", "Wind", "Baby cry, infant cry",
@@ -29,22 +30,33 @@ RELATED = (
 )  # fmt: skip
 
 
-def load(folders):
-    found = {name: [] for name in (*network.INPUTS, "labels")}
-    for folder in folders:
-        for path in sorted(pathlib.Path(folder).glob("*.npz")):
-            kept = numpy.load(path)
-            for name, rows in found.items():
-                rows.append(kept[name])
-    return {name: torch.from_numpy(numpy.stack(rows)) for name, rows in found.items()}
+def files(folders):
+    return [path for folder in folders for path in sorted(pathlib.Path(folder).glob("*.npz"))]
 
 
-def standardise(head, kept):
-    """Inputs of about one size; what hardly ever moves is not blown up."""
+def measure(head, paths):
+    """Inputs are to be of about one size; what hardly ever moves is not blown up."""
+    kept = [numpy.load(path) for path in paths[::8]]
     for name in network.INPUTS:
-        rows = kept[name][::5].float().flatten(0, 1)
+        rows = torch.from_numpy(numpy.concatenate([scene[name] for scene in kept])).float()
         getattr(head, f"{name}_mean").copy_(rows.mean(0))
         getattr(head, f"{name}_scale").copy_(1 / (rows.std(0) + 0.1 * rows.std()))
+
+
+def standardised(head, kept):
+    """What the head takes, of one scene, clip or several."""
+    return {name: ((torch.from_numpy(kept[name]).float() - getattr(head, f"{name}_mean")) * getattr(head, f"{name}_scale")).bfloat16() for name in network.INPUTS}
+
+
+def load(head, paths):
+    found = {}
+    for i, path in enumerate(paths):
+        kept = numpy.load(path)
+        for name, rows in {**standardised(head, kept), "labels": torch.from_numpy(kept["labels"])}.items():
+            if i == 0:
+                found[name] = torch.empty((len(paths), *rows.shape), dtype=rows.dtype)
+            found[name][i] = rows
+    return found
 
 
 def detectors(network_file, labels_file):
@@ -56,7 +68,18 @@ def detectors(network_file, labels_file):
 
 def logits(head, kept, scene):
     with torch.autocast("cpu", torch.bfloat16):
-        return head({name: kept[name][scene].float() for name in network.INPUTS}).float()[:, :CELLS]
+        return head({name: kept[name][scene] for name in network.INPUTS}).float()[:, :CELLS]
+
+
+def near_edges(labels):
+    """Where a class begins or ends, 0.2 s to both sides."""
+    changed = F.pad((labels[:, 1:] != labels[:, :-1]).float(), (0, 0, 1, 0)).transpose(1, 2)
+    return F.max_pool1d(changed, 11, 1, 5).transpose(1, 2)
+
+
+def loss(found, labels, edges):
+    each = F.binary_cross_entropy_with_logits(found, labels.float(), reduction="none")
+    return (each * (1 + edges * near_edges(labels))).mean()
 
 
 @torch.no_grad()
@@ -70,7 +93,8 @@ def check(head, kept):
 def clips(head, kept, fold):
     """How many of a fold's clips have their class as the largest mean score, and which ones have not."""
     of_fold = numpy.flatnonzero(kept["fold"] == fold)
-    found = check(head, {name: torch.from_numpy(kept[name][of_fold]) for name in (*network.INPUTS, "labels")})[:, : 5 * scenes.RATE // scenes.CELL]
+    of_clips = {name: kept[name][of_fold] for name in (*network.INPUTS, "labels")}
+    found = check(head, {**standardised(head, of_clips), "labels": of_clips["labels"]})[:, : 5 * scenes.RATE // scenes.CELL]
     names = [scenes.CLASSES[i] for i in found.sigmoid().mean(1)[:, : len(scenes.CLASSES)].argmax(1)]
     wrong = [f"{name} for {label}" for name, label in zip(names, kept["labels"][of_fold]) if name != scenes.CLASSES[label]]
     return f"{len(of_fold) - len(wrong)} of {len(of_fold)} {wrong}"
@@ -97,24 +121,6 @@ def folded(head):
     return {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
 
 
-@torch.no_grad()
-def unfold(head, tensors):
-    """The other way round: a head that computes what these tensors do, with normalisations that no longer follow the batches."""
-    tensors = {name: tensor.float() for name, tensor in tensors.items()}
-    bias = tensors["inputs.0.bias"]
-    for i, name in enumerate(network.INPUTS):
-        weight = tensors[f"inputs.{i}.weight"]
-        bias = bias + weight @ getattr(head, f"{name}_mean")
-        head.projections[name].weight.copy_(weight / getattr(head, f"{name}_scale"))
-    head.norm.bias.copy_(bias)
-    for i, block in enumerate(head.blocks):
-        block.linear.weight.copy_(tensors[f"blocks.{i}.weight"])
-        block.norm.bias.copy_(tensors[f"blocks.{i}.bias"])
-    head.classes.weight.copy_(tensors["classes.weight"])
-    head.classes.bias.copy_(tensors["classes.bias"])
-    head.settle()
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("yamnet", type=pathlib.Path, help="folder with model.onnx and yamnet_class_map.csv")
@@ -123,45 +129,46 @@ def main():
     parser.add_argument("--check", nargs="*", default=[])
     parser.add_argument("--clips", type=pathlib.Path, help="clips.npz of features.py --clips")
     parser.add_argument("--fold", type=int)
-    parser.add_argument("--passes", type=int, default=14)
-    parser.add_argument("--batch", type=int, default=16, help="scenes of a step")
-    parser.add_argument("--begin", type=pathlib.Path, help="folder of a trained head to go on from, its normalisations as they are")
+    parser.add_argument("--passes", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=8, help="scenes of a step")
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--decay", type=float, default=0.05)
-    parser.add_argument("--noise", type=float, default=0.4)
-    parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--decay", type=float, default=0.1)
+    parser.add_argument("--noise", type=float, default=0.3, help="values of the inputs that are left out")
+    parser.add_argument("--units", type=float, default=0.3, help="inputs that are left out for a whole scene")
+    parser.add_argument("--dropout", type=float, default=0.3)
+    parser.add_argument("--edges", type=float, default=1.0, help="how much more cells count where a class begins or ends")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
-    kept = load(args.train)
-    other = load(args.check) if args.check else None
-    head = network.Head(len(scenes.LABELS), dropout=args.dropout, noise=args.noise)
-    standardise(head, kept)
-    if args.begin:
-        unfold(head, safetensors.torch.load_file(args.begin / "head.safetensors"))
-    else:
-        head.begin_with(detectors(args.yamnet / "model.onnx", args.yamnet / "yamnet_class_map.csv"))
+    head = network.Head(len(scenes.LABELS), dropout=args.dropout, noise=args.noise, units=args.units)
+    paths = files(args.train)
+    measure(head, paths)
+    head.begin_with(detectors(args.yamnet / "model.onnx", args.yamnet / "yamnet_class_map.csv"))
+    kept = load(head, paths)
+    other = load(head, files(args.check)) if args.check else None
     count = len(kept["labels"])
     optimiser = torch.optim.AdamW(head.parameters(), args.rate, weight_decay=args.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.passes * (count // args.batch), pct_start=0.15)
+    average = torch.optim.swa_utils.AveragedModel(head, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGED), use_buffers=True)
     start = time.monotonic()
     for turn in range(args.passes):
         order, total = torch.randperm(count), 0.0
         for batch in order[: count // args.batch * args.batch].split(args.batch):
-            loss = F.binary_cross_entropy_with_logits(logits(head, kept, batch), kept["labels"][batch].float())
+            lost = loss(logits(head, kept, batch), kept["labels"][batch], args.edges)
             optimiser.zero_grad()
-            loss.backward()
+            lost.backward()
             optimiser.step()
             schedule.step()
-            total += loss.item()
+            average.update_parameters(head)
+            total += lost.item()
         line = f"pass {turn + 1}: loss {total / (count // args.batch):.4f}"
-        if other is not None and (turn % 3 == 2 or turn == args.passes - 1):
-            line += f", checked {F.binary_cross_entropy_with_logits(check(head, other), other['labels'].float()):.4f}"
+        if other is not None and (turn % 4 == 3 or turn == args.passes - 1):
+            line += f", checked {loss(check(average.module, other), other['labels'], args.edges):.4f}"
             if args.clips:
-                line += f", clips {clips(head, numpy.load(args.clips), args.fold)}"
+                line += f", clips {clips(average.module, numpy.load(args.clips), args.fold)}"
         print(f"{line}, {time.monotonic() - start:.0f} s", flush=True)
+    head = average.module.eval()
     args.out.mkdir(parents=True, exist_ok=True)
-    head.eval()
     safetensors.torch.save_file(folded(head), args.out / "head.safetensors")
     layers = [yamnet.EARLY, yamnet.MIDDLE, yamnet.LATE]
     description = {"inputs": layers, "width": network.WIDTH, "dilations": network.DILATIONS, "labels": scenes.LABELS}

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Makes models-int8/sound-events from nothing: train.sh WORK DATA
 #
-# WORK is a scratch folder of about 4 GB; DATA holds sound_events, noise, read_en, misc_en, multi, spontaneous_en and rir. Run again after an
+# WORK is a scratch folder of about 5 GB; DATA holds sound_events, noise, read_en, misc_en, multi, spontaneous_en, coffee and rir. Run again after an
 # interruption, it goes on where it stopped. PYTHON names an interpreter with requirements.txt installed. SCENES and PASSES: how many scenes of 30 s
-# for each three folds, and how often they are gone through. Seeds are fixed; torch's sums differ in their last bits from machine to machine.
+# of each kind for each fold, and how often they are gone through. Seeds are fixed; torch's sums differ in their last bits from machine to machine.
 set -eu
 if [ $# -ne 2 ]; then
     sed -n '2,6s/^# //p' "$0" >&2
@@ -14,30 +14,39 @@ root=$(cd "$here/../../.." && pwd)
 work=$1 data=$2 python=${PYTHON:-python3}
 yamnet="$root/target/models-src/yamnet/checkpoint"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+# Buffers of each step are not to be given back to the system and zeroed again: that takes longer than the sums.
+export MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=16000000000 MALLOC_TOP_PAD_=268435456
 mkdir -p "$work"
 keep() { "$python" "$here/features.py" "$data" "$yamnet/model.onnx" "$@"; }
 
 [ -f "$yamnet/model.onnx" ] || (cd "$root" && cargo xtask models yamnet)
 keep "$work" --clips
-keep "$work/learn-123" --folds 1,2,3 --scenes "${SCENES:-400}" --seed 1
-keep "$work/learn-4" --folds 4 --scenes "$((${SCENES:-400} / 3))" --seed 2
-keep "$work/mixed-123" --folds 1,2,3 --scenes "$((${SCENES:-400} / 8))" --seed 5 --plain
-keep "$work/without" --scenes 70 --seed 7 --without
-keep "$work/check-without" --folds 4 --scenes 30 --seed 200 --without --held
-keep "$work/check-4" --folds 4 --scenes 50 --seed 100 --plain --held
-# First in large steps, then in small ones, with more of what is to be told apart.
+for fold in 1 2 3 4; do
+    keep "$work/varied-$fold" --folds $fold --scenes "${SCENES:-130}" --seed 1$fold
+    keep "$work/plain-$fold" --folds $fold --scenes "${SCENES:-130}" --seed 5$fold --plain
+    keep "$work/rows-$fold" --folds $fold --scenes "$((${SCENES:-130} * 5 / 13))" --seed 6$fold --rows
+    keep "$work/check-$fold" --folds $fold --scenes 50 --seed 10$fold --plain --held
+done
+keep "$work/recordings" --scenes "${SCENES:-130}" --seed 31 --recordings
+keep "$work/more-recordings" --scenes "${SCENES:-150}" --seed 33 --recordings
+keep "$work/check-recordings" --scenes 60 --seed 32 --recordings --held
+keep "$work/check-reading" --scenes 54 --reading
 learn() {
     out=$1
     shift
-    [ -f "$work/$out-begun/head.safetensors" ] || "$python" "$here/train.py" "$yamnet" "$work/$out-begun" --train "$@" --passes "${PASSES:-12}"
-    [ -f "$work/$out/head.safetensors" ] || "$python" "$here/train.py" "$yamnet" "$work/$out" --begin "$work/$out-begun" \
-        --train "$@" "$work/mixed-123" "$work/without" --passes 5 --batch 4 --rate 1e-3 --noise 0.3 --dropout 0.1 $check
+    [ -f "$work/$out/head.safetensors" ] || "$python" "$here/train.py" "$yamnet" "$work/$out" --passes "${PASSES:-8}" "$@"
 }
-# What is learnt from folds 1 to 3 says how good it is, on fold 4, and which thresholds to take; what is shipped learns from all four.
-check="--check $work/check-4 $work/check-without --clips $work/clips.npz --fold 4"
-learn checked "$work/learn-123"
-check=
-learn head "$work/learn-123" "$work/learn-4"
-"$python" "$here/thresholds.py" "$work/checked/checked.npz" >"$work/head/events.toml"
+# Heads that learn from three folds say how good they are on the fourth, and which thresholds to take; the one that is shipped learns from all.
+for fold in 1 2 3 4; do
+    others=
+    for other in 1 2 3 4; do
+        [ $other = $fold ] || others="$others $work/varied-$other $work/plain-$other $work/rows-$other"
+    done
+    learn without-$fold --train $others "$work/recordings" --check "$work/check-$fold" "$work/check-recordings" "$work/check-reading" \
+        --clips "$work/clips.npz" --fold $fold
+done
+learn head --train "$work"/varied-? "$work"/plain-? "$work"/rows-? "$work"/check-? "$work/recordings" "$work/more-recordings" \
+    "$work/check-recordings" "$work/check-reading"
+"$python" "$here/thresholds.py" "$work"/without-?/checked.npz >"$work/head/events.toml"
 cp "$work/head/head.json" "$work/head/head.safetensors" "$work/head/events.toml" "$here/"
 sh "$here/pack.sh" "$work"
