@@ -305,11 +305,14 @@ impl<E: Engine> Pipeline<E> {
         let short = self.config.short_windows;
         let mut frames = plan.options.window.frames(left, plan.options.timestamps, short);
         let mut retries = plan.options.window_retries;
+        // The surest window counts: in a retried one there is more silence behind the sound.
+        let mut no_speech_prob = 0.0f32;
         let mut decoded = loop {
             self.encode(slider, frames, taps, stats)?;
             plan.rules.set_window_end((frames / FRAMES_PER_POSITION) as u32);
-            let no_speech_prob = self.start(plan, taps, stats)?;
-            taps.no_speech(no_speech_prob);
+            let of_window = self.start(plan, taps, stats)?;
+            taps.no_speech(of_window);
+            no_speech_prob = no_speech_prob.max(of_window);
             let decoded = self.attempt(plan, 0, no_speech_prob, taps, stats)?;
             let failed =
                 decoded.verdict != Verdict::Silence && quality::lost(&decoded.attempt, decoded.compression_ratio, &plan.options.quality);
@@ -331,7 +334,7 @@ impl<E: Engine> Pipeline<E> {
         let drop = match decoded.verdict {
             Verdict::Keep => false,
             Verdict::Silence => true,
-            Verdict::Retry => quality::is_doubtful(decoded.no_speech_prob, &plan.options.quality),
+            Verdict::Retry => quality::is_guess(&decoded.attempt, decoded.no_speech_prob, &plan.options.quality),
         };
         Ok((!drop).then_some(decoded))
     }

@@ -39,8 +39,13 @@ pub fn lost(attempt: &Attempt, compression_ratio: f32, quality: &Quality) -> boo
     attempt.looped || !attempt.finished || compression_ratio > quality.max_compression_ratio
 }
 
-/// Whether perhaps nobody spoke: what is unlikely, or what no temperature could mend, is dropped.
-pub fn is_doubtful(no_speech_prob: f32, quality: &Quality) -> bool {
+/// Whether to drop what no temperature could mend: perhaps nobody spoke, or the text is far from likely.
+pub fn is_guess(attempt: &Attempt, no_speech_prob: f32, quality: &Quality) -> bool {
+    is_doubtful(no_speech_prob, quality) || attempt.avg_logprob < 2.0 * quality.min_avg_logprob
+}
+
+/// Whether perhaps nobody spoke.
+fn is_doubtful(no_speech_prob: f32, quality: &Quality) -> bool {
     no_speech_prob > quality.min_no_speech_prob
 }
 
@@ -79,6 +84,12 @@ mod tests {
         for (attempt, ratio, no_speech, verdict) in cases {
             assert_eq!(judge(&attempt, ratio, no_speech, &q), verdict, "{attempt:?} {ratio} {no_speech}");
             assert_eq!(judge(&attempt, ratio, no_speech, &Quality::off()) == Verdict::Retry, attempt.looped);
+        }
+        for (attempt, no_speech, guess) in
+            [(attempt(-1.9, false), 0.1, false), (attempt(-2.1, false), 0.1, true), (attempt(-0.2, true), 0.2, true)]
+        {
+            assert_eq!(is_guess(&attempt, no_speech, &q), guess, "{attempt:?} {no_speech}");
+            assert!(!is_guess(&attempt, no_speech, &Quality::off()));
         }
         assert!(lost(&attempt(-0.1, true), 1.0, &q));
         assert!(!lost(&attempt(-0.1, false), 1.0, &q));
