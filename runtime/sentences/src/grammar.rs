@@ -107,7 +107,7 @@ impl Grammar {
     /// The sentences of this grammar, as they stand in the file, that `text` can be; none if it is none of them.
     ///
     /// Case, punctuation, hyphens and apostrophes do not count. Meanings with fewer words of free text come first, then those listed
-    /// first. At most 16 are given, and none for texts of more than 256 words; the search ends after 2^20 steps with what it has.
+    /// first. At most 16 are given, and none for texts of more than 256 words; the search ends after 2^20 steps with the best it has.
     pub fn matches(&self, text: &str) -> Vec<Match<'_>> {
         let words = words::split(text);
         let ids: Vec<u32> = words.iter().map(|word| self.lexicon.find(&word.text).unwrap_or(UNKNOWN)).collect();
@@ -138,7 +138,7 @@ impl Grammar {
             let said = &words[captured.start as usize..captured.end as usize];
             let span = said.first().map_or(0, |word| word.span.start)..said.last().map_or(0, |word| word.span.end);
             let value =
-                captured.value.map_or_else(|| Value::Text(text[span.clone()].to_owned()), |value| self.values[value as usize].clone());
+                captured.value.map_or_else(|| Value::Free(text[span.clone()].to_owned()), |value| self.values[value as usize].clone());
             slots.push(Slot { name: &self.slots[captured.slot as usize], value, span: Some(span) });
         }
         let fixed = block.slots.iter().filter(|(name, _)| !answer.slots.iter().any(|said| self.slots[said.slot as usize] == *name));

@@ -52,15 +52,12 @@ struct Thread {
     free_words: u32,
 }
 
-/// All answers for `words`: fewest free words first, then as the file lists them.
+/// The answers for `words`, at most [`MAX_ANSWERS`]: fewest free words first, then as the file lists them.
 pub(crate) fn answers(program: &Program, skip: &[Vec<u32>], words: &[u32]) -> Vec<Answer> {
     if words.len() > MAX_WORDS {
         return Vec::new();
     }
-    let mut run = Run::new(program, skip, words);
-    let mut answers = run.run();
-    answers.sort_by_key(|answer| answer.free_words);
-    answers
+    Run::new(program, skip, words).run()
 }
 
 struct Run<'a> {
@@ -97,10 +94,14 @@ impl<'a> Run<'a> {
         let mut visited = HashSet::new();
         self.stack.push(Thread { pc: self.program.start, at: 0, history: NO_LINK, free_words: 0 });
         while let Some(thread) = self.stack.pop() {
-            if self.steps == MAX_STEPS || answers.len() == MAX_ANSWERS {
+            if self.steps == MAX_STEPS {
                 break;
             }
             self.steps += 1;
+            // What takes no fewer free words than the answers known is not among the first.
+            if answers.len() == MAX_ANSWERS && answers.last().is_some_and(|last| thread.free_words >= last.free_words) {
+                continue;
+            }
             // Threads meet where something branches or ends, and where phrases were skipped in several ways; elsewhere looking would cost
             // more than it saves.
             let meets = match self.program.instructions[thread.pc as usize] {
@@ -108,8 +109,13 @@ impl<'a> Run<'a> {
                 Instruction::Word { .. } => self.skipped_to[thread.at as usize],
                 Instruction::Open { .. } | Instruction::Close { .. } => false,
             };
-            if !meets || visited.insert((thread.pc, thread.at, thread.history)) {
-                answers.extend(self.step(thread));
+            if meets && !visited.insert((thread.pc, thread.at, thread.history)) {
+                continue;
+            }
+            if let Some(answer) = self.step(thread) {
+                let at = answers.partition_point(|other| other.free_words <= answer.free_words);
+                answers.insert(at, answer);
+                answers.truncate(MAX_ANSWERS);
             }
         }
         answers

@@ -13,12 +13,18 @@ use crate::schema::{Block, File, Fractions, ListKind, Range, Unit};
 use crate::source::{Mark, Scalar, Source};
 use crate::template::{self, Part};
 use crate::value::Value;
-use crate::words::{self, is_word_char};
+use crate::words::{self, Word, is_word_char};
 
 /// The most combinations of parts that touch.
 const MAX_JOINED: usize = 4096;
-/// The most parts written out in one file, rules within rules counted each time.
-const MAX_WRITTEN: usize = 1 << 20;
+/// The most that is written out in one file, in bytes of text and in parts, what is copied counted each time.
+const MAX_WRITTEN: usize = 1 << 25;
+/// What a part costs beside its text: making it takes longer than copying a byte. 2^20 parts in all.
+const PART_COST: usize = 32;
+/// The most phrases of `skip_words`, all ways to say them counted.
+const MAX_SKIP_PHRASES: usize = 1024;
+/// The longest word, in characters: the longest of any language's everyday words and some room.
+const MAX_WORD_CHARS: usize = 64;
 /// The most rules inside rules.
 const MAX_RULE_DEPTH: usize = 16;
 /// The deepest expression: rules and brackets in one another. Whatever walks down expressions calls itself so often.
@@ -84,6 +90,12 @@ enum Flat {
     Close,
 }
 
+/// What one way costs to copy.
+fn size(way: &[Flat]) -> usize {
+    let text = |flat: &Flat| if let Flat::Text(text) = flat { text.len() } else { 0 };
+    1 + way.iter().map(|flat| 1 + text(flat)).sum::<usize>()
+}
+
 #[derive(Clone, Debug)]
 enum RuleState {
     New,
@@ -105,7 +117,7 @@ struct Resolver<'a> {
     lexicon: Lexicon,
     slots: Vec<String>,
     values: Vec<Value>,
-    /// Parts that may still be written out.
+    /// Bytes and parts that may still be written out.
     budget: usize,
     /// Whether a list's value is being resolved: slots do not hold slots.
     in_list: bool,
@@ -358,9 +370,20 @@ impl<'a> Resolver<'a> {
         self.exprs.push(Expr::Spellings(ways))
     }
 
+    /// The words of a text, none of them too long: tokenizers take time with the square of a word's length.
+    fn words(&self, scalar: &Scalar, text: &str) -> Result<Vec<Word>, Error> {
+        let words = words::split(text);
+        let Some(long) = words.iter().find(|word| text[word.span.clone()].chars().count() > MAX_WORD_CHARS) else { return Ok(words) };
+        let long = &text[long.span.clone()];
+        // Where parts touch, no one place may have all of it.
+        let at = scalar.text.find(long).map_or(0, |at| scalar.text[..at].chars().count());
+        let found = format!("a word of {} characters", long.chars().count());
+        Err(self.error(scalar, at, Fault::TooLarge, found, format!("at most {MAX_WORD_CHARS}")))
+    }
+
     /// Text to words; numbers in it may also be said in their other spellings.
     fn literal(&mut self, scalar: &Scalar, text: &str) -> Result<Vec<ExprId>, Error> {
-        let words = words::split(text);
+        let words = self.words(scalar, text)?;
         let ids = self.lexicon.learn(text, &words);
         let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         let mut exprs = Vec::new();
@@ -395,17 +418,25 @@ impl<'a> Resolver<'a> {
                 let wanted = format!("at most {MAX_JOINED}; put white space between the parts");
                 return Err(self.error(scalar, 0, Fault::TooLarge, "too many combinations of parts that touch", wanted));
             }
+            let sizes = |ways: &[Vec<Flat>]| ways.iter().map(|way| size(way)).sum::<usize>();
+            let cost = sizes(&ways).saturating_mul(more.len()).saturating_add(sizes(&more).saturating_mul(ways.len()));
+            self.charge(scalar, cost)?;
             ways = ways.iter().flat_map(|way| more.iter().map(|tail| [way.clone(), tail.clone()].concat())).collect();
         }
         Ok(ways)
     }
 
-    fn write_out_part(&mut self, scalar: &Scalar, part: &Part) -> Result<Vec<Vec<Flat>>, Error> {
-        self.budget = self.budget.saturating_sub(1);
-        if self.budget == 0 {
+    /// Takes what is about to be written out from the budget.
+    fn charge(&mut self, scalar: &Scalar, cost: usize) -> Result<(), Error> {
+        self.budget = self.budget.checked_sub(cost).ok_or_else(|| {
             let wanted = "put white space between the parts";
-            return Err(self.error(scalar, 0, Fault::TooLarge, "too many parts that touch", wanted));
-        }
+            self.error(scalar, 0, Fault::TooLarge, "too much text in parts that touch", wanted)
+        })?;
+        Ok(())
+    }
+
+    fn write_out_part(&mut self, scalar: &Scalar, part: &Part) -> Result<Vec<Vec<Flat>>, Error> {
+        self.charge(scalar, PART_COST)?;
         let mut ways = Vec::new();
         match part {
             Part::Text { text, .. } => ways.push(vec![Flat::Text(text.clone())]),
@@ -511,11 +542,15 @@ impl<'a> Resolver<'a> {
                         _ => return Err(self.error(scalar, 0, Fault::Template, "a slot in skip_words", "plain words, [ ] and ( )")),
                     }
                 }
-                let phrase = self.lexicon.learn(&text, &words::split(&text));
+                let phrase = self.lexicon.learn(&text, &self.words(scalar, &text)?);
                 if phrase.is_empty() {
                     return Err(self.error(scalar, 0, Fault::Template, "a skipped phrase without words", "at least one word"));
                 }
                 if seen.insert(phrase.clone()) {
+                    if phrases.len() == MAX_SKIP_PHRASES {
+                        let wanted = format!("at most {MAX_SKIP_PHRASES}, all ways to say them counted");
+                        return Err(self.error(scalar, 0, Fault::TooLarge, "too many skipped phrases", wanted));
+                    }
                     phrases.push(phrase);
                 }
             }

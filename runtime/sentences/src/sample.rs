@@ -83,7 +83,7 @@ impl<'g> Samples<'g> {
             Expr::Slot { slot, value, body } => {
                 let start = sample.text.len();
                 self.say(*body, sample);
-                let said = || Value::Text(sample.text[start..].trim_start().to_owned());
+                let said = || Value::Free(sample.text[start..].trim_start().to_owned());
                 let value = value.map_or_else(said, |value| grammar.values[value as usize].clone());
                 sample.slots.push((&grammar.slots[*slot as usize], value));
             }

@@ -168,8 +168,7 @@ fn packs() {
             seed >> 8
         };
         let walks: Vec<Vec<u32>> = (0..400).map(|i| (0..i % 80).map(|_| random()).collect()).collect();
-        // Free text is many tokens in these pieces: samples are for the real vocabulary.
-        // Free text takes more of these short pieces than it may: samples are tried on a real vocabulary.
+        // No samples: their free text takes more of these short pieces than it may. They are tried on a real vocabulary.
         check(&grammar, false, 0, walks.into_iter());
     }
 }

@@ -139,6 +139,28 @@ fn limits_are_errors() {
         assert_eq!(found.line, line, "{found}");
     }
 
+    // Few ways to say it, each of them long: gigabytes in all.
+    let found = error(&with_sentence(&format!("({}|b){}", "c ".repeat(5000), "(a|b)".repeat(11))));
+    assert_eq!((found.fault, found.found.as_str(), found.line), (Fault::TooLarge, "too much text in parts that touch", 6), "{found}");
+
+    // Some thousand phrases of each of many lines.
+    let skip_words: String = (0..300).map(|i| format!("  - w{i}{}\n", " (a|b)".repeat(12))).collect();
+    let found = error(&format!("{}skip_words:\n{skip_words}", with_sentence("x")));
+    assert_eq!((found.fault, found.found.as_str(), found.line), (Fault::TooLarge, "too many skipped phrases", 8), "{found}");
+
+    let word = "x".repeat(65);
+    for (text, line, column) in [
+        (with_sentence(&format!("turn on {word}")), 6, 21),
+        (with_sentence(&format!("'{}[{}]'", &word[..40], &word[..40])), 6, 14),
+        (format!("{}skip_words: [um, {word}]\n", with_sentence("x")), 7, 18),
+        (format!("{}lists: {{a: {{values: [{word}]}}}}\n", with_sentence("x")), 7, 22),
+    ] {
+        let found = error(&text);
+        assert_eq!((found.fault, found.line, found.column), (Fault::TooLarge, line, column), "{found}");
+        assert!(found.found.starts_with("a word of "), "{found}");
+    }
+    assert!(Grammar::parse("x.yaml", &with_sentence(&word[..64])).is_ok());
+
     let ranges: String = (0..100).map(|i| format!("  r{i}: {{range: {{from: 0, to: 10000}}}}\n")).collect();
     assert_eq!(error(&format!("{}lists:\n{ranges}", with_sentence("x"))).fault, Fault::TooLarge);
 

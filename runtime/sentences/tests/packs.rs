@@ -148,6 +148,20 @@ fn ambiguous_texts_say_so() {
 }
 
 /// The worked example of docs/sentences.md means what its table says.
+/// However many ways there are to read a text as free text, the names in it are found.
+#[test]
+fn fewer_free_words_come_first_of_many_readings() {
+    let file = "language: en\nintents:\n  Search: {data: [{sentences: [\"play {w:search}\"]}]}\n  Play: {data: [{sentences: [\"play {song}\"]}]}\n\
+                lists: {w: {wildcard: true}, song: {values: [yesterday]}}\nskip_words: [please]\n";
+    let grammar = Grammar::parse("x.yaml", file).unwrap();
+    for pleases in [0, 1, 15, 40] {
+        let matches = grammar.matches(&format!("play yesterday{}", " please".repeat(pleases)));
+        let free: Vec<usize> = matches.iter().map(|found| found.slots[0].value.to_string().split(' ').count()).collect();
+        assert_eq!((matches[0].intent, matches.len()), ("Play", (pleases + 2).min(16)), "{pleases}");
+        assert!(matches[1..].iter().all(|found| found.intent == "Search") && free[1..].is_sorted(), "{pleases}: {free:?}");
+    }
+}
+
 #[test]
 fn the_documented_example_is_true() {
     let page = include_str!("../../../docs/sentences.md");

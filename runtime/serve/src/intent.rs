@@ -64,7 +64,7 @@ impl Recognise for Grammar {
 /// A text or a number; whole numbers without a point.
 fn value(value: &SlotValue) -> Value {
     match (value, value.whole()) {
-        (SlotValue::Text(text), _) => text.as_str().into(),
+        (SlotValue::Text(text) | SlotValue::Free(text), _) => text.as_str().into(),
         (_, Some(whole)) => whole.into(),
         (SlotValue::Number(number), None) => (*number).into(),
     }

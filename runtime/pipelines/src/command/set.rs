@@ -53,7 +53,7 @@ impl PartialEq for Intent {
 impl Serialize for SlotValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match (&self.0, self.0.whole()) {
-            (Value::Text(text), _) => serializer.serialize_str(text),
+            (Value::Text(text) | Value::Free(text), _) => serializer.serialize_str(text),
             (_, Some(whole)) => serializer.serialize_i64(whole),
             (Value::Number(number), None) => serializer.serialize_f64(*number),
         }
@@ -115,5 +115,22 @@ impl Sentences for CommandSet {
 
     fn threshold(&self, meaning: &Intent) -> Option<f32> {
         meaning.threshold
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_text_is_the_same_in_any_spelling_and_names_are_not() {
+        let file = "language: en\nintents: {A: {data: [{sentences: [\"add {item}\", \"use {tool}\"]}]}}\n\
+                    lists:\n  item: {wildcard: true}\n  tool: {values: [{in: see plus plus, out: C++}, {in: see, out: C}]}\n";
+        let grammar = Grammar::parse("x.yaml", file).unwrap();
+        let meaning = |text: &str| Intent::new(&grammar.matches(text)[0]);
+        assert_eq!(meaning("Add oat-milk, and eggs."), meaning("add Oat milk and eggs"));
+        assert_ne!(meaning("add oat milk"), meaning("add eggs"));
+        assert_ne!(meaning("use see"), meaning("use see plus plus"));
+        assert_eq!(serde_json::to_value(&meaning("add Oat milk").slots[0].1).unwrap(), "Oat milk");
     }
 }
