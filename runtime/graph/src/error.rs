@@ -70,6 +70,13 @@ pub enum GraphError {
         /// The largest size, of which also any multiple named in `what` must hold.
         most: usize,
     },
+    /// The buffers that would have to be made are larger than allowed.
+    Memory {
+        /// Their bytes.
+        needed: usize,
+        /// Bytes allowed.
+        most: usize,
+    },
     /// tract refused to build or run a plan: a bug of ours.
     Plan(String),
 }
@@ -79,6 +86,9 @@ impl fmt::Display for GraphError {
         match self {
             Self::Folder(error) => error.fmt(f),
             Self::Size { what, have, most } => write!(f, "{what}: {have}, at most {most}"),
+            Self::Memory { needed, most } => {
+                write!(f, "buffers of {} MB, at most {} MB are allowed", needed.div_ceil(1_000_000), most / 1_000_000)
+            }
             Self::Plan(problem) => write!(f, "plan: {problem}"),
         }
     }

@@ -224,6 +224,18 @@ impl<C> ModelFolder<C> {
         self.span(name, Dtype::F32, shape)
     }
 
+    /// A tensor of f32, all of it finite.
+    pub(crate) fn finite_span(&self, name: &str, shape: &[usize]) -> Result<Span, FolderError> {
+        let span = self.f32_span(name, shape)?;
+        match self.f32s(&span).iter().position(|value| !value.is_finite()) {
+            None => Ok(span),
+            Some(at) => {
+                let problem = format!("value {at} is no finite number");
+                Err(FolderError::Tensor { path: self.path.join(WEIGHTS), name: name.to_owned(), problem })
+            }
+        }
+    }
+
     /// A linear layer of `outputs` x `depth`; without a bias of its own if `biased` is false.
     pub(crate) fn linear_span(&self, name: &str, outputs: usize, depth: usize, biased: bool) -> Result<LinearSpan, FolderError> {
         let padded = outputs.next_multiple_of(LANES);

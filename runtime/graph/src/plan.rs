@@ -223,6 +223,14 @@ impl Plan {
     /// # Errors
     /// [`GraphError::Plan`] if tract refuses the model, or it holds an operator outside the allow-list, which is named.
     pub(crate) fn build(model: TypedModel, slots: &Arc<Slots>) -> Result<Self, GraphError> {
+        Self::build_within(model, slots, usize::MAX)
+    }
+
+    /// As [`build`](Self::build), if the slots take at most so many bytes; none is made otherwise.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), or [`GraphError::Memory`].
+    pub(crate) fn build_within(model: TypedModel, slots: &Arc<Slots>, most: usize) -> Result<Self, GraphError> {
         for node in model.nodes() {
             let name = node.op.name();
             if !node.op_is::<TypedSource>() && !ALLOWED.contains(&&*name) {
@@ -231,12 +239,18 @@ impl Plan {
         }
         let plan = TypedSimplePlan::new(model)?;
         let (nodes, facts) = assign(&plan)?;
-        let mut bytes = 0;
+        let mut bytes = 0usize;
+        for fact in &facts {
+            let shape = fact.shape.as_concrete().context("a slot's shape is symbolic")?;
+            bytes = bytes.saturating_add(shape.iter().fold(fact.datum_type.size_of(), |bytes, &n| bytes.saturating_mul(n)));
+        }
+        if bytes > most {
+            return Err(GraphError::Memory { needed: bytes, most });
+        }
         let mut tensors = Vec::with_capacity(facts.len());
         for fact in &facts {
             let shape = fact.shape.as_concrete().context("a slot's shape is symbolic")?;
             let tensor = Tensor::zero_aligned_dt(fact.datum_type, shape, 64)?;
-            bytes += tensor.as_bytes().len();
             tensors.push(Mutex::new(Some(Arc::new(tensor))));
         }
         let planned = slots.nodes.set(nodes).is_ok() && slots.tensors.set(tensors).is_ok();

@@ -80,7 +80,31 @@ fn main() {
     let refused = network.run(&input()[1..]);
     assert!(matches!(refused, Err(GraphError::Size { .. })), "{refused:?}");
     missing_tensors_are_named(&folder);
+    tensors_that_are_no_numbers_are_named(&folder);
+    a_plan_that_does_not_fit_is_refused();
     wrong_layers_are_named();
+    rows_whose_sums_could_overflow_are_refused();
+}
+
+fn rows_whose_sums_could_overflow_are_refused() {
+    let opened = |channels: usize, offset: Option<f32>| {
+        let config = json!({
+            "kind": "network", "numerics_version": 1, "scores": "plain", "num_labels": 2,
+            "input": {"height": 1, "width": 1, "channels": channels},
+            "layers": [{"name": "deep", "op": "linear", "channels": 2, "inputs": ["input"], "offset": offset}],
+        });
+        open(&Folder::new(&format!("deep{channels}{}", offset.is_some()), &config)).map(drop)
+    };
+    for (channels, offset, most) in
+        [(65_792, Some(0.0), None), (65_793, Some(0.0), Some("65792")), (131_072, None, None), (131_073, None, Some("131072"))]
+    {
+        let line = opened(channels, offset).err().map(|error| error.to_string());
+        let fits = match (&line, most) {
+            (Some(line), Some(most)) => line.contains(&format!("products over {channels} values, at most {most}")),
+            (line, most) => line.is_none() && most.is_none(),
+        };
+        assert!(fits, "{channels}, {offset:?}: {line:?}");
+    }
 }
 
 fn missing_tensors_are_named(folder: &Folder) {
@@ -97,6 +121,50 @@ fn missing_tensors_are_named(folder: &Folder) {
         let error = NetworkGraph::new(open(folder).expect("a folder"), options).expect_err("a tensor is misshapen").to_string();
         assert!(error.contains(name.as_str()), "{name}: {error}");
     }
+}
+
+fn tensors_that_are_no_numbers_are_named(folder: &Folder) {
+    let options = Options { isa: Isa::detect(), threads: 1 };
+    let file = folder.0.join("model.safetensors");
+    let bytes = std::fs::read(&file).expect("weights");
+    let start = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..start]).expect("a header");
+    for name in tensors().iter().filter(|(_, (integers, _))| !integers).map(|(name, _)| name) {
+        let end = start + header[name]["data_offsets"][1].as_u64().expect("an offset") as usize;
+        let mut wrong = bytes.clone();
+        wrong[end - 4..end].copy_from_slice(&f32::NAN.to_le_bytes());
+        std::fs::write(&file, wrong).expect("weights");
+        let error = NetworkGraph::new(open(folder).expect("a folder"), options).expect_err("a tensor is NaN").to_string();
+        assert!(error.contains(name.as_str()) && error.contains("no finite number"), "{name}: {error}");
+    }
+    folder.weights(&tensors());
+}
+
+fn a_plan_that_does_not_fit_is_refused() {
+    // A sum of sixty maps that are all alive, a few kilobytes of configuration: 12 GB.
+    let mut layers: Vec<Value> =
+        (0..60).map(|i| json!({"name": format!("map{i}"), "op": "activate", "activation": "relu", "inputs": ["input"]})).collect();
+    for i in 1..60 {
+        let before = if i == 1 { "map0".to_owned() } else { format!("sum{}", i - 1) };
+        layers.push(json!({"name": format!("sum{i}"), "op": "add", "inputs": [before, format!("map{i}")]}));
+    }
+    layers.push(json!({"name": "mean", "op": "mean", "inputs": ["sum59"]}));
+    let config = |side: usize| {
+        json!({
+            "kind": "network", "numerics_version": 1, "scores": "plain", "num_labels": 3,
+            "input": {"height": side, "width": side, "channels": 3}, "layers": layers,
+        })
+    };
+    let options = Options { isa: Isa::detect(), threads: 1 };
+    let refused = NetworkGraph::new(open(&Folder::new("large", &config(1800))).expect("a folder"), options);
+    assert!(matches!(refused, Err(GraphError::Memory { needed, .. }) if needed > 12_000_000_000), "{refused:?}");
+    // The plan's own figure is the limit that just fits.
+    let small = Folder::new("small", &config(18));
+    let plan = NetworkGraph::new(open(&small).expect("a folder"), options).expect("it fits").memory_plan();
+    let within = |most| NetworkGraph::new_within(open(&small).expect("a folder"), options, most);
+    assert!(within(plan.slots + plan.scratch).is_ok());
+    let refused = within(plan.slots + plan.scratch - 1);
+    assert!(matches!(refused, Err(GraphError::Memory { needed, .. }) if needed == plan.slots + plan.scratch), "{refused:?}");
 }
 
 fn wrong_layers_are_named() {

@@ -1,15 +1,21 @@
 //! Products of activation rows with packed weight blocks: the loop under every matrix kernel.
 //!
 //! Weights are packed in blocks of 16 outputs x 4 inputs, `[N/16][K/4][16][4]` bytes, the same for every instruction set. Sums are exact in
-//! i32 (`K <= 131072` keeps `127 * 128 * K` below 2^31), so tile shapes and the order of additions are free.
+//! i32 (`K <= 131072` keeps `127 * 128 * K` below 2^31 for rows of s8, `K <= 65792` keeps `255 * 128 * K` there for rows of u8), so tile
+//! shapes and the order of additions are free.
 
 use crate::simd::{LANES, Simd};
 
 /// Bytes of one packed block: 16 outputs x 4 inputs.
 pub const BLOCK_BYTES: usize = 64;
 
-/// Largest depth whose sums cannot overflow.
+/// Largest depth whose sums cannot overflow, for rows of s8.
 pub const MAX_DEPTH: usize = 131_072;
+
+/// The same for rows of u8, whatever the weights, -128 among them. (Whisper's probabilities come to 6000 positions at most.)
+pub const MAX_DEPTH_U8: usize = 65_792;
+
+const _: () = assert!(127 * 128 * MAX_DEPTH < 1 << 31 && 255 * 128 * MAX_DEPTH_U8 < 1 << 31);
 
 /// Packed s8 weights: `[count][depth / 4][16][4]`.
 #[derive(Clone, Copy, Debug)]
@@ -236,10 +242,10 @@ impl<'a> U8Rows<'a> {
     /// `rows` rows of `depth` values, `stride` apart. `weight_sums` holds, for each output, the sum of its weights over `depth`.
     ///
     /// # Panics
-    /// If `depth` is not a multiple of 4, exceeds `stride`, or `values` is too short.
+    /// If `depth` is not a multiple of 4, exceeds `stride` or [`MAX_DEPTH_U8`], or `values` is too short.
     #[inline]
     pub fn new(values: &'a [u8], weight_sums: &'a [i32], rows: usize, depth: usize, stride: usize) -> Self {
-        assert!(depth.is_multiple_of(4) && depth <= stride, "depth {depth}, stride {stride}");
+        assert!(depth.is_multiple_of(4) && depth <= stride.min(MAX_DEPTH_U8), "depth {depth}, stride {stride}");
         assert!(rows == 0 || values.len() >= (rows - 1) * stride + depth, "{rows} rows in {} bytes", values.len());
         Self { values, weight_sums, rows, depth, stride }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::attention::HEAD;
 use ossicle_kernels::conv::Size;
-use ossicle_kernels::dot::MAX_DEPTH;
+use ossicle_kernels::dot::{MAX_DEPTH, MAX_DEPTH_U8};
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::{Pool, Window};
 use serde::{Deserialize, Serialize};
@@ -324,19 +324,17 @@ impl Op {
             Self::Conv { ref window, channels, offset, .. } => {
                 let (window, size) = windowed(window)?;
                 let depth = window.kernel[0].checked_mul(window.kernel[1]).and_then(|taps| taps.checked_mul(x.channels));
-                check_depth(depth.unwrap_or(usize::MAX))?;
-                check_offset(offset)?;
+                check_rows(depth.unwrap_or(usize::MAX), offset)?;
                 Ok(Shape { size, channels })
             }
             Self::ConvF32 { ref window, channels, .. } => {
                 let (window, size) = windowed(window)?;
                 let depth = window.kernel[0].checked_mul(window.kernel[1]).and_then(|taps| taps.checked_mul(x.channels));
-                check_depth(depth.unwrap_or(usize::MAX))?;
+                check_depth(depth.unwrap_or(usize::MAX), MAX_DEPTH)?;
                 Ok(Shape { size, channels })
             }
             Self::Linear { channels, offset, .. } => {
-                check_depth(x.channels)?;
-                check_offset(offset)?;
+                check_rows(x.channels, offset)?;
                 Ok(Shape { size: x.size, channels })
             }
             Self::Depthwise { ref window, .. } => Ok(Shape { size: windowed(window)?.1, channels: x.channels }),
@@ -369,8 +367,8 @@ impl Op {
             }
             Self::Attention { heads } => {
                 let fits = heads > 0 && heads.checked_mul(3 * HEAD) == Some(x.channels);
-                // The products over positions are as deep as there are positions.
-                check_depth(x.positions())?;
+                // The products over positions are as deep as there are positions, and probabilities are u8.
+                check_depth(x.positions(), MAX_DEPTH_U8)?;
                 if fits { Ok(Shape { channels: heads * HEAD, ..x }) } else { Err(format!("{heads} heads in {} channels", x.channels)) }
             }
             Self::Prepend { tokens } => {
@@ -385,14 +383,17 @@ impl Op {
     }
 }
 
-fn check_depth(depth: usize) -> Result<(), String> {
+fn check_depth(depth: usize, most: usize) -> Result<(), String> {
     let padded = depth.checked_next_multiple_of(LANES);
-    if padded.is_some_and(|depth| depth <= MAX_DEPTH) { Ok(()) } else { Err(format!("products over {depth} values, at most {MAX_DEPTH}")) }
+    if padded.is_some_and(|depth| depth <= most) { Ok(()) } else { Err(format!("products over {depth} values, at most {most}")) }
 }
 
-fn check_offset(offset: Offset) -> Result<(), String> {
-    let fits = offset.is_none_or(|offset| offset.is_finite() && offset >= 0.0);
-    if fits { Ok(()) } else { Err(format!("offset {offset:?}, not a number from zero up")) }
+/// Rows of a product: their length, and the offset that makes them u8.
+fn check_rows(depth: usize, offset: Offset) -> Result<(), String> {
+    if let Some(offset) = offset.filter(|offset| !offset.is_finite() || *offset < 0.0) {
+        return Err(format!("offset {offset}, not a number from zero up"));
+    }
+    check_depth(depth, if offset.is_some() { MAX_DEPTH_U8 } else { MAX_DEPTH })
 }
 
 impl ModelConfig for NetworkConfig {

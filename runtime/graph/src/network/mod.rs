@@ -47,6 +47,9 @@ pub struct MemoryPlan {
     pub scratch: usize,
 }
 
+/// Most bytes of buffers unless another limit is given: what needs more is no network for a board.
+pub const MAX_BUFFER_BYTES: usize = 1 << 30;
+
 /// A network ready to run.
 pub struct NetworkGraph {
     context: Arc<Context>,
@@ -66,8 +69,17 @@ impl NetworkGraph {
     /// Checks the folder's tensors, plans every buffer and starts the threads.
     ///
     /// # Errors
-    /// [`GraphError::Folder`] if a tensor is missing or misshapen.
+    /// [`GraphError::Folder`] if a tensor is missing, misshapen or holds what is no finite number, [`GraphError::Memory`] if slots and scratch
+    /// would take more than [`MAX_BUFFER_BYTES`].
     pub fn new(folder: Arc<ModelFolder<NetworkConfig>>, options: Options) -> Result<Self, GraphError> {
+        Self::new_within(folder, options, MAX_BUFFER_BYTES)
+    }
+
+    /// As [`new`](Self::new), with another limit, in bytes. What does not fit is refused before anything is allocated.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn new_within(folder: Arc<ModelFolder<NetworkConfig>>, options: Options, most: usize) -> Result<Self, GraphError> {
         let config = folder.config();
         let shapes = config.shapes().map_err(GraphError::Plan)?;
         let behind = |source: usize| source.checked_sub(1).map_or(config.input_shape(), |layer| shapes[layer].0);
@@ -75,6 +87,9 @@ impl NetworkGraph {
         for (layer, (_, sources)) in config.layers.iter().zip(&shapes) {
             sizes.add(&layer.op, behind(sources[0]));
         }
+        // The input has a buffer beside the slots.
+        let beside = 4 * config.input_shape().positions() * config.input_shape().channels + sizes.bytes(options.threads);
+        let left = most.checked_sub(beside).ok_or(GraphError::Memory { needed: beside, most })?;
         let context = Arc::new(Context::new(Arc::clone(&folder), &sizes, options));
         let slots = Arc::new(Slots::new(&context.taps));
         let mut model = TypedModel::default();
@@ -100,8 +115,11 @@ impl NetworkGraph {
         let last = outlets.last().copied().unwrap_or(source);
         let scores = model.wire_node("network.scores", SlotOp::new(scores, &slots), &[last])?[0];
         model.select_output_outlets(&[scores])?;
+        let plan = Plan::build_within(model, &slots, left).map_err(|error| match error {
+            GraphError::Memory { needed, .. } => GraphError::Memory { needed: needed.saturating_add(beside), most },
+            other => other,
+        })?;
         let input = Arc::new(Tensor::zero_aligned::<f32>(&[shape.positions(), shape.channels], 64)?);
-        let plan = Plan::build(model, &slots)?;
         let memory = MemoryPlan {
             weights: folder.weight_bytes(),
             slots: plan.bytes() + input.as_bytes().len(),
@@ -169,9 +187,12 @@ fn operator(
 ) -> Result<SlotOp, FolderError> {
     let (folder, name) = (&context.folder, &layer.name);
     let shared = || Arc::clone(context);
-    let tensor = |ending: &str, shape: &[usize]| folder.f32_span(&format!("{name}.{ending}"), shape);
+    let tensor = |ending: &str, shape: &[usize]| folder.finite_span(&format!("{name}.{ending}"), shape);
     let packed = |depth: usize, offset: Offset| {
         let layer = folder.linear_span(name, output.channels, depth, true)?;
+        for ending in ["weight_scale", "bias"] {
+            tensor(ending, &[output.padded()])?;
+        }
         let mut sums = vec![0; if offset.is_some() { output.padded() } else { 0 }];
         if offset.is_some() {
             folder.linear(&layer).weights.sums(&mut sums);

@@ -2,7 +2,7 @@
 
 use crate::common::{Random, isas};
 use crate::guarded::Guarded;
-use ossicle_kernels::dot::{Activations, BLOCK_BYTES, Blocks, Epilogue, MAX_DEPTH, S8Rows, U8Rows};
+use ossicle_kernels::dot::{Activations, BLOCK_BYTES, Blocks, Epilogue, MAX_DEPTH, MAX_DEPTH_U8, S8Rows, U8Rows};
 use ossicle_kernels::simd::{Isa, LANES, Simd, SimdOp};
 
 const POISON: i32 = i32::MIN + 7;
@@ -116,7 +116,17 @@ fn extremes_neither_saturate_nor_overflow() {
         for (a, w) in [(127, 127), (-127, 127)] {
             check_s8(isa, &vec![a; MAX_DEPTH], &vec![w; LANES * MAX_DEPTH], 1, LANES, MAX_DEPTH);
         }
+        for w in [127, -127, -128] {
+            check_u8(isa, &vec![255; MAX_DEPTH_U8], &vec![w; LANES * MAX_DEPTH_U8], 1, LANES, MAX_DEPTH_U8);
+        }
     }
+}
+
+#[test]
+#[should_panic(expected = "depth 65808")]
+fn rows_of_u8_that_could_overflow_are_refused() {
+    let depth = MAX_DEPTH_U8 + 16;
+    U8Rows::new(&vec![255; depth], &[0; LANES], 1, depth, depth);
 }
 
 #[test]
