@@ -38,11 +38,13 @@ pub enum LabelError {
         /// What it labels: "images" or "recordings".
         labels: &'static str,
     },
+    /// The network's scores are NaN or infinite.
+    NotFinite,
     /// The recording could not be read on.
     Source(SourceError),
     /// The model folder is at fault.
     Folder(FolderError),
-    /// The network refused to run: a bug of ours.
+    /// The network needs more memory than allowed, or refused to run: a bug of ours.
     Graph(GraphError),
 }
 
@@ -52,6 +54,7 @@ impl fmt::Display for LabelError {
             Self::Read { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Image { path, problem } | Self::Preprocessor { path, problem } => write!(f, "{}: {problem}", path.display()),
             Self::Kind { labels } => write!(f, "the model labels {labels}"),
+            Self::NotFinite => f.write_str("the network's scores are no finite numbers"),
             Self::Source(error) => error.fmt(f),
             Self::Folder(error) => error.fmt(f),
             Self::Graph(error) => error.fmt(f),

@@ -9,6 +9,9 @@ use super::LabelError;
 /// Most pixels of an image.
 const MAX_PIXELS: usize = 1 << 26;
 
+/// Sides of an image, at most.
+const MAX_SIDE: usize = 1 << 15;
+
 /// Most bytes of a file: what the largest image takes, and a header.
 const MAX_BYTES: u64 = 3 * MAX_PIXELS as u64 + (1 << 20);
 
@@ -20,10 +23,10 @@ pub struct Image {
 }
 
 impl Image {
-    /// `rgb` is `[height][width][3]`; none if it is not whole rows, empty, or larger than 2^26 pixels.
+    /// `rgb` is `[height][width][3]`; none if it is not whole rows, empty, or larger than 2^26 pixels or 2^15 on a side.
     pub fn new(width: usize, rgb: Vec<u8>) -> Option<Self> {
         let whole = width > 0 && !rgb.is_empty() && rgb.len().is_multiple_of(width.checked_mul(3)?);
-        (whole && rgb.len() <= 3 * MAX_PIXELS).then_some(Self { width, rgb })
+        (whole && fits(width, rgb.len() / (3 * width)).is_ok()).then_some(Self { width, rgb })
     }
 
     /// Reads a file, by its first bytes, whatever it is called.
@@ -31,9 +34,18 @@ impl Image {
     /// # Errors
     /// [`LabelError::Read`] if it cannot be read, [`LabelError::Image`] if it is no image of a kind that is known.
     pub fn read(path: &Path) -> Result<Self, LabelError> {
-        let unreadable = |source| LabelError::Read { path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(|source| LabelError::Read { path: path.to_owned(), source })?;
+        Self::read_from(path, &mut file)
+    }
+
+    /// Reads a stream to its end; errors call it `path`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_from(path: &Path, stream: &mut dyn Read) -> Result<Self, LabelError> {
         let mut bytes = vec![];
-        File::open(path).map_err(unreadable)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        let read = stream.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+        read.map_err(|source| LabelError::Read { path: path.to_owned(), source })?;
         Self::decode(&bytes).map_err(|problem| LabelError::Image { path: path.to_owned(), problem })
     }
 
@@ -69,6 +81,16 @@ impl Image {
     }
 }
 
+/// Refuses what is larger than an image may be.
+fn fits(width: usize, height: usize) -> Result<(), String> {
+    let fits = width <= MAX_SIDE && height <= MAX_SIDE && width * height <= MAX_PIXELS;
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("{width} x {height} pixels, at most {MAX_SIDE} a side and {} million: give a smaller image", MAX_PIXELS >> 20))
+    }
+}
+
 /// Binary PPM with 8 bits: <https://netpbm.sourceforge.net/doc/ppm.html>.
 fn ppm(bytes: &[u8]) -> Result<Image, String> {
     let wrong = || "not a binary ppm of 8 bits (P6, width, height, 255, pixels)".to_owned();
@@ -91,8 +113,8 @@ fn ppm(bytes: &[u8]) -> Result<Image, String> {
         rest = &rest[digits..];
     }
     let [width, height, 255] = figures else { return Err(wrong()) };
-    let bytes = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3)).filter(|&n| n <= 3 * MAX_PIXELS).ok_or_else(wrong)?;
-    let pixels = rest.get(1..).and_then(|rest| rest.get(..bytes)).filter(|_| rest[0].is_ascii_whitespace());
+    fits(width, height)?;
+    let pixels = rest.get(1..).and_then(|rest| rest.get(..3 * width * height)).filter(|_| rest[0].is_ascii_whitespace());
     let pixels = pixels.ok_or_else(|| format!("a ppm of {width} x {height} that ends early: give the whole file"))?;
     Image::new(width, pixels.to_vec()).ok_or_else(wrong)
 }
@@ -105,15 +127,7 @@ mod compressed {
     use zune_jpeg::zune_core::colorspace::ColorSpace;
     use zune_jpeg::zune_core::options::DecoderOptions;
 
-    use super::{Image, MAX_PIXELS};
-
-    /// Sides of an image, at most.
-    const MAX_SIDE: usize = 1 << 15;
-
-    fn too_large(width: usize, height: usize) -> Result<(), String> {
-        let fits = width <= MAX_SIDE && height <= MAX_SIDE && width * height <= MAX_PIXELS;
-        if fits { Ok(()) } else { Err(format!("{width} x {height} pixels: give a smaller image")) }
-    }
+    use super::{Image, MAX_PIXELS, MAX_SIDE, fits};
 
     pub(super) fn png(bytes: &[u8]) -> Result<Image, String> {
         let broken = |error: png::DecodingError| format!("a png that cannot be read ({error}): give a whole file");
@@ -122,7 +136,7 @@ mod compressed {
         decoder.set_transformations(png::Transformations::normalize_to_color8());
         let mut reader = decoder.read_info().map_err(broken)?;
         let (width, height) = (reader.info().width as usize, reader.info().height as usize);
-        too_large(width, height)?;
+        fits(width, height)?;
         let mut pixels = vec![0; reader.output_buffer_size().ok_or("a png too large for this machine")?];
         let info = reader.next_frame(&mut pixels).map_err(broken)?;
         pixels.truncate(info.buffer_size());
@@ -138,12 +152,18 @@ mod compressed {
     }
 
     pub(super) fn jpeg(bytes: &[u8]) -> Result<Image, String> {
-        let options = DecoderOptions::default().set_max_width(MAX_SIDE).set_max_height(MAX_SIDE).jpeg_set_out_colorspace(ColorSpace::RGB);
+        // The decoder fills what is missing with grey, and does not always notice. In a scan, marker bytes stand for nothing else.
+        let scan = bytes.windows(2).rposition(|pair| pair == [0xff, 0xda]).map_or(&[][..], |at| &bytes[at..]);
+        if !scan.windows(2).any(|pair| pair == [0xff, 0xd9]) {
+            return Err("a jpeg that ends early: give the whole file".into());
+        }
+        let options = DecoderOptions::default().set_max_width(MAX_SIDE).set_max_height(MAX_SIDE).set_strict_mode(true);
+        let options = options.jpeg_set_out_colorspace(ColorSpace::RGB);
         let mut decoder = JpegDecoder::new_with_options(Cursor::new(bytes), options);
         let broken = |error| format!("a jpeg that cannot be read ({error}): give a whole file");
         decoder.decode_headers().map_err(broken)?;
         let (width, height) = decoder.dimensions().ok_or("a jpeg without dimensions")?;
-        too_large(width, height)?;
+        fits(width, height)?;
         let rgb = decoder.decode().map_err(broken)?;
         Image::new(width, rgb).ok_or_else(|| "an empty jpeg".into())
     }
@@ -174,16 +194,68 @@ mod tests {
         assert_eq!((image.width(), image.height(), image.rgb()), (2, 1, &[1, 2, 3, 4, 5, 6][..]));
     }
 
+    #[cfg(feature = "images")]
+    #[test]
+    fn png_of_every_kind_is_read() {
+        use png::{BitDepth, ColorType};
+        let encode = |colour, depth, data: &[u8]| {
+            let mut file = vec![];
+            let mut encoder = png::Encoder::new(&mut file, 2, 1);
+            encoder.set_color(colour);
+            encoder.set_depth(depth);
+            if colour == ColorType::Indexed {
+                encoder.set_palette(vec![9, 8, 7, 1, 2, 3]);
+            }
+            encoder.write_header().unwrap().write_image_data(data).unwrap();
+            file
+        };
+        for (colour, depth, data, rgb) in [
+            (ColorType::Rgb, BitDepth::Eight, &[1, 2, 3, 4, 5, 6][..], [1, 2, 3, 4, 5, 6]),
+            (ColorType::Rgb, BitDepth::Sixteen, &[1, 99, 2, 99, 3, 99, 4, 99, 5, 99, 6, 99], [1, 2, 3, 4, 5, 6]),
+            (ColorType::Rgba, BitDepth::Eight, &[1, 2, 3, 0, 4, 5, 6, 255], [1, 2, 3, 4, 5, 6]),
+            (ColorType::Grayscale, BitDepth::Eight, &[7, 200], [7, 7, 7, 200, 200, 200]),
+            (ColorType::GrayscaleAlpha, BitDepth::Eight, &[7, 0, 200, 9], [7, 7, 7, 200, 200, 200]),
+            (ColorType::Grayscale, BitDepth::One, &[0b0100_0000], [0, 0, 0, 255, 255, 255]),
+            (ColorType::Indexed, BitDepth::One, &[0b0100_0000], [9, 8, 7, 1, 2, 3]),
+        ] {
+            let file = encode(colour, depth, data);
+            let image = Image::decode(&file).unwrap();
+            assert_eq!((image.width(), image.rgb()), (2, &rgb[..]), "{colour:?} {depth:?}");
+            // Cut before the picture's last bytes: a check value and the closing chunk stand behind it.
+            for end in 0..file.len() - 16 {
+                assert!(Image::decode(&file[..end]).is_err(), "{colour:?} {depth:?}, {end} of {} bytes", file.len());
+            }
+        }
+    }
+
+    #[cfg(feature = "images")]
+    #[test]
+    fn jpeg_is_read_whole_or_not_at_all() {
+        // Drawn for this test: rows of red, green and blue, eight pixels high.
+        for file in [&include_bytes!("testdata/stripes.jpg")[..], include_bytes!("testdata/stripes-progressive.jpg")] {
+            let image = Image::decode(file).unwrap();
+            assert_eq!((image.width(), image.height()), (16, 24));
+            for (row, colour) in [(3, [255, 0, 0]), (11, [0, 255, 0]), (19, [0, 0, 255])] {
+                let pixel = &image.rgb()[3 * (16 * row + 7)..][..3];
+                assert!(pixel.iter().zip(colour).all(|(&have, wanted)| have.abs_diff(wanted) < 8), "row {row}: {pixel:?}");
+            }
+            for end in 0..file.len() {
+                assert!(Image::decode(&file[..end]).is_err(), "{end} of {} bytes", file.len());
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_image_is_told_in_a_line() {
-        let cases: [(&[u8], &str); 9] = [
+        let cases: [(&[u8], &str); 10] = [
             (b"", "give png, jpeg or binary ppm"),
             (b"GIF89a", "give png, jpeg or binary ppm"),
             (b"P6", "not a binary ppm"),
             (b"P6 2 1 65535\n", "not a binary ppm"),
             (b"P6 0 1 255\n", "not a binary ppm"),
             (b"P6 99999999999999999999 1 255\n", "not a binary ppm"),
-            (b"P6 4294967296 4294967296 255\n", "not a binary ppm"),
+            (b"P6 1 32769 255\n", "1 x 32769 pixels, at most 32768 a side"),
+            (b"P6 4294967296 4294967296 255\n", "give a smaller image"),
             (b"P6 2 2 255\n\x00\x00", "ends early"),
             (b"P6 2 2 255", "ends early"),
         ];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ossicle_frontend::yamnet::{BINS, YamnetMel, YamnetScratch, samples_of};
 use ossicle_graph::folder::{FolderError, ModelFolder};
-use ossicle_graph::network::{InputShape, MemoryPlan, NetworkGraph};
+use ossicle_graph::network::{InputShape, MAX_BUFFER_BYTES, MemoryPlan, NetworkGraph};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::{Step, Tap, Tensor, Values};
 
@@ -52,14 +52,27 @@ impl Labeller {
     /// Opens the network in `model`.
     ///
     /// # Errors
-    /// [`LabelError`] if the folder or its `preprocessor_config.json` cannot be used.
+    /// [`LabelError`] if the folder or its `preprocessor_config.json` cannot be used, or the network needs more than [`MAX_BUFFER_BYTES`].
     pub fn open(model: &Path, options: Options) -> Result<Self, LabelError> {
+        Self::open_within(model, options, MAX_BUFFER_BYTES)
+    }
+
+    /// As [`open`](Self::open), with another limit to the network's slots and scratch memory, in bytes.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`GraphError::Memory`](ossicle_graph::GraphError::Memory) in [`LabelError::Graph`] if the limit is too low.
+    pub fn open_within(model: &Path, options: Options, most: usize) -> Result<Self, LabelError> {
         let folder = ModelFolder::open(model)?;
-        let graph = NetworkGraph::new(Arc::clone(&folder), ossicle_graph::Options { isa: options.isa, threads: options.threads })?;
+        let run = ossicle_graph::Options { isa: options.isa, threads: options.threads };
+        let graph = NetworkGraph::new_within(Arc::clone(&folder), run, most)?;
         let text = folder.read_text("labels.txt")?;
         let labels: Vec<String> = text.lines().map(str::to_owned).collect();
         if labels.len() != graph.config().num_labels {
             let problem = format!("{} labels, but num_labels is {}", labels.len(), graph.config().num_labels);
+            return Err(FolderError::Malformed { path: model.join("labels.txt"), problem }.into());
+        }
+        if let Some(label) = labels.iter().find(|label| label.contains(char::is_control)) {
+            let problem = format!("label {label:?} holds control characters");
             return Err(FolderError::Malformed { path: model.join("labels.txt"), problem }.into());
         }
         let InputShape { height, width, channels } = graph.config().input;
@@ -95,19 +108,20 @@ impl Labeller {
     /// Scores of an image, one for each label.
     ///
     /// # Errors
-    /// [`LabelError::Kind`] if the model labels recordings.
+    /// [`LabelError::Kind`] if the model labels recordings, [`LabelError::NotFinite`] if its scores are no numbers.
     pub fn image(&mut self, image: &Image) -> Result<&[f32], LabelError> {
         let Preprocessor::Pixels(pixels) = &self.preprocessor else { return Err(LabelError::Kind { labels: "recordings" }) };
         let input = pixels.apply(image, self.target);
         trace(self.tap.as_deref(), 0, self.target, &input);
-        Ok(self.graph.run(&input)?)
+        finite(self.graph.run(&input)?)
     }
 
     /// Scores of a recording, one for each label: the mean over its windows, each as long as the network's input, one after the other. What
     /// is left at the end counts if it is at least half a window, or all there is; silence is put behind it.
     ///
     /// # Errors
-    /// [`LabelError::Kind`] if the model labels images, [`LabelError::Source`] if the recording cannot be read on.
+    /// [`LabelError::Kind`] if the model labels images, [`LabelError::Source`] if the recording cannot be read on, [`LabelError::NotFinite`]
+    /// as for [`image`](Self::image).
     pub fn recording(&mut self, source: &mut dyn SampleSource) -> Result<&[f32], LabelError> {
         let Preprocessor::Frames(frames) = &self.preprocessor else { return Err(LabelError::Kind { labels: "images" }) };
         let mut windows = Windows::new(frames.clone(), self.target, self.isa);
@@ -122,8 +136,13 @@ impl Labeller {
             count += 1;
         }
         self.scores.iter_mut().for_each(|score| *score /= count as f32);
-        Ok(&self.scores)
+        finite(&self.scores)
     }
+}
+
+/// Scores, if they are numbers.
+fn finite(scores: &[f32]) -> Result<&[f32], LabelError> {
+    if scores.iter().all(|score| score.is_finite()) { Ok(scores) } else { Err(LabelError::NotFinite) }
 }
 
 /// Hands what a network reads to a tap.

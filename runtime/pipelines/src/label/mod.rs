@@ -12,6 +12,7 @@
 //! ```
 
 mod error;
+mod huggingface;
 mod image;
 mod labeller;
 mod preprocessor;
@@ -20,5 +21,4 @@ mod resize;
 pub use error::LabelError;
 pub use image::Image;
 pub use labeller::{Labeller, Options, Reading, Windows};
-pub use preprocessor::{Frames, Frontend, Pixels, Preprocessor, Resample, Target};
-pub use resize::resize;
+pub use preprocessor::{Frames, Frontend, Pixels, Preprocessor, Resample, Size, Target};

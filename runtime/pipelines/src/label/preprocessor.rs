@@ -5,13 +5,18 @@ use std::path::Path;
 use ossicle_frontend::yamnet::BINS;
 use serde::{Deserialize, Serialize};
 
-use super::{Image, LabelError, resize};
+use super::resize::resize;
+use super::{Image, LabelError, huggingface};
 
 /// The file's name, in a model folder and beside an ONNX file.
 const FILE: &str = "preprocessor_config.json";
 
 /// What has to be given beside an ONNX file.
-const WANTED: &str = "give image_mean, image_std and rescale_factor of an image classifier, or frontend (\"yamnet\") of an audio tagger";
+pub(super) const WANTED: &str =
+    "give image_mean, image_std and rescale_factor of an image classifier, or frontend (\"yamnet\") of an audio tagger";
+
+/// Log-mel values lie within this distance of zero: `ln 0.001` is -7, and full scale gives less than 10.
+const LOUDEST: f32 = 32.0;
 
 /// Height, width and channels of what a network reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +161,8 @@ impl Preprocessor {
         let has = |key: &str| value.get(key).is_some();
         let parsed = if has("frontend") {
             Self::Frames(Frames::deserialize(&value).map_err(|e| e.to_string())?)
-        } else if has("image_mean") && has("image_std") && has("rescale_factor") {
-            Self::Pixels(Pixels::deserialize(&value).map_err(|e| e.to_string())?)
+        } else if value.is_object() {
+            Self::Pixels(huggingface::pixels(&value, target)?)
         } else {
             return Err(WANTED.into());
         };
@@ -175,17 +180,20 @@ impl Preprocessor {
                 if bands != BINS || channels != 1 {
                     return Some(format!("the network reads {height} x {width} x {channels}, the frontend gives frames of {BINS} bands"));
                 }
-                let fits = frames.mean.is_finite() && frames.std.is_finite() && frames.std != 0.0;
-                (!fits).then(|| format!("mean {} and std {}: finite numbers, std not zero", frames.mean, frames.std))
+                let fits = [-LOUDEST, LOUDEST].iter().all(|value| ((value - frames.mean) / frames.std).is_finite());
+                (!fits).then(|| format!("mean {} and std {}: (frame - mean) / std is no finite number", frames.mean, frames.std))
             }
             Self::Pixels(pixels) => {
-                let figures = pixels.image_mean.iter().chain(&pixels.image_std).chain([&pixels.rescale_factor]);
                 let counted = [&pixels.image_mean, &pixels.image_std].iter().all(|of| of.len() == channels || of.len() == 1);
                 if !matches!(channels, 1 | 3) {
                     return Some(format!("the network reads {channels} channels: images have 1 or 3"));
                 }
-                if !counted || figures.clone().any(|x| !x.is_finite()) || pixels.image_std.contains(&0.0) {
-                    return Some(format!("image_mean and image_std: {channels} finite numbers each, std not zero"));
+                if !counted {
+                    return Some(format!("image_mean and image_std: {channels} numbers each, or one"));
+                }
+                let scaled = (0..channels).flat_map(|c| [0.0, 255.0].map(|byte| pixels.scaled(byte, c)));
+                if scaled.into_iter().any(|x| !x.is_finite()) {
+                    return Some("(pixel * rescale_factor - image_mean) / image_std is no finite number for pixels from 0 to 255".into());
                 }
                 match pixels.size {
                     Some(Size::Shortest { shortest_edge: side })
@@ -217,6 +225,12 @@ impl Preprocessor {
 }
 
 impl Pixels {
+    /// A byte of colour `c` as the network reads it.
+    fn scaled(&self, byte: f32, c: usize) -> f32 {
+        let of = |values: &[f32]| values[if values.len() == 1 { 0 } else { c }];
+        (byte * self.rescale_factor - of(&self.image_mean)) / of(&self.image_std)
+    }
+
     /// An image as the network reads it, `[height][width][channels]`.
     pub fn apply(&self, image: &Image, target: Target) -> Vec<f32> {
         let Target { height, width, channels } = target;
@@ -229,21 +243,16 @@ impl Pixels {
             Some(Size::Sides { height, width }) => (height, width),
             None => (height, width),
         };
-        let resized = resize(image, columns, rows, self.resample);
         let (top, left) = ((rows - height) / 2, (columns - width) / 2);
-        let of = |values: &[f32], c: usize| values[if values.len() == 1 { 0 } else { c }];
-        let scaled = |byte: f32, c: usize| (byte * self.rescale_factor - of(&self.image_mean, c)) / of(&self.image_std, c);
+        let middle = resize(image, (columns, rows), (left..left + width, top..top + height), self.resample);
         let mut out = Vec::with_capacity(height * width * channels);
-        for row in 0..height {
-            let from = 3 * ((top + row) * columns + left);
-            for &[r, g, b] in resized.rgb()[from..][..3 * width].as_chunks::<3>().0 {
-                if channels == 1 {
-                    // Luma of ITU-R 601-2, in Pillow's whole numbers.
-                    let luma = (u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16;
-                    out.push(scaled(luma as f32, 0));
-                } else {
-                    out.extend([r, g, b].iter().enumerate().map(|(c, &byte)| scaled(f32::from(byte), c)));
-                }
+        for &[r, g, b] in middle.as_chunks::<3>().0 {
+            if channels == 1 {
+                // Luma of ITU-R 601-2, in Pillow's whole numbers.
+                let luma = (u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16;
+                out.push(self.scaled(luma as f32, 0));
+            } else {
+                out.extend([r, g, b].iter().enumerate().map(|(c, &byte)| self.scaled(f32::from(byte), c)));
             }
         }
         out
@@ -272,9 +281,16 @@ mod tests {
             panic!("crop")
         };
         let image = Image::new(8, (0..144).collect()).unwrap();
-        let resized = resize(&image, 5, 4, Resample::Bilinear);
-        let expected = (f32::from(resized.rgb()[3 * 5]) * 0.5 - 1.0) / 2.0;
+        let resized = resize(&image, (5, 4), (0..5, 0..4), Resample::Bilinear);
+        let expected = (f32::from(resized[3 * 5]) * 0.5 - 1.0) / 2.0;
         assert_eq!(cropped.apply(&image, TARGET)[0], expected);
+        // However thin an image is, and however large what the middle is cut out of.
+        let thin = Image::new(1, vec![9; 3 * 32_768]).unwrap();
+        assert_eq!(cropped.apply(&thin, TARGET)[..2], [(4.5 - 1.0) / 2.0, (4.5 - 2.0) / 2.0]);
+        let Ok(Preprocessor::Pixels(large)) = pixels(", \"size\": {\"height\": 16384, \"width\": 16384}, \"do_center_crop\": true") else {
+            panic!("large")
+        };
+        assert_eq!(large.apply(&thin, TARGET), cropped.apply(&thin, TARGET));
         let Ok(Preprocessor::Pixels(grey)) =
             Preprocessor::parse(b"{\"rescale_factor\": 1, \"image_mean\": [0], \"image_std\": [1]}", Target { channels: 1, ..TARGET })
         else {
@@ -287,6 +303,17 @@ mod tests {
     fn what_is_missing_or_does_not_fit_is_told() {
         let line = |text: &str, target| Preprocessor::parse(text.as_bytes(), target).unwrap_err();
         assert!(line("{}", TARGET).contains("give image_mean"));
+        // Each figure finite, the values not.
+        for figures in [
+            "3e38, \"image_mean\": [0], \"image_std\": [1]",
+            "1, \"image_mean\": [0], \"image_std\": [1e-44, 1, 1]",
+            "1, \"image_mean\": [1], \"image_std\": [0]",
+        ] {
+            assert!(line(&format!("{{\"rescale_factor\": {figures}}}"), TARGET).contains("no finite number"), "{figures}");
+        }
+        let frames = Target { height: 96, width: 64, channels: 1 };
+        assert!(line("{\"frontend\": \"yamnet\", \"std\": 1e-44}", frames).contains("no finite number"));
+        assert!(line("{\"frontend\": \"yamnet\", \"std\": 0}", frames).contains("no finite number"));
         assert!(line("[]", TARGET).contains("give image_mean"));
         assert!(line("{\"frontend\": \"mfcc\"}", TARGET).contains("mfcc"));
         assert!(line("{\"frontend\": \"yamnet\"}", TARGET).contains("frames of 64 bands"));

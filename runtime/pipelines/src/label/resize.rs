@@ -2,6 +2,8 @@
 //! (`src/libImaging/Resample.c`; version 13 takes rows first where the height shrinks far more than the width, which can change a byte by
 //! one). What networks were trained on was resized so.
 
+use std::ops::Range;
+
 use super::{Image, Resample};
 
 /// Bits behind the point of a weight.
@@ -13,41 +15,67 @@ struct Taps {
     weights: Vec<i32>,
 }
 
-/// `image` at another size.
+/// A part of `image` at another size: what `columns` and `rows` are of it if the whole is brought to `width` and `height`,
+/// `[rows][columns][3]`. Nothing else is computed, so memory goes with what is asked for, not with the whole.
 ///
 /// # Panics
-/// If a side is zero, or the result is larger than an image can be.
-pub fn resize(image: &Image, width: usize, height: usize, resample: Resample) -> Image {
-    assert!(width > 0 && height > 0, "{width} x {height}");
-    let (from_width, from_height) = (image.width(), image.height());
-    let mut pixels = image.rgb().to_vec();
-    if width != from_width {
-        let taps = taps(from_width, width, resample);
-        let rows = pixels.chunks_exact(3 * from_width);
-        pixels = rows.flat_map(|row| taps.iter().flat_map(|taps| taps.of(row, 3, 0))).collect();
+/// If a part is empty, or reaches beyond the size.
+pub(super) fn resize(
+    image: &Image,
+    (width, height): (usize, usize),
+    (columns, rows): (Range<usize>, Range<usize>),
+    resample: Resample,
+) -> Vec<u8> {
+    assert!(!columns.is_empty() && columns.end <= width && !rows.is_empty() && rows.end <= height, "{columns:?}, {rows:?}");
+    let across = taps(image.width(), width, columns, resample);
+    let down = taps(image.height(), height, rows, resample);
+    let stride = 3 * across.len();
+    let mut sums = vec![1i32 << (BITS - 1); stride * down.len()];
+    let mut row = vec![0; stride];
+    // Of the output rows, the first that the source row is not above, and the first that it does not reach.
+    let (mut done, mut reached) = (0, 0);
+    for y in down.first().map_or(0, |taps| taps.first)..down.last().map_or(0, Taps::end) {
+        while done < down.len() && down[done].end() <= y {
+            done += 1;
+        }
+        while reached < down.len() && down[reached].first <= y {
+            reached += 1;
+        }
+        let source = &image.rgb()[3 * image.width() * y..][..3 * image.width()];
+        row.as_chunks_mut::<3>().0.iter_mut().zip(&across).for_each(|(pixel, taps)| *pixel = taps.of(source));
+        for (taps, sums) in down[done..reached].iter().zip(sums[done * stride..].chunks_exact_mut(stride)) {
+            let weight = taps.weights[y - taps.first];
+            sums.iter_mut().zip(&row).for_each(|(sum, &byte)| *sum += i32::from(byte) * weight);
+        }
     }
-    if height != from_height {
-        let taps = taps(from_height, height, resample);
-        pixels = taps.iter().flat_map(|taps| (0..width).flat_map(|x| taps.of(&pixels, 3 * width, 3 * x)).collect::<Vec<_>>()).collect();
-    }
-    Image::new(width, pixels).unwrap_or_else(|| panic!("{width} x {height}"))
+    sums.into_iter().map(byte).collect()
+}
+
+/// A sum of weighted bytes as a byte.
+fn byte(sum: i32) -> u8 {
+    (sum >> BITS).clamp(0, 255) as u8
 }
 
 impl Taps {
-    /// The three colours from pixels `stride` bytes apart, the first of all at `offset`.
-    fn of(&self, pixels: &[u8], stride: usize, offset: usize) -> [u8; 3] {
+    /// Behind the last pixel.
+    fn end(&self) -> usize {
+        self.first + self.weights.len()
+    }
+
+    /// The three colours from a row of pixels.
+    fn of(&self, pixels: &[u8]) -> [u8; 3] {
         let mut sums = [1i32 << (BITS - 1); 3];
-        for (i, &weight) in self.weights.iter().enumerate() {
-            let pixel = &pixels[(self.first + i) * stride + offset..][..3];
+        for (&weight, pixel) in self.weights.iter().zip(pixels[3 * self.first..].as_chunks::<3>().0) {
             for (sum, &colour) in sums.iter_mut().zip(pixel) {
                 *sum += i32::from(colour) * weight;
             }
         }
-        sums.map(|sum| (sum >> BITS).clamp(0, 255) as u8)
+        sums.map(byte)
     }
 }
 
-fn taps(from: usize, to: usize, resample: Resample) -> Vec<Taps> {
+/// The taps of pixels `part` of `to`.
+fn taps(from: usize, to: usize, part: Range<usize>, resample: Resample) -> Vec<Taps> {
     let scale = from as f64 / to as f64;
     let reduction = scale.max(1.0);
     let support = resample.support() * reduction;
@@ -64,7 +92,7 @@ fn taps(from: usize, to: usize, resample: Resample) -> Vec<Taps> {
         };
         Taps { first, weights: weights.into_iter().map(fixed).collect() }
     };
-    (0..to).map(one).collect()
+    part.map(one).collect()
 }
 
 impl Resample {
@@ -119,9 +147,26 @@ mod tests {
             ((300, 200), (33, 21), Resample::Bicubic, 263893066),
         ];
         for (from, to, resample, wanted) in cases {
-            let resized = resize(&pattern(from.0, from.1), to.0, to.1, resample);
-            let sum: u64 = resized.rgb().iter().enumerate().map(|(i, &byte)| i as u64 * u64::from(byte)).sum();
-            assert_eq!((resized.width(), resized.height(), sum), (to.0, to.1, wanted), "{from:?} to {to:?}, {resample:?}");
+            let image = pattern(from.0, from.1);
+            let resized = resize(&image, to, (0..to.0, 0..to.1), resample);
+            let sum: u64 = resized.iter().enumerate().map(|(i, &byte)| i as u64 * u64::from(byte)).sum();
+            assert_eq!((resized.len(), sum), (3 * to.0 * to.1, wanted), "{from:?} to {to:?}, {resample:?}");
+            // A part is what it is of the whole.
+            let (columns, rows) = (to.0 / 3..to.0 - 1, to.1 / 4..to.1 / 2);
+            let part = resize(&image, to, (columns.clone(), rows.clone()), resample);
+            let cut = rows.flat_map(|row| &resized[3 * to.0 * row..][3 * columns.start..3 * columns.end]).copied();
+            assert_eq!(part, cut.collect::<Vec<_>>(), "{from:?} to {to:?}, {resample:?}");
+        }
+    }
+
+    #[test]
+    fn the_middle_of_a_thin_image_is_computed_alone() {
+        // The whole would be 64 GB.
+        let thin = Image::new(1, (0..3 * 32_768).map(|i| (i / 3 >> 7) as u8).collect()).unwrap();
+        let (width, height) = (800, 800 * 32_768);
+        for resample in [Resample::Bilinear, Resample::Bicubic] {
+            let part = resize(&thin, (width, height), (398..402, height / 2 - 2..height / 2 + 2), resample);
+            assert_eq!(part, [[127; 24], [128; 24]].concat());
         }
     }
 
@@ -129,7 +174,7 @@ mod tests {
     fn one_colour_stays() {
         let grey = Image::new(5, vec![131; 3 * 5 * 7]).unwrap();
         for resample in [Resample::Bilinear, Resample::Bicubic] {
-            assert!(resize(&grey, 9, 3, resample).rgb().iter().all(|&byte| byte == 131));
+            assert!(resize(&grey, (9, 3), (0..9, 0..3), resample).iter().all(|&byte| byte == 131));
         }
     }
 }
