@@ -86,7 +86,11 @@ pub(crate) fn events(path: &Path, error: EventsError) -> anyhow::Error {
 pub(crate) fn label(path: &Path, error: LabelError) -> anyhow::Error {
     match error {
         LabelError::Folder(error) => folder(error).into(),
+        LabelError::Graph(error @ GraphError::Memory { .. }) => {
+            Fault::new(error, path.display(), "allow more with --memory if the machine has it").into()
+        }
         LabelError::Graph(error) => anyhow::Error::new(error).context(path.display().to_string()),
+        LabelError::NotFinite => Fault::new(error, path.display(), "make the model again, and check its float scores first").into(),
         LabelError::Read { path, source } if source.kind() == ErrorKind::NotFound => {
             Fault::new("no such file", path.display(), "give one that exists").into()
         }

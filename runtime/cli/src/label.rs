@@ -1,6 +1,6 @@
 //! `ossicle label`.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,13 +8,17 @@ use anyhow::Result;
 use clap::ValueEnum;
 use ossicle::label::{Image, LabelError, Labeller, Options, Reading};
 use ossicle::trace;
+use ossicle::whisper::memory::program_bytes;
 use ossicle::whisper::transcriber::Options as Run;
+use ossicle_graph::GraphError;
+use ossicle_graph::network::MemoryPlan;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::fault::{self, Fault};
 use crate::input::{self, RawArgs};
-use crate::model::MachineArgs;
+use crate::model::{BudgetArgs, MachineArgs};
+use crate::size;
 use crate::trace::{Recording, TraceArgs};
 
 const EXAMPLES: &str = "\
@@ -29,7 +33,7 @@ A model is made from an ONNX classifier by ossicle-quantize --onnx.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Images (png, jpeg, binary ppm) or recordings, whichever the model is for
+    /// Images (png, jpeg, binary ppm) or recordings, whichever the model is for; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Model folder, or the name of one (see `ossicle models list`)
@@ -37,6 +41,8 @@ pub(crate) struct Args {
     model: String,
     #[command(flatten)]
     machine: MachineArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
     /// Labels to write for each file, the largest scores first
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
@@ -70,8 +76,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return Err(Fault::line(format!("--trace: {count} files: a trace is of one: take them one by one")).into());
     }
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
-    let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
-    let mut labeller = Labeller::open(&folder, options).map_err(|error| fault::label(&folder, error))?;
+    let mut labeller = open(args, &folder)?;
+    if labeller.reading() == Reading::Images && args.raw.rate().is_some() {
+        return Err(Fault::line("--raw: the model labels images, and this is for samples of a recording: leave it out").into());
+    }
     let mut statuses = Vec::new();
     for file in &args.files {
         match traced(args, &folder, &mut labeller, file) {
@@ -88,6 +96,35 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         _ => ExitCode::FAILURE,
     })
+}
+
+/// The model, if `--memory` and `--board` allow what it needs.
+fn open(args: &Args, folder: &Path) -> Result<Labeller> {
+    let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
+    let tightest = args.budget.limits()?.into_iter().min_by_key(|limit| limit.1);
+    let Some((limit, allowed)) = tightest else {
+        return Labeller::open(folder, options).map_err(|error| fault::label(folder, error));
+    };
+    let refuse = |needed: usize, parts: String| {
+        let (needed, allowed) = (size::megabytes(needed as u64), size::megabytes(allowed));
+        Fault::new(format!("the plan needs {needed}, more than {limit} {allowed}"), folder.display(), parts)
+    };
+    // What the system or the weights take beside the buffers is known once they are not too large themselves.
+    let labeller = match Labeller::open_within(folder, options, usize::try_from(allowed).unwrap_or(usize::MAX)) {
+        Ok(labeller) => labeller,
+        Err(LabelError::Graph(GraphError::Memory { needed, .. })) => {
+            return Err(refuse(needed, "slots and scratch alone".to_owned()).into());
+        }
+        Err(error) => return Err(fault::label(folder, error)),
+    };
+    let MemoryPlan { weights, slots, scratch } = labeller.memory_plan();
+    let parts = [("weights", weights), ("slots", slots), ("scratch", scratch), ("program", program_bytes())];
+    let total = parts.iter().map(|part| part.1).sum();
+    if total as u64 <= allowed {
+        return Ok(labeller);
+    }
+    let parts: Vec<_> = parts.into_iter().map(|(name, bytes)| format!("{name} {}", size::megabytes(bytes as u64))).collect();
+    Err(refuse(total, parts.join(", ")).into())
 }
 
 /// Labels a file, and traces that if it is asked for.
@@ -109,7 +146,15 @@ fn label(args: &Args, labeller: &mut Labeller, file: &Path) -> Result<()> {
     let labels = labeller.labels().to_vec();
     let scores = match labeller.reading() {
         Reading::Images => {
-            let image = Image::read(file).map_err(failed)?;
+            let image = if input::is_stdin(file) {
+                if io::stdin().is_terminal() {
+                    return Err(Fault::line("standard input is a terminal: -: pipe an image into it").into());
+                }
+                Image::read_from(file, &mut io::stdin().lock())
+            } else {
+                Image::read(file)
+            };
+            let image = image.map_err(failed)?;
             labeller.image(&image).map_err(failed)?
         }
         Reading::Recordings => {

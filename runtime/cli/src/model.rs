@@ -27,12 +27,31 @@ pub(crate) struct ModelArgs {
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+}
+
+/// How much memory may be used.
+#[derive(clap::Args)]
+pub(crate) struct BudgetArgs {
     /// Refuse to run if the plan needs more, for example 90MB
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
-    pub(crate) memory: Option<u64>,
+    memory: Option<u64>,
     /// Refuse to run if the plan needs more than this board's budget (see `ossicle board list`)
     #[arg(long, value_name = "NAME|FILE.toml")]
-    pub(crate) board: Option<String>,
+    board: Option<String>,
+}
+
+impl BudgetArgs {
+    /// What sets a limit, and the limit in bytes.
+    pub(crate) fn limits(&self) -> Result<Vec<(String, u64)>> {
+        let mut limits: Vec<_> = self.memory.map(|allowed| ("--memory".to_owned(), allowed)).into_iter().collect();
+        if let Some(name) = &self.board {
+            let board = catalog::find(name).map_err(Fault::line)?;
+            limits.push((format!("the budget of --board {name},"), board.budget_bytes()));
+        }
+        Ok(limits)
+    }
 }
 
 /// What of the machine to use.
@@ -82,7 +101,7 @@ impl ModelArgs {
         let options = GraphOptions { isa: self.machine.isa(), threads: self.machine.threads() };
         let request = Request { options, frames, words, lanes, others, program: program_bytes() };
         let plan = Memory::plan(&folder, request).map_err(fault::folder)?;
-        for (limit, allowed) in self.limits()? {
+        for (limit, allowed) in self.budget.limits()? {
             if plan.total() as u64 > allowed {
                 let (needed, allowed) = (size::megabytes(plan.total() as u64), size::megabytes(allowed));
                 let what = format!("the plan needs {needed}, more than {limit} {allowed}");
@@ -90,16 +109,6 @@ impl ModelArgs {
             }
         }
         Ok(plan)
-    }
-
-    /// What sets a limit, and the limit in bytes.
-    fn limits(&self) -> Result<Vec<(String, u64)>> {
-        let mut limits: Vec<_> = self.memory.map(|allowed| ("--memory".to_owned(), allowed)).into_iter().collect();
-        if let Some(name) = &self.board {
-            let board = catalog::find(name).map_err(Fault::line)?;
-            limits.push((format!("the budget of --board {name},"), board.budget_bytes()));
-        }
-        Ok(limits)
     }
 
     /// The model, ready for windows of up to `frames` mel frames, and what it was planned to need.

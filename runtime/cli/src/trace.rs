@@ -14,7 +14,7 @@ use crate::fault::Fault;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Trace")]
 pub(crate) struct TraceArgs {
-    /// Write a digest of every tensor to FILE, for ossicle-sim to compare (one recording)
+    /// Write a digest of every tensor to FILE, for ossicle-sim to compare (one input)
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// Also write the values of tensors of this name; * stands for any characters

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use common::{Folder, ossicle, refusal, stdout};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// A model folder.
 struct Model(Folder);
@@ -110,6 +111,54 @@ fn the_folder_is_described_and_verified() {
     let ossicle = |args: &[&str]| ossicle().args(args).arg(model.path()).output().unwrap();
     let info = stdout(ossicle(&["models", "info", "--model"]));
     assert!(info.contains("network") && info.contains("2, by name in labels.txt"), "{info}");
+    let sums = ["config.json", "labels.txt", "model.safetensors", "preprocessor_config.json"].map(|name| {
+        let hash = Sha256::digest(fs::read(model.path().join(name)).unwrap());
+        format!("{}  {name}\n", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    });
+    model.file("SHA256SUMS", sums.concat().as_bytes());
+    stdout(ossicle(&["models", "verify"]));
+    model.file("labels.txt", b"red\ngreen\n");
+    let line = refusal(ossicle(&["models", "verify"]));
+    assert!(line.contains("does not match") && line.contains("labels.txt"), "{line}");
+}
+
+#[test]
+fn memory_is_refused_with_its_figures() {
+    let model = Model::new("memory");
+    let red = model.image("red.ppm", [255, 0, 0]);
+    let label = |limit: &[&str]| model.label().args(limit).arg(&red).output().unwrap();
+    assert!(stdout(label(&["--memory", "1GB", "--board", "pi4"])).contains("red 0.982"));
+    let line = refusal(label(&["--memory", "1MB"]));
+    assert!(line.contains("more than --memory 1.0 MB") && line.contains("slots") && line.contains("program"), "{line}");
+    let line = refusal(label(&["--memory", "100"]));
+    assert!(line.contains("more than --memory 0.0 MB") && line.contains("slots and scratch alone"), "{line}");
+    // A configuration of a few lines that asks for gigabytes.
+    let text = fs::read_to_string(model.path().join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["input"] = json!({"height": 1800, "width": 1800, "channels": 3});
+    // Eight maps that are all alive when the first sum is taken.
+    let layer = |name: String, inputs: [String; 2]| json!({"name": name, "op": "add", "inputs": inputs});
+    let maps = (0..8).map(|i| layer(format!("map{i}"), ["input".into(), "input".into()]));
+    let mut layers: Vec<Value> = maps.collect();
+    layers.extend(
+        (1..8).map(|i| layer(format!("sum{i}"), [if i == 1 { "map0".into() } else { format!("sum{}", i - 1) }, format!("map{i}")])),
+    );
+    layers.push(json!({"name": "mean", "op": "mean", "inputs": ["sum7"]}));
+    layers.push(json!({"name": "colours", "op": "linear", "channels": 2, "inputs": ["mean"]}));
+    config["layers"] = layers.into();
+    model.file("config.json", config.to_string().as_bytes());
+    let line = refusal(label(&[]));
+    assert!(line.contains("at most 1073 MB are allowed") && line.contains("--memory"), "{line}");
+}
+
+#[test]
+fn an_image_may_come_from_standard_input() {
+    let model = Model::new("stdin");
+    let red = model.image("red.ppm", [255, 0, 0]);
+    let piped = model.label().arg("-").stdin(fs::File::open(red).unwrap()).output().unwrap();
+    assert!(stdout(piped).starts_with("-  red 0.982"));
+    let empty = model.label().arg("-").stdin(std::process::Stdio::null()).output().unwrap();
+    assert!(refusal(empty).contains("give png, jpeg or binary ppm"));
 }
 
 #[test]
@@ -143,6 +192,8 @@ fn bad_input_is_one_line() {
     assert!(refused(Path::new("nowhere.png")).contains("no such file: nowhere.png"));
     assert!(refused(&model.file("text.txt", b"no image")).contains("give png, jpeg or binary ppm"));
     assert!(refused(&model.file("short.ppm", b"P6 9 9 255\n.")).contains("ends early"));
+    assert!(refused(&model.file("thin.ppm", b"P6 1 40000 255\n")).contains("1 x 40000 pixels, at most 32768 a side"));
+    assert!(refusal(model.label().arg("--raw").arg(&red).output().unwrap()).contains("the model labels images"));
     assert!(refusal(model.label().arg("--digests").arg(&red).output().unwrap()).contains("add --format jsonl"));
     // One bad file of two: the other is labelled, and the status says so.
     let mixed = model.label().arg("nowhere.png").arg(&red).output().unwrap();
@@ -153,6 +204,9 @@ fn bad_input_is_one_line() {
     // Each file of the folder.
     for (name, bytes, wanted) in [
         ("labels.txt", &b"red\n"[..], "1 labels, but num_labels is 2"),
+        ("labels.txt", b"red\n\x1b[31mblue\n", "holds control characters"),
+        ("preprocessor_config.json", br#"{"rescale_factor": 3e38, "image_mean": [0], "image_std": [1]}"#, "no finite number"),
+        ("preprocessor_config.json", br#"{"do_flip_channel_order": true}"#, "red, green and blue"),
         ("preprocessor_config.json", b"{}", "give image_mean, image_std and rescale_factor"),
         ("preprocessor_config.json", br#"{"frontend": "yamnet"}"#, "frames of 64 bands"),
         ("config.json", br#"{"kind": "yamnet", "numerics_version": 1}"#, "not \"network\""),
