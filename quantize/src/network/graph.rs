@@ -10,6 +10,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;
 
+use super::{check, quiet};
 use crate::Error;
 
 /// What is known of a tensor.
@@ -30,6 +31,8 @@ pub(super) struct Constant {
 #[derive(Debug)]
 pub(super) struct Graph {
     path: PathBuf,
+    /// Version of the operators.
+    pub(super) opset: i64,
     /// In topological order.
     pub(super) nodes: Vec<NodeProto>,
     facts: HashMap<String, Fact>,
@@ -65,14 +68,18 @@ impl Graph {
             return Err(wrong(format!("{counts}: a classifier has one of each: an image or mel frames, and scores")));
         };
         let shape = input_shape(input).map_err(wrong)?;
+        if let Some(problem) = check::problem(graph) {
+            return Err(wrong(problem));
+        }
         let folder = path.parent().and_then(Path::to_str);
-        let parsed = framework.parse(&proto, folder).map_err(|e| wrong(root(&e)))?;
+        let parsed = quiet::catch(|| framework.parse(&proto, folder)).map_err(wrong)?.map_err(|e| wrong(root(&e)))?;
         let (mut model, outlets) = (parsed.model, parsed.outlets_by_name);
         let source = outlets[&input.name];
-        let analysed = model
-            .set_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), shape.iter().copied().collect::<TVec<usize>>()))
-            .and_then(|()| if model.inputs.first() == Some(&source) { model.analyse(false).map(drop) } else { Ok(()) });
-        analysed.map_err(|e| wrong(format!("shapes do not follow: {}", root(&e))))?;
+        let analysed = quiet::catch(|| {
+            model.set_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), shape.iter().copied().collect::<TVec<usize>>()))?;
+            if model.inputs.first() == Some(&source) { model.analyse(false).map(drop) } else { Ok(()) }
+        });
+        analysed.map_err(wrong)?.map_err(|e| wrong(format!("shapes do not follow: {}", root(&e))))?;
         let mut facts = HashMap::new();
         for (name, &outlet) in &outlets {
             let fact = model.outlet_fact(outlet).map_err(|e| wrong(root(&e)))?;
@@ -81,7 +88,9 @@ impl Graph {
             facts.insert(name.clone(), Fact { shape, value: fact.value.concretize() });
         }
         let (input, output) = ((input.name.clone(), shape), output.name.clone());
-        Ok(Self { path: path.to_owned(), nodes: graph.node.clone(), facts, outlets, model, input, output })
+        let opset =
+            proto.opset_import.iter().find(|import| matches!(import.domain.as_str(), "" | "ai.onnx")).map_or(0, |import| import.version);
+        Ok(Self { path: path.to_owned(), opset, nodes: graph.node.clone(), facts, outlets, model, input, output })
     }
 
     /// The file.
@@ -127,7 +136,8 @@ impl Graph {
         let outlets: Vec<OutletId> = names.iter().map(|name| self.outlets[name]).collect();
         let mut model = self.model.clone();
         model.select_output_outlets(&outlets).map_err(failed)?;
-        let model = model.into_typed().and_then(|model| model.into_optimized()).and_then(|model| model.into_runnable());
+        let model = quiet::catch(|| model.into_typed().and_then(|model| model.into_optimized()).and_then(|model| model.into_runnable()));
+        let model = model.map_err(|reason| Error::Onnx { path: self.path.clone(), reason })?;
         Ok(Float(model.map_err(failed)?))
     }
 }
@@ -141,9 +151,14 @@ impl Float {
     }
 }
 
-/// The first cause, in one line.
+/// The first cause and the node where it showed, in one line.
 fn root(error: &TractError) -> String {
-    error.root_cause().to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    let cause = error.root_cause().to_string();
+    let place = error.chain().map(ToString::to_string).find_map(|line| {
+        let node = line.strip_prefix("Failed analyse for ").or_else(|| line.strip_prefix("Building "))?;
+        node.starts_with("node").then(|| format!("{node}: "))
+    });
+    format!("{}{cause}", place.unwrap_or_default()).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Dimensions of the input; what is open in the first is one.
@@ -177,7 +192,7 @@ fn input_shape(input: &ValueInfoProto) -> Result<Vec<usize>, String> {
     if fits { Ok(shape) } else { Err(format!("input {:?} has {} dimensions, not 3 or 4", input.name, shape.len())) }
 }
 
-fn refusal(node: &NodeProto, why: &str) -> String {
+pub(super) fn refusal(node: &NodeProto, why: &str) -> String {
     format!("node {:?} ({}): {why}", name_of(node), node.op_type)
 }
 

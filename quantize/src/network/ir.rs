@@ -159,6 +159,19 @@ impl Kind {
         matches!(self, Self::Part(own) if own == part)
     }
 
+    /// Whether all its weights are finite.
+    pub(super) fn is_finite(&self) -> bool {
+        let finite = |values: &[f32]| values.iter().all(|x| x.is_finite());
+        match self {
+            Self::Conv { weights, .. } | Self::Linear { weights, .. } => finite(&weights.weight) && finite(&weights.bias),
+            Self::Depthwise { weight, bias, .. } => finite(weight) && finite(bias),
+            Self::Affine { scale, shift, .. } => finite(scale) && finite(shift),
+            Self::Norm { gamma, beta, epsilon } => finite(gamma) && finite(beta) && epsilon.is_finite(),
+            Self::Prepend { tokens: constant } | Self::AddConstant { constant } => finite(constant),
+            _ => true,
+        }
+    }
+
     /// Puts an activation behind a layer that can have one and has none yet; false if it cannot.
     pub(super) fn activate(&mut self, function: Activation) -> bool {
         match self {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::Network;
 use super::graph::Float;
 use super::ir::Kind;
+use super::quiet;
 use super::view::View;
 use crate::Error;
 use crate::pack::QMAX;
@@ -120,8 +121,8 @@ impl Network {
         if input.len() != expected {
             return Err(failed(format!("an input of {} values, not {expected}", input.len())));
         }
-        let outputs = float.run(&gathered(input, &self.input_view), &self.graph.input.1);
-        outputs.map_err(|e| failed(format!("the float model does not run: {}", e.root_cause())))
+        let outputs = quiet::catch(|| float.run(&gathered(input, &self.input_view), &self.graph.input.1));
+        outputs.map_err(failed)?.map_err(|e| failed(format!("the float model does not run: {}", e.root_cause())))
     }
 
     /// The float model's scores.

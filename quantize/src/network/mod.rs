@@ -4,6 +4,7 @@
 //! normalisation, GELU by its error function, layer normalisation by means and roots, attention by products and softmax) is put together
 //! again. A node that does not become a layer is refused by its name.
 
+mod check;
 mod fuse;
 mod graph;
 pub mod inputs;
@@ -11,6 +12,7 @@ mod ir;
 mod lower;
 mod measure;
 mod pack;
+mod quiet;
 mod view;
 
 #[cfg(test)]
@@ -48,6 +50,10 @@ impl Network {
         let fused = fuse::fuse(lowered.layers, lowered.last);
         if let Some(part) = fused.layers.iter().find(|layer| matches!(layer.kind, ir::Kind::Part(_))) {
             let reason = format!("node {:?} ({}): not part of a pattern that the runtime has a layer for", part.name, part.op);
+            return Err(Error::Onnx { path: path.to_owned(), reason });
+        }
+        if let Some(layer) = fused.layers.iter().find(|layer| !layer.kind.is_finite()) {
+            let reason = format!("node {:?} ({}): its weights, with what is folded into them, are no finite numbers", layer.name, layer.op);
             return Err(Error::Onnx { path: path.to_owned(), reason });
         }
         let tensor = |origin: &usize| lowered.tensors.iter().find(|(_, value)| value.layer == *origin && value.factor == 1.0);

@@ -4,9 +4,12 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use ossicle_graph::folder::NUMERICS_VERSION;
-use ossicle_graph::network::{self as runtime, INPUT, InputShape, NetworkConfig, Op};
+use ossicle_graph::folder::{FolderError, ModelFolder, NUMERICS_VERSION};
+use ossicle_graph::network::{self as runtime, INPUT, InputShape, NetworkConfig, NetworkGraph, Op};
+use ossicle_graph::{GraphError, Options};
 use ossicle_kernels::activation::Activation;
+use ossicle_kernels::dot::MAX_DEPTH_U8;
+use ossicle_kernels::simd::Isa;
 use serde_json::{Value, json};
 
 use super::Network;
@@ -45,7 +48,8 @@ pub(super) fn parameters(layer: &Layer) -> usize {
     }
 }
 
-/// How far below zero each layer's values can be, where that is bounded: rows of what is read from there are u8 with that offset.
+/// How far below zero each layer's values can be, where that is bounded: rows of what is read from there are u8 with that offset, unless they
+/// are so long that their sums could overflow.
 pub(super) fn offsets(layers: &[Layer]) -> Vec<Option<f32>> {
     let mut bounds: Vec<Option<f32>> = vec![];
     for layer in layers {
@@ -65,7 +69,11 @@ pub(super) fn offsets(layers: &[Layer]) -> Vec<Option<f32>> {
         };
         bounds.push(bound);
     }
-    layers.iter().map(|layer| layer.inputs.first().and_then(|input| bounds[input.layer])).collect()
+    let fits = |layer: &Layer| match &layer.kind {
+        Kind::Conv { weights, .. } | Kind::Linear { weights, .. } => weights.inputs() <= MAX_DEPTH_U8,
+        _ => true,
+    };
+    layers.iter().map(|layer| layer.inputs.first().filter(|_| fits(layer)).and_then(|input| bounds[input.layer])).collect()
 }
 
 /// Whether a layer's values are between 0 and 1.
@@ -93,6 +101,9 @@ impl Network {
         measure: impl FnOnce(&Path, &mut Parts) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let outputs = self.outputs();
+        if let Some(label) = parts.labels.iter().find(|label| label.contains(char::is_control)) {
+            return Err(Error::unsupported(self.graph.path(), format!("label {label:?} holds control characters: give plain text")));
+        }
         if parts.labels.len() != outputs {
             let what = format!("{} labels, but the network has {outputs} outputs", parts.labels.len());
             return Err(Error::unsupported(self.graph.path(), what));
@@ -108,6 +119,7 @@ impl Network {
         write_text(&at.join("config.json"), &pretty(&self.config(&names)?))?;
         write_text(&at.join("labels.txt"), &parts.labels.iter().flat_map(|label| [label, "\n"]).collect::<String>())?;
         write_text(&at.join("preprocessor_config.json"), &parts.preprocessor)?;
+        self.check(&at)?;
         measure(&at, &mut parts)?;
         let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
         let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
@@ -117,6 +129,26 @@ impl Network {
         }
         write_sums(&at)?;
         partial.publish(folder)
+    }
+
+    /// Opens what was written as the runtime does, and runs it once.
+    fn check(&self, folder: &Path) -> Result<(), Error> {
+        let refused = |error: GraphError| {
+            let reason = match error {
+                GraphError::Folder(FolderError::Malformed { problem, .. }) => problem,
+                GraphError::Folder(FolderError::Tensor { name, problem, .. }) => format!("tensor {name} {problem}"),
+                other => other.to_string(),
+            };
+            Error::Onnx { path: self.graph.path().to_owned(), reason: format!("the runtime does not take this network: {reason}") }
+        };
+        let model = ModelFolder::open(folder).map_err(|error| refused(error.into()))?;
+        let mut network = NetworkGraph::new(model, Options { isa: Isa::detect(), threads: 1 }).map_err(refused)?;
+        let zeros = vec![0.0; network.input_len()];
+        let finite = network.run(&zeros).map_err(refused)?.iter().all(|score| score.is_finite());
+        if finite {
+            return Ok(());
+        }
+        Err(Error::Onnx { path: self.graph.path().to_owned(), reason: "its scores for an input of zeros are no finite numbers".into() })
     }
 
     /// Scores.

@@ -118,8 +118,11 @@ impl View {
         Self { offset: self.offset, axes: order.iter().map(|&axis| self.axes[axis].clone()).collect() }
     }
 
-    /// Some elements of an axis in a row; none if they do not lie in a run of its outermost steps.
+    /// Some elements of an axis in a row; none if there are none, or they do not lie in a run of its outermost steps.
     pub(super) fn sliced(&self, axis: usize, range: Range<usize>) -> Option<Self> {
+        if range.is_empty() {
+            return None;
+        }
         let mut view = self.clone();
         view.offset += along(&self.axes[axis], range.start);
         let factors = &mut view.axes[axis];
@@ -182,6 +185,7 @@ mod tests {
         let composite = View::strided(&[(1, 0), (4, 1), (6, 4)]).reshaped(&[24]).unwrap();
         assert_eq!(read(&composite.sliced(0, 6..12).unwrap()), [1, 5, 9, 13, 17, 21]);
         assert_eq!(composite.sliced(0, 3..9), None);
+        assert_eq!(composite.sliced(0, 6..6), None);
         assert_eq!(read(&composite.sliced(0, 7..8).unwrap()), [5]);
     }
 }

@@ -38,11 +38,11 @@ impl Lowerer<'_> {
         let weight = weight.collect();
         let bias = match self.constant(node, 2)? {
             None => vec![0.0; outputs],
-            Some(Constant { values: bias, .. }) if bias.len() == outputs || bias.len() == 1 => {
+            Some(Constant { values: bias, dims }) if bias.len() == 1 || (bias.len() == outputs && dims.last() == Some(&outputs)) => {
                 let beta = float(node, "beta").unwrap_or(1.0);
                 (0..outputs).map(|n| beta * bias[n % bias.len()]).collect()
             }
-            Some(Constant { values: bias, .. }) => return Err(format!("{} biases for {outputs} outputs", bias.len())),
+            Some(Constant { dims, .. }) => return Err(format!("a bias of {dims:?} for {outputs} outputs: one for each is possible")),
         };
         self.linear(node, Weights { weight, bias })
     }
@@ -332,11 +332,16 @@ impl Lowerer<'_> {
         Err(format!("{have:?} and {other:?} that lie differently, or of which one repeats"))
     }
 
+    /// Whether what is known of each row, a mean over its last axis or what came of that, lies as the rows of `values` do.
+    fn is_of_rows(row: &View, values: &View) -> bool {
+        values.axes.len().checked_sub(1).and_then(|last| values.sliced(last, 0..1)).is_some_and(|first| first == *row)
+    }
+
     /// Whether a mean over channels, one for each row, is the one of these values.
     fn is_mean_of(&self, mean: &Value, values: &Value) -> bool {
         let source = &self.layers[mean.layer].inputs[0];
         let same = source.layer == values.layer && source.view == values.view && values.factor == 1.0 && mean.factor == 1.0;
-        same && mean.view.axes.len() == values.view.axes.len()
+        same && Self::is_of_rows(&mean.view, &values.view)
     }
 
     /// `x` times a function of it: the source, what the product is, and the factor of that.
@@ -414,11 +419,13 @@ impl Lowerer<'_> {
         for _ in 0..4 {
             at = self.layers[at].inputs[0].layer;
         }
-        let rows = a.view.axes.len() == b.view.axes.len() && a.factor == 1.0 && b.factor == 1.0;
-        if !self.layers[a.layer].kind.is_part(&Part::Centred) || at != a.layer || !rows {
+        if !self.layers[a.layer].kind.is_part(&Part::Centred) || at != a.layer || a.factor != 1.0 || b.factor != 1.0 {
             return Err("by the deviation of something else".into());
         }
         let source = self.layers[a.layer].inputs[0].clone();
+        if a.view != source.view || !Self::is_of_rows(&b.view, &a.view) {
+            return Err("by a deviation that lies in another order".into());
+        }
         let channels = self.layers[source.layer].channels;
         self.norm(node, &source, vec![1.0; channels], vec![0.0; channels], epsilon)
     }

@@ -52,6 +52,12 @@ impl Lowerer<'_> {
             let shapes = [&queries, &keys, values].map(|value| value.view.shape());
             return Err(format!("{shapes:?}: self-attention with heads of up to {HEAD} values is possible"));
         }
+        // Transposed scores would be weights for the queries, and reshaped ones those of other heads.
+        let mut product = values.view.shape();
+        product[rank - 1] = tokens;
+        if scores.view != View::dense(&product) {
+            return Err(format!("a softmax over {:?} that is not queries times keys as it comes", scores.view.shape()));
+        }
         let factor = scores.factor * queries.factor * keys.factor * KERNEL_SCALE;
         let [q, k, v] = [&queries, &keys, values].map(|value| self.projection(value, tokens));
         let (mut q, k, v) = (q?, k?, v?);

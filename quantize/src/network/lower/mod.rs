@@ -15,6 +15,7 @@ use super::graph::{Constant, Graph, float, int, name_of};
 use super::ir::{Kind, Layer, Part, Value};
 use super::view::View;
 use crate::Error;
+use shapes::axis_of;
 
 /// What an ONNX graph became.
 pub(super) struct Lowered {
@@ -57,7 +58,18 @@ pub(super) fn lower(graph: &Graph) -> Result<Lowered, Error> {
         if lowerer.layers[before..].iter().any(|layer| layer.checked_len().is_none_or(|len| len > MAX_VALUES)) {
             return Err(graph.refuse(node, &format!("more than {MAX_VALUES} values")));
         }
-        for (name, value) in node.output.iter().zip(values) {
+        for (name, mut value) in node.output.iter().zip(values) {
+            if !value.factor.is_finite() {
+                return Err(graph.refuse(node, "its factors multiply to no finite number"));
+            }
+            // A guard for what the lowering of a single node got wrong, and the axes of one step that ONNX puts in front.
+            if let Some(shape) = graph.shape(name).filter(|shape| *shape != value.view.shape()) {
+                let several = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+                let view = Some(&value.view).filter(|view| several(&view.shape()) == several(shape)).and_then(|view| view.reshaped(shape));
+                let have = value.view.shape();
+                value.view =
+                    view.ok_or_else(|| graph.refuse(node, &format!("its output is {shape:?}, the runtime's would be {have:?}")))?;
+            }
             tensors.push((name.clone(), value.clone()));
             lowerer.values.insert(name.clone(), value);
         }
@@ -67,6 +79,9 @@ pub(super) fn lower(graph: &Graph) -> Result<Lowered, Error> {
     let output = output.ok_or_else(|| wrong(format!("output {:?} does not depend on the input", graph.output)))?;
     // Softmax is a part of attention or the end.
     let softmax = lowerer.layers[output.layer].kind.is_part(&Part::Softmax);
+    if softmax && output.factor != 1.0 {
+        return Err(wrong(format!("output {:?} is a softmax times {}: export the model without that", graph.output, output.factor)));
+    }
     let last = if softmax { output.layer } else { lowerer.whole(&output).map_err(wrong)?.layer };
     let scored = &lowerer.layers[if softmax { lowerer.layers[last].inputs[0].layer } else { last }];
     if scored.positions() != 1 || output.view.run() != Some(0..scored.channels) {
@@ -159,10 +174,11 @@ impl Lowerer<'_> {
         constant.map(Some).ok_or_else(|| format!("input {name:?} is no constant of finite numbers"))
     }
 
-    /// As [`constant`](Self::constant), of this many values.
+    /// As [`constant`](Self::constant), of this many values along its last axis.
     fn vector(&self, node: &NodeProto, input: usize, count: usize) -> Result<Vec<f32>, Refused> {
-        let Constant { values, .. } = self.constant(node, input)?.ok_or_else(|| format!("it has no input {input}"))?;
-        if values.len() == count { Ok(values) } else { Err(format!("input {input} has {} values, not {count}", values.len())) }
+        let Constant { values, dims } = self.constant(node, input)?.ok_or_else(|| format!("it has no input {input}"))?;
+        let fits = values.len() == count && (count == 1 || dims.last() == Some(&count));
+        if fits { Ok(values) } else { Err(format!("input {input} has the shape {dims:?}, not [{count}]")) }
     }
 
     /// Dimensions of a node's first output.
@@ -275,16 +291,24 @@ impl Lowerer<'_> {
 
     fn softmax(&mut self, node: &NodeProto) -> Result<Value, Refused> {
         let value = self.value(node, 0)?;
-        let rank = value.view.axes.len() as i64;
-        let axis = int(node, "axis").unwrap_or(-1);
-        let last = axis == -1 || axis == rank - 1;
-        if !last {
+        let rank = value.view.axes.len();
+        // Before opset 13 the axis was 1 unless told otherwise, and all axes from there on were one.
+        let axis = axis_of(int(node, "axis").unwrap_or(if self.graph.opset < 13 { 1 } else { -1 }), rank)?;
+        if !value.view.axes[axis + 1..].iter().all(Vec::is_empty) {
             return Err(format!("over axis {axis} of {rank}: the last one is possible"));
         }
         let Layer { size, channels, .. } = self.layers[value.layer];
         let view = value.view.clone();
-        // Attention takes the factor into its queries; scores need none.
-        let value = if matches!(self.layers[value.layer].kind, Kind::Part(_)) { value } else { self.whole(&value)? };
+        // Attention takes the factor into its queries and looks at the axes itself; scores need no factor.
+        let value = if matches!(self.layers[value.layer].kind, Kind::Part(_)) {
+            value
+        } else {
+            let value = self.whole(&value)?;
+            if !value.view.steps(axis).into_iter().eq(0..channels) {
+                return Err(format!("over axis {axis} of {:?}: the one of all scores is possible", value.view.shape()));
+            }
+            value
+        };
         Ok(Value { layer: self.push(node, Kind::Part(Part::Softmax), vec![value], size, channels), view, factor: 1.0 })
     }
 }

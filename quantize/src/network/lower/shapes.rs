@@ -35,8 +35,10 @@ impl Lowerer<'_> {
             Some(order) => order.into_iter().map(|axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?,
             None => (0..rank).rev().collect(),
         };
-        if order.len() != rank {
-            return Err(format!("{} axes, not {rank}", order.len()));
+        let mut axes = order.clone();
+        axes.sort_unstable();
+        if !axes.into_iter().eq(0..rank) {
+            return Err(format!("perm = {order:?} of {rank} axes"));
         }
         Ok(Value { view: value.view.transposed(&order), ..value })
     }
@@ -87,6 +89,9 @@ impl Lowerer<'_> {
             let shape = self.graph.shape(name).ok_or("the shape of an output is not known")?;
             let range = first..first + shape.get(axis).copied().unwrap_or(0);
             first = range.end;
+            if range.is_empty() {
+                return Err(format!("its part {name:?} holds nothing"));
+            }
             if first > value.view.shape()[axis] {
                 return Err("its parts are longer than what is split".into());
             }

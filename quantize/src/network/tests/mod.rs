@@ -1,5 +1,8 @@
 //! Small ONNX graphs: what they become, that it computes what tract computes, and what is refused.
 
+mod hostile;
+mod order;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,6 +15,7 @@ use crate::onnx::proto::{self, DataType, Message, attribute, integers};
 
 /// A graph being written.
 struct Toy {
+    opset: i64,
     input: Vec<i64>,
     nodes: Vec<Message>,
     constants: Vec<Message>,
@@ -51,7 +55,7 @@ fn values(count: usize, seed: u64) -> Vec<f32> {
 
 impl Toy {
     fn new(input: &[i64]) -> Self {
-        Self { input: input.to_vec(), nodes: vec![], constants: vec![], last: "x".into() }
+        Self { opset: 17, input: input.to_vec(), nodes: vec![], constants: vec![], last: "x".into() }
     }
 
     fn constant(&mut self, name: &str, dims: &[i64], values: &[f32]) -> String {
@@ -96,10 +100,10 @@ impl Toy {
 
     fn read(self) -> (Folder, Result<Network, Error>) {
         let folder = Folder::new();
-        let last = self.last.clone();
+        let (last, opset) = (self.last.clone(), self.opset);
         let graph = proto::graph("toy", self.nodes, self.constants, proto::shaped("x", &self.input), proto::shaped(&last, &[1, 3]));
         let path = folder.0.join("toy.onnx");
-        std::fs::write(&path, proto::model(8, 17, "", graph).into_bytes()).unwrap();
+        std::fs::write(&path, proto::model(8, opset, "", graph).into_bytes()).unwrap();
         let network = Network::read(&path);
         (folder, network)
     }
@@ -109,14 +113,19 @@ impl Toy {
     }
 }
 
+/// Writes the folder, with three labels.
+fn write(model: &Path, network: &Network) -> Result<(), Error> {
+    let parts = Parts { labels: ["a", "b", "c"].map(str::to_owned).to_vec(), ..Parts::default() };
+    network.write(model, false, parts, |_, _| Ok(()))
+}
+
 /// Writes the folder, compares the scores with tract's, and returns the decibels of the worst layer.
 fn check(folder: &Path, network: &Network) -> f64 {
     let input = network.input();
     let count = input.height * input.width * input.channels;
     let inputs: Vec<Vec<f32>> = (0..4).map(|seed| values(count, 100 + seed)).collect();
     let model = folder.join("model");
-    let parts = Parts { labels: ["a", "b", "c"].map(str::to_owned).to_vec(), ..Parts::default() };
-    network.write(&model, false, parts, |_, _| Ok(())).unwrap();
+    write(&model, network).unwrap();
     ossicle_graph::folder::verify(&model).unwrap();
     let report = network.measure(&model, &inputs).unwrap();
     assert_eq!(report.agreement.inputs, inputs.len());
@@ -198,6 +207,22 @@ fn a_flattened_map_is_a_convolution_as_large_as_it() {
 }
 
 #[test]
+fn rows_whose_sums_could_overflow_stay_signed() {
+    let mut toy = Toy::new(&[1, 3, 160, 160]);
+    toy.then("Relu", &[], "relu", vec![]);
+    toy.then("Flatten", &[], "flat", vec![]);
+    // All of one sign, and inputs of one value: the largest sums there are.
+    let w = toy.constant("w", &[76_800, 3], &[0.001, 0.0005, -0.001].repeat(76_800));
+    toy.then("MatMul", &[&w], "head", vec![]);
+    let (folder, network) = toy.read();
+    let network = network.unwrap();
+    assert_eq!(network.offsets, [None; 3]);
+    write(&folder.0.join("model"), &network).unwrap();
+    let report = network.measure(&folder.0.join("model"), &[vec![1.0; 76_800]]).unwrap();
+    assert!(report.agreement.same_top == 1 && report.scores > Some(40.0), "{}", report.text());
+}
+
+#[test]
 fn spelled_out_layer_norm_and_gelu_are_put_together() {
     let mut toy = Toy::new(&[1, 1, 4, 12]);
     let w = toy.weights("w", &[32, 1, 2, 3]);
@@ -262,7 +287,7 @@ fn what_cannot_be_lowered_is_refused_by_its_node() {
     toy.then("Wormhole", &[], "hole", vec![]);
     toy.end(16);
     assert!(toy.refused().contains("node \"hole\" (Wormhole): this operator is not known"));
-    // A mean over one axis, a sum that repeats, a product of values, an error function without its GELU.
+    // A mean over one axis, a sum that repeats.
     let mut toy = map();
     toy.then("ReduceMean", &[], "columns", vec![integers("axes", &[3])]);
     toy.end(16);
@@ -272,7 +297,7 @@ fn what_cannot_be_lowered_is_refused_by_its_node() {
     toy.put("Add", &["x", "mean"], "sum", vec![]);
     toy.end(16);
     assert!(toy.refused().contains("node \"sum\" (Add)"));
-    // Bounds that depend on the input, and a variance that is scaled before its root.
+    // Bounds that depend on the input, a product of values, an error function without its GELU.
     let mut toy = map();
     toy.put("Clip", &["x", "x"], "bounded", vec![]);
     toy.end(16);
