@@ -5,6 +5,7 @@ import hashlib
 import json
 import pathlib
 import struct
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -75,6 +76,55 @@ def model_folder():
     yield "empty.safetensors", packed({"__metadata__": {"format": "ossicle-int8", "layout": "n16k4", "numerics_version": "1"}}, b"")
 
 
+def image():
+    yield "small.ppm", b"P6 # two pixels\n2 1 255\n" + bytes(range(6))
+    for file in (ROOT / "runtime/pipelines/src/label/testdata").glob("*.jpg"):
+        yield file.name, file.read_bytes()
+    rows = b"".join(b"\0" + bytes(range(12)) for _ in range(4))
+    pieces = [(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = (struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in pieces)
+    yield "small.png", b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def network_folder():
+    window = {"kernel": [2, 2], "stride": [1, 2], "padding": [0, 1, 1, 0]}
+    layers = [
+        {"name": "pool", "op": "pool", "pool": "max", "window": window, "inputs": ["input"]},
+        {"name": "act", "op": "activate", "activation": "gelu", "inputs": ["pool"]},
+        {"name": "sum", "op": "add", "activation": "relu", "inputs": ["act", "pool"]},
+        {"name": "mean", "op": "mean", "inputs": ["sum"]},
+    ]
+    shape = {"height": 6, "width": 5, "channels": 3}
+    config = {"kind": "network", "numerics_version": 1, "input": shape, "layers": layers, "scores": "softmax", "num_labels": 3}
+    yield "small.json", json.dumps(config).encode()
+
+
+def field(number, value):
+    """A field of a protocol buffer: an integer below 128, or bytes."""
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    return bytes([number << 3 | 2]) + varint(len(value)) + value
+
+
+def varint(value):
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
+
+
+def onnx():
+    def node(op, inputs, output):
+        return field(1, b"".join(field(1, name) for name in inputs) + field(2, output) + field(3, output) + field(4, op))
+
+    def value(name, dims):
+        shape = b"".join(field(1, field(1, n)) for n in dims)
+        return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
+
+    weights = field(1, 3) + field(1, 3) + field(2, 1) + field(8, b"w") + field(9, struct.pack("<9f", *range(9)))
+    nodes = node(b"Relu", [b"x"], b"r") + node(b"GlobalAveragePool", [b"r"], b"p") + node(b"Flatten", [b"p"], b"f")
+    nodes += node(b"MatMul", [b"f", b"w"], b"m") + node(b"Softmax", [b"m"], b"y")
+    graph = nodes + field(2, b"g") + field(5, weights) + field(11, value(b"x", [1, 3, 4, 4])) + field(12, value(b"y", [1, 3]))
+    yield "small.onnx", field(1, 8) + field(7, graph) + field(8, field(1, b"") + field(2, 17))
+
+
 def trace():
     machine = {"arch": "", "os": "", "cpu": None, "board": None}
     header = {"program": "", "numerics": 1, "pipeline": "", "input": {"name": "", "sha256": None, "raw_rate": None}, "model": {"name": "", "files": {}}}
@@ -105,7 +155,7 @@ def sentences():
 
 
 def main():
-    for target in (audio, ct2, safetensors, model_folder, sentences, trace, wyoming):
+    for target in (audio, ct2, image, safetensors, model_folder, network_folder, onnx, sentences, trace, wyoming):
         folder = ROOT / "fuzz/corpus" / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in target():

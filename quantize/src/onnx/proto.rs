@@ -1,6 +1,7 @@
 //! The part of the ONNX format (`onnx/onnx.proto`) that a layer needs, written as protocol buffers.
 //!
-//! Only ever written, a dozen fields: too little for a protobuf library and its code generator.
+//! Files are read through tract-onnx, whose messages prost can write too; but these dozen fields in a fixed order are what the files of
+//! layers and of the tests have been so far, byte for byte, and prost would be one more direct dependency.
 
 /// `TensorProto.DataType`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

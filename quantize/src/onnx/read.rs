@@ -1,11 +1,13 @@
-//! Nodes and float constants of an ONNX file.
+//! Nodes and float constants of an ONNX file, and of the files beside it that hold them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
+use tract_onnx::prelude::Framework;
+
 use super::proto::DataType;
-use super::wire::{Value, WireError, fields, ints};
 use crate::error::{Error, TensorProblem};
 
 /// A graph as the file has it.
@@ -62,7 +64,7 @@ impl Node {
 #[derive(Clone, Debug, Default)]
 struct Constant {
     shape: Vec<usize>,
-    data_type: i64,
+    data_type: i32,
     raw: Vec<u8>,
     /// File, offset and length.
     external: Option<(String, usize, usize)>,
@@ -74,13 +76,12 @@ struct Constant {
 /// A file cannot be read, is not ONNX, or names a file elsewhere.
 pub(crate) fn read(path: &Path) -> Result<OnnxGraph, Error> {
     let bytes = crate::source::read(path)?;
-    let malformed = |error: WireError| Error::Onnx { path: path.to_owned(), reason: error.to_string() };
+    let malformed = |reason: String| Error::Onnx { path: path.to_owned(), reason: format!("not an ONNX file: {reason}") };
+    let model = tract_onnx::onnx().proto_model_for_read(&mut &bytes[..]).map_err(|error| malformed(error.root_cause().to_string()))?;
+    let proto = model.graph.ok_or_else(|| malformed("it holds no graph".into()))?;
     let mut graph = OnnxGraph { path: path.to_owned(), ..OnnxGraph::default() };
-    for field in fields(&bytes) {
-        if let (7, Value::Bytes(body)) = field.map_err(malformed)? {
-            graph_proto(body, &mut graph).map_err(malformed)?;
-        }
-    }
+    graph.nodes = proto.node.into_iter().map(Node::from).collect();
+    graph.constants = proto.initializer.into_iter().map(|tensor| (tensor.name.clone(), Constant::from(tensor))).collect();
     let names: Vec<String> = graph.constants.values().filter_map(|c| Some(c.external.as_ref()?.0.clone())).collect();
     for name in names {
         if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
@@ -102,7 +103,7 @@ impl OnnxGraph {
     pub(crate) fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
         let wrong = |problem| Error::tensor(&self.path, name, problem);
         let constant = self.constants.get(name).ok_or_else(|| wrong(TensorProblem::Missing))?;
-        if constant.data_type != DataType::Float as i64 {
+        if constant.data_type != DataType::Float as i32 {
             return Err(wrong(TensorProblem::NotFloat(format!("data type {}", constant.data_type))));
         }
         let trimmed = |shape: &[usize]| shape[..shape.iter().rposition(|&n| n != 1).map_or(0, |last| last + 1)].to_vec();
@@ -127,85 +128,34 @@ impl OnnxGraph {
     }
 }
 
-fn graph_proto(bytes: &[u8], graph: &mut OnnxGraph) -> Result<(), WireError> {
-    for field in fields(bytes) {
-        match field? {
-            (1, Value::Bytes(body)) => graph.nodes.push(node(body)?),
-            (5, Value::Bytes(body)) => {
-                let (name, constant) = tensor(body)?;
-                graph.constants.insert(name, constant);
-            }
-            _ => {}
-        }
+impl From<NodeProto> for Node {
+    fn from(node: NodeProto) -> Self {
+        let attributes = node.attribute.into_iter().map(|attribute| (attribute.name.clone(), Attribute::from(attribute)));
+        Self { name: node.name, op: node.op_type, inputs: node.input, outputs: node.output, attributes: attributes.collect() }
     }
-    Ok(())
 }
 
-fn node(bytes: &[u8]) -> Result<Node, WireError> {
-    let mut node = Node::default();
-    for field in fields(bytes) {
-        match field? {
-            (1, value) => node.inputs.extend(value.text()),
-            (2, value) => node.outputs.extend(value.text()),
-            (3, value) => node.name = value.text().unwrap_or_default(),
-            (4, value) => node.op = value.text().unwrap_or_default(),
-            (5, Value::Bytes(body)) => {
-                let (name, attribute) = attribute(body)?;
-                node.attributes.insert(name, attribute);
-            }
-            _ => {}
-        }
+impl From<AttributeProto> for Attribute {
+    fn from(attribute: AttributeProto) -> Self {
+        use tract_onnx::pb::attribute_proto::AttributeType as Type;
+        let kind = attribute.r#type();
+        let mut ints = attribute.ints;
+        ints.extend((kind == Type::Int).then_some(attribute.i));
+        let text = (kind == Type::String).then(|| String::from_utf8_lossy(&attribute.s).into_owned());
+        Self { ints, float: (kind == Type::Float).then_some(attribute.f), text }
     }
-    Ok(node)
 }
 
-fn attribute(bytes: &[u8]) -> Result<(String, Attribute), WireError> {
-    let (mut name, mut attribute) = (String::new(), Attribute::default());
-    for field in fields(bytes) {
-        match field? {
-            (1, value) => name = value.text().unwrap_or_default(),
-            (2, value) => attribute.float = value.float(),
-            (3 | 8, value) => attribute.ints.extend(ints(value)?),
-            (4, value) => attribute.text = value.text(),
-            _ => {}
-        }
+impl From<TensorProto> for Constant {
+    fn from(tensor: TensorProto) -> Self {
+        // Dimensions that are negative or huge match no shape that is asked for.
+        let shape = tensor.dims.iter().map(|&n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
+        let external = (!tensor.external_data.is_empty()).then(|| {
+            let of = |key: &str| tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
+            // A number that cannot be read leads nowhere, and is found when the constant is asked for.
+            let figure = |key: &str| of(key).map_or(0, |text| text.parse().unwrap_or(usize::MAX));
+            (of("location").unwrap_or_default().to_owned(), figure("offset"), figure("length"))
+        });
+        Self { shape, data_type: tensor.data_type, raw: tensor.raw_data, external }
     }
-    Ok((name, attribute))
-}
-
-fn tensor(bytes: &[u8]) -> Result<(String, Constant), WireError> {
-    let (mut name, mut constant) = (String::new(), Constant::default());
-    for field in fields(bytes) {
-        match field? {
-            // Dimensions that are negative or huge match no shape that is asked for.
-            (1, value) => constant.shape.extend(ints(value)?.into_iter().map(|n| usize::try_from(n).unwrap_or(usize::MAX))),
-            (2, value) => constant.data_type = value.int().unwrap_or(0),
-            (8, value) => name = value.text().unwrap_or_default(),
-            (9, Value::Bytes(raw)) => constant.raw = raw.to_vec(),
-            (13, Value::Bytes(entry)) => external(entry, &mut constant)?,
-            _ => {}
-        }
-    }
-    Ok((name, constant))
-}
-
-/// One entry, name and text, of where a constant lies.
-fn external(bytes: &[u8], constant: &mut Constant) -> Result<(), WireError> {
-    let (mut key, mut text) = (String::new(), String::new());
-    for field in fields(bytes) {
-        match field? {
-            (1, value) => key = value.text().unwrap_or_default(),
-            (2, value) => text = value.text().unwrap_or_default(),
-            _ => {}
-        }
-    }
-    let place = constant.external.get_or_insert_default();
-    // A number that cannot be read leads nowhere, and is found when the constant is asked for.
-    match key.as_str() {
-        "location" => place.0 = text,
-        "offset" => place.1 = text.parse().unwrap_or(usize::MAX),
-        "length" => place.2 = text.parse().unwrap_or(usize::MAX),
-        _ => {}
-    }
-    Ok(())
 }

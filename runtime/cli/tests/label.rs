@@ -116,9 +116,9 @@ fn the_folder_is_described_and_verified() {
         format!("{}  {name}\n", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     });
     model.file("SHA256SUMS", sums.concat().as_bytes());
-    stdout(ossicle(&["models", "verify"]));
+    stdout(ossicle(&["models", "verify", "--model"]));
     model.file("labels.txt", b"red\ngreen\n");
-    let line = refusal(ossicle(&["models", "verify"]));
+    let line = refusal(ossicle(&["models", "verify", "--model"]));
     assert!(line.contains("does not match") && line.contains("labels.txt"), "{line}");
 }
 

@@ -105,6 +105,23 @@ fn a_deviation_of_other_rows_is_no_layer_norm() {
 }
 
 #[test]
+fn a_variance_that_is_scaled_is_no_layer_norm() {
+    let mut toy = tokens();
+    toy.then("ReduceMean", &[], "mean", vec![integers("axes", &[-1])]);
+    toy.put("Sub", &["tokens", "mean"], "centred", vec![]);
+    toy.then("Mul", &["centred"], "square", vec![]);
+    toy.then("ReduceMean", &[], "variance", vec![integers("axes", &[-1])]);
+    // As for the variance of a sample: 32 / 31.
+    let (unbiased, epsilon) = (toy.constant("unbiased", &[], &[1.032]), toy.constant("epsilon", &[], &[1e-5]));
+    toy.then("Mul", &[&unbiased], "scaled", vec![]);
+    toy.then("Add", &[&epsilon], "plus", vec![]);
+    toy.then("Sqrt", &[], "deviation", vec![]);
+    toy.put("Div", &["centred", "deviation"], "normed", vec![]);
+    classify(&mut toy, 32);
+    assert!(toy.refused().contains("node \"plus\" (Add)"));
+}
+
+#[test]
 fn a_mean_of_other_rows_is_not_taken_away() {
     let mut toy = tokens();
     // As many tokens as channels, so that only the order tells.

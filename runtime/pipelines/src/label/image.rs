@@ -151,10 +151,25 @@ mod compressed {
         Image::new(width, rgb).ok_or_else(|| "an empty png".into())
     }
 
+    /// Marker behind the last scan; within a scan, where a zero follows 255, these bytes stand for nothing else.
+    const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
+
+    /// What stands behind the first scan's marker. Segments in front of it are passed over by their lengths: one may hold a small picture.
+    fn scans(bytes: &[u8]) -> Option<&[u8]> {
+        let mut rest = bytes.get(2..)?;
+        loop {
+            rest = match rest {
+                [0xff, 0xda, scans @ ..] => return Some(scans),
+                [0xff, 0xff, ..] => &rest[1..],
+                [0xff, _, high, low, ..] => rest.get(2 + usize::from(u16::from_be_bytes([*high, *low]))..)?,
+                _ => return None,
+            };
+        }
+    }
+
     pub(super) fn jpeg(bytes: &[u8]) -> Result<Image, String> {
-        // The decoder fills what is missing with grey, and does not always notice. In a scan, marker bytes stand for nothing else.
-        let scan = bytes.windows(2).rposition(|pair| pair == [0xff, 0xda]).map_or(&[][..], |at| &bytes[at..]);
-        if !scan.windows(2).any(|pair| pair == [0xff, 0xd9]) {
+        // The decoder fills what is missing with grey, and does not always notice.
+        if !scans(bytes).is_some_and(|scans| scans.windows(2).any(|pair| pair == END_OF_IMAGE)) {
             return Err("a jpeg that ends early: give the whole file".into());
         }
         let options = DecoderOptions::default().set_max_width(MAX_SIDE).set_max_height(MAX_SIDE).set_strict_mode(true);
@@ -242,6 +257,12 @@ mod tests {
             for end in 0..file.len() {
                 assert!(Image::decode(&file[..end]).is_err(), "{end} of {} bytes", file.len());
             }
+            // A thumbnail in front, which ends, changes nothing; nor does what some cameras write behind the picture.
+            let thumbnail = [&[0xff, 0xe1, 0, 8][..], &[0xff, 0xda, 1, 0xff, 0xd9, 0]].concat();
+            let framed = [&file[..2], &thumbnail, &file[2..], b"\xff\xdamaker's notes"].concat();
+            assert_eq!(Image::decode(&framed).unwrap(), image);
+            let cut = [&file[..2], &thumbnail, &file[2..file.len() - 2]].concat();
+            assert!(Image::decode(&cut).unwrap_err().contains("ends early"));
         }
     }
 

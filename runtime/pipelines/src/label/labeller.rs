@@ -210,3 +210,24 @@ impl Windows {
         Ok(Some(&self.input))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::Frontend;
+
+    #[test]
+    fn bands_come_first_where_the_network_wants_them() {
+        // A chirp, so that neither frames nor bands are alike.
+        let samples: Vec<f32> = (0..16_000).map(|i| (i as f32 * i as f32 * 1e-4).sin() * 0.3).collect();
+        let window = |bands_first: bool, target: Target| {
+            let frames = Frames { frontend: Frontend::Yamnet, bands_first, mean: 0.5, std: 2.0 };
+            Windows::new(frames, target, Isa::detect()).next(&mut &samples[..]).unwrap().unwrap().to_vec()
+        };
+        let frames = window(false, Target { height: 48, width: 64, channels: 1 });
+        let bands = window(true, Target { height: 64, width: 48, channels: 1 });
+        let turned: Vec<f32> = (0..48 * 64).map(|at| bands[at % 64 * 48 + at / 64]).collect();
+        assert_eq!(frames, turned);
+        assert_ne!(frames, bands);
+    }
+}
