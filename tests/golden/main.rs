@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ossicle::audio::AudioReader;
-use ossicle::events::{self, Detector, Heard, Settings};
+use ossicle::events::{self, Detector, EncodedEvents, Event, Heard, Settings};
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::{Options, Transcriber};
+use ossicle::whisper::transcript::Told;
 use ossicle_kernels::simd::Isa;
 use serde_json::{Value, json};
 
@@ -55,9 +56,52 @@ fn detect(model: &str, samples: &[f32], isa: Isa, threads: usize) -> Value {
     };
     detector.push(samples, &mut sink).expect("scores");
     detector.finish(&mut sink).expect("scores");
+    json!({ "digests": detector.take_digests(), "events": written(&found) })
+}
+
+/// Events to the last bit.
+fn written(events: &[Event]) -> Vec<Value> {
     let bits = |x: f32| format!("{:08x}", x.to_bits());
-    let found: Vec<Value> = found.iter().map(|e| json!([e.class, e.start, e.end, bits(e.peak), bits(e.mean)])).collect();
-    json!({ "digests": detector.take_digests(), "events": found })
+    events.iter().map(|e| json!([e.class, e.start, e.end, bits(e.peak), bits(e.mean)])).collect()
+}
+
+/// Digest and events of one recording by the head on Whisper's encoder, every label a class.
+fn transcribe_with_events(samples: &[f32], options: Options) -> Value {
+    let models = root().join("models-int8");
+    let (head, whisper) = (models.join("whisper-events"), models.join("whisper-tiny.en"));
+    let run = ossicle_graph::Options { isa: options.isa, threads: options.threads };
+    let mut events = EncodedEvents::open(&head, &whisper, &Settings::default(), &[], run).expect("the bundled head");
+    let mut transcriber = Transcriber::open_folder(&whisper, options).expect("the bundled model");
+    let wanted = TranscribeOptions { digests: true, ..TranscribeOptions::default() };
+    let mut found = vec![];
+    let mut source = samples;
+    let summary = transcriber
+        .transcribe_with_events(&mut source, &wanted, &mut events, &mut |told| {
+            if let Told::Event(event) = told {
+                found.push(event);
+            }
+        })
+        .expect("transcription");
+    assert_eq!(summary.events, Some(found.len()));
+    let digests = summary.digests.expect("digests were asked for");
+    json!({ "digests": { "encoder": digests.encoder, "events": digests.events }, "events": written(&found) })
+}
+
+#[test]
+fn events_beside_text_give_the_recorded_bits_everywhere() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/kitchen/whisper-events.json");
+    let samples = samples("kitchen.wav");
+    if std::env::var_os("OSSICLE_BLESS").is_some() {
+        let made = transcribe_with_events(&samples, Options { isa: Isa::detect(), threads: 1 });
+        fs::write(&file, serde_json::to_string_pretty(&made).expect("JSON") + "\n").expect("write");
+    }
+    let expected: Value = serde_json::from_str(&fs::read_to_string(&file).expect("the golden file")).expect("JSON");
+    assert!(expected["events"].as_array().is_some_and(|events| events.iter().any(|event| event[0] == "speech")));
+    for isa in Isa::available() {
+        for threads in [1, 2] {
+            assert_eq!(transcribe_with_events(&samples, Options { isa, threads }), expected, "{isa} with {threads} threads");
+        }
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod size;
 mod spool;
 mod trace;
 mod transcribe;
+mod transcribe_events;
 mod usage;
 mod watch;
 

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::ValueEnum;
 use ossicle::audio::AudioReader;
+use ossicle::events::EncodedEvents;
 use ossicle::formats::{Format, Header};
 use ossicle::trace;
 use ossicle::whisper::memory::Memory;
 use ossicle::whisper::options::{Quality, Task, TranscribeOptions};
 use ossicle::whisper::transcriber::{Options, Transcriber};
+use ossicle::whisper::transcript::Told;
 use ossicle::whisper::window::Window;
 
 use crate::fault::{self, Fault};
@@ -20,11 +22,13 @@ use crate::model::{ModelArgs, figures, peak_rss_bytes};
 use crate::progress::Watched;
 use crate::size;
 use crate::trace::{Recording, TraceArgs};
+use crate::transcribe_events::EventArgs;
 
 const EXAMPLES: &str = "\
 Examples:
   ossicle transcribe recording.wav
   ossicle transcribe --format json --word-timestamps recording.flac
+  ossicle transcribe --events --format json garden.flac
   ossicle transcribe --trace kitchen.trace kitchen.wav
   ossicle transcribe --format srt --output-dir subtitles talk.mp3 interview.m4a
   ossicle transcribe --model whisper-base --language de --task translate rede.ogg
@@ -77,6 +81,8 @@ pub(crate) struct Args {
     memory_report: bool,
     #[command(flatten)]
     decoding: DecodingArgs,
+    #[command(flatten)]
+    events: EventArgs,
     #[command(flatten)]
     trace: TraceArgs,
 }
@@ -169,6 +175,13 @@ impl Args {
         }
     }
 
+    /// The model, what hears events beside it, and what both were planned to need.
+    fn open(&self) -> Result<(Listener, Memory)> {
+        let (events, needs) = self.events.open(&self.model)?.unzip();
+        let (model, plan) = self.model.open_beside(self.window.max_frames(), self.word_timestamps, needs.unwrap_or(0))?;
+        Ok((Listener { model, events }, plan))
+    }
+
     fn report_memory(&self, plan: &Memory) {
         if self.memory_report {
             let peak = peak_rss_bytes().map_or_else(|| "unknown".into(), size::megabytes);
@@ -200,12 +213,19 @@ impl DecodingArgs {
     }
 }
 
+/// Who hears words, and sound events if they are wanted.
+struct Listener {
+    model: Transcriber,
+    events: Option<EncodedEvents>,
+}
+
 /// Transcribes every file with one model; a bad file gives its line and the others go on.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     input::check(&args.files)?;
     if args.digests && !matches!(args.format, FormatName::Json) {
         return Err(Fault::line("--digests: only json carries them: add --format json").into());
     }
+    args.events.check(args.format.into())?;
     if args.trace.trace.is_some() && args.files.len() > 1 {
         return Err(Fault::line(format!("--trace: {} recordings: a trace is of one: transcribe them one by one", args.files.len())).into());
     }
@@ -216,8 +236,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let outputs = args.outputs()?;
     let options = args.options();
-    let (mut model, plan) = args.model.open(args.window.max_frames(), args.word_timestamps)?;
-    model.check(&options).map_err(|error| fault::transcription("", error))?;
+    let (mut listener, plan) = args.open()?;
+    listener.model.check(&options).map_err(|error| fault::transcription("", error))?;
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
         let output = outputs.as_ref().map(|outputs| outputs[index].as_path());
@@ -225,7 +245,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             .raw
             .open(file, args.model.machine.isa())
             .map_err(anyhow::Error::from)
-            .and_then(|reader| transcribe(args, &mut model, &options, reader, file, output));
+            .and_then(|reader| transcribe(args, &mut listener, &options, reader, file, output));
         match outcome {
             Err(error) if fault::is_broken_pipe(&error) => return Err(error),
             Err(error) => statuses.push(fault::report(&error)),
@@ -244,18 +264,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     let outputs = args.outputs()?;
     let options = args.options();
-    let (mut model, plan) = args.model.open(args.window.max_frames(), args.word_timestamps)?;
+    let (mut listener, plan) = args.open()?;
     let file = &args.files[0];
     let (named, raw_rate) = ((!input::is_stdin(file)).then_some(file.as_path()), args.raw.rate());
     if args.trace.trace.is_some() {
         // Only then: refused options leave no trace behind.
-        model.check(&options).map_err(|error| fault::transcription("", error))?;
+        listener.model.check(&options).map_err(|error| fault::transcription("", error))?;
     }
     let run = Options { isa: args.model.machine.isa(), threads: args.model.machine.threads() };
     let trace = args.trace.start(named, raw_rate, |input| Ok(trace::header(input, trace::model(&args.model.path()?)?, &options, run)?))?;
-    model.set_tap(trace.as_ref().map(Recording::tap));
+    listener.model.set_tap(trace.as_ref().map(Recording::tap));
     let output = outputs.as_ref().map(|outputs| outputs[0].as_path());
-    transcribe(args, &mut model, &options, reader, file, output)?;
+    transcribe(args, &mut listener, &options, reader, file, output)?;
     if let Some(trace) = trace {
         trace.finish()?;
     }
@@ -266,7 +286,7 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
 /// One recording, from its reader to where its transcript goes.
 fn transcribe(
     args: &Args,
-    model: &mut Transcriber,
+    listener: &mut Listener,
     options: &TranscribeOptions,
     reader: AudioReader,
     file: &Path,
@@ -277,13 +297,13 @@ fn transcribe(
         // A JSON object is whole or not at all; the other formats appear segment by segment.
         return if matches!(args.format, FormatName::Json) {
             let mut whole = Vec::new();
-            write(args, model, options, reader, file, &mut whole)?;
+            write(args, listener, options, reader, file, &mut whole)?;
             print(stdout, &whole)
         } else {
-            write(args, model, options, reader, file, &mut { stdout })
+            write(args, listener, options, reader, file, &mut { stdout })
         };
     };
-    input::whole_file(output, |out| write(args, model, options, reader, file, out))
+    input::whole_file(output, |out| write(args, listener, options, reader, file, out))
 }
 
 fn print(mut out: impl Write, whole: &[u8]) -> Result<()> {
@@ -294,7 +314,7 @@ fn print(mut out: impl Write, whole: &[u8]) -> Result<()> {
 
 fn write(
     args: &Args,
-    model: &mut Transcriber,
+    listener: &mut Listener,
     options: &TranscribeOptions,
     reader: AudioReader,
     file: &Path,
@@ -304,12 +324,25 @@ fn write(
     let mut source = Watched::new(reader, &file);
     let bar = source.bar();
     let mut writer = Format::from(args.format).writer();
+    let Listener { model, events } = listener;
     let header = Header { file: file.clone(), model: model.name().to_owned(), task: options.task.name().into() };
     let unwritten = source.unwritten();
     writer.begin(out, &header)?;
-    let summary = model.transcribe_source(&mut source, options, &mut |segment| {
-        unwritten.attempt(|| bar.suspend(|| writer.segment(out, &segment).and_then(|()| out.flush())));
-    });
+    let mut tell = |told| {
+        unwritten.attempt(|| {
+            bar.suspend(|| {
+                match &told {
+                    Told::Segment(segment) => writer.segment(out, segment)?,
+                    Told::Event(event) => writer.event(out, event)?,
+                }
+                out.flush()
+            })
+        });
+    };
+    let summary = match events {
+        Some(events) => model.transcribe_with_events(&mut source, options, events, &mut tell),
+        None => model.transcribe_source(&mut source, options, &mut |segment| tell(Told::Segment(segment))),
+    };
     drop(source);
     unwritten.check()?;
     let summary = summary.map_err(|error| fault::transcription(&file, error))?;

@@ -212,3 +212,51 @@ fn a_trace_holds_the_run_and_changes_nothing() {
     let valued: Vec<_> = keyed.records.iter().filter(|record| record.values.is_some()).collect();
     assert!(!valued.is_empty() && valued.iter().all(|record| keyed.descriptor(record).op == "encoder.layer_norm"));
 }
+
+#[test]
+fn events_stand_beside_the_text() {
+    let sample = sample();
+    let sample = sample.to_str().unwrap();
+    let Some(mut command) = transcribe(&["--events", "--classes", "speech,dog_bark", "--digests", "--format", "json", sample]) else {
+        return;
+    };
+    let with: serde_json::Value = serde_json::from_str(&stdout(&command.output().unwrap())).unwrap();
+    let events = with["events"].as_array().unwrap();
+    assert!(!events.is_empty() && events.iter().all(|event| event["class"] == "speech"), "{events:?}");
+    let end = events.last().unwrap()["end"].as_f64().unwrap();
+    assert!(end <= with["duration"].as_f64().unwrap(), "{end}");
+    assert_eq!(with["digests"]["events"].as_str().unwrap().len(), 64);
+    // The text is what it is without them.
+    let plain = stdout(&transcribe(&["--digests", "--format", "json", sample]).unwrap().output().unwrap());
+    let plain: serde_json::Value = serde_json::from_str(&plain).unwrap();
+    assert_eq!(with["segments"], plain["segments"]);
+    assert_eq!(with["digests"]["logits"], plain["digests"]["logits"]);
+    assert!(plain.get("events").is_none() && plain["digests"].get("events").is_none());
+    // A stream has the events of the file.
+    let speech = fs::read(sample).unwrap().split_off(44);
+    let streamed = transcribe(&["--events", "--classes", "speech", "--digests", "--format", "json", "--raw", "-"]).unwrap();
+    let streamed: serde_json::Value = serde_json::from_str(&stdout(&piped(streamed, &speech))).unwrap();
+    assert_eq!((&streamed["events"], &streamed["digests"]), (&with["events"], &with["digests"]));
+    let lines = transcribe(&["--events", "--classes", "speech", "--format", "jsonl", sample]).unwrap();
+    let lines = stdout(&piped(lines, b""));
+    let told = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()).filter(|line| line["class"] == "speech");
+    assert_eq!(told.count(), events.len());
+}
+
+#[test]
+fn events_that_cannot_be_told_are_refused() {
+    let sample = sample();
+    let sample = sample.to_str().unwrap();
+    for (args, expected) in [
+        (&["--events", sample][..], "--events: text has no place for them: use --format json or jsonl"),
+        (&["--events", "--format", "srt", sample], "--events: srt has no place for them"),
+        (&["--events", "--format", "json", "--event-model", "sound-events", sample], "kind is \"yamnet\", not \"whisper-events\""),
+        (&["--events", "--format", "json", "--classes", "cat", sample], "no class \"cat\""),
+    ] {
+        let Some(mut command) = transcribe(args) else { return };
+        let output = command.output().unwrap();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        assert!(line.contains(expected) && line.lines().count() == 1 && output.stdout.is_empty(), "{line}");
+    }
+}

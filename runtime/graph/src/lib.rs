@@ -7,6 +7,7 @@
 pub mod folder;
 pub mod network;
 pub mod whisper;
+pub mod whisper_events;
 pub mod yamnet;
 
 mod error;
@@ -14,6 +15,7 @@ mod ops;
 mod options;
 mod plan;
 mod pool;
+mod scoring;
 mod taps;
 
 pub use error::GraphError;

@@ -62,6 +62,7 @@ const ALLOWED: &[&str] = &[
     "MeanPool",
     "BandMeans",
     "Join",
+    "Cells",
     "Temporal",
     "Classifier",
     "Sigmoid",

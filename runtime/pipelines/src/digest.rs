@@ -17,6 +17,9 @@ pub struct Digests {
     pub logits: String,
     /// Every token chosen, rejected attempts included: u32, little endian.
     pub tokens: String,
+    /// Every label's score in every cell of 40 ms, if events are heard: f32, little endian.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<String>,
 }
 
 /// Collects [`Digests`], and hands a trace what is computed outside the network; does nothing while both are off.
@@ -119,7 +122,7 @@ impl DigestTaps {
     /// The digests so far, if collecting.
     pub fn finish(&self) -> Option<Digests> {
         let h = self.hashers.as_deref()?;
-        Some(Digests { mel: hex(&h.mel), encoder: hex(&h.encoder), logits: hex(&h.logits), tokens: hex(&h.tokens) })
+        Some(Digests { mel: hex(&h.mel), encoder: hex(&h.encoder), logits: hex(&h.logits), tokens: hex(&h.tokens), events: None })
     }
 }
 

@@ -77,7 +77,7 @@ impl Model for Assistant {
             if let Some(command) = command {
                 let duration = self.samples.len() as f64 / f64::from(SAMPLE_RATE);
                 on_segment(segment(command.text, duration));
-                return Ok(Summary { language: Some(self.language.clone()), duration, segments: 1, stats, digests: None });
+                return Ok(Summary { language: Some(self.language.clone()), duration, segments: 1, stats, ..Summary::default() });
             }
         }
         let mut source = Chain { read: &self.samples, source };

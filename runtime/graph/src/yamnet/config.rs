@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::folder::ModelConfig;
 use crate::ops::ROWS;
+use crate::scoring::{TAPS, Temporals, dilations_problem};
 
 /// Most patches of one run.
 pub const MAX_PATCHES: usize = 16;
@@ -21,9 +22,6 @@ pub(super) const BANDS: usize = 4;
 
 /// A patch's rows in time that are kept: the middle one of three equal parts.
 pub(super) const PARTS: usize = 3;
-
-/// Taps of a temporal convolution.
-pub(super) const TAPS: usize = 3;
 
 /// Figures of a network like YAMNet: a convolution, then layers of a depthwise and a 1 x 1 convolution, a mean and a classifier.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -165,8 +163,8 @@ impl HeadConfig {
         if self.width == 0 || self.width > 512 || !self.width.is_multiple_of(LANES) {
             return Some(format!("head.width is {}, not a multiple of {LANES} within {LANES}..=512", self.width));
         }
-        if self.dilations.len() > 16 || self.dilations.iter().any(|dilation| !(1..=64).contains(dilation)) {
-            return Some(format!("head.dilations are {:?}, not at most 16 within 1..=64", self.dilations));
+        if let Some(problem) = dilations_problem(&self.dilations) {
+            return Some(format!("head.{problem}"));
         }
         if self.inputs.is_empty()
             || !self.inputs.is_sorted_by(|a, b| a < b)
@@ -210,15 +208,13 @@ impl HeadConfig {
     pub(super) fn slot_values(&self, yamnet: &YamnetConfig) -> usize {
         let cells = self.cells(yamnet);
         let inputs: usize = self.shapes(yamnet).map(|input| input.rows * input.depth).sum();
-        // Of the cells' values two are alive at a time, what is projected from one input among them; beside them a convolution's taps.
-        let gathered = if self.dilations.is_empty() { 0 } else { TAPS * cells * self.width };
-        inputs - yamnet.embedding() + 2 * cells * self.width + gathered
+        // What is projected from one input takes the place of cells that are not there yet.
+        inputs - yamnet.embedding() + Temporals::slot_values(&self.dilations, self.width, cells)
     }
 
     /// Values of what it remembers from patch to patch.
     pub(super) fn state_values(&self, yamnet: &YamnetConfig) -> usize {
-        let cells = self.cells(yamnet);
-        self.dilations.iter().map(|dilation| (2 * dilation + cells) * self.width).sum()
+        Temporals::state_values(&self.dilations, self.width, self.cells(yamnet))
     }
 }
 

@@ -9,18 +9,17 @@ use std::sync::Arc;
 
 use tract_core::internal::*;
 
-use super::config::{HeadConfig, TAPS, YamnetConfig};
-use super::context::Context;
-use super::head_ops::{BandMeans, Join, Memory, Temporal};
-use super::ops::UnsignedLinear;
+use super::config::{HeadConfig, YamnetConfig};
+use super::head_ops::{BandMeans, Join};
 use crate::folder::{FolderError, ModelFolder};
 use crate::plan::{SlotOp, Slots};
+use crate::scoring::{Context, Temporals, UnsignedLinear};
 
 /// Where a head's weights are, and what it remembers.
 #[derive(Debug)]
 pub(super) struct Head {
     inputs: Vec<UnsignedLinear>,
-    blocks: Vec<(UnsignedLinear, Arc<Memory>)>,
+    blocks: Temporals,
 }
 
 impl Head {
@@ -30,24 +29,19 @@ impl Head {
             // The sum of all has one bias, that of the first.
             UnsignedLinear::new(folder, &format!("head.inputs.{i}"), head.width, input.depth, i == 0)
         });
-        let blocks = head.dilations.iter().enumerate().map(|(i, dilation)| {
-            let linear = UnsignedLinear::new(folder, &format!("head.blocks.{i}"), head.width, TAPS * head.width, true)?;
-            Ok((linear, Arc::new(Memory::new((2 * dilation + head.cells(config)) * head.width))))
-        });
-        Ok(Self { inputs: inputs.collect::<Result<_, _>>()?, blocks: blocks.collect::<Result<_, FolderError>>()? })
+        let inputs = inputs.collect::<Result<_, _>>()?;
+        Ok(Self { inputs, blocks: Temporals::new(folder, "head.blocks", &head.dilations, head.width, head.cells(config))? })
     }
 
     /// Forgets the recording so far.
     pub(super) fn reset(&self) {
-        for (_, memory) in &self.blocks {
-            memory.reset();
-        }
+        self.blocks.reset();
     }
 
     /// Adds the head to a graph of one patch: from the layers' maps and the last one's mean to the values of its cells.
     pub(super) fn wire(
         &self,
-        context: &Arc<Context>,
+        context: &Arc<Context<YamnetConfig>>,
         model: &mut TypedModel,
         slots: &Arc<Slots>,
         maps: &[OutletId],
@@ -64,14 +58,7 @@ impl Head {
         }
         rows.push(mean);
         let join = Join { context: Arc::clone(context), inputs: self.inputs.clone(), cells, width: head.width };
-        let mut x = model.wire_node("yamnet.head.cells", SlotOp::new(join, slots), &rows)?[0];
-        let mut lag = 0;
-        for (i, ((linear, memory), &dilation)) in self.blocks.iter().zip(&head.dilations).enumerate() {
-            lag += dilation;
-            let (linear, memory) = (linear.clone(), Arc::clone(memory));
-            let block = Temporal { context: Arc::clone(context), linear, memory, dilation, lag, cells, width: head.width };
-            x = model.wire_node(format!("yamnet.head.blocks.{i}"), SlotOp::new(block, slots), &[x])?[0];
-        }
-        Ok(x)
+        let x = model.wire_node("yamnet.head.cells", SlotOp::new(join, slots), &rows)?[0];
+        self.blocks.wire(context, model, slots, "yamnet.head.blocks", x)
     }
 }

@@ -16,7 +16,6 @@
 
 mod classes;
 mod config;
-mod context;
 mod head;
 mod head_ops;
 mod ops;
@@ -36,9 +35,9 @@ use crate::folder::{FolderError, ModelFolder};
 use crate::options::Options;
 use crate::plan::{Plan, SlotOp, Slots};
 use crate::pool::MAX_THREADS;
-use context::{Context, Workspace};
+use crate::scoring::{Classifier, Context, Sigmoid, UnsignedLinear, Workspace};
 use head::Head;
-use ops::{Classifier, ConvPlane, FilterSpans, MeanPool, Separable, Sigmoid, UnsignedLinear};
+use ops::{ConvPlane, FilterSpans, MeanPool, Separable};
 
 /// What a model needs, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +91,7 @@ struct Runner {
 
 /// A YAMNet ready to run.
 pub struct YamnetGraph {
-    context: Arc<Context>,
+    context: Arc<Context<YamnetConfig>>,
     spans: Spans,
     /// For the number of patches that ran last.
     runner: Option<Runner>,
@@ -111,7 +110,8 @@ impl YamnetGraph {
     /// [`GraphError::Folder`] if a tensor is missing or misshapen.
     pub fn new(folder: Arc<ModelFolder<YamnetConfig>>, options: Options) -> Result<Self, GraphError> {
         let spans = Spans::new(&folder)?;
-        Ok(Self { context: Arc::new(Context::new(folder, options)), spans, runner: None })
+        let widest = folder.config().widest();
+        Ok(Self { context: Arc::new(Context::new(folder, options, widest)), spans, runner: None })
     }
 
     /// The model's configuration.
@@ -141,7 +141,7 @@ impl YamnetGraph {
         MemoryPlan {
             weights: folder.weight_bytes(),
             slots: 4 * patches * (config.patch().positions() + values + config.embedding() + slots + scores),
-            scratch: options.threads.clamp(1, MAX_THREADS) * Workspace::bytes(config) + 4 * state,
+            scratch: options.threads.clamp(1, MAX_THREADS) * Workspace::bytes(config.widest()) + 4 * state,
         }
     }
 
@@ -198,7 +198,7 @@ impl YamnetGraph {
 }
 
 impl Runner {
-    fn build(context: &Arc<Context>, spans: &Spans, patches: usize) -> Result<Self, GraphError> {
+    fn build(context: &Arc<Context<YamnetConfig>>, spans: &Spans, patches: usize) -> Result<Self, GraphError> {
         let config = context.folder.config();
         let slots = Arc::new(Slots::new(&context.taps));
         let mut model = TypedModel::default();

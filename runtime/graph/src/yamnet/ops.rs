@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use ossicle_kernels::conv::{Filters, Size, convolve_plane, depthwise, mean_rows};
 use ossicle_kernels::linear::linear_u8;
-use ossicle_kernels::math::sigmoid_all;
-use ossicle_kernels::rows::{UnsignedRows, quantize_unsigned_rows};
+use ossicle_kernels::rows::UnsignedRows;
 use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
 
 use super::config::{Shape, YamnetConfig};
-use super::context::{Context, Workspace};
-use crate::folder::{FolderError, LinearSpan, ModelFolder, Span};
+use crate::folder::Span;
 use crate::ops::{ROWS, f32s, f32s_mut};
 use crate::plan::Kernel;
-use crate::taps::Record;
+use crate::scoring::{Context, UnsignedLinear, Workspace};
 
 /// Where the filters of a 3 x 3 convolution are.
 #[derive(Clone, Debug)]
@@ -25,31 +23,8 @@ pub(super) struct FilterSpans {
 }
 
 impl FilterSpans {
-    fn get<'a>(&self, context: &'a Context) -> Filters<'a> {
+    fn get<'a>(&self, context: &'a Context<YamnetConfig>) -> Filters<'a> {
         Filters { weights: context.folder.f32s(&self.weights), bias: context.folder.f32s(&self.bias), stride: self.stride }
-    }
-}
-
-/// Where a layer's weights are that multiplies rows of u8, and the sums of its weights.
-#[derive(Clone, Debug)]
-pub(super) struct UnsignedLinear {
-    pub(super) layer: LinearSpan,
-    pub(super) sums: Arc<[i32]>,
-}
-
-impl UnsignedLinear {
-    /// A layer of the folder, as [`ModelFolder::linear_span`] finds it.
-    pub(super) fn new(
-        folder: &ModelFolder<YamnetConfig>,
-        name: &str,
-        outputs: usize,
-        depth: usize,
-        biased: bool,
-    ) -> Result<Self, FolderError> {
-        let layer = folder.linear_span(name, outputs, depth, biased)?;
-        let mut sums = vec![0; outputs.next_multiple_of(LANES)];
-        folder.linear(&layer).weights.sums(&mut sums);
-        Ok(Self { layer, sums: sums.into() })
     }
 }
 
@@ -67,7 +42,7 @@ fn by_patch(first: usize, count: usize, positions: usize) -> impl Iterator<Item 
 /// The first convolution, of patches `[patches * frames][bands]`, and ReLU.
 #[derive(Debug)]
 pub(super) struct ConvPlane {
-    pub(super) context: Arc<Context>,
+    pub(super) context: Arc<Context<YamnetConfig>>,
     pub(super) filters: FilterSpans,
     pub(super) patch: Size,
     pub(super) patches: usize,
@@ -101,7 +76,7 @@ impl Kernel for ConvPlane {
 /// A depthwise convolution, ReLU, a 1 x 1 convolution, ReLU.
 #[derive(Debug)]
 pub(super) struct Separable {
-    pub(super) context: Arc<Context>,
+    pub(super) context: Arc<Context<YamnetConfig>>,
     pub(super) filters: FilterSpans,
     pub(super) pointwise: UnsignedLinear,
     pub(super) shape: Shape,
@@ -145,7 +120,7 @@ impl Kernel for Separable {
 /// The mean of each patch's positions.
 #[derive(Debug)]
 pub(super) struct MeanPool {
-    pub(super) context: Arc<Context>,
+    pub(super) context: Arc<Context<YamnetConfig>>,
     pub(super) positions: usize,
     pub(super) patches: usize,
     pub(super) channels: usize,
@@ -166,72 +141,5 @@ impl Kernel for MeanPool {
             mean_rows(self.context.isa, map, out);
         }
         Ok(())
-    }
-}
-
-/// Logits from the means, `[patches][labels]`, labels rounded up to whole blocks.
-#[derive(Debug)]
-pub(super) struct Classifier {
-    pub(super) context: Arc<Context>,
-    pub(super) linear: UnsignedLinear,
-    pub(super) patches: usize,
-    pub(super) channels: usize,
-    pub(super) labels: usize,
-}
-
-impl Kernel for Classifier {
-    fn name(&self) -> &'static str {
-        "Classifier"
-    }
-
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.patches, self.labels.next_multiple_of(LANES)]))
-    }
-
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let layer = self.context.folder.linear(&self.linear.layer);
-        let mut workspace = self.context.workspace(0);
-        let mut rows = workspace.rows(self.patches, self.channels);
-        quantize_unsigned_rows(self.context.isa, f32s(&inputs[0])?, &mut rows);
-        linear_u8(self.context.isa, rows.as_rows(&self.linear.sums), rows.scales, &layer, false, f32s_mut(outputs[0])?);
-        Ok(())
-    }
-
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        let logits = f32s(&outputs[0])?;
-        record.gather_f32("", &[self.patches, self.labels], |out| unpad(logits, self.labels, out));
-        Ok(())
-    }
-}
-
-/// Scores from logits: `[patches][labels]`.
-#[derive(Debug)]
-pub(super) struct Sigmoid {
-    pub(super) context: Arc<Context>,
-    pub(super) patches: usize,
-    pub(super) labels: usize,
-}
-
-impl Kernel for Sigmoid {
-    fn name(&self) -> &'static str {
-        "Sigmoid"
-    }
-
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.patches, self.labels]))
-    }
-
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let scores = f32s_mut(outputs[0])?;
-        unpad(f32s(&inputs[0])?, self.labels, scores);
-        sigmoid_all(self.context.isa, scores);
-        Ok(())
-    }
-}
-
-/// The first `labels` values of each row of whole blocks.
-fn unpad(rows: &[f32], labels: usize, out: &mut [f32]) {
-    for (row, out) in rows.chunks_exact(labels.next_multiple_of(LANES)).zip(out.chunks_exact_mut(labels)) {
-        out.copy_from_slice(&row[..labels]);
     }
 }

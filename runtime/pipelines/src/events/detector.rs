@@ -385,7 +385,7 @@ fn seconds(samples: u64) -> f64 {
     samples as f64 / f64::from(SAMPLE_RATE)
 }
 
-fn event(tracker: &Tracker, span: Span) -> Event {
+pub(super) fn event(tracker: &Tracker, span: Span) -> Event {
     Event { class: tracker.class.name.clone(), start: seconds(span.start), end: seconds(span.end), peak: span.peak, mean: span.mean }
 }
 
@@ -410,7 +410,7 @@ fn head(path: &Path, base: &ModelFolder<YamnetConfig>, isa: Isa, known: &mut Lab
     Ok(ClassHead::new(folder, isa)?)
 }
 
-fn labels<C>(folder: &ModelFolder<C>, wanted: usize) -> Result<Vec<String>, FolderError> {
+pub(super) fn labels<C>(folder: &ModelFolder<C>, wanted: usize) -> Result<Vec<String>, FolderError> {
     const FILE: &str = "labels.txt";
     let labels: Vec<String> = folder.read_text(FILE)?.lines().map(str::to_owned).collect();
     if labels.len() != wanted || labels.iter().any(|label| label.is_empty() || label.contains(char::is_control)) {

@@ -79,7 +79,7 @@ pub enum EventsError {
     Folder(FolderError),
     /// The settings are.
     Settings(SettingsError),
-    /// A folder of classes does not go with the model.
+    /// A folder of classes, or a head, does not go with the model.
     Classes {
         /// The folder.
         path: PathBuf,

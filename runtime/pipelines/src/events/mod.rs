@@ -19,12 +19,14 @@
 //! ```
 
 mod detector;
+mod encoded;
 mod error;
 mod formats;
 mod settings;
 mod tracker;
 
 pub use detector::{ClassOutputs, Detector, Digests, HOP_FRAMES, Heard, Options, Scores};
+pub use encoded::EncodedEvents;
 pub use error::{EventsError, SettingsError};
 pub use formats::{Format, Writer, one_field};
 pub use settings::{Rules, Settings};

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{Header, TranscriptWriter};
+use crate::events::Event;
 use crate::whisper::transcript::{Segment, Summary};
 
 /// The `schema` of JSON transcripts. The number grows when a key changes its meaning or goes away.
@@ -15,6 +16,7 @@ pub const SCHEMA: &str = "ossicle.transcript/1";
 pub(super) struct Json {
     text: String,
     segments: usize,
+    events: Vec<Event>,
 }
 
 impl TranscriptWriter for Json {
@@ -38,11 +40,21 @@ impl TranscriptWriter for Json {
         Ok(())
     }
 
+    fn event(&mut self, _: &mut dyn Write, event: &Event) -> io::Result<()> {
+        self.events.push(event.clone());
+        Ok(())
+    }
+
     fn end(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
         if self.segments > 0 {
             out.write_all(b"\n")?;
         }
-        out.write_all(b"],\"text\":")?;
+        out.write_all(b"]")?;
+        if summary.events.is_some() {
+            out.write_all(b",\"events\":")?;
+            value_to(out, &self.events)?;
+        }
+        out.write_all(b",\"text\":")?;
         value_to(out, &self.text)?;
         out.write_all(b",\"language\":")?;
         value_to(out, &summary.language)?;
@@ -64,6 +76,14 @@ struct Line<'a> {
     segment: &'a Segment,
 }
 
+/// An event with the name of its recording.
+#[derive(Serialize)]
+struct EventLine<'a> {
+    file: &'a str,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
 /// One object a segment, a line each.
 #[derive(Default)]
 pub(super) struct Jsonl {
@@ -78,6 +98,11 @@ impl TranscriptWriter for Jsonl {
 
     fn segment(&mut self, out: &mut dyn Write, segment: &Segment) -> io::Result<()> {
         value_to(out, &Line { file: &self.file, segment })?;
+        out.write_all(b"\n")
+    }
+
+    fn event(&mut self, out: &mut dyn Write, event: &Event) -> io::Result<()> {
+        value_to(out, &EventLine { file: &self.file, event })?;
         out.write_all(b"\n")
     }
 

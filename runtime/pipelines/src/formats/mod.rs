@@ -18,6 +18,7 @@ mod tables;
 
 use std::io::{self, Write};
 
+use crate::events::Event;
 use crate::whisper::transcript::{Segment, Summary};
 
 pub use json::SCHEMA;
@@ -46,6 +47,14 @@ pub trait TranscriptWriter {
     /// # Errors
     /// If `out` fails.
     fn segment(&mut self, out: &mut dyn Write, segment: &Segment) -> io::Result<()>;
+
+    /// Writes a sound event, in a format that [has a place](Format::holds_events) for them; others leave it out.
+    ///
+    /// # Errors
+    /// If `out` fails.
+    fn event(&mut self, _out: &mut dyn Write, _event: &Event) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Writes what comes after the segments.
     ///
@@ -101,6 +110,11 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
+    /// Whether it has a place for sound events.
+    pub fn holds_events(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl)
+    }
+
     /// A writer for one transcript.
     pub fn writer(self) -> Box<dyn TranscriptWriter> {
         match self {
@@ -147,7 +161,7 @@ mod tests {
         for segment in segments {
             writer.segment(&mut out, segment).unwrap();
         }
-        let digests = Digests { mel: "00".into(), encoder: "01".into(), logits: "02".into(), tokens: "03".into() };
+        let digests = Digests { mel: "00".into(), encoder: "01".into(), logits: "02".into(), tokens: "03".into(), events: None };
         let language = Some("en".to_owned());
         let summary = Summary { language, duration: 3663.0, digests: Some(digests), ..Summary::default() };
         writer.end(&mut out, &summary).unwrap();

@@ -11,7 +11,7 @@ use super::align::{Aligner, Shape};
 use super::config::GenerationConfig;
 use super::decode::{Attempt, Decoder, Limits, Prompt, probability};
 use super::encode_text::TextEncoder;
-use super::engine::Engine;
+use super::engine::{Engine, EngineError};
 use super::error::{OptionError, TranscribeError};
 use super::hotwords::Hotwords;
 use super::language;
@@ -26,9 +26,10 @@ use super::short_windows::FRAMES_PER_SECOND;
 use super::slider::Slider;
 use super::specials::{SECONDS_PER_TIMESTAMP, Specials};
 use super::tokenizer::Tokenizer;
-use super::transcript::{Segment, Stats, Summary, Word};
+use super::transcript::{Segment, Stats, Summary, Told, Word};
 use super::words;
-use crate::digest::DigestTaps;
+use crate::digest::{DigestTaps, Digests};
+use crate::events::{EncodedEvents, Event, EventsError};
 use crate::source::SampleSource;
 
 /// Frames that one encoder position stands for.
@@ -200,11 +201,43 @@ impl<E: Engine> Pipeline<E> {
         options: &TranscribeOptions,
         on_segment: &mut dyn FnMut(Segment),
     ) -> Result<Summary, TranscribeError> {
+        self.run(source, options, None, &mut |told| {
+            if let Told::Segment(segment) = told {
+                on_segment(segment);
+            }
+        })
+    }
+
+    /// [`transcribe`](Self::transcribe) with sound events beside the text: `events` hears what the encoder gives, also of windows in which
+    /// nobody speaks.
+    ///
+    /// # Errors
+    /// As for [`transcribe`](Self::transcribe).
+    pub fn transcribe_with_events(
+        &mut self,
+        source: &mut dyn SampleSource,
+        options: &TranscribeOptions,
+        events: &mut EncodedEvents,
+        on_told: &mut dyn FnMut(Told),
+    ) -> Result<Summary, TranscribeError> {
+        self.run(source, options, Some(events), on_told)
+    }
+
+    fn run(
+        &mut self,
+        source: &mut dyn SampleSource,
+        options: &TranscribeOptions,
+        mut events: Option<&mut EncodedEvents>,
+        on_told: &mut dyn FnMut(Told),
+    ) -> Result<Summary, TranscribeError> {
         self.check(options)?;
         let most_prompt = (self.engine.dims().max_tokens / 2).saturating_sub(1);
         let mut plan = self.plan(options, most_prompt)?;
         let mut taps = DigestTaps::new(options.digests).with_trace(self.trace.clone());
-        let mut summary = Summary::default();
+        let mut summary = Summary { events: events.is_some().then_some(0), ..Summary::default() };
+        if let Some(events) = &mut events {
+            events.begin(options.digests);
+        }
         let mut slider = Slider::new(source);
         let mut seek = 0;
         loop {
@@ -217,20 +250,32 @@ impl<E: Engine> Pipeline<E> {
             let decoded = match quality::level_db(slider.window(left)) < options.quality.min_level_db {
                 true => {
                     summary.stats.silent_windows += 1;
+                    if events.is_some() {
+                        let frames = options.window.frames(left, options.timestamps, self.config.short_windows);
+                        self.encode(&slider, frames, &mut taps, &mut summary.stats)?;
+                    }
                     None
                 }
                 false => self.decode_window(&slider, left, &mut plan, &mut taps, &mut summary.stats)?,
             };
             let advance = match decoded {
-                Some(decoded) => self.emit(&decoded, &slider, seek, left, &plan, &taps, &mut summary, on_segment)?,
+                Some(decoded) => self.emit(&decoded, &slider, seek, left, &plan, &taps, &mut summary, on_told)?,
                 None => left,
             };
+            if let Some(events) = &mut events {
+                let mut heard = heard(&mut summary, on_told);
+                events.window(self.engine.encoder_output(), seek, advance, &mut heard).map_err(unheard)?;
+            }
             seek += advance as u64;
         }
+        let scores = match &mut events {
+            Some(events) => events.finish(slider.samples_read(), &mut heard(&mut summary, on_told)).map_err(unheard)?,
+            None => None,
+        };
         summary.duration = slider.samples_read() as f64 / f64::from(ossicle_frontend::SAMPLE_RATE);
         summary.language = plan.language;
         summary.stats.decoder_steps = std::mem::take(&mut self.decoder.steps);
-        summary.digests = taps.finish();
+        summary.digests = taps.finish().map(|digests| Digests { events: scores, ..digests });
         Ok(summary)
     }
 
@@ -425,7 +470,7 @@ impl<E: Engine> Pipeline<E> {
         plan: &Plan<'_>,
         taps: &DigestTaps,
         summary: &mut Summary,
-        on_segment: &mut dyn FnMut(Segment),
+        on_told: &mut dyn FnMut(Told),
     ) -> Result<usize, TranscribeError> {
         let tokens = &decoded.attempt.tokens;
         let split = segments::split(tokens, &self.specials, left);
@@ -469,7 +514,7 @@ impl<E: Engine> Pipeline<E> {
             let words = segment.words.iter().flatten().map(|word| (word.start, word.end));
             let times = std::iter::once((segment.start, segment.end)).chain(words);
             taps.times(segment.id, times.map(|(start, end)| [hundredths(start), hundredths(end)]));
-            on_segment(segment);
+            on_told(Told::Segment(segment));
             summary.segments += 1;
         }
         Ok(advance)
@@ -547,6 +592,18 @@ impl<E: Engine> Pipeline<E> {
         let firsts = aligner.first_positions(heads, &shape, |head, out| engine.head_weights(head, out))?;
         Ok(firsts.iter().map(|&position| position as f64 * SECONDS_PER_TIMESTAMP).collect())
     }
+}
+
+/// Counts events, and tells them.
+fn heard(summary: &mut Summary, on_told: &mut dyn FnMut(Told)) -> impl FnMut(Event) {
+    |event| {
+        summary.events = summary.events.map(|events| events + 1);
+        on_told(Told::Event(event));
+    }
+}
+
+fn unheard(error: EventsError) -> TranscribeError {
+    EngineError(Box::new(error)).into()
 }
 
 /// The one to keep: a repetitive text gives way to any other; otherwise the new one if it is good or likelier.

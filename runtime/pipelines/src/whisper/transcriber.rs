@@ -14,7 +14,8 @@ use ossicle_trace::Tap;
 use super::error::TranscribeError;
 use super::options::TranscribeOptions;
 use super::pipeline::Pipeline;
-use super::transcript::{Segment, Summary};
+use super::transcript::{Segment, Summary, Told};
+use crate::events::EncodedEvents;
 use crate::models::{self, ModelError};
 use crate::source::SampleSource;
 
@@ -194,5 +195,19 @@ impl Transcriber {
         on_segment: &mut dyn FnMut(Segment),
     ) -> Result<Summary, TranscribeError> {
         self.pipeline.transcribe(source, options, on_segment)
+    }
+
+    /// The same, with sound events heard in what the encoder gives. Silent windows are encoded, too.
+    ///
+    /// # Errors
+    /// As for [`transcribe_source`](Self::transcribe_source).
+    pub fn transcribe_with_events(
+        &mut self,
+        source: &mut dyn SampleSource,
+        options: &TranscribeOptions,
+        events: &mut EncodedEvents,
+        on_told: &mut dyn FnMut(Told),
+    ) -> Result<Summary, TranscribeError> {
+        self.pipeline.transcribe_with_events(source, options, events, on_told)
     }
 }

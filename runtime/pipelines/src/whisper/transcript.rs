@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::digest::Digests;
+use crate::events::Event;
 
 /// A word with its times.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -70,6 +71,15 @@ pub struct Stats {
     pub search_tokens: usize,
 }
 
+/// What a transcription tells as it goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// A segment.
+    Segment(Segment),
+    /// A sound event that is over, in the order events end; about a second and a window after it did.
+    Event(Event),
+}
+
 /// What is known when a recording has been transcribed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
@@ -79,6 +89,8 @@ pub struct Summary {
     pub duration: f64,
     /// Segments given out.
     pub segments: usize,
+    /// Sound events given out, if they were listened for.
+    pub events: Option<usize>,
     /// Time and work.
     pub stats: Stats,
     /// Digests, if asked for.

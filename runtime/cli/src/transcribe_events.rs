@@ -1,0 +1,63 @@
+//! Sound events beside a transcript.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use ossicle::events::{EncodedEvents, EventsError, Settings};
+use ossicle::formats::Format;
+use ossicle_graph::Options;
+
+use crate::fault::{self, Fault};
+use crate::model::ModelArgs;
+
+/// Which events to tell beside the text.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Sound events")]
+pub(crate) struct EventArgs {
+    /// Tell sound events beside the text, heard in what the encoder gives anyway (json, jsonl)
+    #[arg(long, conflicts_with = "trace")]
+    events: bool,
+    /// Classes, thresholds and times (see `ossicle detect --help`) [default: events.toml of the head]
+    #[arg(long, value_name = "FILE.toml", requires = "events")]
+    config: Option<PathBuf>,
+    /// Only these classes of the settings, or labels of the head
+    #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',', requires = "events")]
+    classes: Vec<String>,
+    /// Folder of the head that hears events, or the name of one
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "whisper-events", requires = "events")]
+    event_model: String,
+}
+
+impl EventArgs {
+    /// Refuses formats without a place for events.
+    pub(crate) fn check(&self, format: Format) -> Result<(), Fault> {
+        if self.events && !format.holds_events() {
+            return Err(Fault::line(format!("--events: {} has no place for them: use --format json or jsonl", format.name())));
+        }
+        Ok(())
+    }
+
+    /// What hears events, if they are wanted, and the bytes it needs.
+    pub(crate) fn open(&self, model: &ModelArgs) -> Result<Option<(EncodedEvents, usize)>> {
+        if !self.events {
+            return Ok(None);
+        }
+        let folder = ossicle::models::find(&self.event_model).map_err(fault::model)?;
+        let unusable = |error: &dyn std::fmt::Display| {
+            let place = self.config.as_ref().map_or_else(|| "--classes".into(), |path| path.display().to_string());
+            Fault::new("cannot use the settings", place, error)
+        };
+        let settings = match &self.config {
+            Some(path) => Settings::read(path),
+            None => Settings::of_model(&folder),
+        };
+        let settings = settings.map_err(|error| Fault::new("cannot use the settings", error, "see ossicle detect --help"))?;
+        let options = Options { isa: model.machine.isa(), threads: 1 };
+        let needs = EncodedEvents::memory_plan(&folder, options).map_err(|error| fault::events(&folder, error))?;
+        let events = EncodedEvents::open(&folder, &model.path()?, &settings, &self.classes, options).map_err(|error| match error {
+            EventsError::Settings(error) => unusable(&error).into(),
+            other => fault::events(&folder, other),
+        })?;
+        Ok(Some((events, needs.weights + needs.slots + needs.scratch)))
+    }
+}

@@ -1,0 +1,163 @@
+//! Events from what Whisper's encoder gives, beside the text.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ossicle_graph::folder::{ModelFolder, WhisperConfig};
+use ossicle_graph::whisper_events::{CELL_ROWS, STEP_CELLS, STEP_ROWS, WhisperEventsConfig, WhisperEventsGraph};
+use ossicle_graph::yamnet::MemoryPlan;
+use ossicle_trace::{Values, le_bytes};
+use sha2::{Digest, Sha256};
+
+use super::Event;
+use super::detector::{event, labels};
+use super::error::EventsError;
+use super::settings::{Labels, Settings};
+use super::tracker::Tracker;
+use crate::audio::SAMPLE_RATE;
+
+/// Frames of 10 ms that a row of the encoder stands for.
+const ROW_FRAMES: usize = 2;
+
+/// Frames of 10 ms of a cell.
+const CELL_FRAMES: u64 = (CELL_ROWS * ROW_FRAMES) as u64;
+
+/// Samples of a frame.
+const FRAME_SAMPLES: u64 = SAMPLE_RATE as u64 / 100;
+
+/// Turns the encoder's rows into events, window after window, in fixed memory.
+pub struct EncodedEvents {
+    graph: WhisperEventsGraph,
+    trackers: Vec<Tracker>,
+    /// Rows that wait for a step to be whole.
+    pending: Vec<f32>,
+    /// Cells taken of the recording.
+    taken: u64,
+    /// Cells that went through the network, those of silence behind the recording included.
+    run: u64,
+    hasher: Option<Box<Sha256>>,
+}
+
+impl EncodedEvents {
+    /// Opens the head in the folder `head` for the encoder of the model in the folder `whisper`; `classes` as in
+    /// [`Options::classes`](super::Options::classes).
+    ///
+    /// # Errors
+    /// [`EventsError`] if a folder or the settings cannot be used, or the head was learned on another encoder.
+    pub fn open(
+        head: &Path,
+        whisper: &Path,
+        settings: &Settings,
+        classes: &[String],
+        options: ossicle_graph::Options,
+    ) -> Result<Self, EventsError> {
+        let folder = ModelFolder::<WhisperEventsConfig>::open(head)?;
+        let config = folder.config();
+        let encoder: Arc<ModelFolder<WhisperConfig>> = ModelFolder::open(whisper)?;
+        let known = encoder.weights_sha256();
+        if encoder.config().d_model != config.d_model || config.encoders.values().all(|digest| *digest != known) {
+            let names: Vec<&str> = config.encoders.keys().map(String::as_str).collect();
+            let problem = format!("was learned on the encoder of {}, not of {}", names.join(" or "), whisper.display());
+            return Err(EventsError::Classes { path: head.to_owned(), problem });
+        }
+        let names = labels(&folder, config.num_labels)?;
+        let resolved = settings.resolve(&Labels { thresholds: vec![None; names.len()], names }, classes)?;
+        let pending = Vec::with_capacity(STEP_ROWS * config.d_model);
+        let graph = WhisperEventsGraph::new(folder, options)?;
+        Ok(Self { graph, trackers: resolved.into_iter().map(Tracker::new).collect(), pending, taken: 0, run: 0, hasher: None })
+    }
+
+    /// Memory it needs beside Whisper, in bytes.
+    ///
+    /// # Errors
+    /// If the folder cannot be used.
+    pub fn memory_plan(head: &Path, options: ossicle_graph::Options) -> Result<MemoryPlan, EventsError> {
+        let folder = ModelFolder::<WhisperEventsConfig>::open(head)?;
+        let mut plan = WhisperEventsGraph::memory_plan(&folder, options);
+        plan.scratch += 4 * STEP_ROWS * folder.config().d_model;
+        Ok(plan)
+    }
+
+    /// Begins a recording; with `digest` the scores' digest is collected.
+    pub fn begin(&mut self, digest: bool) {
+        self.graph.reset();
+        self.pending.clear();
+        (self.taken, self.run) = (0, 0);
+        self.hasher = digest.then(Box::default);
+        for tracker in &mut self.trackers {
+            *tracker = Tracker::new(tracker.class.clone());
+        }
+    }
+
+    /// Takes the encoder's output of the window that begins at frame `seek` of 10 ms, `[rows][d_model]`, as far as the next window: `frames` frames.
+    ///
+    /// # Errors
+    /// [`EventsError::Graph`] if the network cannot run.
+    pub fn window(&mut self, rows: &[f32], seek: u64, frames: usize, sink: &mut dyn FnMut(Event)) -> Result<(), EventsError> {
+        let width = self.graph.config().d_model;
+        let rows = rows.chunks_exact(width);
+        while CELL_FRAMES * self.taken < seek + frames as u64 {
+            // Windows begin at any frame, cells at every fourth. A window's last cell may lack its second row.
+            let first = (CELL_FRAMES * self.taken).saturating_sub(seek) as usize / ROW_FRAMES;
+            for row in first..first + CELL_ROWS {
+                let row = rows.clone().nth(row.min(rows.len().saturating_sub(1)));
+                row.map(|row| self.pending.extend_from_slice(row)).unwrap_or_else(|| self.silence(1));
+            }
+            self.taken += 1;
+            self.step(None, sink)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the recording after `samples`: what is open ends. The scores' digest, if it was asked for.
+    ///
+    /// # Errors
+    /// [`EventsError::Graph`] if the network cannot run.
+    pub fn finish(&mut self, samples: u64, sink: &mut dyn FnMut(Event)) -> Result<Option<String>, EventsError> {
+        while self.run < self.taken + self.graph.config().lag() as u64 {
+            let missing = STEP_ROWS - self.pending.len() / self.graph.config().d_model;
+            self.silence(missing);
+            self.step(Some(samples), sink)?;
+        }
+        for tracker in &mut self.trackers {
+            if let Some(span) = tracker.finish(samples) {
+                sink(event(tracker, span));
+            }
+        }
+        Ok(self.hasher.take().map(|hasher| ossicle_trace::hex(&hasher.finalize())))
+    }
+
+    /// Rows of zeros, as the head was taught to find behind a recording.
+    fn silence(&mut self, rows: usize) {
+        let values = self.pending.len() + rows * self.graph.config().d_model;
+        self.pending.resize(values, 0.0);
+    }
+
+    /// Scores the rows that wait if they are a whole step, of a recording that ends after so many samples if that is known.
+    fn step(&mut self, samples: Option<u64>, sink: &mut dyn FnMut(Event)) -> Result<(), EventsError> {
+        let &WhisperEventsConfig { d_model, num_labels, .. } = self.graph.config();
+        if self.pending.len() < STEP_ROWS * d_model {
+            return Ok(());
+        }
+        let lag = self.graph.config().lag() as u64;
+        let scores = self.graph.run(&self.pending)?;
+        for (cell, scores) in (self.run..).zip(scores.chunks_exact(num_labels)) {
+            // Before the recording, or behind it.
+            let Some(cell) = cell.checked_sub(lag).filter(|&cell| cell < self.taken) else { continue };
+            if let Some(hasher) = &mut self.hasher {
+                le_bytes(Values::F32(scores), |bytes| hasher.update(bytes));
+            }
+            let [start, end] = [cell, cell + 1].map(|cell| cell * CELL_FRAMES * FRAME_SAMPLES);
+            let end = samples.map_or(end, |samples| end.min(samples));
+            for tracker in &mut self.trackers {
+                let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
+                if let Some(span) = tracker.take(start, end, score) {
+                    sink(event(tracker, span));
+                }
+            }
+        }
+        self.run += STEP_CELLS as u64;
+        self.pending.clear();
+        Ok(())
+    }
+}
