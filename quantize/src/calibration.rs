@@ -91,6 +91,24 @@ fn clip(path: &Path) -> Result<Clip, Error> {
     Ok(Clip { name, samples })
 }
 
+/// The first samples of a recording, at most `most`, and whether there are more; what is behind them is not decoded.
+///
+/// # Errors
+/// It is no recording.
+pub(crate) fn beginning(path: &Path, most: usize) -> Result<(Vec<f32>, bool), Error> {
+    let refused = |e| Error::unsupported(path, format!("{e}"));
+    let mut reader = AudioReader::open(path, Isa::detect()).map_err(refused)?;
+    let (mut samples, mut block) = (vec![], vec![0.0; SAMPLE_RATE as usize]);
+    loop {
+        let read = reader.read(&mut block).map_err(refused)?;
+        let room = most - samples.len();
+        samples.extend_from_slice(&block[..read.min(room)]);
+        if read == 0 || read > room {
+            return Ok((samples, read > room));
+        }
+    }
+}
+
 /// Four clips of buzzing vowels over noise, always the same: they exercise every layer, but are no speech. Figures from real recordings
 /// are worth more.
 pub fn synthetic() -> Vec<Clip> {

@@ -197,8 +197,11 @@ fn sha256(path: &Path) -> io::Result<[u8; 32]> {
     }
 }
 
-/// Refuses a target that exists, or that is not ours to replace.
-fn check_target(folder: &Path, force: bool) -> Result<(), Error> {
+/// Refuses an output folder that exists, or that is not ours to replace: to be asked before long work, too.
+///
+/// # Errors
+/// It exists and is no model folder, or `force` is missing.
+pub fn check_target(folder: &Path, force: bool) -> Result<(), Error> {
     match fs::read_dir(folder) {
         Ok(mut entries) => {
             let empty = entries.next().is_none();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use ossicle_graph::yamnet::{BANDS, TAPS};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,12 +20,6 @@ use crate::{hf, pack, source};
 
 /// The head's rules by which scores become events, a file of its folder and of the model's.
 pub const RULES: &str = "events.toml";
-
-/// Bands that the runtime joins a map's into.
-const BANDS: usize = 4;
-
-/// Cells that a block reads.
-const TAPS: usize = 3;
 
 /// A float head, without its class layer: that takes the place of the network's classifier.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +75,7 @@ pub(crate) fn read(folder: &Path, channels: &[usize]) -> Result<(Head, Dense, Ve
     for &layer in &layers {
         match channels.get(layer) {
             Some(channels) => depths.push(BANDS * channels),
-            None => return wrong(format!("inputs name layer {layer}: the network has layers 0 to {}", channels.len() - 1)),
+            None => return wrong(format!("inputs name layer {layer}: the network has {} layers, the first is 0", channels.len())),
         }
     }
     depths.extend(channels.last());

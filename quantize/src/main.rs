@@ -10,6 +10,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use ossicle::label::{Preprocessor, Target};
 use ossicle_graph::network::InputShape;
+use ossicle_quantize::events::Progress;
 use ossicle_quantize::import::{self, Checkpoint};
 use ossicle_quantize::network::{Network, Parts, inputs};
 use ossicle_quantize::report::{self, Report};
@@ -42,8 +43,8 @@ Examples:
   ossicle-quantize events --add doorbell clips/ --background home/ -o my-sounds
   ossicle detect --add-classes my-sounds hall.wav
 
-A class needs at least 3 recordings, of different occasions; 10 and more are better. --background takes recordings of the place, an hour if it
-can be, in which no class is heard: from them come the false alarms an hour.";
+A class needs at least 3 recordings, of different occasions; 10 and more are better; the first 30 s of each are used. --background takes
+recordings of the place, an hour if it can be, in which no class is heard: from them come the false alarms an hour; the first 2 h are used.";
 
 /// What to learn.
 #[derive(clap::Args)]
@@ -118,6 +119,7 @@ fn main() -> ExitCode {
 
 /// Learns classes and says how good they are.
 fn learn(args: &EventsArgs) -> anyhow::Result<()> {
+    folder::check_target(&args.output, args.force)?;
     let task = events::Task {
         model: ossicle::models::find(&args.model)?,
         classes: args.add.chunks_exact(2).map(|pair| (pair[0].clone(), PathBuf::from(&pair[1]))).collect(),
@@ -127,9 +129,12 @@ fn learn(args: &EventsArgs) -> anyhow::Result<()> {
         eprintln!("ossicle-quantize: no --background: false alarms are not known, and there will be more of them");
     }
     let bar = ProgressBar::new_spinner();
-    let classes = events::train(&task, &mut |what| {
-        bar.set_message(what.to_owned());
-        bar.tick();
+    let classes = events::train(&task, &mut |progress| match progress {
+        Progress::Step(what) => {
+            bar.set_message(what.to_owned());
+            bar.tick();
+        }
+        Progress::LeftOut(what) => bar.suspend(|| eprintln!("ossicle-quantize: {what}")),
     })?;
     bar.finish_and_clear();
     events::write(&task, &classes, &args.output, args.force)?;

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ossicle_graph::folder::{LAYOUT, NUMERICS_VERSION};
+use ossicle::events::{Detector, EventsError, Options, Settings, SettingsError};
+use ossicle_graph::folder::{FolderError, LAYOUT, NUMERICS_VERSION};
 use serde_json::{Value, json};
 
 use crate::card;
@@ -317,6 +318,9 @@ impl Yamnet {
         let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
         write_text(&at.join("README.md"), &self.card(&name, bytes, notes))?;
         write_sums(&at)?;
+        if self.head.is_some() {
+            check_head(&at, folder)?;
+        }
         partial.publish(folder)
     }
 
@@ -355,6 +359,19 @@ fn put_filters(tensors: &mut Vec<Tensor>, name: &str, filters: &Filters) {
     let channels = filters.bias.len();
     tensors.push(Tensor::floats(format!("{name}.weight"), vec![TAPS, channels], filters.weights.clone()));
     tensors.push(Tensor::floats(format!("{name}.bias"), vec![channels], filters.bias.clone()));
+}
+
+/// Opens the draft of a model with a head as the runtime will, rules included: its figures are the trainer's own. `folder` is for errors.
+fn check_head(draft: &Path, folder: &Path) -> Result<(), Error> {
+    let refused = |file: &str, problem: &dyn std::fmt::Display| Err(Error::unsupported(&folder.join(file), problem.to_string()));
+    let opened = Settings::of_model(draft).map_err(EventsError::Settings);
+    match opened.and_then(|settings| Detector::open(draft, &settings, Options::default())) {
+        Ok(_) => Ok(()),
+        Err(EventsError::Folder(FolderError::Malformed { problem, .. })) => refused("config.json", &problem),
+        Err(EventsError::Settings(SettingsError::Toml { problem, .. })) => refused(head::RULES, &problem),
+        Err(EventsError::Settings(error)) => refused(head::RULES, &error),
+        Err(error) => refused("", &error),
+    }
 }
 
 #[cfg(test)]
@@ -408,10 +425,14 @@ mod tests {
         }
 
         fn new(pads: &[i64]) -> Self {
+            Self::strided(1, pads)
+        }
+
+        fn strided(stride: i64, pads: &[i64]) -> Self {
             let mut toy = Self { nodes: vec![], constants: vec![], last: "audio".into() };
             let c = CHANNELS as i64;
             toy.conv("stem", &[c, 1, 3, 3], 1, 2, &[0, 0, 1, 1]);
-            toy.conv("depthwise", &[c, 1, 3, 3], c, 1, pads);
+            toy.conv("depthwise", &[c, 1, 3, 3], c, stride, pads);
             toy.conv("pointwise", &[2 * c, c, 1, 1], 1, 1, &[0; 4]);
             toy.nodes.push(proto::node("GlobalAveragePool", &[&toy.last], "mean"));
             toy.constant("classifier.w", &[2, 2 * c], 5.0);
@@ -485,7 +506,7 @@ mod tests {
             ("classes.weight", &[16, 16]),
             ("classes.bias", &[16]),
         ];
-        let yamnet = || Toy::new(&[1; 4]).open(LABELS).unwrap();
+        let yamnet = || Toy::strided(2, &[0, 0, 1, 1]).open(LABELS).unwrap();
         let folder = head_folder("whole", &head, &tensors);
         let with = yamnet().with_head(&folder).unwrap();
         assert_eq!((with.labels.len(), with.classifier.inputs, with.classifier.weights[16]), (16, 16, 16.0));
@@ -497,11 +518,11 @@ mod tests {
         assert!(opened.read_text(RULES).unwrap().contains("classes.b"));
         let options = ossicle_graph::Options { isa: ossicle_kernels::simd::Isa::detect(), threads: 1 };
         let mut graph = ossicle_graph::yamnet::YamnetGraph::new(opened, options).unwrap();
-        assert_eq!(graph.run(&[0.0; PATCH_FRAMES * MEL_BINS], 1).unwrap().len(), 16 * 16);
+        assert_eq!(graph.run(&[0.0; PATCH_FRAMES * MEL_BINS], 1).unwrap().len(), 8 * 16);
         fs::remove_dir_all(&folder).unwrap();
 
         for (name, description, tensors, expected) in [
-            ("layer", head.replace("[0]", "[1]"), &tensors[..], "inputs name layer 1: the network has layers 0 to 0"),
+            ("layer", head.replace("[0]", "[1]"), &tensors[..], "inputs name layer 1: the network has 1 layers, the first is 0"),
             ("width", head.replace("16", "20"), &tensors, "width is 20, not a multiple of 16"),
             ("missing", head.clone(), &tensors[..6], "tensor classes.bias: "),
             ("misshapen", head.replace("\"a\",", ""), &tensors, "tensor classes.weight: "),
@@ -511,6 +532,24 @@ mod tests {
             assert!(line.contains(expected), "{line}");
             fs::remove_dir_all(&folder).unwrap();
         }
+        // What fits the network, but no detector would open.
+        let rules = |text: &str| format!("[classes.b]\n{text}\n");
+        for (name, description, rules, expected) in [
+            ("dilations", head.replace("[2]", "[65]"), rules(""), "out/config.json: head.dilations are [65]"),
+            ("rules", head.clone(), rules("treshold = 1"), "out/events.toml: line 2: unknown field"),
+            ("class", head.clone(), "[classes.z]".into(), "out/events.toml: classes.z: no label \"z\""),
+        ] {
+            let folder = head_folder(name, &description, &tensors);
+            fs::write(folder.join(RULES), rules).unwrap();
+            let line = yamnet().with_head(&folder).unwrap().write(&folder.join("out"), false, "").unwrap_err().to_string();
+            assert!(line.contains(expected), "{line}");
+            assert!(!folder.join("out").exists());
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        let folder = head_folder("cells", &head, &tensors);
+        let line = Toy::new(&[1; 4]).open(LABELS).unwrap().with_head(&folder).unwrap().write(&folder.join("out"), false, "").unwrap_err();
+        assert!(line.to_string().contains("a head of 16 cells for each patch, not 8"), "{line}");
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

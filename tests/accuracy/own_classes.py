@@ -4,9 +4,10 @@ clips of other folds.
 
     own_classes.py --release target/release --clips 6 FOLDER
 
-FOLDER has manifest.jsonl with file, class and fold a line, and a folder background. The first --clips clips of folds 1 and 2 are learned from;
-the background has the folder's and these folds' clips of other classes. Folds 3 and 4 are checked: a clip counts as heard if its class has an
-event in it, and as a false alarm if another has.
+FOLDER has manifest.jsonl with file, class and fold a line, and a folder background. The first --clips clips of folds 1 and 2 are learned from.
+--background says what else is: none; home, the folder's background; or others, that and these folds' clips of the other classes, so that the
+sounds that the class is checked against were among what it was learned against. Folds 3 and 4 are checked: a clip counts as heard if its class
+has an event in it, and as a false alarm if another has.
 """
 import argparse
 import json
@@ -19,6 +20,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--release", type=Path, default=Path("target/release"))
     parser.add_argument("--clips", type=int, default=6)
+    parser.add_argument("--background", choices=["none", "home", "others"], default="others")
     parser.add_argument("--classes", help="only these, with commas between them")
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
@@ -40,7 +42,9 @@ def main():
                 for clip in learn:
                     (work / to / Path(clip["file"]).name).symlink_to((args.folder / clip["file"]).resolve())
             command = [args.release / "ossicle-quantize", "events", "--add", "own " + name, work / "clips"]
-            command += ["--background", args.folder / "background", work / "others", "-o", work / "own"]
+            background = [args.folder / "background", work / "others"][: ["none", "home", "others"].index(args.background)]
+            command += ["--background", *background] if background else []
+            command += ["-o", work / "own"]
             table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             quality = [cell.strip() for cell in table.splitlines()[2].split("|")]
             command = [args.release / "ossicle", "detect", "--add-classes", work / "own", "--classes", "own " + name, "--format", "jsonl"]

@@ -8,7 +8,7 @@ use ossicle::audio::{AudioReader, SAMPLE_RATE};
 use ossicle_kernels::simd::Isa;
 
 use super::embed::{Embedder, PATCH, STEP};
-use super::{LEAST_CLIPS, Task, name_of};
+use super::{LEAST_CLIPS, Progress, Task, name_of};
 use crate::{Error, calibration};
 
 const SECOND: usize = SAMPLE_RATE as usize;
@@ -16,7 +16,7 @@ const SECOND: usize = SAMPLE_RATE as usize;
 /// Samples of 10 ms.
 const FRAME: usize = SECOND / 100;
 
-/// Longest part of a recording that is used.
+/// Of a class's recording so much is used, in samples: 30 s.
 const LONGEST: usize = 30 * SECOND;
 
 /// Background is dealt to folds in stretches of at most so many samples.
@@ -45,10 +45,21 @@ pub(super) struct Example {
 pub(super) struct HeldOut {
     /// For each class its recordings as they are: fold, and the patches in which they are heard.
     pub(super) clips: Vec<Vec<(usize, Vec<Vec<f32>>)>>,
-    /// Stretches of background: fold, and all patches. The recordings of other classes are among them, with the class that they are of.
-    pub(super) background: Vec<(usize, Option<usize>, Vec<Vec<f32>>)>,
+    /// What a class has to be told from: fold, whose it is, and all patches.
+    pub(super) stretches: Vec<(usize, Origin, Vec<Vec<f32>>)>,
     /// Seconds of background that the caller gave.
     pub(super) seconds: f64,
+}
+
+/// Whose sound a stretch is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Origin {
+    /// A recording of this class.
+    Class(usize),
+    /// The caller's background.
+    Given,
+    /// Our own noises and speech.
+    Own,
 }
 
 /// The heard part of a recording.
@@ -76,29 +87,39 @@ pub(super) struct Corpus {
 }
 
 impl Corpus {
-    pub(super) fn read(task: &Task) -> Result<Self, Error> {
+    /// Decodes no more than is used, and tells `progress` what is left out.
+    pub(super) fn read(task: &Task, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Self, Error> {
         let mut clips = vec![];
         for (name, path) in &task.classes {
-            let recordings = calibration::read(std::slice::from_ref(path), usize::MAX)?;
-            if recordings.len() < LEAST_CLIPS {
-                let what = format!("class {name:?}: {} recordings: give at least {LEAST_CLIPS}, of different occasions", recordings.len());
+            let files = recordings(std::slice::from_ref(path))?;
+            if files.len() < LEAST_CLIPS {
+                let what = format!("class {name:?}: {} recordings: give at least {LEAST_CLIPS}, of different occasions", files.len());
                 return Err(Error::unsupported(path, what));
             }
-            let active = recordings.into_iter().map(|recording| {
-                let mut samples = recording.samples;
-                samples.truncate(LONGEST);
-                let silent = || Error::unsupported(&path.join(&recording.name), "nothing is heard in it: take it out");
-                Clip::new(&samples).ok_or_else(silent)
-            });
-            clips.push(active.collect::<Result<Vec<_>, Error>>()?);
+            let mut own = vec![];
+            for file in &files {
+                let (samples, more) = calibration::beginning(file, LONGEST)?;
+                if more {
+                    progress(Progress::LeftOut(&format!("{}: only its first {} s are used", file.display(), LONGEST / SECOND)));
+                }
+                own.push(Clip::new(&samples).map_err(|what| Error::unsupported(file, what))?);
+            }
+            clips.push(own);
         }
-        let background = if task.background.is_empty() { vec![] } else { calibration::read(&task.background, usize::MAX)? };
+        let background = if task.background.is_empty() { vec![] } else { recordings(&task.background)? };
         let mut blocks: Vec<Vec<f32>> = vec![];
         let mut left = MOST_BACKGROUND;
-        for recording in background {
-            let samples = &recording.samples[..recording.samples.len().min(left)];
+        for file in &background {
+            let (samples, more) = calibration::beginning(file, left)?;
             left -= samples.len();
             blocks.extend(samples.chunks(BLOCK).map(<[f32]>::to_vec));
+            if more {
+                let (hours, file) = (MOST_BACKGROUND / SECOND / 3600, file.display());
+                progress(Progress::LeftOut(&format!(
+                    "{file}: background beyond {hours} h in all is left out, here and in all files after it"
+                )));
+                break;
+            }
         }
         let given = blocks.len();
         blocks.extend(noises());
@@ -145,7 +166,7 @@ impl Corpus {
 
     /// What folds are checked with: recordings and backgrounds as they are.
     pub(super) fn held_out(&self, embedder: &mut Embedder, folds: usize) -> HeldOut {
-        let (mut clips, mut background) = (vec![], vec![]);
+        let (mut clips, mut stretches) = (vec![], vec![]);
         for (class, own) in self.clips.iter().enumerate() {
             let mut heard = vec![];
             for (index, clip) in own.iter().enumerate() {
@@ -153,28 +174,36 @@ impl Corpus {
                 let patches = embedder.embed(&played.samples);
                 let middle = |&(patch, _): &(usize, Vec<f32>)| matches!(played.place(patch), Place::Middle);
                 heard.push((index % folds, patches.iter().cloned().enumerate().filter(middle).map(|(_, values)| values).collect()));
-                background.push((index % folds, Some(class), patches));
+                stretches.push((index % folds, Origin::Class(class), patches));
             }
             clips.push(heard);
         }
         let mut seconds = 0.0;
-        for (index, block) in self.blocks[..self.given].iter().enumerate() {
-            seconds += block.len() as f64 / SECOND as f64;
-            background.push((self.fold_of_block(index, folds), None, embedder.embed(block)));
+        for (index, block) in self.blocks.iter().enumerate() {
+            let given = index < self.given;
+            seconds += if given { block.len() as f64 / SECOND as f64 } else { 0.0 };
+            let origin = if given { Origin::Given } else { Origin::Own };
+            stretches.push((self.fold_of_block(index, folds), origin, embedder.embed(block)));
         }
-        HeldOut { clips, background, seconds }
+        HeldOut { clips, stretches, seconds }
     }
 }
 
 impl Clip {
-    /// From the first to the last 10 ms within 35 dB of the loudest; what is within 20 dB is loud. Nothing in silence.
-    fn new(samples: &[f32]) -> Option<Self> {
+    /// From the first to the last 10 ms within 35 dB of the loudest; what is within 20 dB is loud.
+    ///
+    /// # Errors
+    /// What is wrong with the recording: silence, or less than 10 ms of sound.
+    fn new(samples: &[f32]) -> Result<Self, &'static str> {
         let levels: Vec<f32> = samples.chunks(FRAME).map(rms).collect();
         let loudest = levels.iter().copied().fold(0.0, f32::max);
         let heard = |&level: &f32| level >= loudest * decibels(-35.0) && level > decibels(-75.0);
-        let (first, last) = (levels.iter().position(heard)?, levels.iter().rposition(heard)?);
+        let (Some(first), Some(last)) = (levels.iter().position(heard), levels.iter().rposition(heard)) else {
+            return Err("nothing is heard in it: take it out");
+        };
         let loud = levels[first..=last].iter().map(|&level| level >= loudest * decibels(-20.0)).collect();
-        Some(Self { samples: samples[first * FRAME..((last + 1) * FRAME).min(samples.len())].to_vec(), loud })
+        let samples = samples[first * FRAME..((last + 1) * FRAME).min(samples.len())].to_vec();
+        if samples.len() < FRAME { Err("less than 10 ms are heard in it: take it out") } else { Ok(Self { samples, loud }) }
     }
 
     /// With silence around it.
@@ -218,8 +247,9 @@ impl Played<'_> {
         if start >= end || self.start >= start + PATCH {
             return Place::Outside;
         }
-        let frame = |sample: usize| sample.saturating_sub(self.start) / FRAME;
-        let (from, to) = (frame(middle - STEP / 2), frame((middle + STEP / 2).min(end).max(self.start)));
+        // The last frame may be a part of one.
+        let from = (middle - STEP / 2).saturating_sub(self.start) / FRAME;
+        let to = (middle + STEP / 2).min(end).saturating_sub(self.start).div_ceil(FRAME);
         let loud = self.clip.loud.get(from..to.max(from)).is_some_and(|frames| frames.contains(&true));
         if loud { Place::Middle } else { Place::Edge }
     }
@@ -231,6 +261,11 @@ fn rms(samples: &[f32]) -> f32 {
 
 fn decibels(db: f32) -> f32 {
     10f32.powf(db / 20.0)
+}
+
+/// All files named and all recordings below the folders named, sorted by path.
+fn recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    calibration::files(paths, usize::MAX, "recording", &calibration::AUDIO)
 }
 
 /// Silence, white, pink and brown noise, hums and clicks: ten seconds each, always the same.
@@ -306,7 +341,9 @@ mod tests {
         samples[SECOND + 1600..SECOND + 3200].fill(0.5 * decibels(-30.0));
         let clip = Clip::new(&samples).unwrap();
         assert_eq!((clip.samples.len(), clip.loud), (3200, [[true; 10], [false; 10]].concat()));
-        assert!(Clip::new(&[0.0; 1000]).is_none() && Clip::new(&[]).is_none());
+        for (samples, what) in [(&[0.0; 1000][..], "nothing"), (&[], "nothing"), (&[0.5; 100], "less than 10 ms")] {
+            assert!(Clip::new(samples).is_err_and(|told| told.starts_with(what)), "{what}");
+        }
     }
 
     #[test]
@@ -318,6 +355,19 @@ mod tests {
         assert_eq!(places(Place::Middle), [2, 3]);
         assert_eq!(places(Place::Edge), [1, 4, 5, 6]);
         assert_eq!(places(Place::Outside), [0, 7, 8, 9, 10, 11]);
+    }
+
+    #[test]
+    fn every_recording_is_heard_in_some_patch() {
+        // Loud only where a last frame is cut short.
+        for length in [FRAME, FRAME + 1, 2 * FRAME - 1, STEP, STEP + 37, PATCH + 159] {
+            let mut samples = vec![0.01; length];
+            samples[(length - 1) / FRAME * FRAME..].fill(0.5);
+            let clip = Clip::new(&samples).unwrap();
+            let played = clip.alone();
+            let patches = (played.samples.len() - PATCH) / STEP + 1;
+            assert!((0..patches).any(|patch| played.place(patch) == Place::Middle), "{length} samples");
+        }
     }
 
     #[test]

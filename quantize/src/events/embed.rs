@@ -34,6 +34,9 @@ impl Embedder {
         if (folder.config().patch_frames, folder.config().num_mel_bins) != (PATCH_FRAMES, BINS) {
             return Err(refused(&format!("patches are not of {PATCH_FRAMES} frames and {BINS} bands")));
         }
+        if folder.config().head.is_some() {
+            return Err(refused(&"has a head: classes are learned on a YAMNet without one, such as yamnet"));
+        }
         let graph = YamnetGraph::new(folder, Options { isa, threads: default_threads() }).map_err(|e| refused(&e))?;
         Ok(Self { graph, mel: YamnetMel::new(isa), scratch: Box::default(), isa })
     }

@@ -52,7 +52,8 @@ fn card(task: &Task, classes: &[Class], name: &str) -> String {
         name_of(&task.model),
         table(classes)
     );
-    let background = if task.background.is_empty() { "only synthetic noises".to_owned() } else { corpus::sources(&task.background) };
+    let background =
+        if task.background.is_empty() { "only noises and speech of our own".to_owned() } else { corpus::sources(&task.background) };
     let _ = write!(out, "\nBackground: {background}.\n");
     out
 }
@@ -73,8 +74,8 @@ pub fn table(classes: &[Class]) -> String {
     let folds = classes.first().map_or(0, |class| class.quality.folds);
     let _ = write!(
         out,
-        "\nBy cross-validation in {folds} folds: recordings and background that training has not heard, at the threshold that is best for them, \
-         so a little too good.\n"
+        "\nBy cross-validation in {folds} folds: recordings, background, and noises and speech of our own that training has not heard, at the \
+         threshold that is best for them, so a little too good.\n"
     );
     out
 }

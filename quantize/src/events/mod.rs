@@ -13,6 +13,9 @@ mod validate;
 
 use std::path::{Path, PathBuf};
 
+use ossicle_graph::folder::{FolderError, ModelFolder};
+use ossicle_graph::yamnet::{MAX_CLASSES, YamnetConfig};
+
 use crate::Error;
 
 pub use folder::{table, write};
@@ -42,6 +45,15 @@ pub struct Class {
     pub quality: Quality,
 }
 
+/// What training has to tell.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// What is done now.
+    Step(&'a str),
+    /// What of the recordings is not used.
+    LeftOut(&'a str),
+}
+
 /// The score that begins an event of every class.
 pub const THRESHOLD: f32 = 0.5;
 
@@ -53,29 +65,38 @@ const FOLDS: usize = 5;
 
 /// Learns all classes; `progress` hears what is done.
 ///
+/// Of each recording of a class the first 30 s are used, of all background the first two hours.
+///
 /// # Errors
-/// The model or a recording cannot be used, a class has fewer than [`LEAST_CLIPS`] recordings, or a name is unusable.
-pub fn train(task: &Task, progress: &mut dyn FnMut(&str)) -> Result<Vec<Class>, Error> {
-    check_names(&task.classes)?;
+/// The model or a recording cannot be used, a class has fewer than [`LEAST_CLIPS`] recordings, there are more than [`MAX_CLASSES`], or a name
+/// is unusable or one of the model's labels.
+pub fn train(task: &Task, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Vec<Class>, Error> {
+    check_names(task)?;
     let mut embedder = embed::Embedder::open(&task.model)?;
-    let corpus = corpus::Corpus::read(task)?;
+    let corpus = corpus::Corpus::read(task, progress)?;
     let folds = corpus.clips.iter().map(Vec::len).min().unwrap_or(0).min(FOLDS);
-    progress("embedding");
+    progress(Progress::Step("embedding"));
     let examples = corpus.examples(&mut embedder, folds);
     let held = corpus.held_out(&mut embedder, folds);
     let mut classes = vec![];
     for (index, (name, _)) in task.classes.iter().enumerate() {
-        progress(&format!("{name}: cross-validation"));
+        progress(Progress::Step(&format!("{name}: cross-validation")));
         let (quality, level) = validate::cross_validate(&examples, &held, index, folds);
-        progress(&format!("{name}: training"));
+        progress(Progress::Step(&format!("{name}: training")));
         let layer = fit::fit(&examples, index, None);
         classes.push(Class { name: name.clone(), weights: layer.weights, bias: layer.bias - level, quality });
     }
     Ok(classes)
 }
 
-/// Names have to be lines of `labels.txt`, and to differ.
-fn check_names(classes: &[(String, PathBuf)]) -> Result<(), Error> {
+/// Names have to be lines of `labels.txt`, and to differ from each other and from the model's, as a detector wants them.
+fn check_names(task: &Task) -> Result<(), Error> {
+    let Task { model, classes, .. } = task;
+    let unusable = |error: FolderError| Error::unsupported(model, error.to_string());
+    let labels = ModelFolder::<YamnetConfig>::open(model).and_then(|folder| folder.read_text("labels.txt")).map_err(unusable)?;
+    if let Some((name, path)) = classes.get(MAX_CLASSES) {
+        return Err(Error::unsupported(path, format!("class {name:?}: a folder holds {MAX_CLASSES} classes: make another of the rest")));
+    }
     for (at, (name, path)) in classes.iter().enumerate() {
         let refuse = |what: &str| Err(Error::unsupported(path, format!("class {name:?}: {what}")));
         if name.trim() != name || name.is_empty() || name.contains(char::is_control) {
@@ -83,6 +104,9 @@ fn check_names(classes: &[(String, PathBuf)]) -> Result<(), Error> {
         }
         if classes[..at].iter().any(|(other, _)| other == name) {
             return refuse("named twice: give all its recordings in one folder");
+        }
+        if labels.lines().any(|label| label == name) {
+            return refuse("a label of the model has that name: give another");
         }
     }
     Ok(())

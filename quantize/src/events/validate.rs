@@ -1,6 +1,6 @@
 //! How good a class is, by what its training has not heard.
 
-use super::corpus::{Example, HeldOut};
+use super::corpus::{Example, HeldOut, Origin};
 use super::embed::STEP;
 use super::fit::fit;
 
@@ -14,7 +14,7 @@ pub struct Quality {
     pub clips: usize,
     /// Recordings that were heard.
     pub heard: usize,
-    /// Alarms in the caller's background and in recordings of other classes.
+    /// Alarms in the caller's background, in recordings of other classes, and in our own noises and speech.
     pub false_alarms: usize,
     /// Hours of the caller's background.
     pub hours: f64,
@@ -44,17 +44,21 @@ impl Quality {
 
 /// Scores each fold by a layer that was fitted without it; gives the quality and the logit that begins an event.
 pub(super) fn cross_validate(examples: &[Example], held: &HeldOut, class: usize, folds: usize) -> (Quality, f32) {
-    // The largest logit of each recording; logits in order, and whether it is the caller's background, for each stretch of everything else.
+    // The largest logit of each recording; logits in order, and whose it is, for each stretch of everything else.
     let (mut clips, mut stretches) = (vec![], vec![]);
     for fold in 0..folds {
         let layer = fit(examples, class, Some(fold));
         let own = held.clips[class].iter().filter(|clip| clip.0 == fold);
-        clips.extend(own.map(|(_, patches)| patches.iter().map(|patch| layer.logit(patch)).fold(f32::MIN, f32::max)));
-        let others = held.background.iter().filter(|(of, other, _)| *of == fold && *other != Some(class));
-        stretches.extend(others.map(|(_, other, patches)| (other.is_none(), patches.iter().map(|patch| layer.logit(patch)).collect())));
+        // A recording is loud at the middle of some patch.
+        clips.extend(own.filter_map(|(_, patches)| patches.iter().map(|patch| layer.logit(patch)).reduce(f32::max)));
+        let others = held.stretches.iter().filter(|(of, origin, _)| *of == fold && *origin != Origin::Class(class));
+        stretches.extend(others.map(|(_, origin, patches)| (*origin, patches.iter().map(|patch| layer.logit(patch)).collect())));
     }
     let threshold = best_threshold(&clips, &stretches);
-    let alarms = |background: bool| stretches.iter().filter(|s| s.0 == background).map(|s| alarms(&s.1, threshold)).sum::<usize>();
+    let alarms = |given: bool| {
+        let stretches = stretches.iter().filter(|(origin, _)| (*origin == Origin::Given) == given);
+        stretches.map(|(_, logits)| alarms(logits, threshold)).sum::<usize>()
+    };
     let background_alarms = alarms(true);
     let quality = Quality {
         clips: clips.len(),
@@ -68,7 +72,7 @@ pub(super) fn cross_validate(examples: &[Example], held: &HeldOut, class: usize,
 }
 
 /// The threshold with the best F1, in the middle between the logits around it; of several the one that hears most.
-fn best_threshold(clips: &[f32], stretches: &[(bool, Vec<f32>)]) -> f32 {
+fn best_threshold(clips: &[f32], stretches: &[(Origin, Vec<f32>)]) -> f32 {
     let f1 = |threshold: f32| {
         let heard = clips.iter().filter(|&&score| score >= threshold).count();
         let wrong: usize = stretches.iter().map(|stretch| alarms(&stretch.1, threshold)).sum();
@@ -104,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_threshold_lies_between_clips_and_alarms() {
-        let stretch = |scores: &[f32]| (true, scores.to_vec());
+        let stretch = |scores: &[f32]| (Origin::Own, scores.to_vec());
         assert!((best_threshold(&[0.9, 0.7], &[stretch(&[0.1, 0.3])]) - 0.5).abs() < 1e-6);
         // One recording is given up rather than five alarms taken.
         let noisy: Vec<_> = (0..5).map(|_| stretch(&[0.4])).collect();

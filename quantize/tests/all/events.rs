@@ -8,7 +8,7 @@ use ossicle::audio::AudioReader;
 use ossicle::events::{Detector, Event, Heard, Options, Settings};
 use ossicle_graph::folder;
 use ossicle_kernels::simd::Isa;
-use ossicle_quantize::events::{THRESHOLD, Task, table, train, write};
+use ossicle_quantize::events::{Progress, THRESHOLD, Task, table, train, write};
 
 const RATE: f32 = 16_000.0;
 
@@ -125,4 +125,36 @@ fn what_cannot_be_learned_from_is_named() {
     assert!(refused(&[("bell", &clips)]).contains("c.wav: nothing is heard in it"));
     assert!(refused(&[("bell", &clips), ("bell", &clips)]).contains("named twice"));
     assert!(refused(&[("", &clips)]).contains("a name needs"));
+    assert!(refused(&[("Dog", &clips)]).contains("class \"Dog\": a label of the model has that name"));
+    let many: Vec<String> = (0..257).map(|i| format!("bell {i}")).collect();
+    let many: Vec<(&str, &Path)> = many.iter().map(|name| (name.as_str(), clips.as_path())).collect();
+    assert!(refused(&many).contains("class \"bell 256\": a folder holds 256 classes"));
+    wav(&clips.join("c.wav"), &[0.5; 100]);
+    assert!(refused(&[("bell", &clips)]).contains("c.wav: less than 10 ms are heard in it"));
+    let task = Task { model: root().join("models-int8/sound-events"), classes: vec![("bell".into(), clips)], background: vec![] };
+    assert!(train(&task, &mut |_| {}).unwrap_err().to_string().contains("sound-events: has a head"));
+}
+
+#[test]
+fn without_a_background_our_own_sounds_are_held_against_a_class() {
+    let work = tempfile::tempdir().unwrap();
+    for (i, hertz) in [900.0, 1000.0, 1100.0, 1200.0].into_iter().enumerate() {
+        let beep: Vec<f32> = (0..16_000).map(|n| 0.3 * (TAU * hertz * n as f32 / RATE).sin()).collect();
+        wav(&work.path().join(format!("{i}.wav")), &if i == 3 { beep.repeat(40) } else { beep });
+    }
+    let task =
+        Task { model: root().join("models-int8/yamnet"), classes: vec![("beep".into(), work.path().to_owned())], background: vec![] };
+    let mut left_out = vec![];
+    let mut told = |progress: Progress<'_>| {
+        if let Progress::LeftOut(what) = progress {
+            left_out.push(what.to_owned());
+        }
+    };
+    let classes = train(&task, &mut told).unwrap();
+    assert!(matches!(&left_out[..], [line] if line.ends_with("3.wav: only its first 30 s are used")), "{left_out:?}");
+    let added = work.path().join("beeps");
+    write(&task, &classes, &added, false).unwrap();
+    let options = Options { add_classes: vec![added], classes: vec!["beep".into()], ..Options::default() };
+    let mut detector = Detector::open(&task.model, &Settings::default(), options).unwrap();
+    assert_eq!(events(&mut detector, &speech()), []);
 }

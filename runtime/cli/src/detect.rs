@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use clap::builder::ArgPredicate;
 use indicatif::ProgressBar;
 use ossicle::audio::AudioReader;
-use ossicle::events::{Detector, EventsError, Format, HOP_FRAMES, Heard, Options, Scores, Settings, Writer, one_field};
+use ossicle::events::{Detector, Format, HOP_FRAMES, Heard, Options, Writer};
 use ossicle::source::SampleSource;
 use ossicle::trace;
 use ossicle::whisper::transcriber::Options as Run;
@@ -21,7 +21,7 @@ use crate::fault::{self, Fault};
 use crate::input::{self, RawArgs};
 use crate::model::MachineArgs;
 use crate::progress::Watched;
-use crate::reload::Reload;
+use crate::reload::{self, Reload};
 use crate::trace::{Recording, TraceArgs};
 use show::{Show, ShowArgs};
 
@@ -137,8 +137,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         _ => None,
     };
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
-    let (mut reload, settings) = args.config.as_deref().map(Reload::open).transpose()?.unzip();
-    let settings = settings.map_or_else(|| Settings::of_model(&folder).map_err(settings_fault), Ok)?;
+    let config = args.config.as_deref();
+    let (mut reload, settings) = reload::settings(config, &folder)?;
     let options = Options {
         isa,
         threads: args.machine.threads(),
@@ -147,7 +147,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         add_classes: args.add_classes.clone(),
         digests: args.digests,
     };
-    let mut detector = Detector::open(&folder, &settings, options).map_err(|error| opening(args, &folder, error))?;
+    let mut detector = Detector::open(&folder, &settings, options).map_err(|error| fault::detector(&folder, config, error))?;
     let format = Format::from(args.format);
     let outputs = args.output_dir.as_ref().map(|to| input::outputs(&args.files, to, format.extension())).transpose()?;
     if outputs.is_none() {
@@ -170,7 +170,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             Err(error) => {
                 statuses.push(fault::report(&error));
                 // What the failed recording left behind belongs to no other.
-                detector.finish(&mut |_| {}).map_err(|error| opening(args, &folder, error))?;
+                detector.finish(&mut |_| {}).map_err(|error| fault::events(&folder, error))?;
                 let _ = detector.take_digests();
             }
             Ok(()) => {}
@@ -201,7 +201,15 @@ fn check(args: &Args) -> Result<(), Fault> {
     if args.trace.trace.is_some() && args.files.len() > 1 {
         return Err(Fault::line(format!("--trace: {} recordings: a trace is of one: take them one by one", args.files.len())));
     }
-    args.show.check(&args.files)
+    args.show.check(&args.files)?;
+    let results = args.output_dir.as_ref().map(|to| input::output_paths(&args.files, to, format.extension())).transpose()?;
+    let recordings = args.files.iter().filter(|file| !input::is_stdin(file)).map(|file| ("the recording", file.as_path()));
+    let others = [("the settings", &args.config), ("the key", &args.trace.trace_key)];
+    let others = others.into_iter().filter_map(|(what, path)| Some((what, path.as_deref()?)));
+    let mut outputs: Vec<_> = results.iter().flatten().map(|path| ("--output-dir", path.as_path())).collect();
+    outputs.extend(args.trace.trace.iter().map(|path| ("--trace", path.as_path())));
+    outputs.extend(args.show.outputs());
+    input::distinct(&recordings.chain(others).collect::<Vec<_>>(), &outputs)
 }
 
 fn start_trace(args: &Args, folder: &Path, file: &Path, detector: &mut Detector) -> Result<Option<Recording>> {
@@ -215,9 +223,9 @@ fn start_trace(args: &Args, folder: &Path, file: &Path, detector: &mut Detector)
 
 /// What comes before all events.
 fn begin(args: &Args, out: &mut dyn Write) -> Result<()> {
-    if let Some(header) = Format::from(args.format).header() {
-        let score = if args.top.is_some() { "\tscore" } else { "" };
-        writeln!(out, "{header}{score}")?;
+    let format = Format::from(args.format);
+    if let Some(header) = if args.top.is_some() { format.top_header() } else { format.header() } {
+        writeln!(out, "{header}")?;
         out.flush()?;
     }
     Ok(())
@@ -228,8 +236,6 @@ struct Output<'a> {
     args: &'a Args,
     out: &'a mut dyn Write,
     name: String,
-    /// Whether lines for people begin with the recording's name.
-    named: bool,
     writer: Writer,
     bar: ProgressBar,
     labels: Vec<String>,
@@ -250,33 +256,10 @@ impl Output<'_> {
     fn write(&mut self, heard: Heard<'_>) -> io::Result<()> {
         match (heard, self.args.top) {
             (Heard::Event(event), None) => self.writer.event(self.out, &self.name, &event)?,
-            (Heard::Scores(scores), Some(count)) => self.top(scores, count.into())?,
+            (Heard::Scores(scores), Some(count)) => self.writer.top(self.out, &self.name, &self.labels, scores, count.into())?,
             _ => return Ok(()),
         }
         self.out.flush()
-    }
-
-    /// The labels with the largest scores of one hop.
-    fn top(&mut self, heard: Scores<'_>, count: usize) -> io::Result<()> {
-        let Self { out, name, labels, .. } = self;
-        let mut best: Vec<usize> = (0..labels.len()).collect();
-        best.sort_by(|&a, &b| heard.scores[b].total_cmp(&heard.scores[a]));
-        best.truncate(count);
-        let (start, end) = (heard.start, heard.end);
-        match self.args.format {
-            FormatName::Jsonl => {
-                let top: Vec<_> = best.iter().map(|&label| json!({"label": labels[label], "score": heard.scores[label]})).collect();
-                writeln!(out, "{}", json!({"file": name, "start": start, "end": end, "top": top}))
-            }
-            FormatName::Tsv => best.iter().try_for_each(|&label| {
-                writeln!(out, "{}\t{start:.3}\t{end:.3}\t{}\t{:.3}", one_field(name), labels[label], heard.scores[label])
-            }),
-            _ => {
-                let all: Vec<String> = best.iter().map(|&label| format!("{} {:.2}", labels[label], heard.scores[label])).collect();
-                let place = if self.named { format!("{}: ", one_field(name)) } else { String::new() };
-                writeln!(out, "{place}{start:9.3} {end:9.3}  {}", all.join("  "))
-            }
-        }
     }
 }
 
@@ -296,7 +279,6 @@ fn listen(
     let mut output = Output {
         args,
         out,
-        named,
         writer: if named { writer.of_several() } else { writer },
         bar: source.bar(),
         labels: detector.labels().to_vec(),
@@ -326,24 +308,14 @@ fn listen(
     drop(source);
     let Output { name, out, show, written, .. } = output;
     let shown = show.map_or(Ok(()), |show| args.show.finish(show, file, detector));
-    written?;
-    if let Some(digests) = detector.take_digests() {
-        writeln!(out, "{}", json!({"file": name, "digests": digests}))?;
-    }
-    out.flush()?;
-    shown
-}
-
-fn settings_fault(error: ossicle::events::SettingsError) -> Fault {
-    Fault::new("cannot use the settings", error, "see ossicle detect --help")
-}
-
-fn opening(args: &Args, folder: &Path, error: EventsError) -> anyhow::Error {
-    match error {
-        EventsError::Settings(error) => {
-            let place = args.config.as_ref().map_or_else(|| "--classes".into(), |path| path.display().to_string());
-            Fault::new("cannot use the settings", place, error).into()
+    let digests = detector.take_digests();
+    let told = written.and_then(|()| {
+        if let Some(digests) = digests {
+            writeln!(out, "{}", json!({"file": name, "digests": digests}))?;
         }
-        other => fault::events(folder, other),
-    }
+        out.flush()
+    });
+    // A pipe that was closed ends in silence: a picture that is missing must not.
+    shown?;
+    Ok(told?)
 }

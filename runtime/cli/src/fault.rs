@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ossicle::audio::AudioError;
-use ossicle::events::EventsError;
+use ossicle::events::{EventsError, SETTINGS_FILE, SettingsError};
 use ossicle::label::LabelError;
 use ossicle::models::ModelError;
 use ossicle::source::SourceError;
@@ -79,6 +79,28 @@ pub(crate) fn events(path: &Path, error: EventsError) -> anyhow::Error {
         EventsError::Folder(error) => folder(error).into(),
         EventsError::Graph(error) => anyhow::Error::new(error).context(path.display().to_string()),
         other => Fault::line(other).into(),
+    }
+}
+
+/// Settings that cannot be used: those of `file`, or what `--classes` asks of them.
+pub(crate) fn settings(file: &Path, error: SettingsError) -> Fault {
+    const WHAT: &str = "cannot use the settings";
+    match error {
+        // These name their file.
+        SettingsError::Read { .. } | SettingsError::Toml { .. } => Fault::new(WHAT, error, "see ossicle detect --help"),
+        SettingsError::Value { .. } | SettingsError::Label { .. } => Fault::new(WHAT, file.display(), error),
+        SettingsError::Class { .. } | SettingsError::Twice { .. } => Fault::new(WHAT, "--classes", error),
+    }
+}
+
+/// A detector with the YAMNet in the folder `path` that cannot be opened with the settings of `config`, or those that the model comes with.
+pub(crate) fn detector(path: &Path, config: Option<&Path>, error: EventsError) -> anyhow::Error {
+    match error {
+        EventsError::Settings(error) => {
+            let of_model = path.join(SETTINGS_FILE);
+            settings(config.unwrap_or(&of_model), error).into()
+        }
+        other => events(path, other),
     }
 }
 

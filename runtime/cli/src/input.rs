@@ -97,8 +97,38 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<(), Fault> {
     if stdin > 1 { Err(Fault::line("standard input twice: -: name it once")) } else { Ok(()) }
 }
 
+/// Refuses outputs that would overwrite an input or each other. Inputs by what they are, outputs by their options.
+pub(crate) fn distinct(inputs: &[(&str, &Path)], outputs: &[(&str, &Path)]) -> Result<(), Fault> {
+    let mut taken: HashMap<PathBuf, String> = inputs.iter().map(|&(what, path)| (place(path), what.to_owned())).collect();
+    for &(option, path) in outputs {
+        // What is written as a whole is a part first.
+        for path in [path, &part(path)] {
+            if let Some(other) = taken.insert(place(path), format!("what {option} writes")) {
+                return Err(Fault::new(format!("{option} would overwrite {other}"), path.display(), "name another file"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where a path leads, whether or not anything is there yet.
+fn place(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let known = path.ancestors().find_map(|known| Some((known.canonicalize().ok()?, path.strip_prefix(known).ok()?)));
+    // Nothing joined would still add a slash.
+    known.map_or(path.clone(), |(known, rest)| known.join(rest).components().collect())
+}
+
 /// A file in `folder` for each recording's result, the folder made if it is missing.
 pub(crate) fn outputs(files: &[PathBuf], folder: &Path, extension: &str) -> Result<Vec<PathBuf>, Fault> {
+    let outputs = output_paths(files, folder, extension)?;
+    fs::create_dir_all(folder)
+        .map_err(|error| Fault::new(format!("cannot create: {error}"), folder.display(), "give a writable folder"))?;
+    Ok(outputs)
+}
+
+/// The file in `folder` of each recording's result.
+pub(crate) fn output_paths(files: &[PathBuf], folder: &Path, extension: &str) -> Result<Vec<PathBuf>, Fault> {
     let mut seen: HashMap<PathBuf, &Path> = HashMap::new();
     let mut outputs = Vec::new();
     for file in files {
@@ -113,16 +143,19 @@ pub(crate) fn outputs(files: &[PathBuf], folder: &Path, extension: &str) -> Resu
         }
         outputs.push(output);
     }
-    fs::create_dir_all(folder)
-        .map_err(|error| Fault::new(format!("cannot create: {error}"), folder.display(), "give a writable folder"))?;
     Ok(outputs)
+}
+
+/// Where a file is written until it is whole.
+fn part(output: &Path) -> PathBuf {
+    let mut part = output.as_os_str().to_owned();
+    part.push(".part");
+    part.into()
 }
 
 /// Writes a file that is there as a whole or not at all.
 pub(crate) fn whole_file(output: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let mut part = output.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    let part = part(output);
     let cannot = |verb: &str, path: &Path| format!("cannot {verb} {}", path.display());
     let mut out = BufWriter::new(File::create(&part).with_context(|| cannot("create", &part))?);
     let written = write(&mut out)

@@ -103,6 +103,10 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
             Detector::memory_plan(&path, model.machine.isa(), model.machine.threads()).map_err(|error| fault::events(&path, error))?;
         return classifier_info(model, &info, [plan.weights, plan.slots, plan.scratch], json);
     }
+    if info.kind == ClassesConfig::KIND {
+        let head = class_head(model, &path)?;
+        return classifier_info(model, &info, [head.weight_bytes(), 0, head.scratch_bytes()], json);
+    }
     if info.kind == NETWORK {
         let plan = labeller(model, &path)?.memory_plan();
         return classifier_info(model, &info, [plan.weights, plan.slots, plan.scratch], json);
@@ -143,6 +147,10 @@ fn labeller(model: &ModelArgs, path: &Path) -> Result<Labeller> {
     Labeller::open(path, options).map_err(|error| fault::label(path, error))
 }
 
+fn class_head(model: &ModelArgs, path: &Path) -> Result<ClassHead, Fault> {
+    folder::ModelFolder::open(path).and_then(|folder| ClassHead::new(folder, model.machine.isa())).map_err(fault::folder)
+}
+
 /// A classifier, and the bytes of its weights, slots and scratch memory.
 fn classifier_info(model: &ModelArgs, info: &ModelInfo, memory: [usize; 3], json: bool) -> Result<()> {
     let (isa, threads) = (model.machine.isa(), model.machine.threads());
@@ -179,10 +187,7 @@ fn verify(model: &ModelArgs) -> Result<()> {
     match ossicle::models::info(&path).map_err(fault::model)?.kind.as_str() {
         YAMNET => drop(Detector::open(&path, &Settings::default(), Options::default()).map_err(|error| fault::events(&path, error))?),
         NETWORK => drop(labeller(model, &path)?),
-        ClassesConfig::KIND => {
-            let head = folder::ModelFolder::open(&path).and_then(|folder| ClassHead::new(folder, model.machine.isa()));
-            head.map_err(fault::folder)?;
-        }
+        ClassesConfig::KIND => drop(class_head(model, &path)?),
         _ => drop(model.open(Window::Full.max_frames(), false)?),
     }
     writeln!(std::io::stdout().lock(), "{}: every file is as recorded", path.display())?;

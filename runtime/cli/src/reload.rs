@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Result;
 use ossicle::events::{Settings, SettingsError};
 
-use crate::fault::{self, Fault};
+use crate::fault;
 
 /// How often the file's time is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -30,9 +30,17 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
+/// The settings of `config`, which is watched, or those that the model in `folder` comes with.
+pub(crate) fn settings(config: Option<&Path>, folder: &Path) -> Result<(Option<Reload>, Settings)> {
+    match config {
+        Some(path) => Reload::open(path).map(|(reload, settings)| (Some(reload), settings)),
+        None => Ok((None, Settings::of_model(folder).map_err(|error| fault::settings(folder, error))?)),
+    }
+}
+
 impl Reload {
     /// Reads a file and watches it.
-    pub(crate) fn open(path: &Path) -> Result<(Self, Settings)> {
+    fn open(path: &Path) -> Result<(Self, Settings)> {
         Self::open_with(path, Settings::read)
     }
 
@@ -42,7 +50,7 @@ impl Reload {
         signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&asked))?;
         // Before it is read: a change in between is then seen at the first look.
         let reload = Self { path: path.to_owned(), stamp: stamp(path), looked: Instant::now(), asked };
-        let settings = read(path).map_err(|error| Fault::new("cannot use the settings", error, "see ossicle detect --help"))?;
+        let settings = read(path).map_err(|error| fault::settings(path, error))?;
         Ok((reload, settings))
     }
 
@@ -58,10 +66,9 @@ impl Reload {
             return;
         }
         self.stamp = now;
-        let place = self.path.display();
         match Settings::read(&self.path).and_then(|settings| set(&settings)) {
-            Ok(()) => fault::complain(&format!("{place}: read again")),
-            Err(error) => fault::complain(&format!("cannot use the settings: {place}: {error}; the old ones stay")),
+            Ok(()) => fault::complain(&format!("{}: read again", self.path.display())),
+            Err(error) => fault::complain(&format!("{}; the old ones stay", fault::settings(&self.path, error))),
         }
     }
 }

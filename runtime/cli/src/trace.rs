@@ -22,7 +22,7 @@ pub(crate) struct TraceArgs {
     trace_values: Option<String>,
     /// Make the trace's checksums with the bytes of FILE, so that nobody without them can alter it unnoticed
     #[arg(long, value_name = "FILE", requires = "trace")]
-    trace_key: Option<PathBuf>,
+    pub(crate) trace_key: Option<PathBuf>,
 }
 
 /// A trace being written.

@@ -1,19 +1,31 @@
 //! `ossicle detect` from the outside.
 
+#[path = "../../pipelines/tests/classes/mod.rs"]
+mod classes;
 mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Folder, ossicle, refusal, sample, stdout};
 
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8")
+}
+
 fn detect() -> Command {
     let mut command = ossicle();
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/yamnet");
-    command.arg("detect").arg("--model").arg(model);
+    command.arg("detect").arg("--model").arg(models().join("yamnet"));
+    command
+}
+
+/// Without a model named.
+fn plain() -> Command {
+    let mut command = ossicle();
+    command.env("OSSICLE_MODELS", models()).arg("detect");
     command
 }
 
@@ -62,6 +74,82 @@ fn the_largest_scores_of_each_hop() {
         assert!(pair[0][4] >= pair[1][4], "{pair:?}");
     }
     assert!(rows.iter().any(|row| row[3] == "Speech"));
+}
+
+#[test]
+fn the_default_model_comes_with_its_settings() {
+    // Speech is scored, but no class of the model's events.toml.
+    assert_eq!(stdout(plain().arg(sample()).output().unwrap()), "");
+    let tsv = stdout(plain().args(["--classes", "speech", "--format", "tsv"]).arg(sample()).output().unwrap());
+    assert!(tsv.lines().count() > 1 && tsv.lines().skip(1).all(|line| line.ends_with("\tspeech")), "{tsv}");
+    let top = stdout(plain().args(["--top", "1", "--format", "tsv"]).arg(sample()).output().unwrap());
+    assert!(top.lines().nth(1).unwrap().contains("\t0.000\t0.040\t"), "{top}");
+
+    let folder = Folder::new("rules");
+    for name in ["config.json", "labels.txt", "model.safetensors"] {
+        fs::copy(models().join("sound-events").join(name), folder.0.join(name)).unwrap();
+    }
+    for (rules, expected) in [
+        ("[classes.rain]\ntreshold = 1\n", "events.toml: line 2: unknown field `treshold`"),
+        ("[classes.hail]\n", "events.toml: classes.hail: no label \"hail\""),
+    ] {
+        folder.file("events.toml", rules);
+        let line = refusal(ossicle().args(["detect", "--model"]).arg(&folder.0).arg(sample()).output().unwrap());
+        assert!(line.contains(expected) && !line.contains("--classes"), "{line}");
+    }
+    let config = folder.file("own.toml", "[classes.rain]\n");
+    let line = refusal(plain().args(["--classes", "nix", "--config"]).arg(&config).arg(sample()).output().unwrap());
+    assert!(line.starts_with("ossicle: cannot use the settings: --classes: no class \"nix\""), "{line}");
+}
+
+#[test]
+fn classes_of_ones_own_go_with_yamnet() {
+    let folder = Folder::new("own");
+    let own = folder.0.join("my-sounds");
+    classes::write(&own, &models().join("yamnet"), &["always"], 3.0, 1024);
+    let mut with = plain();
+    with.arg("--add-classes").arg(&own).arg(sample());
+    let rows = stdout(with.args(["--format", "tsv", "--classes", "always,Speech"]).output().unwrap());
+    let labels: Vec<&str> = rows.lines().skip(1).map(|row| row.rsplit('\t').next().unwrap()).collect();
+    assert!(labels.contains(&"always") && labels.contains(&"Speech"), "{rows}");
+    let line = refusal(with.args(["--model", "sound-events"]).output().unwrap());
+    assert!(line.contains("my-sounds: goes with a model without a head, such as yamnet"), "{line}");
+    let traced = plain().arg("--trace").arg(folder.0.join("t")).arg("--add-classes").arg(&own).arg(sample()).output().unwrap();
+    assert!(refusal(traced).contains("cannot be used with"));
+    let info = stdout(ossicle().args(["models", "info", "--model"]).arg(&own).output().unwrap());
+    assert!(info.contains("yamnet-classes") && info.contains("1, by name in labels.txt"), "{info}");
+
+    let short = folder.0.join("short");
+    classes::write(&short, &models().join("yamnet"), &["always"], 3.0, 512);
+    let line = refusal(plain().arg("--add-classes").arg(&short).arg(sample()).output().unwrap());
+    assert!(line.contains("short: reads an embedding of 512 values, not of 1024"), "{line}");
+}
+
+#[test]
+fn no_output_overwrites_another_file() {
+    let folder = Folder::new("distinct");
+    let config = folder.file("cfg.toml", "[classes.Speech]\n");
+    let recording = folder.0.join("talk.txt");
+    fs::copy(sample(), &recording).unwrap();
+    let at = |name: &str| folder.0.join(name).to_str().unwrap().to_owned();
+    let dotted = format!("{}/./x.png", folder.0.display());
+    let mut cases = vec![(vec!["--output-dir", folder.0.to_str().unwrap()], "--output-dir would overwrite the recording")];
+    let (x, od, cfg, trace) = (at("x.png"), at("od"), at("cfg.toml"), at("t"));
+    let inside = at("od/talk.txt");
+    if cfg!(feature = "plot") {
+        cases.push((vec!["--config", &cfg, "--plot", &cfg], "--plot would overwrite the settings"));
+        cases.push((vec!["--trace", &trace, "--plot", &trace], "--plot would overwrite what --trace writes"));
+        cases.push((vec!["--plot", &x, "--html", &dotted], "--html would overwrite what --plot writes"));
+    }
+    cases.push((vec!["--output-dir", &od, "--trace", &inside], "--trace would overwrite what --output-dir writes"));
+    for (args, expected) in cases {
+        let line = refusal(detect().args(&args).arg(&recording).output().unwrap());
+        assert!(line.contains(expected), "{line}");
+    }
+    assert!(fs::read_to_string(config).unwrap().contains("Speech") && fs::read(recording).unwrap() == fs::read(sample()).unwrap());
+    let mut left: Vec<_> = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["cfg.toml", "talk.txt"]);
 }
 
 #[test]
@@ -153,11 +241,23 @@ fn picture_and_page_are_written() {
     let refused = |option: &str, path: &Path| refusal(detect().arg(option).arg(path).arg(sample()).output().unwrap());
     assert!(refused("--plot", &folder.0).contains("--plot cannot be written"));
     assert!(refused("--html", &folder.0.join("no/such.html")).contains("--html cannot be written"));
-    assert!(refused("--plot", &sample()).contains("would overwrite the recording"));
+    assert!(refused("--plot", &sample()).contains("--plot would overwrite the recording"));
     let several = detect().arg("--plot").arg(&plot).args([sample(), sample()]).output().unwrap();
     assert!(refusal(several).contains("2 recordings"));
     let both = detect().arg("--plot").arg(&plot).arg("--html").arg(&plot).arg(sample()).output().unwrap();
-    assert!(refusal(both).contains("one file for both"));
+    assert!(refusal(both).contains("--html would overwrite what --plot writes"));
+
+    // Whoever reads the events has gone, and the picture cannot be written: that is told.
+    let blocked = folder.0.join("blocked.png");
+    fs::create_dir(folder.0.join("blocked.png.part")).unwrap();
+    let mut command = detect();
+    command.args(["--classes", "Speech", "--plot"]).arg(&blocked).arg("-");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    child.stdin.take().unwrap().write_all(&fs::read(sample()).unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && stderr.contains("cannot create") && stderr.lines().count() == 1, "{stderr}");
 }
 
 /// Writes silence until `seen` or too long has passed.

@@ -97,7 +97,8 @@ impl fmt::Display for GraphError {
 impl std::error::Error for GraphError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Folder(error) => Some(error),
+            // Its text is this error's.
+            Self::Folder(error) => error.source(),
             _ => None,
         }
     }

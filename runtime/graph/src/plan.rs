@@ -61,7 +61,7 @@ const ALLOWED: &[&str] = &[
     "Separable",
     "MeanPool",
     "BandMeans",
-    "Join",
+    "HeadJoin",
     "Cells",
     "Temporal",
     "Classifier",

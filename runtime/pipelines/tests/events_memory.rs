@@ -1,5 +1,6 @@
-//! The detector's memory: once it runs, only an event is allocated, for its name.
+//! The detector's memory: once it runs, only an event is allocated, for its name. So with a head, and with classes of one's own.
 
+mod classes;
 #[path = "../../graph/tests/counting/mod.rs"]
 mod counting;
 
@@ -16,7 +17,20 @@ fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut sound = AudioReader::open(root.join("samples/kitchen.wav"), Isa::detect()).unwrap().read_to_end().unwrap();
     sound.resize(sound.len() + 48_000, 0.0);
-    let mut detector = Detector::open(&root.join("models-int8/yamnet"), &Settings::default(), Options::default()).unwrap();
+    let own = std::env::temp_dir().join(format!("ossicle-events-memory-{}", std::process::id()));
+    classes::write(&own, &root.join("models-int8/yamnet"), &["never"], -9.0, 1024);
+    for (model, classes, add_classes) in
+        [("yamnet", vec![], vec![]), ("yamnet", vec![], vec![own.clone()]), ("sound-events", vec!["speech".into()], vec![])]
+    {
+        let options = Options { classes, add_classes, ..Options::default() };
+        let folder = root.join("models-int8").join(model);
+        let mut detector = Detector::open(&folder, &Settings::of_model(&folder).unwrap(), options).unwrap();
+        only_names_are_allocated(&mut detector, &sound, model);
+    }
+    std::fs::remove_dir_all(own).unwrap();
+}
+
+fn only_names_are_allocated(detector: &mut Detector, sound: &[f32], model: &str) {
     let (hops, events) = (Cell::new(0), Cell::new(0));
     let mut sink = |heard: Heard<'_>| match heard {
         Heard::Scores(_) => hops.set(hops.get() + 1),
@@ -34,6 +48,6 @@ fn main() {
         }
     }
     let (allocated, told) = (allocations() - before.0, events.get() - before.1);
-    assert!(hops.get() > 20 * (rounds - 1) && told >= rounds - 1, "{hops:?} hops, {told} events");
-    assert_eq!(allocated, told, "allocations beside the names of {told} events");
+    assert!(hops.get() > 20 * (rounds - 1) && told >= rounds - 1, "{model}: {hops:?} hops, {told} events");
+    assert_eq!(allocated, told, "{model}: allocations beside the names of {told} events");
 }

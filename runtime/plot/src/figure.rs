@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use ossicle::events::{ClassOutputs, Event};
-use serde::Serialize;
 
 use crate::pooled::Pooled;
 
-/// Most lanes; classes that were heard less are counted.
-pub const MOST_LANES: usize = 12;
+/// Most lanes, as many as there are colours; classes that were heard less, by length times mean score, are counted.
+pub const MOST_LANES: usize = colorous::TABLEAU10.len();
 
 /// Columns and when they are.
 #[derive(Clone, Debug)]
@@ -29,7 +28,7 @@ impl Timed {
 }
 
 /// From when to when a class was heard.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mark {
     /// Seconds.
     pub start: f64,
@@ -42,7 +41,7 @@ pub struct Mark {
 }
 
 /// A class that was heard.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Lane {
     /// Its name.
     pub class: String,
@@ -94,7 +93,7 @@ impl Figure {
         let lanes = heard.into_iter().enumerate().map(|(index, (class, marks))| {
             let known = classes.get(class.as_str());
             let curve = known.map_or_else(Vec::new, |known| curve(&scores, known.outputs, seconds));
-            let colorous::Color { r, g, b } = colorous::TABLEAU10[index % 10];
+            let colorous::Color { r, g, b } = colorous::TABLEAU10[index];
             Lane { color: format!("#{r:02x}{g:02x}{b:02x}"), threshold: known.map(|known| known.rules.threshold), class, marks, curve }
         });
         let lanes = lanes.collect();
@@ -102,10 +101,12 @@ impl Figure {
     }
 }
 
-/// The largest of some scores, at the middle of each column.
+/// The largest of some scores, at the middle of each column; if there is only one, at its ends.
 fn curve(scores: &Timed, outputs: &[usize], seconds: f64) -> Vec<(f64, f32)> {
+    let largest = |column| outputs.iter().map(|&output| scores.columns.column(column)[output]).fold(0.0, f32::max);
+    if scores.columns.columns() == 1 {
+        return [0, 1].map(|edge| (scores.begin(edge).min(seconds), largest(0))).to_vec();
+    }
     let middle = |column| ((scores.begin(column) + scores.begin(column + 1)) / 2.0).min(seconds);
-    (0..scores.columns.columns())
-        .map(|column| (middle(column), outputs.iter().map(|&output| scores.columns.column(column)[output]).fold(0.0, f32::max)))
-        .collect()
+    (0..scores.columns.columns()).map(|column| (middle(column), largest(column))).collect()
 }

@@ -36,6 +36,8 @@ function seek(time) {
 }
 
 function play(mark) {
+  // Where the last event ends must not stop this one.
+  stop = Infinity;
   seek(Number(mark.dataset.start));
   if (!audio) return;
   stop = Math.max(Number(mark.dataset.end), now + 0.3);
@@ -67,7 +69,8 @@ function magnify(factor) {
 
 if (audio) audio.addEventListener("play", frame);
 if (audio) audio.addEventListener("seeked", show);
-if (audio) audio.addEventListener("pause", () => { stop = Infinity; });
+// Heard late: an event may play again by then.
+if (audio) audio.addEventListener("pause", () => { if (audio.paused) stop = Infinity; });
 wide.addEventListener("click", (click) => {
   const mark = click.target.closest("[data-start]");
   if (mark) return play(mark);

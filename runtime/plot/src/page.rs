@@ -83,7 +83,7 @@ fn controls(figure: &Figure, clip: Option<&Clip>, playable: bool, out: &mut dyn 
     match (figure.lanes.is_empty(), figure.more) {
         (true, _) => writeln!(out, "<p class=\"note\">Nothing was heard at these settings.</p>")?,
         (false, 0) => {}
-        (false, more) => writeln!(out, "<p class=\"note\">And {more} more classes, heard for less.</p>")?,
+        (false, more) => writeln!(out, "<p class=\"note\">And {more} more classes, heard less.</p>")?,
     }
     out.write_all(
         b"<p class=\"keys\"><kbd>space</kbd> play or pause, <kbd>n</kbd> <kbd>p</kbd> next and previous event, <kbd>\xe2\x86\x90</kbd> \

@@ -20,6 +20,7 @@ const BOTTOM: u32 = 40;
 /// Names on the spectrogram, in rows.
 const TAG_ROWS: usize = 4;
 const TAG: f32 = 17.0;
+const TAG_WIDTH: f32 = 240.0;
 
 const TEXT: f32 = 12.0;
 const TITLE: f32 = 15.0;
@@ -156,14 +157,15 @@ impl Plot<'_> {
             self.canvas.outline(from, top, (to - from).max(1.0), height, color(&lane.color, 255), 1.6);
         }
         for (_, lane, mark) in marks {
-            let width = self.canvas.width(&lane.class, TEXT) + 8.0;
+            let name = self.canvas.fitted(&lane.class, TEXT, TAG_WIDTH);
+            let width = self.canvas.width(&name, TEXT) + 8.0;
             let x = self.x(mark.start).min((WIDTH - RIGHT) as f32 - width);
             if let Some(row) = taken.iter().position(|&end| x >= end + 2.0) {
                 taken[row] = x + width;
                 let y = TOP as f32 + 4.0 + row as f32 * (TAG + 2.0);
                 self.canvas.fill(x, y, width, TAG, Color::from_rgba8(0, 0, 0, 0xb0));
                 self.canvas.fill(x, y, 3.0, TAG, color(&lane.color, 255));
-                self.canvas.text(&lane.class, x + 6.0, y + 12.5, TEXT, Align::Left, Color::WHITE);
+                self.canvas.text(&name, x + 6.0, y + 12.5, TEXT, Align::Left, Color::WHITE);
             }
         }
     }
@@ -176,7 +178,7 @@ impl Plot<'_> {
         let note = match (figure.lanes.is_empty(), figure.more) {
             (true, _) => "nothing was heard at these settings".to_owned(),
             (false, 0) => return,
-            (false, more) => format!("and {more} more classes, heard for less"),
+            (false, more) => format!("and {more} more classes, heard less"),
         };
         self.canvas.text(&note, LEFT as f32, self.lanes_bottom() + 19.0 + GAP as f32 + 4.0, TEXT, Align::Left, faint());
     }

@@ -28,7 +28,7 @@ pub struct Sketch {
     pending: Vec<f32>,
     bands: Pooled,
     scores: Pooled,
-    /// Seconds from one score to the next.
+    /// Seconds from one score to the next; of the first score alone, what it counts for.
     hop: f64,
     /// Where the first score's part ends, in seconds.
     first: f64,
@@ -77,10 +77,11 @@ impl Sketch {
         match heard {
             Heard::Scores(scores) => {
                 // The first may count for what lies before it too, the last ends with the recording.
-                if self.scores.columns() == 0 {
-                    self.first = scores.end;
-                } else {
-                    self.hop = self.hop.max(scores.end - scores.start);
+                let length = scores.end - scores.start;
+                match self.scores.rows() {
+                    0 => (self.first, self.hop) = (scores.end, length),
+                    1 => self.hop = length,
+                    _ => self.hop = self.hop.max(length),
                 }
                 self.scores.push(scores.scores);
             }

@@ -123,14 +123,35 @@ fn nothing_and_little_are_shown_too() {
 fn classes_beyond_the_lanes_are_counted() {
     let mut sketch = Sketch::new(Isa::detect(), 1);
     sketch.samples(&[0.0; 16_000]);
-    for class in 0..MOST_LANES + 5 {
-        sketch.heard(&Heard::Event(event(&format!("class {class}"), 0.0, 0.01 * (class + 1) as f64)));
+    // Neither the longest nor the loudest have a lane, but those with the most of both.
+    let mut hear = |class: String, end: f64, mean: f32| sketch.heard(&Heard::Event(Event { mean, ..event(&class, 0.0, end) }));
+    for other in 0..2 {
+        hear(format!("faint {other}"), 0.9, 0.1);
+        hear(format!("short {other}"), 0.1, 0.9);
+    }
+    for class in 0..MOST_LANES {
+        hear(format!("class {class}"), 0.5, 0.5);
     }
     let figure = sketch.finish("many", std::iter::empty());
-    assert_eq!((figure.lanes.len(), figure.more), (MOST_LANES, 5));
-    // Those that were heard longest have one.
-    assert!(figure.lanes.iter().all(|lane| lane.marks[0].end > 0.055));
+    assert_eq!((figure.lanes.len(), figure.more), (MOST_LANES, 4));
+    assert!(figure.lanes.iter().all(|lane| lane.class.starts_with("class ")));
+    let colors: std::collections::BTreeSet<&str> = figure.lanes.iter().map(|lane| lane.color.as_str()).collect();
+    assert_eq!(colors.len(), MOST_LANES);
     decode(&figure.png());
+}
+
+#[test]
+fn one_score_is_a_line_and_a_long_name_stays_inside() {
+    let (long, rules) = ("W".repeat(250), Rules::default());
+    let mut sketch = Sketch::new(Isa::detect(), 1);
+    sketch.samples(&[0.0; 1600]);
+    sketch.heard(&Heard::Scores(Scores { start: 0.0, end: 0.1, scores: &[0.75] }));
+    sketch.heard(&Heard::Event(event(&long, 0.0, 0.1)));
+    let figure = sketch.finish("short", [ClassOutputs { name: &long, outputs: &[0], rules }].into_iter());
+    assert_eq!(figure.lanes[0].curve, [(0.0, 0.75), (0.1, 0.75)]);
+    let picture = decode(&figure.png());
+    // The frequencies' axis is beside the name.
+    assert!((46..80).all(|y| luminance(rgb(&picture, 160, y)) > 240));
 }
 
 /// An element: name, attributes, text up to the next tag.

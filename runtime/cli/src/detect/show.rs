@@ -35,10 +35,15 @@ mod with {
     }
 
     impl ShowArgs {
-        /// Refuses what would be found out at the end of a long recording, or would overwrite it.
-        pub(in crate::detect) fn check(&self, files: &[PathBuf]) -> Result<(), Fault> {
+        /// What is written, by options.
+        pub(in crate::detect) fn outputs(&self) -> Vec<(&'static str, &Path)> {
             let outputs = [("--plot", &self.plot), ("--html", &self.html)];
-            for (option, path) in outputs.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?))) {
+            outputs.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?))).collect()
+        }
+
+        /// Refuses what would be found out at the end of a long recording.
+        pub(in crate::detect) fn check(&self, files: &[PathBuf]) -> Result<(), Fault> {
+            for (option, path) in self.outputs() {
                 if files.len() > 1 {
                     return Err(Fault::line(format!("{option}: {} recordings: it shows one: take them one by one", files.len())));
                 }
@@ -46,13 +51,6 @@ mod with {
                 if !folder.is_dir() || path.is_dir() {
                     return Err(Fault::new(format!("{option} cannot be written"), path.display(), "name a file in a folder that is there"));
                 }
-                let same = |other: &Path| matches!((path.canonicalize(), other.canonicalize()), (Ok(a), Ok(b)) if a == b);
-                if files.iter().any(|file| same(file)) {
-                    return Err(Fault::new(format!("{option} would overwrite the recording"), path.display(), "name another file"));
-                }
-            }
-            if self.plot.is_some() && self.plot == self.html {
-                return Err(Fault::line("--plot and --html: one file for both: name two"));
             }
             Ok(())
         }
@@ -119,6 +117,10 @@ mod without {
     pub(in crate::detect) enum Show {}
 
     impl ShowArgs {
+        pub(in crate::detect) fn outputs(&self) -> Vec<(&'static str, &Path)> {
+            vec![]
+        }
+
         pub(in crate::detect) fn check(&self, _: &[PathBuf]) -> Result<(), Fault> {
             Ok(())
         }

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ossicle::events::{Detector, EventsError, Heard, Options, Settings};
+use ossicle::events::{Detector, EventsError, Heard, Options};
 use ossicle::listen::Event;
 
 use crate::detect::parse_hop;
-use crate::fault::{self, Fault};
+use crate::fault;
 use crate::model::MachineArgs;
-use crate::reload::Reload;
+use crate::reload::{self, Reload};
 
 /// Which events to tell.
 #[derive(clap::Args)]
@@ -21,8 +21,8 @@ pub(crate) struct SoundArgs {
     /// Classes, thresholds and times (see `ossicle detect --help`) [default: events.toml of the model; without one every label is a class]
     #[arg(long, value_name = "FILE.toml", requires = "events")]
     config: Option<PathBuf>,
-    /// Only these classes of the settings, or labels of the model
-    #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',', requires = "events")]
+    /// Only these classes of the settings, or labels of the model; a name may hold commas, as "Baby cry, infant cry" does
+    #[arg(long, value_name = "NAME,NAME...", requires = "events")]
     classes: Vec<String>,
     /// Model folder for events, or the name of one
     #[arg(long, value_name = "NAME|FOLDER", default_value = "sound-events", requires = "events")]
@@ -39,18 +39,11 @@ impl SoundArgs {
             return Ok(None);
         }
         let folder = ossicle::models::find(&self.event_model).map_err(fault::model)?;
-        let unusable = |error: &dyn std::fmt::Display| {
-            let place = self.config.as_ref().map_or_else(|| "--classes".into(), |path| path.display().to_string());
-            Fault::new("cannot use the settings", place, error)
-        };
-        let (reload, settings) = self.config.as_deref().map(Reload::open).transpose()?.unzip();
-        let settings = settings.map_or_else(|| Settings::of_model(&folder), Ok).map_err(|error| unusable(&error))?;
+        let config = self.config.as_deref();
+        let (reload, settings) = reload::settings(config, &folder)?;
         let (isa, threads) = (machine.isa(), machine.threads());
         let options = Options { isa, threads, hop_frames: self.hop, classes: self.classes.clone(), ..Options::default() };
-        let opened = Detector::open(&folder, &settings, options).map_err(|error| match error {
-            EventsError::Settings(error) => unusable(&error).into(),
-            other => fault::events(&folder, other),
-        });
+        let opened = Detector::open(&folder, &settings, options).map_err(|error| fault::detector(&folder, config, error));
         let needs = Detector::memory_plan(&folder, isa, threads).map_err(|error| fault::events(&folder, error))?;
         let sounds = Sounds { detector: opened?, reload };
         Ok(Some((sounds, needs.weights + needs.slots + needs.scratch)))

@@ -8,7 +8,8 @@ mod temporal;
 pub(crate) use classifier::{Classifier, Sigmoid};
 pub(crate) use context::{Context, Workspace};
 pub(crate) use linear::UnsignedLinear;
-pub(crate) use temporal::{TAPS, Temporals, dilations_problem};
+pub use temporal::TAPS;
+pub(crate) use temporal::{Temporals, dilations_problem};
 
 /// `out + x`, value by value.
 pub(crate) fn add(out: &mut [f32], x: &[f32]) {

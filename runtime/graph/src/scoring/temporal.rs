@@ -16,7 +16,7 @@ use crate::ops::{f32s, f32s_mut};
 use crate::plan::{Kernel, SlotOp, Slots};
 
 /// Taps of a temporal convolution.
-pub(crate) const TAPS: usize = 3;
+pub const TAPS: usize = 3;
 
 /// What is wrong with the cells between the taps of each convolution, if anything.
 pub(crate) fn dilations_problem(dilations: &[usize]) -> Option<String> {

@@ -11,6 +11,9 @@ use serde::Deserialize;
 use crate::error::GraphError;
 use crate::folder::{FolderError, LinearSpan, ModelConfig, ModelFolder};
 
+/// Most classes of a folder.
+pub const MAX_CLASSES: usize = 256;
+
 /// `config.json` of a folder of classes.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ClassesConfig {
@@ -29,8 +32,8 @@ impl ModelConfig for ClassesConfig {
 
     fn problem(&self) -> Option<String> {
         let Self { num_labels, embedding, thresholds, .. } = self;
-        if !(1..=256).contains(num_labels) {
-            return Some(format!("num_labels is {num_labels}, not within 1..=256"));
+        if !(1..=MAX_CLASSES).contains(num_labels) {
+            return Some(format!("num_labels is {num_labels}, not within 1..={MAX_CLASSES}"));
         }
         if *embedding == 0 || *embedding > 2048 || !embedding.is_multiple_of(LANES) {
             return Some(format!("embedding is {embedding}, not a multiple of {LANES} within {LANES}..=2048"));
@@ -68,6 +71,16 @@ impl ClassHead {
     /// The folder's configuration.
     pub fn config(&self) -> &ClassesConfig {
         self.folder.config()
+    }
+
+    /// Bytes of the mapped weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.folder.weight_bytes()
+    }
+
+    /// Bytes of what it keeps beside them.
+    pub fn scratch_bytes(&self) -> usize {
+        4 * (self.sums.len() + self.logits.len()) + self.values.len()
     }
 
     /// Scores, each in [0, 1] by itself, of one embedding: values that are finite and not negative.

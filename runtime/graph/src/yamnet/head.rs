@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tract_core::internal::*;
 
 use super::config::{HeadConfig, YamnetConfig};
-use super::head_ops::{BandMeans, Join};
+use super::head_ops::{BandMeans, HeadJoin};
 use crate::folder::{FolderError, ModelFolder};
 use crate::plan::{SlotOp, Slots};
 use crate::scoring::{Context, Temporals, UnsignedLinear};
@@ -57,7 +57,7 @@ impl Head {
             rows.push(model.wire_node(format!("yamnet.head.inputs.{i}"), SlotOp::new(means, slots), &[maps[layer]])?[0]);
         }
         rows.push(mean);
-        let join = Join { context: Arc::clone(context), inputs: self.inputs.clone(), cells, width: head.width };
+        let join = HeadJoin { context: Arc::clone(context), inputs: self.inputs.clone(), cells, width: head.width };
         let x = model.wire_node("yamnet.head.cells", SlotOp::new(join, slots), &rows)?[0];
         self.blocks.wire(context, model, slots, "yamnet.head.blocks", x)
     }

@@ -42,16 +42,16 @@ impl Kernel for BandMeans {
 
 /// The sum of all inputs' projections to one width, and ReLU: `[cells][width]`. A row of an input stands for as many cells as it takes.
 #[derive(Debug)]
-pub(super) struct Join {
+pub(super) struct HeadJoin {
     pub(super) context: Arc<Context<YamnetConfig>>,
     pub(super) inputs: Vec<UnsignedLinear>,
     pub(super) cells: usize,
     pub(super) width: usize,
 }
 
-impl Kernel for Join {
+impl Kernel for HeadJoin {
     fn name(&self) -> &'static str {
-        "Join"
+        "HeadJoin"
     }
 
     fn outputs(&self) -> TVec<TypedFact> {

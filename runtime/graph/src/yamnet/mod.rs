@@ -27,8 +27,8 @@ use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::Tap;
 use tract_core::internal::*;
 
-pub use classes::{ClassHead, ClassesConfig};
-pub use config::{HeadConfig, MAX_PATCHES, YamnetConfig, YamnetLayer};
+pub use classes::{ClassHead, ClassesConfig, MAX_CLASSES};
+pub use config::{BANDS, HeadConfig, MAX_PATCHES, YamnetConfig, YamnetLayer};
 
 use crate::error::GraphError;
 use crate::folder::{FolderError, ModelFolder};

@@ -309,13 +309,11 @@ impl Detector {
         // A head's first scores are of what lies before the recording, its last ones of the silence behind it.
         let skipped = self.timing.cells - (told.end - told.start) as usize;
         for (cell, scores) in told.zip(scores.chunks_exact(self.labels.names.len()).skip(skipped)) {
-            let (start, mut end) = (self.timing.start_of(cell), self.timing.start_of(cell + 1));
-            if self.timing.head {
-                if start >= self.received {
-                    break;
-                }
-                end = end.min(self.received);
+            let start = self.timing.start_of(cell);
+            if start >= self.received {
+                break;
             }
+            let end = self.timing.start_of(cell + 1).min(self.received);
             if let Some(hashers) = &mut self.hashers {
                 le_bytes(Values::F32(scores), |bytes| hashers[1].update(bytes));
             }
@@ -393,11 +391,17 @@ pub(super) fn event(tracker: &Tracker, span: Span) -> Event {
 fn head(path: &Path, base: &ModelFolder<YamnetConfig>, isa: Isa, known: &mut Labels) -> Result<ClassHead, EventsError> {
     let folder = ModelFolder::<ClassesConfig>::open(path)?;
     let refuse = |problem: String| EventsError::Classes { path: path.to_owned(), problem };
-    let ClassesConfig { num_labels, base_sha256, thresholds, .. } = folder.config();
+    let ClassesConfig { num_labels, embedding, base_sha256, thresholds } = folder.config();
     if *base_sha256 != base.weights_sha256() {
         let model = base.path().display();
         return Err(refuse(format!(
             "was learned on other weights than those of {model}: name that model, or make it again with ossicle-quantize events"
+        )));
+    }
+    let given = base.config().embedding();
+    if *embedding != given {
+        return Err(refuse(format!(
+            "reads an embedding of {embedding} values, not of {given}: make it again with ossicle-quantize events"
         )));
     }
     for name in labels(&folder, *num_labels)? {

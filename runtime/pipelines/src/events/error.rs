@@ -118,10 +118,11 @@ impl fmt::Display for EventsError {
 impl std::error::Error for EventsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Folder(error) => Some(error),
-            Self::Settings(error) => Some(error),
+            // Their text is this error's.
+            Self::Folder(error) => error.source(),
+            Self::Settings(error) => error.source(),
             Self::Hop { .. } | Self::HeadHop { .. } | Self::Classes { .. } => None,
-            Self::Graph(error) => Some(error),
+            Self::Graph(error) => error.source(),
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::json;
 
-use super::Event;
+use super::{Event, Scores};
 
 /// How to write events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,11 @@ impl Format {
             }
             Self::Text | Self::Jsonl | Self::Audacity => None,
         }
+    }
+
+    /// The line in front of all scores that [`Writer::top`] writes.
+    pub fn top_header(self) -> Option<&'static str> {
+        (self == Self::Tsv).then_some("filename\tonset\toffset\tevent_label\tscore")
     }
 
     /// Whether one file can hold the events of several recordings.
@@ -84,8 +90,8 @@ impl Writer {
         let Event { class, start, end, peak, mean } = event;
         match self.format {
             Format::Text => {
-                let name = if self.named { format!("{}: ", one_field(file)) } else { String::new() };
-                writeln!(out, "{name}{start:9.3} {end:9.3}  {class}  (peak {peak:.2}, mean {mean:.2})")
+                let place = self.place(file);
+                writeln!(out, "{place}{start:9.3} {end:9.3}  {class}  (peak {peak:.2}, mean {mean:.2})")
             }
             Format::Tsv => writeln!(out, "{}\t{start:.3}\t{end:.3}\t{class}", one_field(file)),
             Format::Jsonl => {
@@ -97,6 +103,41 @@ impl Writer {
                 writeln!(out, "{}\tSpectrogram 1\t1\t{start:.3}\t{end:.3}\t0\t8000\t{class}\t{peak:.3}\t{mean:.3}", self.events)
             }
         }
+    }
+}
+
+impl Writer {
+    /// The `count` labels with the largest scores of one hop of the recording `file`. Audacity's and Raven's formats, which know events alone,
+    /// are written as [`Format::Text`].
+    ///
+    /// # Errors
+    /// The writer's own.
+    ///
+    /// # Panics
+    /// There are fewer labels than scores.
+    pub fn top(&self, out: &mut dyn Write, file: &str, labels: &[String], heard: Scores<'_>, count: usize) -> io::Result<()> {
+        let Scores { start, end, scores } = heard;
+        let mut best: Vec<usize> = (0..scores.len()).collect();
+        best.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        best.truncate(count);
+        match self.format {
+            Format::Jsonl => {
+                let top: Vec<_> = best.iter().map(|&label| json!({"label": labels[label], "score": scores[label]})).collect();
+                writeln!(out, "{}", json!({"file": file, "start": start, "end": end, "top": top}))
+            }
+            Format::Tsv => best
+                .iter()
+                .try_for_each(|&label| writeln!(out, "{}\t{start:.3}\t{end:.3}\t{}\t{:.3}", one_field(file), labels[label], scores[label])),
+            Format::Text | Format::Audacity | Format::Raven => {
+                let all: Vec<String> = best.iter().map(|&label| format!("{} {:.2}", labels[label], scores[label])).collect();
+                writeln!(out, "{}{start:9.3} {end:9.3}  {}", self.place(file), all.join("  "))
+            }
+        }
+    }
+
+    /// What lines for people begin with.
+    fn place(&self, file: &str) -> String {
+        if self.named { format!("{}: ", one_field(file)) } else { String::new() }
     }
 }
 
@@ -118,6 +159,22 @@ mod tests {
         }
         writer.event(&mut out, "a\tb.wav", &event).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_largest_scores_come_first() {
+        let top = |writer: Writer| {
+            let mut out = vec![];
+            let labels = ["Cat", "Dog", "Rain"].map(str::to_owned);
+            writer.top(&mut out, "a\tb.wav", &labels, Scores { start: 0.5, end: 0.75, scores: &[0.25, 0.5, 0.125] }, 2).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(top(Writer::new(Format::Text)), "    0.500     0.750  Dog 0.50  Cat 0.25\n");
+        assert!(top(Writer::new(Format::Text).of_several()).starts_with("a\u{fffd}b.wav:     0.500"));
+        assert_eq!(top(Writer::new(Format::Tsv)), "a\u{fffd}b.wav\t0.500\t0.750\tDog\t0.500\na\u{fffd}b.wav\t0.500\t0.750\tCat\t0.250\n");
+        let json: serde_json::Value = serde_json::from_str(&top(Writer::new(Format::Jsonl))).unwrap();
+        assert_eq!(json["top"], json!([{"label": "Dog", "score": 0.5}, {"label": "Cat", "score": 0.25}]));
+        assert_eq!((&json["file"], &json["start"]), (&json!("a\tb.wav"), &json!(0.5)));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use detector::{ClassOutputs, Detector, Digests, HOP_FRAMES, Heard, Options, 
 pub use encoded::EncodedEvents;
 pub use error::{EventsError, SettingsError};
 pub use formats::{Format, Writer, one_field};
-pub use settings::{Rules, Settings};
+pub use settings::{Rules, SETTINGS_FILE, Settings};
 
 /// A sound of a class.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

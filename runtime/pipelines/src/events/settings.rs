@@ -15,12 +15,19 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::error::SettingsError;
+
+/// The file of a model's folder with the settings it comes with.
+pub const SETTINGS_FILE: &str = "events.toml";
+
+/// Most bytes of a file; with a table for each label of YAMNet it has 20 KB.
+const MAX_BYTES: u64 = 64 << 10;
 
 /// How scores become events.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,7 +92,7 @@ struct Class {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct Tables {
     #[serde(default)]
     default: Written,
     #[serde(default)]
@@ -124,9 +131,16 @@ impl Settings {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`SettingsError`] if it cannot be read, is not TOML, has keys that are not known or values out of range.
+    /// [`SettingsError`] if it cannot be read, has more than 64 KiB, is not TOML, has keys that are not known or values out of range.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
-        let text = fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+        let mut bytes = vec![];
+        let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+        let refused = |source| SettingsError::Read { path: path.to_owned(), source };
+        if read.map_err(refused)? as u64 > MAX_BYTES {
+            let problem = format!("has more than {} KiB: give a small TOML", MAX_BYTES >> 10);
+            return Err(SettingsError::Toml { path: path.to_owned(), problem });
+        }
+        let text = String::from_utf8(bytes).map_err(|error| refused(io::Error::new(io::ErrorKind::InvalidData, error)))?;
         Self::parse(&text, path)
     }
 
@@ -135,7 +149,7 @@ impl Settings {
     /// # Errors
     /// As for [`read`](Settings::read).
     pub fn of_model(folder: &Path) -> Result<Self, SettingsError> {
-        let path = folder.join("events.toml");
+        let path = folder.join(SETTINGS_FILE);
         if path.is_file() { Self::read(&path) } else { Ok(Self::default()) }
     }
 
@@ -145,7 +159,7 @@ impl Settings {
     /// As for [`read`](Settings::read).
     pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
         let in_file = |problem| SettingsError::Toml { path: path.to_owned(), problem };
-        let file: File = toml::from_str(text).map_err(|error| in_file(describe(text, &error)))?;
+        let file: Tables = toml::from_str(text).map_err(|error| in_file(describe(text, &error)))?;
         let classes = file.classes.into_iter().map(|(name, class)| {
             let FileClass { labels, threshold, release, min_seconds, merge_seconds, cooldown_seconds } = class;
             let labels = labels.unwrap_or_else(|| vec![name.clone()]);
@@ -166,7 +180,13 @@ impl Settings {
             if class.labels.is_empty() {
                 return Err(SettingsError::Value { key: format!("{place}.labels"), problem: "name at least one label".into() });
             }
-            check_rules(&place, class.rules.over(self.default))?;
+            // What it takes over is known only with the model: its labels may have thresholds of their own.
+            let Written { threshold, release, .. } = class.rules;
+            let threshold = threshold.unwrap_or(1.0);
+            check_rules(
+                &place,
+                Written { threshold: Some(threshold), release: release.or(Some(threshold)), ..class.rules }.over(self.default),
+            )?;
         }
         Ok(())
     }
@@ -174,10 +194,14 @@ impl Settings {
     /// The classes for a model with these labels, by name; of them only `wanted`, if any are named, which may also be labels.
     pub(crate) fn resolve(&self, labels: &Labels, wanted: &[String]) -> Result<Vec<Resolved>, SettingsError> {
         let output = |label: &str| labels.names.iter().position(|known| known == label);
-        // A label that was learned with a threshold of its own keeps it, unless a class says otherwise.
-        let below = |outputs: &[usize]| match outputs.iter().find_map(|&output| labels.thresholds[output]) {
-            Some(threshold) => Written { threshold: Some(threshold), release: None, ..self.default },
-            None => self.default,
+        // A label that was learned with a threshold of its own keeps it, unless a class says otherwise: one whose other labels were not
+        // learned does. Of several the least counts, so that none is heard later than it would be alone.
+        let below = |outputs: &[usize]| {
+            let learned: Option<Vec<f32>> = outputs.iter().map(|&output| labels.thresholds[output]).collect();
+            match learned.and_then(|thresholds| thresholds.into_iter().reduce(f32::min)) {
+                Some(threshold) => Written { threshold: Some(threshold), release: None, ..self.default },
+                None => self.default,
+            }
         };
         let plain = |label: &str, output: usize| Resolved {
             name: label.to_owned(),
@@ -277,6 +301,26 @@ mod tests {
         assert_eq!(threshold("[classes.Bark]\nthreshold = 0.5\nrelease = 0.5\n"), [("Bark".into(), 0.5, 0.5)]);
         let high = parse("[classes.Bark]\nrelease = 0.8\nthreshold = 0.9\n[classes.loud]\nlabels = [\"Bark\"]\nrelease = 0.2\n").unwrap();
         assert_eq!(high.resolve(&labels(), &[]).unwrap()[1].rules.threshold, 0.75);
+        // A release above the default threshold, but not above the learned one.
+        assert_eq!(threshold("[classes.Bark]\nrelease = 0.7\n"), [("Bark".into(), 0.75, 0.7)]);
+        let error = parse("[classes.Dog]\nrelease = 0.7\n").unwrap().resolve(&labels(), &[]).unwrap_err();
+        assert_eq!(error.to_string(), "classes.Dog.release: 0.7 is not above 0 and at most the threshold, 0.3");
+        // A class with other labels too is judged as they are.
+        let mix = threshold("[default]\nthreshold = 0.2\nrelease = 0.1\n[classes.mix]\nlabels = [\"Speech\", \"Bark\"]\n");
+        assert_eq!(mix, [("mix".into(), 0.2, 0.1)]);
+    }
+
+    #[test]
+    fn what_never_ends_is_not_read() {
+        let path = std::env::temp_dir().join(format!("ossicle-settings-{}.toml", std::process::id()));
+        let mut text = "[classes.dog]\n".to_owned();
+        text.push_str(&"#".repeat(MAX_BYTES as usize - text.len()));
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(Settings::read(&path).unwrap().classes.len(), 1);
+        std::fs::write(&path, text + "#").unwrap();
+        let line = Settings::read(&path).unwrap_err().to_string();
+        std::fs::remove_file(&path).unwrap();
+        assert!(line.ends_with("has more than 64 KiB: give a small TOML"), "{line}");
     }
 
     #[test]
