@@ -17,8 +17,8 @@ const _: () = assert!(MAX_PATCHES <= ROWS);
 /// Most values of one patch's maps in all: those of [`MAX_PATCHES`] take 1 GiB, which 32 bits can count.
 const MAX_VALUES: usize = 1 << 24;
 
-/// Bands that a map's are joined into.
-pub(super) const BANDS: usize = 4;
+/// Bands that a head joins a map's into.
+pub const BANDS: usize = 4;
 
 /// A patch's rows in time that are kept: the middle one of three equal parts.
 pub(super) const PARTS: usize = 3;
@@ -123,8 +123,8 @@ impl YamnetConfig {
         })
     }
 
-    /// Channels of the last map.
-    pub(super) fn embedding(&self) -> usize {
+    /// Values of the embedding: channels of the last map.
+    pub fn embedding(&self) -> usize {
         self.layers.last().map_or(self.stem_channels, |layer| layer.channels)
     }
 

@@ -27,6 +27,7 @@ use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::Tap;
 use tract_core::internal::*;
 
+pub use crate::scoring::TAPS;
 pub use classes::{ClassHead, ClassesConfig, MAX_CLASSES};
 pub use config::{BANDS, HeadConfig, MAX_PATCHES, YamnetConfig, YamnetLayer};
 
