@@ -120,7 +120,7 @@ class Material:
         checked = set(readers[::4])
         self.speech = [load(data / "read_en" / line["file"]) for line in lines(data / "read_en" / "manifest.jsonl") if (line["speaker"] in checked) == held]
         if not held:
-            more = ("misc_en", "multi", "spontaneous_en", "coffee")
+            more = ("misc_en", "multi", "spontaneous_en")
             self.speech += [load(data / name / line["file"]) for name in more for line in lines(data / name / "manifest.jsonl")]
         self.rooms = [load(data / "rir" / line["file"]) for line in lines(data / "rir" / "manifest.jsonl")]
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes models-int8/sound-events from nothing: train.sh WORK DATA
 #
-# WORK is a scratch folder of about 5 GB; DATA holds sound_events, noise, read_en, misc_en, multi, spontaneous_en, coffee and rir. Run again after an
+# WORK is a scratch folder of about 5 GB; DATA holds sound_events, noise, read_en, misc_en, multi, spontaneous_en and rir. Run again after an
 # interruption, it goes on where it stopped. PYTHON names an interpreter with requirements.txt installed. SCENES and PASSES: how many scenes of 30 s
 # of each kind for each fold, and how often they are gone through. Seeds are fixed; torch's sums differ in their last bits from machine to machine.
 set -eu
