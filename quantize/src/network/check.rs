@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
-use super::graph::{float, ints, refusal};
+use super::node::{float, ints, refusal};
 
 /// Largest figure of a window: size, stride, dilation or padding.
 const MAX_FIGURE: i64 = 1 << 15;

@@ -11,6 +11,7 @@ pub mod inputs;
 mod ir;
 mod lower;
 mod measure;
+mod node;
 mod pack;
 mod quiet;
 mod view;

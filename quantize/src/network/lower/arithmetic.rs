@@ -7,8 +7,9 @@ use tract_onnx::pb::NodeProto;
 
 use super::shapes::axis_of;
 use super::{Lowerer, Refused, given};
-use crate::network::graph::{Constant, float, int};
+use crate::network::graph::Constant;
 use crate::network::ir::{Kind, Layer, Part, Value, Weights};
+use crate::network::node::{float, int};
 use crate::network::view::View;
 
 /// What a constant is for a map.

@@ -11,8 +11,9 @@ use ossicle_kernels::activation::Activation;
 use ossicle_kernels::conv::Size;
 use tract_onnx::pb::NodeProto;
 
-use super::graph::{Constant, Graph, float, int, name_of};
+use super::graph::{Constant, Graph};
 use super::ir::{Kind, Layer, Part, Value};
+use super::node::{float, int, name_of};
 use super::view::View;
 use crate::Error;
 use shapes::axis_of;
@@ -261,7 +262,7 @@ impl Lowerer<'_> {
     }
 
     fn gelu(&mut self, node: &NodeProto) -> Result<Value, Refused> {
-        match super::graph::text(node, "approximate").as_deref() {
+        match super::node::text(node, "approximate").as_deref() {
             None | Some("none") => self.activate(node, Activation::Gelu),
             Some(other) => Err(format!("approximate = {other:?}: export the exact form, approximate = \"none\"")),
         }

@@ -4,8 +4,9 @@ use ossicle_kernels::conv::Size;
 use tract_onnx::pb::NodeProto;
 
 use super::{Lowerer, Refused};
-use crate::network::graph::{Constant, int, ints};
+use crate::network::graph::Constant;
 use crate::network::ir::{Kind, Value};
+use crate::network::node::{int, ints};
 use crate::network::view::View;
 
 /// An axis counted from the end as one counted from the start.

@@ -8,8 +8,9 @@ use tract_onnx::pb::NodeProto;
 
 use super::shapes::axis_of;
 use super::{Lowerer, Refused, given};
-use crate::network::graph::{Constant, int, ints, text};
+use crate::network::graph::Constant;
 use crate::network::ir::{Kind, Layer, Part, Value, Weights};
+use crate::network::node::{int, ints, text};
 use crate::network::view::View;
 
 /// How ONNX sees a map of this shape: `[1, channels, height, width]`, or `[1, channels, width]` for one row.

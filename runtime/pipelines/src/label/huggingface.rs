@@ -2,8 +2,11 @@
 
 use serde::Deserialize;
 
-use super::preprocessor::WANTED;
-use super::{Pixels, Resample, Size, Target};
+use super::pixels::{Pixels, Resample, Size, Target};
+
+/// What has to be given beside an ONNX file.
+pub(super) const WANTED: &str =
+    "give image_mean, image_std and rescale_factor of an image classifier, or frontend (\"yamnet\") of an audio tagger";
 
 /// The keys that change what a network reads; null is as good as nothing.
 #[derive(Deserialize)]

@@ -15,10 +15,12 @@ mod error;
 mod huggingface;
 mod image;
 mod labeller;
+mod pixels;
 mod preprocessor;
 mod resize;
 
 pub use error::LabelError;
 pub use image::Image;
 pub use labeller::{Labeller, Options, Reading, Windows};
-pub use preprocessor::{Frames, Frontend, Pixels, Preprocessor, Resample, Size, Target};
+pub use pixels::{Pixels, Resample, Size, Target};
+pub use preprocessor::{Frames, Frontend, Preprocessor};
