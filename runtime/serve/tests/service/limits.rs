@@ -70,6 +70,8 @@ fn an_open_recording_ends_in_time_whatever_else_is_said() {
     let (mut client, start) = (service.client(), Instant::now());
     client.audio("audio-start", &[]);
     client.audio("audio-chunk", &[0; 30_000]);
+    // It has been taken.
+    assert!(client.pings());
     let mut other = service.client();
     other.record(20_000);
     assert_eq!(other.refusal(), "busy");
