@@ -94,7 +94,7 @@ struct DecodingArgs {
     /// Temperatures to try in turn while a text is not good enough; 0 is greedy
     #[arg(long, value_name = "T,T...", value_delimiter = ',', value_parser = parse_temperature)]
     temperature: Option<Vec<f32>>,
-    /// A text with a smaller mean log-probability is tried again, or dropped if perhaps nobody spoke
+    /// A text with a smaller mean log-probability is tried again, or dropped if perhaps nobody spoke; one that stays below twice this is dropped
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     logprob_threshold: Option<f32>,
     /// A text that compresses better, being repetitive, is tried again

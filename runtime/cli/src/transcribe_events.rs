@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ossicle::events::{EncodedEvents, EventsError, Settings};
+use ossicle::events::{EncodedEvents, Settings};
 use ossicle::formats::Format;
 use ossicle_graph::Options;
 
@@ -20,8 +20,8 @@ pub(crate) struct EventArgs {
     /// Classes, thresholds and times (see `ossicle detect --help`) [default: events.toml of the head]
     #[arg(long, value_name = "FILE.toml", requires = "events")]
     config: Option<PathBuf>,
-    /// Only these classes of the settings, or labels of the head
-    #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',', requires = "events")]
+    /// Only these classes of the settings, or labels of the head; a name may hold commas
+    #[arg(long, value_name = "NAME,NAME...", requires = "events")]
     classes: Vec<String>,
     /// Folder of the head that hears events, or the name of one
     #[arg(long, value_name = "NAME|FOLDER", default_value = "whisper-events", requires = "events")]
@@ -43,21 +43,15 @@ impl EventArgs {
             return Ok(None);
         }
         let folder = ossicle::models::find(&self.event_model).map_err(fault::model)?;
-        let unusable = |error: &dyn std::fmt::Display| {
-            let place = self.config.as_ref().map_or_else(|| "--classes".into(), |path| path.display().to_string());
-            Fault::new("cannot use the settings", place, error)
-        };
-        let settings = match &self.config {
-            Some(path) => Settings::read(path),
-            None => Settings::of_model(&folder),
-        };
-        let settings = settings.map_err(|error| Fault::new("cannot use the settings", error, "see ossicle detect --help"))?;
+        let config = self.config.as_deref();
+        let settings = match config {
+            Some(path) => Settings::read(path).map_err(|error| fault::settings(path, error)),
+            None => Settings::of_model(&folder).map_err(|error| fault::settings(&folder, error)),
+        }?;
         let options = Options { isa: model.machine.isa(), threads: 1 };
         let needs = EncodedEvents::memory_plan(&folder, options).map_err(|error| fault::events(&folder, error))?;
-        let events = EncodedEvents::open(&folder, &model.path()?, &settings, &self.classes, options).map_err(|error| match error {
-            EventsError::Settings(error) => unusable(&error).into(),
-            other => fault::events(&folder, other),
-        })?;
+        let events = EncodedEvents::open(&folder, &model.path()?, &settings, &self.classes, options)
+            .map_err(|error| fault::detector(&folder, config, error))?;
         Ok(Some((events, needs.weights + needs.slots + needs.scratch)))
     }
 }

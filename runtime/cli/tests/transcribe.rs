@@ -251,7 +251,11 @@ fn events_that_cannot_be_told_are_refused() {
         (&["--events", sample][..], "--events: text has no place for them: use --format json or jsonl"),
         (&["--events", "--format", "srt", sample], "--events: srt has no place for them"),
         (&["--events", "--format", "json", "--event-model", "sound-events", sample], "kind is \"yamnet\", not \"whisper-events\""),
-        (&["--events", "--format", "json", "--classes", "cat", sample], "no class \"cat\""),
+        (
+            &["--events", "--format", "json", "--classes", "cat, of the house", sample],
+            "cannot use the settings: --classes: no class \"cat\"",
+        ),
+        (&["--events", "--format", "json", "--config", "none.toml", sample], "cannot use the settings: none.toml: "),
     ] {
         let Some(mut command) = transcribe(args) else { return };
         let output = command.output().unwrap();

@@ -36,7 +36,7 @@ pub struct Quality {
     /// A more repetitive text is tried again (see [`Compressor`](super::repetition::Compressor)).
     #[serde(with = "exact")]
     pub max_compression_ratio: f32,
-    /// A text with a smaller mean log-probability is tried again.
+    /// A text with a smaller mean log-probability is tried again; one that no temperature brought to at least twice this is dropped.
     #[serde(with = "exact")]
     pub min_avg_logprob: f32,
     /// A window is silent if its no-speech probability minus [`logprob_weight`](Self::logprob_weight) times the mean log-probability of
