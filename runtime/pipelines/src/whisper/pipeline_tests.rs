@@ -104,6 +104,30 @@ fn unlikely_text_is_tried_at_each_temperature_and_then_the_likeliest_kept() {
 }
 
 #[test]
+fn text_that_stays_far_from_likely_is_dropped() {
+    // Its mean is between -2 and -1.
+    let script = Script::says(&said(0, &[1, 2, 3], 100)).confidence(2.0);
+    for (least, segments) in [(-1.0, 1), (-0.5, 0)] {
+        let mut options = full();
+        options.quality.min_avg_logprob = least;
+        let run = run(vec![script.clone()], 3.0, &options);
+        assert_eq!((run.segments.len(), run.summary.stats.fallbacks), (segments, 5), "{least}");
+    }
+}
+
+#[test]
+fn of_retried_windows_the_surest_silence_counts() {
+    let looping = Script::says(&[vec![60], [1, 2, 3].repeat(80)].concat());
+    let unlikely = Script::says(&said(0, &[1, 2, 3], 100)).confidence(2.0);
+    let heard = |first: Script| {
+        let run = run(vec![first, unlikely.clone()], 0.8, &TranscribeOptions::default());
+        (run.segments.len(), run.summary.stats.window_retries, run.summary.stats.fallbacks)
+    };
+    assert_eq!(heard(looping.clone().no_speech(30.0)), (0, 1, 0));
+    assert_eq!(heard(looping), (1, 1, 5));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_text() {
     let options = TranscribeOptions { digests: true, ..full() };
     let script = || vec![Script::says(&said(0, &[1, 2, 3], 100)).confidence(2.0)];
