@@ -98,11 +98,12 @@ fn one_address_cannot_keep_others_out() {
     let service = Service::start(limits, |_| {});
     service.close();
     // At work, and as many waiting as one address may have.
-    let mut greedy: Vec<_> = [1, 2, 3].map(|samples| (samples, service.client())).into();
-    for (number, (samples, client)) in greedy.iter_mut().enumerate() {
+    let working = service.say(&transcribe(1));
+    service.wait_begun(1);
+    let mut greedy = [2, 3].map(|samples| (samples, service.client()));
+    for (samples, client) in &mut greedy {
         client.record(*samples);
-        service.wait_begun(1);
-        service.wait_queued(number as u64);
+        service.wait_queued(*samples as u64 - 1);
     }
     let mut refused = service.client();
     refused.record(4);
@@ -115,7 +116,7 @@ fn one_address_cannot_keep_others_out() {
     stranger.record(20_000);
     service.wait_queued(3);
     // It is begun before what the greedy one has still waiting.
-    drop(greedy.remove(0));
+    drop(working);
     service.wait_at_work(16_000);
     service.open();
     assert_eq!(stranger.transcript(), "heard 16000. heard 4000.");
