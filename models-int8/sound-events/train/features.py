@@ -46,7 +46,7 @@ def main():
     parser.add_argument("--plain", action="store_true", help="mixed as the scenes of sound_events")
     parser.add_argument("--rows", action="store_true", help="instead of scenes: clips one after another")
     parser.add_argument("--recordings", action="store_true", help="instead of scenes: recordings with none of the ten classes")
-    parser.add_argument("--held", action="store_true", help="with speech and noise that is kept for checking, clips as they are")
+    parser.add_argument("--held", action="store_true", help="with speech and noise that is kept for checking, clips as they are; scenes with a running tap go to OUT-tap")
     args = parser.parse_args()
     torch.set_num_threads(1)
     network = yamnet.Yamnet(args.onnx)
@@ -56,8 +56,8 @@ def main():
         of_clips(network, pathlib.Path(args.data), args.out / "clips.npz")
         return
     for i in range(args.scenes):
-        path = args.out / f"{i:05}.npz"
-        if not path.exists():
+        path, apart = args.out / f"{i:05}.npz", args.out.with_name(f"{args.out.name}-tap") / f"{i:05}.npz"
+        if not path.exists() and not apart.exists():
             rng = numpy.random.default_rng([args.seed, i])
             if args.reading:
                 samples, labels = material.reading(i)
@@ -66,6 +66,9 @@ def main():
             else:
                 samples, labels = material.row(rng) if args.rows else material.scene(rng, args.plain, not args.held)
             early, middle, late, mean = features(network, samples)
+            if args.held and material.with_tap:
+                apart.parent.mkdir(exist_ok=True)
+                path = apart
             numpy.savez(path, early=early, middle=middle, late=late, mean=mean, labels=labels)
 
 

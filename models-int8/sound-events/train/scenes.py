@@ -113,7 +113,9 @@ class Material:
         # Which kitchen noise and which readers are heard in training, and which only in checking.
         self.backgrounds = [load(events / line["file"]) for line in lines(events / "background.jsonl") if "storm" not in line["file"]]
         noises = [(line, load(data / "noise" / line["file"])) for line in lines(data / "noise" / "manifest.jsonl")]
-        self.backgrounds += [x for line, x in noises if line["kind"] in ("ambient", "voice-non-speech") and ("kitchen_2" in line["file"] or "running_tap" in line["file"]) == held]
+        home = [(line["file"], x) for line, x in noises if line["kind"] in ("ambient", "voice-non-speech")]
+        self.backgrounds += [x for file, x in home if ("kitchen_2" in file or "running_tap" in file) == held]
+        self.tap, self.with_tap = next((x for file, x in home if "running_tap" in file), None), False
         self.music = [x for line, x in noises if line["kind"] == "music"]
         self.music = [x[len(x) * 3 // 4 :] if held else x[: len(x) * 3 // 4] for x in self.music]
         readers = sorted({line["speaker"] for line in lines(data / "read_en" / "manifest.jsonl")})
@@ -146,15 +148,18 @@ class Material:
 
     def background(self, rng, length, plain=False):
         """Unlabelled sound of the scene's length at 0 dB."""
+        self.with_tap = False
         if rng.random() < (0.2 if plain else 0.35):
             return coloured(rng, length, 1.0 if plain else rng.uniform(0, 2.2))
         samples = self.backgrounds[rng.integers(len(self.backgrounds))]
+        self.with_tap = samples is self.tap
         if not plain and rng.random() < 0.5:
             samples = equalised(rng, samples)
         return looped(rng, samples, length)
 
     def scene(self, rng, plain=False, changed=True):
         """Samples of 30 s and labels [750][13]. `plain` ones are mixed as those in `sound_events`; unless `changed`, of clips as they are."""
+        self.with_tap = False
         out = numpy.zeros(SCENE, numpy.float32)
         labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
         floor = -50.0 if plain else rng.uniform(-75, -30)
@@ -208,6 +213,7 @@ class Material:
     def recording(self, rng):
         """Samples of 30 s and labels of a recording without the ten classes as it would be made: read speech, mostly in the quiet, noises of
         a home, music."""
+        self.with_tap = False
         out = numpy.zeros(SCENE, numpy.float32)
         labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
         kind = rng.random()

@@ -2,11 +2,11 @@
 """Trains the head on kept features: train.py YAMNET OUT --train FOLDER... [--check FOLDER...]
 
 Writes OUT/head.safetensors and OUT/head.json, as ossicle-quantize reads them. With --check it says, after every fourth pass, what the head does on
-scenes that it does not learn from, with --clips and --fold on that fold's clips by themselves, and keeps its scores in OUT/checked.npz for thresholds.py.
+scenes and on the fold's clips that it does not learn from, and keeps its scores in OUT/checked.npz for thresholds.py. YAMNet's own classifier has a say
+in the end (detectors.py), not in training: what is learned beside it would only undo it.
 """
 
 import argparse
-import csv
 import json
 import pathlib
 import time
@@ -16,18 +16,13 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 
+import detectors
 import network
 import scenes
 import yamnet
 
 CELLS = scenes.SCENE // scenes.CELL
 AVERAGED = 0.99  # of the average of weights that stays at a step
-# Classes of AudioSet whose detectors the head begins with.
-RELATED = (
-    "Dog", "Bark", "Howl", "Growling", "Rain", "Raindrop", "Rain on surface", "Waves, surf", "Ocean", "Stream", "Water", "Wind", "Baby cry, infant cry",
-    "Crying, sobbing", "Tick-tock", "Clock", "Tick", "Sneeze", "Cough", "Helicopter", "Aircraft", "Engine", "Chainsaw", "Power tool", "Lawn mower",
-    "Chicken, rooster", "Crowing, cock-a-doodle-doo", "Bird", "Fire", "Crackle", "Speech", "Music", "Silence", "White noise", "Insect",
-)  # fmt: skip
 
 
 def files(folders):
@@ -59,13 +54,6 @@ def load(head, paths):
     return found
 
 
-def detectors(network_file, labels_file):
-    """Rows of YAMNet's classifier for classes that are related to ours."""
-    with open(labels_file, newline="", encoding="utf-8") as table:
-        names = [row["display_name"] for row in csv.DictReader(table)]
-    return yamnet.Yamnet(network_file).classifier[[names.index(name) for name in RELATED]]
-
-
 def logits(head, kept, scene):
     with torch.autocast("cpu", torch.bfloat16):
         return head({name: kept[name][scene] for name in network.INPUTS}).float()[:, :CELLS]
@@ -83,18 +71,20 @@ def loss(found, labels, edges):
 
 
 @torch.no_grad()
-def check(head, kept):
+def check(head, kept, say=None):
     head.eval()
     found = torch.cat([logits(head, kept, part) for part in torch.arange(len(kept["labels"])).split(10)])
     head.train()
+    if say:
+        found += say(kept["mean"].float() / head.mean_scale + head.mean_mean)[:, : found.shape[1]]
     return found
 
 
-def clips(head, kept, fold):
+def clips(head, kept, fold, say):
     """How many of a fold's clips have their class as the largest mean score, and which ones have not."""
     of_fold = numpy.flatnonzero(kept["fold"] == fold)
     of_clips = {name: kept[name][of_fold] for name in (*network.INPUTS, "labels")}
-    found = check(head, {**standardised(head, of_clips), "labels": of_clips["labels"]})[:, : 5 * scenes.RATE // scenes.CELL]
+    found = check(head, {**standardised(head, of_clips), "labels": of_clips["labels"]}, say)[:, : 5 * scenes.RATE // scenes.CELL]
     names = [scenes.CLASSES[i] for i in found.sigmoid().mean(1)[:, : len(scenes.CLASSES)].argmax(1)]
     wrong = [f"{name} for {label}" for name, label in zip(names, kept["labels"][of_fold]) if name != scenes.CLASSES[label]]
     return f"{len(of_fold) - len(wrong)} of {len(of_fold)} {wrong}"
@@ -127,8 +117,8 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--train", nargs="+", required=True)
     parser.add_argument("--check", nargs="*", default=[])
-    parser.add_argument("--clips", type=pathlib.Path, help="clips.npz of features.py --clips")
-    parser.add_argument("--fold", type=int)
+    parser.add_argument("--clips", type=pathlib.Path, required=True, help="clips.npz of features.py --clips")
+    parser.add_argument("--fold", type=int, help="the fold that is not learned from")
     parser.add_argument("--passes", type=int, default=8)
     parser.add_argument("--batch", type=int, default=8, help="scenes of a step")
     parser.add_argument("--rate", type=float, default=2e-3)
@@ -137,19 +127,25 @@ def main():
     parser.add_argument("--units", type=float, default=0.3, help="inputs that are left out for a whole scene")
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--edges", type=float, default=1.0, help="how much more cells count where a class begins or ends")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     head = network.Head(len(scenes.LABELS), dropout=args.dropout, noise=args.noise, units=args.units)
     paths = files(args.train)
     measure(head, paths)
-    head.begin_with(detectors(args.yamnet / "model.onnx", args.yamnet / "yamnet_class_map.csv"))
+    known, of_clips = detectors.Detectors(args.yamnet / "model.onnx", args.yamnet / "yamnet_class_map.csv"), numpy.load(args.clips)
+    head.begin_with(known.related())
+    rows = known.going_on(of_clips, args.fold)
     kept = load(head, paths)
     other = load(head, files(args.check)) if args.check else None
     count = len(kept["labels"])
     optimiser = torch.optim.AdamW(head.parameters(), args.rate, weight_decay=args.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.passes * (count // args.batch), pct_start=0.15)
     average = torch.optim.swa_utils.AveragedModel(head, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGED), use_buffers=True)
+
+    def say(mean):
+        return known.say(mean, *rows)
+
     start = time.monotonic()
     for turn in range(args.passes):
         order, total = torch.randperm(count), 0.0
@@ -164,17 +160,17 @@ def main():
         line = f"pass {turn + 1}: loss {total / (count // args.batch):.4f}"
         if other is not None and (turn % 4 == 3 or turn == args.passes - 1):
             line += f", checked {loss(check(average.module, other), other['labels'], args.edges):.4f}"
-            if args.clips:
-                line += f", clips {clips(average.module, numpy.load(args.clips), args.fold)}"
+            line += f", clips {clips(average.module, of_clips, args.fold, say)}"
         print(f"{line}, {time.monotonic() - start:.0f} s", flush=True)
     head = average.module.eval()
     args.out.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_file(folded(head), args.out / "head.safetensors")
+    tensors = known.appended(folded(head), *rows, list(network.INPUTS).index("mean"))
+    safetensors.torch.save_file(tensors, args.out / "head.safetensors")
     layers = [yamnet.EARLY, yamnet.MIDDLE, yamnet.LATE]
-    description = {"inputs": layers, "width": network.WIDTH, "dilations": network.DILATIONS, "labels": scenes.LABELS}
+    description = {"inputs": layers, "width": network.WIDTH + detectors.UNITS, "dilations": network.DILATIONS, "labels": scenes.LABELS}
     (args.out / "head.json").write_text(json.dumps(description, indent=2) + "\n")
     if other is not None:
-        numpy.savez(args.out / "checked.npz", scores=check(head, other).sigmoid().numpy(), labels=other["labels"].numpy())
+        numpy.savez(args.out / "checked.npz", scores=check(head, other, say).sigmoid().numpy(), labels=other["labels"].numpy())
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Yamnet:
     def __init__(self, path):
         model = onnx.load(path)
         weights = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
-        self.classifier = torch.tensor(weights["model.classifier.weight"].copy())
+        self.classifier, self.classifier_bias = (torch.tensor(weights[f"model.classifier.{name}"].copy()) for name in ("weight", "bias"))
         self.convolutions = []
         for node in model.graph.node:
             if node.op_type == "Conv":
