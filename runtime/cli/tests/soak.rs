@@ -2,7 +2,7 @@
 //! of speech beside it, every sample is counted, and resident memory stays what it was. The same for
 //! sound events alone: each command is speech, and memory stays.
 //!
-//! Six minutes of sound by default; `cargo xtask soak --hours 24` plays a day (`OSSICLE_SOAK_HOURS`).
+//! Half an hour of sound by default; `cargo xtask soak --hours 24` plays a day (`OSSICLE_SOAK_HOURS`).
 #![cfg(target_os = "linux")]
 
 use std::fs;
