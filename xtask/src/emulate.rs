@@ -56,7 +56,9 @@ const SAMPLE: &str = "samples/kitchen.wav";
 /// # Errors
 /// A core is unknown, a test fails, a core lacks an instruction set it should have, or digests differ from this machine's.
 pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
-    let cpus = named(names)?;
+    let mut cpus = named(names)?;
+    // The longest first: more instruction sets, more tests.
+    cpus.reverse();
     crate::apt::require("qemu-aarch64-static", &["qemu-user-static"])?;
     let here = digests(&crate::command_line()?, &[])?;
     let cross = Cross::new(Target::Aarch64)?;
@@ -76,6 +78,7 @@ pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
                 .with_context(|| format!("{} on {}", test.program.display(), cpu.name))?;
             ensure!(whole || said.contains("1 passed"), "no test {} in {}", FINDS_ISAS.1, test.program.display());
         }
+        println!("    {}: {}", cpu.name, if whole { "all tests passed" } else { "has its instruction sets" });
         same(&here, &digests(&binary, &["qemu-aarch64-static", "-cpu", cpu.name])?, cpu.name)
     })?;
     if names.is_empty() {
@@ -157,6 +160,6 @@ fn same(here: &str, there: &str, name: &str) -> anyhow::Result<()> {
     if here != there {
         bail!("{name} differs from this machine:\n{here}\n{there}");
     }
-    println!("    {name}: tests; {SAMPLE}: text, times and digests of mel, encoder, logits and tokens as on this machine");
+    println!("    {name}: {SAMPLE}: text, times and digests of mel, encoder, logits and tokens as on this machine");
     Ok(())
 }

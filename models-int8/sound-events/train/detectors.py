@@ -1,7 +1,7 @@
 """What YAMNet's own classifier knows of the head's classes from AudioSet: rows to begin with, and a say in sounds that go on.
 
 Few clips teach less of rain, the sea, fire and engines than AudioSet did: a head alone takes one for another. So their logits rise and fall with those of
-YAMNet's detectors: by SHARE of the distance to what the detectors usually say to such a clip, as far as REACH below it.
+YAMNet's detectors (late fusion): by SHARE of the distance to what these usually say to such a clip, as far as REACH below it.
 """
 
 import csv
@@ -29,7 +29,7 @@ GOING_ON = {
 SHARE, REACH = 0.4, 8.0
 SHIFT = 0.8  # so that scores stay about where they were
 USUAL = 0.25  # quantile over clips
-# How the say is laid out among the head's units, for 8 bits: several small ones for each class, and none left over that is not a whole vector.
+# How the say is laid out among the head's units, for 8 bits: several small ones for each class, within a whole vector.
 COPIES, SCALE, UNITS = 3, 0.5, 16
 
 
