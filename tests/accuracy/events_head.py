@@ -25,25 +25,6 @@ import thresholds  # noqa: E402
 import yamnet  # noqa: E402
 
 
-class Head:
-    """The head as the runtime has it, in f32."""
-
-    def __init__(self, folder):
-        self.tensors = {name: tensor.float() for name, tensor in safetensors.torch.load_file(folder / "head.safetensors").items()}
-        self.dilations = json.loads((folder / "head.json").read_text())["dilations"]
-
-    def __call__(self, maps):
-        x = self.tensors["inputs.0.bias"]
-        for i, (rows, (_, cells)) in enumerate(zip(maps, network.INPUTS.values())):
-            x = x + (rows @ self.tensors[f"inputs.{i}.weight"].T).repeat_interleave(cells, 0)
-        x = torch.relu(x)
-        for i, d in enumerate(self.dilations):
-            padded = torch.nn.functional.pad(x, (0, 0, d, d))
-            taps = torch.cat([padded[tap * d :][: len(x)] for tap in range(3)], 1)
-            x = torch.relu(x + taps @ self.tensors[f"blocks.{i}.weight"].T + self.tensors[f"blocks.{i}.bias"])
-        return torch.sigmoid(x @ self.tensors["classes.weight"].T + self.tensors["classes.bias"]).numpy()
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ossicle", default="target/release/ossicle")
@@ -54,14 +35,15 @@ def main():
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    net, head = yamnet.Yamnet(args.yamnet / "model.onnx"), Head(args.head)
+    net = yamnet.Yamnet(args.yamnet / "model.onnx")
+    head = network.Shipped(safetensors.torch.load_file(args.head / "head.safetensors"), json.loads((args.head / "head.json").read_text())["dilations"])
     rules = tomllib.loads((args.head / "events.toml").read_text()).get("classes", {})
 
     def float_scores(file):
         samples = scenes.load(file)
         early, middle, late, mean = net.maps(yamnet.log_mel(features.padded(samples)))
         maps = [early.flatten(2).flatten(0, 1), middle.flatten(2).flatten(0, 1), late.flatten(2).flatten(0, 1), mean]
-        return head(maps)[: -(-len(samples) // scenes.CELL)]
+        return head(maps).sigmoid().numpy()[: -(-len(samples) // scenes.CELL)]
 
     def int8_scores(file):
         rows = [json.loads(line)["top"] for line in events_scenes.detect(args, "--format", "jsonl", "--top", "1000", file).splitlines()]

@@ -90,12 +90,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ossicle", default="target/release/ossicle")
     parser.add_argument("--options", default="--threads 1", help="more options for ossicle detect")
-    parser.add_argument("--fold", type=int, help="only clips of this fold")
+    parser.add_argument("--fold", type=int, help="only clips of this fold, and no scenes: they are of all")
     parser.add_argument("--classes", action="store_true", help="also each class by itself")
     parser.add_argument("--alarms", action="append", default=[], metavar="NAME=FILE,FILE...")
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
-    scenes(args, args.folder)
+    if not args.fold:
+        scenes(args, args.folder)
     clips(args, args.folder)
     alarms(args)
 

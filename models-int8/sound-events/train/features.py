@@ -47,6 +47,7 @@ def main():
     parser.add_argument("--rows", action="store_true", help="instead of scenes: clips one after another")
     parser.add_argument("--recordings", action="store_true", help="instead of scenes: recordings with none of the ten classes")
     parser.add_argument("--held", action="store_true", help="with speech and noise that is kept for checking, clips as they are; scenes with a running tap go to OUT-tap")
+    parser.add_argument("--keep", action="store_true", help="also the scenes themselves, for check.sh: OUT/scenes.jsonl, as in sound_events")
     args = parser.parse_args()
     torch.set_num_threads(1)
     network = yamnet.Yamnet(args.onnx)
@@ -58,7 +59,7 @@ def main():
     for i in range(args.scenes):
         path, apart = args.out / f"{i:05}.npz", args.out.with_name(f"{args.out.name}-tap") / f"{i:05}.npz"
         if not path.exists() and not apart.exists():
-            rng = numpy.random.default_rng([args.seed, i])
+            rng, material.with_tap = numpy.random.default_rng([args.seed, i]), False
             if args.reading:
                 samples, labels = material.reading(i)
             elif args.recordings:
@@ -69,6 +70,8 @@ def main():
             if args.held and material.with_tap:
                 apart.parent.mkdir(exist_ok=True)
                 path = apart
+            if args.keep:
+                scenes.keep(path.with_suffix(".flac"), samples, labels)
             numpy.savez(path, early=early, middle=middle, late=late, mean=mean, labels=labels)
 
 

@@ -77,3 +77,23 @@ class Head(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.classes(x)
+
+
+class Shipped:
+    """The head as the runtime has it, in f32: from its folded tensors."""
+
+    def __init__(self, tensors, dilations=DILATIONS):
+        self.tensors, self.dilations = {name: tensor.float() for name, tensor in tensors.items()}, dilations
+
+    @torch.no_grad()
+    def __call__(self, maps):
+        """Of one recording's maps, in the order of INPUTS, logits [cells][classes]."""
+        x = self.tensors["inputs.0.bias"]
+        for i, (rows, (_, cells)) in enumerate(zip(maps, INPUTS.values())):
+            x = x + (rows @ self.tensors[f"inputs.{i}.weight"].T).repeat_interleave(cells, 0)
+        x = F.relu(x)
+        for i, d in enumerate(self.dilations):
+            padded = F.pad(x, (0, 0, d, d))
+            taps = torch.cat([padded[tap * d :][: len(x)] for tap in range(3)], 1)
+            x = F.relu(x + taps @ self.tensors[f"blocks.{i}.weight"].T + self.tensors[f"blocks.{i}.bias"])
+        return x @ self.tensors["classes.weight"].T + self.tensors["classes.bias"]

@@ -98,6 +98,20 @@ def finished(samples, labels):
     return samples, labels
 
 
+def keep(path, samples, labels):
+    """Writes a scene's sound, and adds it to scenes.jsonl beside it, as in `sound_events`."""
+    seconds = CELL / RATE
+    edges = numpy.diff(numpy.pad(labels[:, : len(CLASSES)].astype(numpy.int8), ((1, 1), (0, 0))), axis=0)
+    events = [
+        {"onset": round(float(a) * seconds, 3), "offset": round(float(b) * seconds, 3), "class": name}
+        for k, name in enumerate(CLASSES)
+        for a, b in zip(numpy.flatnonzero(edges[:, k] == 1), numpy.flatnonzero(edges[:, k] == -1))
+    ]
+    soundfile.write(path, samples, RATE)
+    with open(path.parent / "scenes.jsonl", "a", encoding="utf-8") as table:
+        table.write(json.dumps({"file": path.name, "seconds": len(samples) / RATE, "events": events}) + "\n")
+
+
 class Material:
     """Recordings of a data folder. Clips of `folds` only; a share of speech and noise is `held` for checking."""
 
@@ -115,7 +129,8 @@ class Material:
         noises = [(line, load(data / "noise" / line["file"])) for line in lines(data / "noise" / "manifest.jsonl")]
         home = [(line["file"], x) for line, x in noises if line["kind"] in ("ambient", "voice-non-speech")]
         self.backgrounds += [x for file, x in home if ("kitchen_2" in file or "running_tap" in file) == held]
-        self.tap, self.with_tap = next((x for file, x in home if "running_tap" in file), None), False
+        self.tap = next((x for file, x in home if "running_tap" in file), None)
+        self.with_tap = False  # set once the tap has been a background
         self.music = [x for line, x in noises if line["kind"] == "music"]
         self.music = [x[len(x) * 3 // 4 :] if held else x[: len(x) * 3 // 4] for x in self.music]
         readers = sorted({line["speaker"] for line in lines(data / "read_en" / "manifest.jsonl")})
@@ -148,18 +163,16 @@ class Material:
 
     def background(self, rng, length, plain=False):
         """Unlabelled sound of the scene's length at 0 dB."""
-        self.with_tap = False
         if rng.random() < (0.2 if plain else 0.35):
             return coloured(rng, length, 1.0 if plain else rng.uniform(0, 2.2))
         samples = self.backgrounds[rng.integers(len(self.backgrounds))]
-        self.with_tap = samples is self.tap
+        self.with_tap |= samples is self.tap
         if not plain and rng.random() < 0.5:
             samples = equalised(rng, samples)
         return looped(rng, samples, length)
 
     def scene(self, rng, plain=False, changed=True):
         """Samples of 30 s and labels [750][13]. `plain` ones are mixed as those in `sound_events`; unless `changed`, of clips as they are."""
-        self.with_tap = False
         out = numpy.zeros(SCENE, numpy.float32)
         labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
         floor = -50.0 if plain else rng.uniform(-75, -30)
@@ -213,7 +226,6 @@ class Material:
     def recording(self, rng):
         """Samples of 30 s and labels of a recording without the ten classes as it would be made: read speech, mostly in the quiet, noises of
         a home, music."""
-        self.with_tap = False
         out = numpy.zeros(SCENE, numpy.float32)
         labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
         kind = rng.random()

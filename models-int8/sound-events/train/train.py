@@ -70,22 +70,22 @@ def loss(found, labels, edges):
     return (each * (1 + edges * near_edges(labels))).mean()
 
 
-@torch.no_grad()
-def check(head, kept, say=None):
-    head.eval()
-    found = torch.cat([logits(head, kept, part) for part in torch.arange(len(kept["labels"])).split(10)])
-    head.train()
-    if say:
-        found += say(kept["mean"].float() / head.mean_scale + head.mean_mean)[:, : found.shape[1]]
-    return found
+def heard(head, kept):
+    """Logits [cells][labels] of a scene or clip that is kept."""
+    return head([torch.from_numpy(kept[name].astype(numpy.float32)) for name in network.INPUTS])
 
 
-def clips(head, kept, fold, say):
+def check(head, paths):
+    """Logits and labels [scenes][cells][labels] of scenes that are kept."""
+    kept = [numpy.load(path) for path in paths]
+    return torch.stack([heard(head, scene)[:CELLS] for scene in kept]), torch.from_numpy(numpy.stack([scene["labels"] for scene in kept]))
+
+
+def clips(head, kept, fold):
     """How many of a fold's clips have their class as the largest mean score, and which ones have not."""
     of_fold = numpy.flatnonzero(kept["fold"] == fold)
-    of_clips = {name: kept[name][of_fold] for name in (*network.INPUTS, "labels")}
-    found = check(head, {**standardised(head, of_clips), "labels": of_clips["labels"]}, say)[:, : 5 * scenes.RATE // scenes.CELL]
-    names = [scenes.CLASSES[i] for i in found.sigmoid().mean(1)[:, : len(scenes.CLASSES)].argmax(1)]
+    found = [heard(head, {name: kept[name][i] for name in network.INPUTS})[: 5 * scenes.RATE // scenes.CELL] for i in of_fold]
+    names = [scenes.CLASSES[logits.sigmoid().mean(0)[: len(scenes.CLASSES)].argmax()] for logits in found]
     wrong = [f"{name} for {label}" for name, label in zip(names, kept["labels"][of_fold]) if name != scenes.CLASSES[label]]
     return f"{len(of_fold) - len(wrong)} of {len(of_fold)} {wrong}"
 
@@ -133,18 +133,20 @@ def main():
     head = network.Head(len(scenes.LABELS), dropout=args.dropout, noise=args.noise, units=args.units)
     paths = files(args.train)
     measure(head, paths)
-    known, of_clips = detectors.Detectors(args.yamnet / "model.onnx", args.yamnet / "yamnet_class_map.csv"), numpy.load(args.clips)
+    known = detectors.Detectors(args.yamnet / "model.onnx", args.yamnet / "yamnet_class_map.csv")
     head.begin_with(known.related())
-    rows = known.going_on(of_clips, args.fold)
+    of_clips = dict(numpy.load(args.clips))
+    rows = known.lasting(of_clips, args.fold)
     kept = load(head, paths)
-    other = load(head, files(args.check)) if args.check else None
     count = len(kept["labels"])
     optimiser = torch.optim.AdamW(head.parameters(), args.rate, weight_decay=args.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.passes * (count // args.batch), pct_start=0.15)
     average = torch.optim.swa_utils.AveragedModel(head, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGED), use_buffers=True)
 
-    def say(mean):
-        return known.say(mean, *rows)
+    def shipped():
+        """The tensors of the average so far."""
+        average.module.eval()
+        return known.appended(folded(average.module), *rows)
 
     start = time.monotonic()
     for turn in range(args.passes):
@@ -158,19 +160,19 @@ def main():
             average.update_parameters(head)
             total += lost.item()
         line = f"pass {turn + 1}: loss {total / (count // args.batch):.4f}"
-        if other is not None and (turn % 4 == 3 or turn == args.passes - 1):
-            line += f", checked {loss(check(average.module, other), other['labels'], args.edges):.4f}"
-            line += f", clips {clips(average.module, of_clips, args.fold, say)}"
+        if args.check and (turn % 4 == 3 or turn == args.passes - 1):
+            found = network.Shipped(shipped())
+            line += f", checked {loss(*check(found, files(args.check)), args.edges):.4f}, clips {clips(found, of_clips, args.fold)}"
         print(f"{line}, {time.monotonic() - start:.0f} s", flush=True)
-    head = average.module.eval()
+    tensors = shipped()
     args.out.mkdir(parents=True, exist_ok=True)
-    tensors = known.appended(folded(head), *rows, list(network.INPUTS).index("mean"))
     safetensors.torch.save_file(tensors, args.out / "head.safetensors")
     layers = [yamnet.EARLY, yamnet.MIDDLE, yamnet.LATE]
     description = {"inputs": layers, "width": network.WIDTH + detectors.UNITS, "dilations": network.DILATIONS, "labels": scenes.LABELS}
     (args.out / "head.json").write_text(json.dumps(description, indent=2) + "\n")
-    if other is not None:
-        numpy.savez(args.out / "checked.npz", scores=check(head, other, say).sigmoid().numpy(), labels=other["labels"].numpy())
+    if args.check:
+        found, labels = check(network.Shipped(tensors), files(args.check))
+        numpy.savez(args.out / "checked.npz", scores=found.sigmoid().numpy(), labels=labels.numpy())
 
 
 if __name__ == "__main__":

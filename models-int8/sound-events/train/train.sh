@@ -25,7 +25,7 @@ for fold in 1 2 3 4; do
     keep "$work/varied-$fold" --folds $fold --scenes "${SCENES:-130}" --seed 1$fold
     keep "$work/plain-$fold" --folds $fold --scenes "${SCENES:-130}" --seed 5$fold --plain
     keep "$work/rows-$fold" --folds $fold --scenes "$((${SCENES:-130} * 5 / 13))" --seed 6$fold --rows
-    keep "$work/check-$fold" --folds $fold --scenes 50 --seed 10$fold --plain --held
+    keep "$work/check-$fold" --folds $fold --scenes 50 --seed 10$fold --plain --held --keep
 done
 keep "$work/recordings" --scenes "${SCENES:-130}" --seed 31 --recordings
 keep "$work/more-recordings" --scenes "${SCENES:-150}" --seed 33 --recordings

@@ -44,20 +44,6 @@ def heard(events, clips):
     return cells
 
 
-def keep(out, i, samples, labels):
-    """Adds a scene to OUT/scenes.jsonl, and its sound beside it."""
-    seconds = scenes.CELL / scenes.RATE
-    edges = numpy.diff(numpy.pad(labels[:, : len(scenes.CLASSES)].astype(numpy.int8), ((1, 1), (0, 0))), axis=0)
-    events = [
-        {"onset": round(float(a) * seconds, 3), "offset": round(float(b) * seconds, 3), "class": name}
-        for k, name in enumerate(scenes.CLASSES)
-        for a, b in zip(numpy.flatnonzero(edges[:, k] == 1), numpy.flatnonzero(edges[:, k] == -1))
-    ]
-    soundfile.write(out / f"{i:04}.flac", samples, scenes.RATE)
-    with open(out / "scenes.jsonl", "a", encoding="utf-8") as table:
-        table.write(json.dumps({"file": f"{i:04}.flac", "events": events}) + "\n")
-
-
 def pieces(rng, length):
     """Where a scene is cut: at whole cells."""
     at = 0
@@ -103,7 +89,7 @@ def main():
                 rng = numpy.random.default_rng([args.seed, i])
                 samples, labels[i] = material.recording(rng) if args.without else material.scene(rng, plain=args.plain)
                 if args.keep:
-                    keep(args.out, i, samples, labels[i])
+                    scenes.keep(args.out / f"{i:04}.flac", samples, labels[i])
                 whole = args.plain or rng.random() < 0.5
                 for part, (at, after) in enumerate([(0, len(samples))] if whole else pieces(rng, len(samples))):
                     parts[pathlib.Path(folder, f"{i:04}-{part:02}.wav")] = samples[at:after]
