@@ -128,7 +128,7 @@ const EVENTS_CASES: [(&str, u32, &str, &str); 7] = [
 ];
 
 /// The same for networks from ONNX.
-const NETWORK_CASES: [(&str, u32, &str, &str); 12] = [
+const NETWORK_CASES: [(&str, u32, &str, &str); 15] = [
     ("multiply_rows", 25, "input", "network.first"),
     ("activate", 25, "network.stem", "network.depth"),
     ("depthwise_map", 31, "network.stem", "network.depth"),
@@ -140,7 +140,10 @@ const NETWORK_CASES: [(&str, u32, &str, &str); 12] = [
     ("affine_channels", 25, "network.product", "network.affine"),
     ("layer_norm_rows", 0, "network.placed", "network.norm"),
     ("attend", 0, "network.qkv", "network.heads"),
-    ("softmax_f32", 20, "network.all", "network.scores"),
+    ("quantize_patches", 5, "network.shuffled", "network.groups"),
+    ("quantize_offset_patches", 5, "network.more", "network.grouped"),
+    ("linear_u8", 25, "network.groups", "network.grouped_too"),
+    ("softmax_f32", 20, "network.total", "network.scores"),
 ];
 
 #[test]

@@ -10,7 +10,7 @@ use super::node::{float, ints, refusal};
 const MAX_FIGURE: i64 = 1 << 15;
 
 /// Most values of a tensor that a node makes of a shape alone.
-const MAX_VALUES: i64 = 1 << 26;
+pub(super) const MAX_VALUES: usize = 1 << 26;
 
 /// What is wrong with a graph: names that nothing gives, windows that cannot be, attributes that are no numbers, constants that would fill
 /// the memory.
@@ -74,6 +74,6 @@ fn volume(node: &NodeProto, graph: &GraphProto, constants: &HashMap<&str, &Tenso
     let bytes = tensor.raw_data.as_chunks::<8>().0;
     let shape: Vec<i64> = tensor.int64_data.iter().copied().chain(bytes.iter().map(|bytes| i64::from_le_bytes(*bytes))).collect();
     let values = shape.iter().try_fold(1i64, |product, &n| product.checked_mul(n.max(1)));
-    let fits = values.is_some_and(|values| values <= MAX_VALUES);
+    let fits = values.is_some_and(|values| values <= MAX_VALUES as i64);
     (!fits).then(|| format!("{shape:?}: more than {MAX_VALUES} values"))
 }

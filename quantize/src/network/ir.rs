@@ -73,9 +73,10 @@ impl Weights {
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Input,
-    /// Weights by window: inputs are `[taps][channels]`.
+    /// Weights by window: inputs are `[taps][channels]`; in groups, the channels of a block.
     Conv {
         window: WindowConfig,
+        groups: usize,
         weights: Weights,
         activation: Activation,
     },
@@ -121,6 +122,10 @@ pub(super) enum Kind {
     /// `[positions][channels]`
     AddConstant {
         constant: Vec<f32>,
+    },
+    /// Channels of its inputs, counted on from one to the next; all if there are none.
+    Concat {
+        channels: Vec<usize>,
     },
     Take {
         first: usize,

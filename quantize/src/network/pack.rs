@@ -62,6 +62,7 @@ pub(super) fn offsets(layers: &[Layer]) -> Vec<Option<f32>> {
             | Kind::Activate(activation) => activation.depth_below_zero(),
             Kind::Add { activation: Activation::Identity } => of(0).zip(of(1)).map(|(a, b)| a + b),
             Kind::Add { activation } => activation.depth_below_zero(),
+            Kind::Concat { .. } => (0..layer.inputs.len()).map(of).try_fold(0.0f32, |deepest, bound| Some(deepest.max(bound?))),
             Kind::Pool { .. } | Kind::Mean | Kind::Take { .. } => of(0),
             // A gate from an activation with values from 0 to 1 only brings values nearer to zero.
             Kind::Scale if gate(&layers[layer.inputs[1].layer].kind) => of(0),
@@ -215,7 +216,7 @@ fn op(layer: &Layer, offset: Option<f32>) -> Option<Op> {
     Some(match layer.kind {
         Kind::Input | Kind::Part(_) => return None,
         Kind::Conv { window, activation, .. } if stays_float(layer) => Op::ConvF32 { window, channels, activation },
-        Kind::Conv { window, activation, .. } => Op::Conv { window, channels, activation, offset },
+        Kind::Conv { window, groups, activation, .. } => Op::Conv { window, channels, groups, activation, offset },
         Kind::Linear { activation, .. } => Op::Linear { channels, activation, offset },
         Kind::Depthwise { window, activation, .. } => Op::Depthwise { window, activation },
         Kind::Pool { window, pool } => Op::Pool { window, pool },
@@ -229,6 +230,7 @@ fn op(layer: &Layer, offset: Option<f32>) -> Option<Op> {
         Kind::Attention { heads } => Op::Attention { heads },
         Kind::Prepend { ref tokens } => Op::Prepend { tokens: tokens.len() / channels },
         Kind::AddConstant { .. } => Op::AddConstant,
+        Kind::Concat { ref channels } => Op::Concat { channels: channels.clone() },
         Kind::Take { first, count } => Op::Take { first, count },
     })
 }
@@ -239,7 +241,7 @@ const FLOAT_WINDOW: usize = 64;
 /// Whether a convolution stays f32: a first one of few values, which are as they come, with an offset of their own that 8 bits would be
 /// spent on. It is a small part of the work.
 fn stays_float(layer: &Layer) -> bool {
-    let Kind::Conv { weights, .. } = &layer.kind else { return false };
+    let Kind::Conv { weights, groups: 1, .. } = &layer.kind else { return false };
     layer.inputs[0].layer == 0 && weights.inputs() <= FLOAT_WINDOW
 }
 

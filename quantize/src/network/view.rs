@@ -88,6 +88,42 @@ impl View {
         Some(self.offset..self.offset + length)
     }
 
+    /// The channels that the tensor has of every position of a map, in its own order, and how it lies in a map of these alone. None if it has
+    /// not all positions, or mixes them with channels.
+    pub(super) fn selected(&self, positions: usize, channels: usize) -> Option<(Vec<usize>, Self)> {
+        if self.axes.iter().flatten().any(|&(size, _)| size == 0) {
+            return None;
+        }
+        let is_position = |&(_, stride): &Factor| stride.is_multiple_of(channels) && stride > 0;
+        let (mut places, inner): (Vec<Factor>, Vec<Factor>) = self.axes.iter().flatten().partition(|&factor| is_position(factor));
+        places.sort_by_key(|&(_, stride)| stride);
+        let mut covered = 1;
+        for (size, stride) in places {
+            if stride != covered * channels {
+                return None;
+            }
+            covered *= size;
+        }
+        let count: usize = length(&inner);
+        let last = self.offset + inner.iter().map(|&(size, stride)| (size - 1) * stride).sum::<usize>();
+        if covered != positions || last >= channels {
+            return None;
+        }
+        let table = Self { offset: self.offset, axes: vec![inner] }.places();
+        let mut rest = count;
+        let dense = |factor: Factor| {
+            if is_position(&factor) {
+                return (factor.0, factor.1 / channels * count);
+            }
+            rest /= factor.0;
+            (factor.0, rest)
+        };
+        let factors: Vec<Factor> = self.axes.iter().flatten().copied().map(dense).collect();
+        let mut factors = factors.into_iter();
+        let axes = self.axes.iter().map(|axis| joined(factors.by_ref().take(axis.len()))).collect();
+        Some((table, Self { offset: 0, axes }))
+    }
+
     /// The tensor with other dimensions; none if an axis would have to be cut within a step.
     pub(super) fn reshaped(&self, shape: &[usize]) -> Option<Self> {
         let mut left: Vec<Factor> = joined(self.axes.iter().flatten().copied());
@@ -175,6 +211,28 @@ mod tests {
         assert_eq!((keys.offset, keys.shape()), (8, vec![1, 2, 5, 4]));
         assert_eq!(keys.axes, [vec![], vec![(2, 4)], vec![(5, 24)], vec![(4, 1)]]);
         assert_eq!(keys.run(), None);
+    }
+
+    #[test]
+    fn channels_are_told_from_positions() {
+        // Two groups of three channels, shuffled; then the last four of them.
+        let map = View::strided(&[(1, 0), (6, 1), (2, 12), (2, 6)]);
+        assert_eq!(map.selected(4, 6), Some(((0..6).collect(), map.clone())));
+        let shuffled = map.reshaped(&[1, 2, 3, 2, 2]).unwrap().transposed(&[0, 2, 1, 3, 4]).reshaped(&[1, 6, 2, 2]).unwrap();
+        let (table, view) = shuffled.selected(4, 6).unwrap();
+        assert_eq!((&table[..], &view), (&[0, 3, 1, 4, 2, 5][..], &map));
+        let (table, view) = shuffled.sliced(1, 2..6).unwrap().selected(4, 6).unwrap();
+        assert_eq!((&table[..], view), (&[1, 4, 2, 5][..], View::strided(&[(1, 0), (4, 1), (2, 8), (2, 4)])));
+        // The same elements, found through either map.
+        let own: Vec<usize> = (0..4).flat_map(|position| table.iter().map(move |c| position * 6 + c)).collect();
+        let through: Vec<usize> = read(&map.selected(4, 6).unwrap().1.sliced(1, 0..4).unwrap().selected(4, 6).unwrap().1);
+        assert_eq!(through.iter().map(|&at| own[at]).collect::<Vec<_>>(), read(&shuffled.sliced(1, 2..6).unwrap()));
+        // One channel of each, some positions, and channels mixed with positions.
+        assert_eq!(map.sliced(1, 5..6).unwrap().selected(4, 6), Some((vec![5], View::strided(&[(1, 0), (1, 0), (2, 2), (2, 1)]))));
+        assert_eq!(map.sliced(2, 0..1).unwrap().selected(4, 6), None);
+        assert_eq!(View::dense(&[24]).selected(4, 6), None);
+        assert_eq!(View::dense(&[1, 5]).selected(1, 5), Some(((0..5).collect(), View::dense(&[1, 5]))));
+        assert_eq!(View::dense(&[4, 1]).selected(4, 1), Some((vec![0], View::dense(&[4, 1]))));
     }
 
     #[test]

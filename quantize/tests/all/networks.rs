@@ -89,6 +89,11 @@ fn a_mobilenet_v3_is_within_a_point() {
 }
 
 #[test]
+fn a_network_of_branches_is_within_a_point() {
+    check("branches", 540);
+}
+
+#[test]
 fn a_vision_transformer_is_within_a_point() {
     check("vit", 460);
 }

@@ -102,6 +102,74 @@ def mobilenet():
     )
 
 
+def conv(inputs, outputs, side, stride=1, groups=1, act=True):
+    layers = [nn.Conv2d(inputs, outputs, side, stride, side // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*layers, *([nn.ReLU()] if act else []))
+
+
+class Fire(nn.Module):
+    """SqueezeNet's module (Iandola et al. 2016): two convolutions of one map, joined."""
+
+    def __init__(self, inputs, squeeze, expand):
+        super().__init__()
+        self.squeeze, self.one, self.three = conv(inputs, squeeze, 1), conv(squeeze, expand, 1), conv(squeeze, expand, 3)
+
+    def forward(self, x):
+        x = self.squeeze(x)
+        return torch.cat([self.one(x), self.three(x)], 1)
+
+
+class Dense(nn.Module):
+    """DenseNet's layers (Huang et al. 2017): each reads what all before it made."""
+
+    def __init__(self, inputs, growth, count):
+        super().__init__()
+        widths = [inputs + growth * i for i in range(count)]
+        self.layers = nn.ModuleList([nn.Sequential(nn.BatchNorm2d(w), nn.ReLU(), conv(w, 2 * growth, 1), nn.Conv2d(2 * growth, growth, 3, 1, 1)) for w in widths])
+
+    def forward(self, x):
+        maps = [x]
+        for layer in self.layers:
+            maps.append(layer(torch.cat(maps, 1)))
+        return torch.cat(maps, 1)
+
+
+class Shuffle(nn.Module):
+    """ShuffleNetV2's unit (Ma et al. 2018): one half of the channels is worked on, then both are shuffled."""
+
+    def __init__(self, channels):
+        super().__init__()
+        half = channels // 2
+        self.branch = nn.Sequential(conv(half, half, 1), conv(half, half, 3, groups=half, act=False), conv(half, half, 1))
+
+    def forward(self, x):
+        left, right = x.chunk(2, 1)
+        b, c, h, w = x.shape
+        x = torch.cat([left, self.branch(right)], 1)
+        return x.view(b, 2, c // 2, h, w).transpose(1, 2).reshape(b, c, h, w)
+
+
+class Grouped(nn.Module):
+    """ResNeXt's block (Xie et al. 2017)."""
+
+    def __init__(self, inputs, inner, outputs, stride, groups):
+        super().__init__()
+        self.layers = nn.Sequential(conv(inputs, inner, 1), conv(inner, inner, 3, stride, groups), conv(inner, outputs, 1, act=False))
+        self.shortcut = nn.Identity() if stride == 1 and inputs == outputs else conv(inputs, outputs, 1, stride, act=False)
+
+    def forward(self, x):
+        return torch.relu(self.shortcut(x) + self.layers(x))
+
+
+def branches():
+    return nn.Sequential(
+        conv(3, 24, 3, 2), nn.MaxPool2d(3, 2, ceil_mode=True),
+        Fire(24, 12, 20), Dense(40, 12, 3), conv(76, 48, 1), Shuffle(48), Shuffle(48),
+        Grouped(48, 40, 64, 2, 5), Grouped(64, 64, 64, 1, 4),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
+    )
+
+
 class Attention(nn.Module):
     def __init__(self, width, heads):
         super().__init__()
@@ -217,6 +285,7 @@ def main():
     for name, make, steps, rate, options in [
         # PRESERVE keeps batch normalisation as nodes of its own.
         ("mobilenet", mobilenet, 300, 4e-3, {"dynamo": False, "opset_version": 17, "training": torch.onnx.TrainingMode.PRESERVE}),
+        ("branches", branches, 300, 4e-3, {"dynamo": False, "opset_version": 17}),
         # 14 has neither LayerNormalization nor Gelu.
         ("vit", Vit, 700, 2e-3, {"dynamo": False, "opset_version": 14, "dynamic_axes": {"image": {0: "batch"}}}),
         ("conv-transformer", ConvTransformer, 500, 2e-3, {"dynamo": True, "opset_version": 20, "external_data": False}),

@@ -80,6 +80,7 @@ const ALLOWED: &[&str] = &[
     "Pad",
     "Prepend",
     "AddConstant",
+    "Concat",
     "Take",
 ];
 

@@ -175,7 +175,7 @@ fn wrong_layers_are_named() {
     };
     let layer = |at: usize, key: &'static str, value: Value| move |config: &mut Value| config["layers"][at][key] = value.clone();
     type Change = Box<dyn Fn(&mut Value)>;
-    let cases: [(&str, Change); 14] = [
+    let cases: [(&str, Change); 22] = [
         ("unknown", Box::new(layer(0, "op", json!("wormhole")))),
         ("is no layer before it", Box::new(layer(5, "inputs", json!(["nowhere"])))),
         ("is no layer before it", Box::new(layer(5, "inputs", json!(["heads"])))),
@@ -190,6 +190,14 @@ fn wrong_layers_are_named() {
         ("out of bounds", Box::new(layer(0, "window", json!({"kernel": [3, 3], "stride": [1, 1], "padding": [1u64 << 40, 0, 0, 0]})))),
         ("empty or too large", Box::new(|config: &mut Value| config["input"]["width"] = json!(1u64 << 40))),
         ("empty or too large", Box::new(layer(14, "channels", json!(0)))),
+        ("5 inputs, not 4", Box::new(layer(23, "inputs", json!(["max", "max", "max", "max", "max"])))),
+        ("differ in positions", Box::new(layer(23, "inputs", json!(["max", "stem"])))),
+        ("channel 40 of 40", Box::new(layer(24, "channels", json!([39, 40])))),
+        ("3 groups of 32 channels to 64", Box::new(layer(25, "groups", json!(3)))),
+        ("0 groups of 32 channels to 64", Box::new(layer(25, "groups", json!(0)))),
+        ("4 groups of 32 channels to 6", Box::new(layer(25, "channels", json!(6)))),
+        ("empty or too large", Box::new(layer(25, "channels", json!(1u64 << 63)))),
+        ("empty or too large", Box::new(layer(25, "channels", json!(1u64 << 40)))),
     ];
     for (i, (wanted, change)) in cases.iter().enumerate() {
         let line = refused(&format!("wrong{i}"), change);

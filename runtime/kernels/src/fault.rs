@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::simd::{LANES, Simd};
 
 /// Kernels that a fault can be planted in.
-pub const KERNELS: [&str; 30] = [
+pub const KERNELS: [&str; 32] = [
     "activate",
     "add",
     "affine_channels",
@@ -32,7 +32,9 @@ pub const KERNELS: [&str; 30] = [
     "pool_map",
     "probabilities",
     "quantize_heads",
+    "quantize_offset_patches",
     "quantize_offset_rows",
+    "quantize_patches",
     "quantize_rows",
     "quantize_unsigned_rows",
     "scale_channels",

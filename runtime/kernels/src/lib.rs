@@ -17,6 +17,7 @@ pub mod fault;
 mod fault;
 pub mod linear;
 pub mod math;
+pub mod patches;
 pub mod rows;
 pub mod simd;
 pub mod window;

@@ -1,5 +1,7 @@
 //! Linear layers on quantised rows, with the epilogue of the numerics contract (rule 2) fused in.
 
+use core::ops::Range;
+
 use crate::dot::{Blocks, Epilogue, S8Rows, U8Rows};
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 use crate::{fault, math};
@@ -13,6 +15,23 @@ pub struct Linear<'a> {
     pub scales: &'a [f32],
     /// `[outputs]`, or empty for none.
     pub bias: &'a [f32],
+}
+
+impl<'a> Linear<'a> {
+    /// Outputs, in whole vectors.
+    pub fn outputs(&self) -> usize {
+        self.weights.count() * LANES
+    }
+
+    /// Vectors `blocks` of its outputs.
+    ///
+    /// # Panics
+    /// If it has no such outputs.
+    pub fn slice(&self, blocks: Range<usize>) -> Linear<'a> {
+        let values = blocks.start * LANES..blocks.end * LANES;
+        let bias = if self.bias.is_empty() { &[] } else { &self.bias[values.clone()] };
+        Linear { weights: self.weights.slice(blocks), scales: &self.scales[values], bias }
+    }
 }
 
 /// What happens to each output `y = fma(sum, row scale * column scale, bias)`.
@@ -33,7 +52,15 @@ pub enum Finish {
 /// # Panics
 /// If the depths differ or a slice is too short.
 pub fn linear(isa: Isa, rows: S8Rows<'_>, scales: &[f32], layer: &Linear<'_>, finish: Finish, out: &mut [f32]) {
-    isa.dispatch(LinearOp { rows, scales, layer, finish, out: &mut *out });
+    linear_columns(isa, rows, scales, layer, finish, layer.outputs(), out);
+}
+
+/// As [`linear`], each row of `out` starting `stride` values behind the one before: the layer is a part of a wider one.
+///
+/// # Panics
+/// As [`linear`], or if `stride` is no multiple of 16 or less than the layer's outputs.
+pub fn linear_columns(isa: Isa, rows: S8Rows<'_>, scales: &[f32], layer: &Linear<'_>, finish: Finish, stride: usize, out: &mut [f32]) {
+    isa.dispatch(LinearOp { rows, scales, layer, finish, stride, out: &mut *out });
     fault::f32s("linear", isa.name(), out);
 }
 
@@ -42,6 +69,7 @@ struct LinearOp<'a> {
     scales: &'a [f32],
     layer: &'a Linear<'a>,
     finish: Finish,
+    stride: usize,
     out: &'a mut [f32],
 }
 
@@ -62,7 +90,7 @@ impl SimdOp for LinearOp<'_> {
 impl LinearOp<'_> {
     #[inline(always)]
     fn with<S: Simd, const ACTIVATION: u8, const ADD: bool>(self, s: S) {
-        let mut epilogue = Dequantize::<ACTIVATION, ADD>::new(self.scales, self.layer, self.out);
+        let mut epilogue = Dequantize::<ACTIVATION, ADD>::new(self.scales, self.layer, self.stride, self.out);
         s.products(self.rows, self.layer.weights, &mut epilogue);
     }
 }
@@ -72,7 +100,15 @@ impl LinearOp<'_> {
 /// # Panics
 /// If the depths differ or a slice is too short.
 pub fn linear_u8(isa: Isa, rows: U8Rows<'_>, scales: &[f32], layer: &Linear<'_>, relu: bool, out: &mut [f32]) {
-    isa.dispatch(LinearU8Op { rows, scales, layer, relu, out: &mut *out });
+    linear_u8_columns(isa, rows, scales, layer, relu, layer.outputs(), out);
+}
+
+/// As [`linear_u8`], into rows `stride` apart as [`linear_columns`] does.
+///
+/// # Panics
+/// As [`linear_columns`].
+pub fn linear_u8_columns(isa: Isa, rows: U8Rows<'_>, scales: &[f32], layer: &Linear<'_>, relu: bool, stride: usize, out: &mut [f32]) {
+    isa.dispatch(LinearU8Op { rows, scales, layer, relu, stride, out: &mut *out });
     fault::f32s("linear_u8", isa.name(), out);
 }
 
@@ -81,6 +117,7 @@ struct LinearU8Op<'a> {
     scales: &'a [f32],
     layer: &'a Linear<'a>,
     relu: bool,
+    stride: usize,
     out: &'a mut [f32],
 }
 
@@ -90,10 +127,10 @@ impl SimdOp for LinearU8Op<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         if self.relu {
-            let mut epilogue = Dequantize::<{ activation::RELU }, false>::new(self.scales, self.layer, self.out);
+            let mut epilogue = Dequantize::<{ activation::RELU }, false>::new(self.scales, self.layer, self.stride, self.out);
             s.products(self.rows, self.layer.weights, &mut epilogue);
         } else {
-            let mut epilogue = Dequantize::<{ activation::NONE }, false>::new(self.scales, self.layer, self.out);
+            let mut epilogue = Dequantize::<{ activation::NONE }, false>::new(self.scales, self.layer, self.stride, self.out);
             s.products(self.rows, self.layer.weights, &mut epilogue);
         }
     }
@@ -111,16 +148,18 @@ struct Dequantize<'a, const ACTIVATION: u8, const ADD: bool> {
     scales: &'a [[f32; LANES]],
     bias: &'a [[f32; LANES]],
     out: &'a mut [[f32; LANES]],
-    blocks: usize,
+    /// Vectors from one row to the next.
+    stride: usize,
 }
 
 impl<'a, const ACTIVATION: u8, const ADD: bool> Dequantize<'a, ACTIVATION, ADD> {
     #[inline(always)]
-    fn new(row_scales: &'a [f32], layer: &Linear<'a>, out: &'a mut [f32]) -> Self {
+    fn new(row_scales: &'a [f32], layer: &Linear<'a>, stride: usize, out: &'a mut [f32]) -> Self {
         let ((scales, _), (bias, _)) = (layer.scales.as_chunks(), layer.bias.as_chunks());
         let blocks = layer.weights.count();
         assert!(scales.len() >= blocks && (bias.is_empty() || bias.len() >= blocks), "a scale and a bias for each of {blocks} blocks");
-        Self { row_scales, scales, bias, out: out.as_chunks_mut().0, blocks }
+        assert!(stride.is_multiple_of(LANES) && stride >= layer.outputs(), "rows of {stride} for {blocks} blocks");
+        Self { row_scales, scales, bias, out: out.as_chunks_mut().0, stride: stride / LANES }
     }
 }
 
@@ -146,7 +185,7 @@ impl<S: Simd, const ACTIVATION: u8, const ADD: bool> Epilogue<S> for Dequantize<
             activation::RELU => y = s.max(y, s.splat(0.0)),
             _ => {}
         }
-        let out = &mut self.out[row * self.blocks + block];
+        let out = &mut self.out[row * self.stride + block];
         if ADD {
             y = s.add(s.load(out), y);
         }

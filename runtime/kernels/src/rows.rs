@@ -288,7 +288,7 @@ impl SimdOp for QuantizeOffsetRows<'_, '_> {
 
 /// Scale and its inverse for a largest value of rows of u8.
 #[inline(always)]
-fn unsigned_scale_of(largest: f32) -> (f32, f32) {
+pub(crate) fn unsigned_scale_of(largest: f32) -> (f32, f32) {
     const LEVELS: f32 = 255.0;
     if largest < SMALLEST_MAGNITUDE { (0.0, 0.0) } else { (largest / LEVELS, LEVELS / largest) }
 }

@@ -54,7 +54,7 @@ impl Window {
 
     /// The taps of an output that lie inside.
     #[inline(always)]
-    fn taps_at(&self, size: Size, position: usize, output_width: usize) -> Taps {
+    pub(crate) fn taps_at(&self, size: Size, position: usize, output_width: usize) -> Taps {
         let (top, rows) = self.inside(0, position / output_width, size.height);
         let (left, columns) = self.inside(1, position % output_width, size.width);
         Taps { top, left, rows, columns, dilation: self.dilation, width: size.width, kernel_width: self.kernel[1] }
@@ -73,31 +73,32 @@ pub struct Map<'a> {
 }
 
 /// What lies under the window at one output.
-struct Taps {
+#[derive(Clone)]
+pub(crate) struct Taps {
     top: isize,
     left: isize,
-    rows: Range<usize>,
-    columns: Range<usize>,
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
     dilation: [usize; 2],
     width: usize,
-    kernel_width: usize,
+    pub(crate) kernel_width: usize,
 }
 
 impl Taps {
     /// The map's position under a tap inside.
     #[inline(always)]
-    fn at(&self, row: usize, column: usize) -> usize {
+    pub(crate) fn at(&self, row: usize, column: usize) -> usize {
         let (y, x) = (self.top + (row * self.dilation[0]) as isize, self.left + (column * self.dilation[1]) as isize);
         y.cast_unsigned() * self.width + x.cast_unsigned()
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.rows.len() * self.columns.len()
     }
 }
 
 /// Outputs `first ..` as far as `count` reaches exist, and the map has the size; returns the width of the output map.
-fn check(window: &Window, map: &Map<'_>, first: usize, count: usize) -> usize {
+pub(crate) fn check(window: &Window, map: &Map<'_>, first: usize, count: usize) -> usize {
     let (size, len) = (map.size, map.values.len());
     assert!(map.channels > 0 && len == size.positions() * map.channels, "{len} values of {size:?}, {} channels", map.channels);
     let output = window.output(size).unwrap_or_else(|| panic!("{window:?} over {size:?}"));

@@ -122,7 +122,7 @@ impl Lowerer<'_> {
         }
         let size = if flat.layer == value.layer { size } else { self.layers[flat.layer].size };
         let window = WindowConfig { kernel: [size.height, size.width], stride: [1, 1], dilation: [1, 1], padding: [0; 4] };
-        let kind = Kind::Conv { window, weights: Weights { weight, bias: weights.bias }, activation };
+        let kind = Kind::Conv { window, groups: 1, weights: Weights { weight, bias: weights.bias }, activation };
         Ok((self.push(node, kind, vec![flat], Size { height: 1, width: 1 }, outputs), 1))
     }
 

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod attention;
+mod channels;
 mod shapes;
 mod spatial;
 
@@ -45,7 +46,7 @@ fn given(node: &NodeProto, input: usize) -> bool {
 /// # Errors
 /// [`Error::Onnx`] names the first node that cannot be lowered.
 pub(super) fn lower(graph: &Graph) -> Result<Lowered, Error> {
-    let mut lowerer = Lowerer { graph, layers: vec![], values: HashMap::new() };
+    let mut lowerer = Lowerer { graph, layers: vec![], values: HashMap::new(), joined: vec![] };
     let mut tensors = vec![];
     let input = lowerer.input();
     let input_view = input.view.clone();
@@ -96,6 +97,7 @@ struct Lowerer<'a> {
     graph: &'a Graph,
     layers: Vec<Layer>,
     values: HashMap<String, Value>,
+    joined: Vec<channels::Joined>,
 }
 
 impl Lowerer<'_> {
@@ -202,16 +204,26 @@ impl Lowerer<'_> {
         Value { layer: self.push(node, kind, vec![value], size, channels), view, factor: 1.0 }
     }
 
+    /// Whether there is a layer for what a value is of.
+    fn is_layer(&self, value: &Value) -> Result<(), Refused> {
+        let Layer { name, op, kind, .. } = &self.layers[value.layer];
+        match kind {
+            Kind::Part(part) if *part != Part::Erf => {
+                Err(format!("it reads node {name:?} ({op}), which the runtime has a layer for only as a part of something else"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A value that is all of its layer's map and needs no factor; layers are added for what it is not.
     fn whole(&mut self, value: &Value) -> Result<Value, Refused> {
-        let Layer { channels, ref name, ref op, ref kind, .. } = self.layers[value.layer];
-        if let Kind::Part(part) = kind
-            && *part != Part::Erf
-        {
-            return Err(format!("it reads node {name:?} ({op}), which the runtime has a layer for only as a part of something else"));
-        }
+        self.is_layer(value)?;
+        let Layer { channels, ref name, ref op, .. } = self.layers[value.layer];
         let run = value.view.run().filter(|run| run.start % channels == 0 && run.len() % channels == 0);
-        let run = run.ok_or("what it reads is a part of a layer's channels, or in an order of its own")?;
+        let Some(run) = run else {
+            let selected = self.select(value).ok_or("what it reads mixes positions and channels of a layer, or is a part of both")?;
+            return self.whole(&selected);
+        };
         let (name, op) = (name.clone(), op.clone());
         let mut value = value.clone();
         if run.len() < self.layers[value.layer].len() {

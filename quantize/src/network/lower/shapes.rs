@@ -102,11 +102,16 @@ impl Lowerer<'_> {
         Ok(parts)
     }
 
-    /// Constant tokens in front of others.
+    /// Constant tokens in front of others, or maps by their channels.
     pub(super) fn concat(&mut self, node: &NodeProto) -> Result<Value, Refused> {
-        let why = "constant tokens in front of others are possible";
-        let (Some(last), shape) = (node.input.len().checked_sub(1), self.output_shape(node)?) else { return Err(why.into()) };
+        let shape = self.output_shape(node)?;
         let axis = axis_of(int(node, "axis").unwrap_or(0), shape.len())?;
+        if node.input.iter().any(|name| self.graph.is_constant(name)) { self.prepend(node, axis) } else { self.join(node, axis) }
+    }
+
+    fn prepend(&mut self, node: &NodeProto, axis: usize) -> Result<Value, Refused> {
+        let why = "with constants: tokens in front of others are possible";
+        let (Some(last), shape) = (node.input.len().checked_sub(1), self.output_shape(node)?) else { return Err(why.into()) };
         let value = self.value(node, last).map_err(|_| why)?;
         let value = self.whole(&value)?;
         let (channels, positions) = (self.layers[value.layer].channels, self.layers[value.layer].positions());

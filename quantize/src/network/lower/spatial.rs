@@ -1,6 +1,6 @@
 //! Convolutions, pooling and means.
 
-use ossicle_graph::network::WindowConfig;
+use ossicle_graph::network::{Block, WindowConfig};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::conv::Size;
 use ossicle_kernels::window::{Pool, Window};
@@ -8,6 +8,7 @@ use tract_onnx::pb::NodeProto;
 
 use super::shapes::axis_of;
 use super::{Lowerer, Refused, given};
+use crate::network::check::MAX_VALUES;
 use crate::network::graph::Constant;
 use crate::network::ir::{Kind, Layer, Part, Value, Weights};
 use crate::network::node::{int, ints, text};
@@ -19,19 +20,39 @@ fn channels_first(size: Size, channels: usize, rank: usize) -> View {
     if rank == 3 { View::strided(&[(1, 0), (channels, 1), width]) } else { View::strided(&[(1, 0), (channels, 1), height, width]) }
 }
 
+/// Pads below and to the right until a window has as many outputs as `ceil_mode` gives it, each of which sees something of the map.
+fn reach(window: &mut WindowConfig, size: Size, outputs: [usize; 2]) {
+    for (axis, size) in [size.height, size.width].into_iter().enumerate() {
+        let last = outputs[axis].saturating_sub(1).saturating_mul(window.stride[axis]);
+        let end = last.saturating_add((window.kernel[axis] - 1) * window.dilation[axis] + 1);
+        let more = end.saturating_sub(size + window.padding[axis]);
+        if more < window.padding[axis + 2] + window.stride[axis] && last < size + window.padding[axis] {
+            window.padding[axis + 2] = window.padding[axis + 2].max(more);
+        }
+    }
+}
+
+/// Weights that are zero where a filter does not reach, within bounds: a small file may ask for many.
+fn zeros(dims: &[usize], kernel: &[f32]) -> Result<Vec<f32>, Refused> {
+    let count = dims.iter().try_fold(1usize, |count, &n| count.checked_mul(n)).filter(|&count| count <= MAX_VALUES.max(kernel.len()));
+    Ok(vec![0.0; count.ok_or_else(|| format!("weights of {dims:?}: more than {MAX_VALUES} values"))?])
+}
+
 impl Lowerer<'_> {
     /// A value as a map with its channels first.
     fn map(&mut self, node: &NodeProto) -> Result<(Value, Size, usize), Refused> {
         let value = self.value(node, 0)?;
         let value = self.whole(&value)?;
-        let Layer { size, channels, .. } = self.layers[value.layer];
         let rank = value.view.axes.len();
-        if value.view.shape().get(1) != Some(&channels)
-            || value.view != channels_first(size, channels, rank)
-            || (rank == 3 && size.height != 1)
-        {
-            return Err(format!("what it reads, {:?}, is no map with its channels first", value.view.shape()));
-        }
+        let is_map = |of: &Self, Value { layer, view, .. }: &Value| {
+            let Layer { size, channels, .. } = of.layers[*layer];
+            *view == channels_first(size, channels, rank) && (rank == 4 || size.height == 1)
+        };
+        // Its channels may be in an order of their own.
+        let own = if is_map(self, &value) { Some(value.clone()) } else { self.select(&value) };
+        let own = own.filter(|own| is_map(self, own));
+        let value = own.ok_or_else(|| format!("what it reads, {:?}, is no map with its channels first", value.view.shape()))?;
+        let Layer { size, channels, .. } = self.layers[value.layer];
         Ok((value, size, channels))
     }
 
@@ -67,20 +88,33 @@ impl Lowerer<'_> {
             }
             Some(other) => return Err(format!("auto_pad = {other:?}")),
         }
-        let config = WindowConfig { kernel, stride, dilation, padding };
-        let output = Window::from(config).output(size).ok_or_else(|| format!("{config:?} does not fit {size:?}"))?;
+        let mut config = WindowConfig { kernel, stride, dilation, padding };
         let shape = self.output_shape(node)?;
-        let expected = if dims == 2 { vec![output.height, output.width] } else { vec![output.width] };
-        if shape.get(2..) != Some(&expected[..]) {
-            return Err(format!("its output is {shape:?}, not of {output:?}: ceil_mode is not possible"));
+        let wanted = shape.get(2..).filter(|wanted| wanted.len() == dims).ok_or_else(|| format!("its output is {shape:?}"))?;
+        if int(node, "ceil_mode") == Some(1) {
+            reach(&mut config, size, pair(wanted, 1));
+        }
+        let output = Window::from(config).output(size).ok_or_else(|| format!("{config:?} does not fit {size:?}"))?;
+        if pair(wanted, 1) != [output.height, output.width] {
+            return Err(format!("its output is {shape:?}, not of {output:?}"));
         }
         Ok((config, output))
     }
 
     pub(super) fn conv(&mut self, node: &NodeProto) -> Result<Value, Refused> {
-        let (value, size, channels) = self.map(node)?;
-        let rank = value.view.axes.len();
         let Constant { values: kernel, dims } = self.constant(node, 1)?.ok_or("it has no weights")?;
+        let group = usize::try_from(int(node, "group").unwrap_or(1)).map_err(|_| "a negative number of groups")?;
+        if group == 1
+            && let Some((source, channels)) = self.some_channels(node)?
+        {
+            return self.conv_of(node, source, &channels, &kernel, &dims);
+        }
+        let (value, size, channels) = self.map(node)?;
+        if group == 1 {
+            let all: Vec<usize> = (0..channels).collect();
+            return self.conv_of(node, value, &all, &kernel, &dims);
+        }
+        let rank = value.view.axes.len();
         if dims.len() != rank {
             return Err(format!("weights of {dims:?}"));
         }
@@ -88,21 +122,68 @@ impl Lowerer<'_> {
         let bias = if given(node, 2) { self.vector(node, 2, outputs)? } else { vec![0.0; outputs] };
         let (window, output) = self.window(node, &dims[2..], size)?;
         let taps = dims[2..].iter().product::<usize>();
-        let group = int(node, "group").unwrap_or(1);
         let activation = Activation::Identity;
-        let kind = if group == 1 && dims[1] == channels {
-            let weight = crate::pack::tap_major(&kernel, outputs, channels, taps);
-            let weights = Weights { weight, bias };
-            let pointwise = taps == 1 && window.stride == [1, 1] && window.padding == [0; 4];
-            if pointwise { Kind::Linear { weights, activation } } else { Kind::Conv { window, weights, activation } }
-        } else if group as usize == channels && dims[1] == 1 && outputs == channels {
+        let block = Block::new(group, channels, outputs).filter(|_| dims[1].checked_mul(group) == Some(channels));
+        let block = block.ok_or_else(|| {
+            format!("{group} groups of {channels} channels to {outputs}, with weights of {dims:?}: equal parts of both are possible")
+        })?;
+        let kind = if dims[1] == 1 && outputs == channels {
             let weight = (0..taps).flat_map(|tap| kernel.iter().skip(tap).step_by(taps).copied()).collect();
             Kind::Depthwise { window, weight, bias, activation }
         } else {
-            return Err(format!(
-                "{group} groups of {channels} channels to {outputs}: one group, or a filter for each channel are possible"
-            ));
+            // A single block is a convolution over all channels.
+            let (groups, width) = if block.inputs < channels { (group, block.inputs) } else { (1, channels) };
+            let (inputs, filters) = (dims[1], outputs / group);
+            let mut weight = zeros(&[outputs, taps, width], &kernel)?;
+            for (n, row) in weight.chunks_exact_mut(taps * width).enumerate() {
+                let first = n / filters * inputs % width;
+                for (c, taps_of) in kernel[n * inputs * taps..][..inputs * taps].chunks_exact(taps).enumerate() {
+                    for (tap, w) in taps_of.iter().enumerate() {
+                        row[tap * width + first + c] = *w;
+                    }
+                }
+            }
+            Kind::Conv { window, groups, weights: Weights { weight, bias }, activation }
         };
+        let layer = self.push(node, kind, vec![value], output, outputs);
+        Ok(Value { layer, view: channels_first(output, outputs, rank), factor: 1.0 })
+    }
+
+    /// What a convolution reads as some channels of a layer, if these are at least half of them: weights of zero cost less than a copy.
+    fn some_channels(&self, node: &NodeProto) -> Result<Option<(Value, Vec<usize>)>, Refused> {
+        let value = self.value(node, 0)?;
+        self.is_layer(&value)?;
+        let Layer { size, channels, .. } = self.layers[value.layer];
+        let rank = value.view.axes.len();
+        let selected = value.view.selected(size.positions(), channels);
+        let fits = |(table, view): &(Vec<usize>, View)| {
+            *view == channels_first(size, table.len(), rank) && (rank == 4 || size.height == 1) && 2 * table.len() >= channels
+        };
+        Ok(selected.filter(fits).map(|(table, _)| (Value { view: channels_first(size, channels, rank), ..value }, table)))
+    }
+
+    /// A convolution of some channels of a map.
+    fn conv_of(&mut self, node: &NodeProto, value: Value, inputs: &[usize], kernel: &[f32], dims: &[usize]) -> Result<Value, Refused> {
+        let value_factor = value.factor;
+        let value = Value { factor: 1.0, ..value };
+        let Layer { size, channels, .. } = self.layers[value.layer];
+        let rank = value.view.axes.len();
+        if dims.len() != rank || dims[1] != inputs.len() {
+            return Err(format!("weights of {dims:?} for {} channels", inputs.len()));
+        }
+        let (outputs, taps) = (dims[0], dims[2..].iter().product::<usize>());
+        let bias = if given(node, 2) { self.vector(node, 2, outputs)? } else { vec![0.0; outputs] };
+        let (window, output) = self.window(node, &dims[2..], size)?;
+        let mut weight = zeros(&[outputs, taps, channels], kernel)?;
+        let own = crate::pack::tap_major(kernel, outputs, inputs.len(), taps);
+        for (row, own) in weight.chunks_exact_mut(channels).zip(own.chunks_exact(inputs.len())) {
+            for (&channel, w) in inputs.iter().zip(own) {
+                row[channel] = w * value_factor;
+            }
+        }
+        let (weights, activation) = (Weights { weight, bias }, Activation::Identity);
+        let pointwise = taps == 1 && window.stride == [1, 1] && window.padding == [0; 4];
+        let kind = if pointwise { Kind::Linear { weights, activation } } else { Kind::Conv { window, groups: 1, weights, activation } };
         let layer = self.push(node, kind, vec![value], output, outputs);
         Ok(Value { layer, view: channels_first(output, outputs, rank), factor: 1.0 })
     }
@@ -118,6 +199,7 @@ impl Lowerer<'_> {
         }
         let pool = match (node.op_type.as_str(), int(node, "count_include_pad")) {
             ("MaxPool", _) => Pool::Max,
+            (_, Some(1)) if int(node, "ceil_mode") == Some(1) => return Err("ceil_mode with count_include_pad".into()),
             (_, Some(1)) => Pool::PaddedMean,
             _ => Pool::Mean,
         };

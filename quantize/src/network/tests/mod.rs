@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ossicle_kernels::activation::Activation;
 
 use super::ir::Kind;
-use super::{Network, Parts};
+use super::{Network, Parts, Report};
 use crate::Error;
 use crate::onnx::proto::{self, DataType, Message, attribute, integers};
 
@@ -119,8 +119,8 @@ fn write(model: &Path, network: &Network) -> Result<(), Error> {
     network.write(model, false, parts, |_, _| Ok(()))
 }
 
-/// Writes the folder, compares the scores with tract's, and returns the decibels of the worst layer.
-fn check(folder: &Path, network: &Network) -> f64 {
+/// Writes the folder and compares every layer with tract's.
+fn measured(folder: &Path, network: &Network) -> Report {
     let input = network.input();
     let count = input.height * input.width * input.channels;
     let inputs: Vec<Vec<f32>> = (0..4).map(|seed| values(count, 100 + seed)).collect();
@@ -129,6 +129,12 @@ fn check(folder: &Path, network: &Network) -> f64 {
     ossicle_graph::folder::verify(&model).unwrap();
     let report = network.measure(&model, &inputs).unwrap();
     assert_eq!(report.agreement.inputs, inputs.len());
+    report
+}
+
+/// The decibels of the worst layer, which are enough.
+fn check(folder: &Path, network: &Network) -> f64 {
+    let report = measured(folder, network);
     let all = report.layers.iter().filter_map(|layer| layer.decibels).chain(report.scores);
     let worst = all.fold(f64::INFINITY, f64::min);
     assert!(worst.is_finite() && worst > 25.0, "{}", report.text());
@@ -188,6 +194,118 @@ fn squeeze_and_excitation_depthwise_and_pools_are_lowered() {
     assert!(all.iter().any(|kind| matches!(kind, Kind::Activate(Activation::HardSwish))), "{all:?}");
     assert!(!all.iter().any(|kind| matches!(kind, Kind::Affine { .. } | Kind::Multiply)), "{all:?}");
     check(&folder.0, &network);
+}
+
+/// A node with two outputs, which are equal parts along the channels.
+fn halves(toy: &mut Toy, left: &str, right: &str) {
+    let node = proto::node("Split", &[&toy.last], left).bytes(2, right.as_bytes()).message(5, attribute("axis", 1));
+    toy.nodes.push(node);
+}
+
+/// Two groups of channels, shuffled as ShuffleNet does it.
+fn shuffled(toy: &mut Toy, channels: i64, height: i64, width: i64, name: &str) {
+    let apart = toy.integers(&format!("{name}.apart"), &[1, 2, channels / 2, height, width]);
+    let again = toy.integers(&format!("{name}.again"), &[1, channels, height, width]);
+    toy.then("Reshape", &[&apart], &format!("{name}.groups"), vec![]);
+    toy.then("Transpose", &[], &format!("{name}.turned"), vec![integers("perm", &[0, 2, 1, 3, 4])]);
+    toy.then("Reshape", &[&again], name, vec![]);
+}
+
+#[test]
+fn channels_are_joined_split_and_shuffled() {
+    let mut toy = Toy::new(&[1, 20, 6, 5]);
+    let w = toy.weights("w", &[24, 20, 1, 1]);
+    toy.then("Conv", &[&w], "conv", vec![]);
+    toy.then("Relu", &[], "relu", vec![]);
+    shuffled(&mut toy, 24, 6, 5, "shuffle");
+    halves(&mut toy, "left", "right");
+    let w = toy.weights("own.w", &[18, 12, 3, 3]);
+    toy.put("Conv", &["right", &w], "own", vec![integers("pads", &[1; 4])]);
+    toy.then("Relu", &[], "own.relu", vec![]);
+    toy.put("Concat", &["left", "own.relu", "right"], "joined", vec![attribute("axis", 1)]);
+    shuffled(&mut toy, 42, 6, 5, "again");
+    // A filter for each channel in the order of the shuffle.
+    let w = toy.weights("depth.w", &[42, 1, 3, 3]);
+    toy.then("Conv", &[&w], "depth", vec![attribute("group", 42), integers("strides", &[2, 2]), integers("pads", &[1; 4])]);
+    toy.end(42);
+    let (folder, network) = toy.read();
+    let network = network.unwrap();
+    let all = kinds(&network);
+    let tables: Vec<usize> =
+        all.iter().filter_map(|kind| if let Kind::Concat { channels } = kind { Some(channels.len()) } else { None }).collect();
+    assert_eq!(tables, [42, 42], "{all:?}");
+    // Every second channel is read where it is: of relu's rows nothing lies below zero, nor of what joins them.
+    let own = network.fused.layers.iter().position(|layer| layer.name == "own").unwrap();
+    assert_eq!((network.fused.layers[own].inputs[0].layer, network.offsets[own]), (1, Some(0.0)));
+    check(&folder.0, &network);
+}
+
+#[test]
+fn more_maps_than_a_layer_takes_are_joined_step_by_step() {
+    let mut toy = Toy::new(&[1, 16, 5, 4]);
+    let mut maps = vec!["x".to_owned()];
+    for i in 0..6 {
+        // Each reads all before it, as DenseNet's layers do.
+        let inputs: Vec<&str> = maps.iter().map(String::as_str).collect();
+        toy.put("Concat", &inputs, &format!("all{i}"), vec![attribute("axis", 1)]);
+        let w = toy.weights(&format!("w{i}"), &[8, 16 + 8 * i, 1, 1]);
+        toy.then("Conv", &[&w], &format!("conv{i}"), vec![]);
+        maps.push(format!("conv{i}"));
+    }
+    let inputs: Vec<&str> = maps.iter().map(String::as_str).collect();
+    toy.put("Concat", &inputs, "all", vec![attribute("axis", 1)]);
+    // The same in another order has nothing to build on.
+    let turned: Vec<&str> = inputs.iter().rev().copied().collect();
+    toy.put("Concat", &turned, "turned", vec![attribute("axis", 1)]);
+    toy.put("Add", &["all", "turned"], "sum", vec![]);
+    toy.end(64);
+    let (folder, network) = toy.read();
+    let network = network.unwrap();
+    let counts: Vec<usize> =
+        network.fused.layers.iter().filter(|layer| matches!(layer.kind, Kind::Concat { .. })).map(|layer| layer.inputs.len()).collect();
+    // The first joins one map alone, which is no layer's work but stays one.
+    assert_eq!(counts[1..], [2, 2, 2, 2, 2, 2, 4, 4], "{counts:?}");
+    check(&folder.0, &network);
+}
+
+#[test]
+fn groups_are_multiplied_in_blocks() {
+    // Groups and channels on both sides: whole vectors, joined to such, the last block not full, one block, no power of two.
+    for (group, inputs, outputs) in [(2, 32, 64), (8, 32, 32), (3, 24, 24), (4, 16, 16), (5, 60, 20), (3, 9, 48), (16, 16, 32)] {
+        let mut toy = Toy::new(&[1, inputs, 6, 7]);
+        toy.then("Relu", &[], "relu", vec![]);
+        let w = toy.weights("w", &[outputs, inputs / group, 3, 3]);
+        let b = toy.weights("b", &[outputs]);
+        toy.then("Conv", &[&w, &b], "conv", vec![attribute("group", group), integers("strides", &[2, 1]), integers("pads", &[1, 0, 1, 2])]);
+        let v = toy.constant("v", &[outputs], &vec![0.5; outputs as usize]);
+        let [g, e, m] = ["g", "be", "mea"].map(|name| toy.weights(name, &[outputs]));
+        toy.then("BatchNormalization", &[&g, &e, &m, &v], "norm", vec![]);
+        let w = toy.weights("second.w", &[outputs, outputs / group, 1, 1]);
+        toy.then("Conv", &[&w], "second", vec![attribute("group", group)]);
+        toy.end(outputs);
+        let (folder, network) = toy.read();
+        let network = network.unwrap();
+        let all = kinds(&network);
+        assert!(matches!(all[2..4], [Kind::Conv { .. }, Kind::Conv { .. }]) && all.len() == 6, "{all:?}");
+        let report = measured(&folder.0, &network);
+        let own = report.layers.iter().filter(|layer| layer.op == "Conv").filter_map(|layer| layer.decibels);
+        assert!(own.fold(f64::INFINITY, f64::min) > 35.0, "{}", report.text());
+    }
+}
+
+#[test]
+fn windows_may_reach_beyond_the_map() {
+    for (op, side, stride) in [("MaxPool", 3, 2), ("AveragePool", 2, 2), ("MaxPool", 2, 2)] {
+        let mut toy = Toy::new(&[1, 16, 8, 9]);
+        let attributes = vec![integers("kernel_shape", &[side, side]), integers("strides", &[stride, stride]), attribute("ceil_mode", 1)];
+        toy.then(op, &[], "pooled", attributes);
+        toy.end(16);
+        let (folder, network) = toy.read();
+        let network = network.unwrap();
+        let size = network.fused.layers[1].size;
+        assert_eq!((size.height, size.width), (4, if side == 2 { 5 } else { 4 }), "{op}");
+        check(&folder.0, &network);
+    }
 }
 
 #[test]
@@ -273,7 +391,8 @@ fn what_cannot_be_lowered_is_refused_by_its_node() {
         toy.end(dims[0]);
         toy.refused()
     };
-    assert!(conv(&[16, 4, 1, 1], vec![attribute("group", 4)]).contains("node \"conv\" (Conv): 4 groups of 16 channels"));
+    let line = conv(&[18, 4, 1, 1], vec![attribute("group", 4)]);
+    assert!(line.contains("node \"conv\" (Conv): 4 groups of 16 channels to 18"), "{line}");
     for (op, name) in [("Elu", "bent"), ("LeakyRelu", "leaky"), ("InstanceNormalization", "inorm")] {
         let mut toy = map();
         let (scale, shift) = (toy.constant("s", &[16], &[1.0; 16]), toy.constant("t", &[16], &[0.0; 16]));
@@ -306,6 +425,21 @@ fn what_cannot_be_lowered_is_refused_by_its_node() {
     toy.put("MatMul", &["x", "x"], "squared", vec![]);
     toy.end(16);
     assert!(toy.refused().contains("node \"squared\" (MatMul)"));
+    // Maps behind one another along their rows, a map and what is made of it at once.
+    let mut toy = map();
+    toy.put("Concat", &["x", "x"], "stacked", vec![attribute("axis", 2)]);
+    toy.end(16);
+    assert!(toy.refused().contains("node \"stacked\" (Concat): along axis 2"));
+    let mut toy = map();
+    toy.then("Transpose", &[], "turned", vec![integers("perm", &[0, 1, 3, 2])]);
+    toy.put("Concat", &["x", "turned"], "joined", vec![attribute("axis", 1)]);
+    toy.end(32);
+    assert!(toy.refused().contains("node \"joined\" (Concat): along axis 1: of maps that lie differently"));
+    let mut toy = map();
+    let zeros = toy.constant("zeros", &[1, 8, 4, 4], &[0.0; 128]);
+    toy.then("Concat", &[&zeros], "padded", vec![attribute("axis", 1)]);
+    toy.end(24);
+    assert!(toy.refused().contains("node \"padded\" (Concat): with constants"));
     let mut toy = map();
     toy.then("Erf", &[], "erf", vec![]);
     toy.end(16);

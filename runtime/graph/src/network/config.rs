@@ -18,6 +18,9 @@ pub const INPUT: &str = "input";
 /// Most values of one map.
 const MAX_VALUES: usize = 1 << 26;
 
+/// Most inputs of a layer.
+pub const MAX_INPUTS: usize = 4;
+
 /// Largest figure of a window.
 const MAX_FIGURE: usize = 1 << 15;
 
@@ -76,13 +79,16 @@ pub type Offset = Option<f32>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Op {
-    /// A convolution over all channels: a linear layer on windows. `.weight`, `.weight_scale`, `.bias`, as for [`Op::Linear`] with
-    /// `taps * channels` inputs, rounded up to 16.
+    /// A convolution: a linear layer on windows. `.weight`, `.weight_scale`, `.bias`, as for [`Op::Linear`] with `taps * channels` inputs,
+    /// rounded up to 16. In groups, the channels are those of a [`Block`].
     Conv {
         /// Its geometry.
         window: WindowConfig,
         /// Channels behind it.
         channels: usize,
+        /// As many equal parts of the input's channels each give as many equal parts of the output's.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        groups: usize,
         /// Applied to each value.
         #[serde(with = "ActivationName", default = "identity", skip_serializing_if = "is_identity")]
         activation: Activation,
@@ -168,6 +174,12 @@ pub enum Op {
     },
     /// A constant for each value: `.constant` `[positions][channels]`, f32.
     AddConstant,
+    /// The channels of up to [`MAX_INPUTS`] maps behind one another, or some of them.
+    Concat {
+        /// Which of all inputs' channels, counted on from one input to the next; all of them if empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        channels: Vec<usize>,
+    },
     /// Some positions in a row.
     Take {
         /// The first.
@@ -189,6 +201,15 @@ pub struct WindowConfig {
     pub dilation: [usize; 2],
     /// Above, to the left, below, to the right.
     pub padding: [usize; 4],
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_one(groups: &usize) -> bool {
+    *groups == 1
 }
 
 fn dense() -> [usize; 2] {
@@ -235,6 +256,33 @@ enum PoolName {
     Max,
     Mean,
     PaddedMean,
+}
+
+/// What a convolution in groups multiplies at once: neighbouring groups, until both sides are whole vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its input channels; with one group all of them. The last block may reach beyond the map's.
+    pub inputs: usize,
+    /// Its output channels.
+    pub outputs: usize,
+}
+
+impl Block {
+    /// None if the channels are no multiples of the groups, or too many.
+    pub fn new(groups: usize, inputs: usize, outputs: usize) -> Option<Self> {
+        if groups == 0 || !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
+            return None;
+        }
+        if groups == 1 {
+            return Some(Self { inputs, outputs });
+        }
+        let (inputs, outputs) = (inputs / groups, outputs / groups);
+        let mut joined = 1;
+        while !inputs.checked_mul(joined)?.is_multiple_of(LANES) || !outputs.checked_mul(joined)?.is_multiple_of(LANES) {
+            joined *= 2;
+        }
+        Some(Self { inputs: joined * inputs, outputs: joined * outputs })
+    }
 }
 
 /// Shape of a map.
@@ -306,9 +354,13 @@ impl NetworkConfig {
 impl Op {
     /// The shape behind a layer with these inputs.
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let wanted = if matches!(self, Self::Add { .. } | Self::Multiply | Self::Scale) { 2 } else { 1 };
-        if inputs.len() != wanted {
-            return Err(format!("{} inputs, not {wanted}", inputs.len()));
+        let wanted = match self {
+            Self::Add { .. } | Self::Multiply | Self::Scale => 2..=2,
+            Self::Concat { .. } => 1..=MAX_INPUTS,
+            _ => 1..=1,
+        };
+        if !wanted.contains(&inputs.len()) {
+            return Err(format!("{} inputs, not {}", inputs.len(), wanted.end()));
         }
         let x = inputs[0];
         let windowed = |window: &WindowConfig| {
@@ -321,9 +373,11 @@ impl Op {
             Ok::<_, String>((window, size))
         };
         match *self {
-            Self::Conv { ref window, channels, offset, .. } => {
+            Self::Conv { ref window, channels, groups, offset, .. } => {
                 let (window, size) = windowed(window)?;
-                let depth = window.kernel[0].checked_mul(window.kernel[1]).and_then(|taps| taps.checked_mul(x.channels));
+                let block = Block::new(groups, x.channels, channels);
+                let block = block.ok_or_else(|| format!("{groups} groups of {} channels to {channels}", x.channels))?;
+                let depth = window.kernel[0].checked_mul(window.kernel[1]).and_then(|taps| taps.checked_mul(block.inputs));
                 check_rows(depth.unwrap_or(usize::MAX), offset)?;
                 Ok(Shape { size, channels })
             }
@@ -374,6 +428,17 @@ impl Op {
             Self::Prepend { tokens } => {
                 let positions = x.positions().checked_add(tokens).ok_or("too many tokens")?;
                 Ok(Shape::line(positions, x.channels))
+            }
+            Self::Concat { ref channels } => {
+                if let Some(other) = inputs.iter().find(|other| other.positions() != x.positions()) {
+                    return Err(format!("{x:?} and {other:?} differ in positions"));
+                }
+                // Each map is within bounds, and there are few.
+                let all = inputs.iter().map(|input| input.channels).sum();
+                if let Some(channel) = channels.iter().find(|&&channel| channel >= all) {
+                    return Err(format!("channel {channel} of {all}"));
+                }
+                Ok(Shape { channels: if channels.is_empty() { all } else { channels.len() }, ..x })
             }
             Self::Take { first, count } => {
                 let fits = count > 0 && first.checked_add(count).is_some_and(|end| end <= x.positions());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ossicle_kernels::attention::{self, HEAD, QUERIES, padded};
 use ossicle_kernels::simd::{Isa, LANES};
 
-use super::config::{NetworkConfig, Op, Shape};
+use super::config::{Block, NetworkConfig, Op, Shape};
 use crate::folder::ModelFolder;
 use crate::ops::ROWS;
 use crate::options::Options;
@@ -39,10 +39,9 @@ impl Sizes {
     /// Adds a layer that reads `input`.
     pub(super) fn add(&mut self, op: &Op, input: Shape) {
         match op {
-            Op::Conv { window, .. } => {
-                let depth = (window.kernel[0] * window.kernel[1] * input.channels).next_multiple_of(LANES);
-                self.depth = self.depth.max(depth);
-                self.gathered = self.gathered.max(depth);
+            Op::Conv { window, channels, groups, .. } => {
+                let inputs = Block::new(*groups, input.channels, *channels).map_or(0, |block| block.inputs);
+                self.depth = self.depth.max((window.kernel[0] * window.kernel[1] * inputs).next_multiple_of(LANES));
             }
             Op::ConvF32 { window, .. } => {
                 self.gathered = self.gathered.max(window.kernel[0] * window.kernel[1] * input.channels);

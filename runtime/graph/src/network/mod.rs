@@ -25,7 +25,7 @@ use ossicle_kernels::window::Window;
 use ossicle_trace::Tap;
 use tract_core::internal::*;
 
-pub use config::{INPUT, InputShape, Layer, NetworkConfig, Offset, Op, Scores, Shape, WindowConfig};
+pub use config::{Block, INPUT, InputShape, Layer, MAX_INPUTS, NetworkConfig, Offset, Op, Scores, Shape, WindowConfig};
 
 use crate::error::GraphError;
 use crate::folder::{FolderError, ModelFolder};
@@ -33,7 +33,8 @@ use crate::options::Options;
 use crate::plan::{Plan, SlotOp, Slots};
 use context::{Context, Sizes};
 use ops::{
-    AddConstant, Affine, Attention, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Packed, Pad, PoolWindows, Prepend, Take, Unary,
+    AddConstant, Affine, Attention, Concat, Copies, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Packed, Pad, PoolWindows,
+    Prepend, Take, Unary,
 };
 
 /// What a network needs, in bytes.
@@ -105,10 +106,10 @@ impl NetworkGraph {
         };
         for (layer, (output, sources)) in config.layers.iter().zip(&shapes) {
             let direct = raw(layer, sources);
-            let input = behind(sources[0]);
-            let stride = if direct { input.channels } else { input.padded() };
+            let shapes: TVec<Shape> = sources.iter().map(|&source| behind(source)).collect();
+            let stride = if direct { shapes[0].channels } else { shapes[0].padded() };
             let inputs: TVec<OutletId> = sources.iter().map(|&from| if from == 0 && !direct { padded } else { outlets[from] }).collect();
-            let op = operator(&context, layer, input, stride, *output, &slots)?;
+            let op = operator(&context, layer, &shapes, stride, *output, &slots)?;
             outlets.push(model.wire_node(format!("network.{}", layer.name), op, &inputs)?[0]);
         }
         let scores = ops::Scores { context: Arc::clone(&context), scores: config.scores, labels: config.num_labels };
@@ -180,12 +181,12 @@ impl NetworkGraph {
 fn operator(
     context: &Arc<Context>,
     layer: &Layer,
-    input: Shape,
+    inputs: &[Shape],
     stride: usize,
     output: Shape,
     slots: &Arc<Slots>,
 ) -> Result<SlotOp, FolderError> {
-    let (folder, name) = (&context.folder, &layer.name);
+    let (folder, name, input) = (&context.folder, &layer.name, inputs[0]);
     let shared = || Arc::clone(context);
     let tensor = |ending: &str, shape: &[usize]| folder.finite_span(&format!("{name}.{ending}"), shape);
     let packed = |depth: usize, offset: Offset| {
@@ -201,10 +202,12 @@ fn operator(
     };
     let channels = output.padded();
     Ok(match layer.op {
-        Op::Conv { window, activation, offset, .. } => {
+        Op::Conv { window, activation, groups, offset, .. } => {
             let window = Window::from(window);
-            let weights = packed((window.taps() * input.channels).next_multiple_of(LANES), offset)?;
-            SlotOp::new(Dense { context: shared(), weights, window: Some(window), input, stride, output, activation }, slots)
+            let block =
+                Block::new(groups, input.channels, output.channels).unwrap_or(Block { inputs: input.channels, outputs: output.channels });
+            let weights = packed((window.taps() * block.inputs).next_multiple_of(LANES), offset)?;
+            SlotOp::new(Dense { context: shared(), weights, window: Some((window, block)), input, stride, output, activation }, slots)
         }
         Op::ConvF32 { window, activation, .. } => {
             let window = Window::from(window);
@@ -242,6 +245,10 @@ fn operator(
         Op::AddConstant => {
             let constant = tensor("constant", &[output.positions(), channels])?;
             SlotOp::new(AddConstant { context: shared(), constant, output }, slots)
+        }
+        Op::Concat { ref channels } => {
+            let copies = Copies::new(inputs, channels, output);
+            SlotOp::new(Concat { context: shared(), copies, output }, slots)
         }
         Op::Take { first, .. } => SlotOp::new(Take { first, output }, slots),
     })

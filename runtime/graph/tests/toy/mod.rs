@@ -17,6 +17,7 @@ pub(crate) fn config() -> Value {
     let three = json!({"kernel": [3, 3], "stride": [2, 1], "padding": [1, 1, 0, 1]});
     let five = json!({"kernel": [5, 3], "stride": [1, 2], "dilation": [1, 2], "padding": [2, 2, 2, 2]});
     let pair = json!({"kernel": [2, 2], "stride": [1, 1], "padding": [0, 0, 1, 1]});
+    let shuffle: Vec<usize> = (0..16).flat_map(|channel| [20 + channel, channel]).collect();
     json!({
         "kind": "network",
         "numerics_version": 1,
@@ -47,6 +48,16 @@ pub(crate) fn config() -> Value {
             layer("all", &["some"], json!({
                 "op": "conv", "window": {"kernel": [1, 2], "stride": [1, 1], "padding": [0, 0, 0, 0]}, "channels": 5, "offset": 4.0
             })),
+            layer("joined", &["depth", "mean", "max"], json!({"op": "concat"})),
+            layer("shuffled", &["depth", "mean"], json!({"op": "concat", "channels": shuffle})),
+            // Blocks of two groups, 16 channels to 32; blocks of four, 32 to 16, the last of them of three.
+            layer("groups", &["shuffled"], json!({"op": "conv", "window": three, "channels": 64, "groups": 4, "activation": "relu"})),
+            layer("more", &["joined"], json!({"op": "linear", "channels": 56})),
+            layer("grouped", &["more"], json!({"op": "conv", "window": three, "channels": 28, "groups": 7, "activation": "relu", "offset": 9.5})),
+            layer("grouped_too", &["groups"], json!({"op": "conv", "window": pair, "channels": 4, "groups": 4, "activation": "tanh", "offset": 0.0})),
+            layer("pair", &["grouped", "grouped_too"], json!({"op": "concat", "channels": [0, 31, 27, 28, 5]})),
+            layer("pooled", &["pair"], json!({"op": "mean"})),
+            layer("total", &["all", "pooled"], json!({"op": "add"})),
         ],
         "scores": "softmax",
         "num_labels": 5,
@@ -58,9 +69,19 @@ pub(crate) fn tensors() -> BTreeMap<String, (bool, Vec<usize>)> {
     let mut tensors = BTreeMap::new();
     let padded = |n: usize| n.next_multiple_of(16);
     // Outputs and inputs of products.
-    for (name, outputs, depth) in
-        [("second", 20, 27), ("point", 20, 20), ("gate", 20, 20), ("wide", 32, 20), ("qkv", 384, 32), ("out", 32, 128), ("all", 5, 64)]
-    {
+    for (name, outputs, depth) in [
+        ("second", 20, 27),
+        ("point", 20, 20),
+        ("gate", 20, 20),
+        ("wide", 32, 20),
+        ("qkv", 384, 32),
+        ("out", 32, 128),
+        ("all", 5, 64),
+        ("groups", 64, 144),
+        ("more", 56, 60),
+        ("grouped", 28, 288),
+        ("grouped_too", 4, 1024),
+    ] {
         tensors.insert(format!("{name}.weight"), (true, vec![padded(outputs) / 16, padded(depth) / 4, 16, 4]));
         tensors.insert(format!("{name}.weight_scale"), (false, vec![padded(outputs)]));
         tensors.insert(format!("{name}.bias"), (false, vec![padded(outputs)]));

@@ -2,8 +2,10 @@
 
 use crate::common::{Random, bits, isas};
 use ossicle_kernels::dot::Blocks;
-use ossicle_kernels::linear::{Finish, Linear, linear};
-use ossicle_kernels::rows::{EPSILON, QuantRows, layer_norm_quantize_rows, layer_norm_rows, quantize_rows};
+use ossicle_kernels::linear::{Finish, Linear, linear, linear_columns, linear_u8, linear_u8_columns};
+use ossicle_kernels::rows::{
+    EPSILON, QuantRows, UnsignedRows, layer_norm_quantize_rows, layer_norm_rows, quantize_rows, quantize_unsigned_rows,
+};
 use ossicle_kernels::simd::Isa;
 
 struct Quantized {
@@ -136,4 +138,53 @@ fn linear_layers_follow_the_contract_and_agree() {
             }
         }
     }
+}
+
+/// A layer taken apart by its outputs, each part written into its columns, is the layer; what lies beside them stays.
+#[test]
+fn columns_of_a_layer_are_the_layer() {
+    let mut random = Random::new(8);
+    let depth = 32;
+    for (rows, outputs, cuts) in [(1, 32, &[0, 1, 2][..]), (5, 48, &[0, 2, 3]), (13, 96, &[0, 1, 5, 6]), (17, 80, &[1, 4])] {
+        let (weights, x) = (random.bytes(outputs * depth), random.floats(rows * depth));
+        let (scales, bias) = (random.floats(outputs), random.floats(outputs));
+        for isa in isas() {
+            let layer = Linear { weights: Blocks::new(&weights, depth), scales: &scales, bias: &bias };
+            let (mut values, mut row_scales, mut sums) = (vec![0; rows * depth], vec![0.0; rows], vec![0; rows]);
+            let mut signed = QuantRows::new(&mut values, &mut row_scales, &mut sums, rows, depth);
+            quantize_rows(isa, &x, depth, depth, &mut signed);
+            let (mut values, mut row_scales) = (vec![0; rows * depth], vec![0.0; rows]);
+            let mut unsigned = UnsignedRows::new(&mut values, &mut row_scales, rows, depth);
+            quantize_unsigned_rows(isa, &x, &mut unsigned);
+            let column_sums: Vec<i32> = (0..outputs as i32).map(|n| n * 77 - 900).collect();
+            let (mut all, mut all_u8) = (vec![0.0; rows * outputs], vec![0.0; rows * outputs]);
+            linear(isa, signed.as_rows(), signed.scales, &layer, Finish::Store, &mut all);
+            linear_u8(isa, unsigned.as_rows(&column_sums), unsigned.scales, &layer, true, &mut all_u8);
+            let outside = |n: usize| n / 16 < cuts[0] || n / 16 >= cuts[cuts.len() - 1];
+            for (i, (signed, unsigned)) in all.iter_mut().zip(&mut all_u8).enumerate() {
+                if outside(i % outputs) {
+                    (*signed, *unsigned) = (7.5, 7.5);
+                }
+            }
+            let (mut parts, mut parts_u8) = (vec![7.5; rows * outputs], vec![7.5; rows * outputs]);
+            for cut in cuts.windows(2) {
+                let (part, first) = (layer.slice(cut[0]..cut[1]), cut[0] * 16);
+                linear_columns(isa, signed.as_rows(), signed.scales, &part, Finish::Store, outputs, &mut parts[first..]);
+                let rows = unsigned.as_rows(&column_sums[first..]);
+                linear_u8_columns(isa, rows, unsigned.scales, &part, true, outputs, &mut parts_u8[first..]);
+            }
+            assert_eq!(bits(&parts), bits(&all), "{rows} rows, {outputs} outputs cut at {cuts:?}, {isa}");
+            assert_eq!(bits(&parts_u8), bits(&all_u8), "u8, {rows} rows, {outputs} outputs cut at {cuts:?}, {isa}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "rows of 16 for 2 blocks")]
+fn columns_have_room_between_rows() {
+    let weights = vec![0; 32 * 16];
+    let layer = Linear { weights: Blocks::new(&weights, 16), scales: &[0.0; 32], bias: &[] };
+    let (mut values, mut scales, mut sums) = (vec![0; 32], vec![0.0; 2], vec![0; 2]);
+    let rows = QuantRows::new(&mut values, &mut scales, &mut sums, 2, 16);
+    linear_columns(isas()[0], rows.as_rows(), rows.scales, &layer, Finish::Store, 16, &mut [0.0; 64]);
 }

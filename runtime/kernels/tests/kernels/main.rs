@@ -9,5 +9,6 @@ mod convolutions;
 mod guarded;
 mod isa;
 mod layers;
+mod patches;
 mod products;
 mod windows;

@@ -43,7 +43,7 @@ fn taps(window: &Window, size: Size, row: usize, column: usize) -> Vec<(usize, u
 }
 
 /// Every window over every map it fits, with the taps of all outputs.
-fn cases() -> impl Iterator<Item = (Window, Size, Vec<Vec<(usize, usize)>>)> {
+pub(crate) fn cases() -> impl Iterator<Item = (Window, Size, Vec<Vec<(usize, usize)>>)> {
     let all = SIZES.into_iter().flat_map(|(height, width)| windows().into_iter().map(move |w| (w, Size { height, width })));
     all.filter_map(|(window, size)| {
         let out = window.output(size)?;

@@ -1,9 +1,11 @@
 //! Linear layers on positions, and convolutions as linear layers on windows.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ossicle_kernels::activation::Activation;
-use ossicle_kernels::linear::{Finish, linear, linear_u8};
+use ossicle_kernels::linear::{Finish, linear_columns, linear_u8_columns};
+use ossicle_kernels::patches::{Patches, quantize_offset_patches, quantize_patches};
 use ossicle_kernels::rows::{QuantRows, UnsignedRows, quantize_offset_rows, quantize_rows};
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::{Map, Window, gather, multiply_rows};
@@ -11,7 +13,7 @@ use tract_core::internal::*;
 
 use super::{finish, map_fact, record_map};
 use crate::folder::{LinearSpan, Span};
-use crate::network::config::{Offset, Shape};
+use crate::network::config::{Block, Offset, Shape};
 use crate::network::context::{Context, Workspace};
 use crate::ops::{ROWS, f32s, f32s_mut};
 use crate::plan::Kernel;
@@ -32,12 +34,36 @@ pub(in crate::network) struct Packed {
 pub(in crate::network) struct Dense {
     pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) weights: Packed,
-    pub(in crate::network) window: Option<Window>,
+    pub(in crate::network) window: Option<(Window, Block)>,
     pub(in crate::network) input: Shape,
     /// Values of each position of the input.
     pub(in crate::network) stride: usize,
     pub(in crate::network) output: Shape,
     pub(in crate::network) activation: Activation,
+}
+
+/// What is multiplied at once.
+struct Part {
+    /// Channels of the input.
+    channels: Range<usize>,
+    /// Vectors of outputs.
+    blocks: Range<usize>,
+}
+
+impl Dense {
+    /// All channels, or those of one block of groups after the other.
+    fn parts(&self) -> impl Iterator<Item = Part> {
+        let vectors = self.output.padded() / LANES;
+        let (inputs, outputs) = match &self.window {
+            Some((_, block)) if block.outputs < self.output.channels => (block.inputs, block.outputs / LANES),
+            _ => (self.input.channels, vectors),
+        };
+        let count = vectors.div_ceil(outputs);
+        (0..count).map(move |part| {
+            let end = |width: usize, most: usize| ((part + 1) * width).min(most);
+            Part { channels: part * inputs..end(inputs, self.input.channels), blocks: part * outputs..end(outputs, vectors) }
+        })
+    }
 }
 
 impl Kernel for Dense {
@@ -54,32 +80,45 @@ impl Kernel for Dense {
         let Packed { layer, offset, sums, depth } = &self.weights;
         let layer = self.context.folder.linear(layer);
         let (isa, width, depth) = (self.context.isa, self.output.padded(), *depth);
+        // Rows of u8 have it in their epilogue.
+        let relu = offset.is_some() && self.activation == Activation::Relu;
         self.context.pool.for_parts(f32s_mut(outputs[0])?, width, LANES, |thread, start, out| {
-            let Workspace { gathered, values, scales, sums: row_sums, .. } = &mut *self.context.workspace(thread);
+            let Workspace { values, scales, sums: row_sums, .. } = &mut *self.context.workspace(thread);
             for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
                 let (first, rows) = (start + block * ROWS, out.len() / width);
-                let x = match &self.window {
-                    Some(window) => {
-                        let gathered = &mut gathered[..rows * depth];
-                        let map = Map { values: x, size: self.input.size, channels: self.stride };
-                        gather(map, self.input.channels, window, first, depth, gathered);
-                        &*gathered
-                    }
-                    None => &x[first * depth..][..rows * depth],
-                };
-                match *offset {
-                    Some(offset) => {
-                        let mut quantized = UnsignedRows::new(values, scales, rows, depth);
-                        quantize_offset_rows(isa, x, depth, offset, &mut quantized);
-                        linear_u8(isa, quantized.as_rows(sums), quantized.scales, &layer, false, out);
-                    }
-                    None => {
-                        let mut quantized = QuantRows::new(bytemuck::cast_slice_mut(values), scales, row_sums, rows, depth);
-                        quantize_rows(isa, x, depth, depth, &mut quantized);
-                        linear(isa, quantized.as_rows(), quantized.scales, &layer, Finish::Store, out);
+                for part in self.parts() {
+                    let (layer, columns) = (layer.slice(part.blocks.clone()), part.blocks.start * LANES);
+                    let patches = self.window.as_ref().map(|(window, block)| Patches {
+                        map: Map { values: x, size: self.input.size, channels: self.stride },
+                        channels: part.channels.clone(),
+                        width: block.inputs,
+                        window,
+                        first,
+                    });
+                    match *offset {
+                        Some(offset) => {
+                            let mut quantized = UnsignedRows::new(values, scales, rows, depth);
+                            match &patches {
+                                Some(patches) => quantize_offset_patches(isa, patches, offset, &mut quantized),
+                                None => quantize_offset_rows(isa, &x[first * depth..][..rows * depth], depth, offset, &mut quantized),
+                            }
+                            let quantized_rows = quantized.as_rows(&sums[columns..]);
+                            linear_u8_columns(isa, quantized_rows, quantized.scales, &layer, relu, width, &mut out[columns..]);
+                        }
+                        None => {
+                            let mut quantized = QuantRows::new(bytemuck::cast_slice_mut(values), scales, row_sums, rows, depth);
+                            match &patches {
+                                Some(patches) => quantize_patches(isa, patches, &mut quantized),
+                                None => quantize_rows(isa, &x[first * depth..][..rows * depth], depth, depth, &mut quantized),
+                            }
+                            let finish = Finish::Store;
+                            linear_columns(isa, quantized.as_rows(), quantized.scales, &layer, finish, width, &mut out[columns..]);
+                        }
                     }
                 }
-                finish(isa, self.activation, self.output, out);
+                if !relu {
+                    finish(isa, self.activation, self.output, out);
+                }
             }
         });
         Ok(())

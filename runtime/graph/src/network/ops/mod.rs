@@ -1,12 +1,14 @@
 //! A network's operators. All maps but the input are `[positions][channels]`, f32, channels rounded up to whole vectors; the padding is zero.
 
 mod attention;
+mod concat;
 mod dense;
 mod pointwise;
 mod spatial;
 mod tokens;
 
 pub(super) use attention::Attention;
+pub(super) use concat::{Concat, Copies};
 pub(super) use dense::{Dense, DenseF32, Packed};
 pub(super) use pointwise::{Affine, Join, Joined, Norm, Scores, Unary};
 pub(super) use spatial::{Depthwise, Mean, PoolWindows};
