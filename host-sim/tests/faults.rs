@@ -142,7 +142,7 @@ const NETWORK_CASES: [(&str, u32, &str, &str); 15] = [
     ("attend", 0, "network.qkv", "network.heads"),
     ("quantize_patches", 5, "network.shuffled", "network.groups"),
     ("quantize_offset_patches", 5, "network.more", "network.grouped"),
-    ("linear_u8", 25, "network.groups", "network.grouped_too"),
+    ("linear_u8", 25, "network.grouped", "network.grouped_too"),
     ("softmax_f32", 20, "network.total", "network.scores"),
 ];
 

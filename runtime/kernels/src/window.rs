@@ -251,42 +251,65 @@ impl SimdOp for MultiplyRows<'_> {
         if depth == 0 {
             return;
         }
-        for (x, out) in rows.chunks_exact(depth).zip(out.as_chunks_mut::<LANES>().0.chunks_exact_mut(bias.len())) {
+        let vectors = bias.len();
+        let out = out.as_chunks_mut::<LANES>().0;
+        for (x, out) in rows.chunks(4 * depth).zip(out.chunks_mut(4 * vectors)) {
+            let count = x.len() / depth;
             let mut n = 0;
-            while n + 4 <= bias.len() {
-                multiply_row::<S, 4>(s, x, weights, bias, n, out);
+            while n + 4 <= vectors {
+                (0..count).for_each(|row| multiply::<S, 1, 4>(s, x, row, weights, bias, n, out));
                 n += 4;
             }
-            while n < bias.len() {
-                multiply_row::<S, 1>(s, x, weights, bias, n, out);
+            // Sums of a row wait for one another: several rows at once wait together.
+            while n + 2 <= vectors && count == 4 {
+                multiply::<S, 2, 2>(s, x, 0, weights, bias, n, out);
+                multiply::<S, 2, 2>(s, x, 2, weights, bias, n, out);
+                n += 2;
+            }
+            while n < vectors {
+                if count == 4 {
+                    multiply::<S, 4, 1>(s, x, 0, weights, bias, n, out);
+                } else {
+                    (0..count).for_each(|row| multiply::<S, 1, 1>(s, x, row, weights, bias, n, out));
+                }
                 n += 1;
             }
         }
     }
 }
 
-/// `N` vectors of outputs of one row.
+/// `N` vectors of outputs, from `n` on, of `R` rows, from `row` on. Each output is summed in the order of its row, however many are at once.
 #[inline(always)]
-fn multiply_row<S: Simd, const N: usize>(
+fn multiply<S: Simd, const R: usize, const N: usize>(
     s: S,
-    x: &[f32],
+    rows: &[f32],
+    row: usize,
     weights: &[[f32; LANES]],
     bias: &[[f32; LANES]],
     n: usize,
     out: &mut [[f32; LANES]],
 ) {
-    let mut acc = [s.splat(0.0); N];
-    for (acc, bias) in acc.iter_mut().zip(&bias[n..n + N]) {
-        *acc = s.load(bias);
-    }
-    for (x, weights) in x.iter().zip(weights.chunks_exact(bias.len())) {
-        let (x, weights) = (s.splat(*x), &weights[n..n + N]);
-        for i in 0..N {
-            acc[i] = s.fma(x, s.load(&weights[i]), acc[i]);
+    let (depth, vectors) = (weights.len() / bias.len(), bias.len());
+    let mut acc = [[s.splat(0.0); N]; R];
+    for acc in &mut acc {
+        for (acc, bias) in acc.iter_mut().zip(&bias[n..n + N]) {
+            *acc = s.load(bias);
         }
     }
-    for (acc, out) in acc.into_iter().zip(&mut out[n..n + N]) {
-        s.store(acc, out);
+    let rows: [&[f32]; R] = core::array::from_fn(|r| &rows[(row + r) * depth..][..depth]);
+    for (k, weights) in weights.chunks_exact(vectors).enumerate() {
+        let weights = &weights[n..n + N];
+        for r in 0..R {
+            let x = s.splat(rows[r][k]);
+            for i in 0..N {
+                acc[r][i] = s.fma(x, s.load(&weights[i]), acc[r][i]);
+            }
+        }
+    }
+    for (r, acc) in acc.into_iter().enumerate() {
+        for (acc, out) in acc.into_iter().zip(&mut out[(row + r) * vectors + n..][..N]) {
+            s.store(acc, out);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod clock;
 mod events;
 mod kernels;
 mod mel;
+mod network;
 mod timed;
 mod whisper;
 
@@ -18,6 +19,7 @@ Examples:
   ossicle bench whisper --window auto samples/kitchen.wav
   ossicle bench mel samples/kitchen.wav
   ossicle bench events --threads 1 samples/kitchen.wav
+  ossicle bench network --threads 1 --layers flowers
   ossicle bench kernels --isa avx2";
 
 /// What to measure.
@@ -36,6 +38,8 @@ enum Command {
     Whisper(whisper::Args),
     /// Sound events in a recording: features, network, all of it
     Events(events::Args),
+    /// A classifier made from ONNX: a run, and each of its layers
+    Network(network::Args),
     /// Matrix products of a model's shapes
     Kernels(kernels::Args),
 }
@@ -46,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Command::Mel(args) => mel::run(args)?,
         Command::Whisper(args) => whisper::run(args)?,
         Command::Events(args) => events::run(args)?,
+        Command::Network(args) => network::run(args)?,
         Command::Kernels(args) => kernels::run(args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -114,7 +114,7 @@ fn depthwise_is_the_definition_on_every_isa() {
 #[test]
 fn rows_of_f32_are_multiplied_by_the_definition() {
     let mut random = Random::new(35);
-    for (rows, depth, outputs) in [(0, 9, 16), (1, 1, 16), (5, 27, 80), (3, 64, 48)] {
+    for (rows, depth, outputs) in [(0, 9, 16), (1, 1, 16), (5, 27, 80), (3, 64, 48), (9, 27, 32), (8, 11, 112), (15, 5, 48)] {
         let (x, weights, bias) = (random.floats(rows * depth), random.floats(depth * outputs), random.floats(outputs));
         let value = |row: usize, n: usize| (0..depth).fold(bias[n], |acc, k| x[row * depth + k].mul_add(weights[k * outputs + n], acc));
         let wanted: Vec<f32> = (0..rows).flat_map(|row| (0..outputs).map(move |n| (row, n))).map(|(row, n)| value(row, n)).collect();

@@ -15,37 +15,51 @@ use crate::taps::Record;
 /// Neighbouring channels that stay neighbours.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    /// Which map.
-    input: usize,
-    /// Values of one of its positions.
-    stride: usize,
-    /// The first channel there.
+    /// The first channel in the map, and in the output.
     from: usize,
+    to: usize,
     /// How many.
     count: usize,
 }
 
-/// Where each channel comes from, in the order of the output.
+/// Runs shorter than this are copied value by value: shuffled channels are runs of one.
+const SHORT: usize = 4;
+
+/// What comes from one map.
+#[derive(Debug, Default)]
+struct Copied {
+    /// Values of one of its positions.
+    stride: usize,
+    runs: Vec<Run>,
+    /// Where single values are in the map, and in the output.
+    singles: Vec<(usize, usize)>,
+}
+
+/// Where each channel comes from, for each input.
 #[derive(Debug)]
-pub(in crate::network) struct Copies(Vec<Run>);
+pub(in crate::network) struct Copies(Vec<Copied>);
 
 impl Copies {
     /// Those of `channels`, counted over all inputs; all of them if it is empty. The shapes have been checked.
     pub(in crate::network) fn new(inputs: &[Shape], channels: &[usize], output: Shape) -> Self {
-        let mut runs: Vec<Run> = vec![];
-        for at in 0..output.channels {
-            let mut from = channels.get(at).copied().unwrap_or(at);
+        let mut all: Vec<Copied> = inputs.iter().map(|input| Copied { stride: input.padded(), ..Copied::default() }).collect();
+        for to in 0..output.channels {
+            let mut from = channels.get(to).copied().unwrap_or(to);
             let mut input = 0;
             while from >= inputs[input].channels {
                 from -= inputs[input].channels;
                 input += 1;
             }
-            match runs.last_mut() {
-                Some(run) if run.input == input && run.from + run.count == from => run.count += 1,
-                _ => runs.push(Run { input, stride: inputs[input].padded(), from, count: 1 }),
+            match all[input].runs.last_mut() {
+                Some(run) if (run.from + run.count, run.to + run.count) == (from, to) => run.count += 1,
+                _ => all[input].runs.push(Run { from, to, count: 1 }),
             }
         }
-        Self(runs)
+        for Copied { runs, singles, .. } in &mut all {
+            let short = runs.extract_if(.., |run| run.count < SHORT);
+            singles.extend(short.flat_map(|run| (0..run.count).map(move |i| (run.from + i, run.to + i))));
+        }
+        Self(all)
     }
 }
 
@@ -74,14 +88,16 @@ impl Kernel for Concat {
         let width = self.output.padded();
         self.context.pool.for_parts(f32s_mut(outputs[0])?, width, LANES, |_, first, out| {
             for (position, out) in out.chunks_exact_mut(width).enumerate() {
-                let mut rest = &mut *out;
-                for run in &self.copies.0 {
-                    let from = &maps[run.input][(first + position) * run.stride + run.from..][..run.count];
-                    let (own, behind) = rest.split_at_mut(run.count);
-                    own.copy_from_slice(from);
-                    rest = behind;
+                for (map, Copied { stride, runs, singles }) in maps.iter().zip(&self.copies.0) {
+                    let map = &map[(first + position) * stride..][..*stride];
+                    for &Run { from, to, count } in runs {
+                        out[to..][..count].copy_from_slice(&map[from..][..count]);
+                    }
+                    for &(from, to) in singles {
+                        out[to] = map[from];
+                    }
                 }
-                rest.fill(0.0);
+                out[self.output.channels..].fill(0.0);
             }
         });
         Ok(())

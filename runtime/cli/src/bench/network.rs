@@ -1,0 +1,185 @@
+//! `ossicle bench network`: a classifier from ONNX.
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::Result;
+use ossicle::label::LabelError;
+use ossicle_graph::Options;
+use ossicle_graph::folder::ModelFolder;
+use ossicle_graph::network::NetworkGraph;
+use ossicle_trace::{Step, Tap, Tensor};
+use serde_json::json;
+
+use super::clock::{Clock, min_and_median, peak_rss_mb, rounded};
+use crate::fault;
+use crate::model::MachineArgs;
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Model folder of kind network, or the name of one
+    #[arg(value_name = "NAME|FOLDER")]
+    folder: String,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// Runs that count, after one that does not
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    rounds: usize,
+    /// Then as many runs for the time of each layer, with the copy of its output that a listener gets
+    #[arg(long)]
+    layers: bool,
+    /// One JSON object, schema ossicle.bench.network/1; times in milliseconds
+    #[arg(long)]
+    json: bool,
+    /// Print {"load": ms}, then one JSON line with the least time of N runs, and their mean on processors, for every line N on stdin, so
+    /// that rounds can alternate with other programs
+    #[arg(long, conflicts_with_all = ["json", "rounds", "layers"])]
+    serve: bool,
+}
+
+/// A network and what it reads: no image, but values of the size that a network's input has. No layer's time depends on them.
+struct Bench {
+    network: NetworkGraph,
+    input: Vec<f32>,
+    clock: Clock,
+}
+
+impl Bench {
+    /// Milliseconds.
+    fn round(&mut self) -> Result<f64> {
+        let start = Instant::now();
+        self.network.run(&self.input)?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    }
+
+    fn rounds(&mut self, count: usize) -> Result<Vec<f64>> {
+        (0..count).map(|_| self.round()).collect()
+    }
+}
+
+/// Notes when each tensor was computed.
+#[derive(Debug)]
+struct Layers {
+    start: Instant,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// When the last tensor, or the step, was handed out.
+    last: f64,
+    /// Tensors of this run so far.
+    seen: usize,
+    layers: Vec<Timed>,
+}
+
+/// A layer and how long it took in each run.
+#[derive(Debug)]
+struct Timed {
+    name: String,
+    kernel: String,
+    times: Vec<f64>,
+}
+
+impl Layers {
+    fn now(&self) -> f64 {
+        self.start.elapsed().as_secs_f64() * 1e3
+    }
+}
+
+impl Tap for Layers {
+    fn step(&self, _: Step<'_>) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        (notes.last, notes.seen) = (self.now(), 0);
+    }
+
+    fn tensor(&self, tensor: &Tensor<'_>) {
+        let now = self.now();
+        let Notes { last, seen, layers } = &mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == layers.len() {
+            layers.push(Timed { name: tensor.op.to_owned(), kernel: tensor.kernel.to_owned(), times: vec![] });
+        }
+        layers[*seen].times.push(now - *last);
+        *seen += 1;
+        *last = self.now();
+    }
+}
+
+/// Measures.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let (isa, threads) = (args.machine.isa(), args.machine.threads());
+    let clock = Clock::new();
+    let path = ossicle::models::find(&args.folder).map_err(fault::model)?;
+    let network = open(&path, Options { isa, threads }).map_err(|error| fault::label(&path, error))?;
+    let input = (0..network.input_len()).map(|i| (i * 7919 % 4096) as f32 / 1024.0 - 2.0).collect();
+    let mut bench = Bench { network, input, clock };
+    let load = clock.now().wall;
+    if args.serve {
+        return serve(&mut bench, load);
+    }
+    bench.round()?;
+    let times = bench.rounds(args.rounds)?;
+    let wall = min_and_median(times.into_iter());
+    let layers = if args.layers { layers(&mut bench, args.rounds)? } else { vec![] };
+    let plan = bench.network.memory_plan();
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let layer = |layer: Timed| {
+            let (min, median) = min_and_median(layer.times.into_iter());
+            json!({"name": layer.name, "kernel": layer.kernel, "min": rounded(min), "median": rounded(median)})
+        };
+        let layers: Vec<_> = layers.into_iter().map(layer).collect();
+        let row = json!({"schema": "ossicle.bench.network/1", "model": path.display().to_string(), "isa": isa.name(), "threads": threads,
+            "rounds": args.rounds, "load": rounded(load), "rss_mb": peak_rss_mb().map(rounded),
+            "weight_bytes": plan.weights, "slot_bytes": plan.slots, "scratch_bytes": plan.scratch,
+            "min": rounded(wall.0), "median": rounded(wall.1), "layers": layers});
+        writeln!(out, "{row}")?;
+        return Ok(());
+    }
+    writeln!(out, "{}, {isa}, threads: {threads}", path.display())?;
+    writeln!(out, "{:>10.3} ms (median {:.3}), loaded in {load:.1} ms", wall.0, wall.1)?;
+    if let Some(width) = layers.iter().map(|layer| layer.name.len()).max() {
+        writeln!(out, "\n{:<width$}  {:<12}{:>10}{:>10}", "layer", "kernel", "min, ms", "median")?;
+        for Timed { name, kernel, times } in layers {
+            let (min, median) = min_and_median(times.into_iter());
+            writeln!(out, "{name:<width$}  {kernel:<12}{min:>10.3}{median:>10.3}")?;
+        }
+    }
+    Ok(())
+}
+
+fn open(path: &Path, options: Options) -> Result<NetworkGraph, LabelError> {
+    let folder = ModelFolder::open(path)?;
+    Ok(NetworkGraph::new(folder, options)?)
+}
+
+/// What each layer takes.
+fn layers(bench: &mut Bench, rounds: usize) -> Result<Vec<Timed>> {
+    let tap = Arc::new(Layers { start: Instant::now(), notes: Mutex::default() });
+    bench.network.set_tap(Some(tap.clone()));
+    bench.rounds(rounds)?;
+    bench.network.set_tap(None);
+    Ok(std::mem::take(&mut tap.notes.lock().unwrap_or_else(PoisonError::into_inner).layers))
+}
+
+/// The keys are those of the peers' workers.
+fn serve(bench: &mut Bench, load: f64) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", json!({"load": rounded(load)}))?;
+    out.flush()?;
+    for line in std::io::stdin().lock().lines() {
+        let runs = line?.trim().parse().unwrap_or(1).max(1);
+        // The system counts a thread's time in steps longer than a small network's run.
+        let start = bench.clock.now();
+        let times = bench.rounds(runs)?;
+        let cpu = (bench.clock.now() - start).cpu / runs as f64;
+        let (least, _) = min_and_median(times.into_iter());
+        let row = json!({"total": rounded(least), "c_total": rounded(cpu), "rss_mb": peak_rss_mb().map(rounded)});
+        writeln!(out, "{row}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
