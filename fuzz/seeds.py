@@ -92,7 +92,8 @@ def network_folder():
         {"name": "pool", "op": "pool", "pool": "max", "window": window, "inputs": ["input"]},
         {"name": "act", "op": "activate", "activation": "gelu", "inputs": ["pool"]},
         {"name": "sum", "op": "add", "activation": "relu", "inputs": ["act", "pool"]},
-        {"name": "mean", "op": "mean", "inputs": ["sum"]},
+        {"name": "joined", "op": "concat", "channels": [5, 0, 2], "inputs": ["sum", "pool"]},
+        {"name": "mean", "op": "mean", "inputs": ["joined"]},
     ]
     shape = {"height": 6, "width": 5, "channels": 3}
     config = {"kind": "network", "numerics_version": 1, "input": shape, "layers": layers, "scores": "softmax", "num_labels": 3}
