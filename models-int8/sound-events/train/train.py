@@ -43,6 +43,13 @@ def standardised(head, kept):
     return {name: ((torch.from_numpy(kept[name]).float() - getattr(head, f"{name}_mean")) * getattr(head, f"{name}_scale")).bfloat16() for name in network.INPUTS}
 
 
+def early(labels, cells):
+    """Labels [scenes][cells][labels] whose ten classes begin as many cells earlier."""
+    active = labels[..., : len(scenes.CLASSES)].float().transpose(1, 2)
+    labels[..., : len(scenes.CLASSES)] = F.max_pool1d(F.pad(active, (0, cells)), cells + 1, 1).transpose(1, 2).to(labels.dtype)
+    return labels
+
+
 def load(head, paths):
     found = {}
     for i, path in enumerate(paths):
@@ -127,6 +134,7 @@ def main():
     parser.add_argument("--units", type=float, default=0.3, help="inputs that are left out for a whole scene")
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--edges", type=float, default=1.0, help="how much more cells count where a class begins or ends")
+    parser.add_argument("--early", type=int, default=2, help="cells that classes begin earlier: what begins quietly is heard late")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
@@ -138,6 +146,7 @@ def main():
     of_clips = dict(numpy.load(args.clips))
     rows = known.lasting(of_clips, args.fold)
     kept = load(head, paths)
+    kept["labels"] = early(kept["labels"], args.early)
     count = len(kept["labels"])
     optimiser = torch.optim.AdamW(head.parameters(), args.rate, weight_decay=args.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, args.passes * (count // args.batch), pct_start=0.15)
