@@ -123,6 +123,21 @@ fn the_folder_is_described_and_verified() {
 }
 
 #[test]
+fn a_run_and_its_layers_are_measured() {
+    let model = Model::new("bench");
+    let bench = |options: &[&str]| {
+        let mut command = ossicle();
+        command.args(["bench", "network", "--threads", "1", "--rounds", "3"]).args(options).arg(model.path());
+        stdout(command.output().unwrap())
+    };
+    let row: Value = serde_json::from_str(&bench(&["--layers", "--json"])).expect("JSON");
+    assert_eq!((&row["schema"], &row["rounds"], &row["threads"]), (&json!("ossicle.bench.network/1"), &json!(3), &json!(1)));
+    let names: Vec<&str> = row["layers"].as_array().expect("layers").iter().filter_map(|layer| layer["name"].as_str()).collect();
+    assert_eq!(names, ["network.padded", "network.mean", "network.colours", "network.scores"]);
+    assert!(bench(&["--layers"]).contains("network.colours  Dense"));
+}
+
+#[test]
 fn memory_is_refused_with_its_figures() {
     let model = Model::new("memory");
     let red = model.image("red.ppm", [255, 0, 0]);
