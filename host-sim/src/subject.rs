@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use ossicle::audio::{AudioError, AudioReader};
-use ossicle::events::{self, Detector, EventsError, Settings};
+use ossicle::events::{self, Detector, EncodedEvents, EventsError, Settings};
 use ossicle::label::{self, Image, LabelError, Labeller, Reading};
 use ossicle::models::{self, ModelError};
 use ossicle::source::{SampleSource, SourceError};
@@ -24,6 +24,7 @@ pub struct Subject {
     input: PathBuf,
     raw_rate: Option<u32>,
     model: PathBuf,
+    beside: Vec<PathBuf>,
     task: Task,
 }
 
@@ -95,6 +96,13 @@ pub enum SubjectError {
         /// The traced model's name.
         name: String,
     },
+    /// Not as many models beside the traced one as the trace names.
+    Beside {
+        /// How many were given.
+        given: usize,
+        /// The traced ones' names.
+        traced: Vec<String>,
+    },
     /// There is no such model.
     Model(ModelError),
     /// The model cannot be opened.
@@ -123,16 +131,29 @@ impl std::fmt::Display for SubjectError {
                 )
             }
             Self::Settings(error) => write!(f, "settings: {error}: use the version that wrote the trace"),
-            Self::ModelName(name) => write!(f, "the trace names a path as its model: {name:?}: name the model's folder with --model"),
+            Self::ModelName(name) => {
+                write!(f, "the trace names a path as its model: {name:?}: name the model's folder with --model or --beside")
+            }
             Self::Digest(error) => write!(f, "cannot read: {error}: name a readable file"),
             Self::OtherInput { path, found, name, traced } => {
                 let path = path.display();
                 write!(f, "another recording than the traced one: {path} has SHA-256 {found}: give {name}, which has {traced}")
             }
             Self::OtherModel { path, file, name } => {
-                write!(f, "another model than the traced {name}: {} differs in {file}: give the same folder with --model", path.display())
+                write!(
+                    f,
+                    "another model than the traced {name}: {} differs in {file}: give the same folder with --model or --beside",
+                    path.display()
+                )
             }
-            Self::Model(error) => write!(f, "{error}: or name the traced model's folder with --model"),
+            Self::Beside { given, traced } if traced.is_empty() => {
+                write!(f, "--beside: the trace has no models beside its own, not {given}: leave --beside out")
+            }
+            Self::Beside { given, traced } => {
+                let one = if traced.len() == 1 { "a model" } else { "models" };
+                write!(f, "--beside: {given} given for {one} beside the traced one: give {} in this order", traced.join(", "))
+            }
+            Self::Model(error) => write!(f, "{error}: or name the traced model's folder with --model or --beside"),
             Self::Open(path, error) => write!(f, "{}: {error}: fetch or make the model again", path.display()),
             Self::Audio(path, error) => write!(f, "{error}: {}: {}", path.display(), error.remedy()),
             Self::Run(error) => error.fmt(f),
@@ -176,14 +197,23 @@ impl Subject {
     /// # Errors
     /// As for [`new`](Subject::new).
     pub fn with(input: &Path, model: &str, task: Task) -> Result<Self, SubjectError> {
-        Ok(Self { input: input.to_owned(), raw_rate: None, model: models::find(model)?, task })
+        Ok(Self { input: input.to_owned(), raw_rate: None, model: models::find(model)?, beside: vec![], task })
     }
 
-    /// What `header` describes, with the recording at `input` and the model at `model`, or the one of the traced name.
+    /// The same with models beside it: classes of one's own for a detection, a head on the encoder for a transcription.
+    ///
+    /// # Errors
+    /// [`SubjectError::Model`] if there is none of such a name.
+    pub fn beside(mut self, names: &[impl AsRef<str>]) -> Result<Self, SubjectError> {
+        self.beside = names.iter().map(|name| models::find(name.as_ref())).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
+    /// What `header` describes, with the recording at `input`, the model at `model`, or the one of the traced name, and likewise those beside it.
     ///
     /// # Errors
     /// If the trace cannot be repeated by this version, or recording or model are not the traced ones.
-    pub fn of(header: &Header, input: &Path, model: Option<&str>) -> Result<Self, SubjectError> {
+    pub fn of(header: &Header, input: &Path, model: Option<&str>, beside: &[String]) -> Result<Self, SubjectError> {
         let task = Task::of(header)?;
         if header.numerics != NUMERICS_VERSION {
             return Err(SubjectError::Numerics(header.numerics));
@@ -194,19 +224,22 @@ impl Subject {
         {
             return Err(SubjectError::OtherInput { path: input.to_owned(), found, name: header.input.name.clone(), traced });
         }
-        let name = match model {
-            Some(name) => name,
-            None => plain(&header.model.name).ok_or_else(|| SubjectError::ModelName(header.model.name.clone()))?,
-        };
-        let subject = Self { raw_rate: header.input.raw_rate, ..Self::with(input, name, task)? };
-        let files = subject.model_files()?.files;
-        let names = header.model.files.keys().chain(files.keys());
-        match names.into_iter().find(|&name| header.model.files.get(name) != files.get(name)) {
-            Some(file) => {
-                Err(SubjectError::OtherModel { path: subject.model.clone(), file: file.clone(), name: header.model.name.clone() })
-            }
-            None => Ok(subject),
+        let traced = || header.beside.iter().map(|model| model.name.clone()).collect();
+        let most = if matches!(task, Task::Detect { .. }) { usize::MAX } else { 1 };
+        if !beside.is_empty() && beside.len() != header.beside.len() || header.beside.len() > most {
+            return Err(SubjectError::Beside { given: beside.len(), traced: traced() });
         }
+        let name = model.map_or_else(|| plain(&header.model.name), Ok)?;
+        let others = match beside {
+            [] => header.beside.iter().map(|model| plain(&model.name)).collect::<Result<Vec<_>, _>>()?,
+            given => given.iter().map(String::as_str).collect(),
+        };
+        let subject = Self { raw_rate: header.input.raw_rate, ..Self::with(input, name, task)? }.beside(&others)?;
+        same(&header.model, &subject.model_files()?, &subject.model)?;
+        for ((traced, found), path) in header.beside.iter().zip(subject.beside_files()?).zip(&subject.beside) {
+            same(traced, &found, path)?;
+        }
+        Ok(subject)
     }
 
     /// The header of a trace of this on an instruction set.
@@ -215,17 +248,22 @@ impl Subject {
     /// If a file cannot be read.
     pub fn header(&self, isa: Isa, threads: usize) -> Result<Header, SubjectError> {
         let (input, model, run) = (trace::input(&self.input, self.raw_rate)?, self.model_files()?, Options { isa, threads });
-        match &self.task {
-            Task::Transcribe(options) => trace::header(input, model, options, run).map_err(SubjectError::Settings),
-            Task::Detect { hop_frames } => Ok(trace::detect_header(input, model, *hop_frames, run)),
-            Task::Label => Ok(trace::label_header(input, model, run)),
-        }
+        let header = match &self.task {
+            Task::Transcribe(options) => trace::header(input, model, options, run).map_err(SubjectError::Settings)?,
+            Task::Detect { hop_frames } => trace::detect_header(input, model, *hop_frames, run),
+            Task::Label => trace::label_header(input, model, run),
+        };
+        Ok(Header { beside: self.beside_files()?, ..header })
+    }
+
+    fn beside_files(&self) -> Result<Vec<ossicle_trace::Model>, DigestError> {
+        self.beside.iter().map(|path| trace::events(path)).collect()
     }
 
     fn model_files(&self) -> Result<ossicle_trace::Model, DigestError> {
         match self.task {
             Task::Transcribe(_) => trace::model(&self.model),
-            Task::Detect { .. } => trace::yamnet(&self.model),
+            Task::Detect { .. } => trace::events(&self.model),
             Task::Label => trace::network(&self.model),
         }
     }
@@ -261,15 +299,30 @@ impl Subject {
         let mut source = self.source(run.isa, stop)?;
         let model = Transcriber::open_folder(&self.model, run);
         let mut model = model.map_err(|error| SubjectError::Open(self.model.clone(), error))?;
-        model.set_tap(Some(tap));
-        model.transcribe_source(&mut source, options, &mut |_| {})?;
+        model.set_tap(Some(tap.clone()));
+        match self.beside.first() {
+            None => model.transcribe_source(&mut source, options, &mut |_| {})?,
+            Some(head) => {
+                let one = ossicle_graph::Options { isa: run.isa, threads: 1 };
+                let events = EncodedEvents::open(head, &self.model, &Settings::default(), &[], one);
+                let mut events = events.map_err(|error| SubjectError::Events(head.clone(), error))?;
+                events.set_tap(Some(tap));
+                model.transcribe_with_events(&mut source, options, &mut events, &mut |_| {})?
+            }
+        };
         Ok(())
     }
 
     fn detect(&self, hop_frames: usize, run: Options, tap: Arc<dyn Tap>, stop: &dyn Fn() -> bool) -> Result<(), SubjectError> {
         let mut source = self.source(run.isa, stop)?;
         let failed = |error| SubjectError::Events(self.model.clone(), error);
-        let options = events::Options { isa: run.isa, threads: run.threads, hop_frames: Some(hop_frames), ..events::Options::default() };
+        let options = events::Options {
+            isa: run.isa,
+            threads: run.threads,
+            hop_frames: Some(hop_frames),
+            add_classes: self.beside.clone(),
+            ..events::Options::default()
+        };
         let mut detector = Detector::open(&self.model, &Settings::default(), options).map_err(failed)?;
         detector.set_tap(Some(tap));
         let mut block = [0.0; 4096];
@@ -297,10 +350,18 @@ impl Subject {
 }
 
 /// A folder's name, if it is one: a trace may come from anybody, and must not choose which files are read.
-fn plain(name: &str) -> Option<&str> {
+fn plain(name: &str) -> Result<&str, SubjectError> {
     let mut components = Path::new(name).components();
     let one = matches!((components.next(), components.next()), (Some(Component::Normal(_)), None));
-    (one && !name.contains(['/', '\\'])).then_some(name)
+    if one && !name.contains(['/', '\\']) { Ok(name) } else { Err(SubjectError::ModelName(name.to_owned())) }
+}
+
+/// Refuses a model that is not the traced one.
+fn same(traced: &ossicle_trace::Model, found: &ossicle_trace::Model, path: &Path) -> Result<(), SubjectError> {
+    match traced.files.keys().chain(found.files.keys()).find(|&name| traced.files.get(name) != found.files.get(name)) {
+        Some(file) => Err(SubjectError::OtherModel { path: path.to_owned(), file: file.clone(), name: traced.name.clone() }),
+        None => Ok(()),
+    }
 }
 
 /// A recording that ends when somebody has seen enough.
@@ -321,9 +382,9 @@ mod tests {
 
     #[test]
     fn paths_are_no_names() {
-        assert_eq!(plain("whisper-tiny.en"), Some("whisper-tiny.en"));
+        assert_eq!(plain("whisper-tiny.en").ok(), Some("whisper-tiny.en"));
         for path in ["", ".", "..", "/", "/etc", "../model", "a/b", "a/", "./a", "a\\b"] {
-            assert_eq!(plain(path), None, "{path}");
+            assert!(matches!(plain(path), Err(SubjectError::ModelName(name)) if name == path), "{path}");
         }
     }
 }

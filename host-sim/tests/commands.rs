@@ -1,5 +1,8 @@
 //! The binary, on traces of the sample recording.
 
+#[path = "../../runtime/pipelines/tests/classes/mod.rs"]
+mod classes;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -9,7 +12,7 @@ use ossicle::whisper::options::{Quality, TranscribeOptions};
 use ossicle::whisper::window::Window;
 use ossicle_kernels::simd::Isa;
 use ossicle_sim::replay::record;
-use ossicle_sim::subject::Subject;
+use ossicle_sim::subject::{Subject, Task};
 use ossicle_trace::{Key, Pattern, Step, Tap, Tensor, Trace, Values, Writer, WriterOptions};
 
 /// A folder that goes away with the test.
@@ -39,8 +42,12 @@ fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/kitchen.wav")
 }
 
+fn bundled(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models-int8").join(name)
+}
+
 fn model() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models-int8/whisper-tiny.en")
+    bundled("whisper-tiny.en")
 }
 
 /// The sample in short windows and texts, which keep the scalar twin's time in bounds.
@@ -131,6 +138,45 @@ fn every_instruction_set_and_number_of_threads_gives_the_same_records() {
             assert_eq!((other.records.len(), &other.descriptors), (reference.records.len(), &reference.descriptors));
         }
     }
+}
+
+#[test]
+fn what_runs_beside_a_model_is_repeated() {
+    let folder = Folder::new("beside");
+    let own = folder.0.join("my-sounds");
+    classes::write(&own, &bundled("yamnet"), &["always"], 3.0, 1024);
+    let (own, yamnet, input) = (own.to_str().unwrap(), bundled("yamnet"), sample());
+    let detection = Subject::with(&input, yamnet.to_str().unwrap(), Task::Detect { hop_frames: 96 }).unwrap().beside(&[own]).unwrap();
+    let transcription = subject().beside(&[bundled("whisper-events").to_str().unwrap()]).unwrap();
+    for (subject, op, name) in [(&detection, "yamnet.classes.0", "detect"), (&transcription, "events.scores", "transcribe")] {
+        let reference = record(subject, Isa::detect(), 1).unwrap();
+        let count = reference.records.iter().filter(|record| reference.descriptor(record).op == op).count();
+        assert!(count > 2, "{op} is traced {count} times");
+        for isa in Isa::available() {
+            assert!(record(subject, isa, 2).unwrap().records == reference.records, "{name} on {isa}");
+        }
+        let writer = Arc::new(Writer::new(Vec::new(), &subject.header(Isa::detect(), 1).unwrap(), WriterOptions::default()).unwrap());
+        subject.run(Isa::detect(), 1, writer.clone(), &|| false).unwrap();
+        folder.file(name, &Arc::into_inner(writer).unwrap().finish().unwrap());
+    }
+    let replay = |name: &str, beside: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle-sim"));
+        command.arg("replay").arg(folder.0.join(name)).arg("--input").arg(&input);
+        command.args(beside.iter().flat_map(|name| ["--beside", name])).output().unwrap()
+    };
+    for output in [replay("transcribe", &[]), replay("transcribe", &["whisper-events"]), replay("detect", &[own])] {
+        assert!(stdout(&output, 0).starts_with("identical\n"));
+    }
+    assert!(stdout(&sim(&["show"], &[&folder.0.join("detect")]), 0).contains("\nbeside    my-sounds/model.safetensors "));
+    let line = refusal(&replay("detect", &[]));
+    assert!(line.contains("model my-sounds not found") && line.contains("--beside"), "{line}");
+    assert!(refusal(&replay("detect", &[own, own])).contains("--beside: 2 given for a model beside the traced one: give my-sounds"));
+    assert!(refusal(&replay("transcribe", &[own])).contains("another model than the traced whisper-events"));
+    let plain = folder.file("plain", &traced(WriterOptions::default(), ""));
+    let line = refusal(&replay("plain", &[own]));
+    assert!(line.contains("the trace has no models beside its own, not 1: leave --beside out"), "{line}");
+    let line = refusal(&sim(&["diff"], &[&plain, &folder.0.join("transcribe")]));
+    assert!(line.contains("0 and 1 models beside whisper-tiny.en"), "{line}");
 }
 
 #[test]

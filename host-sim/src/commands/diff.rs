@@ -68,13 +68,16 @@ fn incomparable(a: &Header, b: &Header) -> Option<(String, &'static str)> {
     if a.input.sha256 != b.input.sha256 && a.input.sha256.is_some() && b.input.sha256.is_some() {
         return Some((format!("two recordings, {} and {}", a.input.name, b.input.name), "trace the same recording on both machines"));
     }
-    if a.model.files != b.model.files {
-        let differing = a.model.files.iter().find(|(name, sum)| b.model.files.get(*name) != Some(sum));
-        let file = differing.map_or("their files", |(name, _)| name);
-        return Some((
-            format!("two models, {} and {}: {file} differs", a.model.name, b.model.name),
-            "use the same model folder on both machines",
-        ));
+    if a.beside.len() != b.beside.len() {
+        let what = format!("{} and {} models beside {}", a.beside.len(), b.beside.len(), a.model.name);
+        return Some((what, "use the same classes or event model on both machines"));
+    }
+    for (a, b) in std::iter::once((&a.model, &b.model)).chain(a.beside.iter().zip(&b.beside)) {
+        if a.files != b.files {
+            let differing = a.files.iter().find(|(name, sum)| b.files.get(*name) != Some(sum));
+            let file = differing.map_or("their files", |(name, _)| name);
+            return Some((format!("two models, {} and {}: {file} differs", a.name, b.name), "use the same model folder on both machines"));
+        }
     }
     let (x, y) = (a.settings.as_object()?, b.settings.as_object()?);
     let key = x.keys().chain(y.keys()).find(|&key| x.get(key) != y.get(key))?;

@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   ossicle-sim replay kitchen.trace --input kitchen.wav
   ossicle-sim replay kitchen.trace --input kitchen.wav --isa all
+  ossicle-sim replay garden.trace --input garden.flac --beside my-sounds
   ossicle-sim replay pi.trace --input kitchen.wav --isa scalar --threads 1 --rows 40
 
 Exit status: 0 identical, 1 differs, 2 bad usage or bad input.";
@@ -29,7 +30,7 @@ Exit status: 0 identical, 1 differs, 2 bad usage or bad input.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A trace that ossicle transcribe --trace wrote
+    /// A trace that ossicle transcribe, detect or label wrote
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
     /// The recording it is of
@@ -38,6 +39,9 @@ pub(crate) struct Args {
     /// The model it was made with [default: the one of the traced name]
     #[arg(long, value_name = "NAME|FOLDER")]
     model: Option<String>,
+    /// A model that ran beside it: classes of one's own or what hears events, in the trace's order [default: those of the traced names]
+    #[arg(long, value_name = "NAME|FOLDER")]
+    beside: Vec<String>,
     #[command(flatten)]
     machine: MachineArgs,
     #[command(flatten)]
@@ -52,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let isas = if isas.is_empty() { vec![Isa::detect()] } else { isas };
     let threads = args.machine.threads();
     let trace = Arc::new(args.key.read(&args.trace, Trace::read)?);
-    let subject = Subject::of(&trace.header, &args.input, args.model.as_deref()).map_err(|error| Fault::line(&error))?;
+    let subject = Subject::of(&trace.header, &args.input, args.model.as_deref(), &args.beside).map_err(|error| Fault::line(&error))?;
     if trace.header.input.sha256.is_none() {
         complain("the trace names no digest of its input, which was a stream: whether this is the same shows in its first tensor, audio");
     }

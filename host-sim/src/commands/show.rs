@@ -38,8 +38,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     writeln!(out, "run       {}", report::run(header))?;
     writeln!(out, "pipeline  {} by numerics version {}", header.pipeline, header.numerics)?;
     writeln!(out, "input     {} {}", header.input.name, header.input.sha256.as_deref().unwrap_or("(a stream)"))?;
-    for (name, sum) in &header.model.files {
-        writeln!(out, "model     {}/{name} {sum}", header.model.name)?;
+    for (what, model) in std::iter::once(("model", &header.model)).chain(header.beside.iter().map(|model| ("beside", model))) {
+        for (name, sum) in &model.files {
+            writeln!(out, "{what:<9} {}/{name} {sum}", model.name)?;
+        }
     }
     writeln!(out, "settings  {}", report::json(&header.settings))?;
     let mut steps = trace.steps.iter().peekable();

@@ -15,6 +15,7 @@ use ossicle::events::{Detector, Format, HOP_FRAMES, Heard, Options, Writer};
 use ossicle::source::SampleSource;
 use ossicle::trace;
 use ossicle::whisper::transcriber::Options as Run;
+use ossicle_trace::Header;
 use serde_json::json;
 
 use crate::fault::{self, Fault};
@@ -74,7 +75,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME,NAME...")]
     classes: Vec<String>,
     /// Also classes of your own, from a folder that ossicle-quantize events made; may be given several times
-    #[arg(long, value_name = "FOLDER", conflicts_with = "trace")]
+    #[arg(long, value_name = "FOLDER")]
     add_classes: Vec<PathBuf>,
     /// What to write
     #[arg(long, value_enum, default_value = "text")]
@@ -216,7 +217,10 @@ fn start_trace(args: &Args, folder: &Path, file: &Path, detector: &mut Detector)
     let run = Run { isa: args.machine.isa(), threads: args.machine.threads() };
     let named = (!input::is_stdin(file)).then_some(file);
     let hop = detector.hop_frames();
-    let trace = args.trace.start(named, args.raw.rate(), |input| Ok(trace::detect_header(input, trace::yamnet(folder)?, hop, run)))?;
+    let trace = args.trace.start(named, args.raw.rate(), |input| {
+        let beside = args.add_classes.iter().map(|path| trace::events(path)).collect::<Result<_, _>>()?;
+        Ok(Header { beside, ..trace::detect_header(input, trace::events(folder)?, hop, run) })
+    })?;
     detector.set_tap(trace.as_ref().map(Recording::tap));
     Ok(trace)
 }

@@ -219,6 +219,16 @@ struct Listener {
     events: Option<EncodedEvents>,
 }
 
+impl Listener {
+    fn set_tap(&mut self, trace: Option<&Recording>) {
+        let tap = trace.map(Recording::tap);
+        if let Some(events) = &mut self.events {
+            events.set_tap(tap.clone());
+        }
+        self.model.set_tap(tap);
+    }
+}
+
 /// Transcribes every file with one model; a bad file gives its line and the others go on.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     input::check(&args.files)?;
@@ -272,8 +282,11 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
         listener.model.check(&options).map_err(|error| fault::transcription("", error))?;
     }
     let run = Options { isa: args.model.machine.isa(), threads: args.model.machine.threads() };
-    let trace = args.trace.start(named, raw_rate, |input| Ok(trace::header(input, trace::model(&args.model.path()?)?, &options, run)?))?;
-    listener.model.set_tap(trace.as_ref().map(Recording::tap));
+    let trace = args.trace.start(named, raw_rate, |input| {
+        let header = trace::header(input, trace::model(&args.model.path()?)?, &options, run)?;
+        Ok(ossicle_trace::Header { beside: args.events.traced()?, ..header })
+    })?;
+    listener.set_tap(trace.as_ref());
     let output = outputs.as_ref().map(|outputs| outputs[0].as_path());
     transcribe(args, &mut listener, &options, reader, file, output)?;
     if let Some(trace) = trace {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use ossicle::events::{EncodedEvents, Settings};
 use ossicle::formats::Format;
+use ossicle::trace;
 use ossicle_graph::Options;
+use ossicle_trace::Model;
 
 use crate::fault::{self, Fault};
 use crate::model::ModelArgs;
@@ -15,7 +17,7 @@ use crate::model::ModelArgs;
 #[command(next_help_heading = "Sound events")]
 pub(crate) struct EventArgs {
     /// Tell sound events beside the text, heard in what the encoder gives anyway (json, jsonl)
-    #[arg(long, conflicts_with = "trace")]
+    #[arg(long)]
     events: bool,
     /// Classes, thresholds and times (see `ossicle detect --help`) [default: events.toml of the head]
     #[arg(long, value_name = "FILE.toml", requires = "events")]
@@ -37,12 +39,21 @@ impl EventArgs {
         Ok(())
     }
 
+    fn folder(&self) -> Result<PathBuf, Fault> {
+        ossicle::models::find(&self.event_model).map_err(fault::model)
+    }
+
+    /// What hears events, as a trace names it.
+    pub(crate) fn traced(&self) -> Result<Vec<Model>> {
+        Ok(if self.events { vec![trace::events(&self.folder()?)?] } else { vec![] })
+    }
+
     /// What hears events, if they are wanted, and the bytes it needs.
     pub(crate) fn open(&self, model: &ModelArgs) -> Result<Option<(EncodedEvents, usize)>> {
         if !self.events {
             return Ok(None);
         }
-        let folder = ossicle::models::find(&self.event_model).map_err(fault::model)?;
+        let folder = self.folder()?;
         let config = self.config.as_deref();
         let settings = match config {
             Some(path) => Settings::read(path).map_err(|error| fault::settings(path, error)),

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use ossicle_kernels::linear::{Finish, linear};
 use ossicle_kernels::rows::{QuantRows, quantize_rows};
 use ossicle_kernels::simd::LANES;
+use ossicle_trace::Tap;
 use serde::Deserialize;
 use tract_core::internal::*;
 
@@ -159,6 +160,12 @@ impl WhisperEventsGraph {
     /// Bytes of the slots.
     pub fn built_slot_bytes(&self) -> usize {
         self.plan.bytes() + self.input.as_bytes().len()
+    }
+
+    /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that. Steps are the
+    /// caller's to tell.
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.context.taps.set(tap);
     }
 
     /// Forgets the recording so far.

@@ -28,8 +28,8 @@ pub const LABEL: &str = "label";
 /// Files of a network's folder that bits depend on.
 const NETWORK_FILES: [&str; 4] = ["config.json", "labels.txt", "model.safetensors", "preprocessor_config.json"];
 
-/// Files of a YAMNet's folder that bits depend on.
-const YAMNET_FILES: [&str; 3] = ["config.json", "labels.txt", "model.safetensors"];
+/// Files of a folder that hears sound events that bits depend on.
+const EVENTS_FILES: [&str; 3] = ["config.json", "labels.txt", "model.safetensors"];
 
 /// Files of a Whisper's folder that bits depend on.
 const MODEL_FILES: [&str; 4] = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"];
@@ -76,12 +76,12 @@ pub fn model(folder: &Path) -> Result<Model, DigestError> {
     model_of(folder, &MODEL_FILES)
 }
 
-/// As [`model`], for a YAMNet.
+/// As [`model`], for a YAMNet, classes of one's own on it, or a head on Whisper's encoder.
 ///
 /// # Errors
 /// If one of the files cannot be read.
-pub fn yamnet(folder: &Path) -> Result<Model, DigestError> {
-    model_of(folder, &YAMNET_FILES)
+pub fn events(folder: &Path) -> Result<Model, DigestError> {
+    model_of(folder, &EVENTS_FILES)
 }
 
 /// As [`model`], for a network from ONNX.
@@ -98,7 +98,7 @@ fn model_of(folder: &Path, files: &[&str]) -> Result<Model, DigestError> {
     Ok(Model { name: file_name(&absolute), files: digests.collect::<Result<_, _>>()? })
 }
 
-/// The header of a transcription's trace.
+/// The header of a transcription's trace; what hears sound events goes into its `beside`.
 ///
 /// # Errors
 /// If the options cannot be written down, which is a bug.
@@ -106,7 +106,7 @@ pub fn header(input: Input, model: Model, options: &TranscribeOptions, run: Opti
     Ok(of(TRANSCRIBE, input, model, serde_json::to_value(options)?, run))
 }
 
-/// The header of a trace of sound events, scored every `hop_frames`. By which rules scores become events is not in it: no tensor depends on
+/// The header of a trace of sound events, scored every `hop_frames`; classes of one's own go into its `beside`. By which rules scores become events is not in it: no tensor depends on
 /// them.
 pub fn detect_header(input: Input, model: Model, hop_frames: usize, run: Options) -> Header {
     of(DETECT, input, model, serde_json::json!({ "hop_frames": hop_frames }), run)
@@ -124,6 +124,7 @@ fn of(pipeline: &str, input: Input, model: Model, settings: serde_json::Value, r
         pipeline: pipeline.to_owned(),
         input,
         model,
+        beside: vec![],
         settings,
         isa: run.isa.name().to_owned(),
         threads: run.threads.clamp(1, MAX_THREADS),

@@ -20,6 +20,9 @@ pub struct Header {
     pub input: Input,
     /// What it ran with.
     pub model: Model,
+    /// Models that ran beside it, in their order, such as one that hears sound events in what an encoder gives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Model>,
     /// Everything asked for that changes bits.
     pub settings: Value,
     /// The instruction set, which changes no bit.
@@ -36,12 +39,14 @@ pub struct Header {
 impl Header {
     /// Whether printing it could move a terminal's cursor. The values of settings may hold anything: an initial prompt has line ends.
     pub(crate) fn has_control_characters(&self) -> bool {
-        let Self { program, pipeline, input, model, isa, machine, .. } = self;
-        let texts = [program, pipeline, &input.name, &model.name, isa, &machine.arch, &machine.os];
+        let Self { program, pipeline, input, model, beside, isa, machine, .. } = self;
+        let texts = [program, pipeline, &input.name, isa, &machine.arch, &machine.os];
         let optional = [&input.sha256, &machine.cpu, &machine.board].into_iter().flatten();
-        let files = model.files.iter().flat_map(|(name, sum)| [name, sum]);
+        let models = || std::iter::once(model).chain(beside);
+        let files = models().flat_map(|model| &model.files).flat_map(|(name, sum)| [name, sum]);
         let control = |text: &String| text.contains(char::is_control);
-        texts.into_iter().chain(optional).chain(files).any(control) || keys(&self.settings, &control)
+        texts.into_iter().chain(optional).chain(models().map(|model| &model.name)).chain(files).any(control)
+            || keys(&self.settings, &control)
     }
 }
 

@@ -140,7 +140,7 @@ fn other_files_are_refused_in_one_line() {
         (b"OSSTRACE", "ends within its header"),
         (b"OSSTRACE\x02\0\0\0", "a trace of format 2, this program reads format 1"),
         (b"OSSTRACE\x01\0\0\0\xff\xff\xff\xff", "damaged at byte 16: a header of more than 1 MiB"),
-        (b"OSSTRACE\x01\0\0\0\x02\0\0\0[]", "damaged header: invalid length 0, expected struct Header with 10 elements at line 1 column 2"),
+        (b"OSSTRACE\x01\0\0\0\x02\0\0\0[]", "damaged header: invalid length 0, expected struct Header with 11 elements at line 1 column 2"),
     ] {
         let error = Trace::read(bytes, None).unwrap_err().to_string();
         assert_eq!(error, expected);

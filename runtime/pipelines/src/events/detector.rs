@@ -7,7 +7,7 @@ use ossicle_frontend::yamnet::{BINS, HOP_SAMPLES, PATCH_FRAMES, PATCH_SAMPLES, Y
 use ossicle_graph::folder::{FolderError, ModelFolder};
 use ossicle_graph::yamnet::{ClassHead, ClassesConfig, MemoryPlan, YamnetConfig, YamnetGraph};
 use ossicle_kernels::simd::Isa;
-use ossicle_trace::{Step, Tap, Values, le_bytes};
+use ossicle_trace::{Step, Tap, Tensor, Values, le_bytes};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -96,7 +96,8 @@ pub struct ClassOutputs<'a> {
 /// Turns samples into events. Memory is fixed whatever the length.
 pub struct Detector {
     graph: YamnetGraph,
-    heads: Vec<ClassHead>,
+    /// With their names in traces.
+    heads: Vec<(String, ClassHead)>,
     labels: Labels,
     /// One for each label.
     scores: Vec<f32>,
@@ -140,7 +141,8 @@ impl Detector {
             return Err(EventsError::Classes { path: path.clone(), problem });
         }
         let mut labels = Labels { thresholds: vec![None; names.len()], names };
-        let heads = options.add_classes.iter().map(|path| head(path, &folder, options.isa, &mut labels)).collect::<Result<_, _>>()?;
+        let own = |(i, path): (usize, &PathBuf)| Ok((format!("yamnet.classes.{i}"), head(path, &folder, options.isa, &mut labels)?));
+        let heads = options.add_classes.iter().enumerate().map(own).collect::<Result<_, EventsError>>()?;
         let graph = YamnetGraph::new(folder, ossicle_graph::Options { isa: options.isa, threads: options.threads })?;
         let mut detector = Self {
             graph,
@@ -287,13 +289,8 @@ impl Detector {
         self.mel.frames(&self.pending, frames, &mut self.scratch).expect("as many samples as these frames see");
         if let Some(tap) = &self.tap {
             tap.step(Step { stage: "hop", at: self.hops, count: new as u32 });
-            tap.tensor(&ossicle_trace::Tensor {
-                op: "mel",
-                kernel: "YamnetMel",
-                part: "",
-                shape: &[new, BINS],
-                values: Values::F32(frames),
-            });
+            let values = Values::F32(frames);
+            tap.tensor(&Tensor { op: "mel", kernel: "YamnetMel", part: "", shape: &[new, BINS], values });
         }
         if let Some(hashers) = &mut self.hashers {
             le_bytes(Values::F32(frames), |bytes| hashers[0].update(bytes));
@@ -301,8 +298,13 @@ impl Detector {
         let told = self.timing.told(self.hops)..self.timing.told(self.hops + 1);
         self.scores.clear();
         self.scores.extend_from_slice(self.graph.run(&self.patch, 1)?);
-        for head in &mut self.heads {
-            self.scores.extend_from_slice(head.run(self.graph.embeddings())?);
+        for (op, head) in &mut self.heads {
+            let scores = head.run(self.graph.embeddings())?;
+            if let Some(tap) = &self.tap {
+                let values = Values::F32(scores);
+                tap.tensor(&Tensor { op, kernel: "ClassHead", part: "", shape: &[scores.len()], values });
+            }
+            self.scores.extend_from_slice(scores);
         }
         let scores = self.scores.as_slice();
         self.hops += 1;

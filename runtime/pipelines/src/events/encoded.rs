@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ossicle_graph::folder::{ModelFolder, WhisperConfig};
 use ossicle_graph::whisper_events::{CELL_ROWS, STEP_CELLS, STEP_ROWS, WhisperEventsConfig, WhisperEventsGraph};
 use ossicle_graph::yamnet::MemoryPlan;
-use ossicle_trace::{Values, le_bytes};
+use ossicle_trace::{Step, Tap, Values, le_bytes};
 use sha2::{Digest, Sha256};
 
 use super::Event;
@@ -36,6 +36,7 @@ pub struct EncodedEvents {
     /// Cells that went through the network, those of silence behind the recording included.
     run: u64,
     hasher: Option<Box<Sha256>>,
+    tap: Option<Arc<dyn Tap>>,
 }
 
 impl EncodedEvents {
@@ -64,7 +65,8 @@ impl EncodedEvents {
         let resolved = settings.resolve(&Labels { thresholds: vec![None; names.len()], names }, classes)?;
         let pending = Vec::with_capacity(STEP_ROWS * config.d_model);
         let graph = WhisperEventsGraph::new(folder, options)?;
-        Ok(Self { graph, trackers: resolved.into_iter().map(Tracker::new).collect(), pending, taken: 0, run: 0, hasher: None })
+        let trackers = resolved.into_iter().map(Tracker::new).collect();
+        Ok(Self { graph, trackers, pending, taken: 0, run: 0, hasher: None, tap: None })
     }
 
     /// Memory it needs beside Whisper, in bytes.
@@ -76,6 +78,12 @@ impl EncodedEvents {
         let mut plan = WhisperEventsGraph::memory_plan(&folder, options);
         plan.scratch += 4 * STEP_ROWS * folder.config().d_model;
         Ok(plan)
+    }
+
+    /// Hands every tensor from now on to `tap`; `None` ends that.
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.graph.set_tap(tap.clone());
+        self.tap = tap;
     }
 
     /// Begins a recording; with `digest` the scores' digest is collected.
@@ -140,6 +148,9 @@ impl EncodedEvents {
             return Ok(());
         }
         let lag = self.graph.config().lag() as u64;
+        if let Some(tap) = &self.tap {
+            tap.step(Step { stage: "events", at: self.run, count: STEP_CELLS as u32 });
+        }
         let scores = self.graph.run(&self.pending)?;
         for (cell, scores) in (self.run..).zip(scores.chunks_exact(num_labels)) {
             // Before the recording, or behind it.
