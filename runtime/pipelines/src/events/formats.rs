@@ -100,7 +100,7 @@ impl Writer {
             }
             Format::Audacity => writeln!(out, "{start:.6}\t{end:.6}\t{class}"),
             Format::Raven => {
-                writeln!(out, "{}\tSpectrogram 1\t1\t{start:.3}\t{end:.3}\t0\t8000\t{class}\t{peak:.3}\t{mean:.3}", self.events)
+                writeln!(out, "{}\tSpectrogram 1\t1\t{start:.3}\t{end:.3}\t0.0\t8000.0\t{class}\t{peak:.3}\t{mean:.3}", self.events)
             }
         }
     }
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(written(Format::Jsonl), json);
         assert_eq!(written(Format::Audacity), "1.000000\t2.250000\tDog\n");
         let raven = written(Format::Raven);
-        assert_eq!(raven.lines().nth(1).unwrap(), "1\tSpectrogram 1\t1\t1.000\t2.250\t0\t8000\tDog\t0.750\t0.500");
+        assert_eq!(raven.lines().nth(1).unwrap(), "1\tSpectrogram 1\t1\t1.000\t2.250\t0.0\t8000.0\tDog\t0.750\t0.500");
         assert_eq!(raven.lines().next().unwrap().split('\t').count(), 10);
     }
 }
