@@ -2,7 +2,7 @@
 """Trains the head on kept features: train.py YAMNET OUT --train FOLDER... [--check FOLDER...]
 
 Writes OUT/head.safetensors and OUT/head.json, as ossicle-quantize reads them. With --check it says, after every fourth pass, what the head does on
-scenes and on the fold's clips that it does not learn from, and keeps its scores in OUT/checked.npz for thresholds.py. YAMNet's own classifier has a say
+scenes and on the fold's clips that it does not learn from, and keeps its scores in OUT/checked.npz for thresholds.py. A linear probe has a say
 in the end (detectors.py), not in training: what is learned beside it would only undo it.
 """
 
