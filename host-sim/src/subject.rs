@@ -61,6 +61,15 @@ impl Task {
         }
         .map_err(SubjectError::Settings)
     }
+
+    /// How many models may run beside its own.
+    fn most_beside(&self) -> usize {
+        match self {
+            Self::Transcribe(_) => 1,
+            Self::Detect { .. } => usize::MAX,
+            Self::Label => 0,
+        }
+    }
 }
 
 /// Why a run cannot be repeated.
@@ -102,6 +111,13 @@ pub enum SubjectError {
         given: usize,
         /// The traced ones' names.
         traced: Vec<String>,
+    },
+    /// More models beside the traced one than its pipeline takes.
+    TooManyBeside {
+        /// How many the trace names.
+        traced: usize,
+        /// How many there may be.
+        most: usize,
     },
     /// There is no such model.
     Model(ModelError),
@@ -152,6 +168,9 @@ impl std::fmt::Display for SubjectError {
             Self::Beside { given, traced } => {
                 let one = if traced.len() == 1 { "a model" } else { "models" };
                 write!(f, "--beside: {given} given for {one} beside the traced one: give {} in this order", traced.join(", "))
+            }
+            Self::TooManyBeside { traced, most } => {
+                write!(f, "a trace with {traced} models beside its own, where {most} can be: use the version that wrote it")
             }
             Self::Model(error) => write!(f, "{error}: or name the traced model's folder with --model or --beside"),
             Self::Open(path, error) => write!(f, "{}: {error}: fetch or make the model again", path.display()),
@@ -224,10 +243,15 @@ impl Subject {
         {
             return Err(SubjectError::OtherInput { path: input.to_owned(), found, name: header.input.name.clone(), traced });
         }
-        let traced = || header.beside.iter().map(|model| model.name.clone()).collect();
-        let most = if matches!(task, Task::Detect { .. }) { usize::MAX } else { 1 };
-        if !beside.is_empty() && beside.len() != header.beside.len() || header.beside.len() > most {
-            return Err(SubjectError::Beside { given: beside.len(), traced: traced() });
+        let most = task.most_beside();
+        if header.beside.len() > most {
+            return Err(SubjectError::TooManyBeside { traced: header.beside.len(), most });
+        }
+        if !beside.is_empty() && beside.len() != header.beside.len() {
+            return Err(SubjectError::Beside {
+                given: beside.len(),
+                traced: header.beside.iter().map(|model| model.name.clone()).collect(),
+            });
         }
         let name = model.map_or_else(|| plain(&header.model.name), Ok)?;
         let others = match beside {

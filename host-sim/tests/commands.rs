@@ -175,6 +175,10 @@ fn what_runs_beside_a_model_is_repeated() {
     let plain = folder.file("plain", &traced(WriterOptions::default(), ""));
     let line = refusal(&replay("plain", &[own]));
     assert!(line.contains("the trace has no models beside its own, not 1: leave --beside out"), "{line}");
+    let mut header = transcription.header(Isa::detect(), 1).unwrap();
+    header.beside.push(header.beside[0].clone());
+    folder.file("two", &Writer::new(Vec::new(), &header, WriterOptions::default()).unwrap().finish().unwrap());
+    assert!(refusal(&replay("two", &[])).contains("a trace with 2 models beside its own, where 1 can be"));
     let line = refusal(&sim(&["diff"], &[&plain, &folder.0.join("transcribe")]));
     assert!(line.contains("0 and 1 models beside whisper-tiny.en"), "{line}");
 }

@@ -107,17 +107,19 @@ fn advise(out: &mut dyn Write, trace: &Trace, finding: &Finding, values: ValuesF
         }
         ValuesFrom::NotRepeated => {
             writeln!(out, "{traced} does not give the traced values on this machine: the traced machine or its program is at fault")?;
-            ask(out, &first)?;
+            ask(out, trace, &first)?;
         }
         ValuesFrom::NotHere => {
             writeln!(out, "this machine lacks {traced}, so the traced values are not known")?;
-            ask(out, &first)?;
+            ask(out, trace, &first)?;
         }
     }
     Ok(())
 }
 
-fn ask(out: &mut dyn Write, first: &str) -> Result<()> {
-    writeln!(out, "  for its values, run there: ossicle transcribe --trace FILE --trace-values '{first}' ..., and replay that trace")?;
+/// Pipelines have the names of their commands.
+fn ask(out: &mut dyn Write, trace: &Trace, first: &str) -> Result<()> {
+    let command = &trace.header.pipeline;
+    writeln!(out, "  for its values, run there: ossicle {command} --trace FILE --trace-values '{first}' ..., and replay that trace")?;
     Ok(())
 }

@@ -106,8 +106,8 @@ pub fn header(input: Input, model: Model, options: &TranscribeOptions, run: Opti
     Ok(of(TRANSCRIBE, input, model, serde_json::to_value(options)?, run))
 }
 
-/// The header of a trace of sound events, scored every `hop_frames`; classes of one's own go into its `beside`. By which rules scores become events is not in it: no tensor depends on
-/// them.
+/// The header of a trace of sound events, scored every `hop_frames`; classes of one's own go into its `beside`. By which rules scores become
+/// events is not in it: no tensor depends on them.
 pub fn detect_header(input: Input, model: Model, hop_frames: usize, run: Options) -> Header {
     of(DETECT, input, model, serde_json::json!({ "hop_frames": hop_frames }), run)
 }
