@@ -17,41 +17,14 @@ import json
 import os
 import pathlib
 import shlex
-import subprocess
 import sys
+
+from worker import Worker
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIGURES = ("mel", "enc", "prefill", "tok", "total")
 CPU_FIGURES = tuple(f"c_{figure}" for figure in FIGURES)
 OURS = "ossicle"
-
-
-class Worker:
-    """A running worker process."""
-
-    def __init__(self, name, command, folder, core, threads):
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONDONTWRITEBYTECODE="1")
-        if core is not None:
-            command = ["taskset", "-c", core, *command]
-        self.name = name
-        self.process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE if name != OURS else None, text=True)
-        self.load = self.read()["load"]
-        self.rounds = []
-
-    def read(self):
-        for line in self.process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        raise EOFError(f"{self.name}: the worker ended early")
-
-    def round(self):
-        self.process.stdin.write("round\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(60)
 
 
 def usual(folder, scripts, threads):
@@ -102,29 +75,28 @@ def main():
     commands += [(w.split("=", 1)[0], shlex.split(w.split("=", 1)[1])) for w in args.worker]
     if args.only:
         commands = [c for c in commands if any(word.lower() in c[0].lower() for word in args.only.split(","))]
-    workers = []
+    workers = {}
     for name, command in commands:
         try:
-            workers.append(Worker(name, command, folder, args.core, args.threads))
+            workers[name] = Worker(command, folder, args.core, args.threads, quiet=True)
         except (EOFError, OSError):
             print(f"left out: {name} (it does not start: run {shlex.join(command)})", file=sys.stderr)
     if args.ours:
         command = shlex.split(args.ours)
         command[0] = str(pathlib.Path(command[0]).resolve()) if os.sep in command[0] else command[0]
-        workers.append(Worker(OURS, command, pathlib.Path.cwd(), args.core, args.threads))
+        workers[OURS] = Worker(command, None, args.core, args.threads)
     if not workers:
         parser.error("no workers: give --ours, --peers-dir or --worker")
-    for worker in workers:
-        worker.first = worker.round()
+    first = {name: worker.round()["total"] for name, worker in workers.items()}
     for number in range(args.rounds):
-        for worker in workers:
+        for worker in workers.values():
             worker.rounds.append(worker.round())
         print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
     results = {}
-    for worker in workers:
+    for name, worker in workers.items():
         worker.close()
-        results[worker.name] = {f: min(r[f] for r in worker.rounds) for f in FIGURES + CPU_FIGURES} | {
-            "load": worker.load, "first_total": worker.first["total"], "rss_mb": max(r["rss_mb"] for r in worker.rounds), "text": worker.rounds[-1]["text"], "rounds": worker.rounds,
+        results[name] = {f: min(r[f] for r in worker.rounds) for f in FIGURES + CPU_FIGURES} | {
+            "load": worker.load, "first_total": first[name], "rss_mb": max(r["rss_mb"] for r in worker.rounds), "text": worker.rounds[-1]["text"], "rounds": worker.rounds,
         }
     print(table(results, "c_" if args.cpu else ""))
     texts = {name: r["text"] for name, r in results.items()}

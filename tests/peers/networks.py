@@ -12,10 +12,11 @@ import json
 import os
 import pathlib
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
+
+from worker import Worker
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KINDS = ("ossicle", "f32", "int8")
@@ -74,29 +75,6 @@ def quantise(path, folder):
     return out
 
 
-class Worker:
-    def __init__(self, command, core):
-        command = (["taskset", "-c", core] if core else []) + command
-        self.process = subprocess.Popen(command, env=dict(os.environ, OMP_NUM_THREADS="1"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.times, self.runs = [], 1
-        self.load = self.read()["load"]
-
-    def read(self):
-        for line in self.process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        raise SystemExit(f"{shlex.join(self.process.args)}: the worker ended early")
-
-    def round(self):
-        self.process.stdin.write(f"{self.runs}\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(60)
-
-
 def measure(ours, source, folder, args):
     with tempfile.TemporaryDirectory() as temporary:
         python = [sys.executable, os.path.abspath(__file__), "--worker"]
@@ -105,16 +83,17 @@ def measure(ours, source, folder, args):
             commands["int8"] = [*python, quantise(source, temporary)]
         except Exception as error:
             print(f"{source}: ONNX Runtime does not quantise it: {error!r}", file=sys.stderr)
-        workers = {kind: Worker(command, args.core) for kind, command in commands.items()}
-        for one in workers.values():
-            one.round()
-            one.runs = max(1, round(ROUND_MS / max(one.round()["total"], 0.01)))
+        workers = {kind: Worker(command, core=args.core) for kind, command in commands.items()}
+        runs = {}
+        for kind, one in workers.items():
+            one.round(1)
+            runs[kind] = max(1, round(ROUND_MS / max(one.round(1)["total"], 0.01)))
         for _ in range(args.rounds):
-            for one in workers.values():
-                one.times.append(one.round())
+            for kind, one in workers.items():
+                one.rounds.append(one.round(runs[kind]))
         for one in workers.values():
             one.close()
-        return {kind: {key: min(times[key] for times in one.times) for key in ("total", "c_total")} for kind, one in workers.items()}
+        return {kind: {key: min(times[key] for times in one.rounds) for key in ("total", "c_total")} for kind, one in workers.items()}
 
 
 def main():
@@ -137,7 +116,10 @@ def main():
     for one in args.networks:
         name, _, rest = one.partition("=")
         source, _, folder = rest.rpartition(":")
-        result = results[name] = measure(args.ossicle, source, folder, args)
+        try:
+            result = results[name] = measure(args.ossicle, source, folder, args)
+        except EOFError as error:
+            sys.exit(error)
         own, f32, int8 = (result.get(kind, {}).get(key) for kind in KINDS)
         figures = ["-" if x is None else f"{x:.2f}" for x in (own, f32, int8, own / f32, own / int8 if int8 else None)]
         print(f"| {name} | {' | '.join(figures)} |", flush=True)

@@ -164,7 +164,7 @@ impl Lowerer<'_> {
 
     /// A convolution of some channels of a map.
     fn conv_of(&mut self, node: &NodeProto, value: Value, inputs: &[usize], kernel: &[f32], dims: &[usize]) -> Result<Value, Refused> {
-        let value_factor = value.factor;
+        let factor = value.factor;
         let value = Value { factor: 1.0, ..value };
         let Layer { size, channels, .. } = self.layers[value.layer];
         let rank = value.view.axes.len();
@@ -178,7 +178,7 @@ impl Lowerer<'_> {
         let own = crate::pack::tap_major(kernel, outputs, inputs.len(), taps);
         for (row, own) in weight.chunks_exact_mut(channels).zip(own.chunks_exact(inputs.len())) {
             for (&channel, w) in inputs.iter().zip(own) {
-                row[channel] = w * value_factor;
+                row[channel] = w * factor;
             }
         }
         let (weights, activation) = (Weights { weight, bias }, Activation::Identity);
