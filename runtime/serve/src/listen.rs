@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::connection::Connection;
-use crate::slots::Peer;
+use crate::slots::{self, Peer};
 
 /// An address to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;
-                Ok((Connection::tcp(stream, idle)?, Some(address.ip())))
+                Ok((Connection::tcp(stream, idle)?, slots::peer(address.ip())))
             }
             #[cfg(unix)]
             Self::Unix(listener) => Ok((Connection::unix(listener.accept()?.0, idle), None)),

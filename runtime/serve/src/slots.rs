@@ -1,11 +1,21 @@
 //! How many connections there are, in all and from one address.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who connects; `None` for Unix sockets and standard input.
 pub(crate) type Peer = Option<IpAddr>;
+
+/// Whom limits count an address to: IPv6 gives a host a network of 2^64 addresses to connect from, so all of these are one. Link-local ones
+/// share theirs with every other host of the link, and an IPv4 address in IPv6's clothes is that address.
+pub(crate) fn peer(address: IpAddr) -> Peer {
+    const HOSTS: u32 = 64;
+    Some(match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_unicast_link_local() && !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() >> HOSTS << HOSTS).into(),
+        address => address,
+    })
+}
 
 /// Counts connections.
 #[derive(Clone)]
@@ -51,6 +61,16 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv6_host_is_one_peer() {
+        let of = |text: &str| peer(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::3"), of("2001:db8:1:2:ffff::"));
+        assert_ne!(of("2001:db8:1:2::3"), of("2001:db8:1:3::3"));
+        assert_ne!(of("fe80::1"), of("fe80::2"));
+        assert_eq!(of("::ffff:10.0.0.1"), Some([10, 0, 0, 1].into()));
+        assert_eq!(of("::1"), Some(Ipv6Addr::LOCALHOST.into()));
+    }
 
     #[test]
     fn one_address_cannot_take_all() {
