@@ -1,18 +1,7 @@
-"""What is known of the head's classes without scenes: rows to begin with, and a say in sounds that last.
-
-The head begins with YAMNet's own detectors, from AudioSet, of related sounds. Scenes teach it when a sound is there; what rain, the sea, fire and engines are
-as a whole, the mean over a clip tells better: a linear probe over clips' embeddings, YAMNet's usual use. So the logits of classes that last rise and fall
-with the probe's (late fusion): by SHARE of the distance to what it usually says to such a clip, as far as REACH below it.
-"""
+"""YAMNet's own detectors, from AudioSet, of sounds related to the head's classes: what the head begins with."""
 
 import csv
 
-import numpy
-import torch
-import torch.nn.functional as F
-
-import network
-import scenes
 import yamnet
 
 # Classes of AudioSet whose detectors the head begins with.
@@ -21,71 +10,10 @@ RELATED = (
     "Crying, sobbing", "Tick-tock", "Clock", "Tick", "Sneeze", "Cough", "Helicopter", "Aircraft", "Engine", "Chainsaw", "Power tool", "Lawn mower",
     "Chicken, rooster", "Crowing, cock-a-doodle-doo", "Bird", "Fire", "Crackle", "Speech", "Music", "Silence", "White noise", "Insect",
 )  # fmt: skip
-# Classes of ours that last: the probe has a say in them.
-LASTING = ("rain", "sea_waves", "helicopter", "chainsaw", "fire_crackling")
-SHARE, REACH = 0.8, 4.0
-SHIFT = 1.2  # so that scores stay about where they were
-USUAL = 0.1  # quantile over clips
-PENALTY = 0.03  # of the probe's squared weights
-STEPS = 5 * scenes.RATE // (8 * scenes.CELL) + 1  # of the last map in a clip
-# How the say is laid out among the head's units, for 8 bits: several small ones for each class, within a whole vector.
-COPIES, SCALE, UNITS = 3, 0.5, 16
 
 
-def probe(means, labels):
-    """Multinomial logistic regression from embeddings [clips][1024] to classes: weight [classes][1024] and bias [classes]."""
-    middle, spread = means.mean(0), means.std(0) + 0.1 * means.std()  # what hardly ever moves is not blown up
-    standard = (means - middle) / spread
-    weight, bias = (torch.zeros(shape, requires_grad=True) for shape in ((len(scenes.CLASSES), means.shape[1]), len(scenes.CLASSES)))
-    optimiser = torch.optim.LBFGS([weight, bias], max_iter=300, line_search_fn="strong_wolfe")
-
-    def penalised():
-        optimiser.zero_grad()
-        lost = F.cross_entropy(standard @ weight.T + bias, labels) + PENALTY * weight.square().sum()
-        lost.backward()
-        return lost
-
-    optimiser.step(penalised)
-    weight, bias = weight.detach(), bias.detach()
-    return weight / spread, bias - weight @ (middle / spread)
-
-
-class Detectors:
-    def __init__(self, network_file, labels_file):
-        classifier = yamnet.Yamnet(network_file)
-        with open(labels_file, newline="", encoding="utf-8") as table:
-            self.names = [row["display_name"] for row in csv.DictReader(table)]
-        self.weight, self.bias = classifier.classifier, classifier.classifier_bias
-        self.classes = [scenes.LABELS.index(name) for name in LASTING]
-
-    def related(self):
-        return self.weight[[self.names.index(name) for name in RELATED]]
-
-    def lasting(self, clips, fold=None):
-        """Rows [5][1024] and biases [5] over the last map's mean, 0 where the probe is REACH below what it usually reaches in these clips."""
-        known = clips["fold"] != fold
-        means, labels = torch.from_numpy(clips["mean"][known, :STEPS].astype(numpy.float32)), torch.from_numpy(clips["labels"][known])
-        weight, bias = (of[self.classes] for of in probe(means.mean(1), labels))
-        for i, label in enumerate(self.classes):
-            reached = means[labels == label] @ weight[i] + bias[i]
-            bias[i] += REACH - reached.amax(1).quantile(USUAL)
-        return weight, bias
-
-    def appended(self, tensors, weight, bias):
-        """The head's tensors with units that nothing but the last layer reads."""
-        tensors = {name: tensor.float() for name, tensor in tensors.items()}
-        width = len(tensors["inputs.0.bias"])
-        for name, tensor in tensors.items():
-            if name.startswith("blocks.") and name.endswith("weight"):
-                tensors[name] = F.pad(tensor.view(width, 3, width), (0, UNITS, 0, 0, 0, UNITS)).flatten(1)
-            elif name == "classes.weight" or name.endswith("bias") and name != "classes.bias":
-                tensors[name] = F.pad(tensor, (0, UNITS))
-            elif name != "classes.bias":
-                tensors[name] = F.pad(tensor, (0, 0, 0, UNITS))
-        units = slice(width, width + COPIES * len(self.classes))
-        tensors[f"inputs.{list(network.INPUTS).index('mean')}.weight"][units] = SCALE * weight.repeat_interleave(COPIES, 0)
-        tensors["inputs.0.bias"][units] = SCALE * bias.repeat_interleave(COPIES)
-        for i, label in enumerate(self.classes):
-            tensors["classes.weight"][label, width + i * COPIES :][:COPIES] = SHARE / (SCALE * COPIES)
-            tensors["classes.bias"][label] += SHIFT - SHARE * REACH
-        return {name: tensor.half().contiguous() for name, tensor in tensors.items()}
+def related(folder):
+    """Rows [detectors][1024] over the last map's mean, of the YAMNet in a folder with model.onnx and yamnet_class_map.csv."""
+    with open(folder / "yamnet_class_map.csv", newline="", encoding="utf-8") as table:
+        names = [row["display_name"] for row in csv.DictReader(table)]
+    return yamnet.Yamnet(folder / "model.onnx").classifier[[names.index(name) for name in RELATED]]

@@ -44,6 +44,7 @@ def main():
     parser.add_argument("--clips", action="store_true", help="instead: OUT/clips.npz of every clip by itself")
     parser.add_argument("--reading", action="store_true", help="instead of scenes: read speech as it is")
     parser.add_argument("--plain", action="store_true", help="mixed as the scenes of sound_events")
+    parser.add_argument("--wide", action="store_true", help="clips are changed more: pitch, what is quiet in them, noise of a recorder")
     parser.add_argument("--rows", action="store_true", help="instead of scenes: clips one after another")
     parser.add_argument("--recordings", action="store_true", help="instead of scenes: recordings with none of the ten classes")
     parser.add_argument("--held", action="store_true", help="with speech and noise that is kept for checking, clips as they are; scenes with a running tap go to OUT-tap")
@@ -51,7 +52,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     network = yamnet.Yamnet(args.onnx)
-    material = scenes.Material(args.data, {int(fold) for fold in args.folds.split(",")}, args.held)
+    material = scenes.Material(args.data, {int(fold) for fold in args.folds.split(",")}, args.held, args.wide)
     args.out.mkdir(parents=True, exist_ok=True)
     if args.clips:
         of_clips(network, pathlib.Path(args.data), args.out / "clips.npz")

@@ -113,11 +113,11 @@ def keep(path, samples, labels):
 
 
 class Material:
-    """Recordings of a data folder. Clips of `folds` only; a share of speech and noise is `held` for checking."""
+    """Recordings of a data folder. Clips of `folds` only, changed more if `wide`; a share of speech and noise is `held` for checking."""
 
-    def __init__(self, data, folds, held=False):
+    def __init__(self, data, folds, held=False, wide=False):
         data = pathlib.Path(data)
-        self.data, self.read = data, None
+        self.data, self.wide, self.read = data, wide, None
         events = data / "sound_events"
         self.clips = {name: [] for name in CLASSES}
         for line in lines(events / "manifest.jsonl"):
@@ -146,9 +146,13 @@ class Material:
         _, samples, spans = self.clips[name][rng.integers(len(self.clips[name]))]
         if plain:
             return samples, spans
-        if rng.random() < 0.6:
-            up = int(rng.integers(86, 117))
+        if rng.random() < (0.7 if self.wide else 0.6):
+            up = round(100 * 1.38 ** rng.uniform(-1, 1)) if self.wide else int(rng.integers(86, 117))
             samples = scipy.signal.resample_poly(samples, up, 100).astype(numpy.float32)
+        if self.wide and rng.random() < 0.3:
+            samples = swelled(rng, samples)
+        if self.wide and rng.random() < 0.25:
+            samples = hissed(rng, samples)
         if rng.random() < 0.6:
             samples = equalised(rng, samples)
         if rng.random() < 0.3:
@@ -267,6 +271,20 @@ class Material:
         if plain:
             label = CLASSES.index(str(rng.choice([name for name in CLASSES if name not in ("rain", "sea_waves", "fire_crackling")])))
         return label, *self.clip(rng, CLASSES[label], not changed)
+
+
+def swelled(rng, samples):
+    """What is quiet beside the loudest made quieter, or louder: the level to a power."""
+    window = numpy.hanning(2 * FRAME + 1)
+    level = numpy.sqrt(numpy.maximum(scipy.signal.fftconvolve(numpy.square(samples), window / window.sum(), "same"), 1e-10))
+    return (samples * (level / level.max()) ** rng.uniform(-0.35, 0.6)).astype(numpy.float32)
+
+
+def hissed(rng, samples):
+    """With a recorder's noise all along, which makes all of the clip active where it is loud enough."""
+    loudest = numpy.sqrt(numpy.square(samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)).mean(1).max() + 1e-12)
+    noise = coloured(rng, len(samples), rng.uniform(0, 2)) * loudest * 10 ** (-rng.uniform(32, 55) / 20)
+    return (samples + noise).astype(numpy.float32)
 
 
 def equalised(rng, samples):

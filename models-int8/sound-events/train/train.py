@@ -3,7 +3,7 @@
 
 Writes OUT/head.safetensors and OUT/head.json, as ossicle-quantize reads them. With --check it says, after every fourth pass, what the head does on
 scenes and on the fold's clips that it does not learn from, and keeps its scores in OUT/checked.npz for thresholds.py. A linear probe has a say
-in the end (detectors.py), not in training: what is learned beside it would only undo it.
+in the end (probe.py), not in training: what is learned beside it would only undo it.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 
 import detectors
 import network
+import probe
 import scenes
 import yamnet
 
@@ -133,18 +134,17 @@ def main():
     parser.add_argument("--noise", type=float, default=0.3, help="values of the inputs that are left out")
     parser.add_argument("--units", type=float, default=0.3, help="inputs that are left out for a whole scene")
     parser.add_argument("--dropout", type=float, default=0.3)
-    parser.add_argument("--edges", type=float, default=1.0, help="how much more cells count where a class begins or ends")
-    parser.add_argument("--early", type=int, default=2, help="cells that classes begin earlier: what begins quietly is heard late")
+    parser.add_argument("--edges", type=float, default=3.0, help="how much more cells count where a class begins or ends")
+    parser.add_argument("--early", type=int, default=3, help="cells that classes begin earlier: what begins quietly is heard late")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     head = network.Head(len(scenes.LABELS), dropout=args.dropout, noise=args.noise, units=args.units)
     paths = files(args.train)
     measure(head, paths)
-    known = detectors.Detectors(args.yamnet / "model.onnx", args.yamnet / "yamnet_class_map.csv")
-    head.begin_with(known.related())
+    head.begin_with(detectors.related(args.yamnet))
     of_clips = dict(numpy.load(args.clips))
-    rows = known.lasting(of_clips, args.fold)
+    rows = probe.lasting(of_clips, args.fold)
     kept = load(head, paths)
     kept["labels"] = early(kept["labels"], args.early)
     count = len(kept["labels"])
@@ -155,7 +155,7 @@ def main():
     def shipped():
         """The tensors of the average so far."""
         average.module.eval()
-        return known.appended(folded(average.module), *rows)
+        return probe.appended(folded(average.module), *rows)
 
     start = time.monotonic()
     for turn in range(args.passes):
@@ -177,7 +177,7 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     safetensors.torch.save_file(tensors, args.out / "head.safetensors")
     layers = [yamnet.EARLY, yamnet.MIDDLE, yamnet.LATE]
-    description = {"inputs": layers, "width": network.WIDTH + detectors.UNITS, "dilations": network.DILATIONS, "labels": scenes.LABELS}
+    description = {"inputs": layers, "width": network.WIDTH + probe.UNITS, "dilations": network.DILATIONS, "labels": scenes.LABELS}
     (args.out / "head.json").write_text(json.dumps(description, indent=2) + "\n")
     if args.check:
         found, labels = check(network.Shipped(tensors), files(args.check))

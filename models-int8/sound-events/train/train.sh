@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes models-int8/sound-events from nothing: train.sh WORK DATA
 #
-# WORK is a scratch folder of about 5 GB; DATA holds sound_events, noise, read_en, misc_en, multi, spontaneous_en and rir. Run again after an
+# WORK is a scratch folder of about 12 GB; DATA holds sound_events, noise, read_en, misc_en, multi, spontaneous_en and rir. Run again after an
 # interruption, it goes on where it stopped. PYTHON names an interpreter with requirements.txt installed. SCENES and PASSES: how many scenes of 30 s
 # of each kind for each fold, and how often they are gone through. Seeds are fixed; torch's sums differ in their last bits from machine to machine.
 set -eu
@@ -21,10 +21,16 @@ keep() { "$python" "$here/features.py" "$data" "$yamnet/model.onnx" "$@"; }
 
 [ -f "$yamnet/model.onnx" ] || (cd "$root" && cargo xtask models yamnet)
 keep "$work" --clips
+scenes=${SCENES:-130}
 for fold in 1 2 3 4; do
-    keep "$work/varied-$fold" --folds $fold --scenes "${SCENES:-130}" --seed 1$fold
-    keep "$work/plain-$fold" --folds $fold --scenes "${SCENES:-130}" --seed 5$fold --plain
-    keep "$work/rows-$fold" --folds $fold --scenes "$((${SCENES:-130} * 5 / 13))" --seed 6$fold --rows
+    keep "$work/varied-$fold" --folds $fold --scenes "$scenes" --seed 1$fold
+    keep "$work/plain-$fold" --folds $fold --scenes "$scenes" --seed 5$fold --plain
+    keep "$work/rows-$fold" --folds $fold --scenes "$((scenes * 5 / 13))" --seed 6$fold --rows
+    keep "$work/wide-varied-$fold" --folds $fold --scenes "$scenes" --seed 2$fold --wide
+    keep "$work/wide-plain-$fold" --folds $fold --scenes "$((scenes * 15 / 13))" --seed 7$fold --plain --wide
+    keep "$work/wide-rows-$fold" --folds $fold --scenes "$((scenes * 6 / 13))" --seed 4$fold --rows --wide
+    keep "$work/more-varied-$fold" --folds $fold --scenes "$scenes" --seed 8$fold --wide
+    keep "$work/more-plain-$fold" --folds $fold --scenes "$((scenes * 15 / 13))" --seed 9$fold --plain --wide
     keep "$work/check-$fold" --folds $fold --scenes 50 --seed 10$fold --plain --held --keep
 done
 keep "$work/recordings" --scenes "${SCENES:-130}" --seed 31 --recordings
@@ -36,17 +42,23 @@ learn() {
     shift
     [ -f "$work/$out/head.safetensors" ] || "$python" "$here/train.py" "$yamnet" "$work/$out" --clips "$work/clips.npz" --passes "${PASSES:-8}" "$@"
 }
+# Scenes of all folds but one.
+others() {
+    for kind in varied plain rows wide-varied wide-plain wide-rows more-varied more-plain; do
+        for other in 1 2 3 4; do
+            [ $other = "$1" ] || echo "$work/$kind-$other"
+        done
+    done
+}
 # Heads that learn from three folds say how good they are on the fourth, and which thresholds to take; the one that is shipped learns from all.
 # Scenes with the running tap are for that one alone: it is rain to heads that do not know it, and no rules can tell.
 for fold in 1 2 3 4; do
-    others=
-    for other in 1 2 3 4; do
-        [ $other = $fold ] || others="$others $work/varied-$other $work/plain-$other $work/rows-$other"
-    done
-    learn without-$fold --train $others "$work/recordings" --check "$work/check-$fold" "$work/check-recordings" "$work/check-reading" \
-        --fold $fold
+    # shellcheck disable=SC2046
+    learn without-$fold --train $(others $fold) "$work/recordings" "$work/more-recordings" --fold $fold \
+        --check "$work/check-$fold" "$work/check-recordings" "$work/check-reading"
 done
-learn head --train "$work"/varied-? "$work"/plain-? "$work"/rows-? "$work"/check-? "$work"/check-?-tap "$work/recordings" "$work/more-recordings" \
+# shellcheck disable=SC2046
+learn head --train $(others none) "$work"/check-? "$work"/check-?-tap "$work/recordings" "$work/more-recordings" \
     "$work/check-recordings" "$work/check-recordings-tap" "$work/check-reading"
 "$python" "$here/thresholds.py" "$work"/without-?/checked.npz >"$work/head/events.toml"
 cp "$work/head/head.json" "$work/head/head.safetensors" "$work/head/events.toml" "$here/"
