@@ -14,8 +14,8 @@ import scenes
 # Classes that last: the probe has a say in them.
 LASTING = [scenes.LABELS.index(name) for name in ("rain", "sea_waves", "helicopter", "chainsaw", "fire_crackling")]
 SHARE, REACH = 1.2, 5.0
-SHIFT = 3.6  # so that scores stay about where they were
-FAVOURED = {"rain": 0.5, "fire_crackling": -0.5}  # rain is taken for fire more often than fire for rain
+SHIFT = 3.6  # of the logits, for what the probe takes from them: back to where thresholds.py looks for thresholds
+FAVOURED = {"rain": 0.5, "fire_crackling": -0.5}  # of the logits: rain was taken for fire more often than fire for rain
 USUAL = 0.1  # quantile over clips
 PENALTY = 0.03  # of the probe's squared weights
 STEPS = 5 * scenes.RATE // (8 * scenes.CELL) + 1  # of the last map in a clip

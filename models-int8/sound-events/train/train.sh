@@ -22,6 +22,7 @@ keep() { "$python" "$here/features.py" "$data" "$yamnet/model.onnx" "$@"; }
 [ -f "$yamnet/model.onnx" ] || (cd "$root" && cargo xtask models yamnet)
 keep "$work" --clips
 scenes=${SCENES:-130}
+# more-...: the same again with other seeds.
 for fold in 1 2 3 4; do
     keep "$work/varied-$fold" --folds $fold --scenes "$scenes" --seed 1$fold
     keep "$work/plain-$fold" --folds $fold --scenes "$scenes" --seed 5$fold --plain
@@ -33,8 +34,8 @@ for fold in 1 2 3 4; do
     keep "$work/more-plain-$fold" --folds $fold --scenes "$((scenes * 15 / 13))" --seed 9$fold --plain --wide
     keep "$work/check-$fold" --folds $fold --scenes 50 --seed 10$fold --plain --held --keep
 done
-keep "$work/recordings" --scenes "${SCENES:-130}" --seed 31 --recordings
-keep "$work/more-recordings" --scenes "${SCENES:-150}" --seed 33 --recordings
+keep "$work/recordings" --scenes "$scenes" --seed 31 --recordings
+keep "$work/more-recordings" --scenes "$((scenes * 15 / 13))" --seed 33 --recordings
 keep "$work/check-recordings" --scenes 60 --seed 32 --recordings --held
 keep "$work/check-reading" --scenes 54 --reading
 learn() {
