@@ -347,15 +347,18 @@ fn write(
                 match &told {
                     Told::Segment(segment) => writer.segment(out, segment)?,
                     Told::Event(event) => writer.event(out, event)?,
+                    Told::Dropped(dropped) => fault::tell(format_args!(
+                        "{file}: {:.1} s: speech not understood, dropped:{} ({})",
+                        dropped.start,
+                        dropped.text,
+                        dropped.reason.name()
+                    )),
                 }
                 out.flush()
             })
         });
     };
-    let summary = match events {
-        Some(events) => model.transcribe_with_events(&mut source, options, events, &mut tell),
-        None => model.transcribe_source(&mut source, options, &mut |segment| tell(Told::Segment(segment))),
-    };
+    let summary = model.transcribe_told(&mut source, options, events.as_mut(), &mut tell);
     drop(source);
     unwritten.check()?;
     let summary = summary.map_err(|error| fault::transcription(&file, error))?;

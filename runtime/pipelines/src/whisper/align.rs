@@ -29,8 +29,32 @@ impl Aligner {
         &mut self,
         heads: usize,
         shape: &Shape,
-        mut weights: impl FnMut(usize, &mut [f32]) -> Result<(), E>,
+        weights: impl FnMut(usize, &mut [f32]) -> Result<(), E>,
     ) -> Result<&[usize], E> {
+        self.average(heads, shape, weights)?;
+        Ok(self.path.first_columns(&self.mean, shape.positions))
+    }
+
+    /// Where each token's attention stands out most, however the tokens follow one another.
+    ///
+    /// # Errors
+    /// Those of `weights`.
+    ///
+    /// # Panics
+    /// If the shape does not fit together.
+    pub fn peaks<E>(
+        &mut self,
+        heads: usize,
+        shape: &Shape,
+        weights: impl FnMut(usize, &mut [f32]) -> Result<(), E>,
+    ) -> Result<Vec<usize>, E> {
+        self.average(heads, shape, weights)?;
+        let peak = |row: &[f32]| (0..row.len()).fold(0, |best, at| if row[at] > row[best] { at } else { best });
+        Ok(self.mean.chunks_exact(shape.positions).map(peak).collect())
+    }
+
+    /// The heads' mean of weights that stand out from those of other tokens.
+    fn average<E>(&mut self, heads: usize, shape: &Shape, mut weights: impl FnMut(usize, &mut [f32]) -> Result<(), E>) -> Result<(), E> {
         let Shape { tokens, stride, positions, rows } = shape;
         let (tokens, stride, positions) = (*tokens, *stride, *positions);
         assert!(heads > 0 && positions >= 1 && positions <= stride && rows.end <= tokens && rows.start < rows.end);
@@ -48,7 +72,7 @@ impl Aligner {
         for value in &mut self.mean {
             *value /= heads as f32;
         }
-        Ok(self.path.first_columns(&self.mean, positions))
+        Ok(())
     }
 }
 

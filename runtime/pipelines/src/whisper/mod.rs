@@ -4,6 +4,7 @@
 //! encode them and decodes text under Whisper's rules, with the fallbacks and silence checks of [`options::Quality`].
 
 pub mod align;
+mod attempts;
 pub mod config;
 pub mod decode;
 pub mod encode_text;
@@ -20,6 +21,8 @@ pub mod options;
 pub mod pipeline;
 pub mod quality;
 pub mod refine;
+mod repeated;
+pub mod repeats;
 pub mod repetition;
 pub mod rules;
 pub mod sampling;
@@ -28,8 +31,10 @@ pub mod segments;
 pub mod short_windows;
 mod slider;
 pub mod specials;
+mod speech;
 pub mod tokenizer;
 pub mod transcriber;
 pub mod transcript;
 pub mod window;
+mod word_times;
 pub mod words;

@@ -94,6 +94,52 @@ impl Quality {
     }
 }
 
+/// How speech is told from pauses, by [`Vad`](ossicle_frontend::vad::Vad): windows begin and end in pauses, and what holds no speech is not
+/// decoded.
+///
+/// The thresholds are low: what passes them by mistake is left to [`Quality`], what does not pass is never heard.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VadOptions {
+    /// From this probability on, 10 ms of sound may begin speech; 0 to 1.
+    #[serde(with = "exact")]
+    pub start: f32,
+    /// From this probability on, 10 ms of sound go on with speech; 0 to 1.
+    #[serde(with = "exact")]
+    pub end: f32,
+    /// Speech without a break that counts.
+    pub min_speech_ms: u32,
+    /// A pause of this length ends a window: shorter ones leave the model the context it needs.
+    pub max_pause_ms: u32,
+    /// As [`max_pause_ms`](Self::max_pause_ms) for a window that has lasted [`long_window_ms`](Self::long_window_ms): it has context enough,
+    /// and in a longer one the model may end its text at a pause.
+    pub long_window_pause_ms: u32,
+    /// See [`long_window_pause_ms`](Self::long_window_pause_ms).
+    pub long_window_ms: u32,
+    /// Silence that a window holds before its first speech, where there is any; a recording's own first second is not cut.
+    pub lead_ms: u32,
+    /// Silence that a window holds after its last speech, where there is any.
+    pub tail_ms: u32,
+    /// Speech that comes after a window's text and a pause: so much of it gets a window of its own.
+    pub min_missed_ms: u32,
+}
+
+impl Default for VadOptions {
+    fn default() -> Self {
+        Self {
+            start: 0.5,
+            end: 0.2,
+            min_speech_ms: 60,
+            max_pause_ms: 2000,
+            long_window_pause_ms: 700,
+            long_window_ms: 12_000,
+            lead_ms: 400,
+            tail_ms: 1000,
+            min_missed_ms: 400,
+        }
+    }
+}
+
 /// Options of one transcription.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,6 +167,9 @@ pub struct TranscribeOptions {
     pub max_new_tokens: usize,
     /// Limits on quality and silence.
     pub quality: Quality,
+    /// How speech is told from pauses; `None` cuts the recording without regard to them, as openai-whisper does.
+    #[serde(default)]
+    pub vad: Option<VadOptions>,
     /// Whether to compute digests.
     #[serde(skip)]
     pub digests: bool,
@@ -140,6 +189,7 @@ impl Default for TranscribeOptions {
             hotwords: Vec::new(),
             max_new_tokens: 224,
             quality: Quality::default(),
+            vad: Some(VadOptions::default()),
             digests: false,
         }
     }

@@ -3,10 +3,19 @@
 use ossicle_frontend::mel::{HOP_SAMPLES, LEAD_SAMPLES, WINDOW_FRAMES};
 
 use super::error::TranscribeError;
+use super::short_windows::FRAMES_PER_SECOND;
+use super::speech::{SpeechMap, Step};
 use crate::source::SampleSource;
 
 /// Samples kept: 30 s, what its first and last frames see beyond, and one more hop.
 pub(crate) const CAPACITY: usize = WINDOW_FRAMES * HOP_SAMPLES + 2 * LEAD_SAMPLES + HOP_SAMPLES;
+
+/// What a segment's times hold before its speech, in seconds: the detector is that exact.
+const BEFORE_SPEECH_SECONDS: f64 = 0.1;
+/// And after it.
+const AFTER_SPEECH_SECONDS: f64 = 0.2;
+/// Frames before speech that a text did not reach, in the window it then gets.
+const MISSED_LEAD_FRAMES: usize = 10;
 
 /// The samples around one window.
 pub(crate) struct Slider<'a> {
@@ -17,11 +26,59 @@ pub(crate) struct Slider<'a> {
     /// Position in the recording of the window.
     start: u64,
     ended: bool,
+    /// Where somebody speaks, if that is asked for.
+    speech: Option<SpeechMap>,
 }
 
 impl<'a> Slider<'a> {
     pub(crate) fn new(source: &'a mut dyn SampleSource) -> Self {
-        Self { source, samples: Vec::with_capacity(CAPACITY), base: 0, start: 0, ended: false }
+        Self { source, samples: Vec::with_capacity(CAPACITY), base: 0, start: 0, ended: false, speech: None }
+    }
+
+    /// Also finds out where somebody speaks.
+    pub(crate) fn with_speech(self, speech: Option<SpeechMap>) -> Self {
+        Self { speech, ..self }
+    }
+
+    /// What to do with the at most `most` frames from here on; `None` at the end.
+    pub(crate) fn step(&self, most: usize) -> Option<Step> {
+        let left = self.frames().min(most);
+        match &self.speech {
+            _ if left == 0 => None,
+            None => Some(Step::Window(left)),
+            Some(speech) => {
+                let last = self.ended && self.frames() <= most;
+                Some(speech.step(self.start / HOP_SAMPLES as u64, left, last))
+            }
+        }
+    }
+
+    /// The first frame of speech within `from..to` of the window and the one after the last; `None` where nobody speaks, or that is not known.
+    pub(crate) fn spoken(&self, from: usize, to: usize) -> Option<(usize, usize)> {
+        let start = self.start / HOP_SAMPLES as u64;
+        let (first, behind) = self.speech.as_ref()?.spoken(start + from as u64, start + to as u64)?;
+        Some(((first - start) as usize, (behind - start) as usize))
+    }
+
+    /// Times within the window, in seconds, held to the speech between them and a little around it.
+    pub(crate) fn held(&self, start: f64, end: f64) -> (f64, f64) {
+        let frame = |seconds: f64| (seconds * FRAMES_PER_SECOND as f64).round() as usize;
+        let Some((first, behind)) = self.spoken(frame(start), frame(end)) else { return (start, end) };
+        let seconds = |frame: usize| frame as f64 / FRAMES_PER_SECOND as f64;
+        (start.max(seconds(first) - BEFORE_SPEECH_SECONDS), end.min(seconds(behind) + AFTER_SPEECH_SECONDS))
+    }
+
+    /// The frame, counted from the window's start, of a pause in which a window of `frames` may be cut in two.
+    pub(crate) fn pause(&self, frames: usize) -> Option<usize> {
+        let start = self.start / HOP_SAMPLES as u64;
+        Some((self.speech.as_ref()?.pause(start, frames)? - start) as usize)
+    }
+
+    /// The frame, counted from the window's start, where speech begins that a text ending at frame `from` does not reach in a window of `frames`.
+    pub(crate) fn missed(&self, from: usize, frames: usize) -> Option<usize> {
+        let start = self.start / HOP_SAMPLES as u64;
+        let at = self.speech.as_ref()?.missed(start + from as u64, start + frames as u64)?;
+        Some(((at - start) as usize).saturating_sub(MISSED_LEAD_FRAMES).max(from))
     }
 
     /// Moves the window to `frame` (10 ms each; never backwards) and reads what it sees.
@@ -37,6 +94,9 @@ impl<'a> Slider<'a> {
             let drop = (keep_from - self.base).min(self.samples.len() as u64) as usize;
             self.samples.drain(..drop);
             self.base += drop as u64;
+            if let Some(speech) = &mut self.speech {
+                speech.forget(frame);
+            }
             if self.ended || self.samples.len() == CAPACITY {
                 return Ok(());
             }
@@ -52,7 +112,16 @@ impl<'a> Slider<'a> {
         self.ended = read.map_err(TranscribeError::Source)? == 0;
         match self.samples[old..].iter().position(|x| !x.is_finite()) {
             Some(at) => Err(TranscribeError::NotFinite { sample: self.base + (old + at) as u64 }),
-            None => Ok(()),
+            None => {
+                let end = self.samples_read() / HOP_SAMPLES as u64;
+                if let Some(speech) = &mut self.speech {
+                    speech.push(&self.samples[old..]);
+                    if self.ended {
+                        speech.finish(end);
+                    }
+                }
+                Ok(())
+            }
         }
     }
 
@@ -62,9 +131,12 @@ impl<'a> Slider<'a> {
         (len / HOP_SAMPLES).min(WINDOW_FRAMES)
     }
 
-    /// The samples read around the window, and where in them the window starts.
-    pub(crate) fn around(&self) -> (&[f32], usize) {
-        (&self.samples, self.offset())
+    /// The samples read around the window's first `frames` frames, and where in them the window starts. What comes after these frames is left
+    /// out: a window hears nothing that the next one will hear again.
+    pub(crate) fn around(&self, frames: usize) -> (&[f32], usize) {
+        let offset = self.offset();
+        let end = if frames < self.frames() { offset + frames * HOP_SAMPLES } else { self.samples.len() };
+        (&self.samples[..end], offset)
     }
 
     /// The window's first `frames` frames of samples.
@@ -112,7 +184,7 @@ mod tests {
             assert_eq!(slider.frames(), (all.len().saturating_sub(start) / 160).min(3000), "{frame}");
             let end = all.len().min(start + slider.frames() * 160);
             assert_eq!(slider.window(slider.frames()), &all[start.min(end)..end], "{frame}");
-            let (around, offset) = slider.around();
+            let (around, offset) = slider.around(slider.frames());
             if offset <= around.len() && slider.frames() > 0 {
                 assert_eq!(&around[..offset], &all[start - start.min(200)..start]);
             }

@@ -197,17 +197,17 @@ impl Transcriber {
         self.pipeline.transcribe(source, options, on_segment)
     }
 
-    /// The same, with sound events heard in what the encoder gives. Silent windows are encoded, too.
+    /// The same; also tells what was dropped and, with `events`, the sound events heard in what the encoder gives. Silent windows are then encoded, too.
     ///
     /// # Errors
     /// As for [`transcribe_source`](Self::transcribe_source).
-    pub fn transcribe_with_events(
+    pub fn transcribe_told(
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        events: &mut EncodedEvents,
+        events: Option<&mut EncodedEvents>,
         on_told: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
-        self.pipeline.transcribe_with_events(source, options, events, on_told)
+        self.pipeline.transcribe_told(source, options, events, on_told)
     }
 }

@@ -71,11 +71,53 @@ pub struct Stats {
     pub search_tokens: usize,
 }
 
+/// Why a text is not in the transcript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DropReason {
+    /// The model finds it likelier that nobody speaks.
+    NoSpeech,
+    /// The text is too unlikely to be what was said.
+    Unlikely,
+    /// The text repeats itself without end.
+    Repetition,
+}
+
+impl DropReason {
+    /// `no_speech`, `unlikely` or `repetition`, as JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoSpeech => "no_speech",
+            Self::Unlikely => "unlikely",
+            Self::Repetition => "repetition",
+        }
+    }
+}
+
+/// Sound in which a text was found that is not in the transcript, because it is too doubtful.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Dropped {
+    /// Seconds from the recording's start.
+    pub start: f64,
+    /// Seconds from the recording's start.
+    pub end: f64,
+    /// Why.
+    pub reason: DropReason,
+    /// The text.
+    pub text: String,
+    /// Mean log-probability of its tokens.
+    pub avg_logprob: f32,
+    /// The probability that nobody speaks.
+    pub no_speech_prob: f32,
+}
+
 /// What a transcription tells as it goes on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     /// A segment.
     Segment(Segment),
+    /// A text that was dropped, with its place.
+    Dropped(Dropped),
     /// A sound event that is over, in the order events end; about a second and a window after it did.
     Event(Event),
 }
@@ -89,6 +131,10 @@ pub struct Summary {
     pub duration: f64,
     /// Segments given out.
     pub segments: usize,
+    /// Texts that were dropped.
+    pub dropped: usize,
+    /// Whether the text is so unlikely for a model of one language that another one may have been spoken.
+    pub language_doubt: bool,
     /// Sound events given out, if they were listened for.
     pub events: Option<usize>,
     /// Time and work.

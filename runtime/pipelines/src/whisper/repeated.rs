@@ -1,0 +1,104 @@
+//! Texts that repeat themselves, judged by where in the recording the copies lie.
+
+use super::align::Shape;
+use super::attempts::Decoded;
+use super::decode::Attempt;
+use super::engine::Engine;
+use super::error::TranscribeError;
+use super::pipeline::{FRAMES_PER_POSITION, Pipeline, Plan};
+use super::quality;
+use super::repeats;
+use super::transcript::Stats;
+use crate::digest::DigestTaps;
+
+/// Positions of 20 ms from where a token's attention is largest to its end, about.
+const TOKEN_POSITIONS: usize = 10;
+
+/// A token in a text, and the position where what comes before it ends.
+struct Place {
+    token: usize,
+    position: usize,
+}
+
+impl<E: Engine> Pipeline<E> {
+    /// Judges a text that repeats itself by where its copies lie: what is said again is kept, however often.
+    pub(super) fn said_again(
+        &mut self,
+        decoded: Decoded,
+        left: usize,
+        plan: &mut Plan<'_>,
+        taps: &mut DigestTaps,
+        stats: &mut Stats,
+    ) -> Result<Decoded, TranscribeError> {
+        if self.config.alignment_heads.is_empty() {
+            return Ok(decoded);
+        }
+        let first_false = self.first_false(&decoded.attempt, left, plan)?;
+        self.start(plan, taps, stats)?;
+        let mut decoded = match first_false {
+            None if decoded.attempt.looped => {
+                let guarded = std::mem::replace(&mut plan.limits.loop_guard, false);
+                let whole = self.attempt(plan, 0, decoded.no_speech_prob, taps, stats);
+                plan.limits.loop_guard = guarded;
+                let whole = whole?;
+                let first_false = self.first_false(&whole.attempt, left, plan)?;
+                self.start(plan, taps, stats)?;
+                self.cut(whole, first_false)
+            }
+            None => decoded,
+            Some(_) => return Ok(decoded),
+        };
+        decoded.compression_ratio = decoded.compression_ratio.min(plan.options.quality.max_compression_ratio);
+        decoded.verdict = quality::judge(&decoded.attempt, decoded.compression_ratio, decoded.no_speech_prob, &plan.options.quality);
+        Ok(decoded)
+    }
+
+    /// The text as far as it does not say again what lies on the same sound.
+    pub(super) fn without_copies(&mut self, decoded: Decoded, left: usize, plan: &Plan<'_>) -> Result<Decoded, TranscribeError> {
+        let text: Vec<u32> = decoded.attempt.tokens.iter().copied().filter(|&token| token < self.specials.eot).collect();
+        if !repeats::has_copy(&text) || !plan.options.quality.loop_guard || self.config.alignment_heads.is_empty() {
+            return Ok(decoded);
+        }
+        let first_false = self.first_false(&decoded.attempt, left, plan)?;
+        Ok(self.cut(decoded, first_false))
+    }
+
+    /// The text up to a place, closed there.
+    fn cut(&self, mut decoded: Decoded, at: Option<Place>) -> Decoded {
+        let Some(Place { token, position }) = at else { return decoded };
+        let attempt = &mut decoded.attempt;
+        let is_timestamp = |token: &u32| self.specials.is_timestamp(*token);
+        let closed = token - attempt.tokens[..token].iter().rev().take_while(|token| is_timestamp(token)).count();
+        attempt.tokens.truncate((closed + 1).min(token));
+        attempt.logprobs.truncate(attempt.tokens.len());
+        if closed == token {
+            attempt.tokens.push(self.specials.timestamp_begin + position as u32);
+            attempt.logprobs.push(0.0);
+        }
+        let end = attempt.tokens.last().map_or(0, |&token| token.saturating_sub(self.specials.timestamp_begin) as usize);
+        attempt.finished = true;
+        decoded.ends_at = Some(end * FRAMES_PER_POSITION);
+        decoded
+    }
+
+    /// The first token of a phrase that repeats another on the same sound, and the position where the text before it ends.
+    fn first_false(&mut self, attempt: &Attempt, left: usize, plan: &Plan<'_>) -> Result<Option<Place>, TranscribeError> {
+        let eot = self.specials.eot;
+        let spoken: Vec<usize> = (0..attempt.tokens.len()).filter(|&i| attempt.tokens[i] < eot).collect();
+        let text: Vec<u32> = spoken.iter().map(|&i| attempt.tokens[i]).collect();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let first_row = self.align(&text, plan)?;
+        let Self { engine, aligner, align_tokens, config, .. } = self;
+        let stride = engine.encoder_output().len() / engine.dims().d_model;
+        let positions = (left / FRAMES_PER_POSITION).clamp(1, stride);
+        // The row of a token is that of the token before it, which predicts it.
+        let shape = Shape { tokens: align_tokens.len(), stride, positions, rows: first_row..first_row + text.len() };
+        let heads = config.alignment_heads.len();
+        let peaks = aligner.peaks(heads, &shape, |head, out| engine.head_weights(head, out))?;
+        let found = repeats::first_false(&text, &peaks);
+        let end = |i: usize| peaks[..i].last().map_or(0, |&last| (last + TOKEN_POSITIONS).min(positions));
+        Ok(found.map(|i| Place { token: spoken[i], position: end(i) }))
+    }
+}

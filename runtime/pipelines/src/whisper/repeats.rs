@@ -1,0 +1,78 @@
+//! Is a repeated phrase said again, or is it the decoder that repeats itself?
+//!
+//! The cross-attention knows: who says a thing twice does so in two places of the recording, and a decoder that loops looks at one.
+
+/// Tokens that make a phrase.
+const PHRASE: usize = 4;
+/// Positions of 20 ms that a token of a phrase said again lies later at least, for each token in between: faster than anybody speaks.
+const POSITIONS_PER_TOKEN: usize = 3;
+/// Tokens in a row that lie where they lay before: fewer are chance.
+const FALSE_RUN: usize = 3;
+
+/// The first text token of a phrase that is a copy of an earlier one and lies on the same sound; `positions` says where each token lies.
+///
+/// # Panics
+/// If there is not a position for each token.
+pub fn first_false(tokens: &[u32], positions: &[usize]) -> Option<usize> {
+    assert_eq!(tokens.len(), positions.len());
+    let mut run = 0;
+    for i in 0..tokens.len() {
+        run = if is_false_copy(tokens, positions, i) { run + 1 } else { 0 };
+        if run == FALSE_RUN {
+            return Some(i + 1 - FALSE_RUN);
+        }
+    }
+    None
+}
+
+/// Tokens of a sentence that is worth a look if it comes twice.
+const SENTENCE: usize = 8;
+
+/// Whether a text says so much twice that its attention should be looked at.
+pub fn has_copy(tokens: &[u32]) -> bool {
+    tokens.windows(SENTENCE).enumerate().any(|(i, sentence)| tokens[i + 1..].windows(SENTENCE).any(|other| other == sentence))
+}
+
+/// Whether token `i` begins or goes on with a copy of an earlier phrase without being later in the recording.
+fn is_false_copy(tokens: &[u32], positions: &[usize], i: usize) -> bool {
+    let Some(phrase) = tokens.get(i..i + PHRASE) else { return false };
+    let Some(earlier) = (0..i).rev().find(|&j| tokens[j..j + PHRASE] == *phrase) else { return false };
+    let sum = |from: usize| positions[from..from + PHRASE].iter().sum::<usize>();
+    sum(i) < sum(earlier) + PHRASE * POSITIONS_PER_TOKEN * (i - earlier)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PHRASE_SAID: [u32; 5] = [7, 3, 9, 4, 1];
+
+    fn said(times: usize, start: impl Fn(usize) -> usize) -> (Vec<u32>, Vec<usize>) {
+        let positions = (0..times).flat_map(|round| (0..5).map(move |token| (round, token)));
+        (PHRASE_SAID.repeat(times), positions.map(|(round, token)| start(round) + 8 * token).collect())
+    }
+
+    #[test]
+    fn what_is_said_again_lies_elsewhere() {
+        let (tokens, positions) = said(12, |round| 60 * round);
+        assert_eq!(first_false(&tokens, &positions), None);
+    }
+
+    #[test]
+    fn what_the_decoder_repeats_lies_where_it_lay() {
+        let (tokens, positions) = said(6, |round| 60 * round.min(2));
+        assert_eq!(first_false(&tokens, &positions), Some(15), "three were said");
+        let (tokens, positions) = said(3, |_| 10);
+        assert_eq!(first_false(&tokens, &positions), Some(5));
+        let jumps_back = said(3, |round| [100, 160, 20][round]);
+        assert_eq!(first_false(&jumps_back.0, &jumps_back.1), Some(10));
+    }
+
+    #[test]
+    fn other_words_are_no_copies_wherever_they_lie() {
+        let tokens: Vec<u32> = (0..40).collect();
+        assert_eq!(first_false(&tokens, &[5; 40]), None);
+        assert_eq!(first_false(&[1, 2, 3], &[0, 0, 0]), None);
+        assert_eq!(first_false(&[], &[]), None);
+    }
+}

@@ -1,0 +1,189 @@
+//! Where in a recording somebody speaks, and which part of it the next window takes.
+
+use std::collections::VecDeque;
+
+use ossicle_frontend::vad::{LOOKAHEAD_HOPS, Vad};
+use ossicle_kernels::simd::Isa;
+
+use super::options::VadOptions;
+use super::short_windows::FRAMES_PER_SECOND;
+
+/// After speech, hops that count as speech again from [`VadOptions::end`] on: 0.3 s.
+const RELEASE_HOPS: u64 = 30;
+
+/// Silence that a recording may begin with: what people cut by hand is heard as they cut it.
+const FIRST_LEAD_MS: u32 = 1000;
+
+/// A pause that a window may be cut in: 0.1 s.
+const CUT_PAUSE_HOPS: u64 = 10;
+
+/// What to do with the recording from here on, in frames of 10 ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nobody speaks for so many frames.
+    Quiet(usize),
+    /// A window of so many frames with speech in it.
+    Window(usize),
+}
+
+/// Speech or not, for each hop of 10 ms that a window may still see.
+pub(crate) struct SpeechMap {
+    vad: Box<Vad>,
+    options: VadOptions,
+    hops: VecDeque<bool>,
+    /// The hop that `hops[0]` stands for.
+    base: u64,
+    /// Probabilities taken; they lag behind the sound.
+    taken: u64,
+    /// Hops in a row that may begin speech.
+    run: u64,
+    /// Hops since the last speech.
+    since: u64,
+}
+
+impl SpeechMap {
+    pub(crate) fn new(isa: Isa, options: VadOptions) -> Self {
+        Self { vad: Box::new(Vad::new(isa)), options, hops: VecDeque::new(), base: 0, taken: 0, run: 0, since: u64::MAX }
+    }
+
+    /// Takes the recording's next samples.
+    pub(crate) fn push(&mut self, samples: &[f32]) {
+        let Self { vad, options, hops, taken, run, since, .. } = self;
+        vad.push(samples, |activity| {
+            *taken += 1;
+            if *taken > LOOKAHEAD_HOPS {
+                take(activity.probability, options, hops, run, since);
+            }
+        });
+    }
+
+    /// The recording ends with the hop before `end`: what the lag hides is taken to go on as it was.
+    pub(crate) fn finish(&mut self, end: u64) {
+        let last = self.hops.back().copied().unwrap_or(false);
+        while self.known() < end {
+            self.hops.push_back(last);
+        }
+    }
+
+    /// Forgets hops before `hop`.
+    pub(crate) fn forget(&mut self, hop: u64) {
+        let gone = hop.saturating_sub(self.base).min(self.hops.len() as u64);
+        self.hops.drain(..gone as usize);
+        self.base += gone;
+    }
+
+    /// The first hop not known yet.
+    fn known(&self) -> u64 {
+        self.base + self.hops.len() as u64
+    }
+
+    fn speaks(&self, hop: u64) -> bool {
+        hop.checked_sub(self.base).and_then(|at| self.hops.get(at as usize)).copied().unwrap_or(false)
+    }
+
+    /// The first hop of speech in `from..to`, and the one after the last.
+    pub(crate) fn spoken(&self, from: u64, to: u64) -> Option<(u64, u64)> {
+        let first = (from..to).find(|&hop| self.speaks(hop))?;
+        let last = (first..to).rev().find(|&hop| self.speaks(hop))?;
+        Some((first, last + 1))
+    }
+
+    /// What to do from `seek` on, where `left` frames can be seen; they are the last ones if the recording has `ended`.
+    pub(crate) fn step(&self, seek: u64, left: usize, ended: bool) -> Step {
+        let end = seek + left as u64;
+        let lead = frames(if seek == 0 { self.options.lead_ms.max(FIRST_LEAD_MS) } else { self.options.lead_ms });
+        let Some(first) = (seek..end).find(|&hop| self.speaks(hop)) else {
+            // Speech that has just begun may not be known yet, and wants its lead.
+            let kept = if ended { 0 } else { lead + LOOKAHEAD_HOPS + frames(self.options.min_speech_ms) };
+            return Step::Quiet((left as u64).saturating_sub(kept).max(1) as usize);
+        };
+        if first - seek > lead {
+            return Step::Quiet((first - seek - lead) as usize);
+        }
+        let mut behind = first + 1;
+        let ends = |behind: u64| {
+            let long = behind - first >= frames(self.options.long_window_ms);
+            frames(if long { self.options.long_window_pause_ms } else { self.options.max_pause_ms })
+        };
+        for hop in first..end {
+            if self.speaks(hop) {
+                behind = hop + 1;
+            } else if hop + 1 - behind >= ends(behind) {
+                break;
+            }
+        }
+        let pause = ends(behind);
+        let next = (behind..end).find(|&hop| self.speaks(hop));
+        let silent = next.unwrap_or(end) - behind;
+        let whole = next.is_none() && (ended || silent < pause);
+        let most = frames(self.options.tail_ms);
+        let tail = match next {
+            Some(_) if silent < lead + most => silent / 2,
+            None if whole && silent <= most => silent,
+            _ => most,
+        };
+        Step::Window((behind + tail.min(silent) - seek) as usize)
+    }
+
+    /// The middle of the longest pause in the middle half of a window, for a cut in two.
+    pub(crate) fn pause(&self, seek: u64, frames: usize) -> Option<u64> {
+        let quarter = frames as u64 / 4;
+        let (mut from, mut best) = (seek, None);
+        for hop in seek..=seek + frames as u64 {
+            if hop < seek + frames as u64 && !self.speaks(hop) {
+                continue;
+            }
+            let (length, middle) = (hop - from, from.midpoint(hop));
+            let inside = (seek + quarter..seek + 3 * quarter).contains(&middle);
+            if inside && length >= CUT_PAUSE_HOPS && best.is_none_or(|(longest, _)| length > longest) {
+                best = Some((length, middle));
+            }
+            from = hop + 1;
+        }
+        best.map(|(_, middle)| middle)
+    }
+
+    /// Where speech that a text did not reach begins: the text ends at `from`, the window at `end`.
+    pub(crate) fn missed(&self, from: u64, end: u64) -> Option<u64> {
+        let missed = (from..end).filter(|&hop| self.speaks(hop)).count();
+        if missed < frames(self.options.min_missed_ms) as usize {
+            return None;
+        }
+        // A text's last time is not exact: what goes on from there without a pause was said in it.
+        let gap = frames(MISSED_PAUSE_MS);
+        let mut silent = 0;
+        for hop in from..end {
+            if self.speaks(hop) {
+                if silent >= gap {
+                    let rest = (hop..end).filter(|&hop| self.speaks(hop)).count();
+                    return (rest >= frames(self.options.min_missed_ms) as usize).then_some(hop);
+                }
+                silent = 0;
+            } else {
+                silent += 1;
+            }
+        }
+        None
+    }
+}
+
+/// A pause that parts what a text holds from what it misses.
+const MISSED_PAUSE_MS: u32 = 150;
+
+fn take(probability: f32, options: &VadOptions, hops: &mut VecDeque<bool>, run: &mut u64, since: &mut u64) {
+    *run = if probability >= options.start { *run + 1 } else { 0 };
+    let began = *run >= frames(options.min_speech_ms);
+    let goes_on = *since < RELEASE_HOPS && probability >= options.end;
+    if began {
+        for hop in hops.iter_mut().rev().take(*run as usize - 1) {
+            *hop = true;
+        }
+    }
+    let speech = began || goes_on;
+    *since = if speech { 0 } else { since.saturating_add(1) };
+    hops.push_back(speech);
+}
+
+fn frames(ms: u32) -> u64 {
+    u64::from(ms) * FRAMES_PER_SECOND as u64 / 1000
+}
