@@ -57,12 +57,13 @@ impl<E: Engine> Pipeline<E> {
             no_speech_prob = no_speech_prob.max(of_window);
             let decoded = self.attempt(plan, 0, no_speech_prob, taps, stats)?;
             let decoded = match decoded.verdict {
-                Verdict::Retry if is_repetitive(&decoded, &plan.options.quality) => match slider.pause(left) {
+                Verdict::Silence => decoded,
+                Verdict::Retry if !is_repetitive(&decoded, &plan.options.quality) => decoded,
+                verdict => match self.parted(&decoded, slider, left, &plan.options.quality) {
                     Some(frames) => return Ok(Outcome::Cut(frames)),
+                    None if verdict == Verdict::Keep => self.without_copies(decoded, left, plan)?,
                     None => self.said_again(decoded, left, plan, taps, stats)?,
                 },
-                Verdict::Keep => self.without_copies(decoded, left, plan)?,
-                _ => decoded,
             };
             let failed =
                 decoded.verdict != Verdict::Silence && quality::lost(&decoded.attempt, decoded.compression_ratio, &plan.options.quality);

@@ -5,9 +5,11 @@ use super::attempts::Decoded;
 use super::decode::Attempt;
 use super::engine::Engine;
 use super::error::TranscribeError;
+use super::options::Quality;
 use super::pipeline::{FRAMES_PER_POSITION, Pipeline, Plan};
-use super::quality;
+use super::quality::{self, Verdict};
 use super::repeats;
+use super::slider::Slider;
 use super::transcript::Stats;
 use crate::digest::DigestTaps;
 
@@ -21,6 +23,16 @@ struct Place {
 }
 
 impl<E: Engine> Pipeline<E> {
+    /// Where to part a window whose text says a phrase over and over: of fewer the decoder does not lose count.
+    pub(super) fn parted(&self, decoded: &Decoded, slider: &Slider<'_>, left: usize, quality: &Quality) -> Option<usize> {
+        let counts = decoded.verdict == Verdict::Retry || quality.loop_guard && repeats::says_thrice(&self.spoken(&decoded.attempt));
+        counts.then(|| slider.pause(left)).flatten()
+    }
+
+    fn spoken(&self, attempt: &Attempt) -> Vec<u32> {
+        attempt.tokens.iter().copied().filter(|&token| token < self.specials.eot).collect()
+    }
+
     /// Judges a text that repeats itself by where its copies lie: what is said again is kept, however often.
     pub(super) fn said_again(
         &mut self,
@@ -55,8 +67,8 @@ impl<E: Engine> Pipeline<E> {
 
     /// The text as far as it does not say again what lies on the same sound.
     pub(super) fn without_copies(&mut self, decoded: Decoded, left: usize, plan: &Plan<'_>) -> Result<Decoded, TranscribeError> {
-        let text: Vec<u32> = decoded.attempt.tokens.iter().copied().filter(|&token| token < self.specials.eot).collect();
-        if !repeats::has_copy(&text) || !plan.options.quality.loop_guard || self.config.alignment_heads.is_empty() {
+        if !repeats::has_copy(&self.spoken(&decoded.attempt)) || !plan.options.quality.loop_guard || self.config.alignment_heads.is_empty()
+        {
             return Ok(decoded);
         }
         let first_false = self.first_false(&decoded.attempt, left, plan)?;

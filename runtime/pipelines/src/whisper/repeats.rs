@@ -33,6 +33,14 @@ pub fn has_copy(tokens: &[u32]) -> bool {
     tokens.windows(SENTENCE).enumerate().any(|(i, sentence)| tokens[i + 1..].windows(SENTENCE).any(|other| other == sentence))
 }
 
+/// Tokens of a phrase that people do not say three times in a row without meaning to.
+const THRICE: std::ops::RangeInclusive<usize> = 3..=32;
+
+/// Whether a phrase comes three times in a row.
+pub fn says_thrice(tokens: &[u32]) -> bool {
+    THRICE.into_iter().any(|period| tokens.windows(3 * period).any(|three| three[period..] == three[..2 * period]))
+}
+
 /// Whether token `i` begins or goes on with a copy of an earlier phrase without being later in the recording.
 fn is_false_copy(tokens: &[u32], positions: &[usize], i: usize) -> bool {
     let Some(phrase) = tokens.get(i..i + PHRASE) else { return false };
@@ -66,6 +74,23 @@ mod tests {
         assert_eq!(first_false(&tokens, &positions), Some(5));
         let jumps_back = said(3, |round| [100, 160, 20][round]);
         assert_eq!(first_false(&jumps_back.0, &jumps_back.1), Some(10));
+    }
+
+    #[test]
+    fn three_times_in_a_row() {
+        for (times, thrice) in [(1, false), (2, false), (3, true), (4, true)] {
+            assert_eq!(says_thrice(&said(times, |_| 0).0), thrice, "{times}");
+        }
+        assert!(!says_thrice(&[1, 2, 1, 2, 1, 2]), "two tokens are no phrase");
+        assert!(says_thrice(&[9, 9, 1, 2, 3, 1, 2, 3, 1, 2, 3, 4]));
+        assert!(!says_thrice(&[1, 2, 3, 1, 2, 3, 4, 1, 2, 3]));
+    }
+
+    #[test]
+    fn a_sentence_that_comes_twice_is_looked_at() {
+        let sentence: Vec<u32> = (0..9).collect();
+        assert!(has_copy(&[&sentence[..], &[50], &sentence[..]].concat()));
+        assert!(!has_copy(&[&sentence[..], &[50], &sentence[..7]].concat()));
     }
 
     #[test]
