@@ -115,8 +115,11 @@ Examples:
         #[arg(long, default_value_t = 1.0)]
         hours: f64,
     },
-    /// Make a .deb and a .tar.gz for a board: program, models, a systemd service.
-    #[command(after_help = "Example: cargo xtask package --board pi4 (after cargo xtask cross --target aarch64 --profile dist)")]
+    /// Build the programs and make a .deb and a .tar.gz for a board: programs, models, samples, documentation, systemd services.
+    #[command(after_help = "\
+Examples:
+  cargo xtask package --board host
+  cargo xtask package --board pi5 --prove")]
     Package(package::Args),
 }
 
