@@ -25,7 +25,7 @@ pub(crate) enum Piece {
     Packs,
     /// Twelve hours of sound to `ossicle listen` and `ossicle detect`, 2000 requests to `ossicle serve`.
     Soak,
-    /// Clippy with the default features alone, and on the command line without any.
+    /// Clippy with the default features alone, on the command line without any, and on the front end with defmt.
     Lints,
 }
 
@@ -60,5 +60,6 @@ fn faults() -> anyhow::Result<()> {
 
 fn lints() -> anyhow::Result<()> {
     cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    cargo(&["clippy", "--release", "-p", "ossicle-cli", "--all-targets", "--no-default-features", "--", "-D", "warnings"])
+    cargo(&["clippy", "--release", "-p", "ossicle-cli", "--all-targets", "--no-default-features", "--", "-D", "warnings"])?;
+    cargo(&["clippy", "--release", "-p", "ossicle-frontend", "--features", "defmt", "--", "-D", "warnings"])
 }

@@ -14,8 +14,10 @@ use crate::{built, onnx, serve};
 use clock::Clock;
 pub(crate) use long::Piece;
 
-/// What a clippy call lints beside the defaults: all code that some feature brings, in one go.
-const FEATURES: &str = "ossicle-sim/fault-injection,ossicle-frontend/defmt,ossicle-boards/linux";
+/// What lints and documentation look at beside the defaults: the code that features bring, in one go. One set for both, as the libraries
+/// they need are then read once. defmt is not among them: its macros ask for more of a parser that the tests need as well, and would have it
+/// built twice.
+const FEATURES: &str = "ossicle-sim/fault-injection,ossicle-boards/linux";
 
 /// The feature that needs ALSA's headers.
 const MICROPHONE: &str = "ossicle-cli/microphone";
@@ -24,7 +26,6 @@ const MICROPHONE: &str = "ossicle-cli/microphone";
 const WITHOUT_STD: &[&str] =
     &["check", "--release", "-p", "ossicle-kernels", "-p", "ossicle-frontend", "-p", "ossicle-boards", "--no-default-features"];
 
-const DOCUMENTATION: &[&str] = &["doc", "--release", "--workspace", "--no-deps"];
 const TESTS: &[&str] = &["test", "--release", "--workspace"];
 
 /// The README's main command, and what it must say.
@@ -63,8 +64,11 @@ pub(crate) fn run_long(pieces: &[Piece]) -> anyhow::Result<()> {
 /// What needs Rust alone.
 fn short(clock: &mut Clock) -> anyhow::Result<()> {
     clock.timed("format", || cargo(&["fmt", "--all", "--check"]))?;
-    clock.timed("lints", lints)?;
-    clock.timed("documentation", || cargo(DOCUMENTATION))?;
+    let features = &features()?;
+    clock.timed("lints", || {
+        cargo(&["clippy", "--release", "--workspace", "--all-targets", "--features", features, "--", "-D", "warnings"])
+    })?;
+    clock.timed("documentation", || cargo(&["doc", "--release", "--workspace", "--no-deps", "--features", features]))?;
     clock.timed("crates without std", || cargo(WITHOUT_STD))?;
     clock.timed("tests", || cargo(TESTS))?;
     built::by_tests();
@@ -79,14 +83,13 @@ fn outside(clock: &mut Clock) -> anyhow::Result<()> {
     clock.timed("emulated boards", || emulate::run(&[], Extent::Quick))
 }
 
-/// Clippy on the whole workspace with its features; the one with a microphone only where ALSA's headers are, or can be had.
-fn lints() -> anyhow::Result<()> {
+/// [`FEATURES`], and the microphone where ALSA's headers are or can be had.
+fn features() -> anyhow::Result<String> {
     let headers = || Command::new("pkg-config").args(["--exists", "alsa"]).status().is_ok_and(|status| status.success());
     if !headers() && is_root() {
         crate::apt::install(&["pkg-config", "libasound2-dev"])?;
     }
-    let features = if headers() { format!("{FEATURES},{MICROPHONE}") } else { FEATURES.to_owned() };
-    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--features", &features, "--", "-D", "warnings"])
+    Ok(if headers() { format!("{FEATURES},{MICROPHONE}") } else { FEATURES.to_owned() })
 }
 
 fn main_command() -> anyhow::Result<()> {
