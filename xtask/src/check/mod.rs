@@ -45,7 +45,7 @@ pub(crate) fn run(all: bool) -> anyhow::Result<()> {
         require_root("--all")?;
     }
     let mut clock = Clock::default();
-    let result = short(&mut clock).and_then(|()| if all { outside(&mut clock) } else { Ok(()) });
+    let result = short(&mut clock, all).and_then(|()| if all { outside(&mut clock) } else { Ok(()) });
     println!("{}", clock.table());
     result
 }
@@ -62,9 +62,9 @@ pub(crate) fn run_long(pieces: &[Piece]) -> anyhow::Result<()> {
 }
 
 /// What needs Rust alone.
-fn short(clock: &mut Clock) -> anyhow::Result<()> {
+fn short(clock: &mut Clock, all: bool) -> anyhow::Result<()> {
     clock.timed("format", || cargo(&["fmt", "--all", "--check"]))?;
-    let features = &features()?;
+    let features = &features(all)?;
     clock.timed("lints", || {
         cargo(&["clippy", "--release", "--workspace", "--all-targets", "--features", features, "--", "-D", "warnings"])
     })?;
@@ -83,10 +83,10 @@ fn outside(clock: &mut Clock) -> anyhow::Result<()> {
     clock.timed("emulated boards", || emulate::run(&[], Extent::Quick))
 }
 
-/// [`FEATURES`], and the microphone where ALSA's headers are or can be had.
-fn features() -> anyhow::Result<String> {
+/// [`FEATURES`], and the microphone where ALSA's headers are; with `all` they are installed.
+fn features(all: bool) -> anyhow::Result<String> {
     let headers = || Command::new("pkg-config").args(["--exists", "alsa"]).status().is_ok_and(|status| status.success());
-    if !headers() && is_root() {
+    if all && !headers() {
         crate::apt::install(&["pkg-config", "libasound2-dev"])?;
     }
     Ok(if headers() { format!("{FEATURES},{MICROPHONE}") } else { FEATURES.to_owned() })
