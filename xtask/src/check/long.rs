@@ -17,7 +17,7 @@ const SENTENCES: usize = 240;
 pub(crate) enum Piece {
     /// All tests of kernels, front end and graph, and the golden files, on one emulated core for each list of instruction sets.
     Emulation,
-    /// The package for a Raspberry Pi 4 in the dist profile, installed in an empty arm64 Debian under emulation, with the README's commands.
+    /// The packages for this machine and for a Raspberry Pi 4, built in the dist profile and installed in an empty Debian, with the README's commands.
     Package,
     /// A fault in each kernel, one bit of one value: the replay names the operator.
     Faults,
