@@ -50,7 +50,7 @@ pub(crate) enum Extent {
 }
 
 impl Extent {
-    /// Packages whose tests run, and their test binaries that are not a library's own.
+    /// Packages whose tests run, and their test binaries; with [`Self::Whole`] those of the libraries themselves run, too.
     fn tests(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
             Self::Quick => (&["ossicle-kernels", "ossicle-frontend"], &["kernels", "mel", "vad"]),
@@ -171,7 +171,10 @@ impl Test {
 fn build_tests(cross: &Cross, extent: Extent) -> anyhow::Result<Vec<Test>> {
     let (packages, names) = extent.tests();
     let mut cargo = cross.cargo("test");
-    cargo.args(["--no-run", "--release", "--message-format", "json-render-diagnostics", "-p", "ossicle-cli", "--lib"]);
+    cargo.args(["--no-run", "--release", "--message-format", "json-render-diagnostics", "-p", "ossicle-cli"]);
+    if extent == Extent::Whole {
+        cargo.arg("--lib");
+    }
     cargo.args(packages.iter().flat_map(|package| ["-p", package])).args(names.iter().flat_map(|name| ["--test", name]));
     let mut tests = vec![];
     for line in output(&mut cargo)?.lines() {
