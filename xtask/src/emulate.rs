@@ -43,9 +43,9 @@ pub(crate) fn named(names: &[String]) -> anyhow::Result<Vec<&'static Cpu>> {
 /// How much of the tests runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// What an instruction set can break by itself, on the core that has them all: each kernel against its definition, the front end's bits.
+    /// What an instruction set can break by itself, in seconds: each kernel against its definition, the front end's bits.
     Quick,
-    /// Also the graph, memory, and audio to text on every instruction set; on one core for each list of them.
+    /// Also the graph, memory, and audio to text on every instruction set, in minutes each.
     Whole,
 }
 
@@ -60,15 +60,6 @@ impl Extent {
             ),
         }
     }
-
-    /// Whether all these tests run on `cpu`, or only the one that it has its instruction sets.
-    fn all_on(self, cpu: &Cpu) -> bool {
-        let last = match self {
-            Self::Quick => CPUS.last(),
-            Self::Whole => CPUS.iter().rfind(|other| other.isas == cpu.isas),
-        };
-        last.is_some_and(|last| last.name == cpu.name)
-    }
 }
 
 /// The test that a core has the instruction sets that are expected of it: its binary, and its name there.
@@ -76,8 +67,8 @@ const FINDS_ISAS: (&str, &str) = ("kernels", "isa::this_cpu_offers_what_is_expec
 
 const SAMPLE: &str = "samples/kitchen.wav";
 
-/// Runs tests and transcriptions on the cores named, all tests on each of them. Without names: as `extent` says; on cores that have the
-/// instruction sets of another one and on all others that run no tests, which sets they have and the transcription; and the 32-bit binary.
+/// Runs tests and transcriptions on the cores named. Without names: on one core for each list of instruction sets; on the others, which the emulator
+/// executes alike, which sets they have and the transcription; and the 32-bit binary.
 ///
 /// # Errors
 /// A core is unknown, a test fails, a core lacks an instruction set it should have, or digests differ from this machine's.
@@ -96,7 +87,8 @@ pub(crate) fn run(names: &[String], extent: Extent) -> anyhow::Result<()> {
     }
     each(&cpus, |cpu| {
         println!("==> {}: {}", cpu.name, cpu.isas);
-        let all = !names.is_empty() || extent.all_on(cpu);
+        let last = CPUS.iter().rfind(|other| other.isas == cpu.isas);
+        let all = !names.is_empty() || last.is_some_and(|last| last.name == cpu.name);
         for test in tests.iter().filter(|test| all || test.finds_isas()) {
             test.run(cpu, all)?;
         }
