@@ -53,7 +53,7 @@ impl Extent {
     /// Packages whose tests run, and their test binaries; with [`Self::Whole`] those of the libraries themselves run, too.
     fn tests(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            Self::Quick => (&["ossicle-kernels", "ossicle-frontend"], &["kernels", "mel", "vad"]),
+            Self::Quick => (&["ossicle-kernels", "ossicle-frontend"], &["kernels", "mel", "resample", "samples", "vad", "endpoint"]),
             Self::Whole => (
                 &["ossicle-kernels", "ossicle-frontend", "ossicle-graph", "ossicle-tests"],
                 &["kernels", "mel", "resample", "samples", "vad", "endpoint", "whisper", "yamnet", "golden", "memory"],
