@@ -77,7 +77,7 @@ def main():
                 leave(wyoming, speech)
                 leave(web, raw)
                 leave(random.choice((wyoming, web)), noise)
-            if number == requests // 10:
+            if number == max(30, requests // 10):
                 first = running.resident_kb()
         last = running.resident_kb()
     seconds = time.monotonic() - start

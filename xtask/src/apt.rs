@@ -14,6 +14,14 @@ pub(crate) fn require(program: &str, packages: &[&str]) -> anyhow::Result<()> {
         return Ok(());
     }
     println!("    {program} is missing: apt-get install {}", packages.join(" "));
+    install(packages)
+}
+
+/// Installs packages, as root.
+///
+/// # Errors
+/// There is no apt-get, or it fails.
+pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     update_once()?;
     execute(Command::new("apt-get").args(["install", "-y", "--no-install-recommends"]).args(packages))
 }

@@ -49,7 +49,7 @@ const COLUMNS: [(&str, &str); 7] = [
 /// The build, a run or the comparison fails.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let root = &root()?;
-    let ossicle = crate::command_line()?;
+    let ossicle = crate::built::command_line()?;
 
     let sample = root.join(SAMPLE);
     let file = args.file.as_deref().unwrap_or(&sample);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::Value;
@@ -39,11 +40,27 @@ pub(crate) fn named(names: &[String]) -> anyhow::Result<Vec<&'static Cpu>> {
     names.iter().map(find).collect()
 }
 
-/// Tests that run on every core: kernels and front end against their definitions, memory and bits of the graph, audio to text.
-const TESTED: [&str; 4] = ["ossicle-kernels", "ossicle-frontend", "ossicle-graph", "ossicle-tests"];
+/// How much of the tests runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What an instruction set can break by itself, in seconds: each kernel against its definition, the front end's bits.
+    Quick,
+    /// Also the graph, memory, and audio to text on every instruction set, in minutes each.
+    Whole,
+}
 
-/// Their test binaries that are not a library's own.
-const TESTS: [&str; 10] = ["kernels", "mel", "resample", "samples", "vad", "endpoint", "whisper", "yamnet", "golden", "memory"];
+impl Extent {
+    /// Packages whose tests run, and their test binaries; with [`Self::Whole`] those of the libraries themselves run, too.
+    fn tests(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::Quick => (&["ossicle-kernels", "ossicle-frontend"], &["kernels", "mel", "resample", "samples", "vad", "endpoint"]),
+            Self::Whole => (
+                &["ossicle-kernels", "ossicle-frontend", "ossicle-graph", "ossicle-tests"],
+                &["kernels", "mel", "resample", "samples", "vad", "endpoint", "whisper", "yamnet", "golden", "memory"],
+            ),
+        }
+    }
+}
 
 /// The test that a core has the instruction sets that are expected of it: its binary, and its name there.
 const FINDS_ISAS: (&str, &str) = ("kernels", "isa::this_cpu_offers_what_is_expected_of_it");
@@ -55,30 +72,27 @@ const SAMPLE: &str = "samples/kitchen.wav";
 ///
 /// # Errors
 /// A core is unknown, a test fails, a core lacks an instruction set it should have, or digests differ from this machine's.
-pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
+pub(crate) fn run(names: &[String], extent: Extent) -> anyhow::Result<()> {
     let mut cpus = named(names)?;
     // The longest first: more instruction sets, more tests.
     cpus.reverse();
     crate::apt::require("qemu-aarch64-static", &["qemu-user-static"])?;
-    let here = digests(&crate::command_line()?, &[])?;
+    let here = digests(&crate::built::command_line()?, &[])?;
     let cross = Cross::new(Target::Aarch64)?;
     let binary = cross::build(Target::Aarch64, "release")?.context("a binary")?;
-    let tests = build_tests(&cross)?;
-    // What optimisation inlines elsewhere must find its instructions without it too.
-    execute(cross.cargo("build").args(["-p", "ossicle-kernels"]))?;
+    let tests = build_tests(&cross, extent)?;
+    if extent == Extent::Whole {
+        // What optimisation inlines elsewhere must find its instructions without it too.
+        execute(cross.cargo("build").args(["-p", "ossicle-kernels"]))?;
+    }
     each(&cpus, |cpu| {
         println!("==> {}: {}", cpu.name, cpu.isas);
-        let whole = !names.is_empty() || CPUS.iter().rfind(|other| other.isas == cpu.isas).is_some_and(|last| last.name == cpu.name);
-        for test in tests.iter().filter(|test| whole || test.finds_isas()) {
-            let mut qemu = Command::new("qemu-aarch64-static");
-            // Cargo's and the Debian compiler's library path is not for the emulator.
-            qemu.env_remove("LD_LIBRARY_PATH").env("OSSICLE_EXPECT_ISAS", cpu.isas).env("OSSICLE_QUICK", "1");
-            let filter: &[&str] = if whole { &[] } else { &["--exact", FINDS_ISAS.1] };
-            let said = quiet(qemu.args(["-cpu", cpu.name]).arg(&test.program).args(filter).current_dir(&test.folder))
-                .with_context(|| format!("{} on {}", test.program.display(), cpu.name))?;
-            ensure!(whole || said.contains("1 passed"), "no test {} in {}", FINDS_ISAS.1, test.program.display());
+        let last = CPUS.iter().rfind(|other| other.isas == cpu.isas);
+        let all = !names.is_empty() || last.is_some_and(|last| last.name == cpu.name);
+        for test in tests.iter().filter(|test| all || test.finds_isas()) {
+            test.run(cpu, all)?;
         }
-        println!("    {}: {}", cpu.name, if whole { "all tests passed" } else { "has its instruction sets" });
+        println!("    {}: {}", cpu.name, if all { "all tests passed" } else { "has its instruction sets" });
         same(&here, &digests(&binary, &["qemu-aarch64-static", "-cpu", cpu.name])?, cpu.name)
     })?;
     if names.is_empty() {
@@ -119,18 +133,41 @@ struct Test {
 }
 
 impl Test {
+    /// Runs it on a core: all of it, or that the core has its instruction sets.
+    fn run(&self, cpu: &Cpu, all: bool) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let mut qemu = Command::new("qemu-aarch64-static");
+        // Cargo's and the Debian compiler's library path is not for the emulator.
+        qemu.env_remove("LD_LIBRARY_PATH").env("OSSICLE_EXPECT_ISAS", cpu.isas).env("OSSICLE_QUICK", "1");
+        let filter: &[&str] = if all { &[] } else { &["--exact", FINDS_ISAS.1] };
+        let said = quiet(qemu.args(["-cpu", cpu.name]).arg(&self.program).args(filter).current_dir(&self.folder))
+            .with_context(|| format!("{} on {}", self.program.display(), cpu.name))?;
+        ensure!(all || said.contains("1 passed"), "no test {} in {}", FINDS_ISAS.1, self.program.display());
+        println!("    {}: {} passed in {:.0} s", cpu.name, self.name(), start.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// The file's name without cargo's hash.
+    fn name(&self) -> &str {
+        let file = self.program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        file.rsplit_once('-').map_or(file, |(name, _)| name)
+    }
+
     fn finds_isas(&self) -> bool {
-        let file = self.program.file_name().and_then(|name| name.to_str());
-        file.is_some_and(|name| name.rsplit_once('-').is_some_and(|(name, _)| name == FINDS_ISAS.0))
+        self.name() == FINDS_ISAS.0
     }
 }
 
 /// Builds the tests in one go together with the command line: cargo then gives all of them the same features of common dependencies, and
 /// tract is compiled once.
-fn build_tests(cross: &Cross) -> anyhow::Result<Vec<Test>> {
+fn build_tests(cross: &Cross, extent: Extent) -> anyhow::Result<Vec<Test>> {
+    let (packages, names) = extent.tests();
     let mut cargo = cross.cargo("test");
-    cargo.args(["--no-run", "--release", "--message-format", "json-render-diagnostics", "-p", "ossicle-cli", "--lib"]);
-    cargo.args(TESTED.iter().flat_map(|package| ["-p", package])).args(TESTS.iter().flat_map(|test| ["--test", test]));
+    cargo.args(["--no-run", "--release", "--message-format", "json-render-diagnostics", "-p", "ossicle-cli"]);
+    if extent == Extent::Whole {
+        cargo.arg("--lib");
+    }
+    cargo.args(packages.iter().flat_map(|package| ["-p", package])).args(names.iter().flat_map(|name| ["--test", name]));
     let mut tests = vec![];
     for line in output(&mut cargo)?.lines() {
         let message: Value = serde_json::from_str(line).context("cargo's messages")?;
@@ -142,7 +179,7 @@ fn build_tests(cross: &Cross) -> anyhow::Result<Vec<Test>> {
             tests.push(Test { program: program.into(), folder });
         }
     }
-    ensure!(tests.len() >= TESTS.len(), "only {} test binaries were built", tests.len());
+    ensure!(tests.len() >= names.len(), "only {} test binaries were built", tests.len());
     Ok(tests)
 }
 

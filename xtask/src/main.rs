@@ -4,6 +4,7 @@
 
 mod apt;
 mod bench;
+mod built;
 mod check;
 mod cross;
 mod emulate;
@@ -27,11 +28,18 @@ use clap::{Parser, ValueEnum};
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
     /// Format, lints, documentation, tests and the README's main command; with --all all that continuous integration runs.
+    #[command(after_help = "\
+Examples:
+  cargo xtask check
+  cargo xtask check --long emulation --long package")]
     Check {
-        /// Also run exported layers in ONNX Runtime, let real clients talk to `ossicle serve`, build for boards and microcontrollers, run the tests on emulated cores, and install
-        /// a package in an arm64 Debian: as root, 25 minutes more, and 1.5 GB the first time
+        /// Also run exported layers in ONNX Runtime, let real clients talk to `ossicle serve`, build for microcontrollers and boards, and
+        /// run tests and transcriptions on emulated cores: as root, and 1.5 GB the first time
         #[arg(long)]
         all: bool,
+        /// Run this instead, which takes too long for every change: before a release, or after a change in what it guards. May be repeated
+        #[arg(long, value_enum, value_name = "PIECE", conflicts_with = "all")]
+        long: Vec<check::Piece>,
     },
     /// Build, and print how fast it is; with --peers, beside other runtimes.
     #[command(after_help = "Example: cargo xtask bench --rounds 20")]
@@ -60,6 +68,9 @@ enum Task {
         /// Cores; all without it. May be repeated.
         #[arg(long = "cpu")]
         cpus: Vec<String>,
+        /// Only what `check --all` runs.
+        #[arg(long, conflicts_with = "cpus")]
+        quick: bool,
     },
     /// Count the instructions that emulated cores execute for each phase of a transcription, or for voice commands.
     #[command(after_help = "\
@@ -84,7 +95,11 @@ Examples:
         recordings: Vec<PathBuf>,
     },
     /// Let real clients (the packages wyoming and openai, curl, mosquitto) talk to `ossicle serve`.
-    Serve,
+    Serve {
+        /// Requests in a row, after the clients.
+        #[arg(long, default_value_t = 300)]
+        requests: usize,
+    },
     /// Speak sentences of both packs with espeak-ng and flite and count how many `ossicle command` understands, and how much else it takes for one.
     Packs {
         /// Sentences of each pack.
@@ -100,21 +115,17 @@ Examples:
         #[arg(long, default_value_t = 1.0)]
         hours: f64,
     },
-    /// Make a .deb and a .tar.gz for a board: program, models, a systemd service.
-    #[command(after_help = "Example: cargo xtask package --board pi4 (after cargo xtask cross --target aarch64 --profile dist)")]
+    /// Build the programs and make a .deb and a .tar.gz for a board: programs, models, samples, documentation, systemd services.
+    #[command(after_help = "\
+Examples:
+  cargo xtask package --board host
+  cargo xtask package --board pi5 --prove")]
     Package(package::Args),
 }
 
 /// The folder of build products.
 fn target() -> anyhow::Result<PathBuf> {
     Ok(root()?.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())))
-}
-
-/// Builds this machine's command line; returns where it is.
-fn command_line() -> anyhow::Result<PathBuf> {
-    let mut cargo = std::process::Command::new(env!("CARGO"));
-    process::execute(cargo.current_dir(root()?).args(["build", "--release", "-p", "ossicle-cli"]))?;
-    Ok(target()?.join("release").join(format!("ossicle{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// The workspace's root.
@@ -124,19 +135,20 @@ fn root() -> anyhow::Result<PathBuf> {
 
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
-        Task::Check { all } => check::run(all),
+        Task::Check { all, long } if long.is_empty() => check::run(all),
+        Task::Check { long, .. } => check::run_long(&long),
         Task::Bench(args) => bench::run(&args),
         Task::Models { name } => models::run(&name),
         Task::Cross { targets, profile } => {
             cross::run(if targets.is_empty() { cross::Target::value_variants() } else { &targets }, &profile)
         }
         Task::Onnx => onnx::run(),
-        Task::Emulate { cpus } => emulate::run(&cpus),
+        Task::Emulate { cpus, quick } => emulate::run(&cpus, if quick { emulate::Extent::Quick } else { emulate::Extent::Whole }),
         Task::Instructions { cpus, model, sentences: Some(sentences), recordings, .. } => {
             instructions::commands(&cpus, &model, &sentences, &recordings)
         }
         Task::Instructions { cpus, model, seconds, .. } => instructions::run(&cpus, &model, seconds),
-        Task::Serve => serve::run(),
+        Task::Serve { requests } => serve::run(requests),
         Task::Packs { sentences } => packs::run(sentences),
         Task::Units => units::run(),
         Task::Soak { hours } => soak::run(hours),

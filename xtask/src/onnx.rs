@@ -27,8 +27,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         let requirement = format!("{}=={}", RUNTIME.0, RUNTIME.1);
         execute(pip.args([&requirement, "numpy"])).with_context(|| format!("pip install {requirement} numpy"))?;
     }
-    let mut export = Command::new(env!("CARGO"));
-    export.current_dir(&root).args(["run", "--release", "-p", "ossicle-quantize", "--example", "onnx_layer", "--"]);
-    execute(export.arg("models-int8/whisper-tiny.en").arg(&layers).args(LAYERS))?;
+    let mut export = Command::new(crate::built::example("ossicle-quantize", "onnx_layer")?);
+    execute(export.current_dir(&root).arg("models-int8/whisper-tiny.en").arg(&layers).args(LAYERS))?;
     execute(Command::new("python3").env("PYTHONPATH", &packages).arg(root.join("tests/onnx/layer.py")).arg(&layers))
 }

@@ -13,7 +13,7 @@ const LEAST: [&str; 3] = ["78", "45", "2.5"];
 /// espeak-ng or flite cannot be had, fewer commands are understood than should be, or more other speech is taken for one.
 pub(crate) fn run(sentences: usize) -> anyhow::Result<()> {
     let root = crate::root()?;
-    let ossicle = crate::command_line()?;
+    let ossicle = crate::built::command_line()?;
     crate::apt::require("espeak-ng", &["espeak-ng"])?;
     crate::apt::require("flite", &["flite"])?;
     let mut python = Command::new("python3");

@@ -9,16 +9,19 @@ use crate::process::execute;
 /// The clients, in the versions that were tried.
 const CLIENTS: [(&str, &str); 2] = [("wyoming", "1.10.2"), ("openai", "3.54.0")];
 
-/// Clients that anybody might use, then many requests in a row.
-const SCRIPTS: [&str; 4] = ["wyoming_client.py", "openai_client.py", "mqtt.py", "soak.py"];
+/// Clients that anybody might use.
+const SCRIPTS: [&str; 3] = ["wyoming_client.py", "openai_client.py", "mqtt.py"];
 
-/// Builds the command line and has the clients talk to it.
+/// Many requests in a row.
+const SOAK: &str = "soak.py";
+
+/// Builds the command line and has the clients talk to it, then sends so many requests in a row.
 ///
 /// # Errors
 /// Python, pip or curl cannot be had, or a client sees what it should not.
-pub(crate) fn run() -> anyhow::Result<()> {
+pub(crate) fn run(requests: usize) -> anyhow::Result<()> {
     let root = crate::root()?;
-    let ossicle = crate::command_line()?;
+    let ossicle = crate::built::command_line()?;
     crate::apt::require("curl", &["curl"])?;
     if let Err(error) = crate::apt::require("mosquitto", &["mosquitto", "mosquitto-clients"]) {
         // The script says so too.
@@ -32,10 +35,12 @@ pub(crate) fn run() -> anyhow::Result<()> {
         pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--only-binary", ":all:", "--target"]).arg(&packages);
         execute(pip.args(&requirements)).with_context(|| format!("pip install {}", requirements.join(" ")))?;
     }
-    for script in SCRIPTS {
+    let python = |script: &str| {
         let mut python = Command::new("python3");
         python.env("PYTHONPATH", &packages).env("OSSICLE", &ossicle).env_remove("OSSICLE_ISA");
-        execute(python.arg(root.join("tests/serve").join(script)))?;
-    }
-    Ok(())
+        python.arg(root.join("tests/serve").join(script));
+        python
+    };
+    SCRIPTS.iter().try_for_each(|script| execute(&mut python(script)))?;
+    execute(python(SOAK).arg(requests.to_string()))
 }

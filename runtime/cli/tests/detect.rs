@@ -103,6 +103,19 @@ fn the_default_model_comes_with_its_settings() {
 }
 
 #[test]
+fn the_sample_of_sounds_holds_a_clock_an_alarm_and_waves() {
+    let sounds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/sounds.wav");
+    let classes = |command: &mut Command| -> Vec<String> {
+        let rows = stdout(command.args(["--format", "tsv"]).arg(&sounds).output().unwrap());
+        rows.lines().skip(1).map(|row| row.rsplit('\t').next().unwrap().to_owned()).collect()
+    };
+    let heard = classes(&mut plain());
+    assert!(heard.len() == 7 && heard[..6].iter().all(|class| class == "clock_tick") && heard[6] == "sea_waves", "{heard:?}");
+    let alarm = "Smoke detector, smoke alarm";
+    assert_eq!(classes(detect().args(["--classes", alarm])), [alarm]);
+}
+
+#[test]
 fn classes_of_ones_own_go_with_yamnet() {
     let folder = Folder::new("own");
     let own = folder.0.join("my-sounds");

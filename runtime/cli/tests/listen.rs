@@ -12,13 +12,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The command, or nothing and a notice where the model is absent.
+/// The command.
 fn listen() -> Option<Command> {
     let model = root().join("models-int8/whisper-tiny.en");
-    if !model.join("model.safetensors").exists() {
-        eprintln!("SKIPPED: whisper-tiny.en is absent from models-int8");
-        return None;
-    }
+    assert!(model.join("model.safetensors").exists(), "{} belongs to the repository and is absent", model.display());
     let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
     command.env_remove("OSSICLE_ISA").arg("listen").arg("--model").arg(model).stdin(Stdio::piped()).stdout(Stdio::piped());
     command.stderr(Stdio::piped());

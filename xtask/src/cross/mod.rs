@@ -127,15 +127,35 @@ pub(crate) fn build(target: Target, profile: &str) -> anyhow::Result<Option<Path
         execute(cargo.arg("ossicle-frontend/defmt"))?;
         return Ok(None);
     }
-    execute(cross.cargo("build").args(["--profile", profile, "-p", "ossicle-cli"]))?;
-    let built = cross.binaries(profile).join("ossicle");
+    Ok(Some(programs(target, profile, &[("ossicle-cli", "ossicle")])?.join("ossicle")))
+}
+
+/// Builds programs, each of a package, stripped, into `target/cross/NAME`; returns that folder.
+///
+/// # Errors
+/// As [`run`], or the target has no operating system.
+pub(crate) fn programs(target: Target, profile: &str, programs: &[(&str, &str)]) -> anyhow::Result<PathBuf> {
+    let cross = Cross::new(target)?;
+    let packages = programs.iter().flat_map(|(package, _)| ["-p", package]);
+    execute(cross.cargo("build").args(["--profile", profile]).args(packages))?;
     let place = cross.root.join("target/cross").join(target.to_possible_value().context("a named target")?.get_name());
-    fs::create_dir_all(&place)?;
-    let stripped = place.join("ossicle");
     let strip = target.linker().context("a linked target")?.0.replace("gcc", "strip");
-    execute(Command::new(strip).arg("-o").arg(&stripped).arg(&built))?;
-    refuse_dynamic(&stripped)?;
-    Ok(Some(stripped))
+    for (_, name) in programs {
+        let stripped = stripped(&strip, &cross.binaries(profile).join(name), &place)?;
+        refuse_dynamic(&stripped)?;
+    }
+    Ok(place)
+}
+
+/// Puts a program without its symbols into a folder.
+///
+/// # Errors
+/// `strip` cannot be run or refuses.
+pub(crate) fn stripped(strip: &str, program: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let path = folder.join(program.file_name().context("a program's name")?);
+    execute(Command::new(strip).arg("-o").arg(&path).arg(program))?;
+    Ok(path)
 }
 
 /// A binary that asks for an interpreter would not start on a board with an older glibc.

@@ -1,6 +1,5 @@
 //! Debian packages (deb(5)): an ar archive of a version, the maintainer's files and the installed files.
 
-use anyhow::Context;
 use md5::{Digest, Md5};
 
 use super::hexadecimal;
@@ -19,7 +18,7 @@ pub(super) struct Control<'a> {
 /// The package's bytes.
 pub(super) fn write(tree: &Tree, control: &Control<'_>, time: u64) -> anyhow::Result<Vec<u8>> {
     let mut maintainer = Tree::default();
-    maintainer.add("control", 0o644, control_file(tree, control)?);
+    maintainer.add("control", 0o644, control_file(tree, control));
     maintainer.add("md5sums", 0o644, md5sums(tree));
     let conffiles: String = tree.files().filter(|(path, _)| path.starts_with("etc/")).map(|(path, _)| format!("/{path}\n")).collect();
     maintainer.add("conffiles", 0o644, conffiles);
@@ -41,21 +40,22 @@ pub(super) fn write(tree: &Tree, control: &Control<'_>, time: u64) -> anyhow::Re
     Ok(archive.into_inner()?)
 }
 
-fn control_file(tree: &Tree, control: &Control<'_>) -> anyhow::Result<String> {
+fn control_file(tree: &Tree, control: &Control<'_>) -> String {
     let Control { version, architecture, board } = control;
     let installed_kib = tree.files().map(|(_, bytes)| bytes.len().div_ceil(1024)).sum::<usize>();
-    let program = tree.get("usr/bin/ossicle").context("no program")?;
-    let depends = match elf::glibc(program) {
+    let programs = tree.files().filter(|(path, _)| path.starts_with("usr/bin/"));
+    let depends = match programs.filter_map(|(_, program)| elf::glibc(program)).max() {
         Some((major, minor)) => format!("Depends: libc6 (>= {major}.{minor}), libgcc-s1\n"),
         None => String::new(),
     };
-    Ok(format!(
+    format!(
         "Package: ossicle\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: The Ossicle authors <ossicle@localhost>\n\
-         Installed-Size: {installed_kib}\n{depends}Section: sound\nPriority: optional\n\
-         Description: offline speech to text for small boards\n \
+         Installed-Size: {installed_kib}\n{depends}Recommends: alsa-utils\nSection: sound\nPriority: optional\n\
+         Description: offline speech to text and sound events for small boards\n \
          INT8 Whisper on tract, with the same bits on every machine. Set up for\n {board}:\n \
-         a service transcribes what is put into /var/lib/ossicle/spool.\n"
-    ))
+         a service transcribes what is put into /var/lib/ossicle/spool; others\n \
+         answer clients and listen to the microphone.\n"
+    )
 }
 
 fn md5sums(tree: &Tree) -> String {

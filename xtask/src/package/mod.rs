@@ -13,11 +13,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
+use clap::ValueEnum;
 use ossicle_boards::catalog;
 use ossicle_boards::profile::Profile;
 use sha2::{Digest, Sha256};
 
+use crate::cross;
+use crate::process::execute;
 use tree::Tree;
 
 /// What to package.
@@ -26,41 +29,56 @@ pub(crate) struct Args {
     /// The board: a name that `ossicle board list` shows, or the path of a profile
     #[arg(long)]
     board: String,
-    /// The program [default: what `cargo xtask cross` or `cargo build` left under target]
-    #[arg(long, value_name = "FILE")]
-    binary: Option<PathBuf>,
+    /// Cargo profile to build in: dist, or release (larger, minutes faster to build)
+    #[arg(long, default_value = "dist")]
+    profile: String,
+    /// Folder of the programs, instead of building them
+    #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
+    programs: Option<PathBuf>,
     /// Models to put in
-    #[arg(long = "model", value_name = "NAME", default_value = "whisper-tiny.en-short")]
+    #[arg(long = "model", value_name = "NAME", default_values = MODELS)]
     models: Vec<String>,
     /// Where the packages go
     #[arg(long, value_name = "FOLDER", default_value = "target/packages")]
     output: PathBuf,
-    /// Install the .deb into an arm64 Debian under emulation and transcribe there, as root
+    /// Install the .deb into an empty Debian, under emulation if it is for ARM, and run the README's commands there, as root
     #[arg(long)]
     prove: bool,
 }
 
-/// The emulated core of a proof: the Raspberry Pi 4's.
-const PROOF_CPU: &str = "cortex-a72";
+/// Models that the README shows.
+const MODELS: [&str; 4] = ["whisper-tiny.en-short", "sound-events", "whisper-events", "yamnet"];
 
-/// Packages the cross-built program for a Raspberry Pi 4 and proves it, for continuous integration.
+/// Packages and their programs.
+const PROGRAMS: [(&str, &str); 3] = [("ossicle-cli", "ossicle"), ("ossicle-quantize", "ossicle-quantize"), ("ossicle-sim", "ossicle-sim")];
+
+/// Packages for this machine and for a Raspberry Pi 4, proved.
 ///
 /// # Errors
 /// As for [`run`].
 pub(crate) fn check() -> anyhow::Result<()> {
-    let models = vec!["whisper-tiny.en-short".to_owned()];
-    run(&Args { board: "pi4".to_owned(), binary: None, models, output: "target/packages".into(), prove: true })
+    for board in ["host", "pi4"] {
+        let models = MODELS.map(str::to_owned).to_vec();
+        let output = "target/packages".into();
+        run(&Args { board: board.to_owned(), profile: "dist".to_owned(), programs: None, models, output, prove: true })?;
+    }
+    Ok(())
 }
 
-/// Makes the packages and prints their paths.
+/// Builds the programs, makes the packages and prints their paths.
 ///
 /// # Errors
-/// If there is no such board, no binary for its processor, or a model is missing or damaged.
+/// If there is no such board, a build fails, a program is for another processor, or a model is missing or damaged.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let paths = package(&args.board, args.binary.as_deref(), &args.models, &args.output)?;
+    let board = catalog::find(&args.board)?;
+    let programs = match &args.programs {
+        Some(folder) => folder.clone(),
+        None => build(&board, &args.profile)?,
+    };
+    let paths = package(&args.board, &programs, &args.models, &args.output)?;
     inspect(&paths[0])?;
     if args.prove {
-        prove::run(&paths[0], PROOF_CPU)?;
+        prove::run(&paths[0], &board.arch)?;
     }
     for path in paths {
         println!("{}", path.display());
@@ -68,10 +86,26 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Builds the programs for a board, stripped; gives their folder.
+fn build(board: &Profile, profile: &str) -> anyhow::Result<PathBuf> {
+    if board.arch != std::env::consts::ARCH {
+        let target = cross::Target::from_str(&board.arch, true).map_err(|_| anyhow!("no cross build for {}", board.arch))?;
+        return cross::programs(target, profile, &PROGRAMS);
+    }
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(crate::root()?).args(["build", "--profile", profile]);
+    execute(cargo.args(PROGRAMS.iter().flat_map(|(package, _)| ["-p", package])))?;
+    let (built, folder) = (crate::target()?.join(profile), crate::target()?.join("packages/programs"));
+    for (_, name) in PROGRAMS {
+        cross::stripped("strip", &built.join(name), &folder)?;
+    }
+    Ok(folder)
+}
+
 /// Lets dpkg-deb, where there is one, read a package and compare its list of files with what must be in it.
 ///
 /// # Errors
-/// If dpkg-deb refuses the package, or the program or the service is missing.
+/// If dpkg-deb refuses the package, or a program or a service is missing.
 pub(crate) fn inspect(deb: &Path) -> anyhow::Result<()> {
     let output = match Command::new("dpkg-deb").arg("--contents").arg(deb).output() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -82,12 +116,11 @@ pub(crate) fn inspect(deb: &Path) -> anyhow::Result<()> {
     };
     ensure!(output.status.success(), "dpkg-deb refuses {}: {}", deb.display(), String::from_utf8_lossy(&output.stderr));
     let list = String::from_utf8_lossy(&output.stdout).into_owned();
-    for file in [
-        "usr/bin/ossicle",
-        "usr/lib/systemd/system/ossicle.service",
-        "usr/lib/systemd/system/ossicle-serve.service",
-        "etc/ossicle/ossicle.conf",
-    ] {
+    let programs = PROGRAMS.map(|(_, name)| format!("usr/bin/{name}"));
+    let units = service::UNITS.map(|(name, _)| format!("usr/lib/systemd/system/{name}.service"));
+    for file in
+        programs.iter().chain(&units).map(String::as_str).chain(["etc/ossicle/ossicle.conf", "usr/share/ossicle/samples/kitchen.wav"])
+    {
         ensure!(
             list.lines().any(|line| line.ends_with(&format!(" {file}")) || line.ends_with(&format!(" ./{file}"))),
             "{}: no {file}",
@@ -97,21 +130,12 @@ pub(crate) fn inspect(deb: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What [`run`] does, for other tasks: gives the paths of the .deb, the .tar.gz and SHA256SUMS.
-///
-/// # Errors
-/// As for [`run`].
-pub(crate) fn package(board: &str, binary: Option<&Path>, models: &[String], output: &Path) -> anyhow::Result<[PathBuf; 3]> {
+/// Packages the programs of a folder: gives the paths of the .deb, the .tar.gz and SHA256SUMS.
+fn package(board: &str, programs: &Path, models: &[String], output: &Path) -> anyhow::Result<[PathBuf; 3]> {
     let root = &crate::root()?;
     let profile = catalog::find(board)?;
     let id = Path::new(board).file_stem().context("no name")?.to_string_lossy().into_owned();
-    let binary = match binary {
-        Some(path) => path.to_owned(),
-        None => find_binary(root, &profile)?,
-    };
-    let program = fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
-    elf::check(&program, &profile.arch).with_context(|| binary.display().to_string())?;
-    let tree = contents(root, &profile, program, models)?;
+    let tree = contents(root, &profile, programs, models)?;
     let time = modification_time(root);
 
     let folder = root.join(output);
@@ -128,17 +152,33 @@ pub(crate) fn package(board: &str, binary: Option<&Path>, models: &[String], out
     Ok([deb, archive, sums])
 }
 
+/// Folders of the repository that are installed, and where.
+const FOLDERS: [(&str, &str); 3] = [
+    ("samples", "usr/share/ossicle/samples"),
+    ("runtime/sentences/packs", "usr/share/ossicle/sentences"),
+    // Where the README's links lead.
+    ("docs", "usr/share/doc/ossicle/docs"),
+];
+
 /// Everything that is installed.
-fn contents(root: &Path, profile: &Profile, program: Vec<u8>, models: &[String]) -> anyhow::Result<Tree> {
+fn contents(root: &Path, profile: &Profile, programs: &Path, models: &[String]) -> anyhow::Result<Tree> {
     let mut tree = Tree::default();
-    tree.add("usr/bin/ossicle", 0o755, program);
+    for (_, name) in PROGRAMS {
+        let path = programs.join(name);
+        let program = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        elf::check(&program, &profile.arch).with_context(|| path.display().to_string())?;
+        tree.add(&format!("usr/bin/{name}"), 0o755, program);
+    }
     for model in models {
         let folder = root.join("models-int8").join(model);
         ensure!(folder.join("SHA256SUMS").is_file(), "no model {model} in models-int8: cargo xtask models {model} makes it");
         tree.add_folder(&folder, &format!("usr/share/ossicle/models/{model}"))?;
         verify(&tree, model)?;
     }
-    for (name, unit) in [("ossicle", service::UNIT), ("ossicle-serve", service::SERVE_UNIT)] {
+    for (folder, place) in FOLDERS {
+        tree.add_folder(&root.join(folder), place)?;
+    }
+    for (name, unit) in service::UNITS {
         tree.add(&format!("usr/lib/systemd/system/{name}.service"), 0o644, unit);
         tree.add(&format!("usr/lib/systemd/system/{name}.service.d/board.conf"), 0o644, service::board_limits(profile));
     }
@@ -163,23 +203,6 @@ fn verify(tree: &Tree, model: &str) -> anyhow::Result<()> {
         ensure!(hexadecimal(&Sha256::digest(bytes)) == sum, "{folder}/{name} differs from SHA256SUMS: make the model again");
     }
     Ok(())
-}
-
-/// What `cargo xtask cross` left, or for this machine's processor what `cargo build` did.
-fn find_binary(root: &Path, profile: &Profile) -> anyhow::Result<PathBuf> {
-    let mut candidates = vec![root.join("target/cross").join(&profile.arch).join("ossicle")];
-    if profile.arch == std::env::consts::ARCH {
-        let target = crate::target()?;
-        candidates.extend(["dist", "release"].map(|name| target.join(name).join("ossicle")));
-    }
-    candidates.iter().find(|path| path.is_file()).cloned().with_context(|| {
-        let looked: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
-        let arch = &profile.arch;
-        format!(
-            "no program for {arch}: looked for {}: cargo xtask cross --target {arch} makes it, or give --binary FILE",
-            looked.join(", ")
-        )
-    })
 }
 
 fn debian_architecture(arch: &str) -> anyhow::Result<&'static str> {
@@ -233,17 +256,16 @@ mod tests {
     fn packages_are_whole_and_repeat() {
         let folder = Folder(std::env::temp_dir().join(format!("ossicle-packages-{}", std::process::id())));
         fs::create_dir_all(&folder.0).unwrap();
-        let binary = folder.0.join("program");
-        fs::write(&binary, elf::tests::program(183, b"GLIBC_2.17\0GLIBC_2.31\0GLIBC_2.4\0")).unwrap();
-        let make = || package("pi4", Some(&binary), &["whisper-tiny.en-short".into()], &folder.0);
-        let first = match make() {
-            Err(error) if error.to_string().contains("no model") => return eprintln!("SKIPPED: {error}"),
-            other => other.unwrap(),
-        };
+        let binary = elf::tests::program(183, b"GLIBC_2.17\0GLIBC_2.31\0GLIBC_2.4\0");
+        PROGRAMS.iter().for_each(|(_, name)| fs::write(folder.0.join(name), &binary).unwrap());
+        // Compressing all of them twice would take a minute.
+        let models = ["whisper-events".to_owned(), "yamnet".to_owned()];
+        let make = || package("pi4", &folder.0, &models, &folder.0).unwrap();
+        let first = make();
         inspect(&first[0]).unwrap();
         let [deb, archive, sums] = first.each_ref().map(|path| fs::read(path).unwrap());
         assert!(first[0].ends_with(format!("ossicle_{}+pi4_arm64.deb", env!("CARGO_PKG_VERSION"))), "{first:?}");
-        assert_eq!(make().unwrap().map(|path| fs::read(path).unwrap()), [deb.clone(), archive.clone(), sums.clone()]);
+        assert_eq!(make().map(|path| fs::read(path).unwrap()), [deb.clone(), archive.clone(), sums.clone()]);
         assert_eq!(sums.iter().filter(|&&byte| byte == b'\n').count(), 2);
 
         let parts = deb::tests::parts(&deb);
@@ -255,11 +277,18 @@ mod tests {
         assert_eq!(control["postinst"].0, 0o755);
         assert_eq!(control["conffiles"].1, b"/etc/ossicle/ossicle.conf\n");
         let data = tree::tests::files(&parts[2].1);
-        assert_eq!(data["usr/bin/ossicle"], (0o755, fs::read(&binary).unwrap()));
+        for (_, name) in PROGRAMS {
+            assert_eq!(data[&format!("usr/bin/{name}")], (0o755, binary.clone()));
+        }
         let limits = String::from_utf8(data["usr/lib/systemd/system/ossicle.service.d/board.conf"].1.clone()).unwrap();
         assert!(limits.contains("MemoryMax=512M"), "{limits}");
         assert_eq!(data["etc/ossicle/ossicle.conf"].0, 0o600);
-        assert!(data.contains_key("usr/share/ossicle/models/whisper-tiny.en-short/model.safetensors"));
+        for model in models {
+            assert!(data.contains_key(&format!("usr/share/ossicle/models/{model}/model.safetensors")), "{model}");
+        }
+        for path in ["share/ossicle/sentences/home.yaml", "share/ossicle/samples/sounds.wav", "share/doc/ossicle/docs/boards.md"] {
+            assert!(data.contains_key(&format!("usr/{path}")), "{path}");
+        }
         // The archive holds the same files below one folder.
         let top = format!("ossicle-{}-pi4/", env!("CARGO_PKG_VERSION"));
         let archived = tree::tests::files(&archive);
@@ -268,14 +297,26 @@ mod tests {
     }
 
     #[test]
+    fn the_models_of_the_readme_are_there_and_whole() {
+        let root = crate::root().unwrap();
+        for model in MODELS {
+            let mut tree = Tree::default();
+            tree.add_folder(&root.join("models-int8").join(model), &format!("usr/share/ossicle/models/{model}")).unwrap();
+            verify(&tree, model).unwrap();
+        }
+    }
+
+    #[test]
     fn what_cannot_be_packaged_is_refused() {
-        let message = |board: &str, binary: &Path| {
-            let error = package(board, Some(binary), &["whisper-tiny.en-short".into()], Path::new("target/nowhere")).unwrap_err();
+        let folder = Folder(std::env::temp_dir().join(format!("ossicle-refused-{}", std::process::id())));
+        fs::create_dir_all(&folder.0).unwrap();
+        let message = |board: &str, programs: &Path| {
+            let error = package(board, programs, &["yamnet".into()], Path::new("target/nowhere")).unwrap_err();
             format!("{error:#}")
         };
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        assert!(message("pi4", &manifest).contains("not an ELF program"));
-        assert!(message("pi17", &manifest).contains("unknown board: pi17"));
-        assert!(message("pi4", Path::new("no/such/program")).contains("cannot read no/such/program"));
+        assert!(message("pi4", Path::new("no/such/folder")).contains("cannot read no/such/folder/ossicle"));
+        fs::write(folder.0.join("ossicle"), "#!/bin/sh\n").unwrap();
+        assert!(message("pi4", &folder.0).contains("not an ELF program"));
+        assert!(message("pi17", &folder.0).contains("unknown board: pi17"));
     }
 }

@@ -1,60 +1,108 @@
-//! Proof of a package: installed into an arm64 Debian that holds nothing else of ours, and run there as its service would.
+//! Proof of a package: installed into a Debian that holds nothing else of ours, and run there as the README and its service would.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::process::{execute, output};
 
 /// Bookworm is the release that Raspberry Pi OS builds on; older ones need no less than a static binary gives them.
 const SUITE: &str = "bookworm";
 const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
-const SAMPLE: &str = "samples/kitchen.wav";
+/// The emulated core: the Raspberry Pi 4's.
+const CPU: &str = "cortex-a72";
 const EXPECTED: &str = "turn off the kitchen lights";
 
-/// Installs `deb` into an arm64 root (made once, in `target/cross`), transcribes the sample there and lets the service's user transcribe its
-/// spool. Needs root; `cpu` is the emulated core.
+/// What is typed in `/usr/share/ossicle`, and what it must say, in small letters.
+const COMMANDS: [(&str, &str); 16] = [
+    ("ossicle transcribe samples/kitchen.wav", EXPECTED),
+    ("ossicle transcribe --format json --word-timestamps samples/lights.wav", r#""words":[{"word":" turn""#),
+    ("ossicle transcribe --events --format json samples/sounds.wav", r#""class":"sea_waves""#),
+    ("ossicle detect samples/sounds.wav", "clock_tick"),
+    ("ossicle detect --model yamnet --classes 'Smoke detector, smoke alarm' samples/sounds.wav", "smoke alarm"),
+    ("ossicle detect --html /tmp/sounds.html samples/sounds.wav && cat /tmp/sounds.html", "clock_tick"),
+    ("ossicle command --sentences home samples/lights.wav", "hassturnoff"),
+    ("cp sentences/home.yaml /tmp/mine.yaml && ossicle command --sentences /tmp/mine.yaml samples/lights.wav", "hassturnoff"),
+    ("ossicle listen samples/lights.wav", EXPECTED),
+    ("tail -c +45 samples/lights.wav | ossicle listen - --sentences home", "hassturnoff"),
+    ("ossicle models list", "sound-events"),
+    ("ossicle board list", "pi4"),
+    (r#"echo '{"type":"describe"}' | ossicle serve --uri stdio://"#, "whisper-tiny.en-short"),
+    ("ossicle transcribe --trace /tmp/t samples/lights.wav && ossicle-sim replay /tmp/t --input samples/lights.wav", "identical"),
+    ("ossicle-sim plan --board pi4 --seconds 3", "raspberry pi 4"),
+    ("ossicle-quantize --help", "usage: ossicle-quantize"),
+];
+
+/// Installs `deb`, which is for processors called `arch`, into an empty root (made once, in `target/cross`), runs commands there and lets the
+/// service's user transcribe its spool. Needs root.
 ///
 /// # Errors
-/// The root cannot be made, the package does not install, or a transcript is wrong.
-pub(crate) fn run(deb: &Path, cpu: &str) -> anyhow::Result<()> {
-    crate::apt::require(EMULATOR, &["qemu-user-static"])?;
+/// The root cannot be made, the package does not install, or a command says something else than it should.
+pub(crate) fn run(deb: &Path, arch: &str) -> anyhow::Result<()> {
     crate::apt::require("debootstrap", &["debootstrap"])?;
-    let workspace = crate::root()?;
-    let root = workspace.join("target/cross/arm64-root");
-    let _emulation = Emulation::new(&workspace.join("target/cross/binfmt"))?;
-    if !root.join("usr/bin/dpkg").exists() || root.join("debootstrap").exists() {
-        let _ = fs::remove_dir_all(&root);
-        println!("    making an arm64 Debian in {}: once, two minutes", root.display());
-        execute(Command::new("debootstrap").args(["--arch=arm64", "--foreign", "--variant=minbase", SUITE]).arg(&root))?;
-        execute(&mut inside(&root, cpu, &["/debootstrap/debootstrap", "--second-stage"]))?;
-    }
+    let target = crate::root()?.join("target/cross");
+    // Only while the emulator is registered do programs of the other processor run.
+    let (root, _emulation) = match arch {
+        std::env::consts::ARCH => (native_root(&target)?, None),
+        "aarch64" => {
+            crate::apt::require(EMULATOR, &["qemu-user-static"])?;
+            let emulation = Emulation::new(&target.join("binfmt"))?;
+            (emulated_root(&target)?, Some(emulation))
+        }
+        other => bail!("no emulation of a whole Debian for {other}"),
+    };
     fs::copy(deb, root.join("tmp/ossicle.deb")).context("the package")?;
-    fs::copy(workspace.join(SAMPLE), root.join("tmp/kitchen.wav")).context("the sample")?;
     // From a clean state, whatever an earlier proof left.
-    let _ = inside(&root, cpu, &["dpkg", "--purge", "ossicle"]).status();
-    execute(&mut inside(&root, cpu, &["dpkg", "--install", "/tmp/ossicle.deb"]))?;
+    let _ = inside(&root, &["dpkg", "--purge", "ossicle"]).status();
+    execute(&mut inside(&root, &["dpkg", "--install", "/tmp/ossicle.deb"]))?;
+    for (command, expected) in COMMANDS {
+        let text = output(&mut inside(&root, &["sh", "-c", &format!("cd /usr/share/ossicle && {command}")]))?;
+        ensure!(text.to_lowercase().contains(expected), "{command}: expected {expected:?}, it says {text:?}");
+        println!("    {command}");
+    }
+    watch(&root)?;
+    execute(&mut inside(&root, &["dpkg", "--purge", "ossicle"]))?;
+    ensure!(!root.join("usr/bin/ossicle").exists(), "the program is still there after dpkg --purge");
+    Ok(())
+}
 
-    let text = output(&mut inside(&root, cpu, &["ossicle", "transcribe", "/tmp/kitchen.wav"]))?;
-    ensure!(text.to_lowercase().contains(EXPECTED), "transcribed {text:?}, expected {EXPECTED:?}");
-    println!("    ossicle transcribe: {}", text.trim());
-
-    // What systemd would do: a folder of the user's own, then the unit's command as that user.
-    let spool =
-        "mkdir -p /var/lib/ossicle/spool && cp /tmp/kitchen.wav /var/lib/ossicle/spool && chown -R ossicle:ossicle /var/lib/ossicle";
-    execute(&mut inside(&root, cpu, &["sh", "-c", spool]))?;
-    let service = service(&root)?;
-    execute(&mut inside(&root, cpu, &["setpriv", "--reuid=ossicle", "--regid=ossicle", "--clear-groups", "sh", "-c", &service]))?;
+/// What systemd would do: a folder of the user's own, then the unit's command as that user.
+fn watch(root: &Path) -> anyhow::Result<()> {
+    let spool = "mkdir -p /var/lib/ossicle/spool && cp /usr/share/ossicle/samples/kitchen.wav /var/lib/ossicle/spool && \
+                 chown -R ossicle:ossicle /var/lib/ossicle";
+    execute(&mut inside(root, &["sh", "-c", spool]))?;
+    let service = service(root)?;
+    execute(&mut inside(root, &["setpriv", "--reuid=ossicle", "--regid=ossicle", "--clear-groups", "sh", "-c", &service]))?;
     let transcript = root.join("var/lib/ossicle/spool/done/kitchen.wav.json");
     let json = fs::read_to_string(&transcript).with_context(|| transcript.display().to_string())?;
     ensure!(json.to_lowercase().contains(EXPECTED), "the service wrote {json}");
     println!("    the service's command, as its user, transcribed its spool");
-
-    execute(&mut inside(&root, cpu, &["dpkg", "--purge", "ossicle"]))?;
-    ensure!(!root.join("usr/bin/ossicle").exists(), "the program is still there after dpkg --purge");
     Ok(())
+}
+
+/// A Debian of this machine's architecture.
+fn native_root(target: &Path) -> anyhow::Result<PathBuf> {
+    let root = target.join("native-root");
+    if !root.join("usr/bin/dpkg").exists() || root.join("debootstrap").exists() {
+        let _ = fs::remove_dir_all(&root);
+        println!("    making a Debian in {}: once, a minute", root.display());
+        execute(Command::new("debootstrap").args(["--variant=minbase", SUITE]).arg(&root))?;
+    }
+    Ok(root)
+}
+
+/// An arm64 Debian.
+fn emulated_root(target: &Path) -> anyhow::Result<PathBuf> {
+    let root = target.join("arm64-root");
+    if !root.join("usr/bin/dpkg").exists() || root.join("debootstrap").exists() {
+        let _ = fs::remove_dir_all(&root);
+        println!("    making an arm64 Debian in {}: once, two minutes", root.display());
+        execute(Command::new("debootstrap").args(["--arch=arm64", "--foreign", "--variant=minbase", SUITE]).arg(&root))?;
+        execute(&mut inside(&root, &["/debootstrap/debootstrap", "--second-stage"]))?;
+    }
+    Ok(root)
 }
 
 /// The installed unit's command with the environment that unit, drop-in and configuration give it, for a shell; it ends when the spool is
@@ -79,9 +127,9 @@ fn service(root: &Path) -> anyhow::Result<String> {
 }
 
 /// A command in the root. Nothing of this environment gets in.
-fn inside(root: &Path, cpu: &str, command: &[&str]) -> Command {
+fn inside(root: &Path, command: &[&str]) -> Command {
     let mut chroot = Command::new("chroot");
-    chroot.arg(root).args(command).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("QEMU_CPU", cpu);
+    chroot.arg(root).args(command).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("QEMU_CPU", CPU);
     chroot.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
     chroot
 }

@@ -1,0 +1,81 @@
+//! `cargo xtask check --long PIECE`: what takes long and seldom fails, each piece within an hour on two cores. CONTRIBUTING.md lists them too.
+
+use clap::ValueEnum;
+
+use super::{cargo, require_root};
+use crate::emulate::{self, Extent};
+use crate::{package, packs, serve, soak};
+
+/// Hours of sound, and requests to the service.
+const SOAK: (f64, usize) = (12.0, 2000);
+
+/// Sentences of each pack.
+const SENTENCES: usize = 240;
+
+/// A piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Piece {
+    /// All tests of kernels, front end and graph, and the golden files, on one emulated core for each list of instruction sets.
+    Emulation,
+    /// The packages for this machine and for a Raspberry Pi 4, built in the dist profile and installed in an empty Debian, with the README's commands.
+    Package,
+    /// A fault in each kernel, one bit of one value: the replay names the operator.
+    Faults,
+    /// Both sentence packs spoken by espeak-ng and flite, 240 sentences each.
+    Packs,
+    /// Twelve hours of sound to `ossicle listen` and `ossicle detect`, 2000 requests to `ossicle serve`.
+    Soak,
+    /// Clippy with the default features alone, on the command line without any, and on the front end with defmt.
+    Lints,
+}
+
+impl Piece {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Emulation => "emulation",
+            Self::Package => "package",
+            Self::Faults => "faults",
+            Self::Packs => "packs",
+            Self::Soak => "soak",
+            Self::Lints => "lints",
+        }
+    }
+
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Emulation => require_root("emulation").and_then(|()| emulate::run(&[], Extent::Whole)),
+            Self::Package => require_root("package").and_then(|()| package::check()),
+            Self::Faults => faults(),
+            Self::Packs => packs::run(SENTENCES),
+            Self::Soak => soak::run(SOAK.0).and_then(|()| serve::run(SOAK.1)),
+            Self::Lints => lints(),
+        }
+    }
+}
+
+/// Planted faults, built with the workspace: its features are those of the other tests, so tract is compiled for both.
+fn faults() -> anyhow::Result<()> {
+    cargo(&["test", "--release", "--workspace", "--features", "ossicle-sim/fault-injection", "--test", "faults"])
+}
+
+fn lints() -> anyhow::Result<()> {
+    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    cargo(&["clippy", "--release", "-p", "ossicle-cli", "--all-targets", "--no-default-features", "--", "-D", "warnings"])?;
+    cargo(&["clippy", "--release", "-p", "ossicle-frontend", "--features", "defmt", "--", "-D", "warnings"])
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::Piece;
+
+    #[test]
+    fn every_piece_is_in_the_contributors_table() {
+        let text = std::fs::read_to_string(crate::root().unwrap().join("CONTRIBUTING.md")).unwrap();
+        for piece in Piece::value_variants() {
+            assert!(text.contains(&format!("\n| `{}` | ", piece.name())), "{}", piece.name());
+            assert_eq!(piece.to_possible_value().unwrap().get_name(), piece.name());
+        }
+    }
+}
