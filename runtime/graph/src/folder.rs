@@ -208,7 +208,7 @@ impl<C> ModelFolder<C> {
     }
 
     fn span(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<Span, FolderError> {
-        let error = |problem| FolderError::Tensor { path: self.path.join(WEIGHTS), name: name.to_owned(), problem };
+        let error = |problem| self.tensor_error(name, problem);
         let (have_type, have_shape, range) = self.tensors.get(name).ok_or_else(|| error("missing".into()))?;
         if *have_type != dtype || have_shape != shape {
             return Err(error(format!("is {have_type:?} {have_shape:?}, should be {dtype:?} {shape:?}")));
@@ -245,6 +245,18 @@ impl<C> ModelFolder<C> {
             bias: if biased { Some(self.f32_span(&format!("{name}.bias"), &[padded])?) } else { None },
             depth,
         })
+    }
+
+    /// The sums of a layer's weights, which rows of u8 need.
+    pub(crate) fn weight_sums(&self, name: &str, layer: &LinearSpan) -> Result<Arc<[i32]>, FolderError> {
+        let weights = self.linear(layer).weights;
+        let mut sums = vec![0; weights.count() * LANES];
+        weights.sums(&mut sums).map_err(|e| self.tensor_error(&format!("{name}.weight"), e.to_string()))?;
+        Ok(sums.into())
+    }
+
+    fn tensor_error(&self, name: &str, problem: String) -> FolderError {
+        FolderError::Tensor { path: self.path.join(WEIGHTS), name: name.to_owned(), problem }
     }
 
     /// The values of a tensor of f32.

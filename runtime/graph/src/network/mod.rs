@@ -194,11 +194,8 @@ fn operator(
         for ending in ["weight_scale", "bias"] {
             tensor(ending, &[output.padded()])?;
         }
-        let mut sums = vec![0; if offset.is_some() { output.padded() } else { 0 }];
-        if offset.is_some() {
-            folder.linear(&layer).weights.sums(&mut sums);
-        }
-        Ok::<_, FolderError>(Packed { layer, offset, sums: sums.into(), depth })
+        let sums = if offset.is_some() { folder.weight_sums(name, &layer)? } else { Arc::default() };
+        Ok::<_, FolderError>(Packed { layer, offset, sums, depth })
     };
     let channels = output.padded();
     Ok(match layer.op {
