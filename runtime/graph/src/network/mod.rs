@@ -70,7 +70,7 @@ impl NetworkGraph {
     /// Checks the folder's tensors, plans every buffer and starts the threads.
     ///
     /// # Errors
-    /// [`GraphError::Folder`] if a tensor is missing, misshapen or holds what is no finite number, [`GraphError::Memory`] if slots and scratch
+    /// [`GraphError::Folder`] if a tensor is missing, misshapen or holds what is not a finite number, [`GraphError::Memory`] if slots and scratch
     /// would take more than [`MAX_BUFFER_BYTES`].
     pub fn new(folder: Arc<ModelFolder<NetworkConfig>>, options: Options) -> Result<Self, GraphError> {
         Self::new_within(folder, options, MAX_BUFFER_BYTES)
@@ -188,12 +188,9 @@ fn operator(
 ) -> Result<SlotOp, FolderError> {
     let (folder, name, input) = (&context.folder, &layer.name, inputs[0]);
     let shared = || Arc::clone(context);
-    let tensor = |ending: &str, shape: &[usize]| folder.finite_span(&format!("{name}.{ending}"), shape);
+    let tensor = |ending: &str, shape: &[usize]| folder.f32_span(&format!("{name}.{ending}"), shape);
     let packed = |depth: usize, offset: Offset| {
         let layer = folder.linear_span(name, output.channels, depth, true)?;
-        for ending in ["weight_scale", "bias"] {
-            tensor(ending, &[output.padded()])?;
-        }
         let sums = if offset.is_some() { folder.weight_sums(name, &layer)? } else { Arc::default() };
         Ok::<_, FolderError>(Packed { layer, offset, sums, depth })
     };
