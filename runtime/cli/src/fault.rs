@@ -41,6 +41,29 @@ pub(crate) fn transcription(place: &str, error: TranscribeError) -> anyhow::Erro
     }
 }
 
+/// Whether a transcription failed by its recording, not by the model or the machine.
+pub(crate) fn is_recordings(error: &TranscribeError) -> bool {
+    match error {
+        TranscribeError::Source(error) => !error.0.downcast_ref().is_some_and(is_machines),
+        TranscribeError::NotFinite { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether audio could not be read for want of something that other recordings will want too.
+pub(crate) fn is_machines(error: &AudioError) -> bool {
+    // Too many open files, in the system and in the process, have no kind.
+    const OPEN_FILES: [i32; 2] = [23, 24];
+    let AudioError::Io(error) = error else { return false };
+    matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem)
+        || cfg!(unix) && error.raw_os_error().is_some_and(|code| OPEN_FILES.contains(&code))
+}
+
+/// A model in the folder `path` that failed while it ran.
+pub(crate) fn running(path: &Path, error: TranscribeError) -> Fault {
+    Fault::new(error, path.display(), REMAKE)
+}
+
 /// A model folder whose files cannot be used.
 pub(crate) fn folder(error: FolderError) -> Fault {
     match error {
@@ -143,4 +166,37 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 /// The end of the program.
 pub(crate) fn exit(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| report(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use ossicle::whisper::engine::EngineError;
+
+    use super::*;
+
+    #[test]
+    fn the_model_and_the_machine_are_no_fault_of_a_recording() {
+        let read = |error: io::Error| TranscribeError::Source(SourceError(Box::new(AudioError::Io(error))));
+        let recordings = [
+            TranscribeError::NotFinite { sample: 7 },
+            TranscribeError::Source(SourceError(Box::new(AudioError::EmptyFile))),
+            read(ErrorKind::PermissionDenied.into()),
+            read(ErrorKind::UnexpectedEof.into()),
+        ];
+        for error in recordings {
+            assert!(is_recordings(&error), "{error}");
+        }
+        let others = [
+            TranscribeError::Engine(EngineError(Box::new(io::Error::other("weights")))),
+            TranscribeError::MelBands { bands: 96 },
+            read(ErrorKind::OutOfMemory.into()),
+            read(ErrorKind::StorageFull.into()),
+            read(io::Error::from_raw_os_error(24)),
+        ];
+        for error in others {
+            assert!(!is_recordings(&error), "{error}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use ossicle::whisper::memory::{Memory, Request, program_bytes};
 use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle_boards::catalog;
-use ossicle_graph::folder::ModelFolder;
+use ossicle_graph::folder::{self, ModelFolder};
 use ossicle_graph::whisper::Options as GraphOptions;
 use ossicle_graph::{MAX_THREADS, default_threads};
 use ossicle_kernels::simd::{Isa, IsaError};
@@ -89,6 +89,11 @@ impl ModelArgs {
     /// The model's folder.
     pub(crate) fn path(&self) -> Result<PathBuf> {
         Ok(ossicle::models::find(self.model.as_deref().unwrap_or(DEFAULT_MODEL)).map_err(fault::model)?)
+    }
+
+    /// Checks every file and every weight, which reads all of them: what a service does once, when it starts.
+    pub(crate) fn verify(&self) -> Result<()> {
+        Ok(folder::verify(&self.path()?).map_err(fault::folder)?)
     }
 
     /// What windows of up to `frames` mel frames need, if `--memory` and `--board` allow that much.

@@ -40,7 +40,9 @@ Examples:
 Move files in, or write them in one go; links and other special files are left alone. A recording in work is hidden as .work-NAME: one found
 so at the start goes to failed, for the program ended while it was transcribed.
 
-Exit status: 0 stopped or done, 1 the folder cannot be written, or --once and a recording failed, 2 bad usage or bad input.";
+A fault of the model or of the machine ends the program; the recording goes back to where it was.
+
+Exit status: 0 stopped or done, 1 the folder cannot be written, or --once and a recording failed, 2 bad usage or a damaged model.";
 
 /// Which folder to watch.
 #[derive(clap::Args)]
@@ -72,6 +74,14 @@ fn parse_interval(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|seconds| (0.1..=3600.0).contains(seconds)).ok_or_else(|| "give 0.1 to 3600 seconds".into())
 }
 
+/// Why there is no transcript.
+enum Failed {
+    /// The recording cannot be transcribed.
+    Recording(anyhow::Error),
+    /// Nothing that another recording would change: the model, the machine.
+    Elsewhere(anyhow::Error),
+}
+
 struct Watcher<'a> {
     args: &'a Args,
     spool: Spool,
@@ -93,6 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         word_timestamps: args.word_timestamps,
         ..TranscribeOptions::default()
     };
+    args.model.verify()?;
     let (model, _) = args.model.open(Window::default().max_frames(), args.word_timestamps)?;
     model.check(&options).map_err(|error| fault::transcription("", error))?;
     let mut watcher = Watcher { args, spool, model, options, notifier: Notifier::from_environment(), stop };
@@ -149,7 +160,8 @@ impl Watcher<'_> {
         let filed = match self.transcribe(work) {
             Ok(transcript) => self.spool.finish(work, &transcript, self.args.delete).map(Some),
             Err(_) if self.stopped() => return self.spool.put_back(work),
-            Err(error) => self.spool.fail(work, &format!("{error:#}")).map(|()| None),
+            Err(Failed::Recording(error)) => self.spool.fail(work, &format!("{error:#}")).map(|()| None),
+            Err(Failed::Elsewhere(error)) => Err(error),
         };
         match filed {
             Ok(Some(transcript)) => {
@@ -166,26 +178,38 @@ impl Watcher<'_> {
         Ok(())
     }
 
-    fn transcribe(&mut self, work: &Work) -> Result<Vec<u8>> {
+    fn transcribe(&mut self, work: &Work) -> Result<Vec<u8>, Failed> {
         let name = work.name();
-        let reader = AudioReader::open(work.path()?, self.args.model.machine.isa()).map_err(|error| fault::audio(name, &error))?;
+        let path = work.path().map_err(|fault| Failed::Recording(fault.into()))?;
+        let reader = AudioReader::open(path, self.args.model.machine.isa()).map_err(|error| match fault::is_machines(&error) {
+            true => Failed::Elsewhere(anyhow::Error::new(error).context(name.to_owned())),
+            false => Failed::Recording(fault::audio(name, &error).into()),
+        })?;
         let mut source = Interruptible { reader, notifier: &mut self.notifier, stop: &self.stop };
         let mut writer = Format::Json.writer();
         let mut out = Vec::new();
-        writer.begin(&mut out, &Header { file: name.into(), model: self.model.name().into(), task: self.options.task.name().into() })?;
-        let mut written = Ok(());
+        let header = Header { file: name.into(), model: self.model.name().into(), task: self.options.task.name().into() };
+        let mut written = writer.begin(&mut out, &header);
         let summary = self.model.transcribe_source(&mut source, &self.options, &mut |segment| {
             if written.is_ok() {
                 written = writer.segment(&mut out, &segment);
             }
         });
-        written?;
-        let summary = match summary {
-            Err(TranscribeError::Source(_)) if self.stop.load(Ordering::Relaxed) => anyhow::bail!("interrupted"),
-            other => other.map_err(|error| fault::transcription(name, error))?,
-        };
-        writer.end(&mut out, &summary)?;
+        let summary = summary.map_err(|error| match fault::is_recordings(&error) {
+            true => Failed::Recording(fault::transcription(name, error)),
+            false => Failed::Elsewhere(self.failed(name, error)),
+        })?;
+        written.and_then(|()| writer.end(&mut out, &summary)).map_err(|error| Failed::Elsewhere(error.into()))?;
         Ok(out)
+    }
+
+    /// What is not the recording's fault: the machine's, while it was read, or else the model's.
+    fn failed(&self, name: &str, error: TranscribeError) -> anyhow::Error {
+        match (error, self.args.model.path()) {
+            (TranscribeError::Source(error), _) => anyhow::Error::new(error).context(name.to_owned()),
+            (error, Ok(model)) => fault::running(&model, error).into(),
+            (_, Err(error)) => error,
+        }
     }
 }
 

@@ -247,6 +247,33 @@ fn names_and_files_of_every_kind() {
     assert!(output.status.code() == Some(2) && stderr.contains("not a real folder") && stderr.lines().count() == 1, "{stderr}");
 }
 
+/// Every file of the model is looked at before the first recording is, which stays where it is.
+#[test]
+fn a_damaged_model_condemns_no_recording() {
+    let spool = Spool::new("damaged");
+    let model = Spool::new("damaged-model");
+    let Some(_) = watch(&spool.0) else { return };
+    for entry in fs::read_dir(root().join("models-int8/whisper-tiny.en")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), model.0.join(entry.file_name())).unwrap();
+    }
+    spool.put("a.wav");
+    for (name, at) in [("tokenizer.json", 1_000), ("model.safetensors", 20_000_000)] {
+        let before = fs::read(model.0.join(name)).unwrap();
+        let mut bytes = before.clone();
+        bytes[at] ^= 1;
+        fs::write(model.0.join(name), bytes).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
+        let output = command.arg("watch").arg(&spool.0).arg("--once").arg("--model").arg(&model.0).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+        assert!(stderr.contains("does not match its entry in SHA256SUMS") && stderr.contains(name), "{stderr}");
+        assert_eq!(spool.waiting(), ["a.wav"]);
+        fs::write(model.0.join(name), before).unwrap();
+    }
+    assert_eq!(fs::read_dir(spool.0.join("failed")).unwrap().count(), 0);
+}
+
 #[test]
 fn a_folder_that_is_none_is_refused() {
     let Some(mut command) = watch(Path::new("no/such/folder")) else { return };

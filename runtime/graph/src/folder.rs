@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 pub use crate::error::FolderError;
+pub use crate::verify::{check_weights, verify};
 
 /// The numerics contract that this runtime computes by.
 pub const NUMERICS_VERSION: u32 = 1;
@@ -23,7 +24,7 @@ pub const NUMERICS_VERSION: u32 = 1;
 /// The packed weights' layout, `[N/16][K/4][16][4]`, as the file's metadata names it.
 pub const LAYOUT: &str = "n16k4";
 
-const WEIGHTS: &str = "model.safetensors";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 
 /// `config.json` of a Whisper model, with the names of Hugging Face checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -127,8 +128,11 @@ pub struct ModelFolder<C = WhisperConfig> {
     path: PathBuf,
     config: C,
     map: Mmap,
-    tensors: HashMap<String, (Dtype, Vec<usize>, Range<usize>)>,
+    tensors: Tensors,
 }
+
+/// Types, shapes and places of tensors, by name.
+pub(crate) type Tensors = HashMap<String, (Dtype, Vec<usize>, Range<usize>)>;
 
 impl<C: ModelConfig> ModelFolder<C> {
     /// Opens a folder and reads its configuration and the header of its weights. Which tensors a graph needs is checked when it is built.
@@ -148,20 +152,8 @@ impl<C: ModelConfig> ModelFolder<C> {
         if let Some(problem) = config.problem() {
             return Err(malformed(&config_path, problem));
         }
-        let weights = path.join(WEIGHTS);
-        let map = map(&weights)?;
-        let (header, metadata) =
-            SafeTensors::read_metadata(&map).map_err(|e| malformed(&weights, format!("not a safetensors file: {e}")))?;
-        let start = header + 8;
-        let layout = metadata.metadata().as_ref().and_then(|m| m.get("layout")).map(String::as_str);
-        if layout != Some(LAYOUT) {
-            return Err(malformed(&weights, format!("layout is {layout:?}, not {LAYOUT:?}: make the folder with ossicle-quantize")));
-        }
-        let tensors = metadata.tensors().into_iter().map(|(name, info)| {
-            let (from, to) = info.data_offsets;
-            (name, (info.dtype, info.shape.clone(), start + from..start + to))
-        });
-        Ok(Arc::new(Self { path: path.to_owned(), config, tensors: tensors.collect(), map }))
+        let (map, tensors) = map_weights(&path.join(WEIGHTS))?;
+        Ok(Arc::new(Self { path: path.to_owned(), config, map, tensors }))
     }
 }
 
@@ -208,7 +200,7 @@ impl<C> ModelFolder<C> {
     }
 
     fn span(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<Span, FolderError> {
-        let error = |problem| FolderError::Tensor { path: self.path.join(WEIGHTS), name: name.to_owned(), problem };
+        let error = |problem| self.tensor_error(name, problem);
         let (have_type, have_shape, range) = self.tensors.get(name).ok_or_else(|| error("missing".into()))?;
         if *have_type != dtype || have_shape != shape {
             return Err(error(format!("is {have_type:?} {have_shape:?}, should be {dtype:?} {shape:?}")));
@@ -219,20 +211,12 @@ impl<C> ModelFolder<C> {
         Ok(Span(range.clone()))
     }
 
-    /// A tensor of f32.
+    /// A tensor of f32, all of it finite. (These are the small ones: scales, biases, norms, positions.)
     pub(crate) fn f32_span(&self, name: &str, shape: &[usize]) -> Result<Span, FolderError> {
-        self.span(name, Dtype::F32, shape)
-    }
-
-    /// A tensor of f32, all of it finite.
-    pub(crate) fn finite_span(&self, name: &str, shape: &[usize]) -> Result<Span, FolderError> {
-        let span = self.f32_span(name, shape)?;
-        match self.f32s(&span).iter().position(|value| !value.is_finite()) {
+        let span = self.span(name, Dtype::F32, shape)?;
+        match not_finite(self.f32s(&span)) {
             None => Ok(span),
-            Some(at) => {
-                let problem = format!("value {at} is no finite number");
-                Err(FolderError::Tensor { path: self.path.join(WEIGHTS), name: name.to_owned(), problem })
-            }
+            Some(problem) => Err(self.tensor_error(name, problem)),
         }
     }
 
@@ -245,6 +229,18 @@ impl<C> ModelFolder<C> {
             bias: if biased { Some(self.f32_span(&format!("{name}.bias"), &[padded])?) } else { None },
             depth,
         })
+    }
+
+    /// The sums of a layer's weights, which rows of u8 need.
+    pub(crate) fn weight_sums(&self, name: &str, layer: &LinearSpan) -> Result<Arc<[i32]>, FolderError> {
+        let weights = self.linear(layer).weights;
+        let mut sums = vec![0; weights.count() * LANES];
+        weights.sums(&mut sums).map_err(|e| self.tensor_error(&format!("{name}.weight"), e.to_string()))?;
+        Ok(sums.into())
+    }
+
+    fn tensor_error(&self, name: &str, problem: String) -> FolderError {
+        FolderError::Tensor { path: self.path.join(WEIGHTS), name: name.to_owned(), problem }
     }
 
     /// The values of a tensor of f32.
@@ -262,40 +258,43 @@ impl<C> ModelFolder<C> {
     }
 }
 
-/// Checks every file of a model folder against `SHA256SUMS`.
-///
-/// # Errors
-/// [`FolderError::Hash`] for the first file that differs, or as for [`ModelFolder::open`].
-pub fn verify(path: &Path) -> Result<(), FolderError> {
-    let sums_path = path.join("SHA256SUMS");
-    let sums = String::from_utf8_lossy(&read(&sums_path)?).into_owned();
-    let mut seen_weights = false;
-    for line in sums.lines().filter(|line| !line.is_empty()) {
-        let entry = line.split_once("  ").filter(|(sum, name)| sum.len() == 64 && !name.contains(['/', '\\']));
-        let Some((sum, name)) = entry else {
-            return Err(FolderError::Malformed { path: sums_path, problem: format!("not a line of sha256sum: {line:?}") });
-        };
-        let file = path.join(name);
-        if !hex(&Sha256::digest(map(&file)?.as_ref())).eq_ignore_ascii_case(sum) {
-            return Err(FolderError::Hash { path: file });
-        }
-        seen_weights |= name == WEIGHTS;
+/// What is wrong with a tensor of f32, if a value is NaN or infinite.
+pub(crate) fn not_finite(values: &[f32]) -> Option<String> {
+    // All at once first: it is by far the common case, and needs no branch.
+    if !values.iter().fold(false, |found, value| found | !value.is_finite()) {
+        return None;
     }
-    if !seen_weights {
-        return Err(FolderError::Malformed { path: sums_path, problem: format!("has no entry for {WEIGHTS}") });
-    }
-    Ok(())
+    let at = values.iter().position(|value| !value.is_finite())?;
+    Some(format!("holds {} as value {at}, not a finite number", values[at]))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Maps a file of weights and reads its header.
+pub(crate) fn map_weights(path: &Path) -> Result<(Mmap, Tensors), FolderError> {
+    let malformed = |problem: String| FolderError::Malformed { path: path.to_owned(), problem };
+    let map = map(path)?;
+    let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| malformed(format!("not a safetensors file: {e}")))?;
+    let start = header + 8;
+    let layout = metadata.metadata().as_ref().and_then(|m| m.get("layout")).map(String::as_str);
+    if layout != Some(LAYOUT) {
+        return Err(malformed(format!("layout is {layout:?}, not {LAYOUT:?}: make the folder with ossicle-quantize")));
+    }
+    let tensors = metadata.tensors().into_iter().map(|(name, info)| {
+        let (from, to) = info.data_offsets;
+        (name, (info.dtype, info.shape.clone(), start + from..start + to))
+    });
+    let tensors = tensors.collect();
+    Ok((map, tensors))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
     fs::read(path).map_err(|source| FolderError::Read { path: path.to_owned(), source })
 }
 
-fn map(path: &Path) -> Result<Mmap, FolderError> {
+pub(crate) fn map(path: &Path) -> Result<Mmap, FolderError> {
     let error = |source| FolderError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(error)?;
     // SAFETY: the map is only read. A file that is truncated while mapped ends the process (SIGBUS) and one that is written changes the

@@ -17,6 +17,7 @@ mod plan;
 mod pool;
 mod scoring;
 mod taps;
+mod verify;
 
 pub use error::GraphError;
 pub use options::Options;

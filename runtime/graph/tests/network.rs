@@ -6,7 +6,7 @@ mod toy;
 use std::sync::Arc;
 
 use counting::allocations;
-use ossicle_graph::folder::{FolderError, ModelFolder};
+use ossicle_graph::folder::{FolderError, ModelFolder, check_weights};
 use ossicle_graph::network::{NetworkConfig, NetworkGraph};
 use ossicle_graph::{GraphError, Options};
 use ossicle_kernels::simd::Isa;
@@ -81,6 +81,7 @@ fn main() {
     assert!(matches!(refused, Err(GraphError::Size { .. })), "{refused:?}");
     missing_tensors_are_named(&folder);
     tensors_that_are_no_numbers_are_named(&folder);
+    weights_of_minus_128_are_named(&folder);
     a_plan_that_does_not_fit_is_refused();
     wrong_layers_are_named();
     rows_whose_sums_could_overflow_are_refused();
@@ -123,21 +124,55 @@ fn missing_tensors_are_named(folder: &Folder) {
     }
 }
 
-fn tensors_that_are_no_numbers_are_named(folder: &Folder) {
-    let options = Options { isa: Isa::detect(), threads: 1 };
+/// The toy's weights, with the last bytes of one tensor after another replaced; `check` hears its name and whether it is one of bytes.
+fn each_damaged(folder: &Folder, ends: (i8, f32), check: impl Fn(&str, bool)) {
     folder.weights(&tensors());
     let file = folder.0.join("model.safetensors");
     let bytes = std::fs::read(&file).expect("weights");
     let start = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
     let header: Value = serde_json::from_slice(&bytes[8..start]).expect("a header");
-    for name in tensors().iter().filter(|(_, (integers, _))| !integers).map(|(name, _)| name) {
-        let end = start + header[name]["data_offsets"][1].as_u64().expect("an offset") as usize;
+    for (name, (integers, _)) in tensors() {
+        let end = start + header[&name]["data_offsets"][1].as_u64().expect("an offset") as usize;
         let mut wrong = bytes.clone();
-        wrong[end - 4..end].copy_from_slice(&f32::NAN.to_le_bytes());
+        if integers {
+            wrong[end - 1] = ends.0.cast_unsigned();
+        } else {
+            wrong[end - 4..end].copy_from_slice(&ends.1.to_le_bytes());
+        }
         std::fs::write(&file, wrong).expect("weights");
-        let error = NetworkGraph::new(open(folder).expect("a folder"), options).expect_err("a tensor is NaN").to_string();
-        assert!(error.contains(name.as_str()) && error.contains("no finite number"), "{name}: {error}");
+        check(&name, integers);
     }
+    folder.weights(&tensors());
+}
+
+fn tensors_that_are_no_numbers_are_named(folder: &Folder) {
+    let options = Options { isa: Isa::detect(), threads: 1 };
+    for value in [f32::NAN, f32::NEG_INFINITY] {
+        each_damaged(folder, (-127, value), |name, integers| {
+            let opened = NetworkGraph::new(open(folder).expect("a folder"), options).map_err(|error| error.to_string());
+            let checked = check_weights(&folder.0).map_err(|error| error.to_string());
+            if integers {
+                assert!(opened.is_ok() && checked == Ok(()), "{name}: {opened:?}, {checked:?}");
+                return;
+            }
+            for error in [opened.expect_err("no number"), checked.expect_err("no number")] {
+                assert!(error.contains(name) && error.contains(&format!("holds {value} as value")), "{name}: {error}");
+            }
+        });
+    }
+}
+
+/// Rows of u8 have sums of weights, which are taken on opening; whatever the rows, the check of all weights finds it.
+fn weights_of_minus_128_are_named(folder: &Folder) {
+    let options = Options { isa: Isa::detect(), threads: 1 };
+    each_damaged(folder, (-128, 0.0), |name, integers| {
+        let checked = check_weights(&folder.0).map_err(|error| error.to_string());
+        let opened = NetworkGraph::new(open(folder).expect("a folder"), options).map_err(|error| error.to_string());
+        let says = |error: &str| error.contains(&format!("tensor {name}: holds a weight of -128"));
+        assert!(if integers { says(&checked.expect_err("-128")) } else { checked == Ok(()) }, "{name}");
+        let unsigned = ["point", "wide", "all", "grouped", "grouped_too"].map(|layer| format!("{layer}.weight"));
+        assert!(if unsigned.contains(&name.into()) { says(&opened.expect_err("-128")) } else { opened.is_ok() }, "{name}");
+    });
 }
 
 fn a_plan_that_does_not_fit_is_refused() {

@@ -38,9 +38,9 @@ pub struct Size {
 }
 
 impl Size {
-    /// Positions.
+    /// Positions; where they are more than can be counted, the most that can be, which no map has.
     pub fn positions(self) -> usize {
-        self.height * self.width
+        self.height.saturating_mul(self.width)
     }
 
     /// The size after a convolution.
@@ -135,7 +135,7 @@ impl SimdOp for DepthwiseRows<'_, '_> {
         let (map, _) = map.as_chunks::<LANES>();
         let (row, _) = row.as_chunks_mut::<LANES>();
         let row = &mut row[..bias.len()];
-        assert!(map.len() == size.positions() * bias.len() && out.depth() == bias.len() * LANES, "a map of {size:?}");
+        assert!(map.len() == size.positions().saturating_mul(bias.len()) && out.depth() == bias.len() * LANES, "a map of {size:?}");
         let depth = out.depth();
         for (i, values) in out.values.chunks_exact_mut(depth).enumerate() {
             let taps = Taps::new(map, weights, size, filters.stride, first + i, bias.len());
@@ -158,7 +158,8 @@ impl Filters<'_> {
         let ((weights, rest), (bias, _)) = (self.weights.as_chunks::<LANES>(), self.bias.as_chunks::<LANES>());
         assert!(matches!(self.stride, 1 | 2), "stride {}", self.stride);
         assert!(rest.is_empty() && weights.len() == TAPS * bias.len() && !bias.is_empty(), "filters of {} channels", self.bias.len());
-        assert!(first + outputs <= size.strided(self.stride).positions(), "outputs {first} to {} of {size:?}", first + outputs);
+        let end = first.saturating_add(outputs);
+        assert!(end <= size.strided(self.stride).positions(), "outputs {first} to {end} of {size:?}");
         (weights, bias)
     }
 }

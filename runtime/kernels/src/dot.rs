@@ -12,10 +12,18 @@ pub const BLOCK_BYTES: usize = 64;
 /// Largest depth whose sums cannot overflow, for rows of s8.
 pub const MAX_DEPTH: usize = 131_072;
 
-/// The same for rows of u8, whatever the weights, -128 among them. (Whisper's probabilities come to 6000 positions at most.)
+/// The same for rows of u8. (Whisper's probabilities come to 6000 positions at most.)
 pub const MAX_DEPTH_U8: usize = 65_792;
 
 const _: () = assert!(127 * 128 * MAX_DEPTH < 1 << 31 && 255 * 128 * MAX_DEPTH_U8 < 1 << 31);
+
+/// Values from the start of the first to the end of the last of `count` runs of `length`, `stride` apart; none if no memory holds as many.
+/// Every `unsafe` read below stands on this, so it may not wrap around.
+#[inline]
+fn reach(count: usize, stride: usize, length: usize) -> Option<usize> {
+    let Some(last) = count.checked_sub(1) else { return Some(0) };
+    last.checked_mul(stride)?.checked_add(length)
+}
 
 /// Packed s8 weights: `[count][depth / 4][16][4]`.
 #[derive(Clone, Copy, Debug)]
@@ -46,18 +54,19 @@ impl<'a> Blocks<'a> {
     #[inline]
     pub fn strided(data: &'a [i8], depth: usize, stride: usize, count: usize) -> Self {
         assert!(depth > 0 && depth.is_multiple_of(4) && stride.is_multiple_of(4) && depth <= stride.min(MAX_DEPTH), "depth {depth}");
-        let needed = if count == 0 { 0 } else { ((count - 1) * stride + depth) * LANES };
-        assert!(data.len() >= needed, "{} bytes hold no {count} blocks of depth {depth}", data.len());
+        let needed = reach(count, stride, depth).and_then(|inputs| inputs.checked_mul(LANES));
+        assert!(needed.is_some_and(|needed| data.len() >= needed), "{} bytes hold no {count} blocks of depth {depth}", data.len());
         Self { data, groups: depth / 4, stride: stride / 4, count }
     }
 
     /// The same blocks, of which only the first `depth` inputs are multiplied.
     ///
     /// # Panics
-    /// If `depth` is not a multiple of 4 or exceeds the packed depth.
+    /// If `depth` is not a multiple of 4 or exceeds the blocks' depth.
     #[inline]
     pub fn truncated(self, depth: usize) -> Self {
-        assert!(depth.is_multiple_of(4) && depth / 4 <= self.stride, "depth {depth}");
+        // Not the stride: nothing needs to follow the last block.
+        assert!(depth.is_multiple_of(4) && depth / 4 <= self.groups, "depth {depth}");
         Self { groups: depth / 4, ..self }
     }
 
@@ -68,7 +77,9 @@ impl<'a> Blocks<'a> {
     #[inline]
     pub fn slice(self, range: core::ops::Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.count, "blocks {range:?} of {}", self.count);
-        Self { data: &self.data[range.start * self.stride * BLOCK_BYTES..], count: range.len(), ..self }
+        // No block, no bytes: where strided blocks end, the next one's start may lie beyond the data.
+        let data = if range.is_empty() { &[] } else { &self.data[range.start * self.stride * BLOCK_BYTES..] };
+        Self { data, count: range.len(), ..self }
     }
 
     /// Number of blocks: outputs / 16.
@@ -96,19 +107,26 @@ impl<'a> Blocks<'a> {
 
     /// Writes each output's sum of weights, which [`U8Rows`] asks for: `[16 * count]`.
     ///
+    /// # Errors
+    /// [`LowestWeight`] if one is -128, on every instruction set: baseline NEON has no room for its products with rows of u8.
+    ///
     /// # Panics
     /// If `out` has another length.
-    pub fn sums(&self, out: &mut [i32]) {
+    pub fn sums(&self, out: &mut [i32]) -> Result<(), LowestWeight> {
         assert_eq!(out.len(), LANES * self.count, "sums of {} outputs", LANES * self.count);
         for (block, sums) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
             *sums = [0; LANES];
             let bytes = &self.data[block * self.stride * BLOCK_BYTES..][..self.groups * BLOCK_BYTES];
+            if bytes.contains(&i8::MIN) {
+                return Err(LowestWeight);
+            }
             for group in bytes.as_chunks::<4>().0.chunks_exact(LANES) {
                 for (sum, weights) in sums.iter_mut().zip(group) {
                     *sum += weights.iter().map(|&w| i32::from(w)).sum::<i32>();
                 }
             }
         }
+        Ok(())
     }
 
     /// Start of one block's `16 * depth` bytes.
@@ -130,6 +148,18 @@ impl<'a> Blocks<'a> {
         unsafe { &*self.data.as_ptr().add((block * self.stride + group) * BLOCK_BYTES).cast() }
     }
 }
+
+/// A weight is -128, which no symmetric quantisation gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LowestWeight;
+
+impl core::fmt::Display for LowestWeight {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("holds a weight of -128, weights are within -127..=127")
+    }
+}
+
+impl core::error::Error for LowestWeight {}
 
 /// Rows that can be multiplied with packed blocks.
 ///
@@ -185,7 +215,8 @@ impl<'a> S8Rows<'a> {
     #[inline]
     pub fn new(values: &'a [i8], sums: &'a [i32], depth: usize, stride: usize) -> Self {
         assert!(depth.is_multiple_of(4) && depth <= stride, "depth {depth}, stride {stride}");
-        assert!(sums.is_empty() || values.len() >= (sums.len() - 1) * stride + depth, "{} rows in {} bytes", sums.len(), values.len());
+        let fits = reach(sums.len(), stride, depth).is_some_and(|needed| values.len() >= needed);
+        assert!(fits, "{} rows in {} bytes", sums.len(), values.len());
         Self { values, sums, depth, stride }
     }
 }
@@ -228,7 +259,8 @@ unsafe impl<S: Simd> Activations<S> for S8Rows<'_> {
     }
 }
 
-/// Rows of u8: attention probabilities, and what a ReLU left.
+/// Rows of u8: attention probabilities, and what a ReLU left. Weights that they are multiplied with are within [-127, 127], which
+/// [`Blocks::sums`] looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct U8Rows<'a> {
     values: &'a [u8],
@@ -246,7 +278,8 @@ impl<'a> U8Rows<'a> {
     #[inline]
     pub fn new(values: &'a [u8], weight_sums: &'a [i32], rows: usize, depth: usize, stride: usize) -> Self {
         assert!(depth.is_multiple_of(4) && depth <= stride.min(MAX_DEPTH_U8), "depth {depth}, stride {stride}");
-        assert!(rows == 0 || values.len() >= (rows - 1) * stride + depth, "{rows} rows in {} bytes", values.len());
+        let fits = reach(rows, stride, depth).is_some_and(|needed| values.len() >= needed);
+        assert!(fits, "{rows} rows in {} bytes", values.len());
         Self { values, weight_sums, rows, depth, stride }
     }
 }

@@ -159,7 +159,10 @@ impl<'a, const ACTIVATION: u8, const ADD: bool> Dequantize<'a, ACTIVATION, ADD> 
         let blocks = layer.weights.count();
         assert!(scales.len() >= blocks && (bias.is_empty() || bias.len() >= blocks), "a scale and a bias for each of {blocks} blocks");
         assert!(stride.is_multiple_of(LANES) && stride >= layer.outputs(), "rows of {stride} for {blocks} blocks");
-        Self { row_scales, scales, bias, out: out.as_chunks_mut().0, stride: stride / LANES }
+        let out = out.as_chunks_mut().0;
+        // A second row that far away is out of bounds already; a product with a row's number would wrap around into them again.
+        let stride = (stride / LANES).min(out.len().max(blocks));
+        Self { row_scales, scales, bias, out, stride }
     }
 }
 

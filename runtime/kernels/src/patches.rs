@@ -45,7 +45,10 @@ impl Patches<'_> {
     /// The width of the output map, after a look at everything.
     fn check(&self, rows: usize, depth: usize) -> usize {
         let fits = self.channels.start < self.channels.end && self.channels.end <= self.map.channels && self.channels.len() <= self.width;
-        assert!(fits && self.window.taps() * self.width <= depth && depth.is_multiple_of(LANES), "rows of {depth} for {self:?}");
+        assert!(
+            fits && self.window.taps().saturating_mul(self.width) <= depth && depth.is_multiple_of(LANES),
+            "rows of {depth} for {self:?}"
+        );
         check(self.window, &self.map, self.first, rows)
     }
 

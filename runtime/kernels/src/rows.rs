@@ -24,7 +24,7 @@ impl<'a> QuantRows<'a> {
     /// # Panics
     /// If a slice is too short.
     pub fn new(values: &'a mut [i8], scales: &'a mut [f32], sums: &'a mut [i32], rows: usize, depth: usize) -> Self {
-        Self { values: &mut values[..rows * depth], scales: &mut scales[..rows], sums: &mut sums[..rows] }
+        Self { values: &mut values[..rows.saturating_mul(depth)], scales: &mut scales[..rows], sums: &mut sums[..rows] }
     }
 
     /// The rows as the left side of a product.
@@ -59,7 +59,7 @@ impl SimdOp for QuantizeRows<'_, '_> {
     fn eval<S: Simd>(self, s: S) {
         let Self { x, depth, stride, out } = self;
         for (row, values) in out.values.chunks_exact_mut(depth).enumerate() {
-            (out.scales[row], out.sums[row]) = quantize_row(s, &x[row * stride..][..depth], values);
+            (out.scales[row], out.sums[row]) = quantize_row(s, &x[row.saturating_mul(stride)..][..depth], values);
         }
     }
 }
@@ -193,7 +193,7 @@ impl<'a> UnsignedRows<'a> {
     /// If a slice is too short, or `depth` is not a multiple of 16 above zero.
     pub fn new(values: &'a mut [u8], scales: &'a mut [f32], rows: usize, depth: usize) -> Self {
         assert!(depth > 0 && depth.is_multiple_of(LANES), "rows of {depth} values");
-        Self { values: &mut values[..rows * depth], scales: &mut scales[..rows], depth }
+        Self { values: &mut values[..rows.saturating_mul(depth)], scales: &mut scales[..rows], depth }
     }
 
     /// Values of each row.
@@ -269,7 +269,7 @@ impl SimdOp for QuantizeOffsetRows<'_, '_> {
         let depth = out.depth;
         let (zero, offset) = (s.splat(0.0), s.splat(offset));
         for (row, values) in out.values.chunks_exact_mut(depth).enumerate() {
-            let x = chunks(&x[row * stride..][..depth]);
+            let x = chunks(&x[row.saturating_mul(stride)..][..depth]);
             let mut largest = zero;
             for x in x {
                 largest = s.max(largest, s.add(s.load(x), offset));

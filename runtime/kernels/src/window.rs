@@ -28,13 +28,15 @@ pub struct Window {
 impl Window {
     /// Taps in all.
     pub fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
+        self.kernel[0].saturating_mul(self.kernel[1])
     }
 
     /// Outputs over a map of this size; none if the window does not fit, or a figure is zero or overflows.
     pub fn output(&self, size: Size) -> Option<Size> {
         let along = |axis: usize, size: usize| {
             let padded = size.checked_add(self.before[axis])?.checked_add(self.after[axis])?;
+            // Positions outside of the map are negative ones.
+            isize::try_from(padded).ok()?;
             let reach = self.kernel[axis].checked_sub(1)?.checked_mul(self.dilation[axis])?;
             let last = padded.checked_sub(1)?.checked_sub(reach)?;
             (self.dilation[axis] > 0 && size > 0).then_some(last.checked_div(self.stride[axis])? + 1)
@@ -100,9 +102,14 @@ impl Taps {
 /// Outputs `first ..` as far as `count` reaches exist, and the map has the size; returns the width of the output map.
 pub(crate) fn check(window: &Window, map: &Map<'_>, first: usize, count: usize) -> usize {
     let (size, len) = (map.size, map.values.len());
-    assert!(map.channels > 0 && len == size.positions() * map.channels, "{len} values of {size:?}, {} channels", map.channels);
+    assert!(
+        map.channels > 0 && len == size.positions().saturating_mul(map.channels),
+        "{len} values of {size:?}, {} channels",
+        map.channels
+    );
     let output = window.output(size).unwrap_or_else(|| panic!("{window:?} over {size:?}"));
-    assert!(first + count <= output.positions(), "outputs {first} to {} of {output:?}", first + count);
+    let end = first.saturating_add(count);
+    assert!(end <= output.positions(), "outputs {first} to {end} of {output:?}");
     output.width
 }
 
@@ -114,7 +121,7 @@ pub(crate) fn check(window: &Window, map: &Map<'_>, first: usize, count: usize) 
 pub fn gather(map: Map<'_>, channels: usize, window: &Window, first: usize, depth: usize, out: &mut [f32]) {
     let width = check(window, &map, first, out.len() / depth);
     let stride = map.channels;
-    assert!(channels <= stride && window.taps() * channels <= depth && out.len().is_multiple_of(depth), "rows of {depth}");
+    assert!(channels <= stride && window.taps().saturating_mul(channels) <= depth && out.len().is_multiple_of(depth), "rows of {depth}");
     for (i, out) in out.chunks_exact_mut(depth).enumerate() {
         let taps = window.taps_at(map.size, first + i, width);
         if taps.count() < window.taps() {
@@ -171,7 +178,10 @@ impl SimdOp for DepthwiseMap<'_> {
         let (bias, out) = (bias.as_chunks::<LANES>().0, out.as_chunks_mut::<LANES>().0);
         let vectors = bias.len();
         let whole = rest.is_empty() && vectors * LANES == channels;
-        assert!(whole && weights.len() == window.taps() * vectors && out.len().is_multiple_of(vectors), "filters of {channels} channels");
+        assert!(
+            whole && weights.len() == window.taps().saturating_mul(vectors) && out.len().is_multiple_of(vectors),
+            "filters of {channels} channels"
+        );
         for (i, out) in out.chunks_exact_mut(vectors).enumerate() {
             let taps = window.taps_at(size, first + i, width);
             // Several channels at once: a sum waits for the one before it.

@@ -124,6 +124,7 @@ impl Args {
 impl Args {
     /// The model, for commands or free speech, beside others that need so many bytes.
     fn recogniser(&self, others: usize) -> Result<Box<dyn Recogniser>> {
+        self.model.verify()?;
         let Some(name) = &self.sentences else {
             let options =
                 TranscribeOptions { language: (self.language != "auto").then(|| self.language.clone()), ..TranscribeOptions::default() };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use ossicle::events::{Detector, EventsError, Heard, Options};
 use ossicle::listen::Event;
+use ossicle_graph::folder;
 
 use crate::detect::parse_hop;
 use crate::fault;
@@ -39,6 +40,7 @@ impl SoundArgs {
             return Ok(None);
         }
         let folder = ossicle::models::find(&self.event_model).map_err(fault::model)?;
+        folder::verify(&folder).map_err(fault::folder)?;
         let config = self.config.as_deref();
         let (reload, settings) = reload::settings(config, &folder)?;
         let (isa, threads) = (machine.isa(), machine.threads());

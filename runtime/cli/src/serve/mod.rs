@@ -156,6 +156,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let limits = args.limits.limits()?;
     // A fault in the sentences is told before a model is loaded.
     let grammar = args.sentences.as_deref().map(command::sentences::load).transpose()?.map(Arc::new);
+    args.model.verify()?;
     // A client may ask for word times.
     let (frames, words) = (Window::default().max_frames(), true);
     let mut model = if args.constrained { args.model.open_for_commands(frames, words, 0)? } else { args.model.open(frames, words)?.0 };

@@ -70,7 +70,7 @@ impl NetworkGraph {
     /// Checks the folder's tensors, plans every buffer and starts the threads.
     ///
     /// # Errors
-    /// [`GraphError::Folder`] if a tensor is missing, misshapen or holds what is no finite number, [`GraphError::Memory`] if slots and scratch
+    /// [`GraphError::Folder`] if a tensor is missing, misshapen or holds what is not a finite number, [`GraphError::Memory`] if slots and scratch
     /// would take more than [`MAX_BUFFER_BYTES`].
     pub fn new(folder: Arc<ModelFolder<NetworkConfig>>, options: Options) -> Result<Self, GraphError> {
         Self::new_within(folder, options, MAX_BUFFER_BYTES)
@@ -188,17 +188,11 @@ fn operator(
 ) -> Result<SlotOp, FolderError> {
     let (folder, name, input) = (&context.folder, &layer.name, inputs[0]);
     let shared = || Arc::clone(context);
-    let tensor = |ending: &str, shape: &[usize]| folder.finite_span(&format!("{name}.{ending}"), shape);
+    let tensor = |ending: &str, shape: &[usize]| folder.f32_span(&format!("{name}.{ending}"), shape);
     let packed = |depth: usize, offset: Offset| {
         let layer = folder.linear_span(name, output.channels, depth, true)?;
-        for ending in ["weight_scale", "bias"] {
-            tensor(ending, &[output.padded()])?;
-        }
-        let mut sums = vec![0; if offset.is_some() { output.padded() } else { 0 }];
-        if offset.is_some() {
-            folder.linear(&layer).weights.sums(&mut sums);
-        }
-        Ok::<_, FolderError>(Packed { layer, offset, sums: sums.into(), depth })
+        let sums = if offset.is_some() { folder.weight_sums(name, &layer)? } else { Arc::default() };
+        Ok::<_, FolderError>(Packed { layer, offset, sums, depth })
     };
     let channels = output.padded();
     Ok(match layer.op {

@@ -49,7 +49,7 @@ pub struct ClassHead {
     folder: Arc<ModelFolder<ClassesConfig>>,
     isa: Isa,
     layer: LinearSpan,
-    sums: Vec<i32>,
+    sums: Arc<[i32]>,
     values: Vec<u8>,
     logits: Vec<f32>,
 }
@@ -62,10 +62,8 @@ impl ClassHead {
     pub fn new(folder: Arc<ModelFolder<ClassesConfig>>, isa: Isa) -> Result<Self, FolderError> {
         let &ClassesConfig { num_labels, embedding, .. } = folder.config();
         let layer = folder.linear_span("classifier", num_labels, embedding, true)?;
-        let rows = num_labels.next_multiple_of(LANES);
-        let mut sums = vec![0; rows];
-        folder.linear(&layer).weights.sums(&mut sums);
-        Ok(Self { isa, layer, sums, values: vec![0; embedding], logits: vec![0.0; rows], folder })
+        let sums = folder.weight_sums("classifier", &layer)?;
+        Ok(Self { isa, layer, values: vec![0; embedding], logits: vec![0.0; sums.len()], sums, folder })
     }
 
     /// The folder's configuration.

@@ -56,7 +56,7 @@ impl<'a> Queries<'a> {
     where
         'a: 'b,
     {
-        let width = self.heads * HEAD;
+        let width = self.heads.saturating_mul(HEAD);
         let values = &self.values[start * width + head * HEAD..];
         for (row, sum) in sums.iter_mut().enumerate() {
             *sum = values[row * width..][..HEAD].iter().map(|&q| i32::from(q)).sum();
@@ -82,7 +82,7 @@ impl<'a> Keys<'a> {
     #[inline(always)]
     fn head(&self, head: usize) -> (Blocks<'a>, &'a [[f32; LANES]]) {
         let count = padded(self.tokens) / LANES;
-        let blocks = Blocks::strided(&self.values[head * LANES * HEAD..], HEAD, self.heads * HEAD, count);
+        let blocks = Blocks::strided(&self.values[head * LANES * HEAD..], HEAD, self.heads.saturating_mul(HEAD), count);
         (blocks, &self.scales.as_chunks().0[head..])
     }
 }

@@ -34,12 +34,18 @@ impl SimdOp for QuantizeHeads<'_> {
     }
 }
 
+/// Where one head's keys of a token's block start; beyond any memory if that cannot be counted.
+#[inline(always)]
+fn key_block(token: usize, head: usize, heads: usize) -> usize {
+    (token / LANES).saturating_mul(heads).saturating_add(head).saturating_mul(LANES * HEAD)
+}
+
 /// Writes one head's key of one token into `[padded / 16][heads][16][16][4]`.
 ///
 /// # Panics
 /// If `keys` does not hold the token.
 pub fn scatter_keys(key: &[i8; HEAD], token: usize, head: usize, heads: usize, keys: &mut [i8]) {
-    let block = &mut keys[(token / LANES * heads + head) * LANES * HEAD..][..LANES * HEAD];
+    let block = &mut keys[key_block(token, head, heads)..][..LANES * HEAD];
     let (cells, _) = block.as_chunks_mut::<4>();
     let (groups, _) = key.as_chunks::<4>();
     for (cells, four) in cells.chunks_exact_mut(LANES).zip(groups) {
@@ -52,7 +58,7 @@ pub fn scatter_keys(key: &[i8; HEAD], token: usize, head: usize, heads: usize, k
 /// # Panics
 /// If `keys` does not hold the token.
 pub fn gather_key(keys: &[i8], token: usize, head: usize, heads: usize) -> [i8; HEAD] {
-    let block = &keys[(token / LANES * heads + head) * LANES * HEAD..][..LANES * HEAD];
+    let block = &keys[key_block(token, head, heads)..][..LANES * HEAD];
     let (cells, _) = block.as_chunks::<4>();
     let mut key = [0; HEAD];
     for (four, cells) in key.as_chunks_mut::<4>().0.iter_mut().zip(cells.chunks_exact(LANES)) {
@@ -68,7 +74,7 @@ pub fn gather_key(keys: &[i8], token: usize, head: usize, heads: usize) -> [i8; 
 pub fn unpack_values(values: &[i8], tokens: usize, stride: usize, out: &mut [i8]) {
     let width = padded(tokens);
     for token in 0..tokens {
-        for (block, out) in out[token * stride..][..HEAD].as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        for (block, out) in out[token.saturating_mul(stride)..][..HEAD].as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
             let group = &values[block * LANES * width + token / 4 * 4 * LANES..][..4 * LANES];
             for (out, four) in out.iter_mut().zip(group.as_chunks::<4>().0) {
                 *out = four[token % 4];
@@ -104,6 +110,8 @@ impl SimdOp for PackValues<'_> {
     fn eval<S: Simd>(self, s: S) {
         let Self { x, stride, tokens, values, scales, sums } = self;
         let width = padded(tokens);
+        // A second token that far away is out of bounds already.
+        let stride = stride.min(x.len());
         for block in 0..HEAD / LANES {
             let column = |token: usize| match x[token * stride + block * LANES..].first_chunk() {
                 Some(x) => s.load(x),

@@ -148,7 +148,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Loads sixteen s8, sign-extended.
     fn load_s8(self, p: &[i8; LANES]) -> Self::I32;
 
-    /// Prepares one packed block: `w[4 * n + i]` is output `n`, input `i`, in [-127, 127].
+    /// Prepares one packed block: `w[4 * n + i]` is output `n`, input `i`; any s8, -128 too.
     fn weights(self, w: &[i8; 64]) -> Self::Weights;
     /// Repeats four s8 activations in [-127, 127].
     fn acts_s8(self, a: [i8; 4]) -> Self::Acts;

@@ -106,7 +106,7 @@ fn unsigned_rows_and_their_products_follow_the_contract() {
         let (column_scales, bias) = (random.floats(outputs), random.floats(outputs));
         let layer = Linear { weights: Blocks::new(&weights, depth), scales: &column_scales, bias: &bias };
         let mut sums = vec![0; outputs];
-        layer.weights.sums(&mut sums);
+        layer.weights.sums(&mut sums).expect("weights above -128");
         let weight = |n: usize, k: usize| i32::from(weights[((n / 16 * (depth / 4) + k / 4) * 16 + n % 16) * 4 + k % 4]);
         for n in 0..outputs {
             assert_eq!(sums[n], (0..depth).map(|k| weight(n, k)).sum::<i32>());

@@ -2,7 +2,7 @@
 
 use crate::common::{Random, isas};
 use crate::guarded::Guarded;
-use ossicle_kernels::dot::{Activations, BLOCK_BYTES, Blocks, Epilogue, MAX_DEPTH, MAX_DEPTH_U8, S8Rows, U8Rows};
+use ossicle_kernels::dot::{Activations, BLOCK_BYTES, Blocks, Epilogue, LowestWeight, MAX_DEPTH, MAX_DEPTH_U8, S8Rows, U8Rows};
 use ossicle_kernels::simd::{Isa, LANES, Simd, SimdOp};
 
 const POISON: i32 = i32::MIN + 7;
@@ -106,20 +106,84 @@ fn sums_are_exact_around_every_tile() {
 fn extremes_neither_saturate_nor_overflow() {
     for isa in isas() {
         for rows in [1, 4, 12] {
-            for (a, w) in [(127, 127), (127, -127), (-127, 127), (-127, -127)] {
+            for (a, w) in [(127, 127), (127, -127), (-127, 127), (-127, -127), (0, -128), (1, -128), (127, -128), (-127, -128)] {
                 check_s8(isa, &vec![a; rows * 256], &vec![w; 32 * 256], rows, 32, 256);
             }
-            for (a, w) in [(255, 127), (255, -127), (0, 127), (0, -127), (128, 127)] {
+            for (a, w) in [(255, 127), (255, -127), (0, 127), (0, -127), (128, 127), (255, -128), (128, -128)] {
                 check_u8(isa, &vec![a; rows * 256], &vec![w; 64 * 256], rows, 64, 256);
             }
         }
-        for (a, w) in [(127, 127), (-127, 127)] {
+        for (a, w) in [(127, 127), (-127, 127), (127, -128), (-127, -128)] {
             check_s8(isa, &vec![a; MAX_DEPTH], &vec![w; LANES * MAX_DEPTH], 1, LANES, MAX_DEPTH);
         }
         for w in [127, -127, -128] {
             check_u8(isa, &vec![255; MAX_DEPTH_U8], &vec![w; LANES * MAX_DEPTH_U8], 1, LANES, MAX_DEPTH_U8);
         }
     }
+}
+
+/// Weights of -128 among others, with activations of every kind next to one another: a sign that is moved to the wrong side shows here.
+#[test]
+fn the_lowest_weight_is_a_weight_as_any_other() {
+    let mut random = Random::new(3);
+    let mut pick = |count: usize, among: &[i32]| -> Vec<i32> { (0..count).map(|_| among[random.next() as usize % among.len()]).collect() };
+    for isa in isas() {
+        for (rows, outputs, depth) in [(1, 16, 64), (3, 32, 20), (4, 48, 256), (13, 64, 36)] {
+            let weights: Vec<i8> = pick(outputs * depth, &[-128, -128, -127, 0, 127]).iter().map(|&w| w as i8).collect();
+            let signed: Vec<i8> = pick(rows * depth, &[-127, 0, 1, 127]).iter().map(|&a| a as i8).collect();
+            check_s8(isa, &signed, &weights, rows, outputs, depth);
+            // Baseline NEON multiplies u8 as `a - 128`: its bound is an activation of 1 (see `Blocks::sums`).
+            let lowest = if isa.name() == "neon" { 1 } else { 0 };
+            let unsigned: Vec<u8> = pick(rows * depth, &[lowest, lowest, 127, 128, 255]).iter().map(|&a| a as u8).collect();
+            check_u8(isa, &unsigned, &weights, rows, outputs, depth);
+        }
+    }
+}
+
+#[test]
+fn sums_refuse_the_lowest_weight_wherever_it_is() {
+    let mut sums = [0; 2 * LANES];
+    for at in 0..2 * BLOCK_BYTES {
+        let mut data = [-127; 2 * BLOCK_BYTES];
+        data[at] = -128;
+        assert_eq!(Blocks::new(&data, 4).sums(&mut sums), Err(LowestWeight), "at {at}");
+    }
+    assert_eq!(Blocks::new(&[-127; 2 * BLOCK_BYTES], 4).sums(&mut sums), Ok(()));
+    assert_eq!(sums, [-4 * 127; 2 * LANES]);
+}
+
+/// Whether making it panics; what it would read is never touched.
+fn refused<T>(make: impl FnOnce() -> T + std::panic::UnwindSafe) -> bool {
+    std::panic::catch_unwind(make).is_err()
+}
+
+/// Strides and counts whose products wrap around to little or nothing: what was accepted, safe code could read out of bounds.
+#[test]
+fn absurd_strides_and_counts_are_refused() {
+    let huge = [usize::MAX - 3, usize::MAX / 2 + 1, (1 << (usize::BITS - 4)) - 4, 1 << (usize::BITS - 2), usize::MAX / LANES - 3];
+    for stride in huge.map(|stride| stride / 4 * 4) {
+        for count in [2, 3, 5, 17, 1 << 20, usize::MAX] {
+            assert!(refused(|| Blocks::strided(&[], 4, stride, count)), "{count} blocks {stride} apart in nothing");
+            assert!(refused(|| Blocks::strided(&[0; 4 * BLOCK_BYTES], 4, stride, count)), "{count} blocks {stride} apart");
+            assert!(refused(|| U8Rows::new(&[0; 64], &[], count, 4, stride)), "{count} rows of u8 {stride} apart");
+        }
+        for rows in [2, 3, 5, 17] {
+            assert!(refused(|| S8Rows::new(&[0; 64], &[0; 17][..rows], 4, stride)), "{rows} rows of s8 {stride} apart");
+        }
+        assert!(refused(|| S8Rows::new(&[0; 64], &[0], stride, stride)), "a row of {stride}");
+    }
+    // One block or row needs no stride, and none at all no data.
+    Blocks::strided(&[0; BLOCK_BYTES], 4, usize::MAX - 3, 1);
+    Blocks::strided(&[], 4, usize::MAX - 3, 0);
+    S8Rows::new(&[0; 4], &[0], 4, usize::MAX - 3);
+    U8Rows::new(&[0; 4], &[], 1, 4, usize::MAX - 3);
+}
+
+#[test]
+fn strided_blocks_end_with_the_last_one() {
+    let blocks = Blocks::strided(&[1; 3 * BLOCK_BYTES], 4, 8, 2);
+    assert!(refused(|| blocks.truncated(8)), "the second block's bytes end at its depth");
+    assert_eq!((blocks.slice(2..2).count(), blocks.slice(1..2).values(0, 0, LANES - 1)), (0, [1; 4]));
 }
 
 #[test]

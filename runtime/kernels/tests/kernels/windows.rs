@@ -2,7 +2,7 @@
 
 use crate::common::{Random, bits, isas};
 use ossicle_kernels::conv::Size;
-use ossicle_kernels::rows::{UnsignedRows, quantize_offset_rows};
+use ossicle_kernels::rows::{QuantRows, UnsignedRows, quantize_offset_rows, quantize_rows};
 use ossicle_kernels::window::{Map, Pool, Window, depthwise_map, gather, multiply_rows, pool_map};
 
 fn window(kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2], before: [usize; 2], after: [usize; 2]) -> Window {
@@ -151,6 +151,31 @@ fn pooling_is_the_definition_on_every_isa() {
             }
         }
     }
+}
+
+/// Figures whose products or sums wrap around to what would fit.
+#[test]
+fn absurd_geometry_is_refused() {
+    let refused = |make: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(make)).is_err();
+    let half = 1 << (usize::BITS / 2);
+    let one = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], before: [0, 0], after: [0, 0] };
+    let isa = ossicle_kernels::simd::Isa::detect();
+    let empty = Map { values: &[], size: Size { height: half, width: half }, channels: 16 };
+    assert!(refused(&|| gather(empty, 16, &one, 0, 16, &mut [0.0; 16])), "a map of 2^64 positions");
+    let map = Map { values: &[0.0; 16], size: Size { height: 1, width: 1 }, channels: 16 };
+    assert!(refused(&|| gather(map, 16, &one, usize::MAX, 16, &mut [0.0; 16])), "an output whose end is 0");
+    assert!(refused(&|| pool_map(isa, map, &one, Pool::Max, usize::MAX, &mut [0.0; 16])), "an output whose end is 0");
+    let wide = Window { kernel: [half, half], before: [half, half], ..one };
+    assert!(wide.taps() > 1 << 20 && refused(&|| gather(map, 16, &wide, 0, 16, &mut [0.0; 16])), "2^64 taps");
+    let far = Window { before: [usize::MAX - 7, 0], ..one };
+    assert_eq!(far.output(map.size), None, "rows above that no signed number counts");
+    let rows_of = |rows: usize, depth: usize, stride: usize| {
+        let (mut values, mut scales, mut sums) = ([0; 48], [0.0; 3], [0; 3]);
+        quantize_rows(isa, &[0.0; 16], 16, stride, &mut QuantRows::new(&mut values, &mut scales, &mut sums, rows, depth));
+    };
+    rows_of(1, 16, 0);
+    assert!(refused(&|| rows_of(3, 16, 1 << (usize::BITS - 1))), "a third row where the first is");
+    assert!(refused(&|| rows_of(2, 1 << (usize::BITS - 1), 0)), "rows of 2^63 in nothing");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Text to tokens, for prompts.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 use super::tokenizer::Tokenizer;
 
@@ -30,15 +31,65 @@ impl<'a> TextEncoder<'a> {
     }
 
     fn encode_word(&self, word: &[u8], tokens: &mut Vec<u32>) {
-        // Boundaries of the current pieces, both ends included.
-        let mut cuts: Vec<usize> = (0..=word.len()).collect();
-        loop {
-            let union = |i: usize| self.tokens.get(&word[cuts[i]..cuts[i + 2]]).copied();
-            let best = (0..cuts.len().saturating_sub(2)).filter_map(|i| union(i).map(|token| (token, i))).min();
-            let Some((_, i)) = best else { break };
-            cuts.remove(i + 1);
+        let mut pieces = Pieces::new(word.len());
+        // Unions by token, then from the left: (token, start, end). One that is overtaken by another merge is dropped when it comes up.
+        let mut unions = BinaryHeap::new();
+        let offer = |unions: &mut BinaryHeap<Reverse<(u32, usize, usize)>>, pieces: &Pieces, start: usize| {
+            if let Some(end) = pieces.union_end(start)
+                && let Some(&token) = self.tokens.get(&word[start..end])
+            {
+                unions.push(Reverse((token, start, end)));
+            }
+        };
+        (0..word.len()).for_each(|start| offer(&mut unions, &pieces, start));
+        while let Some(Reverse((_, start, end))) = unions.pop() {
+            if pieces.union_end(start) != Some(end) {
+                continue;
+            }
+            pieces.merge(start);
+            offer(&mut unions, &pieces, start);
+            if let Some(before) = pieces.before(start) {
+                offer(&mut unions, &pieces, before);
+            }
         }
-        tokens.extend(cuts.windows(2).filter_map(|piece| self.tokens.get(&word[piece[0]..piece[1]])));
+        tokens.extend(pieces.spans().filter_map(|(start, end)| self.tokens.get(&word[start..end])));
+    }
+}
+
+/// Neighbouring pieces of a word, at first its bytes: a list linked both ways, by where pieces start.
+struct Pieces {
+    /// The end of the piece that starts here, which is where the next one starts; 0 where none starts.
+    ends: Vec<usize>,
+    /// The start of the piece that ends here, unless merges have made that place an inner one.
+    starts: Vec<usize>,
+}
+
+impl Pieces {
+    fn new(len: usize) -> Self {
+        Self { ends: (1..=len).collect(), starts: (0..=len).map(|end| end.saturating_sub(1)).collect() }
+    }
+
+    /// The end of the union of the piece at `start` and the next; `None` if either is missing.
+    fn union_end(&self, start: usize) -> Option<usize> {
+        let end = self.ends[start];
+        self.ends.get(end).copied().filter(|_| end > 0)
+    }
+
+    /// Joins the piece at `start`, which has a next one, with it.
+    fn merge(&mut self, start: usize) {
+        let middle = std::mem::take(&mut self.ends[start]);
+        let end = std::mem::take(&mut self.ends[middle]);
+        self.ends[start] = end;
+        self.starts[end] = start;
+    }
+
+    /// The start of the piece before the one at `start`.
+    fn before(&self, start: usize) -> Option<usize> {
+        (start > 0).then(|| self.starts[start])
+    }
+
+    fn spans(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.ends.iter().enumerate().filter(|&(_, &end)| end > 0).map(|(start, &end)| (start, end))
     }
 }
 
@@ -97,8 +148,47 @@ fn class(c: char) -> Class {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::tokenizer::Tokenizer;
     use super::super::tokenizer::tests::of_pieces;
     use super::*;
+
+    /// The definition: of all neighbours the union that is the smallest token, from the left, again and again.
+    fn merged_one_by_one(encoder: &TextEncoder<'_>, word: &[u8]) -> Vec<u32> {
+        let mut cuts: Vec<usize> = (0..=word.len()).collect();
+        loop {
+            let union = |i: usize| encoder.tokens.get(&word[cuts[i]..cuts[i + 2]]).copied();
+            let best = (0..cuts.len().saturating_sub(2)).filter_map(|i| union(i).map(|token| (token, i))).min();
+            let Some((_, i)) = best else { break };
+            cuts.remove(i + 1);
+        }
+        cuts.windows(2).filter_map(|piece| encoder.tokens.get(&word[piece[0]..piece[1]]).copied()).collect()
+    }
+
+    fn letters(most: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(prop::sample::select(b"abc".to_vec()), most)
+    }
+
+    proptest! {
+        #[test]
+        fn merges_are_those_made_one_by_one(pieces in prop::collection::vec(letters(1..6), 1..60), word in letters(0..80)) {
+            let pieces: Vec<(u32, &[u8])> = (0..).zip(pieces.iter().map(Vec::as_slice)).collect();
+            let tokenizer: Tokenizer = of_pieces(&pieces);
+            let encoder = TextEncoder::new(&tokenizer, pieces.len() as u32);
+            let mut tokens = vec![];
+            encoder.encode_word(&word, &mut tokens);
+            prop_assert_eq!(tokens, merged_one_by_one(&encoder, &word));
+        }
+    }
+
+    /// A word of a megabyte: one by one, this would take days.
+    #[test]
+    fn long_words_take_no_longer_than_many_short_ones() {
+        let tokenizer = of_pieces(&[(0, b"a"), (1, b"b"), (2, b"ab"), (3, b"abab")]);
+        let word = "ab".repeat(500_000);
+        assert_eq!(TextEncoder::new(&tokenizer, 4).encode(&word), vec![3; 250_000]);
+    }
 
     #[test]
     fn splits_like_gpt2() {

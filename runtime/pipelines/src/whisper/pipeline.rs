@@ -126,6 +126,10 @@ impl<E: Engine> Pipeline<E> {
             let name = "suppress_tokens";
             return Err(super::specials::SpecialsError::OutOfRange { name, token, vocab_size: dims.vocab_size }.into());
         }
+        let decoder = (dims.decoder_layers, dims.decoder_heads);
+        if let Some(&head) = config.alignment_heads.iter().find(|&&(layer, head)| layer >= decoder.0 || head >= decoder.1) {
+            return Err(super::specials::SpecialsError::NoSuchHead { head, decoder }.into());
+        }
         let log_mel = LogMel::new(engine.isa(), dims.n_mels).map_err(|_| TranscribeError::MelBands { bands: dims.n_mels })?;
         Ok(Self {
             engine,

@@ -228,3 +228,10 @@ fn nothing_in_nothing_out() {
         assert_eq!((summary.segments, summary.stats.windows), (0, 0));
     }
 }
+
+#[test]
+fn alignment_heads_must_be_the_decoders() {
+    let config = GenerationConfig { alignment_heads: vec![(0, 1), (1, 0)], ..small() };
+    let error = Pipeline::with_config(Fake::new(vec![Script::says(&[])]), config, tokenizer_json()).err().unwrap();
+    assert_eq!(error.to_string(), "generation_config.json: alignment head [1, 0], but the decoder has 1 layers of 2 heads");
+}

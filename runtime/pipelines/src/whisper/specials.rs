@@ -49,6 +49,13 @@ pub enum SpecialsError {
         /// Tokens in the vocabulary.
         vocab_size: usize,
     },
+    /// An alignment head is not the decoder's.
+    NoSuchHead {
+        /// Layer and head.
+        head: (usize, usize),
+        /// Layers, and heads of each.
+        decoder: (usize, usize),
+    },
 }
 
 impl fmt::Display for SpecialsError {
@@ -57,6 +64,9 @@ impl fmt::Display for SpecialsError {
             Self::Missing(key) => write!(f, "generation_config.json: {key} is missing"),
             Self::OutOfRange { name, token, vocab_size } => {
                 write!(f, "generation_config.json: {name} is token {token}, but the vocabulary has {vocab_size}")
+            }
+            Self::NoSuchHead { head: (layer, head), decoder: (layers, heads) } => {
+                write!(f, "generation_config.json: alignment head [{layer}, {head}], but the decoder has {layers} layers of {heads} heads")
             }
         }
     }

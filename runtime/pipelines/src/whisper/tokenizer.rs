@@ -69,6 +69,18 @@ impl Tokenizer {
         self.spans.is_empty()
     }
 
+    /// Checks that each token below `eot` is in the vocabulary. (Whisper's multilingual ones have one without text there.)
+    ///
+    /// # Errors
+    /// If one is missing: what it stands for would be lost in silence.
+    pub fn check_texts(&self, eot: u32) -> Result<(), TokenizerError> {
+        let missing = |&token: &u32| self.spans.get(token as usize).is_none_or(|&span| span == (0, 0));
+        match (0..eot).find(missing) {
+            None => Ok(()),
+            Some(token) => Err(TokenizerError(serde::de::Error::custom(format!("token {token} has no text")))),
+        }
+    }
+
     fn insert(&mut self, token: u32, start: usize) -> Result<(), Refused> {
         /// No Whisper vocabulary comes near this; a damaged file must not make us allocate without end.
         const MAX_TOKENS: u32 = 1 << 20;
@@ -343,6 +355,16 @@ pub(crate) mod tests {
         ] {
             assert!(Tokenizer::from_json(json).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn every_token_below_the_end_of_text_is_there() {
+        let tokenizer = Tokenizer::from_json(r#"{"model": {"vocab": {"a": 0, "b": 1, "": 2, "c": 4}}}"#).unwrap();
+        assert!(tokenizer.check_texts(3).is_ok(), "an empty text is one");
+        for eot in [4, 5, 6] {
+            assert_eq!(tokenizer.check_texts(eot).unwrap_err().to_string(), "tokenizer.json: token 3 has no text");
+        }
+        assert_eq!(Tokenizer::default().check_texts(1).unwrap_err().to_string(), "tokenizer.json: token 0 has no text");
     }
 
     #[test]

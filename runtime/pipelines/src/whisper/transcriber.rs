@@ -112,7 +112,7 @@ impl Transcriber {
         Self::open_folder(&models::find(model)?, options)
     }
 
-    /// Opens the model in a folder.
+    /// Opens the model in a folder: everything but the weights of 8 bits is read and checked.
     ///
     /// # Errors
     /// If it is damaged.
@@ -125,6 +125,8 @@ impl Transcriber {
         let memory = WhisperGraph::memory_plan(&folder, graph_options, folder.config().max_source_positions);
         let graph = WhisperGraph::new(folder, graph_options)?;
         let pipeline = Pipeline::new(graph, &generation_config, tokenizer_json)?;
+        // Now, for a damaged one would be found with the first text only.
+        pipeline.tokenizer()?.check_texts(pipeline.specials().eot).map_err(TranscribeError::from)?;
         let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let name = absolute.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Ok(Self { pipeline, name, memory, load_seconds: clock.elapsed().as_secs_f64() })

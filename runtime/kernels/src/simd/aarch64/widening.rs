@@ -1,6 +1,7 @@
 //! Baseline NEON: products of s8 in 16 bits, two of which are added before they widen to 32.
 //!
-//! `127 * 128 * 2 = 32512` fits 16 bits, so `smull`, `smlal` and `sadalp` are exact.
+//! `127 * 128 * 2 = 32512` fits 16 bits, so `smull`, `smlal` and `sadalp` are exact for rows of s8, and for rows of u8, which are multiplied as
+//! `a - 128`, where no weight is -128: `128 * 128 * 2` does not fit. [`Blocks::sums`], which every such product needs, refuses that weight.
 
 use core::arch::aarch64::*;
 

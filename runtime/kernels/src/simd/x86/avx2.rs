@@ -39,19 +39,24 @@ fn zip<T: Copy, R>(a: [T; 2], b: [T; 2], f: impl Fn(T, T) -> R) -> [R; 2] {
     [f(a[0], b[0]), f(a[1], b[1])]
 }
 
-/// `acc + w * a` for s8 weights and activations in [-128, 127].
+/// `acc + w * a` for any s8 weights, as they are and their magnitudes, and activations in [-127, 127].
 ///
-/// `vpmaddubsw` multiplies u8 by s8 and saturates the sum of two products to 16 bits. With the sign moved from the activation to the
-/// weight, both products are at most 128 * 127, and their sum 32512 fits.
+/// `vpmaddubsw` multiplies u8 by s8 and saturates the sum of two products to 16 bits. With the sign moved from the weight to the activation,
+/// both products are at most 128 * 127, and their sum 32512 fits. (The other way about, the sign of a weight of -128 could not be changed.)
 #[inline(always)]
-fn dot(acc: I, w: I, a: __m256i) -> I {
+fn dot_s8(acc: I, w: I, magnitudes: I, a: __m256i) -> I {
     op!({
-        let magnitude = _mm256_abs_epi8(a);
-        zip(acc, w, |acc, w| {
-            let pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(w, a));
+        let step = |acc, w, magnitude| {
+            let pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(a, w));
             _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-        })
+        };
+        [step(acc[0], w[0], magnitudes[0]), step(acc[1], w[1], magnitudes[1])]
     })
+}
+
+#[inline(always)]
+fn load_block(w: &[i8; 64]) -> I {
+    op!([_mm256_loadu_si256(w.as_ptr().cast()), _mm256_loadu_si256(w[32..].as_ptr().cast())])
 }
 
 /// Byte 0 of each of the 16 lanes.
@@ -70,12 +75,14 @@ impl Simd for Avx2 {
     type F32 = F;
     type I32 = I;
     type Mask = F;
-    type Weights = I;
-    type Acts = __m256i;
+    /// For s8 the weights and their magnitudes, for u8 those of even and of odd inputs in 16 bits.
+    type Weights = [I; 2];
+    /// For s8 both the same, for u8 the even and the odd inputs in 16 bits.
+    type Acts = [__m256i; 2];
 
     const NAME: &'static str = "avx2";
     const WEIGHT_OFFSET: i32 = 0;
-    const PROB_OFFSET: i32 = 128;
+    const PROB_OFFSET: i32 = 0;
 
     #[inline(always)]
     fn run<O: SimdOp>(self, op: O) -> O::Output {
@@ -242,27 +249,35 @@ impl Simd for Avx2 {
         })
     }
     #[inline(always)]
-    fn weights(self, w: &[i8; 64]) -> I {
-        op!([_mm256_loadu_si256(w.as_ptr().cast()), _mm256_loadu_si256(w[32..].as_ptr().cast())])
+    fn weights(self, w: &[i8; 64]) -> [I; 2] {
+        let w = load_block(w);
+        [w, w.map(|w| op!(_mm256_abs_epi8(w)))]
     }
     #[inline(always)]
-    fn acts_s8(self, a: [i8; 4]) -> __m256i {
-        op!(_mm256_set1_epi32(i32::from_le_bytes(a.map(|a| a as u8))))
+    fn acts_s8(self, a: [i8; 4]) -> [__m256i; 2] {
+        [op!(_mm256_set1_epi32(i32::from_le_bytes(a.map(|a| a as u8)))); 2]
     }
     #[inline(always)]
-    fn dot_s8(self, acc: I, w: I, a: __m256i) -> I {
-        dot(acc, w, a)
+    fn dot_s8(self, acc: I, [w, magnitudes]: [I; 2], [a, _]: [__m256i; 2]) -> I {
+        dot_s8(acc, w, magnitudes, a)
     }
     #[inline(always)]
-    fn weights_for_u8(self, w: &[i8; 64]) -> I {
-        self.weights(w)
+    fn weights_for_u8(self, w: &[i8; 64]) -> [I; 2] {
+        let w = load_block(w);
+        let even = w.map(|w| op!(_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(w))));
+        [even, w.map(|w| op!(_mm256_srai_epi16::<8>(w)))]
     }
     #[inline(always)]
-    fn acts_u8(self, a: [u8; 4]) -> __m256i {
-        op!(_mm256_set1_epi32(i32::from_le_bytes(a.map(|a| a ^ 0x80))))
+    fn acts_u8(self, a: [u8; 4]) -> [__m256i; 2] {
+        op!({
+            let a = _mm256_set1_epi32(i32::from_le_bytes(a));
+            [_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(a)]
+        })
     }
+    /// In 16 bits from the start, as 255 * 128 * 2 does not fit them: as many steps as for s8.
     #[inline(always)]
-    fn dot_u8(self, acc: I, w: I, a: __m256i) -> I {
-        dot(acc, w, a)
+    fn dot_u8(self, acc: I, w: [I; 2], a: [__m256i; 2]) -> I {
+        let acc = zip(acc, w[0], |acc, w| op!(_mm256_add_epi32(acc, _mm256_madd_epi16(w, a[0]))));
+        zip(acc, w[1], |acc, w| op!(_mm256_add_epi32(acc, _mm256_madd_epi16(w, a[1]))))
     }
 }
