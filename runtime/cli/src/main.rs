@@ -11,6 +11,7 @@ mod command;
 mod detect;
 mod fault;
 mod input;
+mod interrupt;
 mod label;
 mod listen;
 mod model;
@@ -25,6 +26,7 @@ mod spool;
 mod trace;
 mod transcribe;
 mod transcribe_events;
+mod transcribe_output;
 mod usage;
 mod watch;
 

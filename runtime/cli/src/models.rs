@@ -41,8 +41,10 @@ enum Command {
         json: bool,
     },
     /// Describe a model and the memory it needs
-    #[command(after_help = "Example:\n  ossicle models info --model whisper-base --threads 2")]
+    #[command(after_help = "Example:\n  ossicle models info whisper-base --threads 2")]
     Info {
+        #[command(flatten)]
+        name: NameArg,
         #[command(flatten)]
         model: ModelArgs,
         /// Plan memory for word times too
@@ -53,19 +55,40 @@ enum Command {
         json: bool,
     },
     /// Check every file against SHA256SUMS, and the weights against the network's shapes
-    #[command(after_help = "Example:\n  ossicle models verify --model whisper-tiny.en")]
+    #[command(after_help = "Example:\n  ossicle models verify whisper-tiny.en")]
     Verify {
+        #[command(flatten)]
+        name: NameArg,
         #[command(flatten)]
         model: ModelArgs,
     },
+}
+
+/// A model as people type it; `--model` says the same.
+#[derive(clap::Args)]
+struct NameArg {
+    /// Model folder, or the name of one (see `ossicle models list`)
+    #[arg(value_name = "NAME|FOLDER", conflicts_with = "model")]
+    name: Option<String>,
+}
+
+impl NameArg {
+    /// The options with this model, if it was named.
+    fn chosen(&self, model: &ModelArgs) -> ModelArgs {
+        let mut model = model.clone();
+        if self.name.is_some() {
+            model.model.clone_from(&self.name);
+        }
+        model
+    }
 }
 
 /// `ossicle models`.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::List { json } => list(*json)?,
-        Command::Info { model, word_timestamps, json } => info(model, *word_timestamps, *json)?,
-        Command::Verify { model } => verify(model)?,
+        Command::Info { name, model, word_timestamps, json } => info(&name.chosen(model), *word_timestamps, *json)?,
+        Command::Verify { name, model } => verify(&name.chosen(model))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -145,6 +145,10 @@ fn memory_is_refused_with_its_figures() {
     assert!(stdout(label(&["--memory", "1GB", "--board", "pi4"])).contains("red 0.982"));
     let line = refusal(label(&["--memory", "1MB"]));
     assert!(line.contains("more than --memory 1.0 MB") && line.contains("slots") && line.contains("program"), "{line}");
+    // What the network leaves is not enough for a large image, which its header tells.
+    let large = model.file("large.ppm", b"P6 8000 8000 255\n");
+    let line = refusal(model.label().args(["--memory", "100MB"]).arg(&large).output().unwrap());
+    assert!(line.contains("large.ppm: 8000 x 8000 pixels take 192.0 MB to read"), "{line}");
     let line = refusal(label(&["--memory", "100"]));
     assert!(line.contains("more than --memory 0.0 MB") && line.contains("slots and scratch alone"), "{line}");
     // A configuration of a few lines that asks for gigabytes.
@@ -173,7 +177,7 @@ fn an_image_may_come_from_standard_input() {
     let piped = model.label().arg("-").stdin(fs::File::open(red).unwrap()).output().unwrap();
     assert!(stdout(piped).starts_with("-  red 0.982"));
     let empty = model.label().arg("-").stdin(std::process::Stdio::null()).output().unwrap();
-    assert!(refusal(empty).contains("give png, jpeg or binary ppm"));
+    assert!(refusal(empty).contains("give png, jpeg, webp, gif or binary ppm"));
 }
 
 #[test]
@@ -205,7 +209,7 @@ fn bad_input_is_one_line() {
     let red = model.image("red.ppm", [255, 0, 0]);
     let refused = |path: &Path| refusal(model.label().arg(path).output().unwrap());
     assert!(refused(Path::new("nowhere.png")).contains("no such file: nowhere.png"));
-    assert!(refused(&model.file("text.txt", b"no image")).contains("give png, jpeg or binary ppm"));
+    assert!(refused(&model.file("text.txt", b"no image")).contains("give png, jpeg, webp, gif or binary ppm"));
     assert!(refused(&model.file("short.ppm", b"P6 9 9 255\n.")).contains("ends early"));
     assert!(refused(&model.file("thin.ppm", b"P6 1 40000 255\n")).contains("1 x 40000 pixels, at most 32768 a side"));
     assert!(refusal(model.label().arg("--raw").arg(&red).output().unwrap()).contains("the model labels images"));

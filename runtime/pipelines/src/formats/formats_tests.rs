@@ -34,8 +34,11 @@ fn segments() -> Vec<Segment> {
 }
 
 fn written(format: Format, segments: &[Segment]) -> String {
+    written_with(format.writer(), segments)
+}
+
+fn written_with(mut writer: Box<dyn TranscriptWriter>, segments: &[Segment]) -> String {
     let mut out = Vec::new();
-    let mut writer = format.writer();
     let header = Header { file: "a.wav".into(), model: "whisper-tiny.en".into(), task: "transcribe".into() };
     writer.begin(&mut out, &header).unwrap();
     for segment in segments {
@@ -85,6 +88,35 @@ fn json() {
         let value: serde_json::Value = serde_json::from_str(&written(Format::Json, &segments)).unwrap();
         assert_eq!(value["segments"].as_array().unwrap().len(), segments.len());
     }
+}
+
+#[test]
+fn of_several_recordings_each_is_named() {
+    let at = |format: Format, place| written_with(format.writer_with(WriterOptions { place, ..WriterOptions::default() }), &segments());
+    assert_eq!(at(Format::Text, Place::First), "a.wav:\nHello, wörld.\na\tb --> \"c\"\n");
+    assert_eq!(at(Format::Text, Place::Later), "\na.wav:\nHello, wörld.\na\tb --> \"c\"\n");
+    let rows = "a.wav\t0\t2480\tHello, wörld.\na.wav\t3661500\t3662255\ta b --> \"c\"\n";
+    assert_eq!(at(Format::Tsv, Place::First), format!("file\tstart\tend\ttext\n{rows}"));
+    assert_eq!(at(Format::Tsv, Place::Later), rows);
+    for format in Format::ALL {
+        assert_eq!(at(format, Place::Alone), written(format, &segments()));
+    }
+}
+
+#[test]
+fn a_run_that_fails_is_closed_with_what_was_heard() {
+    let failed = |format: Format| {
+        let (mut out, mut writer) = (Vec::new(), format.writer());
+        writer.begin(&mut out, &Header::default()).unwrap();
+        writer.segment(&mut out, &segment(0, 0.0, 2.0, " Turn off the")).unwrap();
+        writer.fail(&mut out, &Summary { duration: 2.5, ..Summary::default() }, "the \"file\" ends early").unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let json: serde_json::Value = serde_json::from_str(&failed(Format::Json)).unwrap();
+    assert_eq!((&json["text"], &json["error"]), (&" Turn off the".into(), &"the \"file\" ends early".into()));
+    assert_eq!((&json["duration"], json["segments"].as_array().unwrap().len()), (&2.5.into(), 1));
+    // A cue that waited for the rest of its sentence.
+    assert_eq!(failed(Format::Srt), "1\n00:00:00,000 --> 00:00:02,000\nTurn off the\n\n");
 }
 
 #[test]

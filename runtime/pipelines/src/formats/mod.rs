@@ -35,6 +35,27 @@ pub struct Header {
     pub task: String,
 }
 
+/// Where a transcript stands in what is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing else is there.
+    #[default]
+    Alone,
+    /// Others follow: what is said is told with the recording it was said in.
+    First,
+    /// Others came before it.
+    Later,
+}
+
+/// How to write a transcript.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriterOptions {
+    /// The size of subtitles.
+    pub layout: Layout,
+    /// Whether there are others; in json and jsonl every transcript names its recording anyway, and subtitles are always alone.
+    pub place: Place,
+}
+
 /// Writes one transcript. Call [`begin`](Self::begin) once, [`segment`](Self::segment) for each segment and [`end`](Self::end) once.
 pub trait TranscriptWriter {
     /// Writes what comes before the segments.
@@ -62,6 +83,14 @@ pub trait TranscriptWriter {
     /// # Errors
     /// If `out` fails.
     fn end(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()>;
+
+    /// Instead of [`end`](Self::end) where a recording could not be transcribed to its end; `summary` is of what was.
+    ///
+    /// # Errors
+    /// If `out` fails.
+    fn fail(&mut self, out: &mut dyn Write, summary: &Summary, _error: &str) -> io::Result<()> {
+        self.end(out, summary)
+    }
 }
 
 /// A format by name.
@@ -123,14 +152,15 @@ impl Format {
 
     /// A writer for one transcript.
     pub fn writer(self) -> Box<dyn TranscriptWriter> {
-        self.writer_with(Layout::default())
+        self.writer_with(WriterOptions::default())
     }
 
-    /// A writer for one transcript, with subtitles of that layout.
-    pub fn writer_with(self, layout: Layout) -> Box<dyn TranscriptWriter> {
+    /// A writer for one transcript.
+    pub fn writer_with(self, options: WriterOptions) -> Box<dyn TranscriptWriter> {
+        let WriterOptions { layout, place } = options;
         match self {
-            Self::Text => Box::new(tables::Text),
-            Self::Tsv => Box::new(tables::Tsv),
+            Self::Text => Box::new(tables::Text::new(place)),
+            Self::Tsv => Box::new(tables::Tsv::new(place)),
             Self::Json => Box::new(json::Json::default()),
             Self::Jsonl => Box::new(json::Jsonl::default()),
             Self::Srt => Box::new(subtitles::Srt::new(layout)),

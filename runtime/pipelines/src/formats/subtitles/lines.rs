@@ -22,11 +22,13 @@ const SHORT: usize = 3;
 
 /// What it costs to break between two pieces.
 pub(super) fn break_cost(before: &Piece, after: &Piece) -> f64 {
+    let pause = before.last || after.start - before.end >= PAUSE;
     match ends(&before.text, Some(&after.text)) {
         _ if after.before == Before::Word => IN_WORD,
         Ends::Sentence => 0.0,
         Ends::Clause => AFTER_CLAUSE,
-        Ends::Nothing if before.last || after.start - before.end >= PAUSE => AT_PAUSE,
+        Ends::Nothing if pause && !links(&before.text) => AT_PAUSE,
+        Ends::Nothing if pause => ANYWHERE,
         Ends::Nothing if after.before == Before::Space && (before.width <= SHORT || links(&before.text)) => AFTER_SHORT_WORD,
         Ends::Nothing if links(&after.text) => BEFORE_LINK,
         Ends::Nothing => ANYWHERE,
