@@ -1,7 +1,7 @@
 //! The device command line.
 //!
 //! stdout carries results only; errors are one line on stderr: what, where, and what would be right. Exit status: 0 done, 1 ran but failed
-//! for some input, 2 bad usage or bad input.
+//! for some input, 2 bad usage or bad input, 130 a signal came before the end of a file.
 
 #![forbid(unsafe_code)]
 

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
-use ossicle::events::{Detector, Options, Settings};
+use ossicle::events::{Detector, EncodedEvents, Options, Settings};
 use ossicle::label::{self, Labeller};
 use ossicle::models::ModelInfo;
 use ossicle::whisper::window::Window;
 use ossicle_graph::folder::{self, ModelConfig};
+use ossicle_graph::whisper_events::{WhisperEventsConfig, WhisperEventsGraph};
 use ossicle_graph::yamnet::{ClassHead, ClassesConfig};
 use serde_json::json;
 
@@ -126,6 +127,10 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
             Detector::memory_plan(&path, model.machine.isa(), model.machine.threads()).map_err(|error| fault::events(&path, error))?;
         return classifier_info(model, &info, [plan.weights, plan.slots, plan.scratch], json);
     }
+    if info.kind == WhisperEventsConfig::KIND {
+        let plan = EncodedEvents::memory_plan(&path, graph_options(model)).map_err(|error| fault::events(&path, error))?;
+        return classifier_info(model, &info, [plan.weights, plan.slots, plan.scratch], json);
+    }
     if info.kind == ClassesConfig::KIND {
         let head = class_head(model, &path)?;
         return classifier_info(model, &info, [head.weight_bytes(), 0, head.scratch_bytes()], json);
@@ -170,6 +175,15 @@ fn labeller(model: &ModelArgs, path: &Path) -> Result<Labeller> {
     Labeller::open(path, options).map_err(|error| fault::label(path, error))
 }
 
+fn graph_options(model: &ModelArgs) -> ossicle_graph::Options {
+    ossicle_graph::Options { isa: model.machine.isa(), threads: model.machine.threads() }
+}
+
+fn whisper_events(model: &ModelArgs, path: &Path) -> Result<WhisperEventsGraph> {
+    let folder = folder::ModelFolder::open(path).map_err(fault::folder)?;
+    Ok(WhisperEventsGraph::new(folder, graph_options(model))?)
+}
+
 fn class_head(model: &ModelArgs, path: &Path) -> Result<ClassHead, Fault> {
     folder::ModelFolder::open(path).and_then(|folder| ClassHead::new(folder, model.machine.isa())).map_err(fault::folder)
 }
@@ -210,6 +224,7 @@ fn verify(model: &ModelArgs) -> Result<()> {
     match ossicle::models::info(&path).map_err(fault::model)?.kind.as_str() {
         YAMNET => drop(Detector::open(&path, &Settings::default(), Options::default()).map_err(|error| fault::events(&path, error))?),
         NETWORK => drop(labeller(model, &path)?),
+        WhisperEventsConfig::KIND => drop(whisper_events(model, &path)?),
         ClassesConfig::KIND => drop(class_head(model, &path)?),
         _ => drop(model.open(Window::Full.max_frames(), false)?),
     }

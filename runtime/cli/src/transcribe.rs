@@ -24,7 +24,7 @@ use crate::progress::Watched;
 use crate::size;
 use crate::trace::{Recording, TraceArgs};
 use crate::transcribe_events::EventArgs;
-use crate::transcribe_output::{FormatName, LayoutArgs};
+use crate::transcribe_output::{FormatName, LayoutArgs, next};
 
 const HELP: &str = "\
 Examples:
@@ -391,12 +391,5 @@ impl Work<'_> {
             return Ok(interrupt::status());
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// The place after one that was taken.
-fn next(place: &mut Place) {
-    if *place == Place::First {
-        *place = Place::Later;
     }
 }

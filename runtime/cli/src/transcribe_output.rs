@@ -89,3 +89,10 @@ impl LayoutArgs {
         Ok(())
     }
 }
+
+/// The place after one that was taken.
+pub(crate) fn next(place: &mut Place) {
+    if *place == Place::First {
+        *place = Place::Later;
+    }
+}

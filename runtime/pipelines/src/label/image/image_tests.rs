@@ -64,6 +64,17 @@ fn png_with_transparent_colours_is_on_white_and_stands_upright() {
     assert_eq!((image.width(), image.height(), image.rgb()), (1, 2, &[1, 2, 3, 4, 5, 6][..]));
 }
 
+#[cfg(feature = "images")]
+#[test]
+fn texts_and_profiles_of_a_png_are_never_unpacked() {
+    use ::png::{BitDepth, ColorType};
+    let file = png_of(ColorType::Rgb, BitDepth::Eight, None, &[1, 2, 3, 4, 5, 6]);
+    let bomb = miniz_oxide::deflate::compress_to_vec_zlib(&vec![0; 64 << 20], 1);
+    let chunks = [chunk(b"iCCP", &[b"a\0\0", &bomb[..]].concat()), chunk(b"zTXt", &[b"a\0\0", &bomb[..]].concat())].concat();
+    let image = Image::decode(&[&file[..33], &chunks, &file[33..]].concat()).unwrap();
+    assert_eq!(image.rgb(), [1, 2, 3, 4, 5, 6]);
+}
+
 /// A chunk of a PNG.
 #[cfg(feature = "images")]
 fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
