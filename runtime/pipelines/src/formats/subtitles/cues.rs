@@ -72,7 +72,7 @@ impl Cutter {
 
     /// Takes the first pieces as cues that end at `cuts`; nothing is shown after `end`.
     fn show(&mut self, cuts: &[usize], end: Option<f64>) -> Vec<Cue> {
-        let (mut cues, mut from) = (vec![], 0);
+        let (mut cues, mut from, shown_until): (Vec<Cue>, _, _) = (vec![], 0, self.shown_until);
         for &to in cuts {
             let (pieces, next) = (&self.kept[from..to], self.kept.get(to).map(|piece| piece.start));
             let (start, until) = times(pieces, self.shown_until, next, end);
@@ -81,6 +81,13 @@ impl Cutter {
             from = to;
         }
         self.kept.drain(..from);
+        // Words without length at the very end take time from the cues before them.
+        let mut most = end.filter(|end| end - shown_until >= BLINK * cues.len() as f64).unwrap_or(f64::INFINITY);
+        for cue in cues.iter_mut().rev() {
+            cue.end = cue.end.min(most);
+            cue.start = cue.start.min(cue.end - BLINK);
+            most = cue.start;
+        }
         cues
     }
 
@@ -153,7 +160,9 @@ fn times(pieces: &[Piece], shown_until: f64, next: Option<f64>, end: Option<f64>
     let most = next.into_iter().chain(end).fold(f64::INFINITY, f64::min);
     let (first, last) = pieces.first().zip(pieces.last()).map_or((0.0, 0.0), |(first, last)| (first.start, last.end));
     let start = first.max(shown_until).min((most - BLINK).max(shown_until));
-    let until = last.max(start + LEAST_SECONDS).min(most).min(start + MOST_SECONDS);
+    // Where nothing is known of what follows, the words are long enough.
+    let least = if most.is_finite() { LEAST_SECONDS } else { BLINK };
+    let until = last.max(start + least).min(most).min(start + MOST_SECONDS);
     (start, until.max(start + BLINK))
 }
 
