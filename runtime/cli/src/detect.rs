@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::fault::{self, Fault};
 use crate::input::{self, RawArgs};
+use crate::interrupt;
 use crate::model::MachineArgs;
 use crate::progress::Watched;
 use crate::reload::{self, Reload};
@@ -46,7 +47,12 @@ events.toml (read again when it changes or on SIGHUP):
   cooldown_seconds = 0.0   # none of its class for so long after one
   [classes.dog]
   labels = [\"Dog\", \"Bark\"]   # of --model yamnet
-  threshold = 0.2";
+  threshold = 0.2
+
+Ctrl-C and SIGTERM end the input: what was heard so far is written. A second one ends the program at once.
+
+Exit status: 0 done, also if a signal ended standard input; 1 failed for some input; 2 bad usage or bad input; 130 a signal came before the
+end of a file.";
 
 /// Samples read at a time.
 const BLOCK: usize = 3840;
@@ -131,6 +137,7 @@ pub(crate) fn parse_hop(text: &str) -> Result<usize, String> {
 /// Detects events in every file with one model; a bad file gives its line and the others go on.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     check(args)?;
+    interrupt::catch()?;
     let isa = args.machine.isa();
     // One bad file is told before a model is loaded for it.
     let mut first = match &args.files[..] {
@@ -156,15 +163,20 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
+        if index > 0 && interrupt::came() {
+            fault::complain(&format!("stopped by a signal before {}", input::name(file)));
+            return Ok(interrupt::status());
+        }
         let reader = first.take().map_or_else(|| args.raw.open(file, isa), Ok);
         let outcome = reader.map_err(anyhow::Error::from).and_then(|reader| {
             let trace = start_trace(args, &folder, file, &mut detector)?;
             let listen = |out: &mut dyn Write| listen(args, &mut detector, reload.as_mut(), reader, file, out);
-            match &outputs {
+            let status = match &outputs {
                 Some(outputs) => input::whole_file(&outputs[index], |out| begin(args, out).and_then(|()| listen(out)))?,
                 None => listen(&mut io::stdout().lock())?,
-            }
-            trace.map_or(Ok(()), Recording::finish)
+            };
+            trace.map_or(Ok(()), Recording::finish)?;
+            Ok(status)
         });
         match outcome {
             Err(error) if fault::is_broken_pipe(&error) || args.files.len() == 1 => return Err(error),
@@ -174,7 +186,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                 detector.finish(&mut |_| {}).map_err(|error| fault::events(&folder, error))?;
                 let _ = detector.take_digests();
             }
-            Ok(()) => {}
+            Ok(ExitCode::SUCCESS) => {}
+            Ok(incomplete) if incomplete == interrupt::status() => return Ok(incomplete),
+            Ok(incomplete) => statuses.push(incomplete),
         }
     }
     Ok(match statuses.as_slice() {
@@ -267,7 +281,7 @@ impl Output<'_> {
     }
 }
 
-/// One recording, from its reader to its events.
+/// One recording, from its reader to its events; the exit status that an end before its end deserves.
 fn listen(
     args: &Args,
     detector: &mut Detector,
@@ -275,7 +289,7 @@ fn listen(
     reader: AudioReader,
     file: &Path,
     out: &mut dyn Write,
-) -> Result<()> {
+) -> Result<ExitCode> {
     let name = input::name(file);
     let mut source = Watched::new(reader, &name);
     let named = args.files.len() > 1 && args.output_dir.is_none();
@@ -309,6 +323,7 @@ fn listen(
         }
     }
     detector.finish(&mut |heard| output.hear(heard))?;
+    let (stopped, seconds) = (source.was_stopped(), source.seconds());
     drop(source);
     let Output { name, out, show, written, .. } = output;
     let shown = show.map_or(Ok(()), |show| args.show.finish(show, file, detector));
@@ -321,5 +336,10 @@ fn listen(
     });
     // A pipe that was closed ends in silence: a picture that is missing must not.
     shown?;
-    Ok(told?)
+    told?;
+    if stopped {
+        fault::complain(&format!("{name}: stopped by a signal at {seconds:.1} s: what was heard so far is written"));
+        return Ok(interrupt::status());
+    }
+    Ok(ExitCode::SUCCESS)
 }

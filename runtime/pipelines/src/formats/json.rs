@@ -6,17 +6,18 @@ use serde::Serialize;
 
 use super::{Header, TranscriptWriter};
 use crate::events::Event;
-use crate::whisper::transcript::{Segment, Summary};
+use crate::whisper::transcript::{Dropped, Segment, Summary};
 
 /// The `schema` of JSON transcripts. The number grows when a key changes its meaning or goes away.
 pub const SCHEMA: &str = "ossicle.transcript/1";
 
-/// One object: what is known first, the segments one a line, then text, language, duration and digests.
+/// One object: what is known first, the segments one a line, then text, language, duration and digests; `error` if it is not whole.
 #[derive(Default)]
 pub(super) struct Json {
     text: String,
     segments: usize,
     events: Vec<Event>,
+    dropped: Vec<Dropped>,
 }
 
 impl TranscriptWriter for Json {
@@ -45,7 +46,23 @@ impl TranscriptWriter for Json {
         Ok(())
     }
 
+    fn dropped(&mut self, _: &mut dyn Write, dropped: &Dropped) -> io::Result<()> {
+        self.dropped.push(dropped.clone());
+        Ok(())
+    }
+
     fn end(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+        self.close(out, summary, None)
+    }
+
+    fn fail(&mut self, out: &mut dyn Write, summary: &Summary, error: &str) -> io::Result<()> {
+        self.close(out, summary, Some(error))
+    }
+}
+
+impl Json {
+    /// What comes after the segments.
+    fn close(&self, out: &mut dyn Write, summary: &Summary, error: Option<&str>) -> io::Result<()> {
         if self.segments > 0 {
             out.write_all(b"\n")?;
         }
@@ -54,15 +71,24 @@ impl TranscriptWriter for Json {
             out.write_all(b",\"events\":")?;
             value_to(out, &self.events)?;
         }
+        out.write_all(b",\"dropped\":")?;
+        value_to(out, &self.dropped)?;
         out.write_all(b",\"text\":")?;
         value_to(out, &self.text)?;
         out.write_all(b",\"language\":")?;
         value_to(out, &summary.language)?;
         out.write_all(b",\"duration\":")?;
         value_to(out, &summary.duration)?;
+        if summary.language_doubt {
+            out.write_all(b",\"language_doubt\":true")?;
+        }
         if let Some(digests) = &summary.digests {
             out.write_all(b",\"digests\":")?;
             value_to(out, digests)?;
+        }
+        if let Some(error) = error {
+            out.write_all(b",\"error\":")?;
+            value_to(out, error)?;
         }
         out.write_all(b"}\n")
     }
