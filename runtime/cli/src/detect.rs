@@ -160,11 +160,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let outcome = reader.map_err(anyhow::Error::from).and_then(|reader| {
             let trace = start_trace(args, &folder, file, &mut detector)?;
             let listen = |out: &mut dyn Write| listen(args, &mut detector, reload.as_mut(), reader, file, out);
-            match &outputs {
+            let status = match &outputs {
                 Some(outputs) => input::whole_file(&outputs[index], |out| begin(args, out).and_then(|()| listen(out)))?,
                 None => listen(&mut io::stdout().lock())?,
-            }
-            trace.map_or(Ok(()), Recording::finish)
+            };
+            trace.map_or(Ok(()), Recording::finish)?;
+            Ok(status)
         });
         match outcome {
             Err(error) if fault::is_broken_pipe(&error) || args.files.len() == 1 => return Err(error),
@@ -174,7 +175,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                 detector.finish(&mut |_| {}).map_err(|error| fault::events(&folder, error))?;
                 let _ = detector.take_digests();
             }
-            Ok(()) => {}
+            Ok(ExitCode::SUCCESS) => {}
+            Ok(incomplete) => statuses.push(incomplete),
         }
     }
     Ok(match statuses.as_slice() {
@@ -201,6 +203,9 @@ fn check(args: &Args) -> Result<(), Fault> {
     }
     if args.trace.trace.is_some() && args.files.len() > 1 {
         return Err(Fault::line(format!("--trace: {} recordings: a trace is of one: take them one by one", args.files.len())));
+    }
+    if args.trace.trace.is_some() {
+        args.raw.check_traced()?;
     }
     args.show.check(&args.files)?;
     let results = args.output_dir.as_ref().map(|to| input::output_paths(&args.files, to, format.extension())).transpose()?;
@@ -267,7 +272,7 @@ impl Output<'_> {
     }
 }
 
-/// One recording, from its reader to its events.
+/// One recording, from its reader to its events; the exit status that what it lacks deserves.
 fn listen(
     args: &Args,
     detector: &mut Detector,
@@ -275,7 +280,7 @@ fn listen(
     reader: AudioReader,
     file: &Path,
     out: &mut dyn Write,
-) -> Result<()> {
+) -> Result<ExitCode> {
     let name = input::name(file);
     let mut source = Watched::new(reader, &name);
     let named = args.files.len() > 1 && args.output_dir.is_none();
@@ -309,6 +314,7 @@ fn listen(
         }
     }
     detector.finish(&mut |heard| output.hear(heard))?;
+    let damage = source.damage();
     drop(source);
     let Output { name, out, show, written, .. } = output;
     let shown = show.map_or(Ok(()), |show| args.show.finish(show, file, detector));
@@ -321,5 +327,6 @@ fn listen(
     });
     // A pipe that was closed ends in silence: a picture that is missing must not.
     shown?;
-    Ok(told?)
+    told?;
+    Ok(input::tell_damage(&name, &damage))
 }

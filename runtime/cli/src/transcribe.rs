@@ -259,7 +259,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         match outcome {
             Err(error) if fault::is_broken_pipe(&error) => return Err(error),
             Err(error) => statuses.push(fault::report(&error)),
-            Ok(()) => {}
+            Ok(ExitCode::SUCCESS) => {}
+            Ok(incomplete) => statuses.push(incomplete),
         }
     }
     args.report_memory(&plan);
@@ -278,6 +279,7 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     let file = &args.files[0];
     let (named, raw_rate) = ((!input::is_stdin(file)).then_some(file.as_path()), args.raw.rate());
     if args.trace.trace.is_some() {
+        args.raw.check_traced()?;
         // Only then: refused options leave no trace behind.
         listener.model.check(&options).map_err(|error| fault::transcription("", error))?;
     }
@@ -288,15 +290,15 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     })?;
     listener.set_tap(trace.as_ref());
     let output = outputs.as_ref().map(|outputs| outputs[0].as_path());
-    transcribe(args, &mut listener, &options, reader, file, output)?;
+    let status = transcribe(args, &mut listener, &options, reader, file, output)?;
     if let Some(trace) = trace {
         trace.finish()?;
     }
     args.report_memory(&plan);
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }
 
-/// One recording, from its reader to where its transcript goes.
+/// One recording, from its reader to where its transcript goes; the exit status that what it lacks deserves.
 fn transcribe(
     args: &Args,
     listener: &mut Listener,
@@ -304,14 +306,14 @@ fn transcribe(
     reader: AudioReader,
     file: &Path,
     output: Option<&Path>,
-) -> Result<()> {
+) -> Result<ExitCode> {
     let Some(output) = output else {
         let stdout = io::stdout().lock();
         // A JSON object is whole or not at all; the other formats appear segment by segment.
         return if matches!(args.format, FormatName::Json) {
             let mut whole = Vec::new();
-            write(args, listener, options, reader, file, &mut whole)?;
-            print(stdout, &whole)
+            let status = write(args, listener, options, reader, file, &mut whole)?;
+            print(stdout, &whole).map(|()| status)
         } else {
             write(args, listener, options, reader, file, &mut { stdout })
         };
@@ -332,7 +334,7 @@ fn write(
     reader: AudioReader,
     file: &Path,
     out: &mut dyn Write,
-) -> Result<()> {
+) -> Result<ExitCode> {
     let file = input::name(file);
     let mut source = Watched::new(reader, &file);
     let bar = source.bar();
@@ -356,10 +358,11 @@ fn write(
         Some(events) => model.transcribe_with_events(&mut source, options, events, &mut tell),
         None => model.transcribe_source(&mut source, options, &mut |segment| tell(Told::Segment(segment))),
     };
+    let damage = source.damage();
     drop(source);
     unwritten.check()?;
     let summary = summary.map_err(|error| fault::transcription(&file, error))?;
     writer.end(out, &summary)?;
     out.flush()?;
-    Ok(())
+    Ok(input::tell_damage(&file, &damage))
 }

@@ -86,7 +86,10 @@ fn zero_samples() {
 fn truncated_wav() {
     let mut file = wav(1, 16, &[0; 32_000]);
     file.truncate(file.len() / 2);
-    assert_refused(&file, "truncated wav: 7989 of 16000 samples");
+    let folder = Folder::new("file");
+    let path = folder.file("bad.wav", &file);
+    let line = refusal(transcribe(&[Path::new("--strict"), &path]));
+    assert!(line.contains("incomplete wav: 0.5 of 1.0 s are there"), "{line}");
     assert_refused(&file[..30], "damaged wav: it ends before its samples begin");
 }
 

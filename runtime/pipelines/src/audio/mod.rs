@@ -29,17 +29,35 @@
 //! # Ok::<(), ossicle::audio::AudioError>(())
 //! ```
 
+mod big_endian;
+mod bytes;
+mod codec;
 mod compressed;
+mod damage;
 mod decoder;
+mod ebml;
 mod error;
+mod flac;
+mod format;
+mod matroska;
+mod matroska_track;
+mod mix;
+mod mp3;
+mod mp4;
+mod mpeg;
+mod ogg;
+mod ogg_pages;
+mod ogg_stream;
 #[cfg(feature = "opus")]
 mod opus;
+mod opus_head;
 mod pcm;
 mod reader;
 mod riff;
 mod sniff;
 mod wav;
 
+pub use damage::Damage;
 pub use error::AudioError;
 pub use pcm::{Encoding, Pcm};
 pub use reader::{AudioInfo, AudioReader};
