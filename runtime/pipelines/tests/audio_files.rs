@@ -51,6 +51,7 @@ fn reads_every_format_from_files_and_pipes() {
         let mut reader = AudioReader::open(fixture(name), Isa::detect()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!((reader.info().container, reader.info().codec), (container, codec), "{name}");
         let samples = reader.read_to_end().unwrap();
+        assert_eq!(reader.damage(), [], "{name}");
         // AAC in m4a keeps its encoder's delay, 1024 samples, and fills its last frame.
         let slack = if codec == "aac" { 900 } else { 0 };
         assert!((16_000..=16_000 + slack).contains(&samples.len()), "{name}: {} samples", samples.len());
@@ -246,16 +247,22 @@ fn what_is_there_of_a_truncated_recording_is_read() {
     let mut stream = AudioReader::stream(Pipe(Cursor::new(file)), Isa::detect()).and_then(AudioReader::strict).unwrap();
     assert!(stream.read_to_end().is_err_and(refused));
 
-    for name in ["tone.flac", "tone.mp3", "tone.m4a", "tone-alac.m4a", "tone.oga", "tone.ogg", "tone.opus"] {
+    // In tone.m4a the index is at the end.
+    for name in ["tone.flac", "tone.mp3", "tone.aac", "tone.oga", "tone.opus"] {
         if name == "tone.opus" && !cfg!(feature = "opus") {
             continue;
         }
         let mut bytes = std::fs::read(fixture(name)).unwrap();
         bytes.truncate(bytes.len() / 2);
         let (samples, damage) = heard(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!((2_000..15_000).contains(&samples.len()), "{name}: {} samples", samples.len());
+        assert!((1_600..15_000).contains(&samples.len()), "{name}: {} samples", samples.len());
         assert!(damage.iter().any(Damage::is_loss), "{name}");
     }
+    let mut fragmented = std::fs::read(fixture("tone-fragmented.mp4")).unwrap();
+    fragmented.truncate(2_800);
+    let mut reader = AudioReader::bytes(fragmented, Isa::detect()).unwrap();
+    assert!((4_000..8_000).contains(&reader.read_to_end().unwrap().len()));
+    assert!(matches!(reader.damage()[..], [Damage::NoEnd { .. }]));
 }
 
 #[test]

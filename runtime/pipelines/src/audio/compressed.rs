@@ -33,12 +33,13 @@ pub(super) struct CompressedDecoder {
     /// Where the next packet belongs.
     next: Option<u64>,
     bad_packets: usize,
+    torn: bool,
     damages: Damages,
 }
 
 impl CompressedDecoder {
-    /// Reads headers up to the first audio packet.
-    pub(super) fn new(source: Box<dyn MediaSource>, container: Container) -> Result<Self, AudioError> {
+    /// Reads headers up to the first audio packet; `torn` if the file is known to be cut off.
+    pub(super) fn new(source: Box<dyn MediaSource>, container: Container, torn: bool) -> Result<Self, AudioError> {
         let seekable = source.is_seekable();
         let stream = MediaSourceStream::new(source, Default::default());
         let tags = MetadataOptions::default().limit_visual_bytes(Limit::Maximum(0));
@@ -59,7 +60,7 @@ impl CompressedDecoder {
             spec.rate = rate;
         }
         let track = track.id;
-        Ok(Self { format, track, codec, container, spec, promised, decoded: 0, next: None, bad_packets: 0, damages: Damages::default() })
+        Ok(Self { format, track, codec, container, spec, promised, decoded: 0, next: None, bad_packets: 0, torn, damages: Damages::default() })
     }
 
     fn malformed(&self, detail: &str) -> AudioError {
@@ -78,6 +79,8 @@ impl CompressedDecoder {
         let slack = if self.container == Container::Flac { 0 } else { LOSSY_SLACK_FRAMES };
         if let Some(promised) = self.promised.filter(|&promised| 0 < self.decoded && self.decoded + slack < promised) {
             self.damages.add(Damage::Short { promised, found: self.decoded, rate: self.spec.rate });
+        } else if self.torn && self.decoded > 0 {
+            self.damages.add(Damage::NoEnd { at: self.at() });
         }
         Ok(false)
     }
@@ -96,11 +99,8 @@ impl CompressedDecoder {
         if self.decoded == 0 {
             return Err(self.malformed(detail));
         }
-        self.finish()?;
-        if self.damages.list().is_empty() {
-            self.damages.add(Damage::NoEnd { at: self.at() });
-        }
-        Ok(false)
+        self.torn = true;
+        self.finish()
     }
 }
 
@@ -127,7 +127,7 @@ impl Decoder for CompressedDecoder {
             let packet = match self.format.next_packet() {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return self.finish(),
-                Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => return self.finish(),
+                Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => return self.broken_off("it ends too early"),
                 Err(Error::IoError(error)) => return Err(AudioError::Io(error)),
                 Err(error) => return self.broken_off(detail(&error)),
             };

@@ -63,6 +63,8 @@ struct Walk {
     boxes: usize,
     /// The name of an encoding that is not decoded.
     refused: Option<&'static str>,
+    /// Whether a box goes on beyond the end of the file.
+    torn: bool,
 }
 
 fn malformed(detail: &str) -> AudioError {
@@ -92,6 +94,7 @@ impl Walk {
         if bytes < header {
             return Ok(None);
         }
+        self.torn |= at.saturating_add(bytes) > end;
         Ok(Some(Found { kind, at, body: at + header, end: at.saturating_add(bytes).min(end) }))
     }
 
@@ -233,8 +236,8 @@ fn object_type(mut bytes: &[u8]) -> Option<u8> {
     }
 }
 
-/// The source with what its demuxer does without hidden from it.
-pub(super) fn checked(mut source: Box<dyn MediaSource>) -> Result<Box<dyn MediaSource>, AudioError> {
+/// The source with what its demuxer does without hidden from it, and whether it is cut off.
+pub(super) fn checked(mut source: Box<dyn MediaSource>) -> Result<(Box<dyn MediaSource>, bool), AudioError> {
     let mut walk = Walk::default();
     let length = source.byte_len().unwrap_or(u64::MAX);
     walk.boxes(&mut *source, 0, length, 0)?;
@@ -242,7 +245,7 @@ pub(super) fn checked(mut source: Box<dyn MediaSource>) -> Result<Box<dyn MediaS
     if let Some(name) = walk.refused {
         return Err(unsupported(name));
     }
-    Ok(Box::new(Hiding { source, at: 0, hidden: walk.hidden }))
+    Ok((Box::new(Hiding { source, at: 0, hidden: walk.hidden }), walk.torn))
 }
 
 /// The same of a stream that cannot go back, as far as the end of its index.
@@ -334,7 +337,8 @@ mod tests {
     fn names_are_hidden_however_they_are_read() {
         let file = [boxed(b"ftyp", b"M4A "), boxed(b"moov", &[boxed(b"mvhd", &[0; 100]), boxed(b"udta", b"picture")].concat())].concat();
         for piece in [1, 3, 7, 1000] {
-            let mut source = checked(Box::new(Cursor::new(file.clone()))).unwrap();
+            let (mut source, torn) = checked(Box::new(Cursor::new(file.clone()))).unwrap();
+            assert!(!torn);
             let mut read = Vec::new();
             let mut block = vec![0; piece];
             loop {

@@ -75,7 +75,8 @@ impl OggDecoder {
         }
         let at = self.heard.seconds;
         let Some(stream) = self.stream.as_mut().filter(|stream| stream.serial == self.page.serial) else { return Ok(false) };
-        if stream.begin_page(&self.page) {
+        let gap = stream.begin_page(&self.page);
+        if gap || self.page.is_damaged() {
             self.damages.add(Damage::Gap { at, places: 1 });
         } else if self.page.skipped > 0 {
             self.damages.add(Damage::Skipped { at, bytes: self.page.skipped, places: 1 });

@@ -9,7 +9,7 @@ const HEADER_BYTES: usize = 27;
 /// Bytes searched for the next page at a time.
 const SCAN_BYTES: usize = 4096;
 
-/// One page, whole and with the right checksum.
+/// One page.
 #[derive(Default)]
 pub(super) struct Page {
     flags: u8,
@@ -21,6 +21,10 @@ pub(super) struct Page {
     body: Vec<u8>,
     /// Bytes before it that belong to no page.
     pub(super) skipped: u64,
+    /// Whether it is whole, with the right checksum.
+    intact: bool,
+    /// Whether it breaks off.
+    torn: bool,
 }
 
 impl Page {
@@ -37,6 +41,11 @@ impl Page {
     /// Whether its stream ends with it.
     pub(super) fn is_last(&self) -> bool {
         self.flags & 4 != 0
+    }
+
+    /// Whether something in it is wrong; one that breaks off is told by its stream's end.
+    pub(super) fn is_damaged(&self) -> bool {
+        !self.intact && !self.torn
     }
 
     /// The packets' parts, and whether each ends here.
@@ -56,7 +65,8 @@ impl Page {
     }
 }
 
-/// Finds the next whole page, past whatever stands before it; false at the end.
+/// Finds the next page, past whatever stands before it; false at the end. Of one that is cut off, or that fails its checksum where another
+/// follows, the packets are as good as they are.
 pub(super) fn next_page(bytes: &mut Bytes, page: &mut Page) -> Result<bool, AudioError> {
     page.skipped = 0;
     loop {
@@ -69,9 +79,8 @@ pub(super) fn next_page(bytes: &mut Bytes, page: &mut Page) -> Result<bool, Audi
         if head.starts_with(MAGIC) {
             let segments = usize::from(head[HEADER_BYTES - 1]);
             let table = bytes.look(HEADER_BYTES + segments)?;
-            let body: usize = table[HEADER_BYTES..].iter().map(|&value| usize::from(value)).sum();
-            let length = table.len() + body;
-            if let Some(length) = read_page(bytes.look(length)?, page) {
+            let length = HEADER_BYTES + segments + table[HEADER_BYTES..].iter().map(|&value| usize::from(value)).sum::<usize>();
+            if page.read(bytes.look(length)?) && (page.intact || is_end_of_page(bytes.look(length + MAGIC.len())?, length)) {
                 bytes.skip(length as u64)?;
                 return Ok(true);
             }
@@ -84,30 +93,38 @@ pub(super) fn next_page(bytes: &mut Bytes, page: &mut Page) -> Result<bool, Audi
     }
 }
 
-/// Reads a page and gives its length, if one begins here and is whole.
-fn read_page(bytes: &[u8], page: &mut Page) -> Option<usize> {
-    let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
-    let [m0, m1, m2, m3, 0, flags, position @ .., _, _, _, _, _, _, _, _, _, _, _, _, segments] = *header else { return None };
-    if &[m0, m1, m2, m3] != MAGIC {
-        return None;
+/// Whether another page or nothing follows a page of this length.
+fn is_end_of_page(bytes: &[u8], length: usize) -> bool {
+    bytes.get(length..).is_none_or(|next| next.is_empty() || next == MAGIC)
+}
+
+impl Page {
+    /// Reads a page, perhaps one that breaks off; false if none begins here.
+    fn read(&mut self, bytes: &[u8]) -> bool {
+        let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return false };
+        let [_, _, _, _, 0, flags, position @ .., _, _, _, _, _, _, _, _, _, _, _, _, segments] = *header else { return false };
+        let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let Some((lacing, rest)) = rest.split_at_checked(segments.into()) else { return false };
+        let body_bytes: usize = lacing.iter().map(|&value| usize::from(value)).sum();
+        let body = &rest[..body_bytes.min(rest.len())];
+        self.intact = [&header[..22], &[0; 4], &header[26..], lacing, body].into_iter().fold(0, checksum) == number(22);
+        let granule = u64::from_le_bytes(position);
+        self.granule = (self.intact && granule != u64::MAX).then_some(granule);
+        (self.serial, self.sequence) = (number(14), number(18));
+        let mut left = body.len();
+        self.lacing.clear();
+        self.lacing.extend(lacing.iter().copied().take_while(|&value| {
+            let whole = usize::from(value) <= left;
+            left = left.saturating_sub(value.into());
+            whole
+        }));
+        self.torn = body.len() < body_bytes;
+        // What breaks off is not the end.
+        self.flags = if self.torn { flags & !4 } else { flags };
+        self.body.clear();
+        self.body.extend_from_slice(body);
+        true
     }
-    let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let lacing = rest.get(..segments.into())?;
-    let body_bytes: usize = lacing.iter().map(|&value| usize::from(value)).sum();
-    let body = rest[lacing.len()..].get(..body_bytes)?;
-    let sum = [&header[..22], &[0; 4], &header[26..], lacing, body].into_iter().fold(0, checksum);
-    if sum != number(22) {
-        return None;
-    }
-    page.flags = flags;
-    let granule = u64::from_le_bytes(position);
-    page.granule = (granule != u64::MAX).then_some(granule);
-    (page.serial, page.sequence) = (number(14), number(18));
-    page.lacing.clear();
-    page.lacing.extend_from_slice(lacing);
-    page.body.clear();
-    page.body.extend_from_slice(body);
-    Some(HEADER_BYTES + lacing.len() + body_bytes)
 }
 
 /// Goes on with a checksum: polynomial 0x04c11db7, from the highest bit.
@@ -151,11 +168,13 @@ mod tests {
         let third = file[second + 1..].windows(4).position(|window| window == MAGIC).unwrap() + 1 + second;
         let mut torn = file.clone();
         torn[second + 40] ^= 1;
+        assert_eq!(pages(&torn).0, whole, "its checksum is wrong, its place is right");
+        torn[second + 1] = b'x';
         let (found, _) = pages(&torn);
         assert_eq!(found[1], (2, (third - second) as u64, false, whole.len() == 3));
         let (found, rest) = pages(&file[..file.len() - 1]);
-        assert_eq!(found.len(), whole.len() - 1);
-        assert!(rest > 100);
+        assert_eq!((found.len(), rest), (whole.len(), 0));
+        assert!(!found[found.len() - 1].3, "it breaks off");
     }
 
     #[test]

@@ -24,6 +24,9 @@ use super::wav::PcmDecoder;
 use super::{AudioError, Container, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Pcm};
 use crate::source::{SampleSource, SourceError};
 
+/// Most zeros that may stand before a recording.
+const MAX_ZEROS: u64 = 1 << 28;
+
 /// What a recording says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioInfo {
@@ -118,15 +121,27 @@ impl AudioReader {
 
     /// Reads whatever the first bytes say that it is.
     fn source(mut source: Box<dyn MediaSource>, isa: Isa) -> Result<Self, AudioError> {
-        let (head, skipped) = read_head(&mut source)?;
-        let container = sniff(&head)?;
+        let (mut head, mut skipped) = read_head(&mut source, Vec::new())?;
+        let mut sniffed = sniff(&head);
+        if matches!(sniffed, Err(AudioError::UnknownFormat)) && head.first() == Some(&0) {
+            skipped += skip_zeros(&mut source, &mut head)?;
+            let (rest, tags) = read_head(&mut source, head)?;
+            (head, skipped) = (rest, skipped + tags);
+            // Only frames that say themselves where they begin are looked for there.
+            sniffed = sniff(&head).and_then(|container| match container {
+                Container::Mp3 | Container::Adts => Ok(container),
+                _ => Err(AudioError::UnknownFormat),
+            });
+        }
+        let container = sniffed.map_err(|error| if head.is_empty() && skipped > 0 { AudioError::NoSamples } else { error })?;
         if container == Container::Mp4 && source.is_seekable() && skipped == 0 {
             source.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
-            return Self::new(Box::new(CompressedDecoder::new(mp4::checked(source)?, container)?), isa);
+            let (source, torn) = mp4::checked(source)?;
+            return Self::new(Box::new(CompressedDecoder::new(source, container, torn)?), isa);
         }
         let length = source.byte_len().filter(|_| source.is_seekable()).map(|length| length.saturating_sub(skipped));
         let stream: Box<dyn Read + Send + Sync> = Box::new(Cursor::new(head).chain(source));
-        let compressed = |stream| Ok::<Box<dyn Decoder>, AudioError>(Box::new(CompressedDecoder::new(stream, container)?));
+        let compressed = |stream| Ok::<Box<dyn Decoder>, AudioError>(Box::new(CompressedDecoder::new(stream, container, false)?));
         let decoder: Box<dyn Decoder> = match container {
             Container::Wav => Box::new(PcmDecoder::wav(stream, length)?),
             Container::Aiff | Container::Caf | Container::Au => Box::new(PcmDecoder::big_endian(stream, container, length)?),
@@ -353,16 +368,32 @@ fn check_spec(spec: Spec) -> Result<(), AudioError> {
     Ok(())
 }
 
+/// Passes over zeros, as a damaged disk or an encoder leaves them; leaves what follows in `head` and gives how many there were.
+fn skip_zeros(stream: &mut dyn Read, head: &mut Vec<u8>) -> Result<u64, AudioError> {
+    let mut skipped = 0;
+    loop {
+        let zeros = head.iter().position(|&byte| byte != 0).unwrap_or(head.len());
+        head.drain(..zeros);
+        skipped += zeros as u64;
+        if !head.is_empty() || skipped > MAX_ZEROS {
+            return Ok(skipped);
+        }
+        if stream.take(HEAD_BYTES as u64).read_to_end(head).map_err(AudioError::Io)? == 0 {
+            return Ok(skipped);
+        }
+    }
+}
+
 /// The first bytes after tags that may stand before any recording, fewer only where the stream is shorter; and how many bytes those tags
 /// take.
-fn read_head(stream: &mut dyn Read) -> Result<(Vec<u8>, u64), AudioError> {
+fn read_head(stream: &mut dyn Read, mut head: Vec<u8>) -> Result<(Vec<u8>, u64), AudioError> {
     let error = |error: io::Error| match error.kind() {
         ErrorKind::IsADirectory => AudioError::Directory,
         _ => AudioError::Io(error),
     };
-    let (mut head, mut skipped) = (Vec::with_capacity(HEAD_BYTES), 0);
+    let mut skipped = 0;
     loop {
-        let missing = (HEAD_BYTES - head.len()) as u64;
+        let missing = HEAD_BYTES.saturating_sub(head.len()) as u64;
         (&mut *stream).take(missing).read_to_end(&mut head).map_err(error)?;
         // Never looked into: a tag may be as large as it likes.
         let Some(tag) = tag_bytes(&head).filter(|_| head.starts_with(b"ID3")) else { return Ok((head, skipped)) };

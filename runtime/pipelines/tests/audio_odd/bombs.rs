@@ -104,7 +104,7 @@ fn small(name: &str, stream: impl Read + Send + Sync + 'static, least: usize) {
 }
 
 fn grown(name: &str, before: Option<usize>) {
-    let grown = before.and_then(|before| Some(peak_bytes()? - before)).unwrap_or(0);
+    let grown = before.and_then(|before| Some(peak_bytes()?.saturating_sub(before))).unwrap_or(0);
     assert!(grown <= MOST_BYTES, "{name}: {grown} bytes of memory for {BOMB_BYTES} that are no audio");
 }
 
