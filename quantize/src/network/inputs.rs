@@ -10,7 +10,7 @@ use crate::Error;
 use crate::calibration::{AUDIO, files};
 
 /// File name endings looked for in folders.
-const IMAGES: [&str; 4] = ["png", "jpg", "jpeg", "ppm"];
+const IMAGES: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "ppm"];
 
 /// Up to `limit` images, or recordings' first windows, evenly spread over all files named and all below the folders named.
 ///

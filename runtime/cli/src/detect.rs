@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::fault::{self, Fault};
 use crate::input::{self, RawArgs};
+use crate::interrupt;
 use crate::model::MachineArgs;
 use crate::progress::Watched;
 use crate::reload::{self, Reload};
@@ -46,7 +47,14 @@ events.toml (read again when it changes or on SIGHUP):
   cooldown_seconds = 0.0   # none of its class for so long after one
   [classes.dog]
   labels = [\"Dog\", \"Bark\"]   # of --model yamnet
-  threshold = 0.2";
+  threshold = 0.2
+
+Ctrl-C and SIGTERM end the input: what was heard so far is written. A second one ends the program at once.
+
+A recording that is damaged or cut off is read as far as it goes, with a line on stderr that says what is missing; --strict refuses it.
+
+Exit status: 0 done, also if a signal ended standard input; 1 failed for some input, or something is missing in it; 2 bad usage or bad
+input; 130 a signal came before the end of a file.";
 
 /// Samples read at a time.
 const BLOCK: usize = 3840;
@@ -55,7 +63,7 @@ const BLOCK: usize = 3840;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Recordings: wav, flac, mp3, ogg, opus, m4a; - is standard input
+    /// Recordings: wav, flac, mp3, ogg, opus, webm, m4a, aiff, caf, au; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Model folder, or the name of one (see `ossicle models list`)
@@ -131,6 +139,7 @@ pub(crate) fn parse_hop(text: &str) -> Result<usize, String> {
 /// Detects events in every file with one model; a bad file gives its line and the others go on.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     check(args)?;
+    interrupt::catch()?;
     let isa = args.machine.isa();
     // One bad file is told before a model is loaded for it.
     let mut first = match &args.files[..] {
@@ -156,6 +165,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
+        if index > 0 && interrupt::came() {
+            fault::complain(&format!("stopped by a signal before {}", input::name(file)));
+            return Ok(interrupt::status());
+        }
         let reader = first.take().map_or_else(|| args.raw.open(file, isa), Ok);
         let outcome = reader.map_err(anyhow::Error::from).and_then(|reader| {
             let trace = start_trace(args, &folder, file, &mut detector)?;
@@ -176,6 +189,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                 let _ = detector.take_digests();
             }
             Ok(ExitCode::SUCCESS) => {}
+            Ok(incomplete) if incomplete == interrupt::status() => return Ok(incomplete),
             Ok(incomplete) => statuses.push(incomplete),
         }
     }
@@ -272,7 +286,7 @@ impl Output<'_> {
     }
 }
 
-/// One recording, from its reader to its events; the exit status that what it lacks deserves.
+/// One recording, from its reader to its events; the exit status that what it lacks or an end before its end deserves.
 fn listen(
     args: &Args,
     detector: &mut Detector,
@@ -314,7 +328,7 @@ fn listen(
         }
     }
     detector.finish(&mut |heard| output.hear(heard))?;
-    let damage = source.damage();
+    let (damage, stopped, seconds) = (source.damage(), source.was_stopped(), source.seconds());
     drop(source);
     let Output { name, out, show, written, .. } = output;
     let shown = show.map_or(Ok(()), |show| args.show.finish(show, file, detector));
@@ -328,5 +342,9 @@ fn listen(
     // A pipe that was closed ends in silence: a picture that is missing must not.
     shown?;
     told?;
+    if stopped {
+        fault::complain(&format!("{name}: stopped by a signal at {seconds:.1} s: what was heard so far is written"));
+        return Ok(interrupt::status());
+    }
     Ok(input::tell_damage(&name, &damage))
 }

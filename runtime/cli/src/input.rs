@@ -1,6 +1,7 @@
 //! Recordings named on a command line, and where their results go.
 
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,10 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use ossicle::audio::{AudioError, AudioReader, Damage, Encoding, Pcm, SAMPLE_RATE};
 use ossicle_kernels::simd::Isa;
+use sha2::{Digest, Sha256};
 
 use crate::fault::{self, Fault};
+use crate::interrupt;
 
 /// How to read recordings.
 #[derive(clap::Args)]
@@ -96,7 +99,8 @@ impl RawArgs {
 
 /// Says in one line what a recording lacks, if anything; gives the exit status that this deserves.
 pub(crate) fn tell_damage(name: &str, damage: &[Damage]) -> ExitCode {
-    if damage.is_empty() {
+    // Whoever ends an input knows that it has no end.
+    if damage.is_empty() || interrupt::came() {
         return ExitCode::SUCCESS;
     }
     let told: Vec<_> = damage.iter().map(ToString::to_string).collect();
@@ -111,9 +115,9 @@ pub(crate) fn open(file: &Path, raw: Option<Pcm>, isa: Isa) -> Result<AudioReade
         return Err(Fault::line("standard input is a terminal: -: pipe a recording into it"));
     }
     let reader = match (raw, stdin) {
-        (Some(pcm), true) => AudioReader::pcm(io::stdin(), pcm, isa),
+        (Some(pcm), true) => AudioReader::pcm(interrupt::stdin(), pcm, isa),
         (Some(pcm), false) => File::open(file).map_err(open_error).and_then(|file| AudioReader::pcm(file, pcm, isa)),
-        (None, true) => AudioReader::stream(io::stdin(), isa),
+        (None, true) => AudioReader::stream(interrupt::stdin(), isa),
         (None, false) => AudioReader::open(file, isa),
     };
     reader.map_err(|error| fault::audio(&name(file), &error))
@@ -206,11 +210,7 @@ pub(crate) fn output_paths(files: &[PathBuf], folder: &Path, extension: &str) ->
     let mut seen: HashMap<PathBuf, &Path> = HashMap::new();
     let mut outputs = Vec::new();
     for file in files {
-        let stem = if is_stdin(file) { "stdin".as_ref() } else { file.file_stem().unwrap_or(file.as_os_str()) };
-        let mut output = folder.join(stem).into_os_string();
-        output.push(".");
-        output.push(extension);
-        let output = PathBuf::from(output);
+        let output = folder.join(output_name(file, extension));
         if let Some(other) = seen.insert(output.clone(), file) {
             let what = format!("{} and {} would both be written", other.display(), file.display());
             return Err(Fault::new(what, output.display(), "take them one after the other into two folders"));
@@ -220,10 +220,43 @@ pub(crate) fn output_paths(files: &[PathBuf], folder: &Path, extension: &str) ->
     Ok(outputs)
 }
 
+/// Endings that say what a file is; whatever else stands after a point belongs to its name.
+const ENDINGS: [&str; 39] = [
+    "wav", "wave", "bwf", "bw64", "rf64", "w64", "flac", "mp3", "mp2", "mpga", "ogg", "oga", "opus", "spx", "m4a", "m4b", "mp4", "m4v",
+    "mov", "3gp", "aac", "amr", "awb", "webm", "weba", "mkv", "mka", "aif", "aiff", "aifc", "caf", "au", "snd", "raw", "pcm", "s16", "ul",
+    "al", "wma",
+];
+
+/// Most bytes of a name in the file systems of Linux.
+const MOST_NAME: usize = 255;
+
+/// What a recording's result is called.
+fn output_name(file: &Path, extension: &str) -> OsString {
+    let name = if is_stdin(file) { OsStr::new("stdin") } else { file.file_name().unwrap_or(file.as_os_str()) };
+    let known = file.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)));
+    let stem = if known { file.file_stem().unwrap_or(name) } else { name };
+    let most = MOST_NAME - PART.len() - 1 - extension.len();
+    let mut output = if stem.len() > most { shortened(stem, most) } else { stem.to_owned() };
+    output.push(".");
+    output.push(extension);
+    output
+}
+
+/// The beginning of a name and a digest of the whole, so that names stay different.
+fn shortened(name: &OsStr, most: usize) -> OsString {
+    let digest: String = Sha256::digest(name.as_encoded_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let name = name.to_string_lossy();
+    let end = name.floor_char_boundary(most - 1 - digest.len());
+    format!("{}~{digest}", &name[..end]).into()
+}
+
+/// What the name of a file ends with until it is whole.
+const PART: &str = ".part";
+
 /// Where a file is written until it is whole.
 fn part(output: &Path) -> PathBuf {
     let mut part = output.as_os_str().to_owned();
-    part.push(".part");
+    part.push(PART);
     part.into()
 }
 
@@ -241,4 +274,41 @@ pub(crate) fn whole_file<T>(output: &Path, write: impl FnOnce(&mut dyn Write) ->
         let _ = fs::remove_file(&part);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_endings_that_are_known_go() {
+        for (file, expected) in [
+            ("talks/interview.m4a", "interview.srt"),
+            ("LOUD.WAV", "LOUD.srt"),
+            ("2024.01.02 talk", "2024.01.02 talk.srt"),
+            ("2024.01.02 talk.mp3", "2024.01.02 talk.srt"),
+            ("v1.2", "v1.2.srt"),
+            (".wav", ".wav.srt"),
+            ("-", "stdin.srt"),
+        ] {
+            assert_eq!(output_name(Path::new(file), "srt"), expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_between_characters_and_stay_different() {
+        let part = |name: &str| output_name(Path::new(name), "jsonl").len() + PART.len();
+        for length in 230..=251 {
+            let name = format!("{}.wav", "n".repeat(length));
+            let output = output_name(Path::new(&name), "jsonl");
+            assert!(part(&name) <= MOST_NAME && output.len() <= length + 6, "{length}");
+            assert_eq!(output == format!("{}.jsonl", "n".repeat(length)).as_str(), length <= 244, "{length}");
+        }
+        let long = "ü".repeat(124);
+        let names = ["a.wav", "b.wav", "c"].map(|end| output_name(Path::new(&format!("{long}{end}")), "txt"));
+        assert!(
+            names.iter().all(|name| name.len() <= 250 && name.to_str().is_some_and(|name| name.starts_with("üü") && name.contains('~')))
+        );
+        assert!(names[0] != names[1] && names[1] != names[2], "{names:?}");
+    }
 }

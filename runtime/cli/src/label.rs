@@ -33,7 +33,7 @@ A model is made from an ONNX classifier by ossicle-quantize --onnx.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Images (png, jpeg, binary ppm) or recordings, whichever the model is for; - is standard input
+    /// Images (png, jpeg, webp, gif, binary ppm) or recordings, whichever the model is for; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Model folder, or the name of one (see `ossicle models list`)
@@ -76,13 +76,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return Err(Fault::line(format!("--trace: {count} files: a trace is of one: take them one by one")).into());
     }
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
-    let mut labeller = open(args, &folder)?;
+    let (mut labeller, left) = open(args, &folder)?;
     if labeller.reading() == Reading::Images && args.raw.rate().is_some() {
         return Err(Fault::line("--raw: the model labels images, and this is for samples of a recording: leave it out").into());
     }
     let mut statuses = Vec::new();
     for file in &args.files {
-        match traced(args, &folder, &mut labeller, file) {
+        match traced(args, &folder, &mut labeller, left, file) {
             Ok(()) => {}
             Err(error) if fault::is_broken_pipe(&error) || args.files.len() == 1 => return Err(error),
             Err(error) => statuses.push(fault::report(&error)),
@@ -98,12 +98,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// The model, if `--memory` and `--board` allow what it needs.
-fn open(args: &Args, folder: &Path) -> Result<Labeller> {
+/// The model, if `--memory` and `--board` allow what it needs, and the bytes they leave for reading images.
+fn open(args: &Args, folder: &Path) -> Result<(Labeller, usize)> {
     let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
     let tightest = args.budget.limits()?.into_iter().min_by_key(|limit| limit.1);
     let Some((limit, allowed)) = tightest else {
-        return Labeller::open(folder, options).map_err(|error| fault::label(folder, error));
+        let labeller = Labeller::open(folder, options).map_err(|error| fault::label(folder, error))?;
+        return Ok((labeller, usize::MAX));
     };
     let refuse = |needed: usize, parts: String| {
         let (needed, allowed) = (size::megabytes(needed as u64), size::megabytes(allowed));
@@ -120,25 +121,25 @@ fn open(args: &Args, folder: &Path) -> Result<Labeller> {
     let MemoryPlan { weights, slots, scratch } = labeller.memory_plan();
     let parts = [("weights", weights), ("slots", slots), ("scratch", scratch), ("program", program_bytes())];
     let total = parts.iter().map(|part| part.1).sum();
-    if total as u64 <= allowed {
-        return Ok(labeller);
+    if let Some(left) = allowed.checked_sub(total as u64) {
+        return Ok((labeller, usize::try_from(left).unwrap_or(usize::MAX)));
     }
     let parts: Vec<_> = parts.into_iter().map(|(name, bytes)| format!("{name} {}", size::megabytes(bytes as u64))).collect();
     Err(refuse(total, parts.join(", ")).into())
 }
 
 /// Labels a file, and traces that if it is asked for.
-fn traced(args: &Args, folder: &Path, labeller: &mut Labeller, file: &Path) -> Result<()> {
+fn traced(args: &Args, folder: &Path, labeller: &mut Labeller, left: usize, file: &Path) -> Result<()> {
     let run = Run { isa: args.machine.isa(), threads: args.machine.threads() };
     let named = (!input::is_stdin(file)).then_some(file);
     let trace = args.trace.start(named, args.raw.rate(), |input| Ok(trace::label_header(input, trace::network(folder)?, run)))?;
     labeller.set_tap(trace.as_ref().map(Recording::tap));
-    label(args, labeller, file)?;
+    label(args, labeller, left, file)?;
     labeller.set_tap(None);
     trace.map_or(Ok(()), Recording::finish)
 }
 
-fn label(args: &Args, labeller: &mut Labeller, file: &Path) -> Result<()> {
+fn label(args: &Args, labeller: &mut Labeller, left: usize, file: &Path) -> Result<()> {
     let failed = |error: LabelError| match error {
         LabelError::Source(error) => fault::source(&input::name(file), &error).into(),
         other => fault::label(file, other),
@@ -150,9 +151,9 @@ fn label(args: &Args, labeller: &mut Labeller, file: &Path) -> Result<()> {
                 if io::stdin().is_terminal() {
                     return Err(Fault::line("standard input is a terminal: -: pipe an image into it").into());
                 }
-                Image::read_from(file, &mut io::stdin().lock())
+                Image::read_from(file, &mut io::stdin().lock(), left)
             } else {
-                Image::read(file)
+                Image::read_within(file, left)
             };
             let image = image.map_err(failed)?;
             labeller.image(&image).map_err(failed)?

@@ -1,7 +1,7 @@
 //! The device command line.
 //!
 //! stdout carries results only; errors are one line on stderr: what, where, and what would be right. Exit status: 0 done, 1 ran but failed
-//! for some input, 2 bad usage or bad input.
+//! for some input, 2 bad usage or bad input, 130 a signal came before the end of a file.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ mod command;
 mod detect;
 mod fault;
 mod input;
+mod interrupt;
 mod label;
 mod listen;
 mod model;
@@ -25,6 +26,7 @@ mod spool;
 mod trace;
 mod transcribe;
 mod transcribe_events;
+mod transcribe_output;
 mod usage;
 mod watch;
 

@@ -20,7 +20,7 @@ use crate::size;
 const DEFAULT_MODEL: &str = "whisper-tiny.en-short";
 
 /// Which model, and what it may use.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct ModelArgs {
     /// Model folder, or the name of one (see `ossicle models list`) [default: whisper-tiny.en-short]
     #[arg(long, value_name = "NAME|FOLDER")]
@@ -32,7 +32,7 @@ pub(crate) struct ModelArgs {
 }
 
 /// How much memory may be used.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct BudgetArgs {
     /// Refuse to run if the plan needs more, for example 90MB
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
@@ -55,7 +55,7 @@ impl BudgetArgs {
 }
 
 /// What of the machine to use.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct MachineArgs {
     /// Threads, 8 at most [default: the machine's, at most 4]
     #[arg(long, value_name = "N")]

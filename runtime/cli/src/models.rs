@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
-use ossicle::events::{Detector, Options, Settings};
+use ossicle::events::{Detector, EncodedEvents, Options, Settings};
 use ossicle::label::{self, Labeller};
 use ossicle::models::ModelInfo;
 use ossicle::whisper::window::Window;
 use ossicle_graph::folder::{self, ModelConfig};
+use ossicle_graph::whisper_events::{WhisperEventsConfig, WhisperEventsGraph};
 use ossicle_graph::yamnet::{ClassHead, ClassesConfig};
 use serde_json::json;
 
@@ -41,8 +42,10 @@ enum Command {
         json: bool,
     },
     /// Describe a model and the memory it needs
-    #[command(after_help = "Example:\n  ossicle models info --model whisper-base --threads 2")]
+    #[command(after_help = "Example:\n  ossicle models info whisper-base --threads 2")]
     Info {
+        #[command(flatten)]
+        name: NameArg,
         #[command(flatten)]
         model: ModelArgs,
         /// Plan memory for word times too
@@ -53,19 +56,40 @@ enum Command {
         json: bool,
     },
     /// Check every file against SHA256SUMS, and the weights against the network's shapes
-    #[command(after_help = "Example:\n  ossicle models verify --model whisper-tiny.en")]
+    #[command(after_help = "Example:\n  ossicle models verify whisper-tiny.en")]
     Verify {
+        #[command(flatten)]
+        name: NameArg,
         #[command(flatten)]
         model: ModelArgs,
     },
+}
+
+/// A model as people type it; `--model` says the same.
+#[derive(clap::Args)]
+struct NameArg {
+    /// Model folder, or the name of one (see `ossicle models list`)
+    #[arg(value_name = "NAME|FOLDER", conflicts_with = "model")]
+    name: Option<String>,
+}
+
+impl NameArg {
+    /// The options with this model, if it was named.
+    fn chosen(&self, model: &ModelArgs) -> ModelArgs {
+        let mut model = model.clone();
+        if self.name.is_some() {
+            model.model.clone_from(&self.name);
+        }
+        model
+    }
 }
 
 /// `ossicle models`.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::List { json } => list(*json)?,
-        Command::Info { model, word_timestamps, json } => info(model, *word_timestamps, *json)?,
-        Command::Verify { model } => verify(model)?,
+        Command::Info { name, model, word_timestamps, json } => info(&name.chosen(model), *word_timestamps, *json)?,
+        Command::Verify { name, model } => verify(&name.chosen(model))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -101,6 +125,10 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
     if info.kind == YAMNET {
         let plan =
             Detector::memory_plan(&path, model.machine.isa(), model.machine.threads()).map_err(|error| fault::events(&path, error))?;
+        return classifier_info(model, &info, [plan.weights, plan.slots, plan.scratch], json);
+    }
+    if info.kind == WhisperEventsConfig::KIND {
+        let plan = EncodedEvents::memory_plan(&path, graph_options(model)).map_err(|error| fault::events(&path, error))?;
         return classifier_info(model, &info, [plan.weights, plan.slots, plan.scratch], json);
     }
     if info.kind == ClassesConfig::KIND {
@@ -147,6 +175,15 @@ fn labeller(model: &ModelArgs, path: &Path) -> Result<Labeller> {
     Labeller::open(path, options).map_err(|error| fault::label(path, error))
 }
 
+fn graph_options(model: &ModelArgs) -> ossicle_graph::Options {
+    ossicle_graph::Options { isa: model.machine.isa(), threads: model.machine.threads() }
+}
+
+fn whisper_events(model: &ModelArgs, path: &Path) -> Result<WhisperEventsGraph> {
+    let folder = folder::ModelFolder::open(path).map_err(fault::folder)?;
+    Ok(WhisperEventsGraph::new(folder, graph_options(model))?)
+}
+
 fn class_head(model: &ModelArgs, path: &Path) -> Result<ClassHead, Fault> {
     folder::ModelFolder::open(path).and_then(|folder| ClassHead::new(folder, model.machine.isa())).map_err(fault::folder)
 }
@@ -187,6 +224,7 @@ fn verify(model: &ModelArgs) -> Result<()> {
     match ossicle::models::info(&path).map_err(fault::model)?.kind.as_str() {
         YAMNET => drop(Detector::open(&path, &Settings::default(), Options::default()).map_err(|error| fault::events(&path, error))?),
         NETWORK => drop(labeller(model, &path)?),
+        WhisperEventsConfig::KIND => drop(whisper_events(model, &path)?),
         ClassesConfig::KIND => drop(class_head(model, &path)?),
         _ => drop(model.open(Window::Full.max_frames(), false)?),
     }

@@ -8,12 +8,17 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ossicle::audio::{AudioReader, Damage, SAMPLE_RATE};
 use ossicle::source::{SampleSource, SourceError};
 
+use crate::interrupt;
+
 /// A recording whose reading shows.
 pub(crate) struct Watched {
     reader: AudioReader,
     bar: ProgressBar,
     samples: u64,
     unwritten: Unwritten,
+    /// Standard input ends by itself.
+    stdin: bool,
+    stopped: bool,
 }
 
 /// The first failure to write what a recording gives.
@@ -47,7 +52,7 @@ impl Watched {
         let template = if seconds.is_some() { "{prefix} {wide_bar} {pos}/{len} s, {eta} left" } else { "{prefix} {spinner} {pos} s" };
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(name.to_owned());
-        Self { reader, bar, samples: 0, unwritten: Unwritten::default() }
+        Self { reader, bar, samples: 0, unwritten: Unwritten::default(), stdin: name == "-", stopped: false }
     }
 
     /// A handle that clears the line while something else is printed.
@@ -60,6 +65,16 @@ impl Watched {
         self.reader.damage()
     }
 
+    /// Seconds read so far.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.samples as f64 / f64::from(SAMPLE_RATE)
+    }
+
+    /// Whether a signal ended it before its end.
+    pub(crate) fn was_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// Where failures to write belong: the recording then ends with an error of its own.
     pub(crate) fn unwritten(&self) -> Unwritten {
         self.unwritten.clone()
@@ -70,6 +85,10 @@ impl SampleSource for Watched {
     fn read(&mut self, out: &mut [f32]) -> Result<usize, SourceError> {
         if self.unwritten.0.borrow().is_some() {
             return Err(SourceError("what it gives cannot be written".into()));
+        }
+        if self.stopped || !self.stdin && interrupt::came() {
+            self.stopped = true;
+            return Ok(0);
         }
         let read = SampleSource::read(&mut self.reader, out)?;
         self.samples += read as u64;

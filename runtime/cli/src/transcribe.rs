@@ -8,23 +8,25 @@ use anyhow::Result;
 use clap::ValueEnum;
 use ossicle::audio::AudioReader;
 use ossicle::events::EncodedEvents;
-use ossicle::formats::{Format, Header};
+use ossicle::formats::{Format, Header, Place};
 use ossicle::trace;
 use ossicle::whisper::memory::Memory;
 use ossicle::whisper::options::{Quality, Task, TranscribeOptions};
 use ossicle::whisper::transcriber::{Options, Transcriber};
-use ossicle::whisper::transcript::Told;
+use ossicle::whisper::transcript::{Summary, Told};
 use ossicle::whisper::window::Window;
 
 use crate::fault::{self, Fault};
 use crate::input::{self, RawArgs};
+use crate::interrupt;
 use crate::model::{ModelArgs, figures, peak_rss_bytes};
 use crate::progress::Watched;
 use crate::size;
 use crate::trace::{Recording, TraceArgs};
 use crate::transcribe_events::EventArgs;
+use crate::transcribe_output::{FormatName, LayoutArgs, next};
 
-const EXAMPLES: &str = "\
+const HELP: &str = "\
 Examples:
   ossicle transcribe recording.wav
   ossicle transcribe --format json --word-timestamps recording.flac
@@ -33,13 +35,20 @@ Examples:
   ossicle transcribe --format srt --output-dir subtitles talk.mp3 interview.m4a
   ossicle transcribe --model whisper-base --language de --task translate rede.ogg
   ffmpeg -i film.mkv -f wav - | ossicle transcribe -
-  arecord -f S16_LE -r 16000 -t raw | ossicle transcribe --raw -";
+  arecord -f S16_LE -r 16000 -t raw | ossicle transcribe --raw -
+
+Ctrl-C and SIGTERM end the input: what was said so far is written. A second one ends the program at once.
+
+A recording that is damaged or cut off is read as far as it goes, with a line on stderr that says what is missing; --strict refuses it.
+
+Exit status: 0 done, also if a signal ended standard input; 1 failed for some input, or something is missing in it; 2 bad usage or bad
+input; 130 a signal came before the end of a file.";
 
 /// What to transcribe, and how.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// Recordings: wav, flac, mp3, ogg, opus, m4a; - is standard input
+    /// Recordings: wav, flac, mp3, ogg, opus, webm, m4a, aiff, caf, au; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -56,7 +65,7 @@ pub(crate) struct Args {
     /// Write each transcript to a file here instead of stdout
     #[arg(long, value_name = "FOLDER")]
     output_dir: Option<PathBuf>,
-    /// Find the times of each word (json, jsonl)
+    /// Find the times of each word (json, jsonl); srt and vtt are cut by them anyway
     #[arg(long)]
     word_timestamps: bool,
     /// Let every window be one segment, without times inside
@@ -79,6 +88,8 @@ pub(crate) struct Args {
     /// Say on stderr how much memory was planned, and how much was used at most
     #[arg(long)]
     memory_report: bool,
+    #[command(flatten)]
+    layout: LayoutArgs,
     #[command(flatten)]
     decoding: DecodingArgs,
     #[command(flatten)]
@@ -117,29 +128,6 @@ enum TaskName {
     Translate,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum FormatName {
-    Text,
-    Json,
-    Jsonl,
-    Srt,
-    Vtt,
-    Tsv,
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Text => Self::Text,
-            FormatName::Json => Self::Json,
-            FormatName::Jsonl => Self::Jsonl,
-            FormatName::Srt => Self::Srt,
-            FormatName::Vtt => Self::Vtt,
-            FormatName::Tsv => Self::Tsv,
-        }
-    }
-}
-
 /// As `--window` has it.
 pub(crate) fn parse_window(text: &str) -> Result<Window, String> {
     let window = match text {
@@ -156,7 +144,33 @@ fn parse_temperature(text: &str) -> Result<f32, String> {
 }
 
 impl Args {
-    fn options(&self) -> TranscribeOptions {
+    fn format(&self) -> Format {
+        self.format.into()
+    }
+
+    /// Whether words are given times: because that was asked for, or to cut subtitles by them.
+    fn words(&self) -> bool {
+        self.word_timestamps || self.format().is_subtitles() && !self.no_timestamps
+    }
+
+    /// Refuses options that do not go together.
+    fn check(&self) -> Result<(), Fault> {
+        input::check(&self.files)?;
+        if self.digests && !matches!(self.format, FormatName::Json) {
+            return Err(Fault::line("--digests: only json carries them: add --format json"));
+        }
+        self.events.check(self.format())?;
+        self.layout.check(self.format(), self.files.len(), self.output_dir.as_deref())?;
+        if self.trace.trace.is_some() && self.files.len() > 1 {
+            let count = self.files.len();
+            return Err(Fault::line(format!("--trace: {count} recordings: a trace is of one: transcribe them one by one")));
+        }
+        Ok(())
+    }
+
+    /// What is asked of `model`; without alignment heads it gives subtitles whose times within segments are estimated.
+    fn options(&self, model: &mut Transcriber) -> TranscribeOptions {
+        let aligns = !model.pipeline().config().alignment_heads.is_empty();
         TranscribeOptions {
             language: (self.language != "auto").then(|| self.language.clone()),
             task: match self.task {
@@ -165,7 +179,7 @@ impl Args {
             },
             window: self.window,
             timestamps: !self.no_timestamps,
-            word_timestamps: self.word_timestamps,
+            word_timestamps: self.word_timestamps || aligns && self.words(),
             initial_prompt: self.initial_prompt.clone(),
             hotwords: self.hotwords.clone(),
             quality: self.decoding.quality(),
@@ -178,7 +192,7 @@ impl Args {
     /// The model, what hears events beside it, and what both were planned to need.
     fn open(&self) -> Result<(Listener, Memory)> {
         let (events, needs) = self.events.open(&self.model)?.unzip();
-        let (model, plan) = self.model.open_beside(self.window.max_frames(), self.word_timestamps, needs.unwrap_or(0))?;
+        let (model, plan) = self.model.open_beside(self.window.max_frames(), self.words(), needs.unwrap_or(0))?;
         Ok((Listener { model, events }, plan))
     }
 
@@ -191,7 +205,7 @@ impl Args {
 
     /// Where each transcript goes, or nothing for stdout.
     fn outputs(&self) -> Result<Option<Vec<PathBuf>>> {
-        let outputs = self.output_dir.as_ref().map(|folder| input::outputs(&self.files, folder, Format::from(self.format).extension()));
+        let outputs = self.output_dir.as_ref().map(|folder| input::outputs(&self.files, folder, self.format().extension()));
         Ok(outputs.transpose()?)
     }
 }
@@ -231,35 +245,35 @@ impl Listener {
 
 /// Transcribes every file with one model; a bad file gives its line and the others go on.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    input::check(&args.files)?;
-    if args.digests && !matches!(args.format, FormatName::Json) {
-        return Err(Fault::line("--digests: only json carries them: add --format json").into());
-    }
-    args.events.check(args.format.into())?;
-    if args.trace.trace.is_some() && args.files.len() > 1 {
-        return Err(Fault::line(format!("--trace: {} recordings: a trace is of one: transcribe them one by one", args.files.len())).into());
-    }
+    args.check()?;
+    interrupt::catch()?;
     if let [file] = &args.files[..] {
         // One bad file is told before a model is loaded for it.
         let reader = args.raw.open(file, args.model.machine.isa())?;
         return one(args, reader);
     }
     let outputs = args.outputs()?;
-    let options = args.options();
     let (mut listener, plan) = args.open()?;
+    let options = args.options(&mut listener.model);
     listener.model.check(&options).map_err(|error| fault::transcription("", error))?;
     let mut statuses = Vec::new();
+    let mut place = if outputs.is_none() { Place::First } else { Place::Alone };
     for (index, file) in args.files.iter().enumerate() {
+        if interrupt::came() {
+            fault::complain(&format!("stopped by a signal before {}", input::name(file)));
+            return Ok(interrupt::status());
+        }
         let output = outputs.as_ref().map(|outputs| outputs[index].as_path());
         let outcome = args
             .raw
             .open(file, args.model.machine.isa())
             .map_err(anyhow::Error::from)
-            .and_then(|reader| transcribe(args, &mut listener, &options, reader, file, output));
+            .and_then(|reader| transcribe(args, &mut listener, &options, reader, file, output, &mut place));
         match outcome {
             Err(error) if fault::is_broken_pipe(&error) => return Err(error),
             Err(error) => statuses.push(fault::report(&error)),
             Ok(ExitCode::SUCCESS) => {}
+            Ok(incomplete) if incomplete == interrupt::status() => return Ok(incomplete),
             Ok(incomplete) => statuses.push(incomplete),
         }
     }
@@ -274,15 +288,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     let outputs = args.outputs()?;
-    let options = args.options();
     let (mut listener, plan) = args.open()?;
+    let options = args.options(&mut listener.model);
     let file = &args.files[0];
     let (named, raw_rate) = ((!input::is_stdin(file)).then_some(file.as_path()), args.raw.rate());
     if args.trace.trace.is_some() {
         args.raw.check_traced()?;
-        // Only then: refused options leave no trace behind.
-        listener.model.check(&options).map_err(|error| fault::transcription("", error))?;
     }
+    // Refused options leave nothing behind, no trace nor the beginning of a transcript.
+    listener.model.check(&options).map_err(|error| fault::transcription("", error))?;
     let run = Options { isa: args.model.machine.isa(), threads: args.model.machine.threads() };
     let trace = args.trace.start(named, raw_rate, |input| {
         let header = trace::header(input, trace::model(&args.model.path()?)?, &options, run)?;
@@ -290,7 +304,7 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     })?;
     listener.set_tap(trace.as_ref());
     let output = outputs.as_ref().map(|outputs| outputs[0].as_path());
-    let status = transcribe(args, &mut listener, &options, reader, file, output)?;
+    let status = transcribe(args, &mut listener, &options, reader, file, output, &mut Place::Alone)?;
     if let Some(trace) = trace {
         trace.finish()?;
     }
@@ -298,7 +312,7 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     Ok(status)
 }
 
-/// One recording, from its reader to where its transcript goes; the exit status that what it lacks deserves.
+/// One recording, from its reader to where its transcript goes; the exit status that what it lacks or an end before its end deserves.
 fn transcribe(
     args: &Args,
     listener: &mut Listener,
@@ -306,63 +320,81 @@ fn transcribe(
     reader: AudioReader,
     file: &Path,
     output: Option<&Path>,
+    place: &mut Place,
 ) -> Result<ExitCode> {
-    let Some(output) = output else {
-        let stdout = io::stdout().lock();
-        // A JSON object is whole or not at all; the other formats appear segment by segment.
-        return if matches!(args.format, FormatName::Json) {
-            let mut whole = Vec::new();
-            let status = write(args, listener, options, reader, file, &mut whole)?;
-            print(stdout, &whole).map(|()| status)
-        } else {
-            write(args, listener, options, reader, file, &mut { stdout })
+    let task = Work { args, options, file };
+    match output {
+        None => task.write(listener, reader, &mut io::stdout().lock(), place),
+        Some(output) => input::whole_file(output, |out| task.write(listener, reader, out, place)),
+    }
+}
+
+/// What to do with a recording.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    args: &'a Args,
+    options: &'a TranscribeOptions,
+    file: &'a Path,
+}
+
+impl Work<'_> {
+    /// Writes segments as they come. Nothing is written before something was heard or the end was reached: what cannot be read leaves no
+    /// beginning of a transcript.
+    fn write(self, listener: &mut Listener, reader: AudioReader, out: &mut dyn Write, place: &mut Place) -> Result<ExitCode> {
+        let Self { args, options, file } = self;
+        let name = input::name(file);
+        let mut source = Watched::new(reader, &name);
+        let bar = source.bar();
+        let mut writer = args.layout.writer(args.format(), *place);
+        let Listener { model, events } = listener;
+        let header = Header { file: name.clone(), model: model.name().to_owned(), task: options.task.name().into() };
+        let unwritten = source.unwritten();
+        let mut begun = false;
+        let mut tell = |told| {
+            unwritten.attempt(|| {
+                bar.suspend(|| {
+                    if !std::mem::replace(&mut begun, true) {
+                        writer.begin(out, &header)?;
+                    }
+                    match &told {
+                        Told::Segment(segment) => writer.segment(out, segment)?,
+                        Told::Event(event) => writer.event(out, event)?,
+                    }
+                    out.flush()
+                })
+            });
         };
-    };
-    input::whole_file(output, |out| write(args, listener, options, reader, file, out))
-}
-
-fn print(mut out: impl Write, whole: &[u8]) -> Result<()> {
-    out.write_all(whole)?;
-    out.flush()?;
-    Ok(())
-}
-
-fn write(
-    args: &Args,
-    listener: &mut Listener,
-    options: &TranscribeOptions,
-    reader: AudioReader,
-    file: &Path,
-    out: &mut dyn Write,
-) -> Result<ExitCode> {
-    let file = input::name(file);
-    let mut source = Watched::new(reader, &file);
-    let bar = source.bar();
-    let mut writer = Format::from(args.format).writer();
-    let Listener { model, events } = listener;
-    let header = Header { file: file.clone(), model: model.name().to_owned(), task: options.task.name().into() };
-    let unwritten = source.unwritten();
-    writer.begin(out, &header)?;
-    let mut tell = |told| {
-        unwritten.attempt(|| {
-            bar.suspend(|| {
-                match &told {
-                    Told::Segment(segment) => writer.segment(out, segment)?,
-                    Told::Event(event) => writer.event(out, event)?,
+        let summary = match events {
+            Some(events) => model.transcribe_with_events(&mut source, options, events, &mut tell),
+            None => model.transcribe_source(&mut source, options, &mut |segment| tell(Told::Segment(segment))),
+        };
+        let (damage, stopped, seconds) = (source.damage(), source.was_stopped(), source.seconds());
+        drop(source);
+        unwritten.check()?;
+        match summary {
+            Ok(summary) => {
+                if !begun {
+                    writer.begin(out, &header)?;
                 }
-                out.flush()
-            })
-        });
-    };
-    let summary = match events {
-        Some(events) => model.transcribe_with_events(&mut source, options, events, &mut tell),
-        None => model.transcribe_source(&mut source, options, &mut |segment| tell(Told::Segment(segment))),
-    };
-    let damage = source.damage();
-    drop(source);
-    unwritten.check()?;
-    let summary = summary.map_err(|error| fault::transcription(&file, error))?;
-    writer.end(out, &summary)?;
-    out.flush()?;
-    Ok(input::tell_damage(&file, &damage))
+                writer.end(out, &summary)?;
+            }
+            Err(error) => {
+                let error = fault::transcription(&name, error);
+                if begun {
+                    let heard = Summary { duration: seconds, ..Summary::default() };
+                    writer.fail(out, &heard, &fault::one_line(&format!("{error:#}")))?;
+                    out.flush()?;
+                    next(place);
+                }
+                return Err(error);
+            }
+        }
+        out.flush()?;
+        next(place);
+        if stopped {
+            fault::complain(&format!("{name}: stopped by a signal at {seconds:.1} s: what was said so far is written"));
+            return Ok(interrupt::status());
+        }
+        Ok(input::tell_damage(&name, &damage))
+    }
 }

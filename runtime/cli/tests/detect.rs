@@ -46,6 +46,19 @@ fn speech_is_heard_in_every_format() {
 }
 
 #[test]
+fn a_signal_ends_standard_input_and_what_was_heard_is_written() {
+    let speech = fs::read(sample()).unwrap().split_off(44);
+    let args = ["--classes", "Speech", "--raw", "-"];
+    let mut child = detect().args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // More than a pipe holds, so that the program reads; its input stays open.
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&speech).unwrap();
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let heard = stdout(child.wait_with_output().unwrap());
+    assert!(heard.lines().count() == 1 && heard.contains("  Speech  (peak "), "{heard}");
+}
+
+#[test]
 fn a_pipe_gives_what_the_file_gives() {
     let wav = fs::read(sample()).unwrap();
     let data = wav.windows(4).position(|window| window == b"data").unwrap() + 8;

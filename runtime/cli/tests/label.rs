@@ -145,6 +145,10 @@ fn memory_is_refused_with_its_figures() {
     assert!(stdout(label(&["--memory", "1GB", "--board", "pi4"])).contains("red 0.982"));
     let line = refusal(label(&["--memory", "1MB"]));
     assert!(line.contains("more than --memory 1.0 MB") && line.contains("slots") && line.contains("program"), "{line}");
+    // What the network leaves is not enough for a large image, which its header tells.
+    let large = model.file("large.ppm", b"P6 8000 8000 255\n");
+    let line = refusal(model.label().args(["--memory", "100MB"]).arg(&large).output().unwrap());
+    assert!(line.contains("large.ppm: 8000 x 8000 pixels take 192.0 MB to read"), "{line}");
     let line = refusal(label(&["--memory", "100"]));
     assert!(line.contains("more than --memory 0.0 MB") && line.contains("slots and scratch alone"), "{line}");
     // A configuration of a few lines that asks for gigabytes.
@@ -166,6 +170,50 @@ fn memory_is_refused_with_its_figures() {
     assert!(line.contains("at most 1073 MB are allowed") && line.contains("--memory"), "{line}");
 }
 
+/// A zlib stream of zeros: so many of them, then so many times 258, with the codes that every inflater knows.
+fn zeros(literals: usize, matches: usize) -> Vec<u8> {
+    let mut bits = vec![true, true, false];
+    let mut code = |value: u32, length: u32| bits.extend((0..length).rev().map(|bit| value >> bit & 1 == 1));
+    (0..literals).for_each(|_| code(0x30, 8));
+    // The longest length, the nearest distance.
+    (0..matches).for_each(|_| code(0b1100_0101 << 5, 13));
+    code(0, 7);
+    let mut stream = vec![0x78, 0x01];
+    stream.extend(bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit))));
+    let sum = (literals + 258 * matches) % 65_521;
+    stream.extend([sum as u16, 1].map(u16::to_be_bytes).concat());
+    stream
+}
+
+/// A chunk of a PNG.
+fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let body = [&name[..], data].concat();
+    let mut crc = u32::MAX;
+    for &byte in &body {
+        crc ^= u32::from(byte);
+        (0..8).for_each(|_| crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 });
+    }
+    [&(data.len() as u32).to_be_bytes()[..], &body, &(!crc).to_be_bytes()].concat()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn texts_and_profiles_of_a_png_take_no_memory() {
+    let model = Model::new("bomb");
+    // 310 MB in 2 MB.
+    let bomb = [b"a\0\0", &zeros(1, 1_200_000)[..]].concat();
+    let header = [0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0];
+    let chunks = [chunk(b"IHDR", &header), chunk(b"iCCP", &bomb), chunk(b"zTXt", &bomb), chunk(b"IDAT", &zeros(2, 0)), chunk(b"IEND", b"")];
+    let png = model.file("bomb.png", &[&b"\x89PNG\r\n\x1a\n"[..], &chunks.concat()].concat());
+    let label = model.label();
+    let limited = |bytes: &str| {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--data={bytes}")).arg(label.get_program()).args(label.get_args()).args(["--threads", "1"]).arg(&png);
+        command.output().unwrap()
+    };
+    assert!(stdout(limited("67108864")).contains("bomb.png  "));
+}
+
 #[test]
 fn an_image_may_come_from_standard_input() {
     let model = Model::new("stdin");
@@ -173,7 +221,7 @@ fn an_image_may_come_from_standard_input() {
     let piped = model.label().arg("-").stdin(fs::File::open(red).unwrap()).output().unwrap();
     assert!(stdout(piped).starts_with("-  red 0.982"));
     let empty = model.label().arg("-").stdin(std::process::Stdio::null()).output().unwrap();
-    assert!(refusal(empty).contains("give png, jpeg or binary ppm"));
+    assert!(refusal(empty).contains("give png, jpeg, webp, gif or binary ppm"));
 }
 
 #[test]
@@ -205,7 +253,7 @@ fn bad_input_is_one_line() {
     let red = model.image("red.ppm", [255, 0, 0]);
     let refused = |path: &Path| refusal(model.label().arg(path).output().unwrap());
     assert!(refused(Path::new("nowhere.png")).contains("no such file: nowhere.png"));
-    assert!(refused(&model.file("text.txt", b"no image")).contains("give png, jpeg or binary ppm"));
+    assert!(refused(&model.file("text.txt", b"no image")).contains("give png, jpeg, webp, gif or binary ppm"));
     assert!(refused(&model.file("short.ppm", b"P6 9 9 255\n.")).contains("ends early"));
     assert!(refused(&model.file("thin.ppm", b"P6 1 40000 255\n")).contains("1 x 40000 pixels, at most 32768 a side"));
     assert!(refusal(model.label().arg("--raw").arg(&red).output().unwrap()).contains("the model labels images"));

@@ -1,9 +1,9 @@
 //! The main job on the sample in the repository, through the binary.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 const SPOKEN: &str = "turn off the kitchen lights and set a timer for 10 minutes";
 
@@ -128,8 +128,124 @@ fn one_bad_file_among_good_ones_is_status_1() {
     let Some(mut command) = transcribe(&[]) else { return };
     let output = command.arg(sample()).arg("no-such-file.wav").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(words(&String::from_utf8_lossy(&output.stdout)), SPOKEN);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (name, text) = text.split_once('\n').unwrap();
+    assert_eq!((name, words(text)), (format!("{}:", sample().display()).as_str(), SPOKEN.to_owned()));
     assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1);
+}
+
+#[test]
+fn of_several_recordings_in_one_output_each_is_named() {
+    let (kitchen, lights) = (sample(), root().join("samples/lights.wav"));
+    let run = |format: &str| Some(transcribe(&["--format", format])?.args([&kitchen, &lights]).output().unwrap());
+    let Some(text) = run("text") else { return };
+    let text = stdout(&text);
+    let blocks: Vec<_> = text.split("\n\n").collect();
+    assert!(blocks.len() == 2 && blocks[0].starts_with(&format!("{}:\n", kitchen.display())), "{text}");
+    assert!(blocks[1].starts_with(&format!("{}:\n", lights.display())), "{text}");
+    let tsv = stdout(&run("tsv").unwrap());
+    let rows: Vec<Vec<&str>> = tsv.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(rows[0], ["file", "start", "end", "text"], "{tsv}");
+    assert!(rows[1..].iter().all(|row| row.len() == 4 && [kitchen.to_str(), lights.to_str()].contains(&Some(row[0]))), "{tsv}");
+    assert!(rows.len() >= 3 && rows.last().unwrap()[0] == lights.to_str().unwrap(), "{tsv}");
+    let refused = run("srt").unwrap();
+    let line = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        refused.status.code() == Some(2) && line.contains("--format: subtitles of 2 recordings in one output: add --output-dir"),
+        "{line}"
+    );
+}
+
+/// Asks a program to stop, as Ctrl-C does.
+fn interrupt(child: &Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_signal_ends_standard_input_and_what_was_heard_is_written() {
+    let speech = fs::read(sample()).unwrap().split_off(44);
+    let Some(mut command) = transcribe(&["--raw", "-"]) else { return };
+    let mut child = command.spawn().unwrap();
+    // More than a pipe holds, so that the program reads; its input stays open.
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&speech).unwrap();
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(words(&stdout(&output)), SPOKEN);
+
+    // json stands there as it comes.
+    let mut child = transcribe(&["--raw", "--format", "json", "-"]).unwrap().spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut stdin = child.stdin.take().unwrap();
+    for _ in 0..10 {
+        stdin.write_all(&speech).unwrap();
+    }
+    let mut json = lines.next().unwrap() + &lines.next().unwrap();
+    assert!(child.try_wait().unwrap().is_none() && json.contains("kitchen"), "{json}");
+    interrupt(&child);
+    json.extend(lines);
+    assert!(child.wait().unwrap().success());
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json["duration"].as_f64().unwrap() > 39.0 && json.get("error").is_none(), "{json}");
+    drop(stdin);
+}
+
+#[test]
+fn a_signal_before_a_file_ends_writes_what_was_said_with_status_130() {
+    let mut wav = fs::read(sample()).unwrap();
+    let speech = wav.split_off(44).repeat(150);
+    wav[40..44].copy_from_slice(&(speech.len() as u32).to_le_bytes());
+    wav[4..8].copy_from_slice(&(speech.len() as u32 + 36).to_le_bytes());
+    wav.extend(speech);
+    let path = std::env::temp_dir().join(format!("ossicle-stopped-{}.wav", std::process::id()));
+    fs::write(&path, wav).unwrap();
+    let mut child = match transcribe(&["--format", "vtt"]) {
+        Some(mut command) => command.arg(&path).spawn().unwrap(),
+        None => return fs::remove_file(path).unwrap(),
+    };
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first = stdout.nth(2).unwrap();
+    interrupt(&child);
+    let (rest, output) = (stdout.collect::<Vec<_>>(), child.wait_with_output().unwrap());
+    fs::remove_file(&path).unwrap();
+    let line = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{line}");
+    assert!(line.contains("stopped by a signal at ") && line.lines().count() == 1, "{line}");
+    assert!(first.contains(" --> ") && rest.iter().any(|line| line.contains("kitchen")), "{first} {rest:?}");
+}
+
+#[test]
+fn subtitles_have_lines_of_the_width_asked_for() {
+    let args = ["--format", "srt", "--max-line-width", "20", "--max-lines", "1", "--split-on", "sentence"];
+    let Some(mut command) = transcribe(&args) else { return };
+    let srt = stdout(&command.arg(sample()).output().unwrap());
+    let cues: Vec<Vec<&str>> = srt.trim_end().split("\n\n").map(|cue| cue.lines().collect()).collect();
+    assert!(cues.len() >= 3 && cues.iter().all(|cue| cue.len() == 3 && cue[2].len() <= 20), "{srt}");
+    assert_eq!(words(&cues.iter().map(|cue| cue[2]).collect::<Vec<_>>().join(" ")), SPOKEN);
+    let output = transcribe(&["--max-lines", "1"]).unwrap().arg(sample()).output().unwrap();
+    let line = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && line.contains("--max-lines: only subtitles have lines: add --format srt or vtt"), "{line}");
+}
+
+#[test]
+fn models_are_named_as_people_type_it() {
+    let models = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
+        command.env("OSSICLE_MODELS", root().join("models-int8")).arg("models").args(args).output().unwrap()
+    };
+    let named = stdout(&models(&["info", "whisper-events"]));
+    assert!(named.starts_with("name         whisper-events\n"), "{named}");
+    assert_eq!(named, stdout(&models(&["info", "--model", "whisper-events"])));
+    assert!(stdout(&models(&["verify", "whisper-events"])).contains("every file is as recorded"));
+    for args in [&["info", "whisper-events", "--model", "yamnet"][..], &["verify", "wisper"]] {
+        let output = models(args);
+        let line = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), line.lines().count()), (Some(2), 1), "{line}");
+        assert!(
+            args.len() > 2 || line.contains("model wisper not found") && line.contains("found: sound-events, whisper-events"),
+            "{line}"
+        );
+    }
 }
 
 #[test]

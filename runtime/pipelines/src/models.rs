@@ -22,6 +22,8 @@ pub enum ModelError {
         name: String,
         /// Where it was looked for.
         searched: Vec<PathBuf>,
+        /// The models that are there.
+        found: Vec<String>,
     },
     /// The path exists, but is no model folder.
     NotAModel {
@@ -40,12 +42,15 @@ pub enum ModelError {
 impl fmt::Display for ModelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound { name, searched } => {
+            Self::NotFound { name, searched, found } => {
                 write!(f, "model {name} not found in")?;
                 for (i, path) in searched.iter().enumerate() {
                     write!(f, "{}{}", if i == 0 { " " } else { ", " }, path.display())?;
                 }
-                write!(f, "; name a model folder or set {MODELS_VARIABLE}")
+                match found.as_slice() {
+                    [] => write!(f, "; name a model folder or set {MODELS_VARIABLE}"),
+                    found => write!(f, "; found: {}", found.join(", ")),
+                }
             }
             Self::NotAModel { path } => write!(f, "{}: not a model folder (config.json is missing)", path.display()),
             Self::Config { path, reason } => write!(f, "{}: {reason}", path.display()),
@@ -148,14 +153,15 @@ fn find_in(name: &str, searched: Vec<PathBuf>) -> Result<PathBuf, ModelError> {
             return Ok(found);
         }
         if !path.exists() {
-            return Err(ModelError::NotFound { name: name.to_owned(), searched });
+            return Err(not_found(name, searched.clone(), &searched));
         }
     }
-    if path.exists() {
-        Err(ModelError::NotAModel { path })
-    } else {
-        Err(ModelError::NotFound { name: name.to_owned(), searched: vec![path] })
-    }
+    if path.exists() { Err(ModelError::NotAModel { path }) } else { Err(not_found(name, vec![path], &searched)) }
+}
+
+fn not_found(name: &str, searched: Vec<PathBuf>, folders: &[PathBuf]) -> ModelError {
+    let found = list_in(folders).into_iter().map(|model| model.name).collect();
+    ModelError::NotFound { name: name.to_owned(), searched, found }
 }
 
 fn is_model(path: &Path) -> bool {
@@ -248,7 +254,10 @@ mod tests {
         assert_eq!(find_in("whisper-x", vec![empty.clone(), folder.0.clone()]).unwrap(), model);
         assert_eq!(find_in(model.to_str().unwrap(), vec![]).unwrap(), model);
         let error = find_in("whisper-y", vec![folder.0.clone()]).unwrap_err();
-        assert!(error.to_string().contains("whisper-y not found in "), "{error}");
+        let line = error.to_string();
+        assert!(line.contains("whisper-y not found in ") && line.ends_with("; found: whisper-x"), "{line}");
+        let nowhere = find_in("whisper-y", vec![empty.clone()]).unwrap_err().to_string();
+        assert!(nowhere.ends_with("; name a model folder or set OSSICLE_MODELS"), "{nowhere}");
         assert!(matches!(find_in(folder.0.to_str().unwrap(), vec![]), Err(ModelError::NotAModel { .. })));
         assert!(matches!(find_in(empty.to_str().unwrap(), vec![]), Err(ModelError::NotFound { .. })));
     }

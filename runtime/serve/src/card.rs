@@ -13,6 +13,8 @@ pub struct ModelCard {
     pub languages: Vec<String>,
     /// Whether it can translate to English.
     pub translates: bool,
+    /// Whether it can tell when each word was said: subtitles are cut by that.
+    pub aligns: bool,
     /// The instruction set that recordings are read with.
     pub isa: Isa,
 }
@@ -27,7 +29,8 @@ impl ModelCard {
         if !specials.multilingual {
             languages = vec!["en".into()];
         }
-        Self { name, languages, translates: specials.multilingual && specials.translate.is_some(), isa: pipeline.engine().isa() }
+        let (translates, aligns) = (specials.multilingual && specials.translate.is_some(), !pipeline.config().alignment_heads.is_empty());
+        Self { name, languages, translates, aligns, isa: pipeline.engine().isa() }
     }
 }
 

@@ -19,6 +19,7 @@ use ossicle_sentences::Grammar;
 
 use crate::fault::{self, Fault};
 use crate::input::{self, RawArgs};
+use crate::interrupt;
 use crate::model::ModelArgs;
 
 const EXAMPLES: &str = "\
@@ -29,7 +30,10 @@ Examples:
   ossicle command sentences home --sample 5
   ossicle command tune --sentences coffee --commands orders/manifest.jsonl --others talk/ noise/
 
-A recording is one utterance of at most 30 s. What is none of the sentences gives none.";
+A recording is one utterance of at most 30 s. What is none of the sentences gives none.
+
+Ctrl-C and SIGTERM end standard input, and what was heard is recognised, or the run before the next file, with exit status 130. A second one
+ends the program at once.";
 
 /// Which sentences, in which recordings.
 #[derive(clap::Args)]
@@ -37,7 +41,7 @@ A recording is one utterance of at most 30 s. What is none of the sentences give
 pub(crate) struct Args {
     #[command(subcommand)]
     also: Option<Also>,
-    /// Recordings of one utterance each: wav, flac, mp3, ogg, opus, m4a; - is standard input
+    /// Recordings of one utterance each: wav, flac, mp3, ogg, opus, webm, m4a, aiff, caf, au; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -132,12 +136,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         None => {}
     }
     input::check(&args.files)?;
+    interrupt::catch()?;
     let recognition = &args.recognition;
     let (mut model, mut recogniser) = recognition.open()?;
     let options = recognition.options(args.alternatives);
     let width = args.files.iter().map(|file| input::name(file).chars().count()).max().unwrap_or(0);
     let mut statuses = Vec::new();
-    for file in &args.files {
+    for (index, file) in args.files.iter().enumerate() {
+        if index > 0 && interrupt::came() {
+            fault::complain(&format!("stopped by a signal before {}", input::name(file)));
+            return Ok(interrupt::status());
+        }
         let outcome = samples(file, args).map_err(Into::into).and_then(|(samples, damage)| {
             let recognised = recogniser.recognise(model.pipeline(), &samples, &options);
             let recognised = recognised.map_err(|error| fault::transcription(&input::name(file), error))?;

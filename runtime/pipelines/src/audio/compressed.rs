@@ -60,7 +60,19 @@ impl CompressedDecoder {
             spec.rate = rate;
         }
         let track = track.id;
-        Ok(Self { format, track, codec, container, spec, promised, decoded: 0, next: None, bad_packets: 0, torn, damages: Damages::default() })
+        Ok(Self {
+            format,
+            track,
+            codec,
+            container,
+            spec,
+            promised,
+            decoded: 0,
+            next: None,
+            bad_packets: 0,
+            torn,
+            damages: Damages::default(),
+        })
     }
 
     fn malformed(&self, detail: &str) -> AudioError {

@@ -25,9 +25,8 @@ const MAX_STREAM_HEAD_BYTES: u64 = 16 << 20;
 /// Boxes that hold others on the way to the tables.
 const FOLDERS: [&[u8; 4]; 8] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex", b"moof", b"traf"];
 /// Boxes that decoding does without.
-const NOT_NEEDED: [&[u8; 4]; 15] = [
-    b"udta", b"meta", b"uuid", b"ilst", b"ctts", b"stss", b"stsh", b"sdtp", b"sbgp", b"sgpd", b"subs", b"saiz", b"saio", b"cslg", b"iods",
-];
+const NOT_NEEDED: [&[u8; 4]; 15] =
+    [b"udta", b"meta", b"uuid", b"ilst", b"ctts", b"stss", b"stsh", b"sdtp", b"sbgp", b"sgpd", b"subs", b"saiz", b"saio", b"cslg", b"iods"];
 
 /// Sample entries that are known by name only.
 const REFUSED: [(&[u8; 4], &str); 12] = [
@@ -358,7 +357,8 @@ mod tests {
         for (first, expected) in [(0x12, 2), (0x2b, 5)] {
             let short = [3, 25, 0, 0, 0, 4, 17, 0x40, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 2, first, 0x10];
             assert_eq!(object_type(&short), Some(expected));
-            let long = [&[3, 0x80, 0x80, 0x80, 25, 0, 0, 0, 4, 0x80, 0x80, 0x80, 17][..], &[0; 13], &[5, 0x80, 0x80, 0x80, 2, first]].concat();
+            let long =
+                [&[3, 0x80, 0x80, 0x80, 25, 0, 0, 0, 4, 0x80, 0x80, 0x80, 17][..], &[0; 13], &[5, 0x80, 0x80, 0x80, 2, first]].concat();
             assert_eq!(object_type(&long), Some(expected));
         }
     }

@@ -13,8 +13,8 @@ use super::compressed::CompressedDecoder;
 use super::damage::{Damage, Damages};
 use super::decoder::{Decoder, Spec};
 use super::flac::without_metadata;
-use super::mix::Mixer;
 use super::matroska::MatroskaDecoder;
+use super::mix::Mixer;
 use super::mp3::Mp3Decoder;
 use super::mp4;
 use super::mpeg::tag_bytes;
@@ -284,8 +284,7 @@ impl AudioReader {
         let resampler = resampler(isa, spec.rate)?;
         let mixer = Mixer::new(spec.channels);
         let (mono, progress) = (Vec::new(), Progress::Within);
-        let mut reader =
-            Self { decoder, info, isa, spec, resampler, mixer, block, mono, taken: 0, frames: 0, progress, strict: false };
+        let mut reader = Self { decoder, info, isa, spec, resampler, mixer, block, mono, taken: 0, frames: 0, progress, strict: false };
         reader.check_block(0)?;
         Ok(reader)
     }

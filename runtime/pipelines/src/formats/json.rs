@@ -11,7 +11,7 @@ use crate::whisper::transcript::{Segment, Summary};
 /// The `schema` of JSON transcripts. The number grows when a key changes its meaning or goes away.
 pub const SCHEMA: &str = "ossicle.transcript/1";
 
-/// One object: what is known first, the segments one a line, then text, language, duration and digests.
+/// One object: what is known first, the segments one a line, then text, language, duration and digests; `error` if it is not whole.
 #[derive(Default)]
 pub(super) struct Json {
     text: String,
@@ -46,6 +46,17 @@ impl TranscriptWriter for Json {
     }
 
     fn end(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+        self.close(out, summary, None)
+    }
+
+    fn fail(&mut self, out: &mut dyn Write, summary: &Summary, error: &str) -> io::Result<()> {
+        self.close(out, summary, Some(error))
+    }
+}
+
+impl Json {
+    /// What comes after the segments.
+    fn close(&self, out: &mut dyn Write, summary: &Summary, error: Option<&str>) -> io::Result<()> {
         if self.segments > 0 {
             out.write_all(b"\n")?;
         }
@@ -63,6 +74,10 @@ impl TranscriptWriter for Json {
         if let Some(digests) = &summary.digests {
             out.write_all(b",\"digests\":")?;
             value_to(out, digests)?;
+        }
+        if let Some(error) = error {
+            out.write_all(b",\"error\":")?;
+            value_to(out, error)?;
         }
         out.write_all(b"}\n")
     }

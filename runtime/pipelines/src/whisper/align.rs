@@ -12,6 +12,8 @@ const MEDIAN_WIDTH: usize = 7;
 pub struct Aligner {
     head: Vec<f32>,
     mean: Vec<f32>,
+    /// Of each column the mean, then of each the deviation.
+    moments: Vec<f64>,
     path: Path,
 }
 
@@ -40,7 +42,7 @@ impl Aligner {
             weights(head, &mut self.head)?;
             crop(&mut self.head, stride, positions);
             let cropped = &mut self.head[..tokens * positions];
-            standardise(cropped, positions);
+            standardise(cropped, positions, &mut self.moments);
             for (row, mean) in cropped.chunks_exact(positions).skip(rows.start).zip(self.mean.chunks_exact_mut(positions)) {
                 add_median(row, mean);
             }
@@ -85,14 +87,29 @@ fn crop(head: &mut [f32], stride: usize, positions: usize) {
 }
 
 /// Subtracts each column's mean and divides by its standard deviation over the rows; a constant column becomes 0.
-fn standardise(matrix: &mut [f32], columns: usize) {
+///
+/// Row after row, so that memory is read in its order; each column's sums still run over the rows from the first to the last.
+fn standardise(matrix: &mut [f32], columns: usize, moments: &mut Vec<f64>) {
     let rows = (matrix.len() / columns) as f64;
-    for column in 0..columns {
-        let values = || matrix[column..].iter().step_by(columns).map(|&x| f64::from(x));
-        let mean = values().sum::<f64>() / rows;
-        let variance = values().map(|x| (x - mean) * (x - mean)).sum::<f64>() / rows;
-        let scale = if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
-        for value in matrix[column..].iter_mut().step_by(columns) {
+    moments.clear();
+    moments.resize(2 * columns, 0.0);
+    let (means, scales) = moments.split_at_mut(columns);
+    for row in matrix.chunks_exact(columns) {
+        means.iter_mut().zip(row).for_each(|(mean, &x)| *mean += f64::from(x));
+    }
+    means.iter_mut().for_each(|mean| *mean /= rows);
+    for row in matrix.chunks_exact(columns) {
+        for ((scale, &mean), &x) in scales.iter_mut().zip(&*means).zip(row) {
+            let difference = f64::from(x) - mean;
+            *scale += difference * difference;
+        }
+    }
+    for scale in &mut *scales {
+        let variance = *scale / rows;
+        *scale = if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
+    }
+    for row in matrix.chunks_exact_mut(columns) {
+        for ((value, &mean), &scale) in row.iter_mut().zip(&*means).zip(&*scales) {
             *value = ((f64::from(*value) - mean) * scale) as f32;
         }
     }
@@ -100,21 +117,38 @@ fn standardise(matrix: &mut [f32], columns: usize) {
 
 /// Adds the running median of `row` to `sum`; beyond its ends the row is mirrored. Rows too short to mirror stay as they are.
 fn add_median(row: &[f32], sum: &mut [f32]) {
-    let half = MEDIAN_WIDTH / 2;
-    if row.len() <= half {
+    const HALF: usize = MEDIAN_WIDTH / 2;
+    let n = row.len();
+    if n <= HALF {
         sum.iter_mut().zip(row).for_each(|(s, x)| *s += x);
         return;
     }
-    let last = row.len() as isize - 1;
+    let last = n as isize - 1;
     let at = |i: isize| {
         let i = i.unsigned_abs() as isize;
         row[if i > last { 2 * last - i } else { i } as usize]
     };
-    for (i, s) in sum.iter_mut().enumerate() {
-        let mut near: [f32; MEDIAN_WIDTH] = std::array::from_fn(|k| at(i as isize + k as isize - half as isize));
-        near.sort_unstable_by(f32::total_cmp);
-        *s += near[half];
+    let mirrored = |i: usize| median(std::array::from_fn(|k| at(i as isize + k as isize - HALF as isize)));
+    // Between the ends nothing is mirrored, and the compiler takes several medians at a time.
+    let inner = HALF..(n - HALF).max(HALF);
+    for i in (0..inner.start).chain(inner.end..n) {
+        sum[i] += mirrored(i);
     }
+    for (near, s) in row.windows(MEDIAN_WIDTH).zip(&mut sum[inner]) {
+        *s += median(std::array::from_fn(|k| near[k]));
+    }
+}
+
+/// The fourth of seven numbers by size: exchanges that are the same for all, after N. Devillard's list.
+fn median(mut x: [f32; MEDIAN_WIDTH]) -> f32 {
+    const EXCHANGES: [(usize, usize); 13] =
+        [(0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4)];
+    for (low, high) in EXCHANGES {
+        let (a, b) = (x[low], x[high]);
+        x[low] = if b < a { b } else { a };
+        x[high] = if b < a { a } else { b };
+    }
+    x[MEDIAN_WIDTH / 2]
 }
 
 /// Dynamic time warping: the monotonic path of the largest sum of similarities.
@@ -261,7 +295,7 @@ mod tests {
         for row in 0..6 {
             matrix[row * 4 + 2] = 0.5;
         }
-        standardise(&mut matrix, 4);
+        standardise(&mut matrix, 4, &mut Vec::new());
         for column in [0, 1, 3] {
             let values: Vec<f32> = (0..6).map(|row| matrix[row * 4 + column]).collect();
             assert!(values.iter().sum::<f32>().abs() < 1e-5);

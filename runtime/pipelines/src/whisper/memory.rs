@@ -128,12 +128,12 @@ fn vocabulary_bytes(tokenizer_json: usize, vocab_size: usize) -> usize {
     tokenizer_json + tokenizer_json / 4 + 8 * vocab_size.next_power_of_two() + 4 * 4 * vocab_size
 }
 
-/// For each token and position two f32 of the aligner and a byte of its path; for each head and token of any text a query and its scale.
+/// For each token and position two f32 of the aligner and a byte of its path, for each position two f64; for each head and token of any text a query and its scale.
 fn word_bytes(folder: &ModelFolder, positions: usize) -> Result<usize, FolderError> {
     let text = folder.read_text("generation_config.json")?;
     let heads = GenerationConfig::from_json(&text).map_or(0, |config| config.alignment_heads.len());
     let tokens = TranscribeOptions::default().max_new_tokens + ALIGNED_PROMPT;
-    Ok(tokens * positions * 9 + heads * folder.config().max_target_positions * (HEAD + 4))
+    Ok(tokens * positions * 9 + 16 * positions + heads * folder.config().max_target_positions * (HEAD + 4))
 }
 
 /// Bytes of code and constants mapped into this process, whether or not they have been touched.

@@ -137,7 +137,11 @@ pub fn check(fixtures: &Path) {
     let flac = read("tone.flac");
     let block = [&[4, 0xff, 0xff, 0xff][..], &[1; 0xff_ffff]].concat();
     let (head, frames) = flac.split_at(4 + 38);
-    small("comments in flac", Cursor::new(head.to_vec()).chain(Cursor::new(block.clone())).chain(Cursor::new(block)).chain(Cursor::new(frames.to_vec())), 16_000);
+    small(
+        "comments in flac",
+        Cursor::new(head.to_vec()).chain(Cursor::new(block.clone())).chain(Cursor::new(block)).chain(Cursor::new(frames.to_vec())),
+        16_000,
+    );
 
     let comments = b"OpusTags\x04\0\0\0name\xff\xff\xff\x00";
     if cfg!(feature = "opus") {
@@ -148,7 +152,11 @@ pub fn check(fixtures: &Path) {
     let (raw, _) = tone();
     let list = [&b"LIST"[..], &(BOMB_BYTES as u32).to_le_bytes()].concat();
     let head = [b"RIFF\0\0\0\0WAVE", &list[..]].concat();
-    small("a list in wav", Cursor::new(head).chain(again(b"INFO")).chain(Cursor::new([format(1, 2), chunk(b"data", &raw, true)].concat())), 16_000);
+    small(
+        "a list in wav",
+        Cursor::new(head).chain(again(b"INFO")).chain(Cursor::new([format(1, 2), chunk(b"data", &raw, true)].concat())),
+        16_000,
+    );
 
     let path = std::env::temp_dir().join(format!("ossicle-bomb-{}.m4a", std::process::id()));
     for kind in [b"udta", b"meta"] {

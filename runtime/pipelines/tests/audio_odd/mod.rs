@@ -61,7 +61,11 @@ fn wav_as_recorders_leave_it() {
 #[test]
 fn channels_that_cancel_and_channels_by_number() {
     let (raw, samples) = tone();
-    let stereo: Vec<u8> = raw.chunks(2).flat_map(|x| [i16::from_le_bytes([x[0], x[1]]), -i16::from_le_bytes([x[0], x[1]])]).flat_map(i16::to_le_bytes).collect();
+    let stereo: Vec<u8> = raw
+        .chunks(2)
+        .flat_map(|x| [i16::from_le_bytes([x[0], x[1]]), -i16::from_le_bytes([x[0], x[1]])])
+        .flat_map(i16::to_le_bytes)
+        .collect();
     let file = riff(b"RIFF", &[&format(2, 4), &chunk(b"data", &stereo, true)]);
     assert_eq!(heard(file.clone()).unwrap(), (samples.clone(), vec![Damage::OppositePhase]));
     let second = AudioReader::bytes(file.clone(), Isa::detect()).and_then(|reader| reader.channel(2)?.read_to_end()).unwrap();
@@ -74,7 +78,8 @@ fn channels_that_cancel_and_channels_by_number() {
 
 #[test]
 fn samples_of_telephones_without_a_header() {
-    for (encoding, byte, expected) in [(Encoding::MuLaw, 0x80, 32_124.0), (Encoding::ALaw, 0x2a, -32_256.0), (Encoding::U8, 0xc0, 16_384.0)] {
+    for (encoding, byte, expected) in [(Encoding::MuLaw, 0x80, 32_124.0), (Encoding::ALaw, 0x2a, -32_256.0), (Encoding::U8, 0xc0, 16_384.0)]
+    {
         let pcm = Pcm { rate: 16_000, channels: 1, encoding };
         let samples = AudioReader::pcm(std::io::Cursor::new(vec![byte; 500]), pcm, Isa::detect()).unwrap().read_to_end().unwrap();
         assert_eq!(samples, [expected / 32_768.0; 500]);
@@ -122,10 +127,14 @@ fn ogg_in_several_parts_or_not_whole() {
             sealed(page)
         });
         joined([&file[..], &renumbered.collect::<Vec<_>>().concat()].concat(), &tone, &tone);
-        let endless: Vec<_> = parts.iter().cloned().map(|mut page| {
-            page[5] &= !4;
-            sealed(page)
-        }).collect();
+        let endless: Vec<_> = parts
+            .iter()
+            .cloned()
+            .map(|mut page| {
+                page[5] &= !4;
+                sealed(page)
+            })
+            .collect();
         let (samples, damage) = heard(endless.concat()).unwrap();
         assert!(samples.len() >= tone.len() && samples[..15_000] == tone[..15_000], "{name}");
         assert!(matches!(damage[..], [Damage::NoEnd { .. }]), "{name}: {damage:?}");

@@ -81,7 +81,7 @@ pub(super) fn read<R: Read>(form: &mut Form<R>, card: &ModelCard, defaults: &Tra
     if stream && !matches!(shape, Shape::Json | Shape::Plain(Format::Text)) {
         return Err(ApiError::parameter("stream", "goes with response_format json or text"));
     }
-    options.word_timestamps |= words;
+    options.word_timestamps |= words || card.aligns && matches!(shape, Shape::Plain(format) if format.is_subtitles());
     Ok(Request { file, options, shape, stream, segments: segments || !words })
 }
 

@@ -164,7 +164,7 @@ pub(crate) fn small() -> Limits {
 
 impl Service {
     pub(crate) fn start(limits: Limits, setup: impl FnOnce(&mut Server)) -> Self {
-        let card = ModelCard { name: "fake".into(), languages: vec!["en".into()], translates: true, isa: Isa::detect() };
+        let card = ModelCard { name: "fake".into(), languages: vec!["en".into()], translates: true, aligns: true, isa: Isa::detect() };
         let mut server = Server::new(card, limits);
         setup(&mut server);
         let wyoming = server.wyoming(&"tcp://127.0.0.1:0".parse().unwrap()).unwrap().to_string();
