@@ -39,10 +39,8 @@ Examples:
 
 Ctrl-C and SIGTERM end the input: what was said so far is written. A second one ends the program at once.
 
-A recording that is damaged or cut off is read as far as it goes, with a line on stderr that says what is missing; --strict refuses it.
-
-Exit status: 0 done, also if a signal ended standard input; 1 failed for some input, or something is missing in it; 2 bad usage or bad
-input; 130 a signal came before the end of a file.";
+Exit status: 0 done, also if a signal ended standard input; 1 failed for some input, or it is incomplete and was read as far as it goes
+(see --strict); 2 bad usage or bad input; 130 a signal came before the end of a file.";
 
 /// What to transcribe, and how.
 #[derive(clap::Args)]

@@ -13,19 +13,16 @@ use super::compressed::CompressedDecoder;
 use super::damage::{Damage, Damages};
 use super::decoder::{Decoder, Spec};
 use super::flac::without_metadata;
+use super::head::read_head;
 use super::matroska::MatroskaDecoder;
 use super::mix::Mixer;
 use super::mp3::Mp3Decoder;
 use super::mp4;
-use super::mpeg::tag_bytes;
 use super::ogg::OggDecoder;
-use super::sniff::{HEAD_BYTES, sniff};
+use super::sniff::sniff;
 use super::wav::PcmDecoder;
 use super::{AudioError, Container, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Pcm};
 use crate::source::{SampleSource, SourceError};
-
-/// Most zeros that may stand before a recording.
-const MAX_ZEROS: u64 = 1 << 28;
 
 /// What a recording says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,19 +118,8 @@ impl AudioReader {
 
     /// Reads whatever the first bytes say that it is.
     fn source(mut source: Box<dyn MediaSource>, isa: Isa) -> Result<Self, AudioError> {
-        let (mut head, mut skipped) = read_head(&mut source, Vec::new())?;
-        let mut sniffed = sniff(&head);
-        if matches!(sniffed, Err(AudioError::UnknownFormat)) && head.first() == Some(&0) {
-            skipped += skip_zeros(&mut source, &mut head)?;
-            let (rest, tags) = read_head(&mut source, head)?;
-            (head, skipped) = (rest, skipped + tags);
-            // Only frames that say themselves where they begin are looked for there.
-            sniffed = sniff(&head).and_then(|container| match container {
-                Container::Mp3 | Container::Adts => Ok(container),
-                _ => Err(AudioError::UnknownFormat),
-            });
-        }
-        let container = sniffed.map_err(|error| if head.is_empty() && skipped > 0 { AudioError::NoSamples } else { error })?;
+        let (head, skipped) = read_head(&mut source)?;
+        let container = sniff(&head)?;
         if container == Container::Mp4 && source.is_seekable() && skipped == 0 {
             source.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
             let (source, torn) = mp4::checked(source)?;
@@ -365,44 +351,4 @@ fn check_spec(spec: Spec) -> Result<(), AudioError> {
         return Err(AudioError::Channels(spec.channels));
     }
     Ok(())
-}
-
-/// Passes over zeros, as a damaged disk or an encoder leaves them; leaves what follows in `head` and gives how many there were.
-fn skip_zeros(stream: &mut dyn Read, head: &mut Vec<u8>) -> Result<u64, AudioError> {
-    let mut skipped = 0;
-    loop {
-        let zeros = head.iter().position(|&byte| byte != 0).unwrap_or(head.len());
-        head.drain(..zeros);
-        skipped += zeros as u64;
-        if !head.is_empty() || skipped > MAX_ZEROS {
-            return Ok(skipped);
-        }
-        if stream.take(HEAD_BYTES as u64).read_to_end(head).map_err(AudioError::Io)? == 0 {
-            return Ok(skipped);
-        }
-    }
-}
-
-/// The first bytes after tags that may stand before any recording, fewer only where the stream is shorter; and how many bytes those tags
-/// take.
-fn read_head(stream: &mut dyn Read, mut head: Vec<u8>) -> Result<(Vec<u8>, u64), AudioError> {
-    let error = |error: io::Error| match error.kind() {
-        ErrorKind::IsADirectory => AudioError::Directory,
-        _ => AudioError::Io(error),
-    };
-    let mut skipped = 0;
-    loop {
-        let missing = HEAD_BYTES.saturating_sub(head.len()) as u64;
-        (&mut *stream).take(missing).read_to_end(&mut head).map_err(error)?;
-        // Never looked into: a tag may be as large as it likes.
-        let Some(tag) = tag_bytes(&head).filter(|_| head.starts_with(b"ID3")) else { return Ok((head, skipped)) };
-        skipped += tag;
-        let buffered = usize::try_from(tag).unwrap_or(usize::MAX).min(head.len());
-        head.drain(..buffered);
-        let rest = tag - buffered as u64;
-        let passed = io::copy(&mut (&mut *stream).take(rest), &mut io::sink()).map_err(error)?;
-        if passed < rest || (rest > 0 && head.is_empty() && passed == 0) {
-            return Err(AudioError::NoSamples);
-        }
-    }
 }
