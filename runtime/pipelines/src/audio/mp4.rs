@@ -9,8 +9,8 @@ use symphonia::core::io::MediaSource;
 
 use super::{AudioError, Container};
 
-/// Largest index: 14 hours of AAC at 48 kHz. Its demuxer keeps about twice that.
-const MAX_INDEX_BYTES: u64 = 10 << 20;
+/// Largest index: nine hours of AAC at 48 kHz. Its demuxer keeps about as much.
+const MAX_INDEX_BYTES: u64 = 6 << 20;
 /// Largest packet.
 const MAX_SAMPLE_BYTES: u32 = 1 << 20;
 /// Most boxes of a file: 40 hours in pieces of a second.
@@ -250,8 +250,7 @@ pub(super) fn checked(mut source: Box<dyn MediaSource>) -> Result<(Box<dyn Media
 /// The same of a stream that cannot go back, as far as the end of its index.
 pub(super) fn checked_stream(mut stream: Box<dyn Read + Send + Sync>) -> Result<Box<dyn Read + Send + Sync>, AudioError> {
     let mut head = Vec::new();
-    loop {
-        let Some(header) = read::<8>(&mut stream)? else { break };
+    while let Some(header) = read::<8>(&mut stream)? {
         let [s0, s1, s2, s3, kind @ ..] = header;
         let bytes = u64::from(u32::from_be_bytes([s0, s1, s2, s3]));
         head.extend_from_slice(&header);
@@ -367,7 +366,7 @@ mod tests {
     fn an_index_without_bounds_is_refused() {
         let table = boxed(b"stts", &vec![0; 11 << 20]);
         let file = [boxed(b"ftyp", b"M4A "), boxed(b"moov", &table)].concat();
-        let refused = |error: AudioError| error.to_string() == "m4a: cannot decode an index larger than 10 MiB";
+        let refused = |error: AudioError| error.to_string() == "m4a: cannot decode an index larger than 6 MiB";
         assert!(checked(Box::new(Cursor::new(file.clone()))).err().is_some_and(refused));
         assert!(checked_stream(Box::new(Cursor::new(file))).err().is_some_and(refused));
     }

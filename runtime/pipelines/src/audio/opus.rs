@@ -22,7 +22,7 @@ pub(super) struct OpusPackets {
 
 enum Kind {
     /// Mono or stereo.
-    Plain(ropus::Decoder),
+    Plain(Box<ropus::Decoder>),
     /// Several streams in each packet, and a buffer for their integer samples.
     Several(Box<OpusMSDecoder>, Vec<i16>),
 }
@@ -35,7 +35,7 @@ impl OpusPackets {
         let plain = |layout| {
             let mut decoder = ropus::Decoder::new(SAMPLE_RATE, layout).map_err(|_| malformed(invalid))?;
             decoder.set_gain(head.gain.into()).map_err(|_| malformed("its opus gain is not valid"))?;
-            Ok(Kind::Plain(decoder))
+            Ok(Kind::Plain(Box::new(decoder)))
         };
         let channels = head.channels();
         let decoder = match (&head.streams, channels) {
