@@ -13,7 +13,7 @@ use super::decoder::Spec;
 #[cfg(feature = "opus")]
 use super::opus::OpusPackets;
 use super::opus_head::OpusHead;
-use super::{AudioError, Container};
+use super::{AudioError, Container, vorbis_books};
 
 /// A decoder of packets.
 pub(super) enum Codec {
@@ -42,6 +42,9 @@ impl Codec {
                 Some(head) => Self::opus(&head, container),
                 None => Err(AudioError::Malformed { container, detail: "its opus header is not valid".into(), frames: 0 }),
             };
+        }
+        if parameters.codec == CODEC_ID_VORBIS {
+            vorbis_books::check(parameters.extra_data.as_deref().unwrap_or_default(), container)?;
         }
         let decoder = symphonia::default::get_codecs().make_audio_decoder(parameters, &AudioDecoderOptions::default());
         decoder.map(|decoder| Self::Symphonia(decoder, name)).map_err(|error| match error {

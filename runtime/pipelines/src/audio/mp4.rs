@@ -64,6 +64,8 @@ struct Walk {
     refused: Option<&'static str>,
     /// Whether a box goes on beyond the end of the file.
     torn: bool,
+    /// Whether there is an index.
+    indexed: bool,
 }
 
 fn malformed(detail: &str) -> AudioError {
@@ -121,6 +123,7 @@ impl Walk {
             b"trak" if !is_audio(source, found)? => self.hide(found)?,
             b"mdat" | b"free" | b"skip" | b"wide" => {}
             kind if FOLDERS.contains(&kind) => {
+                self.indexed |= kind == b"moov";
                 if kind == b"moof" {
                     // Each is gone before the next comes.
                     self.index_bytes = 0;
@@ -243,6 +246,9 @@ pub(super) fn checked(mut source: Box<dyn MediaSource>) -> Result<(Box<dyn Media
     source.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
     if let Some(name) = walk.refused {
         return Err(unsupported(name));
+    }
+    if !walk.indexed {
+        return Err(malformed("its index is missing: it is cut off, or its recorder never came to its end"));
     }
     Ok((Box::new(Hiding { source, at: 0, hidden: walk.hidden }), walk.torn))
 }
