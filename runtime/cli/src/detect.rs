@@ -51,8 +51,10 @@ events.toml (read again when it changes or on SIGHUP):
 
 Ctrl-C and SIGTERM end the input: what was heard so far is written. A second one ends the program at once.
 
-Exit status: 0 done, also if a signal ended standard input; 1 failed for some input; 2 bad usage or bad input; 130 a signal came before the
-end of a file.";
+A recording that is damaged or cut off is read as far as it goes, with a line on stderr that says what is missing; --strict refuses it.
+
+Exit status: 0 done, also if a signal ended standard input; 1 failed for some input, or something is missing in it; 2 bad usage or bad
+input; 130 a signal came before the end of a file.";
 
 /// Samples read at a time.
 const BLOCK: usize = 3840;
@@ -61,7 +63,7 @@ const BLOCK: usize = 3840;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Recordings: wav, flac, mp3, ogg, opus, m4a; - is standard input
+    /// Recordings: wav, flac, mp3, ogg, opus, webm, m4a, aiff, caf, au; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Model folder, or the name of one (see `ossicle models list`)
@@ -216,6 +218,9 @@ fn check(args: &Args) -> Result<(), Fault> {
     if args.trace.trace.is_some() && args.files.len() > 1 {
         return Err(Fault::line(format!("--trace: {} recordings: a trace is of one: take them one by one", args.files.len())));
     }
+    if args.trace.trace.is_some() {
+        args.raw.check_traced()?;
+    }
     args.show.check(&args.files)?;
     let results = args.output_dir.as_ref().map(|to| input::output_paths(&args.files, to, format.extension())).transpose()?;
     let recordings = args.files.iter().filter(|file| !input::is_stdin(file)).map(|file| ("the recording", file.as_path()));
@@ -281,7 +286,7 @@ impl Output<'_> {
     }
 }
 
-/// One recording, from its reader to its events; the exit status that an end before its end deserves.
+/// One recording, from its reader to its events; the exit status that what it lacks or an end before its end deserves.
 fn listen(
     args: &Args,
     detector: &mut Detector,
@@ -323,7 +328,7 @@ fn listen(
         }
     }
     detector.finish(&mut |heard| output.hear(heard))?;
-    let (stopped, seconds) = (source.was_stopped(), source.seconds());
+    let (damage, stopped, seconds) = (source.damage(), source.was_stopped(), source.seconds());
     drop(source);
     let Output { name, out, show, written, .. } = output;
     let shown = show.map_or(Ok(()), |show| args.show.finish(show, file, detector));
@@ -341,5 +346,5 @@ fn listen(
         fault::complain(&format!("{name}: stopped by a signal at {seconds:.1} s: what was heard so far is written"));
         return Ok(interrupt::status());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(input::tell_damage(&name, &damage))
 }

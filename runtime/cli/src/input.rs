@@ -5,9 +5,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use ossicle::audio::{AudioError, AudioReader, SAMPLE_RATE};
+use clap::ValueEnum;
+use ossicle::audio::{AudioError, AudioReader, Damage, Encoding, Pcm, SAMPLE_RATE};
 use ossicle_kernels::simd::Isa;
 use sha2::{Digest, Sha256};
 
@@ -17,12 +19,53 @@ use crate::interrupt;
 /// How to read recordings.
 #[derive(clap::Args)]
 pub(crate) struct RawArgs {
-    /// Read FILE as signed 16-bit little-endian mono samples without a header
+    /// Read FILE as mono samples without a header: signed 16-bit little-endian, unless --raw-encoding says otherwise
     #[arg(long)]
     raw: bool,
     /// The rate of such samples
     #[arg(long, value_name = "HZ", default_value_t = SAMPLE_RATE, requires = "raw")]
     raw_rate: u32,
+    /// How such samples are written
+    #[arg(long, value_enum, default_value = "s16le", requires = "raw")]
+    raw_encoding: RawEncoding,
+    /// Take this channel, counted from 1, instead of the mean of all
+    #[arg(long, value_name = "N")]
+    channel: Option<usize>,
+    /// Refuse a recording from which something is missing, with exit status 2, instead of reading what is there
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RawEncoding {
+    /// Signed 16-bit, little-endian
+    S16le,
+    /// Signed 24-bit, little-endian
+    S24le,
+    /// Signed 32-bit, little-endian
+    S32le,
+    /// 32-bit floating point, little-endian
+    F32le,
+    /// Unsigned 8-bit
+    U8,
+    /// Mu-law of telephones (G.711)
+    Mulaw,
+    /// A-law of telephones (G.711)
+    Alaw,
+}
+
+impl From<RawEncoding> for Encoding {
+    fn from(encoding: RawEncoding) -> Self {
+        match encoding {
+            RawEncoding::S16le => Self::S16Le,
+            RawEncoding::S24le => Self::S24Le,
+            RawEncoding::S32le => Self::S32Le,
+            RawEncoding::F32le => Self::F32Le,
+            RawEncoding::U8 => Self::U8,
+            RawEncoding::Mulaw => Self::MuLaw,
+            RawEncoding::Alaw => Self::ALaw,
+        }
+    }
 }
 
 impl RawArgs {
@@ -31,21 +74,49 @@ impl RawArgs {
         self.raw.then_some(self.raw_rate)
     }
 
+    /// Refuses what a trace cannot say of its recording.
+    pub(crate) fn check_traced(&self) -> Result<(), Fault> {
+        if self.channel.is_some() {
+            return Err(Fault::line("--trace: a trace is of all channels: leave out --channel, or take the channel out beforehand"));
+        }
+        if self.raw_encoding != RawEncoding::S16le {
+            return Err(Fault::line("--trace: a trace knows samples without a header as s16le only: leave out --raw-encoding"));
+        }
+        Ok(())
+    }
+
     /// Opens a recording.
     pub(crate) fn open(&self, file: &Path, isa: Isa) -> Result<AudioReader, Fault> {
-        open(file, self.rate(), isa)
+        let raw = self.rate().map(|rate| Pcm { rate, channels: 1, encoding: self.raw_encoding.into() });
+        let mut reader = open(file, raw, isa)?;
+        let refuse = |error| fault::audio(&name(file), &error);
+        if let Some(channel) = self.channel {
+            reader = reader.channel(channel).map_err(refuse)?;
+        }
+        if self.strict { reader.strict().map_err(refuse) } else { Ok(reader) }
     }
 }
 
-/// Opens a file, or standard input for `-`; with a rate, as signed 16-bit little-endian mono samples without a header.
-pub(crate) fn open(file: &Path, raw_rate: Option<u32>, isa: Isa) -> Result<AudioReader, Fault> {
+/// Says in one line what a recording lacks, if anything; gives the exit status that this deserves.
+pub(crate) fn tell_damage(name: &str, damage: &[Damage]) -> ExitCode {
+    // Whoever ends an input knows that it has no end.
+    if damage.is_empty() || interrupt::came() {
+        return ExitCode::SUCCESS;
+    }
+    let told: Vec<_> = damage.iter().map(ToString::to_string).collect();
+    fault::complain(&format!("warning: {}: {name}", told.join("; ")));
+    if damage.iter().any(Damage::is_loss) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Opens a file, or standard input for `-`; with `raw`, as samples without a header.
+pub(crate) fn open(file: &Path, raw: Option<Pcm>, isa: Isa) -> Result<AudioReader, Fault> {
     let stdin = is_stdin(file);
     if stdin && io::stdin().is_terminal() {
         return Err(Fault::line("standard input is a terminal: -: pipe a recording into it"));
     }
-    let reader = match (raw_rate, stdin) {
-        (Some(rate), true) => AudioReader::raw(interrupt::stdin(), rate, isa),
-        (Some(rate), false) => File::open(file).map_err(open_error).and_then(|file| AudioReader::raw(file, rate, isa)),
+    let reader = match (raw, stdin) {
+        (Some(pcm), true) => AudioReader::pcm(interrupt::stdin(), pcm, isa),
+        (Some(pcm), false) => File::open(file).map_err(open_error).and_then(|file| AudioReader::pcm(file, pcm, isa)),
         (None, true) => AudioReader::stream(interrupt::stdin(), isa),
         (None, false) => AudioReader::open(file, isa),
     };
@@ -54,7 +125,11 @@ pub(crate) fn open(file: &Path, raw_rate: Option<u32>, isa: Isa) -> Result<Audio
 
 /// The first samples of a recording, at most `most`.
 pub(crate) fn read(file: &Path, isa: Isa, most: usize) -> Result<Vec<f32>, Fault> {
-    let mut reader = open(file, None, isa)?;
+    read_from(&mut open(file, None, isa)?, file, most)
+}
+
+/// The next samples of an open recording, at most `most`.
+pub(crate) fn read_from(reader: &mut AudioReader, file: &Path, most: usize) -> Result<Vec<f32>, Fault> {
     let (mut samples, mut block) = (Vec::new(), vec![0.0; SAMPLE_RATE as usize]);
     while samples.len() < most {
         match reader.read(&mut block).map_err(|error| fault::audio(&name(file), &error))? {

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::rc::Rc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ossicle::audio::{AudioReader, SAMPLE_RATE};
+use ossicle::audio::{AudioReader, Damage, SAMPLE_RATE};
 use ossicle::source::{SampleSource, SourceError};
 
 use crate::interrupt;
@@ -58,6 +58,11 @@ impl Watched {
     /// A handle that clears the line while something else is printed.
     pub(crate) fn bar(&self) -> ProgressBar {
         self.bar.clone()
+    }
+
+    /// What was missing or damaged in what has been read.
+    pub(crate) fn damage(&self) -> Vec<Damage> {
+        self.reader.damage()
     }
 
     /// Seconds read so far.

@@ -39,14 +39,14 @@ Examples:
 
 Ctrl-C and SIGTERM end the input: what was said so far is written. A second one ends the program at once.
 
-Exit status: 0 done, also if a signal ended standard input; 1 failed for some input; 2 bad usage or bad input; 130 a signal came before the
-end of a file.";
+Exit status: 0 done, also if a signal ended standard input; 1 failed for some input, or it is incomplete and was read as far as it goes
+(see --strict); 2 bad usage or bad input; 130 a signal came before the end of a file.";
 
 /// What to transcribe, and how.
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// Recordings: wav, flac, mp3, ogg, opus, m4a; - is standard input
+    /// Recordings: wav, flac, mp3, ogg, opus, webm, m4a, aiff, caf, au; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -290,6 +290,9 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     let options = args.options(&mut listener.model);
     let file = &args.files[0];
     let (named, raw_rate) = ((!input::is_stdin(file)).then_some(file.as_path()), args.raw.rate());
+    if args.trace.trace.is_some() {
+        args.raw.check_traced()?;
+    }
     // Refused options leave nothing behind, no trace nor the beginning of a transcript.
     listener.model.check(&options).map_err(|error| fault::transcription("", error))?;
     let run = Options { isa: args.model.machine.isa(), threads: args.model.machine.threads() };
@@ -307,7 +310,7 @@ fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     Ok(status)
 }
 
-/// One recording, from its reader to where its transcript goes; the exit status that an end before its end deserves.
+/// One recording, from its reader to where its transcript goes; the exit status that what it lacks or an end before its end deserves.
 fn transcribe(
     args: &Args,
     listener: &mut Listener,
@@ -369,7 +372,7 @@ impl Work<'_> {
             });
         };
         let summary = model.transcribe_told(&mut source, options, events.as_mut(), &mut tell);
-        let (stopped, seconds) = (source.was_stopped(), source.seconds());
+        let (damage, stopped, seconds) = (source.damage(), source.was_stopped(), source.seconds());
         drop(source);
         unwritten.check()?;
         match summary {
@@ -401,6 +404,6 @@ impl Work<'_> {
             fault::complain(&format!("{name}: stopped by a signal at {seconds:.1} s: what was said so far is written"));
             return Ok(interrupt::status());
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(input::tell_damage(&name, &damage))
     }
 }

@@ -83,8 +83,31 @@ fn zero_samples() {
 fn truncated_wav() {
     let mut file = wav(1, 16, &[0; 32_000]);
     file.truncate(file.len() / 2);
-    assert_refused(&file, "truncated wav: 7989 of 16000 samples");
+    let folder = Folder::new("file");
+    let path = folder.file("bad.wav", &file);
+    let line = refusal(transcribe(&[Path::new("--strict"), &path]));
+    assert!(line.contains("incomplete wav: 0.5 of 1.0 s are there"), "{line}");
     assert_refused(&file[..30], "damaged wav: it ends before its samples begin");
+}
+
+/// Its header promises 22 samples more than there are.
+#[test]
+fn what_a_recording_lacks_is_told_in_one_line() {
+    let Some(model) = model() else { return };
+    let mut file = fs::read(sample()).unwrap();
+    let promised = (file.len() as u32 - 44 + 44).to_le_bytes();
+    file[40..44].copy_from_slice(&promised);
+    let folder = Folder::new("file");
+    let path = folder.file("short.wav", &file);
+    for command in [&["transcribe"][..], &["command", "--sentences", "home"]] {
+        let output = ossicle().args(command).arg("--model").arg(&model).arg(&path).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(stderr, format!("ossicle: warning: the last 22 samples are missing: {}\n", path.display()), "{command:?}");
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("kitchen lights"), "{command:?}");
+    }
+    let line = refusal(ossicle().args(["command", "--sentences", "home", "--strict", "--model"]).arg(model).arg(&path).output().unwrap());
+    assert!(line.contains("incomplete wav: the last 22 samples are missing"), "{line}");
 }
 
 #[test]

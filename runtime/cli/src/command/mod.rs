@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
+use ossicle::audio::Damage;
 use ossicle::command::recogniser::{CommandOptions, Recogniser};
 use ossicle::command::set::CommandSet;
 use ossicle::whisper::transcriber::Transcriber;
 use ossicle_sentences::Grammar;
 
 use crate::fault::{self, Fault};
-use crate::input;
+use crate::input::{self, RawArgs};
 use crate::interrupt;
 use crate::model::ModelArgs;
 
@@ -40,11 +41,13 @@ ends the program at once.";
 pub(crate) struct Args {
     #[command(subcommand)]
     also: Option<Also>,
-    /// Recordings of one utterance each: wav, flac, mp3, ogg, opus, m4a; - is standard input
+    /// Recordings of one utterance each: wav, flac, mp3, ogg, opus, webm, m4a, aiff, caf, au; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
     recognition: RecognitionArgs,
+    #[command(flatten)]
+    raw: RawArgs,
     /// Other readings to tell, at most
     #[arg(long, value_name = "N", default_value_t = 3)]
     alternatives: usize,
@@ -144,7 +147,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             fault::complain(&format!("stopped by a signal before {}", input::name(file)));
             return Ok(interrupt::status());
         }
-        let outcome = samples(file, recognition).map_err(Into::into).and_then(|samples| {
+        let outcome = samples(file, args).map_err(Into::into).and_then(|(samples, damage)| {
             let recognised = recogniser.recognise(model.pipeline(), &samples, &options);
             let recognised = recognised.map_err(|error| fault::transcription(&input::name(file), error))?;
             let mut out = io::stdout().lock();
@@ -152,12 +155,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                 FormatName::Text => output::text(&mut out, &input::name(file), width, &recognised)?,
                 FormatName::Json => output::json(&mut out, &input::name(file), &recognised)?,
             }
-            Ok(out.flush()?)
+            out.flush()?;
+            Ok(input::tell_damage(&input::name(file), &damage))
         });
         match outcome {
             Err(error) if fault::is_broken_pipe(&error) => return Err(error),
             Err(error) => statuses.push(fault::report(&error)),
-            Ok(()) => {}
+            Ok(ExitCode::SUCCESS) => {}
+            Ok(incomplete) => statuses.push(incomplete),
         }
     }
     Ok(match statuses.as_slice() {
@@ -168,12 +173,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// All samples of a recording that fits the model's window.
-fn samples(file: &Path, args: &RecognitionArgs) -> Result<Vec<f32>, Fault> {
+/// All samples of a recording that fits the model's window, and what it lacks.
+fn samples(file: &Path, args: &Args) -> Result<(Vec<f32>, Vec<Damage>), Fault> {
     const MOST: usize = 30 * ossicle::audio::SAMPLE_RATE as usize;
-    let samples = input::read(file, args.model.machine.isa(), MOST + 1)?;
+    let mut reader = args.raw.open(file, args.recognition.model.machine.isa())?;
+    let samples = input::read_from(&mut reader, file, MOST + 1)?;
     if samples.len() > MOST {
         return Err(Fault::new("longer than 30 s", input::name(file), "give one utterance, or transcribe it"));
     }
-    Ok(samples)
+    Ok((samples, reader.damage()))
 }

@@ -31,7 +31,7 @@ const MAX_NOISE_SECONDS: usize = 600;
 /// Largest manifest.
 const MAX_MANIFEST_BYTES: usize = 16 << 20;
 /// How the names of recordings end that a folder is searched for.
-const EXTENSIONS: [&str; 8] = ["wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "aac"];
+const EXTENSIONS: [&str; 15] = ["wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "webm", "mka", "aif", "aiff", "caf", "au"];
 
 /// Which recordings.
 #[derive(clap::Args)]

@@ -1,11 +1,7 @@
-//! Everything symphonia takes apart: flac, mp3, aac, alac, vorbis; and opus inside its containers.
+//! What symphonia takes apart: flac, aac, and mp4 with aac, alac or opus in it.
 
 use std::io::ErrorKind;
 
-use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
-};
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::common::Limit;
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
@@ -14,9 +10,9 @@ use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 
+use super::codec::{Codec, detail};
+use super::damage::{Damage, Damages};
 use super::decoder::{Decoder, Spec};
-#[cfg(feature = "opus")]
-use super::opus::OpusPackets;
 use super::{AudioError, Container};
 
 /// Lossy encoders count their delay and padding into the length or not; four mp3 frames cover both.
@@ -29,24 +25,21 @@ const LEADING_BAD_PACKETS: usize = 16;
 pub(super) struct CompressedDecoder {
     format: Box<dyn FormatReader>,
     track: u32,
-    packets: Packets,
+    codec: Codec,
     container: Container,
-    codec: &'static str,
     spec: Spec,
     promised: Option<u64>,
     decoded: u64,
+    /// Where the next packet belongs.
+    next: Option<u64>,
     bad_packets: usize,
-}
-
-enum Packets {
-    Symphonia(Box<dyn AudioDecoder>),
-    #[cfg(feature = "opus")]
-    Opus(Box<OpusPackets>),
+    torn: bool,
+    damages: Damages,
 }
 
 impl CompressedDecoder {
-    /// Reads headers up to the first audio packet.
-    pub(super) fn new(source: Box<dyn MediaSource>, container: Container) -> Result<Self, AudioError> {
+    /// Reads headers up to the first audio packet; `torn` if the file is known to be cut off.
+    pub(super) fn new(source: Box<dyn MediaSource>, container: Container, torn: bool) -> Result<Self, AudioError> {
         let seekable = source.is_seekable();
         let stream = MediaSourceStream::new(source, Default::default());
         let tags = MetadataOptions::default().limit_visual_bytes(Limit::Maximum(0));
@@ -58,75 +51,68 @@ impl CompressedDecoder {
         let Some(params) = track.codec_params.as_ref().and_then(|params| params.audio()) else {
             return Err(unsupported("an audio track of unknown encoding".into()));
         };
-        let codec = codec_name(params).ok_or_else(|| unsupported(format!("encoding {}", params.codec)))?;
-        let packets = Packets::new(params, track.delay.unwrap_or(0), container)?;
+        let codec = Codec::new(params, container)?;
         let mut spec = Spec { rate: params.sample_rate.unwrap_or(0), channels: params.channels.as_ref().map_or(0, |c| c.count()) };
         let mut promised = track.num_frames;
-        if let Some(rate) = packets.fixed_rate() {
+        if let Some(rate) = codec.fixed_rate() {
             // Opus counts in 48 kHz whatever rate it is decoded at.
             promised = promised.map(|frames| (frames.saturating_sub(track.delay.unwrap_or(0).into())) * u64::from(rate) / 48_000);
             spec.rate = rate;
         }
         let track = track.id;
-        Ok(Self { format, track, packets, container, codec, spec, promised, decoded: 0, bad_packets: 0 })
+        Ok(Self {
+            format,
+            track,
+            codec,
+            container,
+            spec,
+            promised,
+            decoded: 0,
+            next: None,
+            bad_packets: 0,
+            torn,
+            damages: Damages::default(),
+        })
     }
 
     fn malformed(&self, detail: &str) -> AudioError {
         AudioError::Malformed { container: self.container, detail: detail.into(), frames: self.decoded }
     }
 
-    fn finish(&self) -> Result<bool, AudioError> {
-        let slack = if self.codec == "flac" { 0 } else { LOSSY_SLACK_FRAMES };
-        match self.promised {
-            Some(promised) if self.decoded + slack < promised => {
-                Err(AudioError::Truncated { container: self.container, promised, found: self.decoded })
-            }
-            _ if self.decoded == 0 && self.bad_packets > 0 => Err(self.malformed("no packet of it can be decoded")),
-            _ => Ok(false),
-        }
-    }
-}
-
-impl Packets {
-    fn new(params: &AudioCodecParameters, delay: u32, container: Container) -> Result<Self, AudioError> {
-        if params.codec == CODEC_ID_OPUS {
-            #[cfg(feature = "opus")]
-            return OpusPackets::new(params, delay, container).map(|packets| Self::Opus(Box::new(packets)));
-            #[cfg(not(feature = "opus"))]
-            let _ = delay;
-            #[cfg(not(feature = "opus"))]
-            return Err(AudioError::Unsupported { container, feature: "opus (this build lacks the feature of that name)".into() });
-        }
-        symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()).map(Self::Symphonia).map_err(|error| {
-            match error {
-                Error::Unsupported(feature) => AudioError::Unsupported { container, feature: feature.into() },
-                other => AudioError::Malformed { container, detail: other.to_string(), frames: 0 },
-            }
-        })
+    /// Where in the audio, in seconds.
+    fn at(&self) -> f64 {
+        self.decoded as f64 / f64::from(self.spec.rate.max(1))
     }
 
-    /// The rate a decoder gives whatever the header says.
-    fn fixed_rate(&self) -> Option<u32> {
-        match self {
-            Self::Symphonia(_) => None,
-            #[cfg(feature = "opus")]
-            Self::Opus(_) => Some(super::SAMPLE_RATE),
+    fn finish(&mut self) -> Result<bool, AudioError> {
+        if self.decoded == 0 && self.bad_packets > 0 {
+            return Err(self.malformed("no packet of it can be decoded"));
         }
+        let slack = if self.container == Container::Flac { 0 } else { LOSSY_SLACK_FRAMES };
+        if let Some(promised) = self.promised.filter(|&promised| 0 < self.decoded && self.decoded + slack < promised) {
+            self.damages.add(Damage::Short { promised, found: self.decoded, rate: self.spec.rate });
+        } else if self.torn && self.decoded > 0 {
+            self.damages.add(Damage::NoEnd { at: self.at() });
+        }
+        Ok(false)
     }
 
-    /// Appends a packet's interleaved samples; gives their shape where it may differ from the header's.
-    fn decode(&mut self, packet: &Packet, block: &mut Vec<f32>) -> Result<Option<Spec>, Error> {
-        match self {
-            Self::Symphonia(decoder) => {
-                let decoded = decoder.decode(packet)?;
-                let start = block.len();
-                block.resize(start + decoded.samples_interleaved(), 0.0);
-                decoded.copy_to_slice_interleaved(&mut block[start..]);
-                Ok(Some(Spec { rate: decoded.spec().rate(), channels: decoded.num_planes() }))
-            }
-            #[cfg(feature = "opus")]
-            Self::Opus(decoder) => decoder.decode(packet, block).map(|()| None).map_err(Error::DecodeError),
+    /// Frames of FLAC say where they belong.
+    fn note_gap(&mut self, packet: &Packet) {
+        let Some(pts) = u64::try_from(packet.pts.get()).ok().filter(|_| self.container == Container::Flac) else { return };
+        if self.next.is_some_and(|next| pts > next) {
+            self.damages.add(Damage::Gap { at: self.at(), places: 1 });
         }
+        self.next = Some(pts.saturating_add(packet.dur.get()));
+    }
+
+    /// The end where the demuxer finds no more packets in what follows.
+    fn broken_off(&mut self, detail: &str) -> Result<bool, AudioError> {
+        if self.decoded == 0 {
+            return Err(self.malformed(detail));
+        }
+        self.torn = true;
+        self.finish()
     }
 }
 
@@ -136,7 +122,7 @@ impl Decoder for CompressedDecoder {
     }
 
     fn codec(&self) -> &'static str {
-        self.codec
+        self.codec.name()
     }
 
     fn spec(&self) -> Spec {
@@ -153,56 +139,37 @@ impl Decoder for CompressedDecoder {
             let packet = match self.format.next_packet() {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return self.finish(),
-                Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => return self.finish(),
+                Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => return self.broken_off("it ends too early"),
                 Err(Error::IoError(error)) => return Err(AudioError::Io(error)),
-                Err(Error::ResetRequired) => return Err(AudioError::FormatChange { frames: self.decoded }),
-                Err(error) => return Err(self.malformed(detail(&error))),
+                Err(error) => return self.broken_off(detail(&error)),
             };
             if packet.track_id != self.track {
                 continue;
             }
-            match self.packets.decode(&packet, out) {
-                Ok(spec) => {
-                    if out.len() == start {
-                        continue;
+            self.note_gap(&packet);
+            match self.codec.decode(&packet.as_packet_ref(), out) {
+                Ok(decoded) => {
+                    // Some headers (AAC with band replication) name a rate or channels that the decoder corrects.
+                    self.spec = decoded.spec;
+                    if out.len() > start {
+                        self.decoded += ((out.len() - start) / self.spec.channels.max(1)) as u64;
+                        return Ok(true);
                     }
-                    let spec = spec.unwrap_or(self.spec);
-                    if self.decoded == 0 {
-                        // Some headers (AAC with band replication) name a rate or channels that the decoder corrects.
-                        self.spec = spec;
-                    }
-                    if spec != self.spec {
-                        return Err(AudioError::FormatChange { frames: self.decoded });
-                    }
-                    self.decoded += ((out.len() - start) / spec.channels.max(1)) as u64;
-                    return Ok(true);
                 }
-                Err(Error::IoError(_) | Error::DecodeError(_)) if self.decoded == 0 && self.bad_packets < LEADING_BAD_PACKETS => {
+                Err(Error::IoError(_) | Error::DecodeError(_)) => {
+                    out.truncate(start);
                     self.bad_packets += 1;
+                    if self.decoded > 0 || self.bad_packets > LEADING_BAD_PACKETS {
+                        self.damages.add(Damage::Undecodable { at: self.at(), packets: 1 });
+                    }
                 }
-                Err(error) => return Err(self.malformed(detail(&error))),
+                Err(error) => return self.broken_off(detail(&error)),
             }
         }
     }
-}
 
-fn codec_name(params: &AudioCodecParameters) -> Option<&'static str> {
-    Some(match params.codec {
-        CODEC_ID_AAC => "aac",
-        CODEC_ID_ALAC => "alac",
-        CODEC_ID_FLAC => "flac",
-        CODEC_ID_MP3 => "mp3",
-        CODEC_ID_OPUS => "opus",
-        CODEC_ID_VORBIS => "vorbis",
-        _ => return None,
-    })
-}
-
-fn detail(error: &Error) -> &'static str {
-    match error {
-        Error::DecodeError(detail) | Error::Unsupported(detail) | Error::LimitError(detail) => detail,
-        Error::IoError(_) => "a packet ends too early",
-        _ => "the packets do not follow each other",
+    fn damage(&self) -> &[Damage] {
+        self.damages.list()
     }
 }
 

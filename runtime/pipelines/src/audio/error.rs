@@ -2,7 +2,7 @@
 
 use std::{error, fmt, io};
 
-use super::{Container, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ};
+use super::{Container, Damage, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ};
 
 /// Why audio cannot be read. `Display` says what is wrong and where inside the audio; [`AudioError::remedy`] what would be right. The name of
 /// the file is the caller's to add.
@@ -22,6 +22,8 @@ pub enum AudioError {
     Text,
     /// The first bytes belong to no format known here.
     UnknownFormat,
+    /// A format that is known by name only.
+    Foreign(&'static str),
     /// A known format with a feature that this build does not decode.
     Unsupported {
         /// The container.
@@ -38,14 +40,12 @@ pub enum AudioError {
         /// Frames (samples of one channel) decoded before.
         frames: u64,
     },
-    /// The audio ends before the length its header promises.
-    Truncated {
+    /// Something is missing, and the reader is strict.
+    Damaged {
         /// The container.
         container: Container,
-        /// Frames promised.
-        promised: u64,
-        /// Frames there.
-        found: u64,
+        /// What is missing.
+        damage: Damage,
     },
     /// A sample is NaN or infinite.
     NotFinite {
@@ -67,10 +67,12 @@ pub enum AudioError {
     SampleRate(u32),
     /// No channel, or more than [`MAX_CHANNELS`].
     Channels(usize),
-    /// The stream changes its rate or its number of channels midway.
-    FormatChange {
-        /// Frames decoded before.
-        frames: u64,
+    /// There are fewer channels than the one wanted.
+    NoChannel {
+        /// Which, from 1.
+        wanted: usize,
+        /// How many there are.
+        channels: usize,
     },
     /// The format needs to be read out of order, which a pipe does not allow.
     NeedsSeek(Container),
@@ -80,23 +82,24 @@ impl AudioError {
     /// What would be right, in a few words.
     pub fn remedy(&self) -> &'static str {
         const FORMATS: &str = if cfg!(feature = "opus") {
-            "give a wav, flac, mp3, ogg (vorbis, opus) or m4a (aac, alac) recording"
+            "give a wav, flac, mp3, ogg (vorbis, opus), webm, m4a (aac, alac), aiff, caf or au recording"
         } else {
-            "give a wav, flac, mp3, ogg (vorbis) or m4a (aac, alac) recording"
+            "give a wav, flac, mp3, ogg (vorbis), webm (vorbis), m4a (aac, alac), aiff, caf or au recording"
         };
         match self {
             Self::NotFound => "give the path of an existing recording, or - for standard input",
             Self::Directory => "give a file in it",
             Self::Io(_) => "make it readable",
             Self::EmptyFile | Self::NoSamples => "record at least one sample",
-            Self::Text | Self::UnknownFormat | Self::Unsupported { .. } => FORMATS,
+            Self::Text | Self::UnknownFormat => FORMATS,
+            Self::Foreign(_) | Self::Unsupported { .. } => "convert it first: ffmpeg -i FILE out.wav",
             Self::Malformed { .. } => "export the recording again",
-            Self::Truncated { .. } => "copy the whole file, or export it again",
+            Self::Damaged { .. } => "copy the whole file or export it again, or leave out --strict",
             Self::NotFinite { .. } => "every sample must be a finite number",
             Self::OutOfRange { .. } => "scale floating-point samples to -1..1",
             Self::SampleRate(_) => "record at 16000 Hz, or any rate from 8000 to 192000",
             Self::Channels(_) => "record 1 to 32 channels",
-            Self::FormatChange { .. } => "split it into files of one format",
+            Self::NoChannel { .. } => "give one that it has, counted from 1",
             Self::NeedsSeek(_) => "save it to a file first, or move the index to the front (faststart)",
         }
     }
@@ -112,17 +115,17 @@ impl fmt::Display for AudioError {
             Self::NoSamples => write!(f, "no audio in it"),
             Self::Text => write!(f, "text, not audio"),
             Self::UnknownFormat => write!(f, "not a known audio format"),
+            Self::Foreign(name) => write!(f, "cannot decode {name}"),
             Self::Unsupported { container, feature } => write!(f, "{container}: cannot decode {feature}"),
             Self::Malformed { container, detail, frames: 0 } => write!(f, "damaged {container}: {detail}"),
             Self::Malformed { container, detail, frames } => write!(f, "damaged {container} after sample {frames}: {detail}"),
-            Self::Truncated { container, promised, found } => {
-                write!(f, "truncated {container}: {found} of {promised} samples are there")
-            }
+            Self::Damaged { container, damage } => write!(f, "incomplete {container}: {damage}"),
             Self::NotFinite { frame, channel } => write!(f, "sample {frame} of channel {channel} is not a finite number"),
             Self::OutOfRange { frame, channel, value } => write!(f, "sample {frame} of channel {channel} is {value:e}"),
             Self::SampleRate(rate) => write!(f, "sampling rate of {rate} Hz is outside {MIN_RATE_HZ} to {MAX_RATE_HZ}"),
             Self::Channels(channels) => write!(f, "{channels} channels are outside 1 to {MAX_CHANNELS}"),
-            Self::FormatChange { frames } => write!(f, "the format changes after sample {frames}"),
+            Self::NoChannel { wanted, channels: 1 } => write!(f, "no channel {wanted}: there is one channel"),
+            Self::NoChannel { wanted, channels } => write!(f, "no channel {wanted}: there are {channels}"),
             Self::NeedsSeek(container) => write!(f, "{container} with its index at the end cannot come from a pipe"),
         }
     }

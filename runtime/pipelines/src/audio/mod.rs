@@ -7,14 +7,19 @@
 //! |---|---|---|
 //! | wav | 8-bit unsigned, 16, 24 and 32-bit integer, 32-bit float | hound |
 //! | wav | 64-bit float, A-law, mu-law | symphonia |
+//! | aiff, caf, au | the same, and big-endian | hound, symphonia |
 //! | flac | flac | symphonia |
-//! | mp3 | MPEG layer III | symphonia |
+//! | mp3 | MPEG layers I to III | symphonia |
 //! | aac | AAC-LC with ADTS headers | symphonia |
 //! | m4a | AAC-LC, ALAC, opus | symphonia, ropus |
-//! | ogg | vorbis, flac, opus (mono, stereo) | symphonia, ropus |
-//! | raw | signed 16-bit, 32-bit float, little-endian | hound |
+//! | ogg | vorbis, flac, opus | symphonia, ropus |
+//! | webm, mkv | opus, vorbis, flac, AAC-LC, ALAC, mp3, integers, 32-bit float | symphonia, ropus |
+//! | raw | signed 16, 24 and 32-bit, 32-bit float, little-endian; unsigned 8-bit; A-law, mu-law | hound, symphonia |
 //!
-//! Channels are averaged. Opus is decoded at 16 kHz by the codec; any other rate goes through the front end's resampler.
+//! A recording from which something is missing is read as far as it goes; [`AudioReader::damage`] then says what is missing. Tags, pictures
+//! and comments are passed over unread, and an index without bounds is refused.
+//!
+//! Channels are averaged, unless two of them cancel each other out: then the first is taken. Opus is decoded at 16 kHz by the codec; any other rate goes through the front end's resampler.
 //!
 //! ```
 //! use ossicle::audio::AudioReader;
@@ -29,17 +34,37 @@
 //! # Ok::<(), ossicle::audio::AudioError>(())
 //! ```
 
+mod big_endian;
+mod bytes;
+mod codec;
 mod compressed;
+mod damage;
 mod decoder;
+mod ebml;
 mod error;
+mod flac;
+mod format;
+mod head;
+mod matroska;
+mod matroska_track;
+mod mix;
+mod mp3;
+mod mp4;
+mod mpeg;
+mod ogg;
+mod ogg_pages;
+mod ogg_stream;
 #[cfg(feature = "opus")]
 mod opus;
+mod opus_head;
 mod pcm;
 mod reader;
 mod riff;
 mod sniff;
+mod vorbis_books;
 mod wav;
 
+pub use damage::Damage;
 pub use error::AudioError;
 pub use pcm::{Encoding, Pcm};
 pub use reader::{AudioInfo, AudioReader};

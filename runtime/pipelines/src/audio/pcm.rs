@@ -5,6 +5,16 @@
 pub enum Encoding {
     /// Signed 16-bit little-endian integers.
     S16Le,
+    /// Signed 24-bit little-endian integers.
+    S24Le,
+    /// Signed 32-bit little-endian integers.
+    S32Le,
+    /// Unsigned 8-bit integers, silence at 128.
+    U8,
+    /// Mu-law (G.711).
+    MuLaw,
+    /// A-law (G.711).
+    ALaw,
     /// 32-bit little-endian floats, full scale 1.
     F32Le,
 }

@@ -5,13 +5,21 @@ use std::io::{self, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use ossicle_frontend::resample::{Resampler, output_len};
-use ossicle_frontend::samples::{BadSample, check_finite, downmix};
+use ossicle_frontend::samples::{BadSample, check_finite};
 use ossicle_kernels::simd::Isa;
-use symphonia::core::io::ReadOnlySource;
+use symphonia::core::io::{MediaSource, ReadOnlySource};
 
 use super::compressed::CompressedDecoder;
+use super::damage::{Damage, Damages};
 use super::decoder::{Decoder, Spec};
-use super::sniff::{HEAD_BYTES, sniff};
+use super::flac::without_metadata;
+use super::head::read_head;
+use super::matroska::MatroskaDecoder;
+use super::mix::Mixer;
+use super::mp3::Mp3Decoder;
+use super::mp4;
+use super::ogg::OggDecoder;
+use super::sniff::sniff;
 use super::wav::PcmDecoder;
 use super::{AudioError, Container, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Pcm};
 use crate::source::{SampleSource, SourceError};
@@ -35,15 +43,31 @@ pub struct AudioInfo {
 pub struct AudioReader {
     decoder: Box<dyn Decoder>,
     info: AudioInfo,
+    isa: Isa,
+    /// Shape of what is in `block` and goes to the resampler.
+    spec: Spec,
     resampler: Resampler<Vec<f32>>,
-    /// Decoded, interleaved samples of the current block.
+    mixer: Mixer,
+    /// Decoded, interleaved samples that are not mixed yet.
     block: Vec<f32>,
     /// The same, mixed; read from `taken` on.
     mono: Vec<f32>,
     taken: usize,
-    /// Frames of all blocks before the current one.
+    /// Frames of all blocks.
     frames: u64,
-    ended: bool,
+    progress: Progress,
+    strict: bool,
+}
+
+/// How far a reader is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Decoding on.
+    Within,
+    /// The block has another shape than what came before, of which the resampler still holds the end.
+    Changing,
+    /// All is decoded; the resampler still holds the end.
+    Ended,
 }
 
 impl AudioReader {
@@ -73,26 +97,15 @@ impl AudioReader {
             return Self::stream(file, isa);
         }
         file.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
-        let container = sniff(&read_head(&mut file)?)?;
-        file.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
-        if container == Container::Wav {
-            return Self::new(Box::new(PcmDecoder::wav(file, Some(metadata.len()))?), isa);
-        }
-        Self::new(Box::new(CompressedDecoder::new(Box::new(file), container)?), isa)
+        Self::source(Box::new(file), isa)
     }
 
     /// Reads a stream that cannot go back, such as standard input.
     ///
     /// # Errors
     /// For anything but audio with at least one sample; waits for the first block.
-    pub fn stream(mut stream: impl Read + Send + Sync + 'static, isa: Isa) -> Result<Self, AudioError> {
-        let head = read_head(&mut stream)?;
-        let container = sniff(&head)?;
-        let stream = Cursor::new(head).chain(stream);
-        if container == Container::Wav {
-            return Self::new(Box::new(PcmDecoder::wav(stream, None)?), isa);
-        }
-        Self::new(Box::new(CompressedDecoder::new(Box::new(ReadOnlySource::new(stream)), container)?), isa)
+    pub fn stream(stream: impl Read + Send + Sync + 'static, isa: Isa) -> Result<Self, AudioError> {
+        Self::source(Box::new(ReadOnlySource::new(stream)), isa)
     }
 
     /// Reads a whole file that is in memory.
@@ -100,12 +113,32 @@ impl AudioReader {
     /// # Errors
     /// For anything but a recording with at least one sample.
     pub fn bytes(bytes: Vec<u8>, isa: Isa) -> Result<Self, AudioError> {
-        let container = sniff(&bytes[..bytes.len().min(HEAD_BYTES)])?;
-        let len = bytes.len() as u64;
-        if container == Container::Wav {
-            return Self::new(Box::new(PcmDecoder::wav(Cursor::new(bytes), Some(len))?), isa);
+        Self::source(Box::new(Cursor::new(bytes)), isa)
+    }
+
+    /// Reads whatever the first bytes say that it is.
+    fn source(mut source: Box<dyn MediaSource>, isa: Isa) -> Result<Self, AudioError> {
+        let (head, skipped) = read_head(&mut source)?;
+        let container = sniff(&head)?;
+        if container == Container::Mp4 && source.is_seekable() && skipped == 0 {
+            source.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
+            let (source, torn) = mp4::checked(source)?;
+            return Self::new(Box::new(CompressedDecoder::new(source, container, torn)?), isa);
         }
-        Self::new(Box::new(CompressedDecoder::new(Box::new(Cursor::new(bytes)), container)?), isa)
+        let length = source.byte_len().filter(|_| source.is_seekable()).map(|length| length.saturating_sub(skipped));
+        let stream: Box<dyn Read + Send + Sync> = Box::new(Cursor::new(head).chain(source));
+        let compressed = |stream| Ok::<Box<dyn Decoder>, AudioError>(Box::new(CompressedDecoder::new(stream, container, false)?));
+        let decoder: Box<dyn Decoder> = match container {
+            Container::Wav => Box::new(PcmDecoder::wav(stream, length)?),
+            Container::Aiff | Container::Caf | Container::Au => Box::new(PcmDecoder::big_endian(stream, container, length)?),
+            Container::Mp3 => Box::new(Mp3Decoder::new(stream)?),
+            Container::Ogg => Box::new(OggDecoder::new(stream)),
+            Container::Flac => compressed(Box::new(ReadOnlySource::new(without_metadata(stream)?)))?,
+            Container::Matroska => Box::new(MatroskaDecoder::new(stream)?),
+            Container::Mp4 => compressed(Box::new(ReadOnlySource::new(mp4::checked_stream(stream)?)))?,
+            Container::Adts | Container::Raw => compressed(Box::new(ReadOnlySource::new(stream)))?,
+        };
+        Self::new(decoder, isa)
     }
 
     /// Reads headerless mono signed 16-bit little-endian samples of `rate` Hz until the stream ends.
@@ -140,21 +173,28 @@ impl AudioReader {
     pub fn read(&mut self, out: &mut [f32]) -> Result<usize, AudioError> {
         let mut written = 0;
         while written < out.len() {
-            if self.ended {
-                match self.resampler.finish(&mut out[written..]) {
-                    0 => break,
-                    more => written += more,
-                }
-            } else if self.taken == self.mono.len() {
-                // What is there goes out before waiting for more: a live stream is heard as it comes.
-                if written > 0 && self.info.frames.is_none() {
-                    break;
-                }
-                self.ended = !self.advance()?;
-            } else {
+            if self.taken < self.mono.len() {
                 let done = self.resampler.process(&self.mono[self.taken..], &mut out[written..]);
                 self.taken += done.read;
                 written += done.written;
+                continue;
+            }
+            match self.progress {
+                Progress::Within => {
+                    // What is there goes out before waiting for more: a live stream is heard as it comes.
+                    if written > 0 && self.info.frames.is_none() {
+                        break;
+                    }
+                    self.advance()?;
+                }
+                Progress::Changing => match self.resampler.finish(&mut out[written..]) {
+                    0 => self.change()?,
+                    more => written += more,
+                },
+                Progress::Ended => match self.resampler.finish(&mut out[written..]) {
+                    0 => break,
+                    more => written += more,
+                },
             }
         }
         Ok(written)
@@ -179,6 +219,38 @@ impl AudioReader {
         self.info.frames.map(|frames| output_len(self.info.sample_rate, frames))
     }
 
+    /// What was missing or damaged in what has been read so far; whole once [`read`](Self::read) has returned 0.
+    pub fn damage(&self) -> Vec<Damage> {
+        let mut damages = Damages::default();
+        damages.extend(self.decoder.damage());
+        if self.mixer.opposite_phase() {
+            damages.add(Damage::OppositePhase);
+        }
+        damages.list().to_vec()
+    }
+
+    /// Refuses a recording from which something is missing, now or where it shows.
+    ///
+    /// # Errors
+    /// [`AudioError::Damaged`] if its header already shows it.
+    pub fn strict(mut self) -> Result<Self, AudioError> {
+        self.strict = true;
+        self.check_damage()?;
+        Ok(self)
+    }
+
+    /// Takes one channel, counted from 1, instead of the mean of all.
+    ///
+    /// # Errors
+    /// [`AudioError::NoChannel`] if there are fewer.
+    pub fn channel(mut self, channel: usize) -> Result<Self, AudioError> {
+        if !(1..=self.spec.channels).contains(&channel) {
+            return Err(AudioError::NoChannel { wanted: channel, channels: self.spec.channels });
+        }
+        self.mixer.take_only(channel - 1);
+        Ok(self)
+    }
+
     /// Decodes the first block, so that whatever the header hides shows at once.
     fn new(mut decoder: Box<dyn Decoder>, isa: Isa) -> Result<Self, AudioError> {
         check_spec(decoder.spec())?;
@@ -195,38 +267,66 @@ impl AudioReader {
             channels: spec.channels,
             frames: decoder.frames(),
         };
-        let memory = Resampler::<Vec<f32>>::memory_len(spec.rate).map(|len| vec![0.0; len]);
-        let resampler = memory.and_then(|memory| Resampler::new(isa, spec.rate, memory));
-        let resampler = resampler.map_err(|_| AudioError::SampleRate(spec.rate))?;
-        let mut reader = Self { decoder, info, resampler, block, mono: Vec::new(), taken: 0, frames: 0, ended: false };
-        reader.mix()?;
+        let resampler = resampler(isa, spec.rate)?;
+        let mixer = Mixer::new(spec.channels);
+        let (mono, progress) = (Vec::new(), Progress::Within);
+        let mut reader = Self { decoder, info, isa, spec, resampler, mixer, block, mono, taken: 0, frames: 0, progress, strict: false };
+        reader.check_block(0)?;
         Ok(reader)
     }
 
-    /// Checks the block and mixes its channels.
-    fn mix(&mut self) -> Result<(), AudioError> {
-        let channels = self.info.channels;
-        check_finite(&self.block).map_err(|BadSample { index, value }| {
+    /// Checks what has been decoded into the block from `start` on.
+    fn check_block(&mut self, start: usize) -> Result<(), AudioError> {
+        let channels = self.decoder.spec().channels.max(1);
+        check_finite(&self.block[start..]).map_err(|BadSample { index, value }| {
             let (frame, channel) = (self.frames + (index / channels) as u64, index % channels);
             if value.is_finite() { AudioError::OutOfRange { frame, channel, value } } else { AudioError::NotFinite { frame, channel } }
         })?;
-        self.mono.resize(self.block.len() / channels, 0.0);
-        downmix(&self.block, channels, &mut self.mono);
-        self.taken = 0;
+        self.frames += ((self.block.len() - start) / channels) as u64;
         Ok(())
     }
 
-    /// Decodes the next block; false at the end.
-    fn advance(&mut self) -> Result<bool, AudioError> {
-        self.frames += self.mono.len() as u64;
-        self.block.clear();
+    fn check_damage(&self) -> Result<(), AudioError> {
+        let damage = if self.strict { self.decoder.damage().iter().find(|damage| damage.is_loss()) } else { None };
+        damage.map_or(Ok(()), |&damage| Err(AudioError::Damaged { container: self.info.container, damage }))
+    }
+
+    /// Mixes what is decoded, and decodes the next block where that is nothing.
+    fn advance(&mut self) -> Result<(), AudioError> {
         self.mono.clear();
         self.taken = 0;
-        let more = self.decoder.next_block(&mut self.block)?;
-        if more {
-            self.mix()?;
+        self.mixer.mix(&mut self.block, &mut self.mono, false);
+        if !self.mono.is_empty() {
+            return Ok(());
         }
-        Ok(more)
+        let start = self.block.len();
+        let more = self.decoder.next_block(&mut self.block)?;
+        self.check_damage()?;
+        if !more {
+            self.progress = Progress::Ended;
+            self.mixer.mix(&mut self.block, &mut self.mono, true);
+            return Ok(());
+        }
+        self.check_block(start)?;
+        if self.decoder.spec() != self.spec {
+            check_spec(self.decoder.spec())?;
+            // What was left of the shape before goes first.
+            let new = self.block.split_off(start);
+            self.mixer.mix(&mut self.block, &mut self.mono, true);
+            self.block = new;
+            self.progress = Progress::Changing;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the shape of the block.
+    fn change(&mut self) -> Result<(), AudioError> {
+        let spec = self.decoder.spec();
+        self.resampler = resampler(self.isa, spec.rate)?;
+        self.mixer.set_channels(spec.channels);
+        self.spec = spec;
+        self.progress = Progress::Within;
+        Ok(())
     }
 }
 
@@ -235,6 +335,11 @@ impl SampleSource for AudioReader {
     fn read(&mut self, out: &mut [f32]) -> Result<usize, SourceError> {
         Self::read(self, out).map_err(|error| SourceError(Box::new(error)))
     }
+}
+
+fn resampler(isa: Isa, rate: u32) -> Result<Resampler<Vec<f32>>, AudioError> {
+    let memory = Resampler::<Vec<f32>>::memory_len(rate).map(|len| vec![0.0; len]);
+    memory.and_then(|memory| Resampler::new(isa, rate, memory)).map_err(|_| AudioError::SampleRate(rate))
 }
 
 fn check_spec(spec: Spec) -> Result<(), AudioError> {
@@ -246,14 +351,4 @@ fn check_spec(spec: Spec) -> Result<(), AudioError> {
         return Err(AudioError::Channels(spec.channels));
     }
     Ok(())
-}
-
-/// The first bytes, fewer only where the stream is shorter.
-fn read_head(stream: &mut impl Read) -> Result<Vec<u8>, AudioError> {
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    stream.take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(|error| match error.kind() {
-        ErrorKind::IsADirectory => AudioError::Directory,
-        _ => AudioError::Io(error),
-    })?;
-    Ok(head)
 }

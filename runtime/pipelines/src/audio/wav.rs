@@ -1,6 +1,6 @@
-//! WAVE files and raw samples, decoded by hound; what it lacks, by symphonia.
+//! Uncompressed samples: those of WAVE and its like, and raw ones, decoded by hound; what it lacks, by symphonia.
 
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 
 use hound::{SampleFormat, WavReader, WavSpec};
 use symphonia::core::audio::Channels;
@@ -9,8 +9,11 @@ use symphonia::core::errors::Error;
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 
+use super::big_endian::{self, PcmHeader};
+use super::damage::{Damage, Damages};
 use super::decoder::{Decoder, Spec};
-use super::riff::{Format, WavHeader, read_header};
+use super::format::Format;
+use super::riff::{WavHeader, is_chunk_id, read_header};
 use super::{AudioError, Container, Pcm};
 
 /// Frames decoded at a time.
@@ -27,34 +30,81 @@ pub(super) struct PcmDecoder<R> {
     promised: Option<u64>,
     decoded: u64,
     bytes: Vec<u8>,
+    damages: Damages,
 }
 
 impl<R: Read + Send> PcmDecoder<BufReader<R>> {
-    /// Reads a WAVE header. `file_bytes` is the length of the whole file where there is one: a promise beyond it is refused at once.
+    /// Reads a WAVE header. `file_bytes` is the length of the whole file where there is one: a promise beyond it is known at once.
     pub(super) fn wav(reader: R, file_bytes: Option<u64>) -> Result<Self, AudioError> {
         let mut stream = BufReader::with_capacity(BUFFER_BYTES, reader);
         let WavHeader { format, data_bytes, claimed_bytes, header_bytes } = read_header(&mut stream)?;
         // A length that could as well be a stream's placeholder is one if the file is shorter.
         let holds_claim = file_bytes.is_some_and(|bytes| header_bytes.saturating_add(claimed_bytes) <= bytes);
-        let data_bytes = if holds_claim { Some(claimed_bytes) } else { data_bytes };
+        let mut data_bytes = if holds_claim { Some(claimed_bytes) } else { data_bytes };
         let frame_bytes = format.frame_bytes() as u64;
-        // A stream's writer that could not go back leaves 0.
-        let data_bytes = data_bytes.filter(|&bytes| bytes > 0 || file_bytes.is_some());
-        let promised = data_bytes.map(|bytes| bytes / frame_bytes);
-        if let (Some(promised), Some(file_bytes)) = (promised, file_bytes) {
-            let found = file_bytes.saturating_sub(header_bytes) / frame_bytes;
-            if found < promised {
-                return Err(AudioError::Truncated { container: Container::Wav, promised, found });
+        let rest = file_bytes.map(|bytes| bytes.saturating_sub(header_bytes));
+        let mut damages = Damages::default();
+        if data_bytes == Some(0) && !is_chunk(stream.fill_buf().map_err(AudioError::Io)?, rest) {
+            // A writer that could not go back, or did not get to it.
+            data_bytes = rest;
+            if rest.is_some_and(|rest| rest >= frame_bytes) {
+                damages.add(Damage::NoLength);
             }
         }
-        Ok(Self { stream, container: Container::Wav, format, promised, decoded: 0, bytes: Vec::new() })
+        Ok(Self::after_header(stream, Container::Wav, format, data_bytes, rest, damages))
     }
+
+    /// Reads the header of an AIFF, CAF or AU file.
+    pub(super) fn big_endian(reader: R, container: Container, file_bytes: Option<u64>) -> Result<Self, AudioError> {
+        let mut stream = BufReader::with_capacity(BUFFER_BYTES, reader);
+        let PcmHeader { format, mut data_bytes, header_bytes } = big_endian::read_header(container, &mut stream)?;
+        let rest = file_bytes.map(|bytes| bytes.saturating_sub(header_bytes));
+        let mut damages = Damages::default();
+        if data_bytes == Some(0) {
+            // A writer that could not go back, or did not get to it.
+            data_bytes = rest;
+            if rest.is_some_and(|rest| rest >= format.frame_bytes() as u64) {
+                damages.add(Damage::NoLength);
+            }
+        }
+        Ok(Self::after_header(stream, container, format, data_bytes, rest, damages))
+    }
+
+    /// Samples of which `data_bytes` are promised, and `rest` are there at most.
+    fn after_header(
+        stream: BufReader<R>,
+        container: Container,
+        format: Format,
+        data_bytes: Option<u64>,
+        rest: Option<u64>,
+        mut damages: Damages,
+    ) -> Self {
+        let frame_bytes = format.frame_bytes() as u64;
+        let mut promised = data_bytes.map(|bytes| bytes / frame_bytes);
+        if let (Some(frames), Some(rest)) = (promised, rest) {
+            let found = rest / frame_bytes;
+            if 0 < found && found < frames {
+                damages.add(Damage::Short { promised: frames, found, rate: format.rate });
+            }
+            promised = Some(frames.min(found));
+        }
+        Self { stream, container, format, promised, decoded: 0, bytes: Vec::new(), damages }
+    }
+}
+
+/// Whether these bytes, of so many left in the file, begin another chunk rather than samples.
+fn is_chunk(bytes: &[u8], rest: Option<u64>) -> bool {
+    let Some((head, _)) = bytes.split_first_chunk::<8>() else { return bytes.is_empty() };
+    let [a, b, c, d, length @ ..] = *head;
+    let fits = rest.is_some_and(|rest| 8 + u64::from(u32::from_le_bytes(length)) <= rest);
+    is_chunk_id([a, b, c, d]) && fits
 }
 
 impl<R: Read + Send> PcmDecoder<R> {
     /// Samples without a header, up to the end of the stream; at least one channel.
     pub(super) fn raw(stream: R, pcm: Pcm) -> Self {
-        Self { stream, container: Container::Raw, format: Format::raw(pcm), promised: None, decoded: 0, bytes: Vec::new() }
+        let (container, format, damages) = (Container::Raw, Format::raw(pcm), Damages::default());
+        Self { stream, container, format, promised: None, decoded: 0, bytes: Vec::new(), damages }
     }
 }
 
@@ -102,10 +152,15 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
         let (container, frames) = (self.container, self.decoded);
         decoded.map_err(|detail| AudioError::Malformed { container, detail, frames })?;
         self.decoded += whole as u64;
-        match self.promised {
-            Some(promised) if whole == 0 => Err(AudioError::Truncated { container: self.container, promised, found: self.decoded }),
-            _ => Ok(whole != 0),
+        if let Some(promised) = self.promised.filter(|_| whole == 0 && self.decoded > 0) {
+            // Of a stream, which tells its length only here.
+            self.damages.add(Damage::Short { promised, found: self.decoded, rate: self.format.rate });
         }
+        Ok(whole != 0)
+    }
+
+    fn damage(&self) -> &[Damage] {
+        self.damages.list()
     }
 }
 

@@ -1,0 +1,322 @@
+//! Matroska and WebM: what browsers record. Read in order, so that a stream that never says its length is as good as a file.
+
+use std::collections::VecDeque;
+use std::io::Read;
+
+use super::bytes::Bytes;
+use super::codec::{Codec, whole};
+use super::damage::{Damage, Damages};
+use super::decoder::{Decoder, Spec};
+use super::ebml::{Element, children, float, number, unsigned};
+use super::matroska_track::Track;
+use super::{AudioError, Container};
+
+const EBML: u32 = 0x1a45_dfa3;
+const SEGMENT: u32 = 0x1853_8067;
+const INFO: u32 = 0x1549_a966;
+const TIMESTAMP_SCALE: u32 = 0x2a_d7b1;
+const DURATION: u32 = 0x4489;
+const TRACKS: u32 = 0x1654_ae6b;
+const CLUSTER: u32 = 0x1f43_b675;
+const SIMPLE_BLOCK: u32 = 0xa3;
+const BLOCK_GROUP: u32 = 0xa0;
+const BLOCK: u32 = 0xa1;
+const DISCARD_PADDING: u32 = 0x75a2;
+
+/// Longest description of tracks or block of audio.
+const MAX_BODY_BYTES: u64 = 1 << 20;
+/// Bytes searched for the next cluster at a time.
+const SCAN_BYTES: usize = 4096;
+/// By how many seconds a duration may be more than there is.
+const SLACK_SECONDS: f64 = 0.1;
+
+/// The first audio track of a Matroska file or stream.
+pub(super) struct MatroskaDecoder {
+    bytes: Bytes,
+    /// Where in the file, and where it says that it ends.
+    at: u64,
+    end: Option<u64>,
+    track: Option<(u64, Codec)>,
+    /// Packets of a block that are not decoded yet, and how many frames of the last one are padding in nanoseconds.
+    packets: VecDeque<Vec<u8>>,
+    padding: u64,
+    spec: Spec,
+    /// Seconds, as the header has them.
+    duration: Option<f64>,
+    frames: u64,
+    undecodable: u32,
+    torn: bool,
+    damages: Damages,
+}
+
+impl MatroskaDecoder {
+    /// Reads up to the description of the tracks.
+    pub(super) fn new(stream: Box<dyn Read + Send>) -> Result<Self, AudioError> {
+        let mut decoder = Self {
+            bytes: Bytes::new(stream),
+            at: 0,
+            end: None,
+            track: None,
+            packets: VecDeque::new(),
+            padding: 0,
+            spec: Spec { rate: 0, channels: 0 },
+            duration: None,
+            frames: 0,
+            undecodable: 0,
+            torn: false,
+            damages: Damages::default(),
+        };
+        while decoder.track.is_none() {
+            if !decoder.next_element()? {
+                return Err(decoder.malformed("it ends before its tracks are described"));
+            }
+        }
+        Ok(decoder)
+    }
+
+    fn malformed(&self, detail: &str) -> AudioError {
+        AudioError::Malformed { container: Container::Matroska, detail: detail.into(), frames: self.frames }
+    }
+
+    /// Where in the audio, in seconds.
+    fn seconds(&self) -> f64 {
+        self.frames as f64 / f64::from(self.spec.rate.max(1))
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<(), AudioError> {
+        let skipped = self.bytes.skip(bytes)?;
+        self.at += skipped;
+        self.torn |= skipped < bytes;
+        Ok(())
+    }
+
+    /// Deals with the next element; false at the end.
+    fn next_element(&mut self) -> Result<bool, AudioError> {
+        let Some(element) = Element::look(&mut self.bytes)? else {
+            if self.bytes.look(2)?.len() < 2 {
+                return Ok(false);
+            }
+            return self.find_cluster();
+        };
+        match (element.id, element.bytes) {
+            (SEGMENT, bytes) => {
+                self.end = bytes.map(|bytes| self.at + element.head as u64 + bytes);
+                self.skip(element.head as u64)?;
+            }
+            // What is in it follows, and says itself what it is.
+            (CLUSTER, _) => self.skip(element.head as u64)?,
+            (INFO | TRACKS | SIMPLE_BLOCK | BLOCK_GROUP, Some(bytes)) if bytes <= MAX_BODY_BYTES => {
+                self.skip(element.head as u64)?;
+                let body = self.bytes.look(bytes as usize)?;
+                if (body.len() as u64) < bytes {
+                    self.torn = true;
+                    return Ok(false);
+                }
+                let body = body.to_vec();
+                self.skip(bytes)?;
+                self.take(element.id, &body)?;
+            }
+            (TRACKS, _) => return Err(AudioError::Unsupported { container: Container::Matroska, feature: "that many tracks".into() }),
+            (EBML, Some(bytes)) | (_, Some(bytes)) if is_plausible(element.id, bytes) => self.skip(element.head as u64 + bytes)?,
+            _ => return self.find_cluster(),
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self, id: u32, body: &[u8]) -> Result<(), AudioError> {
+        match id {
+            INFO => {
+                let (mut scale, mut duration) = (1_000_000, None);
+                for (id, body) in children(body) {
+                    match id {
+                        TIMESTAMP_SCALE => scale = unsigned(body),
+                        DURATION => duration = Some(float(body)),
+                        _ => {}
+                    }
+                }
+                self.duration = duration.map(|duration| duration * scale as f64 * 1e-9).filter(|&s| s > 0.0 && s < 1e9);
+            }
+            TRACKS => self.track = Some(Track::choose(body)?),
+            SIMPLE_BLOCK => self.block(body, 0),
+            _ => {
+                let padding = children(body).find(|&(id, _)| id == DISCARD_PADDING).map_or(0, |(_, body)| unsigned(body));
+                if let Some((_, block)) = children(body).find(|&(id, _)| id == BLOCK) {
+                    // What is to be left out at a beginning is negative, and the codec's own business.
+                    self.block(block, if padding < 1 << 40 { padding } else { 0 });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The packets of a block, if it is of our track.
+    fn block(&mut self, block: &[u8], padding: u64) {
+        let Some((track, length)) = number(block) else { return };
+        let Some((&[_, _, flags], data)) = block[length..].split_first_chunk() else { return };
+        if self.track.as_ref().is_none_or(|(ours, _)| *ours != track) {
+            return;
+        }
+        match unlace(flags >> 1 & 3, data) {
+            Some(packets) => self.packets.extend(packets.into_iter().map(<[u8]>::to_vec)),
+            None => self.damages.add(Damage::Undecodable { at: self.seconds(), packets: 1 }),
+        }
+        self.padding = padding;
+    }
+
+    /// Searches for the next cluster, where an element should begin and does not.
+    fn find_cluster(&mut self) -> Result<bool, AudioError> {
+        let id = CLUSTER.to_be_bytes();
+        let mut skipped = 0;
+        loop {
+            let ahead = self.bytes.look(SCAN_BYTES)?;
+            if ahead.len() < id.len() + 1 {
+                self.torn = true;
+                return Ok(false);
+            }
+            let found = ahead[1..].windows(id.len()).position(|window| window == id);
+            let skip = found.map_or(ahead.len() - (id.len() - 1), |found| found + 1) as u64;
+            skipped += skip;
+            self.skip(skip)?;
+            if found.is_some() {
+                self.damages.add(Damage::Skipped { at: self.seconds(), bytes: skipped, places: 1 });
+                return Ok(true);
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<bool, AudioError> {
+        if self.frames == 0 {
+            return if self.undecodable > 0 { Err(self.malformed("no packet of it can be decoded")) } else { Ok(false) };
+        }
+        let (found, rate) = (self.seconds(), f64::from(self.spec.rate));
+        if let Some(duration) = self.duration.filter(|duration| found + SLACK_SECONDS < *duration) {
+            self.damages.add(Damage::Short { promised: (duration * rate) as u64, found: self.frames, rate: self.spec.rate });
+        } else if self.torn || self.end.is_some_and(|end| self.at < end) {
+            self.damages.add(Damage::NoEnd { at: found });
+        }
+        Ok(false)
+    }
+}
+
+/// Whether an element that is not looked into may be that long.
+fn is_plausible(id: u32, bytes: u64) -> bool {
+    const MAX_KNOWN_BYTES: u64 = 1 << 32;
+    const MAX_OTHER_BYTES: u64 = 1 << 26;
+    // Blocks of video; attachments, tags, cues.
+    let large = matches!(id, SIMPLE_BLOCK | BLOCK_GROUP | 0x1941_a469 | 0x1254_c367 | 0x1c53_bb6b | 0x1043_a770 | 0xec);
+    bytes <= if large { MAX_KNOWN_BYTES } else { MAX_OTHER_BYTES }
+}
+
+/// The packets of a block, by how it joins them: not at all, or as Xiph, of one length, or as EBML.
+fn unlace(lacing: u8, data: &[u8]) -> Option<Vec<&[u8]>> {
+    if lacing == 0 {
+        return Some(vec![data]);
+    }
+    let (&last, mut data) = data.split_first()?;
+    let last = usize::from(last);
+    let mut sizes = Vec::with_capacity(last);
+    for index in 0..last {
+        sizes.push(match lacing {
+            1 => {
+                let full = data.iter().position(|&byte| byte < 255)?;
+                let size = full * 255 + usize::from(data[full]);
+                data = &data[full + 1..];
+                size
+            }
+            2 => data.len() / (last + 1),
+            _ => {
+                let (value, length) = number(data)?;
+                data = &data[length..];
+                match sizes.last() {
+                    None => usize::try_from(value).ok()?,
+                    // The difference to the one before, with the middle of its range as 0.
+                    Some(&before) => {
+                        let difference = i64::try_from(value).ok()? - ((1i64 << (7 * length - 1)) - 1);
+                        usize::try_from(i64::try_from(before).ok()?.checked_add(difference)?).ok()?
+                    }
+                }
+            }
+        });
+        if lacing == 2 && index == 0 && !data.len().is_multiple_of(last + 1) {
+            return None;
+        }
+    }
+    let mut packets = Vec::with_capacity(last + 1);
+    for size in sizes {
+        let (packet, rest) = data.split_at_checked(size)?;
+        packets.push(packet);
+        data = rest;
+    }
+    packets.push(data);
+    Some(packets)
+}
+
+impl Decoder for MatroskaDecoder {
+    fn container(&self) -> Container {
+        Container::Matroska
+    }
+
+    fn codec(&self) -> &'static str {
+        self.track.as_ref().map_or("", |(_, codec)| codec.name())
+    }
+
+    fn spec(&self) -> Spec {
+        self.spec
+    }
+
+    fn frames(&self) -> Option<u64> {
+        Some((self.duration? * f64::from(self.spec.rate)) as u64)
+    }
+
+    fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError> {
+        let start = out.len();
+        loop {
+            let Some(packet) = self.packets.pop_front() else {
+                if !self.next_element()? {
+                    return self.finish();
+                }
+                continue;
+            };
+            let Some((_, codec)) = &mut self.track else { continue };
+            match codec.decode(&whole(&packet), out) {
+                Ok(decoded) => {
+                    self.spec = decoded.spec;
+                    let padding = if self.packets.is_empty() { std::mem::take(&mut self.padding) } else { 0 };
+                    let padding = (padding as f64 * 1e-9 * f64::from(self.spec.rate)).round() as usize * self.spec.channels;
+                    out.truncate(out.len().saturating_sub(padding).max(start));
+                    if out.len() > start {
+                        self.frames += ((out.len() - start) / self.spec.channels.max(1)) as u64;
+                        return Ok(true);
+                    }
+                }
+                Err(_) => {
+                    out.truncate(start);
+                    self.undecodable = self.undecodable.saturating_add(1);
+                    self.damages.add(Damage::Undecodable { at: self.seconds(), packets: 1 });
+                }
+            }
+        }
+    }
+
+    fn damage(&self) -> &[Damage] {
+        self.damages.list()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_of_a_block_are_told_apart() {
+        let (a, b, c) = (&[1u8; 300][..], &[2u8; 10][..], &[3u8; 5][..]);
+        let joined = |head: &[u8]| [head, a, b, c].concat();
+        assert_eq!(unlace(0, c), Some(vec![c]));
+        assert_eq!(unlace(1, &joined(&[2, 255, 45, 10])), Some(vec![a, b, c]));
+        // 300 in two bytes, then 10 - 300 as a difference in two bytes.
+        let difference = (0x4000 + 8191 - 290u16).to_be_bytes();
+        assert_eq!(unlace(3, &joined(&[2, 0x41, 0x2c, difference[0], difference[1]])), Some(vec![a, b, c]));
+        assert_eq!(unlace(2, &[2, 1, 1, 2, 2, 3, 3]), Some(vec![&[1, 1][..], &[2, 2], &[3, 3]]));
+        assert_eq!((unlace(2, &[2, 1, 1, 2, 2]), unlace(1, &[1, 9, 1]), unlace(3, &[1, 0])), (None, None, None));
+    }
+}

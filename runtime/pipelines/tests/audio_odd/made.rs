@@ -1,0 +1,72 @@
+//! Makes recordings byte by byte, right and wrong.
+
+/// A chunk of RIFF, padded to an even length or not.
+pub(crate) fn chunk(id: &[u8; 4], body: &[u8], padded: bool) -> Vec<u8> {
+    let padding = &[0u8; 1][..usize::from(padded) * (body.len() % 2)];
+    [&id[..], &(body.len() as u32).to_le_bytes(), body, padding].concat()
+}
+
+/// A format chunk of 16-bit samples at 16 kHz, with this size of a frame.
+pub(crate) fn format(channels: u16, frame_bytes: u16) -> Vec<u8> {
+    let rates = [16_000, 16_000 * u32::from(frame_bytes)].map(u32::to_le_bytes).concat();
+    let body = [[1, channels].map(u16::to_le_bytes).concat(), rates, [frame_bytes, 16].map(u16::to_le_bytes).concat()].concat();
+    chunk(b"fmt ", &body, true)
+}
+
+/// A file of these chunks, whatever its length field says.
+pub(crate) fn riff(magic: &[u8; 4], chunks: &[&[u8]]) -> Vec<u8> {
+    let body = chunks.concat();
+    [&magic[..], &(4 + body.len() as u32).to_le_bytes(), b"WAVE", &body].concat()
+}
+
+/// A second of a tone as 16-bit samples, and the same as the reader gives them.
+pub(crate) fn tone() -> (Vec<u8>, Vec<f32>) {
+    let samples: Vec<i16> = (0..16_000).map(|n| (4000.0 * (f64::from(n) * 0.17).sin()) as i16).collect();
+    (samples.iter().flat_map(|x| x.to_le_bytes()).collect(), samples.iter().map(|&x| f32::from(x) / 32_768.0).collect())
+}
+
+/// An ID3v2.4 tag of so many bytes of `content`.
+pub(crate) fn id3(content: &[u8]) -> Vec<u8> {
+    let size = [21, 14, 7, 0].map(|shift| (content.len() >> shift) as u8 & 0x7f);
+    [b"ID3\x04\0\0", &size[..], content].concat()
+}
+
+/// The pages of an Ogg file.
+pub(crate) fn pages(mut file: &[u8]) -> Vec<Vec<u8>> {
+    let mut pages = Vec::new();
+    while !file.is_empty() {
+        let segments = usize::from(file[26]);
+        let length = 27 + segments + file[27..27 + segments].iter().map(|&x| usize::from(x)).sum::<usize>();
+        pages.push(file[..length].to_vec());
+        file = &file[length..];
+    }
+    pages
+}
+
+/// A page with the checksum that its content has now.
+pub(crate) fn sealed(mut page: Vec<u8>) -> Vec<u8> {
+    page[22..26].fill(0);
+    let mut sum = 0u32;
+    for &byte in &page {
+        sum ^= u32::from(byte) << 24;
+        for _ in 0..8 {
+            sum = (sum << 1) ^ if sum >> 31 == 1 { 0x04c1_1db7 } else { 0 };
+        }
+    }
+    page[22..26].copy_from_slice(&sum.to_le_bytes());
+    page
+}
+
+/// A page of one packet, which must be shorter than 255 x 255 bytes.
+pub(crate) fn page(serial: u32, sequence: u32, flags: u8, granule: u64, packet: &[u8]) -> Vec<u8> {
+    let mut lacing = vec![255u8; packet.len() / 255];
+    lacing.push((packet.len() % 255) as u8);
+    let mut page = b"OggS\0".to_vec();
+    page.push(flags);
+    page.extend(granule.to_le_bytes());
+    page.extend([serial, sequence, 0].map(u32::to_le_bytes).concat());
+    page.push(lacing.len() as u8);
+    page.extend(lacing);
+    page.extend(packet);
+    sealed(page)
+}
