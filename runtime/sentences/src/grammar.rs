@@ -43,7 +43,9 @@ pub struct Match<'g> {
     pub threshold: Option<f32>,
     /// Line of the sentence in its file, counted from 1.
     pub line: u32,
-    /// Whether the text has another meaning that fits as well; the one listed first in the file is preferred.
+    /// How many words of the text were taken as free text: the fewer, the better the meaning fits.
+    pub free_words: u32,
+    /// Whether the text has another meaning that fits as well: then nobody knows what is wanted.
     pub ambiguous: bool,
 }
 
@@ -115,18 +117,17 @@ impl Grammar {
         let words = words::split(text);
         let lattice = Lattice::new(text, &words, &self.lexicon, numbers::are_known(&self.language));
         let answers = matcher::answers(&self.program, &self.skip_phrases, &lattice);
-        let mut matches: Vec<(u32, Match<'_>)> = Vec::new();
+        let mut matches: Vec<Match<'_>> = Vec::new();
         for answer in &answers {
             let found = self.found(text, &words, &lattice, answer);
-            if !matches.iter().any(|(_, other)| same_meaning(other, &found)) {
-                matches.push((answer.free_words, found));
+            if !matches.iter().any(|other| same_meaning(other, &found)) {
+                matches.push(found);
             }
         }
         for i in 0..matches.len() {
-            let free_words = matches[i].0;
-            matches[i].1.ambiguous = matches.iter().filter(|other| other.0 == free_words).count() > 1;
+            matches[i].ambiguous = matches.iter().filter(|other| other.free_words == matches[i].free_words).count() > 1;
         }
-        matches.into_iter().map(|(_, found)| found).collect()
+        matches
     }
 
     pub(crate) fn block(&self, sentence: &Sentence) -> &Block {
@@ -152,6 +153,7 @@ impl Grammar {
             response: block.response.as_deref(),
             threshold: block.threshold,
             line: sentence.line,
+            free_words: answer.free_words,
             ambiguous: false,
         }
     }
