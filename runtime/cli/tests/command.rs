@@ -125,6 +125,8 @@ fn sentence_files_are_looked_at() {
 fn bad_input_is_one_line() {
     let folder = folder("bad");
     fs::write(folder.join("bad.yaml"), "language: en\nintents:\n  A:\n    data:\n      - sentences: ['turn (on']\n").unwrap();
+    fs::write(folder.join("german.yaml"), SENTENCES.replace("language: en", "language: de-CH")).unwrap();
+    fs::write(folder.join("klingon.yaml"), SENTENCES.replace("language: en", "language: tlh")).unwrap();
     fs::create_dir_all(folder.join("empty")).unwrap();
     fs::write(folder.join("none.jsonl"), "\n").unwrap();
     fs::write(folder.join("some.jsonl"), "{\"file\": \"x.wav\", \"intent\": \"Stop\"}\n").unwrap();
@@ -132,7 +134,17 @@ fn bad_input_is_one_line() {
     let [empty, nan, unwritable] = [&["empty"][..], &["x.wav", "--noise", "x.wav", "--snr", "nan"], &["x.wav", "--scores", "no/such"]]
         .map(|rest| [&tune[..], rest].concat());
     let silent = [&tune[..], &["x.wav", "--noise", "empty", "--snr", "6"]].concat();
-    let bad: [(&[&str], &str); 14] = [
+    let german = ["tune", "--sentences", "german.yaml", "--commands", "some.jsonl", "--others", "x.wav"];
+    let bad: [(&[&str], &str); 19] = [
+        (
+            &["--sentences", "german.yaml", "x.wav"],
+            "the sentences are in German (de-CH), and whisper-tiny.en-short knows English only: german.yaml: give a multilingual model",
+        ),
+        (&german, "the sentences are in German (de-CH)"),
+        (&["--sentences", "klingon.yaml", "x.wav"], "the sentences are in \"tlh\", and whisper-tiny.en-short knows no such language"),
+        (&["--sentences", "house.yaml", "--language", "de", "x.wav"], "English only"),
+        // Whoever says so has them decoded.
+        (&["--sentences", "german.yaml", "--language", "en", "x.wav"], "x.wav"),
         (&empty, "empty: give --others a folder that has some"),
         (&silent, "empty: give --noise a folder that has some"),
         (&nan, "give -100 to 100 dB"),

@@ -308,6 +308,8 @@ fn a_stream_that_breaks_loses_nothing_said_before() {
 
 #[test]
 fn what_cannot_be_heard_is_one_line() {
+    let german = std::env::temp_dir().join(format!("ossicle-listen-{}-german.yaml", std::process::id()));
+    fs::write(&german, "language: de\nintents: {A: {data: [{sentences: [stelle den timer]}]}}\n").unwrap();
     let nan: Vec<u8> = [vec![0.0; 4000], vec![f32::NAN]].concat().iter().flat_map(|x: &f32| x.to_le_bytes()).collect();
     for (args, input, expected) in [
         (&["-"][..], &[][..], "no audio in it: -"),
@@ -318,6 +320,8 @@ fn what_cannot_be_heard_is_one_line() {
         (&["-", "--hangover", "9"], &[0; 64], "--hangover"),
         (&["-", "--longest", "2", "--hangover", "2"], &[0; 64], "--hangover and --longest"),
         (&["-", "--language", "de"], &[0; 64], "English only"),
+        (&["-", "--sentences", "home", "--language", "de"], &[0; 64], "English only"),
+        (&["-", "--sentences", german.to_str().unwrap()], &[0; 64], "the sentences are in German (de)"),
         (&["-", "--classes", "Dog"], &[0; 64], "--events"),
         (&["-", "--events", "--event-model", "no/such"], &[0; 64], "no/such"),
         (&["-", "--events", "--config", "no/such.toml"], &[0; 64], "no/such.toml"),
@@ -334,4 +338,5 @@ fn what_cannot_be_heard_is_one_line() {
         assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{args:?}: {stderr}");
         assert!(stderr.contains(expected), "{args:?}: {stderr}");
     }
+    fs::remove_file(german).unwrap();
 }

@@ -5,11 +5,13 @@ use std::ops::Range;
 use crate::error::{Error, Fault};
 use crate::expr::{ExprId, Exprs};
 use crate::lexicon::Lexicon;
-use crate::matcher::{self, Answer, UNKNOWN};
+use crate::lattice::Lattice;
+use crate::matcher::{self, Answer};
 use crate::program::{MAX_INSTRUCTIONS, Program};
 use crate::resolve::{self, Sentence};
 use crate::schema::{self, Block, Intent};
 use crate::source::{Mark, Source};
+use crate::numbers;
 use crate::value::Value;
 use crate::words;
 
@@ -41,7 +43,9 @@ pub struct Match<'g> {
     pub threshold: Option<f32>,
     /// Line of the sentence in its file, counted from 1.
     pub line: u32,
-    /// Whether the text has another meaning that fits as well; the one listed first in the file is preferred.
+    /// How many words of the text were taken as free text: the fewer, the better the meaning fits.
+    pub free_words: u32,
+    /// Whether the text has another meaning that fits as well: then nobody knows what is wanted.
     pub ambiguous: bool,
 }
 
@@ -106,39 +110,39 @@ impl Grammar {
 
     /// The sentences of this grammar, as they stand in the file, that `text` can be; none if it is none of them.
     ///
-    /// Case, punctuation, hyphens and apostrophes do not count. Meanings with fewer words of free text come first, then those listed
+    /// Case, punctuation, hyphens, apostrophes and how Unicode writes a letter do not count; words written together or apart, without their
+    /// accents, and numbers in mixed spellings are understood (`docs/sentences.md`). Meanings with fewer words of free text come first, then those listed
     /// first. At most 16 are given, and none for texts of more than 256 words; the search ends after 2^20 steps with the best it has.
     pub fn matches(&self, text: &str) -> Vec<Match<'_>> {
         let words = words::split(text);
-        let ids: Vec<u32> = words.iter().map(|word| self.lexicon.find(&word.text).unwrap_or(UNKNOWN)).collect();
-        let answers = matcher::answers(&self.program, &self.skip_phrases, &ids);
-        let mut matches: Vec<(u32, Match<'_>)> = Vec::new();
+        let lattice = Lattice::new(text, &words, &self.lexicon, numbers::are_known(&self.language));
+        let answers = matcher::answers(&self.program, &self.skip_phrases, &lattice);
+        let mut matches: Vec<Match<'_>> = Vec::new();
         for answer in &answers {
-            let found = self.found(text, &words, answer);
-            if !matches.iter().any(|(_, other)| same_meaning(other, &found)) {
-                matches.push((answer.free_words, found));
+            let found = self.found(text, &words, &lattice, answer);
+            if !matches.iter().any(|other| same_meaning(other, &found)) {
+                matches.push(found);
             }
         }
         for i in 0..matches.len() {
-            let free_words = matches[i].0;
-            matches[i].1.ambiguous = matches.iter().filter(|other| other.0 == free_words).count() > 1;
+            matches[i].ambiguous = matches.iter().filter(|other| other.free_words == matches[i].free_words).count() > 1;
         }
-        matches.into_iter().map(|(_, found)| found).collect()
+        matches
     }
 
     pub(crate) fn block(&self, sentence: &Sentence) -> &Block {
         &self.intents[sentence.intent].blocks[sentence.block]
     }
 
-    fn found<'g>(&'g self, text: &str, words: &[words::Word], answer: &Answer) -> Match<'g> {
+    fn found<'g>(&'g self, text: &str, words: &[words::Word], lattice: &Lattice, answer: &Answer) -> Match<'g> {
         let sentence = &self.sentences[answer.sentence as usize];
         let block = self.block(sentence);
         let mut slots: Vec<Slot<'g>> = Vec::new();
         for captured in &answer.slots {
-            let said = &words[captured.start as usize..captured.end as usize];
+            let said = &words[lattice.range(captured.start, captured.end)];
             let span = said.first().map_or(0, |word| word.span.start)..said.last().map_or(0, |word| word.span.end);
             let value =
-                captured.value.map_or_else(|| Value::Free(text[span.clone()].to_owned()), |value| self.values[value as usize].clone());
+                captured.value.map_or_else(|| Value::Free(words::composed(&text[span.clone()])), |value| self.values[value as usize].clone());
             slots.push(Slot { name: &self.slots[captured.slot as usize], value, span: Some(span) });
         }
         let fixed = block.slots.iter().filter(|(name, _)| !answer.slots.iter().any(|said| self.slots[said.slot as usize] == *name));
@@ -149,6 +153,7 @@ impl Grammar {
             response: block.response.as_deref(),
             threshold: block.threshold,
             line: sentence.line,
+            free_words: answer.free_words,
             ambiguous: false,
         }
     }

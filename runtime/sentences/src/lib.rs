@@ -33,11 +33,13 @@
 
 #![forbid(unsafe_code)]
 
+mod accents;
 mod automaton;
 mod compile;
 mod error;
 mod expr;
 mod grammar;
+mod lattice;
 mod lexicon;
 mod matcher;
 mod numbers;
@@ -46,8 +48,10 @@ mod program;
 mod resolve;
 mod sample;
 mod schema;
+mod signs;
 mod source;
 mod spelling;
+mod spoken;
 mod template;
 mod value;
 mod vocabulary;

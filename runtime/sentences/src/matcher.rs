@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::lattice::Lattice;
 use crate::program::{Instruction, Pc, Program};
 
 /// The longest text matched, in words.
@@ -17,7 +18,7 @@ const MAX_ANSWERS: usize = 16;
 /// A word the grammar does not know.
 pub(crate) const UNKNOWN: u32 = u32::MAX;
 
-/// A sentence, and the slots that its words filled: slot, value, first word, word after the last.
+/// A sentence, and the slots that its words filled: slot, value, first place, place after the last word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) sentence: u32,
@@ -52,20 +53,20 @@ struct Thread {
     free_words: u32,
 }
 
-/// The answers for `words`, at most [`MAX_ANSWERS`]: fewest free words first, then as the file lists them.
-pub(crate) fn answers(program: &Program, skip: &[Vec<u32>], words: &[u32]) -> Vec<Answer> {
-    if words.len() > MAX_WORDS {
+/// The answers for a text's words, at most [`MAX_ANSWERS`]: fewest free words first, then as the file lists them.
+pub(crate) fn answers(program: &Program, skip: &[Vec<u32>], text: &Lattice) -> Vec<Answer> {
+    if text.words() > MAX_WORDS {
         return Vec::new();
     }
-    Run::new(program, skip, words).run()
+    Run::new(program, skip, text).run()
 }
 
 struct Run<'a> {
     program: &'a Program,
-    words: &'a [u32],
-    /// At each word the lengths of the skipped phrases that stand there, each once.
+    text: &'a Lattice,
+    /// At each place the ends of the skipped phrases that stand there, each once.
     skips: Vec<Vec<u32>>,
-    /// Whether a skipped phrase ends before each word.
+    /// Whether a skipped phrase ends at each place.
     skipped_to: Vec<bool>,
     links: Vec<Link>,
     /// Histories that are equal have one number, so that threads can be compared.
@@ -75,18 +76,17 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(program: &'a Program, skip: &[Vec<u32>], words: &'a [u32]) -> Self {
-        let mut skipped_to = vec![false; words.len() + 1];
-        let skips = (0..=words.len()).map(|at| {
-            let here = skip.iter().filter(|phrase| words[at..].starts_with(phrase));
-            let mut lengths: Vec<u32> = here.map(|phrase| phrase.len() as u32).collect();
-            lengths.sort_unstable();
-            lengths.dedup();
-            lengths.iter().for_each(|&len| skipped_to[at + len as usize] = true);
-            lengths
+    fn new(program: &'a Program, skip: &[Vec<u32>], text: &'a Lattice) -> Self {
+        let mut skipped_to = vec![false; text.places()];
+        let skips = (0..text.places() as u32).map(|at| {
+            let mut ends: Vec<u32> = skip.iter().flat_map(|phrase| ends(text, phrase, at)).collect();
+            ends.sort_unstable();
+            ends.dedup();
+            ends.iter().for_each(|&end| skipped_to[end as usize] = true);
+            ends
         });
         let skips = skips.collect();
-        Self { program, words, skips, skipped_to, links: Vec::new(), same: HashMap::new(), stack: Vec::new(), steps: 0 }
+        Self { program, text, skips, skipped_to, links: Vec::new(), same: HashMap::new(), stack: Vec::new(), steps: 0 }
     }
 
     fn run(&mut self) -> Vec<Answer> {
@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
             // more than it saves.
             let meets = match self.program.instructions[thread.pc as usize] {
                 Instruction::Split { .. } | Instruction::Any { .. } | Instruction::Accept { .. } => true,
-                Instruction::Word { .. } => self.skipped_to[thread.at as usize],
+                Instruction::Word { .. } => self.skipped_to[thread.at as usize] || self.text.rejoins(thread.at),
                 Instruction::Open { .. } | Instruction::Close { .. } => false,
             };
             if meets && !visited.insert((thread.pc, thread.at, thread.history)) {
@@ -142,21 +142,19 @@ impl<'a> Run<'a> {
                 self.stack.push(Thread { pc: next, history, ..thread });
             }
             Instruction::Accept { sentence } => {
-                if at as usize == self.words.len() {
+                if self.text.is_end(at) {
                     return Some(Answer { sentence, slots: self.slots(history), free_words });
                 }
                 self.skip(thread);
             }
             Instruction::Word { word, next } => {
                 self.skip(thread);
-                if self.words.get(at as usize) == Some(&word) {
-                    self.stack.push(Thread { pc: next, at: at + 1, ..thread });
-                }
+                let steps = self.text.steps(at).iter().rev().filter(|step| step.word == word);
+                self.stack.extend(steps.map(|step| Thread { pc: next, at: step.to, ..thread }));
             }
             Instruction::Any { next, .. } => {
-                for end in (at + 1..=self.words.len() as u32).rev() {
-                    self.stack.push(Thread { pc: next, at: end, history, free_words: free_words + end - at });
-                }
+                let ends = self.text.after_words(at).rev();
+                self.stack.extend(ends.map(|(at, words)| Thread { pc: next, at, history, free_words: free_words + words }));
             }
         }
         None
@@ -165,7 +163,7 @@ impl<'a> Run<'a> {
     /// Whether the word at `at` may be the first from `pc` on. Most branches of a long list end here, before they cost anything.
     fn can_begin(&self, pc: Pc, at: u32) -> bool {
         match self.program.instructions[pc as usize] {
-            Instruction::Word { word, .. } => self.words.get(at as usize) == Some(&word),
+            Instruction::Word { word, .. } => self.text.steps(at).iter().any(|step| step.word == word),
             Instruction::Open { next, .. } => self.can_begin(next, at),
             _ => true,
         }
@@ -173,8 +171,8 @@ impl<'a> Run<'a> {
 
     /// Lets skipped phrases pass before the thread goes on. At the end of a slot they belong to what follows it.
     fn skip(&mut self, thread: Thread) {
-        let lengths = &self.skips[thread.at as usize];
-        self.stack.extend(lengths.iter().map(|len| Thread { at: thread.at + len, ..thread }));
+        let ends = &self.skips[thread.at as usize];
+        self.stack.extend(ends.iter().map(|&at| Thread { at, ..thread }));
     }
 
     fn link(&mut self, captured: Captured, open: bool, before: u32) -> u32 {
@@ -198,6 +196,14 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Where a phrase that begins at `at` may end.
+fn ends(text: &Lattice, phrase: &[u32], at: u32) -> Vec<u32> {
+    phrase.iter().fold(vec![at], |from, &word| {
+        let steps = from.into_iter().flat_map(|at| text.steps(at)).filter(|step| step.word == word);
+        steps.map(|step| step.to).collect()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,7 +216,8 @@ mod tests {
         );
         let grammar = Grammar::parse("x.yaml", &file).unwrap();
         let words: Vec<u32> = text.split(' ').map(|word| grammar.lexicon.find(word).unwrap_or(UNKNOWN)).collect();
-        let mut run = Run::new(&grammar.program, &grammar.skip_phrases, &words);
+        let lattice = Lattice::plain(&words);
+        let mut run = Run::new(&grammar.program, &grammar.skip_phrases, &lattice);
         (run.run().len(), run.steps)
     }
 

@@ -26,6 +26,11 @@ const SMALL: [&str; 20] = [
 ];
 const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
+/// Whether the words for numbers are known in this language.
+pub(crate) fn are_known(language: &str) -> bool {
+    language == "en" || language.starts_with("en-") || language.starts_with("en_")
+}
+
 /// The largest number, and with a minus the smallest, that a range may hold.
 pub(crate) const MAX: i64 = 999_999;
 
@@ -142,7 +147,8 @@ pub(crate) fn parse(words: &[&str]) -> Option<(i64, usize)> {
     Some((total, used))
 }
 
-fn below_hundred(words: &[&str]) -> Option<(i64, usize)> {
+/// The number below 100 that `words` begin with.
+pub(crate) fn below_hundred(words: &[&str]) -> Option<(i64, usize)> {
     let first = *words.first()?;
     if let Some(n) = SMALL.iter().position(|&word| word == first) {
         return Some((n as i64, 1));
@@ -150,6 +156,14 @@ fn below_hundred(words: &[&str]) -> Option<(i64, usize)> {
     let tens = TENS.iter().position(|&word| !word.is_empty() && word == first)? as i64 * 10;
     let one = words.get(1).and_then(|word| SMALL[1..10].iter().position(|small| small == word));
     Some(one.map_or((tens, 1), |one| (tens + one as i64 + 1, 2)))
+}
+
+/// The digit that a word or a figure says.
+pub(crate) fn digit(word: &str) -> Option<u8> {
+    match word.as_bytes() {
+        [figure @ b'0'..=b'9'] => Some(figure - b'0'),
+        _ => SMALL[..10].iter().position(|&small| small == word).map(|digit| digit as u8),
+    }
 }
 
 /// Whether a hyphen may follow `word`: `twenty-one`, `ten-minute`, `16-ounce`.

@@ -233,6 +233,8 @@ fn free_texts_side_by_side_are_limited() {
     assert_eq!(grammar.matches("go x b y a z c x d y e").len(), 1);
 }
 
+static NUMBERS: std::sync::OnceLock<Grammar> = std::sync::OnceLock::new();
+
 /// Templates over a few words.
 fn template() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
@@ -274,6 +276,44 @@ proptest! {
             let matches = grammar.matches(&sample.text);
             prop_assert!(!matches.is_empty(), "{:?} of {}", sample, file);
         }
+    }
+
+    /// However a number is written, it is that number and no other.
+    #[test]
+    fn numbers_are_themselves(tenths in -2000i32..=2000, form in 0usize..5) {
+        let file = "language: en\nintents: {A: {data: [{sentences: [\"set {n} now\"]}]}}\n\
+                    lists: {n: {range: {from: -200, to: 200, fractions: tenths}}}\n";
+        let grammar = NUMBERS.get_or_init(|| Grammar::parse("x.yaml", file).unwrap());
+        let (whole, tenth) = (tenths.abs() / 10, tenths.abs() % 10);
+        let sign = if tenths >= 0 { "" } else { ["-", "\u{2212}", "negative ", "minus ", "\u{2013}"][form] };
+        let wide = |text: String| text.chars().map(|c| c.to_digit(10).map_or(c, |d| char::from_u32(0xFF10 + d).unwrap())).collect::<String>();
+        let text = match form {
+            _ if tenth == 0 && form > 2 => format!("{whole}.0"),
+            0 | 3 => format!("{whole}.{tenth}"),
+            1 => format!("{whole} point {tenth}"),
+            2 => wide(format!("{whole}.{tenth}")),
+            _ if tenth == 5 => format!("{whole}\u{BD}"),
+            _ => format!("{whole}.{tenth}"),
+        };
+        let text = format!("set {sign}{text} now");
+        let matches = grammar.matches(&text);
+        prop_assert_eq!(matches.len(), 1, "{}", text);
+        prop_assert_eq!(matches[0].slots[0].value.to_string(), (f64::from(tenths) / 10.0).to_string(), "{}", text);
+    }
+
+    /// Words taken apart and put together mean the same.
+    #[test]
+    fn compounds_mean_the_same(parts in prop::collection::vec("[b-d]{2,3}", 2..4), spaces in prop::collection::vec(any::<bool>(), 2), written in any::<bool>()) {
+        let apart = parts.join(if written { " " } else { "" });
+        let file = format!("language: en\nintents: {{A: {{data: [{{sentences: [\"go {apart} now\"]}}]}}}}\n");
+        let grammar = Grammar::parse("x.yaml", &file).unwrap();
+        let mut said = parts[0].clone();
+        for (part, space) in parts[1..].iter().zip(spaces) {
+            said.push_str(if space { "-" } else { "" });
+            said.push_str(part);
+        }
+        prop_assert_eq!(grammar.matches(&format!("Go {said} now.")).len(), 1, "{} for {}", said, apart);
+        prop_assert_eq!(grammar.matches(&format!("Go {said}x now.")).len(), 0);
     }
 
     #[test]

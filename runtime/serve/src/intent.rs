@@ -1,8 +1,9 @@
 //! Commands in text.
 
+use std::fmt;
 use std::sync::Arc;
 
-use ossicle_sentences::{Grammar, Value as SlotValue};
+use ossicle_sentences::{Grammar, Match, Value as SlotValue};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,8 +12,13 @@ pub trait Recognise: Send + Sync {
     /// Codes of the languages its commands are in.
     fn languages(&self) -> Vec<String>;
 
-    /// The command, if `text` is one.
+    /// The command, if `text` is one and no other as well.
     fn recognise(&self, text: &str) -> Option<Intent>;
+
+    /// The commands that `text` may be, if nobody can tell which: two or more.
+    fn ambiguous(&self, _text: &str) -> Vec<Intent> {
+        Vec::new()
+    }
 }
 
 /// What somebody wants done.
@@ -45,19 +51,45 @@ impl<R: Recognise + ?Sized> Recognise for Arc<R> {
     fn recognise(&self, text: &str) -> Option<Intent> {
         (**self).recognise(text)
     }
+
+    fn ambiguous(&self, text: &str) -> Vec<Intent> {
+        (**self).ambiguous(text)
+    }
 }
 
-/// The first meaning that a sentence file has for a text.
+/// The meaning that a sentence file has for a text, if one fits best.
 impl Recognise for Grammar {
     fn languages(&self) -> Vec<String> {
         vec![self.language().to_owned()]
     }
 
     fn recognise(&self, text: &str) -> Option<Intent> {
+        self.matches(text).first().filter(|best| !best.ambiguous).map(intent)
+    }
+
+    fn ambiguous(&self, text: &str) -> Vec<Intent> {
         let matches = self.matches(text);
-        let found = matches.first()?;
-        let entities = found.slots.iter().map(|slot| Entity { name: slot.name.to_owned(), value: value(&slot.value) });
-        Some(Intent { name: found.intent.to_owned(), entities: entities.collect(), text: found.response.map(str::to_owned) })
+        let fewest = matches.first().map_or(0, |best| best.free_words);
+        matches.iter().filter(|found| found.ambiguous && found.free_words == fewest).map(intent).collect()
+    }
+}
+
+fn intent(found: &Match<'_>) -> Intent {
+    let entities = found.slots.iter().map(|slot| Entity { name: slot.name.to_owned(), value: value(&slot.value) });
+    Intent { name: found.intent.to_owned(), entities: entities.collect(), text: found.response.map(str::to_owned) }
+}
+
+/// For people: the name and the values.
+impl fmt::Display for Intent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        for Entity { name, value } in &self.entities {
+            match value.as_str() {
+                Some(text) => write!(f, " {name}={text}")?,
+                None => write!(f, " {name}={value}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -75,6 +107,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn two_meanings_are_none_and_both_are_named() {
+        let file = "language: en\nintents:\n  Volume: {data: [{sentences: [\"set [the] {room} to {n:volume}\"]}]}\n  \
+                    Light: {data: [{sentences: [\"set {room} to {n:brightness}\", \"dim {room}\"]}]}\n\
+                    lists: {room: {values: [bedroom]}, n: {range: {from: 0, to: 100}}}\n";
+        let grammar = Grammar::parse("x.yaml", file).unwrap();
+        assert_eq!(grammar.recognise("set bedroom to 21"), None);
+        let named: Vec<String> = grammar.ambiguous("set bedroom to 21").iter().map(Intent::to_string).collect();
+        assert_eq!(named, ["Volume room=bedroom volume=21", "Light room=bedroom brightness=21"]);
+        for clear in ["set the bedroom to 21", "dim bedroom"] {
+            assert!(grammar.recognise(clear).is_some() && grammar.ambiguous(clear).is_empty(), "{clear}");
+        }
+    }
 
     #[test]
     fn sentences_become_intents() {

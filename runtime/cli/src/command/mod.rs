@@ -1,5 +1,6 @@
 //! `ossicle command`.
 
+pub(crate) mod language;
 mod output;
 pub(crate) mod sentences;
 mod tune;
@@ -27,6 +28,7 @@ Examples:
   ossicle command --sentences home turn-on-the-light.wav
   ossicle command --sentences my-house.yaml --format json *.wav
   ossicle command --sentences coffee --threshold 0.8 --alternatives 5 order.flac
+  ossicle command --sentences timer.de.yaml --model whisper-base eier.wav
   ossicle command sentences home --sample 5
   ossicle command tune --sentences coffee --commands orders/manifest.jsonl --others talk/ noise/
 
@@ -72,6 +74,9 @@ struct RecognitionArgs {
     sentences: Option<String>,
     #[command(flatten)]
     model: ModelArgs,
+    /// Language to decode, as a code or English name; auto detects it [default: that of the sentences]
+    #[arg(long, value_name = "LANGUAGE")]
+    language: Option<String>,
     /// How sure one has to be that a command was meant, 0 to 1
     #[arg(long, value_name = "P", default_value_t = CommandOptions::default().threshold, value_parser = parse_threshold)]
     threshold: f32,
@@ -100,21 +105,23 @@ fn parse_margin(text: &str) -> Result<f32, String> {
 }
 
 impl RecognitionArgs {
-    fn options(&self, alternatives: usize) -> CommandOptions {
+    fn options(&self, alternatives: usize, language: Option<String>) -> CommandOptions {
         let mut options = CommandOptions { threshold: self.threshold, alternatives, ..CommandOptions::default() };
+        options.transcribe.language = language;
         options.transcribe.initial_prompt.clone_from(&self.initial_prompt);
         options.margin_seconds = self.margin;
         options
     }
 
-    /// The model and the sentences compiled for it.
-    fn open(&self) -> Result<(Transcriber, Recogniser<CommandSet>)> {
+    /// The model, the sentences compiled for it and the language to decode.
+    fn open(&self) -> Result<(Transcriber, Recogniser<CommandSet>, Option<String>)> {
         // A fault in the sentences is told before a model is loaded.
         let name = self.sentences.as_deref().unwrap_or_default();
         let grammar = sentences::load(name)?;
         let mut model = self.model.open_for_commands(ossicle_frontend::mel::WINDOW_FRAMES, false, 0)?;
+        let language = language::decoded(&model, self.language.as_deref(), grammar.language(), name)?;
         let recogniser = recogniser(&mut model, grammar, name)?;
-        Ok((model, recogniser))
+        Ok((model, recogniser, language))
     }
 }
 
@@ -138,8 +145,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     input::check(&args.files)?;
     interrupt::catch()?;
     let recognition = &args.recognition;
-    let (mut model, mut recogniser) = recognition.open()?;
-    let options = recognition.options(args.alternatives);
+    let (mut model, mut recogniser, language) = recognition.open()?;
+    let options = recognition.options(args.alternatives, language);
     let width = args.files.iter().map(|file| input::name(file).chars().count()).max().unwrap_or(0);
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {

@@ -10,19 +10,26 @@ use serde::ser::{SerializeMap, Serializer};
 /// The `schema` of json. The number grows when a key changes its meaning or goes away.
 const SCHEMA: &str = "ossicle.command/1";
 
-/// A line for people: file, confidence, intent, slots, text.
+/// A line for people: file, confidence, intent, slots, text; of an ambiguous one both intents.
 pub(super) fn text(out: &mut impl Write, file: &str, width: usize, recognised: &Recognition<Intent>) -> io::Result<()> {
     match &recognised.command {
         Some(command) => {
-            write!(out, "{file:width$}  {:.2}  {}", command.confidence, command.meaning.name)?;
-            for (name, SlotValue(value)) in &command.meaning.slots {
-                write!(out, " {name}={}", quoted(&value.to_string()))?;
-            }
-            writeln!(out, "  \"{}\"", command.text)
+            writeln!(out, "{file:width$}  {:.2}  {}  \"{}\"", command.confidence, meaning(&command.meaning), command.text)
+        }
+        None if !recognised.ambiguous.is_empty() => {
+            let candidates = recognised.ambiguous.iter().map(|reading| format!("{}  \"{}\"", meaning(&reading.meaning), reading.text));
+            let candidates = candidates.collect::<Vec<_>>().join("  or  ");
+            writeln!(out, "{file:width$}  {:.2}  ambiguous  {candidates}", recognised.confidence)
         }
         None if recognised.heard.is_empty() => writeln!(out, "{file:width$}  0.00  none"),
         None => writeln!(out, "{file:width$}  {:.2}  none  heard \"{}\"", recognised.confidence, recognised.heard),
     }
+}
+
+/// An intent with its slots.
+fn meaning(intent: &Intent) -> String {
+    let slots = intent.slots.iter().map(|(name, SlotValue(value))| format!(" {name}={}", quoted(&value.to_string())));
+    intent.name.clone() + &slots.collect::<String>()
 }
 
 /// A value with spaces stands in quotes.
@@ -41,6 +48,7 @@ pub(super) fn json(out: &mut impl Write, file: &str, recognised: &Recognition<In
         text: command.map(|command| command.text.as_str()),
         confidence: recognised.confidence,
         response: command.and_then(|command| command.meaning.response.as_deref()),
+        ambiguous: recognised.ambiguous.iter().map(Alternative::new).collect(),
         alternatives: recognised.alternatives.iter().map(Alternative::new).collect(),
         heard: &recognised.heard,
     };
@@ -58,6 +66,8 @@ struct Line<'a> {
     confidence: f32,
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ambiguous: Vec<Alternative<'a>>,
     alternatives: Vec<Alternative<'a>>,
     heard: &'a str,
 }
@@ -87,5 +97,44 @@ impl Serialize for Slots<'_> {
             map.serialize_entry(name, value)?;
         }
         map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ossicle::command::confidence::Evidence;
+    use ossicle::whisper::transcript::Stats;
+    use ossicle_sentences::Value;
+
+    use super::*;
+
+    fn reading(name: &str, slot: &str, confidence: f32) -> Reading<Intent> {
+        let slots = vec![(slot.to_owned(), SlotValue(Value::Number(21.0)))];
+        let meaning = Intent { name: name.to_owned(), slots, response: None, threshold: None };
+        Reading { meaning, text: format!("set {slot} to 21"), confidence, evidence: Evidence::default() }
+    }
+
+    #[test]
+    fn what_is_ambiguous_names_its_candidates() {
+        let recognised = Recognition {
+            command: None,
+            ambiguous: vec![reading("HassSetVolume", "volume", 0.5), reading("HassLightSet", "bedroom", 0.375)],
+            alternatives: vec![],
+            confidence: 0.5,
+            heard: "Set bedroom to 21".into(),
+            stats: Stats::default(),
+        };
+        let mut out = Vec::new();
+        text(&mut out, "a.wav", 5, &recognised).unwrap();
+        json(&mut out, "a.wav", &recognised).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let [text, json] = out.lines().collect::<Vec<_>>()[..] else { panic!("{out}") };
+        let candidates = ["HassSetVolume volume=21  \"set volume to 21\"", "HassLightSet bedroom=21  \"set bedroom to 21\""];
+        assert_eq!(text, format!("a.wav  0.50  ambiguous  {}", candidates.join("  or  ")));
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!((&json["intent"], &json["text"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+        assert_eq!(json["ambiguous"][1]["intent"], "HassLightSet");
+        assert_eq!(json["ambiguous"][1]["slots"]["bedroom"], 21);
+        assert_eq!(json["ambiguous"][1]["confidence"], 0.375);
     }
 }

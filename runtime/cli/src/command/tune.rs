@@ -79,6 +79,8 @@ struct Score {
     command: bool,
     /// Whether the best reading is that command.
     right: bool,
+    /// Whether another is about as good, so that neither is taken.
+    ambiguous: bool,
     confidence: f32,
     /// The best reading.
     text: String,
@@ -105,9 +107,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         file.map(|file| (path, BufWriter::new(file)))
     });
     let scores = scores.transpose()?;
-    let (model, recogniser) = args.recognition.open()?;
+    let (model, recogniser, language) = args.recognition.open()?;
     // Every reading counts here, however unsure.
-    let options = CommandOptions { threshold: 0.0, ..args.recognition.options(3) };
+    let options = CommandOptions { threshold: 0.0, ..args.recognition.options(3, language) };
     let mut bench = Bench { model, recogniser, options, scores: Vec::new() };
     let bar = ProgressBar::with_draw_target(Some((commands.len() + others.len()) as u64), ProgressDrawTarget::stderr());
     let mut mixer = Mixer::new(noises);
@@ -183,12 +185,14 @@ impl Bench {
         let recognised = recognised.map_err(|error| fault::transcription(&file, error))?;
         let Stats { decoder_steps, search_tokens, .. } = recognised.stats;
         let heard = recognised.heard.clone();
+        let ambiguous = !recognised.ambiguous.is_empty();
         let best = best(recognised);
         let right = best.as_ref().zip(command).is_some_and(|(best, command)| is(&best.meaning, command));
         self.scores.push(Score {
             file,
             command: command.is_some(),
             right,
+            ambiguous,
             confidence: best.as_ref().map_or(0.0, |best| best.confidence),
             text: best.as_ref().map_or_else(String::new, |best| best.text.clone()),
             heard,
@@ -203,7 +207,7 @@ impl Bench {
 
 /// The surest reading, also where it stays below its own sentence's threshold.
 fn best<M>(recognised: Recognition<M>) -> Option<Reading<M>> {
-    recognised.command.or_else(|| recognised.alternatives.into_iter().next())
+    recognised.command.into_iter().chain(recognised.ambiguous).chain(recognised.alternatives).next()
 }
 
 /// Whether a reading is the command of the manifest, slot by slot.
@@ -289,7 +293,7 @@ fn table(out: &mut impl Write, scores: &[Score]) -> io::Result<()> {
     writeln!(out, "threshold    right    wrong   missed   false alarms")?;
     let percent = |count: usize, of: &[&Score]| 100.0 * count as f64 / of.len().max(1) as f64;
     for threshold in [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99] {
-        let sure = |score: &&&Score| score.confidence >= threshold && score.evidence.is_some();
+        let sure = |score: &&&Score| score.confidence >= threshold && score.evidence.is_some() && !score.ambiguous;
         let right = commands.iter().filter(sure).filter(|score| score.right).count();
         let wrong = commands.iter().filter(sure).filter(|score| !score.right).count();
         let missed = commands.len() - right - wrong;
@@ -307,7 +311,7 @@ mod tests {
     fn recognition(command: Option<&'static str>, alternatives: &[&'static str]) -> Recognition<&'static str> {
         let reading = |meaning| Reading { meaning, text: String::new(), confidence: 0.4, evidence: Evidence::default() };
         let (command, alternatives) = (command.map(reading), alternatives.iter().copied().map(reading).collect());
-        Recognition { command, alternatives, confidence: 0.4, heard: String::new(), stats: Stats::default() }
+        Recognition { command, ambiguous: Vec::new(), alternatives, confidence: 0.4, heard: String::new(), stats: Stats::default() }
     }
 
     #[test]
@@ -328,5 +332,8 @@ mod tests {
         assert_eq!(best(recognition(Some("a"), &["b"])).map(|best| best.meaning), Some("a"));
         assert_eq!(best(recognition(None, &["b", "c"])).map(|best| best.meaning), Some("b"));
         assert!(best(recognition(None, &[])).is_none());
+        let mut ambiguous = recognition(None, &["c"]);
+        ambiguous.ambiguous = recognition(None, &["a", "b"]).alternatives;
+        assert_eq!(best(ambiguous).map(|best| best.meaning), Some("a"));
     }
 }

@@ -61,9 +61,9 @@ pub(crate) struct Args {
     sounds: SoundArgs,
     #[command(flatten)]
     model: ModelArgs,
-    /// Language spoken, as a code or English name; auto detects it
-    #[arg(long, value_name = "LANGUAGE", default_value = "auto")]
-    language: String,
+    /// Language spoken, as a code or English name; auto detects it [default: that of --sentences, else auto]
+    #[arg(long, value_name = "LANGUAGE")]
+    language: Option<String>,
     /// Write JSON, one object a line (docs/json.md)
     #[arg(long)]
     json: bool,
@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(long)]
     push_to_talk: bool,
     /// Take utterances for commands: a sentence file, or the name of one that comes with the program (see `ossicle command sentences`)
-    #[arg(long, value_name = "NAME|FILE.yaml", conflicts_with_all = ["partial", "language"])]
+    #[arg(long, value_name = "NAME|FILE.yaml", conflicts_with = "partial")]
     sentences: Option<String>,
     /// How sure one has to be that a command was meant, 0 to 1
     #[arg(long, value_name = "P", requires = "sentences", value_parser = parse_threshold)]
@@ -126,17 +126,19 @@ impl Args {
     fn recogniser(&self, others: usize) -> Result<Box<dyn Recogniser>> {
         self.model.verify()?;
         let Some(name) = &self.sentences else {
-            let options =
-                TranscribeOptions { language: (self.language != "auto").then(|| self.language.clone()), ..TranscribeOptions::default() };
+            let language = self.language.as_deref().and_then(command::language::code);
+            let options = TranscribeOptions { language, ..TranscribeOptions::default() };
             let (model, _) = self.model.open_beside(Window::default().max_frames(), false, others)?;
             model.check(&options).map_err(|error| fault::transcription("", error))?;
             return Ok(Box::new(Speech::new(model, options)));
         };
         let grammar = command::sentences::load(name)?;
         let mut model = self.model.open_for_commands(Window::default().max_frames(), false, others)?;
+        let language = command::language::decoded(&model, self.language.as_deref(), grammar.language(), name)?;
         let sentences = command::recogniser(&mut model, grammar, name)?;
         let default = CommandOptions::default();
-        let options = CommandOptions { threshold: self.threshold.unwrap_or(default.threshold), ..default };
+        let mut options = CommandOptions { threshold: self.threshold.unwrap_or(default.threshold), ..default };
+        options.transcribe.language = language;
         Ok(Box::new(Commands::new(model, sentences, options)))
     }
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::builder::RangedU64ValueParser;
 use ossicle::command::recogniser::CommandOptions;
-use ossicle::whisper::languages;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::window::Window;
 use ossicle_serve::mqtt::{Broker, is_name};
@@ -69,9 +68,10 @@ pub(crate) struct Args {
     mqtt_name: String,
     #[command(flatten)]
     model: ModelArgs,
-    /// Language spoken where a client does not say, as a code or English name; auto detects it
-    #[arg(long, value_name = "LANGUAGE", default_value = "auto")]
-    language: String,
+    /// Language spoken where a client does not say, as a code or English name; auto detects it [default: with --constrained that of the
+    /// sentences, else auto]
+    #[arg(long, value_name = "LANGUAGE")]
+    language: Option<String>,
     /// Send Wyoming clients each segment as soon as it is known, before the whole transcript
     #[arg(long)]
     stream: bool,
@@ -151,8 +151,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot handle signals")?;
     }
-    let language = languages::of_tag(&args.language).unwrap_or(&args.language);
-    let options = TranscribeOptions { language: (language != "auto").then(|| language.to_owned()), ..TranscribeOptions::default() };
+    let language = args.language.as_deref().and_then(command::language::code);
+    let options = TranscribeOptions { language, ..TranscribeOptions::default() };
     let limits = args.limits.limits()?;
     // A fault in the sentences is told before a model is loaded.
     let grammar = args.sentences.as_deref().map(command::sentences::load).transpose()?.map(Arc::new);
@@ -170,8 +170,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut model: Box<dyn Model> = match grammar.filter(|_| args.constrained) {
         None => Box::new(model),
         Some(grammar) => {
-            let recogniser = command::recogniser(&mut model, grammar, args.sentences.as_deref().unwrap_or_default())?;
-            Box::new(Assistant::new(model, recogniser, args.threshold))
+            let name = args.sentences.as_deref().unwrap_or_default();
+            let language = command::language::decoded(&model, args.language.as_deref(), grammar.language(), name)?;
+            let recogniser = command::recogniser(&mut model, grammar, name)?;
+            Box::new(Assistant::new(model, recogniser, args.threshold, language))
         }
     };
     listen(args, &mut server)?;

@@ -1,4 +1,7 @@
-//! How sure it is that a command was meant.
+//! How sure it is that a command was meant, and which.
+//!
+//! Meanings exclude one another, so their confidences are shares of one: that of a sentence having been said at all, which [`Calibration`]
+//! judges, times the reading's part of the probability of all readings.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +24,7 @@ pub struct Evidence {
 /// Beyond this (natural logarithm) a margin over other readings says nothing more.
 pub const MOST_MARGIN: f32 = 8.0;
 
-/// A logistic model of the probability that a reading is right; a speech model's `generation_config.json` may have its own.
+/// A logistic model of the probability that one of the sentences was said, by the evidence of a reading; a speech model's `generation_config.json` may have its own.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -31,25 +34,28 @@ pub struct Calibration {
     pub against_free: f32,
     /// Weight of [`Evidence::mean`].
     pub mean: f32,
-    /// Weight of [`Evidence::margin`].
-    pub margin: f32,
     /// Weight of [`Evidence::no_speech`].
     pub no_speech: f32,
 }
 
-/// Set by hand, for models that bring no fitted one. docs/commands.md says how far it can be trusted with whisper-tiny.en-short.
+/// For models that bring no fitted one. docs/commands.md says on what it was fitted and how far it can be trusted with whisper-tiny.en-short.
 impl Default for Calibration {
     fn default() -> Self {
-        Self { bias: 6.5, against_free: 0.4, mean: 5.0, margin: 0.3, no_speech: -6.0 }
+        Self { bias: 8.6, against_free: 0.2, mean: 4.8, no_speech: -13.0 }
     }
 }
 
 impl Calibration {
-    /// The probability that the reading is what was meant, 0 to 1.
-    pub fn confidence(&self, evidence: &Evidence) -> f32 {
-        let Self { bias, against_free, mean, margin, no_speech } = *self;
-        let sum =
-            bias + against_free * evidence.against_free + mean * evidence.mean + margin * evidence.margin + no_speech * evidence.no_speech;
+    /// The probability that one of the sentences was said, 0 to 1, if this reading is it.
+    pub fn said(&self, evidence: &Evidence) -> f32 {
+        let Self { bias, against_free, mean, no_speech } = *self;
+        let sum = bias + against_free * evidence.against_free + mean * evidence.mean + no_speech * evidence.no_speech;
         1.0 / (1.0 + scores::exp(-sum))
     }
+}
+
+/// The share of a reading with this [margin](Evidence::margin) in the probability of all readings.
+pub(crate) fn share(margin: f32) -> f32 {
+    // Beyond this nothing is left of the other side in any case; alone a reading's margin has no end.
+    1.0 / (1.0 + scores::exp(-margin.clamp(-80.0, 80.0)))
 }

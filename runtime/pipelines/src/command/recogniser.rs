@@ -6,10 +6,10 @@ use ossicle_frontend::SAMPLE_RATE;
 use ossicle_frontend::mel::HOP_SAMPLES;
 
 use super::background::{self, Background};
-use super::confidence::{Evidence, MOST_MARGIN};
+use super::confidence::{self, Evidence, MOST_MARGIN};
 use super::ending::sound_samples;
 use super::search::{self, Found, Limits, Search};
-use super::sentences::Sentences;
+use super::sentences::{Meant, Sentences};
 use crate::whisper::engine::{EngineError, Lanes};
 use crate::whisper::error::TranscribeError;
 use crate::whisper::options::TranscribeOptions;
@@ -65,8 +65,11 @@ pub struct Reading<M> {
 /// What was recognised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recognition<M> {
-    /// The command, if any reading is sure enough.
+    /// The command, if any reading is sure enough and no other meaning about as sure.
     pub command: Option<Reading<M>>,
+    /// Readings of different meaning that are about as sure as one another, the surest first, where it is sure enough that one of them was
+    /// meant; there is no command then.
+    pub ambiguous: Vec<Reading<M>>,
     /// Other readings, or all of them if none is sure enough; the surest first.
     pub alternatives: Vec<Reading<M>>,
     /// How sure the surest reading is, whether it is the command or not even among the alternatives given out; 0 if there is none.
@@ -87,6 +90,9 @@ pub struct Recogniser<S: Sentences> {
 
 /// Tokens that free decoding may give a second.
 const TOKENS_PER_SECOND: usize = 6;
+
+/// A reading at least this part as sure as the surest one is about as sure.
+const ALIKE: f32 = 0.67;
 
 /// Hypotheses kept where free decoding gave a sentence.
 const SURE_BEAM: usize = 3;
@@ -113,7 +119,7 @@ impl<S: Sentences> Recogniser<S> {
         options: &CommandOptions,
     ) -> Result<Recognition<S::Meaning>, TranscribeError> {
         let mut recognition =
-            Recognition { command: None, alternatives: Vec::new(), confidence: 0.0, heard: String::new(), stats: Stats::default() };
+            Recognition { command: None, ambiguous: Vec::new(), alternatives: Vec::new(), confidence: 0.0, heard: String::new(), stats: Stats::default() };
         // Silence that the recording has already is part of the margin.
         let sound = sound_samples(samples);
         let frames = command_frames(sound.div_ceil(HOP_SAMPLES), options.margin_seconds, pipeline.config().short_windows);
@@ -126,11 +132,7 @@ impl<S: Sentences> Recogniser<S> {
         let (background, found) = self.decode(&mut heard, sound, options, &mut recognition.stats)?;
         recognition.heard = heard.tokenizer.decode(background.tokens.iter().copied()).trim().to_owned();
         let readings = self.readings(&heard, &background, &found, options.limits.token_bonus);
-        recognition.confidence = readings.first().map_or(0.0, |surest| surest.confidence);
-        let mut readings = readings.into_iter().peekable();
-        let threshold = |reading: &Reading<S::Meaning>| self.sentences.threshold(&reading.meaning).unwrap_or(options.threshold);
-        recognition.command = readings.next_if(|reading| reading.confidence >= threshold(reading));
-        recognition.alternatives = readings.take(options.alternatives).collect();
+        self.decide(readings, options, &mut recognition);
         recognition.stats.decode_seconds += clock.elapsed().as_secs_f64();
         Ok(recognition)
     }
@@ -174,43 +176,53 @@ impl<S: Sentences> Recogniser<S> {
         end.is_some_and(|state| self.sentences.accepts(state))
     }
 
+    /// Takes the surest reading for the command if it is sure enough, unless another is about as sure.
+    fn decide(&self, mut readings: Vec<Reading<S::Meaning>>, options: &CommandOptions, recognition: &mut Recognition<S::Meaning>) {
+        let Some(surest) = readings.first() else { return };
+        recognition.confidence = surest.confidence;
+        let threshold = self.sentences.threshold(&surest.meaning).unwrap_or(options.threshold);
+        let alike = readings.iter().take_while(|other| other.confidence >= ALIKE * surest.confidence).count();
+        let any: f32 = readings[..alike].iter().map(|reading| reading.confidence).sum();
+        if alike > 1 && any >= threshold {
+            recognition.ambiguous = readings.drain(..alike).collect();
+        } else if surest.confidence >= threshold {
+            recognition.command = Some(readings.remove(0));
+        }
+        readings.truncate(options.alternatives);
+        recognition.alternatives = readings;
+    }
+
     /// What the texts mean, the surest first.
     fn readings<E>(&self, heard: &Heard<'_, E>, background: &Background, found: &[Found], bonus: f32) -> Vec<Reading<S::Meaning>> {
         let free = background.logprob + if background.finished { bonus * background.tokens.len() as f32 } else { 0.0 };
         // Of each meaning its best text, and the scores of all its texts added up.
         let mut readings: Vec<(Reading<S::Meaning>, f32)> = Vec::new();
-        // What texts could mean as well, if another meaning were not preferred.
-        let mut doubles = Vec::new();
         for found in found {
             let text = heard.tokenizer.decode(found.tokens.iter().copied()).trim().to_owned();
-            let mut meanings = self.sentences.meanings(&text).into_iter();
-            let Some(meaning) = meanings.next() else { continue };
+            let meanings = self.sentences.meanings(&text);
+            let alike = meanings.iter().filter(|meant| meant.fits_best).count();
             let evidence = Evidence {
                 against_free: found.score - free,
                 mean: found.logprob / (found.tokens.len() + 1) as f32,
                 margin: 0.0,
                 no_speech: heard.no_speech_prob,
             };
-            let reading = |meaning| (Reading { meaning, text: text.clone(), confidence: 0.0, evidence }, found.score);
-            match readings.iter_mut().find(|(other, _)| other.meaning == meaning) {
-                Some((_, score)) => *score = scores::log_add_exp(*score, found.score),
-                None => readings.push(reading(meaning)),
-            }
-            doubles.extend(meanings.map(reading));
-        }
-        // They do not make the preferred meaning less sure, but it makes them so.
-        let preferred: Vec<f32> = readings.iter().map(|(_, score)| *score).collect();
-        for double in doubles {
-            if readings.iter().all(|(other, _)| other.meaning != double.0.meaning) {
-                readings.push(double);
+            for Meant { meaning, fits_best } in meanings {
+                // Those that fit a text alike share it; others are hardly meant.
+                let score = found.score - if fits_best { scores::log(alike as f32) } else { MOST_MARGIN };
+                match readings.iter_mut().find(|(other, _)| other.meaning == meaning) {
+                    Some((_, sum)) => *sum = scores::log_add_exp(*sum, score),
+                    None => readings.push((Reading { meaning, text: text.clone(), confidence: 0.0, evidence }, score)),
+                }
             }
         }
         let calibration = heard.config.command_confidence.unwrap_or_default();
+        let sums: Vec<f32> = readings.iter().map(|(_, score)| *score).collect();
         for (index, (reading, score)) in readings.iter_mut().enumerate() {
-            let others = preferred.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, score)| *score);
+            let others = sums.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, score)| *score);
             let others = others.fold(f32::NEG_INFINITY, scores::log_add_exp);
+            reading.confidence = calibration.said(&reading.evidence) * confidence::share(*score - others);
             reading.evidence.margin = (*score - others).clamp(-MOST_MARGIN, MOST_MARGIN);
-            reading.confidence = calibration.confidence(&reading.evidence);
         }
         readings.sort_by(|(a, _), (b, _)| b.confidence.total_cmp(&a.confidence));
         readings.into_iter().map(|(reading, _)| reading).collect()
@@ -226,7 +238,7 @@ mod tests {
     use crate::whisper::pipeline::tests::{noise, pipeline};
     use crate::whisper::specials::tests::small;
 
-    /// "w1 w2" and "w1 w3" mean the same, "w6" nothing and "w7 w8" two things.
+    /// "w1 w2" and "w1 w3" mean the same, "w6" nothing, "w7 w8" two things of which one fits better and "w9 w10" two alike.
     struct Words(Trie);
 
     impl Automaton for Words {
@@ -256,16 +268,18 @@ mod tests {
     impl Sentences for Words {
         type Meaning = String;
 
-        fn meanings(&self, text: &str) -> Vec<String> {
-            match text {
-                "w6" => vec![],
-                "w7 w8" => vec!["first".into(), "second".into()],
-                _ => vec![text.replace("w3", "w2")],
-            }
+        fn meanings(&self, text: &str) -> Vec<Meant<String>> {
+            let all: &[(&str, bool)] = match text {
+                "w6" => &[],
+                "w7 w8" => &[("first", true), ("second", false)],
+                "w9 w10" => &[("third", true), ("fourth", true), ("second", false)],
+                _ => &[(&text.replace("w3", "w2"), true)],
+            };
+            all.iter().map(|&(meaning, fits_best)| Meant { meaning: meaning.to_owned(), fits_best }).collect()
         }
     }
 
-    const SENTENCES: [&[u32]; 5] = [&[1, 2], &[1, 3], &[4, 5], &[6], &[7, 8]];
+    const SENTENCES: [&[u32]; 6] = [&[1, 2], &[1, 3], &[4, 5], &[6], &[7, 8], &[9, 10]];
 
     fn recognise(said: &[u32], seconds: f64) -> Recognition<String> {
         let words = Words(Trie::new(&SENTENCES, None));
@@ -315,7 +329,66 @@ mod tests {
         let other = &recognition.alternatives[0];
         assert_eq!((command.meaning.as_str(), other.meaning.as_str()), ("first", "second"));
         assert_eq!((command.text.as_str(), other.text.as_str()), ("w7 w8", "w7 w8"));
-        assert!(command.evidence.margin > 4.0 && other.evidence.margin <= 0.0 && other.confidence < command.confidence);
+        assert!(command.evidence.margin > 4.0 && other.evidence.margin <= 0.0 && other.confidence < 0.01);
+    }
+
+    #[test]
+    fn two_meanings_that_fit_alike_are_none_and_are_told() {
+        let recognition = recognise(&[9, 10], 1.0);
+        assert_eq!(recognition.command, None);
+        let told: Vec<_> = recognition.ambiguous.iter().map(|reading| (reading.meaning.as_str(), reading.text.as_str())).collect();
+        assert_eq!(told, [("third", "w9 w10"), ("fourth", "w9 w10")]);
+        assert!(recognition.confidence > 0.4 && recognition.confidence <= 0.5, "{recognition:?}");
+        assert_eq!(recognition.alternatives[0].meaning, "second");
+    }
+
+    #[test]
+    fn confidences_are_shares_of_one() {
+        for said in [&[1, 2][..], &[1, 3], &[4, 5], &[7, 8], &[9, 10], &[1, 5], &[4], &[9, 8]] {
+            for confidence in [0.5, 2.0, 9.0] {
+                let mut pipeline = pipeline(vec![Script::says(said).confidence(confidence)]);
+                let limits = Limits { spread: 30.0, ..Limits::default() };
+                let options = CommandOptions { margin_seconds: Some(0.5), limits, alternatives: 20, ..CommandOptions::default() };
+                let mut recogniser = Recogniser::new(Words(Trie::new(&SENTENCES, None)));
+                let Recognition { command, ambiguous, alternatives, .. } =
+                    recogniser.recognise(&mut pipeline, &noise(1.0), &options).unwrap();
+                let all: Vec<_> = command.iter().chain(&ambiguous).chain(&alternatives).collect();
+                let sum: f32 = all.iter().map(|reading| reading.confidence).sum();
+                assert!(sum <= 1.0 + 1e-5, "{sum}: {all:?}");
+                for (i, reading) in all.iter().enumerate() {
+                    assert!(all[..i].iter().all(|other| other.meaning != reading.meaning), "{all:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn about_as_sure_is_not_sure() {
+        let recogniser = Recogniser::new(Words(Trie::new(&SENTENCES, None)));
+        let reading = |confidence| Reading { meaning: format!("{confidence}"), text: String::new(), confidence, evidence: Evidence::default() };
+        for (confidences, threshold, expected) in [
+            (&[0.55, 0.40][..], 0.5, (false, 2, 0)),
+            (&[0.55, 0.30], 0.5, (true, 0, 1)),
+            (&[0.40, 0.35, 0.20], 0.5, (false, 2, 1)),
+            // Whatever was said, it is likely none of these.
+            (&[0.20, 0.19], 0.5, (false, 0, 2)),
+            (&[0.20, 0.19], 0.3, (false, 2, 0)),
+            (&[0.45, 0.20], 0.5, (false, 0, 2)),
+            (&[], 0.5, (false, 0, 0)),
+        ] {
+            let options = CommandOptions { threshold, ..CommandOptions::default() };
+            let mut found = Recognition {
+                command: None,
+                ambiguous: Vec::new(),
+                alternatives: Vec::new(),
+                confidence: 0.0,
+                heard: String::new(),
+                stats: Stats::default(),
+            };
+            recogniser.decide(confidences.iter().map(|&confidence| reading(confidence)).collect(), &options, &mut found);
+            assert_eq!((found.command.is_some(), found.ambiguous.len(), found.alternatives.len()), expected, "{confidences:?} {threshold}");
+            assert_eq!(found.confidence, confidences.first().copied().unwrap_or(0.0));
+        }
     }
 
     #[test]
@@ -358,6 +431,19 @@ mod tests {
         let recognition = recogniser.recognise(&mut pipeline, &noise(1.0), &options).unwrap();
         assert_eq!(recognition.command.map(|command| command.text).as_deref(), Some("w4"));
         assert_eq!(pipeline.engine().fed(), [57, 2, 4, 2, 4, 2, 4, 2, 4, 2, 51, 52, 55, 59, 4, 3]);
+    }
+
+    #[test]
+    fn the_language_asked_for_is_decoded() {
+        // 52 and 53 are the languages, 57 detects them.
+        for (language, code) in [("en", 52), ("de", 53)] {
+            let mut pipeline = pipeline(vec![Script::says(&[4, 5]).confidence(9.0)]);
+            let mut options = CommandOptions::default();
+            options.transcribe.language = Some(language.into());
+            let mut recogniser = Recogniser::new(Words(Trie::new(&SENTENCES, None)));
+            recogniser.recognise(&mut pipeline, &noise(1.0), &options).unwrap();
+            assert_eq!(pipeline.engine().fed()[..2], [51, code], "{language}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use ossicle_sentences::{CompileError, Grammar, Match, State, TokenAutomaton, Val
 use serde::{Serialize, Serializer};
 
 use super::automaton::Automaton;
-use super::sentences::Sentences;
+use super::sentences::{Meant, Sentences};
 use super::vocabulary::WhisperVocabulary;
 use crate::whisper::tokenizer::Tokenizer;
 
@@ -109,8 +109,10 @@ impl Automaton for CommandSet {
 impl Sentences for CommandSet {
     type Meaning = Intent;
 
-    fn meanings(&self, text: &str) -> Vec<Intent> {
-        self.grammar.matches(text).iter().map(Intent::new).collect()
+    fn meanings(&self, text: &str) -> Vec<Meant<Intent>> {
+        let matches = self.grammar.matches(text);
+        let fewest = matches.first().map_or(0, |best| best.free_words);
+        matches.iter().map(|found| Meant { meaning: Intent::new(found), fits_best: found.free_words == fewest }).collect()
     }
 
     fn threshold(&self, meaning: &Intent) -> Option<f32> {

@@ -21,6 +21,9 @@ const NAMES: &[(&str, &str)] = &[
     ("yue", "cantonese"),
 ];
 
+/// Codes that others use, with Whisper's: Bokmål and Filipino, and how ISO 639 wrote some once or writes them now.
+const OTHERS: [(&str, &str); 6] = [("nb", "no"), ("fil", "tl"), ("iw", "he"), ("in", "id"), ("jv", "jw"), ("cmn", "zh")];
+
 /// The code for a code or an English name, in any case: `de` for `de`, `DE` and `German`.
 pub fn code(name: &str) -> Option<&'static str> {
     let name = name.trim().to_lowercase();
@@ -29,7 +32,10 @@ pub fn code(name: &str) -> Option<&'static str> {
 
 /// The code of the language of a tag that may have a region (`en-GB`, `pt_BR`), or of an English name.
 pub fn of_tag(tag: &str) -> Option<&'static str> {
-    code(tag).or_else(|| code(tag.split(['-', '_']).next()?))
+    code(tag).or_else(|| {
+        let head = tag.trim().split(['-', '_']).next()?.to_lowercase();
+        code(&head).or_else(|| OTHERS.iter().find(|(other, _)| *other == head).map(|&(_, code)| code))
+    })
 }
 
 /// The English name for a code.
@@ -55,6 +61,7 @@ mod tests {
             [of_tag("en-GB"), of_tag("pt_BR"), of_tag("Haitian Creole"), of_tag("tlh-x")],
             [Some("en"), Some("pt"), Some("ht"), None]
         );
+        assert_eq!([of_tag("nb"), of_tag("nb-NO"), of_tag("fil_PH")], [Some("no"), Some("no"), Some("tl")]);
         assert_eq!(name("haw"), Some("hawaiian"));
         assert_eq!(NAMES.len(), 100);
     }

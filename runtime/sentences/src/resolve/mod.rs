@@ -112,7 +112,7 @@ impl<'a> Resolver<'a> {
         let mut resolver = Self {
             source,
             file,
-            english: file.language == "en" || file.language.starts_with("en-") || file.language.starts_with("en_"),
+            english: numbers::are_known(&file.language),
             rules: Vec::new(),
             rule_states: vec![RuleState::New; file.rules.len()],
             rule_depth: 0,

@@ -263,7 +263,11 @@ impl Session<'_> {
                 self.service.understood(&intent, text);
                 ("intent", json!(intent))
             }
-            None => ("not-recognized", json!({})),
+            None => {
+                let candidates = recogniser.ambiguous(text).iter().map(ToString::to_string).collect::<Vec<_>>().join(", or ");
+                let data = if candidates.is_empty() { json!({}) } else { json!({"text": format!("this may be {candidates}")}) };
+                ("not-recognized", data)
+            }
         };
         if let Some(context) = context {
             data["context"] = context.clone();
