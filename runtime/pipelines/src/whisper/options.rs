@@ -133,7 +133,7 @@ impl Default for VadOptions {
             max_pause_ms: 2000,
             long_window_pause_ms: 700,
             long_window_ms: 12_000,
-            lead_ms: 400,
+            lead_ms: 300,
             tail_ms: 1000,
             min_missed_ms: 400,
         }
