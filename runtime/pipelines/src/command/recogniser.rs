@@ -118,8 +118,14 @@ impl<S: Sentences> Recogniser<S> {
         samples: &[f32],
         options: &CommandOptions,
     ) -> Result<Recognition<S::Meaning>, TranscribeError> {
-        let mut recognition =
-            Recognition { command: None, ambiguous: Vec::new(), alternatives: Vec::new(), confidence: 0.0, heard: String::new(), stats: Stats::default() };
+        let mut recognition = Recognition {
+            command: None,
+            ambiguous: Vec::new(),
+            alternatives: Vec::new(),
+            confidence: 0.0,
+            heard: String::new(),
+            stats: Stats::default(),
+        };
         // Silence that the recording has already is part of the margin.
         let sound = sound_samples(samples);
         let frames = command_frames(sound.div_ceil(HOP_SAMPLES), options.margin_seconds, pipeline.config().short_windows);
@@ -365,7 +371,8 @@ mod tests {
     #[test]
     fn about_as_sure_is_not_sure() {
         let recogniser = Recogniser::new(Words(Trie::new(&SENTENCES, None)));
-        let reading = |confidence| Reading { meaning: format!("{confidence}"), text: String::new(), confidence, evidence: Evidence::default() };
+        let reading =
+            |confidence| Reading { meaning: format!("{confidence}"), text: String::new(), confidence, evidence: Evidence::default() };
         for (confidences, threshold, expected) in [
             (&[0.55, 0.40][..], 0.5, (false, 2, 0)),
             (&[0.55, 0.30], 0.5, (true, 0, 1)),

@@ -33,8 +33,13 @@ fn run(scripts: Vec<Script>, seconds: f64, options: &TranscribeOptions) -> Run {
     Run { pipeline, segments, summary }
 }
 
+/// The scripts speak whatever is heard, so nothing is taken for a pause.
+fn auto() -> TranscribeOptions {
+    TranscribeOptions { vad: None, ..TranscribeOptions::default() }
+}
+
 fn full() -> TranscribeOptions {
-    TranscribeOptions { window: Window::Full, ..TranscribeOptions::default() }
+    TranscribeOptions { window: Window::Full, ..auto() }
 }
 
 /// Tokens of text between two timestamps, in hundredths of a second.
@@ -84,14 +89,14 @@ fn a_small_window_that_loops_gives_way_to_the_next() {
     let looping = Script::says(&[vec![60], [1, 2, 3].repeat(80)].concat());
     let good = Script::says(&said(0, &[1, 2, 3], 100));
     let scripts = vec![looping.clone(), good];
-    let ok = run(scripts, 0.8, &TranscribeOptions::default());
+    let ok = run(scripts, 0.8, &auto());
     assert_eq!(ok.pipeline.engine().frames, [600, 800]);
     assert_eq!(spans(&ok), [(0.0, 0.8, " w1 w2 w3")]);
     assert_eq!((ok.summary.stats.window_retries, ok.summary.stats.fallbacks), (1, 0));
 
-    let one_more = run(vec![looping.clone()], 0.8, &TranscribeOptions::default());
+    let one_more = run(vec![looping.clone()], 0.8, &auto());
     assert_eq!(one_more.pipeline.engine().frames, [600, 800], "only one retry");
-    let never = TranscribeOptions { window: Window::Seconds(5), ..TranscribeOptions::default() };
+    let never = TranscribeOptions { window: Window::Seconds(5), ..auto() };
     assert_eq!(run(vec![looping], 0.8, &never).pipeline.engine().frames, [500], "a given window stays");
 }
 
@@ -120,7 +125,7 @@ fn of_retried_windows_the_surest_silence_counts() {
     let looping = Script::says(&[vec![60], [1, 2, 3].repeat(80)].concat());
     let unlikely = Script::says(&said(0, &[1, 2, 3], 100)).confidence(2.0);
     let heard = |first: Script| {
-        let run = run(vec![first, unlikely.clone()], 0.8, &TranscribeOptions::default());
+        let run = run(vec![first, unlikely.clone()], 0.8, &auto());
         (run.segments.len(), run.summary.stats.window_retries, run.summary.stats.fallbacks)
     };
     assert_eq!(heard(looping.clone().no_speech(30.0)), (0, 1, 0));

@@ -15,14 +15,27 @@ const FALSE_RUN: usize = 3;
 /// If there is not a position for each token.
 pub fn first_false(tokens: &[u32], positions: &[usize]) -> Option<usize> {
     assert_eq!(tokens.len(), positions.len());
+    let copied = copied(tokens);
     let mut run = 0;
     for i in 0..tokens.len() {
-        run = if is_false_copy(tokens, positions, i) { run + 1 } else { 0 };
+        let is_false = copied[i].is_some_and(|earlier| positions[i] < positions[earlier] + POSITIONS_PER_TOKEN * (i - earlier));
+        run = if is_false { run + 1 } else { 0 };
         if run == FALSE_RUN {
             return Some(i + 1 - FALSE_RUN);
         }
     }
     None
+}
+
+/// For each token that is part of a phrase that came before, its place there, the last one of several.
+fn copied(tokens: &[u32]) -> Vec<Option<usize>> {
+    let mut copied = vec![None; tokens.len()];
+    for (i, phrase) in tokens.windows(PHRASE).enumerate() {
+        if let Some(earlier) = (0..i).rev().find(|&j| tokens[j..j + PHRASE] == *phrase) {
+            (0..PHRASE).for_each(|k| copied[i + k] = Some(earlier + k));
+        }
+    }
+    copied
 }
 
 /// Tokens of a sentence that is worth a look if it comes twice.
@@ -39,14 +52,6 @@ const THRICE: std::ops::RangeInclusive<usize> = 3..=32;
 /// Whether a phrase comes three times in a row.
 pub fn says_thrice(tokens: &[u32]) -> bool {
     THRICE.into_iter().any(|period| tokens.windows(3 * period).any(|three| three[period..] == three[..2 * period]))
-}
-
-/// Whether token `i` begins or goes on with a copy of an earlier phrase without being later in the recording.
-fn is_false_copy(tokens: &[u32], positions: &[usize], i: usize) -> bool {
-    let Some(phrase) = tokens.get(i..i + PHRASE) else { return false };
-    let Some(earlier) = (0..i).rev().find(|&j| tokens[j..j + PHRASE] == *phrase) else { return false };
-    let sum = |from: usize| positions[from..from + PHRASE].iter().sum::<usize>();
-    sum(i) < sum(earlier) + PHRASE * POSITIONS_PER_TOKEN * (i - earlier)
 }
 
 #[cfg(test)]
