@@ -46,7 +46,7 @@ struct Heard {
 impl Recogniser for &mut Heard {
     fn recognise(&mut self, samples: &[f32]) -> Result<Recognition, RecogniseError> {
         self.utterances.push(samples.to_vec());
-        Ok(Recognition { text: format!("{} samples", samples.len()), intent: None })
+        Ok(Recognition { text: format!("{} samples", samples.len()), ..Recognition::default() })
     }
 
     fn partial(&mut self, samples: &[f32]) -> Result<Option<String>, RecogniseError> {

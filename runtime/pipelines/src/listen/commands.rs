@@ -27,8 +27,8 @@ impl Recogniser for Commands {
         let recognised = self.sentences.recognise(self.model.pipeline(), samples, &self.options);
         let recognised = recognised.map_err(|error| RecogniseError(Box::new(error)))?;
         Ok(match recognised.command {
-            Some(command) => Recognition { intent: Some(intent(&command)), text: command.text },
-            None => Recognition { text: recognised.heard, intent: None },
+            Some(command) => Recognition { intent: Some(intent(&command)), text: command.text, reason: None },
+            None => Recognition { text: recognised.heard, ..Recognition::default() },
         })
     }
 }

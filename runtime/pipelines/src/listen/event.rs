@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::audio::SAMPLE_RATE;
 use crate::events;
+use crate::whisper::transcript::DropReason;
 
 /// Something happened. Positions are samples at 16 kHz from the stream's start.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,12 +48,14 @@ pub enum Event {
         /// What it means, where the recogniser knows.
         intent: Option<Value>,
     },
-    /// Nothing was said in what had sounded like speech.
+    /// Nothing was said in what had sounded like speech, or nothing that can be believed.
     Nothing {
         /// Its first sample.
         start: u64,
-        /// The first sample behind it.
+        /// The first sample after it.
         end: u64,
+        /// Why words were found and not believed.
+        reason: Option<DropReason>,
     },
     /// A sound other than what was said, or speech as one: an event of [`events`](crate::events), which is over.
     Sound {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::event::Event;
 use crate::audio::SAMPLE_RATE;
+use crate::whisper::transcript::DropReason;
 
 /// The schema that the first line of JSON names.
 pub const SCHEMA: &str = "ossicle.listen/1";
@@ -60,6 +61,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     intent: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     samples: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
@@ -96,7 +99,7 @@ pub fn json(out: &mut dyn Write, event: &Event, clock: Clock) -> io::Result<()> 
         Event::Final { start, end, text, intent } => {
             Line { text: Some(text), intent: intent.as_ref(), ..span("final", *start, Some(*end)) }
         }
-        Event::Nothing { start, end } => span("nothing", *start, Some(*end)),
+        Event::Nothing { start, end, reason } => Line { reason: reason.map(DropReason::name), ..span("nothing", *start, Some(*end)) },
         Event::Sound { class, start, end, peak, mean } => {
             Line { class: Some(class), peak: Some(*peak), mean: Some(*mean), ..span("sound", *start, Some(*end)) }
         }
@@ -125,7 +128,9 @@ pub fn text(out: &mut dyn Write, event: &Event) -> io::Result<()> {
         Event::Thinking { end, .. } => (Some(end), "thinking", String::new()),
         Event::Final { start, text, intent: None, .. } => (Some(start), "final", text.clone()),
         Event::Final { start, text, intent: Some(intent), .. } => (Some(start), "final", format!("{text}  {intent}")),
-        Event::Nothing { start, .. } => (Some(start), "nothing", String::new()),
+        Event::Nothing { start, reason, .. } => {
+            (Some(start), "nothing", reason.map_or_else(String::new, |reason| reason.name().to_owned()))
+        }
         Event::Sound { class, start, end, peak, .. } => {
             (Some(start), "sound", format!("{class}  (to {:.2}, peak {peak:.2})", Clock::seconds(*end)))
         }

@@ -180,7 +180,7 @@ impl<R: Recogniser> Listener<R> {
                 on_event(Event::Thinking { start, end });
                 let recognition = self.recogniser.recognise(self.segmenter.samples(start, end))?;
                 on_event(if recognition.text.is_empty() && recognition.intent.is_none() {
-                    Event::Nothing { start, end }
+                    Event::Nothing { start, end, reason: recognition.reason }
                 } else {
                     Event::Final { start, end, text: recognition.text, intent: recognition.intent }
                 });

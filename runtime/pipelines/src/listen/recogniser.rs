@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::whisper::options::TranscribeOptions;
 use crate::whisper::transcriber::Transcriber;
+use crate::whisper::transcript::{DropReason, Told};
 
 /// What was recognised.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +16,8 @@ pub struct Recognition {
     pub text: String,
     /// What they mean, where the recogniser knows.
     pub intent: Option<Value>,
+    /// Why words were found and not believed.
+    pub reason: Option<DropReason>,
 }
 
 /// A recogniser failed; carries its own error.
@@ -69,8 +72,10 @@ pub struct Speech {
 }
 
 impl Speech {
-    /// Utterances are transcribed with `options`, which must fit the model ([`Transcriber::check`]); partial texts in one greedy attempt.
+    /// Utterances are transcribed with `options`, which must fit the model ([`Transcriber::check`]); partial texts in one greedy attempt. They
+    /// have been cut in pauses already, so [`TranscribeOptions::vad`] does not count.
     pub fn new(model: Transcriber, options: TranscribeOptions) -> Self {
+        let options = TranscribeOptions { vad: None, ..options };
         let mut quick = TranscribeOptions { window_retries: 0, word_timestamps: false, ..options.clone() };
         quick.quality.temperatures = vec![0.0];
         Self { model, options, quick }
@@ -82,18 +87,23 @@ impl Speech {
     }
 }
 
-fn text(model: &mut Transcriber, samples: &[f32], options: &TranscribeOptions) -> Result<String, RecogniseError> {
-    let mut text = String::new();
-    model.transcribe(samples, options, &mut |segment| text.push_str(&segment.text)).map_err(|error| RecogniseError(Box::new(error)))?;
-    Ok(text.trim().to_owned())
+fn recognise(model: &mut Transcriber, samples: &[f32], options: &TranscribeOptions) -> Result<Recognition, RecogniseError> {
+    let (mut text, mut reason) = (String::new(), None);
+    let mut tell = |told| match told {
+        Told::Segment(segment) => text.push_str(&segment.text),
+        Told::Dropped(dropped) => reason = Some(dropped.reason),
+        Told::Event(_) => {}
+    };
+    model.transcribe_told(&mut &*samples, options, None, &mut tell).map_err(|error| RecogniseError(Box::new(error)))?;
+    Ok(Recognition { text: text.trim().to_owned(), intent: None, reason })
 }
 
 impl Recogniser for Speech {
     fn recognise(&mut self, samples: &[f32]) -> Result<Recognition, RecogniseError> {
-        Ok(Recognition { text: text(&mut self.model, samples, &self.options)?, intent: None })
+        recognise(&mut self.model, samples, &self.options)
     }
 
     fn partial(&mut self, samples: &[f32]) -> Result<Option<String>, RecogniseError> {
-        text(&mut self.model, samples, &self.quick).map(Some)
+        recognise(&mut self.model, samples, &self.quick).map(|recognition| Some(recognition.text))
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Fake {
     pub(crate) lane_rows: usize,
     /// Tokens that a lane holds.
     pub(crate) lane_tokens: usize,
+    /// The position that token `i` attends to, in tens.
+    pub(crate) attends: fn(usize) -> usize,
 }
 
 const EOT: u32 = 50;
@@ -75,6 +77,7 @@ impl Fake {
             lanes: vec![],
             lane_rows: 0,
             lane_tokens: 160,
+            attends: |token| token,
         }
     }
 
@@ -164,13 +167,13 @@ impl Engine for Fake {
         Ok(())
     }
 
-    /// Token `i` attends to positions 10 i .. 10 i + 10.
+    /// Token `i` attends to positions 10 a .. 10 a + 10, a being what [`Fake::attends`] says.
     fn head_weights(&mut self, index: usize, out: &mut [f32]) -> Result<(), EngineError> {
         let ((heads, tokens), positions) = (self.aligned, self.frames.last().unwrap() / 2);
         assert!(index < heads && out.len() == tokens * positions);
         out.fill(1e-4);
         for (token, row) in out.chunks_exact_mut(positions).enumerate() {
-            row.iter_mut().skip(10 * token).take(10).for_each(|weight| *weight = 0.1);
+            row.iter_mut().skip(10 * (self.attends)(token)).take(10).for_each(|weight| *weight = 0.1);
         }
         Ok(())
     }

@@ -90,7 +90,8 @@ impl Memory {
         let tokenizer = folder.file_bytes("tokenizer.json")?;
         let vocabulary = vocabulary_bytes(tokenizer, config.vocab_size);
         let features = 4 * request.frames * config.num_mel_bins + size_of::<MelScratch>();
-        let words = if request.words { word_bytes(folder, positions)? } else { 0 };
+        // Without word times it serves texts that repeat themselves.
+        let words = word_bytes(folder, positions)?;
         let audio = 4 * slider::CAPACITY + features + READER_BYTES;
         // Freed blocks of one window size do not always serve the next: an eighth was never reached in measurements.
         let allocator = BOOKKEEPING_BYTES + (network.slots + words) / 8;

@@ -520,3 +520,7 @@ fn centiseconds(seconds: f64) -> f64 {
 #[cfg(test)]
 #[path = "pipeline_tests.rs"]
 pub(crate) mod tests;
+
+#[cfg(test)]
+#[path = "pauses_tests.rs"]
+mod pauses_tests;

@@ -43,7 +43,7 @@ fn full() -> TranscribeOptions {
 }
 
 /// Tokens of text between two timestamps, in hundredths of a second.
-fn said(start: u32, words: &[u32], end: u32) -> Vec<u32> {
+pub(crate) fn said(start: u32, words: &[u32], end: u32) -> Vec<u32> {
     [&[60 + start / 2], words, &[60 + end / 2]].concat()
 }
 
