@@ -53,6 +53,7 @@ pub(crate) fn run(deb: &Path, arch: &str) -> anyhow::Result<()> {
         }
         other => bail!("no emulation of a whole Debian for {other}"),
     };
+    let _processes = Processes::new(&root)?;
     fs::copy(deb, root.join("tmp/ossicle.deb")).context("the package")?;
     // From a clean state, whatever an earlier proof left.
     let _ = inside(&root, &["dpkg", "--purge", "ossicle"]).status();
@@ -132,6 +133,23 @@ fn inside(root: &Path, command: &[&str]) -> Command {
     chroot.arg(root).args(command).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("QEMU_CPU", CPU);
     chroot.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
     chroot
+}
+
+/// While it lives, the root has a `/proc`, by which programs find where they lie, and the models from there.
+struct Processes(PathBuf);
+
+impl Processes {
+    fn new(root: &Path) -> anyhow::Result<Self> {
+        let place = root.join("proc");
+        execute(Command::new("mount").args(["-t", "proc", "proc"]).arg(&place)).context("only root can mount /proc")?;
+        Ok(Self(place))
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
 }
 
 /// While it lives, the kernel runs arm64 programs through the emulator.
