@@ -148,7 +148,7 @@ struct Bench {
 impl Bench {
     /// A command, in each loudness of the noise.
     fn command(&mut self, command: &Command, args: &RecognitionArgs, mixer: &mut Mixer, snr: &[f32]) -> Result<()> {
-        let samples = super::samples(&command.file, args)?;
+        let (samples, _) = super::samples(&command.file, input::open(&command.file, None, args.model.machine.isa()))?;
         if snr.is_empty() {
             self.recognise(&command.file, &samples, Some(command))?;
         }
