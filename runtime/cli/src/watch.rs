@@ -22,6 +22,7 @@ use ossicle::whisper::transcriber::Transcriber;
 use ossicle::whisper::window::Window;
 
 use crate::fault;
+use crate::input;
 use crate::model::ModelArgs;
 use crate::notify::Notifier;
 use crate::spool::{Spool, Work};
@@ -179,12 +180,15 @@ impl Watcher<'_> {
                 written = writer.segment(&mut out, &segment);
             }
         });
+        let damage = source.reader.damage();
         written?;
         let summary = match summary {
             Err(TranscribeError::Source(_)) if self.stop.load(Ordering::Relaxed) => anyhow::bail!("interrupted"),
             other => other.map_err(|error| fault::transcription(name, error))?,
         };
         writer.end(&mut out, &summary)?;
+        // It is done all the same: what it lacks will not come.
+        let _ = input::tell_damage(name, &damage);
         Ok(out)
     }
 }
