@@ -19,9 +19,11 @@ use ossicle::source::{SampleSource, SourceError};
 use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::Transcriber;
+use ossicle::whisper::transcript::Told;
 use ossicle::whisper::window::Window;
 
 use crate::fault;
+use crate::input;
 use crate::model::ModelArgs;
 use crate::notify::Notifier;
 use crate::spool::{Spool, Work};
@@ -190,16 +192,23 @@ impl Watcher<'_> {
         let mut out = Vec::new();
         let header = Header { file: name.into(), model: self.model.name().into(), task: self.options.task.name().into() };
         let mut written = writer.begin(&mut out, &header);
-        let summary = self.model.transcribe_source(&mut source, &self.options, &mut |segment| {
+        let summary = self.model.transcribe_told(&mut source, &self.options, None, &mut |told| {
             if written.is_ok() {
-                written = writer.segment(&mut out, &segment);
+                written = match &told {
+                    Told::Segment(segment) => writer.segment(&mut out, segment),
+                    Told::Dropped(dropped) => writer.dropped(&mut out, dropped),
+                    Told::Event(event) => writer.event(&mut out, event),
+                };
             }
         });
+        let damage = source.reader.damage();
         let summary = summary.map_err(|error| match fault::is_recordings(&error) {
             true => Failed::Recording(fault::transcription(name, error)),
             false => Failed::Elsewhere(self.failed(name, error)),
         })?;
         written.and_then(|()| writer.end(&mut out, &summary)).map_err(|error| Failed::Elsewhere(error.into()))?;
+        // It is done all the same: what it lacks will not come.
+        let _ = input::tell_damage(name, &damage);
         Ok(out)
     }
 

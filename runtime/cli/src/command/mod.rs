@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
-use ossicle::audio::Damage;
+use ossicle::audio::{AudioReader, Damage};
 use ossicle::command::recogniser::{CommandOptions, Recogniser};
 use ossicle::command::set::CommandSet;
 use ossicle::whisper::transcriber::Transcriber;
@@ -154,17 +154,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             fault::complain(&format!("stopped by a signal before {}", input::name(file)));
             return Ok(interrupt::status());
         }
-        let outcome = samples(file, args).map_err(Into::into).and_then(|(samples, damage)| {
-            let recognised = recogniser.recognise(model.pipeline(), &samples, &options);
-            let recognised = recognised.map_err(|error| fault::transcription(&input::name(file), error))?;
-            let mut out = io::stdout().lock();
-            match args.format {
-                FormatName::Text => output::text(&mut out, &input::name(file), width, &recognised)?,
-                FormatName::Json => output::json(&mut out, &input::name(file), &recognised)?,
-            }
-            out.flush()?;
-            Ok(input::tell_damage(&input::name(file), &damage))
-        });
+        let outcome =
+            samples(file, args.raw.open(file, recognition.model.machine.isa())).map_err(Into::into).and_then(|(samples, damage)| {
+                let recognised = recogniser.recognise(model.pipeline(), &samples, &options);
+                let recognised = recognised.map_err(|error| fault::transcription(&input::name(file), error))?;
+                let mut out = io::stdout().lock();
+                match args.format {
+                    FormatName::Text => output::text(&mut out, &input::name(file), width, &recognised)?,
+                    FormatName::Json => output::json(&mut out, &input::name(file), &recognised)?,
+                }
+                out.flush()?;
+                Ok(input::tell_damage(&input::name(file), &damage))
+            });
         match outcome {
             Err(error) if fault::is_broken_pipe(&error) => return Err(error),
             Err(error) => statuses.push(fault::report(&error)),
@@ -181,9 +182,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// All samples of a recording that fits the model's window, and what it lacks.
-fn samples(file: &Path, args: &Args) -> Result<(Vec<f32>, Vec<Damage>), Fault> {
+fn samples(file: &Path, reader: Result<AudioReader, Fault>) -> Result<(Vec<f32>, Vec<Damage>), Fault> {
     const MOST: usize = 30 * ossicle::audio::SAMPLE_RATE as usize;
-    let mut reader = args.raw.open(file, args.recognition.model.machine.isa())?;
+    let mut reader = reader?;
     let samples = input::read_from(&mut reader, file, MOST + 1)?;
     if samples.len() > MOST {
         return Err(Fault::new("longer than 30 s", input::name(file), "give one utterance, or transcribe it"));

@@ -28,8 +28,6 @@ const PIECE_SECONDS: usize = 6;
 const PIECE_SAMPLES: usize = PIECE_SECONDS * SAMPLE_RATE as usize;
 /// Longest recording of noise, which is kept in memory.
 const MAX_NOISE_SECONDS: usize = 600;
-/// A command fits the model's window.
-const MODEL_SECONDS: usize = 30;
 /// Largest manifest.
 const MAX_MANIFEST_BYTES: usize = 16 << 20;
 /// How the names of recordings end that a folder is searched for.
@@ -152,7 +150,7 @@ struct Bench {
 impl Bench {
     /// A command, in each loudness of the noise.
     fn command(&mut self, command: &Command, args: &RecognitionArgs, mixer: &mut Mixer, snr: &[f32]) -> Result<()> {
-        let samples = read(&command.file, args, MODEL_SECONDS)?;
+        let (samples, _) = super::samples(&command.file, input::open(&command.file, None, args.model.machine.isa()))?;
         if snr.is_empty() {
             self.recognise(&command.file, &samples, Some(command))?;
         }

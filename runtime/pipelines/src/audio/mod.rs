@@ -61,6 +61,7 @@ mod pcm;
 mod reader;
 mod riff;
 mod sniff;
+mod vorbis_bits;
 mod vorbis_books;
 mod wav;
 
