@@ -109,7 +109,8 @@ fn what_is_said_may_be_a_command_in_any_spelling_of_its_language() {
     // Not as free decoding writes it.
     let sentence = "turn off the kitchen lights and set the timer for ten minutes";
     let [request, _] = session("stream");
-    let cases = [("en-GB", &["--language", "English"][..]), ("en-GB", &[]), ("en-GB", &["--language", "auto"]), ("de", &["--language", "EN_us"])];
+    let cases =
+        [("en-GB", &["--language", "English"][..]), ("en-GB", &[]), ("en-GB", &["--language", "auto"]), ("de", &["--language", "EN_us"])];
     for (written, language) in cases {
         fs::write(&path, format!("language: {written}\nintents:\n  Kitchen:\n    data:\n      - sentences: [\"{sentence}\"]\n")).unwrap();
         let options = ["--uri", "tcp://127.0.0.1:0", "--constrained", "--threshold", "0.01"];

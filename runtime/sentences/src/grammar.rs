@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use crate::error::{Error, Fault};
 use crate::expr::{ExprId, Exprs};
-use crate::lexicon::Lexicon;
 use crate::lattice::Lattice;
+use crate::lexicon::Lexicon;
 use crate::matcher::{self, Answer};
+use crate::numbers;
 use crate::program::{MAX_INSTRUCTIONS, Program};
 use crate::resolve::{self, Sentence};
 use crate::schema::{self, Block, Intent};
 use crate::source::{Mark, Source};
-use crate::numbers;
 use crate::value::Value;
 use crate::words;
 
@@ -141,8 +141,9 @@ impl Grammar {
         for captured in &answer.slots {
             let said = &words[lattice.range(captured.start, captured.end)];
             let span = said.first().map_or(0, |word| word.span.start)..said.last().map_or(0, |word| word.span.end);
-            let value =
-                captured.value.map_or_else(|| Value::Free(words::composed(&text[span.clone()])), |value| self.values[value as usize].clone());
+            let value = captured
+                .value
+                .map_or_else(|| Value::Free(words::composed(&text[span.clone()])), |value| self.values[value as usize].clone());
             slots.push(Slot { name: &self.slots[captured.slot as usize], value, span: Some(span) });
         }
         let fixed = block.slots.iter().filter(|(name, _)| !answer.slots.iter().any(|said| self.slots[said.slot as usize] == *name));

@@ -5,8 +5,8 @@ pub(crate) const HALF: char = '½';
 
 /// The zeros of the scripts' decimal figures; the other nine follow each.
 const ZEROS: [char; 15] = [
-    '0', '\u{660}', '\u{6F0}', '\u{7C0}', '\u{966}', '\u{9E6}', '\u{A66}', '\u{AE6}', '\u{BE6}', '\u{C66}', '\u{CE6}', '\u{D66}', '\u{E50}', '\u{ED0}',
-    '\u{FF10}',
+    '0', '\u{660}', '\u{6F0}', '\u{7C0}', '\u{966}', '\u{9E6}', '\u{A66}', '\u{AE6}', '\u{BE6}', '\u{C66}', '\u{CE6}', '\u{D66}',
+    '\u{E50}', '\u{ED0}', '\u{FF10}',
 ];
 
 /// The figure that `c` is, in ASCII.

@@ -242,7 +242,10 @@ mod tests {
             ("２１％, ٢١ and ४२", "21 percent 21 and 42"),
             ("20½ or ½", "20.5 or 0.5"),
             ("21º 21˚ 21℃ ºhm", "21 degrees 21 degrees 21 degrees celsius ohm"),
-            ("to \u{2212}5, \u{2013}5, \u{2012}5, \u{FF0D}5, \u{FE63}5, \u{2212} 5", &["to", " minus 5"].concat().replace(" minus 5", &" minus 5".repeat(6))),
+            (
+                "to \u{2212}5, \u{2013}5, \u{2012}5, \u{FF0D}5, \u{FE63}5, \u{2212} 5",
+                &["to", " minus 5"].concat().replace(" minus 5", &" minus 5".repeat(6)),
+            ),
             ("5\u{2013}10, 5\u{2212}10, a \u{2014}5, on - 5, --5", "5 10 5 10 a 5 on 5 5"),
             ("colour", "color"),
             ("♪ ♪", ""),
