@@ -18,7 +18,7 @@ class Service:
     """A service that listens: `wyoming` and `http` say where."""
 
     def __init__(self, *options):
-        command = [BINARY, "serve", "--model", str(MODEL), "--threads", "1", *options]
+        command = [BINARY, "serve", "--model", str(MODEL), *([] if "--threads" in options else ["--threads", "1"]), *options]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.places = {}
         wanted = sum(option in ("--uri", "--http") for option in options) or 2

@@ -135,9 +135,33 @@ impl ModelArgs {
         self.load(&path)
     }
 
+    /// The model several times, ready for windows of up to `frames` mel frames: `count` times, or as often as memory allows up to `most`.
+    pub(crate) fn open_several(
+        &self,
+        frames: usize,
+        words: bool,
+        lanes: bool,
+        count: Option<usize>,
+        most: usize,
+    ) -> Result<Vec<Transcriber>> {
+        let path = self.path()?;
+        let alone = self.plan_for(&path, frames, words, lanes, 0)?;
+        // They share the weights and the program.
+        let more = alone.total() - alone.network.weights - alone.program;
+        let plan = |count: usize| self.plan_for(&path, frames, words, lanes, (count - 1) * more);
+        let count = match count {
+            Some(count) => plan(count).map(|_| count)?,
+            None => (1..=most).rev().find(|&count| plan(count).is_ok()).unwrap_or(1),
+        };
+        Transcriber::open_several(&path, self.options(), count).map_err(|error| fault::opening(&path, error))
+    }
+
     fn load(&self, path: &Path) -> Result<Transcriber> {
-        let options = Options { isa: self.machine.isa(), threads: self.machine.threads() };
-        Transcriber::open_folder(path, options).map_err(|error| fault::opening(path, error))
+        Transcriber::open_folder(path, self.options()).map_err(|error| fault::opening(path, error))
+    }
+
+    fn options(&self) -> Options {
+        Options { isa: self.machine.isa(), threads: self.machine.threads() }
     }
 }
 

@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         })
     };
     let mut timed = Timed { model, seconds: inside };
-    server.run(&mut timed, &stop, &mut || {})?;
+    server.run(std::slice::from_mut(&mut timed), &stop, &mut || {})?;
     let mut rows = client.join().map_err(|_| "the client ended early")??;
 
     let alone = (0..rounds).map(|_| {

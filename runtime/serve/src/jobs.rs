@@ -1,66 +1,40 @@
-//! One model, and the jobs that wait for it.
+//! The models, and the jobs that wait for them and take turns.
 
+mod turn;
+
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use ossicle::audio::{AudioReader, SAMPLE_RATE};
-use ossicle::source::{SampleSource, SourceError};
 use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
-use ossicle::whisper::transcriber::Transcriber;
 use ossicle::whisper::transcript::{Segment, Summary};
 
 use crate::limits::Limits;
+use crate::model::Model;
 use crate::slots::Peer;
 use crate::spill::{Kept, Share};
+use crate::turns::{self, Turns};
+use turn::{Bounded, Ended, Limit, Turn};
 
-/// How long the model's thread waits before it says that it is alive, and a stop may go unnoticed.
+/// How long a thread waits before it says that it is alive, and a stop may go unnoticed.
 const STEP: Duration = Duration::from_millis(100);
 
 /// How often a connection that waits for its job looks after its client.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What turns recordings into text.
-pub trait Model {
-    /// Transcribes `source`, handing out each segment as soon as it is known.
-    ///
-    /// # Errors
-    /// If an option does not fit the model, the source fails or the network does.
-    fn transcribe(
-        &mut self,
-        source: &mut dyn SampleSource,
-        options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
-    ) -> Result<Summary, TranscribeError>;
+/// Stack of a model's thread.
+const STACK_BYTES: usize = 4 << 20;
 
-    /// Transcribes what a voice assistant recorded, which may be one of the commands that the model knows; by default it knows none.
-    ///
-    /// # Errors
-    /// As [`transcribe`](Self::transcribe).
-    fn command(
-        &mut self,
-        source: &mut dyn SampleSource,
-        options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
-    ) -> Result<Summary, TranscribeError> {
-        self.transcribe(source, options, on_segment)
-    }
-}
-
-impl Model for Transcriber {
-    fn transcribe(
-        &mut self,
-        source: &mut dyn SampleSource,
-        options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
-    ) -> Result<Summary, TranscribeError> {
-        self.transcribe_source(source, options, on_segment)
-    }
-}
+/// Bytes of a second, at least, of a recording that does not say how long it is: speech compressed as far as it is ever sent.
+const LEAST_BYTES_PER_SECOND: f64 = 2000.0;
 
 /// Why a job gave no transcript.
 #[derive(Debug)]
@@ -109,7 +83,11 @@ pub(crate) enum Purpose {
 }
 
 struct Job {
+    id: u64,
     audio: AudioReader,
+    /// How long it is, as far as is known.
+    seconds: f64,
+    since: Instant,
     /// Whose it is; its bytes count as long as it waits or is worked on.
     share: Share,
     options: TranscribeOptions,
@@ -118,27 +96,39 @@ struct Job {
     cancelled: Arc<AtomicBool>,
 }
 
-/// The jobs that wait, in the order in which they came, and whose the last one was that did not.
+/// The jobs that wait, in the order in which they came, whose the last one was that did not, and those that have begun.
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
     last: Option<Peer>,
+    turns: Turns,
+    next_id: u64,
 }
 
 impl Waiting {
-    /// The next job: the first of another peer than the last one, so that nobody waits for all that a greedy one has queued.
-    fn pop(&mut self) -> Option<Job> {
-        let other = self.jobs.iter().position(|job| Some(job.share.peer()) != self.last);
-        let job = self.jobs.remove(other.unwrap_or(0))?;
+    /// The next job of at most so many seconds, which now begins: one of another peer than the last one, so that nobody waits for all that a
+    /// greedy one has queued; of these the most pressing, then the first.
+    fn pop(&mut self, most_seconds: f64, now: Instant) -> Option<Job> {
+        let order = |job: &Job| {
+            let urgency = turns::urgency(job.seconds, now.saturating_duration_since(job.since));
+            (Some(job.share.peer()) != self.last, urgency)
+        };
+        let fits = self.jobs.iter().enumerate().filter(|(_, job)| job.seconds <= most_seconds).map(|(at, job)| (at, order(job)));
+        let best = fits.max_by(|(at, a), (other, b)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(other.cmp(at)));
+        let job = self.jobs.remove(best?.0)?;
         self.last = Some(job.share.peer());
+        self.turns.begin(job.id, job.seconds, job.since, now);
         Some(job)
     }
 }
 
 struct Shared {
     waiting: Mutex<Waiting>,
-    arrived: Condvar,
+    /// Jobs may begin, or it is somebody else's turn.
+    changed: Condvar,
     stopping: AtomicBool,
+    /// Counts what the models do.
+    progress: AtomicU64,
     /// Tickets that are held.
     clients: AtomicUsize,
     limits: Limits,
@@ -161,7 +151,8 @@ pub(crate) struct Ticket {
 impl Queue {
     pub(crate) fn new(limits: Limits) -> Self {
         let (waiting, stopping) = (Mutex::default(), AtomicBool::new(false));
-        Self(Arc::new(Shared { waiting, arrived: Condvar::new(), stopping, clients: AtomicUsize::new(0), limits }))
+        let (clients, progress) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self(Arc::new(Shared { waiting, changed: Condvar::new(), stopping, progress, clients, limits }))
     }
 
     /// Jobs waiting.
@@ -189,8 +180,11 @@ impl Queue {
         }
         let (sender, updates) = mpsc::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
-        let job = Job { audio, share, options, purpose, updates: sender, cancelled: Arc::clone(&cancelled) };
-        let mut waiting = self.waiting();
+        let seconds = audio.expected_samples().map_or(share.bytes() as f64 / LEAST_BYTES_PER_SECOND, in_seconds);
+        let (since, mut waiting) = (Instant::now(), self.waiting());
+        waiting.next_id += 1;
+        let id = waiting.next_id;
+        let job = Job { id, audio, seconds, since, share, options, purpose, updates: sender, cancelled: Arc::clone(&cancelled) };
         if self.0.stopping.load(Ordering::Relaxed) {
             return Err(JobError::Stopping);
         }
@@ -200,40 +194,85 @@ impl Queue {
         }
         waiting.jobs.push_back(job);
         drop(waiting);
-        self.0.arrived.notify_one();
+        self.0.changed.notify_all();
         self.0.clients.fetch_add(1, Ordering::Relaxed);
-        Ok(Ticket { queue: self.clone(), updates, cancelled, since: Instant::now(), started: false, wait: limits.wait })
+        Ok(Ticket { queue: self.clone(), updates, cancelled, since, started: false, wait: limits.wait })
     }
 
-    /// Works on jobs until one of `stop` is set, calling `tick` a few times a second and between windows.
-    pub(crate) fn work(&self, model: &mut dyn Model, stop: &[&AtomicBool], tick: &mut dyn FnMut()) {
-        while !is_set(stop) {
-            tick();
-            if let Some(job) = self.next() {
-                self.run(job, model, stop, tick);
+    /// Works on jobs until one of `stop` is set, calling `tick` a few times a second as long as nobody computes for longer without coming to the
+    /// end of a window.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub(crate) fn work<M: Model + Send>(&self, models: &mut [M], stop: &[&AtomicBool], tick: &mut dyn FnMut()) -> io::Result<()> {
+        let count = models.len();
+        let started = thread::scope(|scope| {
+            let mut workers = Vec::new();
+            for (index, model) in models.iter_mut().enumerate() {
+                let most_seconds = turns::most_seconds(index, count);
+                let worker = thread::Builder::new().stack_size(STACK_BYTES);
+                match worker.spawn_scoped(scope, move || self.serve(model, most_seconds, stop)) {
+                    Ok(worker) => workers.push(worker),
+                    Err(error) => {
+                        self.0.stopping.store(true, Ordering::Relaxed);
+                        return Err(error);
+                    }
+                }
             }
-        }
-        self.0.stopping.store(true, Ordering::Relaxed);
+            let mut seen = None;
+            // One that ends before its time has panicked, which goes on here.
+            while !is_set(stop) && !workers.iter().any(ScopedJoinHandle::is_finished) {
+                let progress = Some(self.0.progress.load(Ordering::Relaxed));
+                if std::mem::replace(&mut seen, progress) != progress || !self.waiting().turns.is_taken() {
+                    tick();
+                }
+                thread::sleep(STEP);
+            }
+            self.0.stopping.store(true, Ordering::Relaxed);
+            Ok(())
+        });
         for job in self.waiting().jobs.drain(..) {
             let _ = job.updates.send(Update::Finished(Err(JobError::Stopping)));
         }
+        started
     }
 
-    fn next(&self) -> Option<Job> {
-        let waiting = self.waiting();
-        let idle = |waiting: &mut Waiting| waiting.jobs.is_empty();
-        let (mut waiting, _) = self.0.arrived.wait_timeout_while(waiting, STEP, idle).unwrap_or_else(PoisonError::into_inner);
-        waiting.pop()
+    /// Works with one model on jobs of at most so many seconds.
+    fn serve(&self, model: &mut dyn Model, most_seconds: f64, stop: &[&AtomicBool]) {
+        while !self.is_stopping(stop) {
+            let next = self.waiting().pop(most_seconds, Instant::now());
+            match next {
+                Some(job) => self.run(job, model, stop),
+                None => {
+                    let waiting = self.waiting();
+                    let fits = waiting.jobs.iter().any(|job| job.seconds <= most_seconds);
+                    if !fits {
+                        drop(self.0.changed.wait_timeout(waiting, STEP));
+                    }
+                }
+            }
+        }
     }
 
-    fn run(&self, job: Job, model: &mut dyn Model, stop: &[&AtomicBool], tick: &mut dyn FnMut()) {
-        let Job { audio, share, options, purpose, updates, cancelled } = job;
+    fn is_stopping(&self, stop: &[&AtomicBool]) -> bool {
+        self.0.stopping.load(Ordering::Relaxed) || is_set(stop)
+    }
+
+    fn run(&self, job: Job, model: &mut dyn Model, stop: &[&AtomicBool]) {
+        let Job { id, audio, seconds, share, options, purpose, updates, cancelled, .. } = job;
         let limits = &self.0.limits;
+        // Ends also where a model panics.
+        let ended = Ended { queue: self, id };
         // Nobody may be waiting any more, here and below.
         let _ = updates.send(Update::Started);
-        let (left, deadline) = (most_samples(limits), Instant::now() + limits.work);
-        let mut source = Bounded { audio, left, deadline, cancelled: &cancelled, stop, tick, broken: None };
-        let mut on_segment = |segment| _ = updates.send(Update::Segment(segment));
+        let (left, waited) = (Cell::new(seconds), Cell::new(Duration::ZERO));
+        let turn = Turn { queue: self, id, left, waited, since: Instant::now(), cancelled: &cancelled, stop };
+        turn.pass();
+        let mut source = Bounded { audio, left: most_samples(limits), turn: &turn, broken: None };
+        let mut on_segment = |segment| {
+            let _ = updates.send(Update::Segment(segment));
+            turn.pass();
+        };
         let summary = match purpose {
             Purpose::Transcript => model.transcribe(&mut source, &options, &mut on_segment),
             Purpose::Command => model.command(&mut source, &options, &mut on_segment),
@@ -245,9 +284,13 @@ impl Queue {
             Some(Limit::Length) => Err(JobError::TooLong(limits.audio_seconds)),
             Some(Limit::Time) => Err(JobError::TooSlow(limits.work)),
         };
-        drop((source, share));
+        drop((source, share, ended));
         let _ = updates.send(Update::Finished(finished));
     }
+}
+
+fn in_seconds(samples: u64) -> f64 {
+    samples as f64 / f64::from(SAMPLE_RATE)
 }
 
 fn is_set(flags: &[&AtomicBool]) -> bool {
@@ -256,54 +299,6 @@ fn is_set(flags: &[&AtomicBool]) -> bool {
 
 fn most_samples(limits: &Limits) -> u64 {
     u64::from(limits.audio_seconds) * u64::from(SAMPLE_RATE)
-}
-
-/// Which limit ended a job.
-#[derive(Clone, Copy, Debug)]
-enum Limit {
-    Stopping,
-    Cancelled,
-    Length,
-    Time,
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
-impl std::error::Error for Limit {}
-
-/// A recording that ends with an error once nobody wants it, or it goes beyond what is allowed.
-struct Bounded<'a> {
-    audio: AudioReader,
-    left: u64,
-    deadline: Instant,
-    cancelled: &'a AtomicBool,
-    stop: &'a [&'a AtomicBool],
-    tick: &'a mut dyn FnMut(),
-    broken: Option<Limit>,
-}
-
-impl SampleSource for Bounded<'_> {
-    fn read(&mut self, out: &mut [f32]) -> Result<usize, SourceError> {
-        (self.tick)();
-        let read = SampleSource::read(&mut self.audio, out)? as u64;
-        let limit = match () {
-            () if is_set(self.stop) => Some(Limit::Stopping),
-            () if self.cancelled.load(Ordering::Relaxed) => Some(Limit::Cancelled),
-            () if Instant::now() > self.deadline => Some(Limit::Time),
-            () if read > self.left => Some(Limit::Length),
-            () => None,
-        };
-        if let Some(limit) = limit {
-            self.broken = Some(limit);
-            return Err(SourceError(Box::new(limit)));
-        }
-        self.left -= read;
-        Ok(read as usize)
-    }
 }
 
 impl Ticket {

@@ -15,7 +15,7 @@
 //! let mut server = Server::new(ModelCard::of(&mut model), Limits::default());
 //! let at = server.wyoming(&"tcp://127.0.0.1:10300".parse()?)?;
 //! println!("listening at {at}");
-//! server.run(&mut model, &AtomicBool::new(false), &mut || {})?;
+//! server.run(&mut [model], &AtomicBool::new(false), &mut || {})?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -28,17 +28,19 @@ mod intent;
 mod jobs;
 mod limits;
 mod listen;
+mod model;
 pub mod mqtt;
 mod server;
 mod service;
 mod slots;
 mod spill;
 mod text;
+mod turns;
 pub mod wyoming;
 
 pub use card::ModelCard;
 pub use intent::{Entity, Intent, Recognise};
-pub use jobs::Model;
 pub use limits::Limits;
 pub use listen::{Address, AddressError};
+pub use model::Model;
 pub use server::Server;

@@ -9,13 +9,13 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once from one address; all Unix sockets together count as one.
     pub connections_per_peer: usize,
-    /// Jobs waiting for the model, the one at work not counted.
+    /// Jobs waiting for a model, those begun not counted.
     pub queue: usize,
     /// Of these, the most from one address.
     pub queue_per_peer: usize,
     /// How long a job waits for the model before its client is told that the service is busy.
     pub wait: Duration,
-    /// How long a job may take once it is begun; looked at between windows.
+    /// How long a job may take once it is begun, others' turns not counted; looked at between windows.
     pub work: Duration,
     /// Seconds of audio in one request.
     pub audio_seconds: u32,
@@ -40,8 +40,8 @@ impl Default for Limits {
         Self {
             connections: 32,
             connections_per_peer: 16,
-            queue: 8,
-            queue_per_peer: 4,
+            queue: 16,
+            queue_per_peer: 8,
             wait: Duration::from_secs(30),
             work: Duration::from_secs(600),
             audio_seconds: 1800,

@@ -14,9 +14,10 @@ use crate::card::ModelCard;
 use crate::connection::Connection;
 use crate::http;
 use crate::intent::Recognise;
-use crate::jobs::{Model, Queue};
+use crate::jobs::Queue;
 use crate::limits::Limits;
 use crate::listen::{Address, Listener};
+use crate::model::Model;
 use crate::mqtt::{Broker, Mqtt};
 use crate::service::Service;
 use crate::slots::Slots;
@@ -129,14 +130,17 @@ impl Server {
         Ok(address.to_string())
     }
 
-    /// Serves until `stop` is set, or the one client at standard input has left, with the model on this thread. `tick` is called a few
-    /// times a second while nothing is to do, and between windows.
+    /// Serves until `stop` is set, or the one client at standard input has left, with one or more models that are alike, each on a thread of its own.
+    /// `tick` is called a few times a second, unless a model takes longer for a window.
+    ///
+    /// Recordings take turns between windows, short ones first: one model computes at a time. Of several the last takes only recordings of up to
+    /// 15 s, of more than two the one before it those of up to five minutes, so that a command never waits for a lecture.
     ///
     /// Jobs under way end with an answer that says so. The threads that listen stay until the process ends.
     ///
     /// # Errors
-    /// If a thread that listens cannot be started.
-    pub fn run(self, model: &mut dyn Model, stop: &AtomicBool, tick: &mut dyn FnMut()) -> io::Result<()> {
+    /// If a thread cannot be started.
+    pub fn run<M: Model + Send>(self, models: &mut [M], stop: &AtomicBool, tick: &mut dyn FnMut()) -> io::Result<()> {
         let queue = Queue::new(self.limits.clone());
         let slots = Slots::new(self.limits.connections, self.limits.connections_per_peer);
         let idle = self.limits.idle;
@@ -162,7 +166,7 @@ impl Server {
                 left.store(true, std::sync::atomic::Ordering::Relaxed);
             })?;
         }
-        queue.work(model, &[stop, &left], tick);
+        queue.work(models, &[stop, &left], tick)?;
         let end = Instant::now() + FAREWELL;
         while queue.has_clients() && Instant::now() < end {
             tick();

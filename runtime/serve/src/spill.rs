@@ -48,6 +48,11 @@ impl Share {
         self.peer
     }
 
+    /// How many bytes it has.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Takes so many bytes more, if they are there.
     fn grow(&mut self, bytes: u64) -> bool {
         let mut taken = self.budget.taken();

@@ -125,14 +125,18 @@ impl RecognitionArgs {
     }
 }
 
-/// The sentences of a file called `name`, compiled for a model.
+/// What recognises the sentences of a file called `name` with a model.
 pub(crate) fn recogniser(model: &mut Transcriber, grammar: impl Into<Arc<Grammar>>, name: &str) -> Result<Recogniser<CommandSet>> {
+    Ok(Recogniser::new(compile(model, grammar, name)?))
+}
+
+/// The sentences of a file called `name`, compiled for a model.
+pub(crate) fn compile(model: &mut Transcriber, grammar: impl Into<Arc<Grammar>>, name: &str) -> Result<CommandSet> {
     let pipeline = model.pipeline();
     let eot = pipeline.specials().eot;
     let tokenizer = pipeline.tokenizer().map_err(|error| fault::transcription("", error))?;
-    let set =
-        CommandSet::new(grammar, tokenizer, eot).map_err(|error| Fault::new(error, name, "check it with ossicle command sentences"))?;
-    Ok(Recogniser::new(set))
+    let set = CommandSet::new(grammar, tokenizer, eot);
+    Ok(set.map_err(|error| Fault::new(error, name, "check it with ossicle command sentences"))?)
 }
 
 /// Recognises the command in every file with one model; a bad file gives its line and the others go on.

@@ -28,6 +28,9 @@ const WYOMING: &str = "tcp://127.0.0.1:10300";
 /// Where HTTP clients do.
 const HTTP: &str = "127.0.0.1:8000";
 
+/// Recordings that take turns unless told otherwise: a long one, one that is not, and a command.
+const MODELS: usize = 3;
+
 const HELP: &str = "\
 Examples:
   ossicle serve
@@ -68,6 +71,9 @@ pub(crate) struct Args {
     mqtt_name: String,
     #[command(flatten)]
     model: ModelArgs,
+    /// Recordings that take turns, short ones first: each takes memory for a window of its own [default: 3, or what --memory and --board allow]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=8))]
+    models: Option<usize>,
     /// Language spoken where a client does not say, as a code or English name; auto detects it [default: with --constrained that of the
     /// sentences, else auto]
     #[arg(long, value_name = "LANGUAGE")]
@@ -86,13 +92,13 @@ struct LimitArgs {
     /// Connections at once; half as many from one address
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = RangedU64ValueParser::<usize>::new().range(2..=1024))]
     max_connections: usize,
-    /// Recordings waiting for the model; half as many from one address
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    /// Recordings waiting for a model; half as many from one address
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     max_queue: usize,
     /// How long one waits before its client is told that the model is busy
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     max_wait: Duration,
-    /// How long the model may work on one
+    /// How long a model may work on one, others' turns not counted
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = parse_seconds)]
     max_work: Duration,
     /// Audio in one request
@@ -159,21 +165,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     args.model.verify()?;
     // A client may ask for word times.
     let (frames, words) = (Window::default().max_frames(), true);
-    let mut model = if args.constrained { args.model.open_for_commands(frames, words, 0)? } else { args.model.open(frames, words)?.0 };
+    let mut transcribers = args.model.open_several(frames, words, args.constrained, args.models, MODELS)?;
+    let Some(model) = transcribers.first_mut() else { anyhow::bail!("no model is open") };
     model.check(&options).map_err(|error| fault::transcription("", error))?;
-    let mut server = Server::new(ModelCard::of(&mut model), limits);
+    let mut server = Server::new(ModelCard::of(model), limits);
     server.defaults(options);
     server.stream_transcripts(args.stream);
     if let Some(grammar) = &grammar {
         server.recognise(Box::new(Arc::clone(grammar)));
     }
-    let mut model: Box<dyn Model> = match grammar.filter(|_| args.constrained) {
-        None => Box::new(model),
+    let mut models: Vec<Box<dyn Model + Send>> = match grammar.filter(|_| args.constrained) {
+        None => transcribers.into_iter().map(|model| Box::new(model) as _).collect(),
         Some(grammar) => {
             let name = args.sentences.as_deref().unwrap_or_default();
-            let language = command::language::decoded(&model, args.language.as_deref(), grammar.language(), name)?;
-            let recogniser = command::recogniser(&mut model, grammar, name)?;
-            Box::new(Assistant::new(model, recogniser, args.threshold, language))
+            let language = command::language::decoded(model, args.language.as_deref(), grammar.language(), name)?;
+            let set = Arc::new(command::compile(model, grammar, name)?);
+            let assistant = |model| Assistant::new(model, Arc::clone(&set), args.threshold, language.clone());
+            transcribers.into_iter().map(|model| Box::new(assistant(model)) as _).collect()
         }
     };
     listen(args, &mut server)?;
@@ -182,7 +190,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let mut notifier = Notifier::from_environment();
     notifier.ready("serving");
-    server.run(&mut *model, &stop, &mut || notifier.alive()).context("cannot start a thread that listens")?;
+    server.run(&mut models, &stop, &mut || notifier.alive()).context("cannot start a thread")?;
     notifier.stopping();
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,7 @@
 //! What a search needs to know of a set of sentences.
 
+use std::sync::Arc;
+
 /// A deterministic automaton over tokens: the paths from the start to an accepting state are the sentences.
 pub trait Automaton {
     /// A place on the way; what may follow two texts that lead to equal places is the same.
@@ -19,6 +21,31 @@ pub trait Automaton {
 
     /// Where a token leads, by an arc or as free text, if it may come next.
     fn next(&self, state: Self::State, token: u32) -> Option<Self::State>;
+}
+
+/// Shared by several searches.
+impl<A: Automaton + ?Sized> Automaton for Arc<A> {
+    type State = A::State;
+
+    fn start(&self) -> Self::State {
+        (**self).start()
+    }
+
+    fn arcs(&self, state: Self::State, out: &mut Vec<(u32, Self::State)>) {
+        (**self).arcs(state, out);
+    }
+
+    fn accepts(&self, state: Self::State) -> bool {
+        (**self).accepts(state)
+    }
+
+    fn allows_text(&self, state: Self::State) -> bool {
+        (**self).allows_text(state)
+    }
+
+    fn next(&self, state: Self::State, token: u32) -> Option<Self::State> {
+        (**self).next(state, token)
+    }
 }
 
 #[cfg(test)]

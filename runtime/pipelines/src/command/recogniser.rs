@@ -244,7 +244,7 @@ mod tests {
     use crate::whisper::pipeline::tests::{noise, pipeline};
     use crate::whisper::specials::tests::small;
 
-    /// "w1 w2" and "w1 w3" mean the same, "w6" nothing, "w7 w8" two things of which one fits better and "w9 w10" two alike.
+    /// "w1 w2" and "w1 w3" mean the same, "w6" nothing, "w7 w8" two things of which one fits better and "w9 w8" two alike.
     struct Words(Trie);
 
     impl Automaton for Words {
@@ -278,14 +278,14 @@ mod tests {
             let all: &[(&str, bool)] = match text {
                 "w6" => &[],
                 "w7 w8" => &[("first", true), ("second", false)],
-                "w9 w10" => &[("third", true), ("fourth", true), ("second", false)],
+                "w9 w8" => &[("third", true), ("fourth", true), ("second", false)],
                 _ => &[(&text.replace("w3", "w2"), true)],
             };
             all.iter().map(|&(meaning, fits_best)| Meant { meaning: meaning.to_owned(), fits_best }).collect()
         }
     }
 
-    const SENTENCES: [&[u32]; 6] = [&[1, 2], &[1, 3], &[4, 5], &[6], &[7, 8], &[9, 10]];
+    const SENTENCES: [&[u32]; 6] = [&[1, 2], &[1, 3], &[4, 5], &[6], &[7, 8], &[9, 8]];
 
     fn recognise(said: &[u32], seconds: f64) -> Recognition<String> {
         let words = Words(Trie::new(&SENTENCES, None));
@@ -340,17 +340,17 @@ mod tests {
 
     #[test]
     fn two_meanings_that_fit_alike_are_none_and_are_told() {
-        let recognition = recognise(&[9, 10], 1.0);
+        let recognition = recognise(&[9, 8], 1.0);
         assert_eq!(recognition.command, None);
         let told: Vec<_> = recognition.ambiguous.iter().map(|reading| (reading.meaning.as_str(), reading.text.as_str())).collect();
-        assert_eq!(told, [("third", "w9 w10"), ("fourth", "w9 w10")]);
+        assert_eq!(told, [("third", "w9 w8"), ("fourth", "w9 w8")]);
         assert!(recognition.confidence > 0.4 && recognition.confidence <= 0.5, "{recognition:?}");
         assert_eq!(recognition.alternatives[0].meaning, "second");
     }
 
     #[test]
     fn confidences_are_shares_of_one() {
-        for said in [&[1, 2][..], &[1, 3], &[4, 5], &[7, 8], &[9, 10], &[1, 5], &[4], &[9, 8]] {
+        for said in [&[1, 2][..], &[1, 3], &[4, 5], &[7, 8], &[9, 8], &[1, 5], &[4], &[9]] {
             for confidence in [0.5, 2.0, 9.0] {
                 let mut pipeline = pipeline(vec![Script::says(said).confidence(confidence)]);
                 let limits = Limits { spread: 30.0, ..Limits::default() };

@@ -1,5 +1,7 @@
 //! What recognition needs of a set of sentences.
 
+use std::sync::Arc;
+
 use super::automaton::Automaton;
 
 /// A meaning of a text.
@@ -22,5 +24,18 @@ pub trait Sentences: Automaton {
     /// How sure one has to be of a meaning, if it has a threshold of its own, 0 to 1.
     fn threshold(&self, _: &Self::Meaning) -> Option<f32> {
         None
+    }
+}
+
+/// Shared by several recognisers.
+impl<S: Sentences + ?Sized> Sentences for Arc<S> {
+    type Meaning = S::Meaning;
+
+    fn meanings(&self, text: &str) -> Vec<Meant<Self::Meaning>> {
+        (**self).meanings(text)
+    }
+
+    fn threshold(&self, meaning: &Self::Meaning) -> Option<f32> {
+        (**self).threshold(meaning)
     }
 }

@@ -22,15 +22,24 @@ impl Commands {
 }
 
 impl Recogniser for Commands {
-    /// The sentence and its intent (`name`, `slots`, `confidence`, perhaps `response`); what was heard, without intent, if it is none.
+    /// The sentence and its intent (`name`, `slots`, `confidence`, perhaps `response`); what was heard, without intent, if it is none; without
+    /// a name and with all candidates (`ambiguous`), if it may be several.
     fn recognise(&mut self, samples: &[f32]) -> Result<Recognition, RecogniseError> {
         let recognised = self.sentences.recognise(self.model.pipeline(), samples, &self.options);
         let recognised = recognised.map_err(|error| RecogniseError(Box::new(error)))?;
         Ok(match recognised.command {
             Some(command) => Recognition { intent: Some(intent(&command)), text: command.text, reason: None },
+            None if !recognised.ambiguous.is_empty() => {
+                Recognition { intent: Some(ambiguous(&recognised.ambiguous)), text: recognised.heard, reason: None }
+            }
             None => Recognition { text: recognised.heard, ..Recognition::default() },
         })
     }
+}
+
+/// No intent, and those that it may be.
+fn ambiguous(readings: &[Reading<Intent>]) -> Value {
+    json!({ "name": null, "ambiguous": readings.iter().map(intent).collect::<Vec<_>>() })
 }
 
 fn intent(command: &Reading<Intent>) -> Value {

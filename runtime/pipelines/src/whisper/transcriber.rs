@@ -117,8 +117,20 @@ impl Transcriber {
     /// # Errors
     /// If it is damaged.
     pub fn open_folder(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let clock = Instant::now();
+        Self::open_weights(path, ModelFolder::open(path)?, options)
+    }
+
+    /// Opens the model in a folder so many times, to transcribe several recordings side by side. All have the same weights in memory once.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn open_several(path: &Path, options: Options, count: usize) -> Result<Vec<Self>, OpenError> {
         let folder = ModelFolder::open(path)?;
+        (0..count).map(|_| Self::open_weights(path, Arc::clone(&folder), options)).collect()
+    }
+
+    fn open_weights(path: &Path, folder: Arc<ModelFolder>, options: Options) -> Result<Self, OpenError> {
+        let clock = Instant::now();
         let generation_config = folder.read_text("generation_config.json")?;
         let tokenizer_json = folder.read_text("tokenizer.json")?;
         let graph_options = GraphOptions { isa: options.isa, threads: options.threads.max(1) };

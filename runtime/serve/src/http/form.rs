@@ -48,26 +48,34 @@ pub(super) fn read<R: Read>(form: &mut Form<R>, card: &ModelCard, defaults: &Tra
             continue;
         }
         let value = field(form)?;
-        match name.as_str() {
-            "model" => model = Some(value),
-            "language" => options.language = (!matches!(value.as_str(), "" | "auto")).then(|| language(&value)),
-            "prompt" => options.initial_prompt = (!value.trim().is_empty()).then_some(value),
-            "response_format" => shape = self::shape(&value)?,
-            "stream" => stream = flag(&value).ok_or_else(|| ApiError::parameter("stream", "give true or false"))?,
+        if value.trim().is_empty() {
+            // Forms send a field that nobody filled in.
+            continue;
+        }
+        match base(&name) {
+            "model" => model = Some(value.trim().to_owned()),
+            "language" => options.language = (value.trim() != "auto").then(|| language(value.trim())),
+            "prompt" => options.initial_prompt = Some(value),
+            "response_format" => shape = self::shape(value.trim())?,
+            "stream" => stream = flag(value.trim()).ok_or_else(|| ApiError::parameter("stream", "give true or false"))?,
             "temperature" => {
-                let temperature = value.parse().ok().filter(|t| (0.0..=1.0).contains(t));
+                let temperature = value.trim().parse().ok().filter(|t| (0.0..=1.0).contains(t));
                 let temperature = temperature.ok_or_else(|| ApiError::parameter("temperature", "give a number from 0 to 1"))?;
                 // As the interface has it: at 0 the model may raise it by itself.
                 if temperature > 0.0 {
                     options.quality.temperatures = vec![temperature];
                 }
             }
-            "timestamp_granularities[]" | "timestamp_granularities" => match value.as_str() {
-                "word" => words = true,
-                "segment" => segments = true,
-                _ => return Err(ApiError::parameter("timestamp_granularities", "give word or segment")),
-            },
-            "include[]" | "include" => return Err(ApiError::parameter("include", "log-probabilities of tokens are not given here")),
+            "timestamp_granularities" => {
+                for granularity in list(&value) {
+                    match granularity.as_str() {
+                        "word" => words = true,
+                        "segment" => segments = true,
+                        _ => return Err(ApiError::parameter("timestamp_granularities", "give word, segment or both")),
+                    }
+                }
+            }
+            "include" => return Err(ApiError::parameter("include", "log-probabilities of tokens are not given here")),
             // Others change nothing that this model does.
             _ => {}
         }
@@ -103,10 +111,27 @@ fn shape(value: &str) -> Result<Shape, ApiError> {
     }
 }
 
+/// The name of a field without the brackets that clients mark lists with: `name[]`, `name[0]`.
+fn base(name: &str) -> &str {
+    match name.strip_suffix(']').and_then(|name| name.rsplit_once('[')) {
+        Some((base, index)) if index.bytes().all(|b| b.is_ascii_digit()) => base,
+        _ => name,
+    }
+}
+
+/// The items of a list in one field: a JSON array, or text with commas; an item alone is a list of one.
+fn list(value: &str) -> Vec<String> {
+    if let Ok(items) = serde_json::from_str(value) {
+        return items;
+    }
+    let items = value.split(',').map(|item| item.trim().trim_matches('"').to_owned());
+    items.filter(|item| !item.is_empty()).collect()
+}
+
 fn flag(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" => Some(true),
-        "false" | "0" | "" => Some(false),
+        "false" | "0" => Some(false),
         _ => None,
     }
 }

@@ -21,6 +21,21 @@ struct Fake {
     open: Arc<AtomicBool>,
     begun: Arc<AtomicUsize>,
     at_work: Arc<AtomicUsize>,
+    /// Milliseconds that a second takes.
+    pace: Arc<AtomicUsize>,
+    /// Whether one of them computes.
+    computes: Arc<AtomicBool>,
+}
+
+impl Fake {
+    fn compute(&self) {
+        let pace = self.pace.load(Ordering::SeqCst) as u64;
+        if pace > 0 {
+            assert!(!self.computes.swap(true, Ordering::SeqCst), "two compute at once");
+            thread::sleep(Duration::from_millis(pace));
+            self.computes.store(false, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Model for Fake {
@@ -47,6 +62,7 @@ impl Model for Fake {
                 return Ok(summary);
             }
             if samples > 0 {
+                self.compute();
                 self.at_work.store(samples, Ordering::SeqCst);
                 on_segment(segment(&summary, samples, options));
                 summary.segments += 1;
@@ -140,6 +156,8 @@ pub(crate) struct Service {
     pub(crate) begun: Arc<AtomicUsize>,
     /// Samples of the second that the model works on.
     at_work: Arc<AtomicUsize>,
+    /// Milliseconds that a second takes.
+    pub(crate) pace: Arc<AtomicUsize>,
     pub(crate) stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -164,6 +182,10 @@ pub(crate) fn small() -> Limits {
 
 impl Service {
     pub(crate) fn start(limits: Limits, setup: impl FnOnce(&mut Server)) -> Self {
+        Self::with_models(1, limits, setup)
+    }
+
+    pub(crate) fn with_models(models: usize, limits: Limits, setup: impl FnOnce(&mut Server)) -> Self {
         let card = ModelCard { name: "fake".into(), languages: vec!["en".into()], translates: true, aligns: true, isa: Isa::detect() };
         let mut server = Server::new(card, limits);
         setup(&mut server);
@@ -171,10 +193,18 @@ impl Service {
         let http = server.http("127.0.0.1:0").unwrap();
         let (open, stop) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
         let (begun, at_work) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let mut fake = Listening(Fake { open: Arc::clone(&open), begun: Arc::clone(&begun), at_work: Arc::clone(&at_work) });
+        let (pace, computes) = (Arc::new(AtomicUsize::new(0)), Arc::default());
+        let fake = || {
+            let [begun, at_work, pace] = [&begun, &at_work, &pace].map(Arc::clone);
+            Listening(Fake { open: Arc::clone(&open), begun, at_work, pace, computes: Arc::clone(&computes) })
+        };
+        let mut fakes: Vec<Listening> = (0..models).map(|_| fake()).collect();
         let ended = Arc::clone(&stop);
-        let thread = Some(thread::spawn(move || server.run(&mut fake, &ended, &mut || {}).unwrap()));
-        Self { wyoming: wyoming.trim_start_matches("tcp://").into(), http, open, begun, at_work, stop, thread }
+        let thread = thread::spawn(move || {
+            server.run(&mut fakes, &ended, &mut || {}).unwrap();
+        });
+        let thread = Some(thread);
+        Self { wyoming: wyoming.trim_start_matches("tcp://").into(), http, open, begun, at_work, pace, stop, thread }
     }
 
     pub(crate) fn with_lights() -> Self {
@@ -232,6 +262,13 @@ impl Service {
     /// The answer to a request, whose connection must end by itself.
     pub(crate) fn ask(&self, request: &[u8]) -> Answer {
         self.say(request).answer()
+    }
+
+    /// The same from another address.
+    pub(crate) fn stranger_asks(&self, request: &[u8]) -> Answer {
+        let mut client = Client::connect_from([127, 0, 0, 2].into(), &self.http);
+        client.send(request);
+        client.answer()
     }
 
     /// Both ports still answer.

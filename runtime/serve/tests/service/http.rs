@@ -30,6 +30,22 @@ fn shapes_of_a_transcript() {
     assert_eq!(words.get("segments"), None);
     let both = [("response_format", "verbose_json"), ("timestamp_granularities[]", "word"), ("timestamp_granularities[]", "segment")];
     assert_eq!(ask(&both).json()["segments"][0].get("words"), None);
+    // However a client writes the list, and whatever it leaves empty.
+    let lists: [&[(&str, &str)]; 6] = [
+        &[("timestamp_granularities", "word"), ("timestamp_granularities", "segment")],
+        &[("timestamp_granularities[0]", "word"), ("timestamp_granularities[1]", "segment")],
+        &[("timestamp_granularities", "word,segment")],
+        &[("timestamp_granularities[]", " segment, word ")],
+        &[("timestamp_granularities", r#"["word", "segment"]"#)],
+        &[("timestamp_granularities[]", r#"["segment"]"#), ("timestamp_granularities[]", "\"word\""), ("timestamp_granularities[]", "")],
+    ];
+    for list in lists {
+        let answer = ask(&[&[("response_format", "verbose_json")], list].concat()).json();
+        assert!(answer["words"][1]["word"] == "heard" && answer["segments"][1]["text"] == " heard 8000.", "{list:?}: {answer}");
+    }
+    let names = ["language", "prompt", "temperature", "response_format", "stream", "timestamp_granularities[]", "include[]", "x"];
+    assert_eq!(ask(&names.map(|name| (name, ""))).json(), json!({"text": text, "usage": usage}));
+    assert_eq!(ask(&[("timestamp_granularities", "[]"), ("temperature", " ")]).json()["text"], text);
     let translated = service.ask(&post("/v1/audio/translations", &form(&[MODEL], Some(&wav(100)))));
     assert_eq!(translated.json()["text"], "translated 100.");
 }
@@ -128,7 +144,7 @@ fn errors_have_the_right_status() {
     let endless =
         b"POST /v1/audio/transcriptions HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 99999999999\r\n\r\n";
     let nan = [&wav(0)[..20], b"\x03\0", &wav(0)[22..34], b"\x20\0data\x08\0\0\0", &[0, 0, 0xc0, 0x7f, 0, 0, 0, 0]].concat();
-    let cases: [(u16, Option<&str>, Vec<u8>); 23] = [
+    let cases: [(u16, Option<&str>, Vec<u8>); 27] = [
         (400, Some("file"), post(TRANSCRIPTIONS, &form(&[MODEL], None))),
         (400, Some("file"), of(&file[..44])),
         (400, Some("file"), of(b"")),
@@ -140,6 +156,10 @@ fn errors_have_the_right_status() {
         (400, Some("temperature"), with(("temperature", "nan"))),
         (400, Some("temperature"), with(("temperature", "1.5"))),
         (400, Some("timestamp_granularities"), with(("timestamp_granularities[]", "word"))),
+        (400, Some("timestamp_granularities"), with(("timestamp_granularities", "words"))),
+        (400, Some("timestamp_granularities"), with(("timestamp_granularities", "[1]"))),
+        (400, Some("timestamp_granularities"), with(("timestamp_granularities", "word,[segment"))),
+        (400, Some("model"), transcribe(&[("model", "")])),
         (400, Some("stream"), with(("stream", "maybe"))),
         (400, Some("include"), with(("include[]", "logprobs"))),
         (413, None, with(("prompt", &"x".repeat(20_000)))),

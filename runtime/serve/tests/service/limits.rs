@@ -1,5 +1,6 @@
 //! Slow, greedy and hostile clients: each gets an answer or an end, and the others are served.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -162,6 +163,80 @@ fn nobody_waits_for_ever() {
     service.open();
     assert_eq!(working.transcript(), "heard 10.");
     service.is_well();
+}
+
+/// One uploads long recordings again and again, others have shorter ones: no command waits for more than what is being computed, nobody is
+/// turned away, and the long ones are heard too.
+#[test]
+fn short_ones_go_first_between_windows() {
+    let limits = Limits { queue: 16, queue_per_peer: 8, wait: Duration::from_secs(20), audio_seconds: 400, ..small() };
+    let service = Service::with_models(3, limits, |_| {});
+    service.pace.store(10, Ordering::SeqCst);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let lectures = scope.spawn(|| {
+            let mut times = Vec::new();
+            while !done.load(Ordering::SeqCst) {
+                let start = Instant::now();
+                assert_eq!(service.ask(&transcribe(120 * 16_000)).status, 200);
+                times.push(start.elapsed());
+            }
+            times
+        });
+        service.wait_begun(1);
+        let clients: Vec<_> = (0..7)
+            .map(|client| {
+                let service = &service;
+                scope.spawn(move || {
+                    (0..4)
+                        .map(|round| {
+                            let seconds = [2, 2, 2, 5, 10, 31, 60][client];
+                            let start = Instant::now();
+                            let answer = if round % 2 == 0 {
+                                service.ask(&transcribe(seconds * 16_000))
+                            } else {
+                                service.stranger_asks(&transcribe(seconds * 16_000))
+                            };
+                            assert_eq!(answer.status, 200, "{answer:?}");
+                            (seconds, start.elapsed())
+                        })
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let times: Vec<_> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+        done.store(true, Ordering::SeqCst);
+        // How fast it is depends on the machine, and that lectures take longer than commands on whose turn it is.
+        let lecture = lectures.join().unwrap().into_iter().min().unwrap();
+        for (seconds, time) in times {
+            assert!(seconds > 2 || time < lecture, "{seconds} s after {time:?}, a lecture after {lecture:?}");
+        }
+    });
+}
+
+/// What has begun goes on where others wait for their turn, and ends for them alike.
+#[test]
+fn those_who_wait_for_their_turn_may_leave() {
+    let mut service = Service::with_models(2, Limits { wait: Duration::from_secs(20), ..small() }, |_| {});
+    service.close();
+    let mut long = service.say(&transcribe(40 * 16_000));
+    service.wait_begun(1);
+    let leaving = service.say(&transcribe(20));
+    service.wait_begun(2);
+    drop(leaving);
+    let mut short = service.client();
+    short.record(30);
+    service.wait_begun(3);
+    service.open();
+    assert_eq!(short.transcript(), "heard 30.");
+    assert_eq!(long.answer().status, 200);
+    service.close();
+    let mut last = [service.say(&transcribe(40 * 16_000)), service.say(&transcribe(50))];
+    service.wait_begun(5);
+    service.end();
+    for client in &mut last {
+        assert_eq!(client.answer().json()["error"]["code"], "stopping");
+    }
 }
 
 #[test]
