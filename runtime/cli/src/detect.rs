@@ -1,5 +1,6 @@
 //! `ossicle detect`.
 
+mod list;
 mod show;
 
 use std::io::{self, Write};
@@ -11,7 +12,7 @@ use clap::ValueEnum;
 use clap::builder::ArgPredicate;
 use indicatif::ProgressBar;
 use ossicle::audio::AudioReader;
-use ossicle::events::{Detector, Format, HOP_FRAMES, Heard, Options, Writer};
+use ossicle::events::{Detector, Format, HOME_SOUNDS, HOP_FRAMES, Heard, Options, Writer};
 use ossicle::source::SampleSource;
 use ossicle::trace;
 use ossicle::whisper::transcriber::Options as Run;
@@ -31,6 +32,8 @@ const EXAMPLES: &str = "\
 Examples:
   ossicle detect garden.flac
   ossicle detect --classes rooster,speech --format jsonl night.mp3
+  ossicle detect --config home-sounds night.mp3
+  ossicle detect --config home-sounds --list-classes
   ossicle detect --model yamnet --classes Dog,Siren night.mp3
   ossicle detect --config events.toml --format audacity --output-dir labels *.wav
   ossicle detect --top 5 kitchen.wav
@@ -64,24 +67,28 @@ const BLOCK: usize = 3840;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Recordings: wav, flac, mp3, ogg, opus, webm, m4a, aiff, caf, au; - is standard input
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "list_classes")]
     files: Vec<PathBuf>,
     /// Model folder, or the name of one (see `ossicle models list`)
     #[arg(
         long,
         value_name = "NAME|FOLDER",
         default_value = "sound-events",
-        default_value_if("add_classes", ArgPredicate::IsPresent, "yamnet")
+        default_value_ifs = [("add_classes", ArgPredicate::IsPresent, "yamnet"), ("config", HOME_SOUNDS.name.into(), HOME_SOUNDS.model)]
     )]
     model: String,
     #[command(flatten)]
     machine: MachineArgs,
-    /// Classes, thresholds and times [default: events.toml of the model; without one every label is a class]
-    #[arg(long, value_name = "FILE.toml")]
+    /// Classes, thresholds and times: a file, or home-sounds, twenty sounds of a household by yamnet [default: events.toml of the model; without
+    /// one every label is a class]
+    #[arg(long, value_name = "NAME|FILE.toml")]
     config: Option<PathBuf>,
     /// Only these classes of the settings, or labels of the model; a name may hold commas, as "Baby cry, infant cry" does
     #[arg(long, value_name = "NAME,NAME...")]
     classes: Vec<String>,
+    /// Write the classes of the settings and the labels of the model that --classes takes, and nothing else
+    #[arg(long, conflicts_with = "files")]
+    list_classes: bool,
     /// Also classes of your own, from a folder that ossicle-quantize events made; may be given several times
     #[arg(long, value_name = "FOLDER")]
     add_classes: Vec<PathBuf>,
@@ -129,6 +136,20 @@ impl From<FormatName> for Format {
     }
 }
 
+impl Args {
+    /// How to detect.
+    fn options(&self) -> Options {
+        Options {
+            isa: self.machine.isa(),
+            threads: self.machine.threads(),
+            hop_frames: self.hop,
+            classes: self.classes.clone(),
+            add_classes: self.add_classes.clone(),
+            digests: self.digests,
+        }
+    }
+}
+
 /// Seconds as frames of 10 ms.
 pub(crate) fn parse_hop(text: &str) -> Result<usize, String> {
     let frames = text.parse::<f64>().ok().map(|seconds| seconds * 100.0).filter(|frames| (frames - frames.round()).abs() < 1e-6);
@@ -138,6 +159,9 @@ pub(crate) fn parse_hop(text: &str) -> Result<usize, String> {
 
 /// Detects events in every file with one model; a bad file gives its line and the others go on.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.list_classes {
+        return list::run(args);
+    }
     check(args)?;
     interrupt::catch()?;
     let isa = args.machine.isa();
@@ -149,15 +173,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
     let config = args.config.as_deref();
     let (mut reload, settings) = reload::settings(config, &folder)?;
-    let options = Options {
-        isa,
-        threads: args.machine.threads(),
-        hop_frames: args.hop,
-        classes: args.classes.clone(),
-        add_classes: args.add_classes.clone(),
-        digests: args.digests,
-    };
-    let mut detector = Detector::open(&folder, &settings, options).map_err(|error| fault::detector(&folder, config, error))?;
+    let mut detector = Detector::open(&folder, &settings, args.options()).map_err(|error| fault::detector(&folder, config, error))?;
     let format = Format::from(args.format);
     let outputs = args.output_dir.as_ref().map(|to| input::outputs(&args.files, to, format.extension())).transpose()?;
     if outputs.is_none() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ossicle::audio::AudioError;
-use ossicle::events::{EventsError, SETTINGS_FILE, SettingsError};
+use ossicle::events::{EventsError, SETS, SETTINGS_FILE, Set, SettingsError};
 use ossicle::label::LabelError;
 use ossicle::models::ModelError;
 use ossicle::source::SourceError;
@@ -109,10 +109,19 @@ pub(crate) fn events(path: &Path, error: EventsError) -> anyhow::Error {
 pub(crate) fn settings(file: &Path, error: SettingsError) -> Fault {
     const WHAT: &str = "cannot use the settings";
     match error {
+        SettingsError::Read { path, source } if source.kind() == ErrorKind::NotFound => {
+            let sets = SETS.map(|set| set.name).join(", ");
+            Fault::new("no such settings", path.display(), format!("give a file that exists, or {sets}, which comes with the program"))
+        }
         // These name their file.
         SettingsError::Read { .. } | SettingsError::Toml { .. } => Fault::new(WHAT, error, "see ossicle detect --help"),
-        SettingsError::Value { .. } | SettingsError::Label { .. } => Fault::new(WHAT, file.display(), error),
-        SettingsError::Class { .. } | SettingsError::Twice { .. } => Fault::new(WHAT, "--classes", error),
+        SettingsError::Label { .. } => {
+            let model = Set::named(file).map_or(String::new(), |set| format!("they are for the model {}: ", set.model));
+            Fault::new(WHAT, file.display(), format!("{model}{error}"))
+        }
+        SettingsError::Value { .. } => Fault::new(WHAT, file.display(), error),
+        SettingsError::Class { .. } => Fault::new(WHAT, "--classes", format!("{error} (ossicle detect --list-classes lists all)")),
+        SettingsError::Twice { .. } => Fault::new(WHAT, "--classes", error),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
-use ossicle::events::{Settings, SettingsError};
+use ossicle::events::{Set, Settings, SettingsError};
 
 use crate::fault;
 
@@ -30,11 +30,20 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-/// The settings of `config`, which is watched, or those that the model in `folder` comes with.
+/// The settings of `config`, a set's or a file's, or those that the model in `folder` comes with.
+pub(crate) fn read(config: Option<&Path>, folder: &Path) -> Result<Settings, fault::Fault> {
+    let settings = match config {
+        Some(path) => Set::named(path).map_or_else(|| Settings::read(path), Set::settings),
+        None => Settings::of_model(folder),
+    };
+    settings.map_err(|error| fault::settings(config.unwrap_or(folder), error))
+}
+
+/// The same; a file is watched.
 pub(crate) fn settings(config: Option<&Path>, folder: &Path) -> Result<(Option<Reload>, Settings)> {
     match config {
-        Some(path) => Reload::open(path).map(|(reload, settings)| (Some(reload), settings)),
-        None => Ok((None, Settings::of_model(folder).map_err(|error| fault::settings(folder, error))?)),
+        Some(path) if Set::named(path).is_none() => Reload::open(path).map(|(reload, settings)| (Some(reload), settings)),
+        _ => Ok((None, read(config, folder)?)),
     }
 }
 

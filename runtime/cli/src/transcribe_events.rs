@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ossicle::events::{EncodedEvents, Settings};
+use ossicle::events::EncodedEvents;
 use ossicle::formats::Format;
 use ossicle::trace;
 use ossicle_graph::Options;
@@ -11,6 +11,7 @@ use ossicle_trace::Model;
 
 use crate::fault::{self, Fault};
 use crate::model::ModelArgs;
+use crate::reload;
 
 /// Which events to tell beside the text.
 #[derive(clap::Args)]
@@ -55,10 +56,7 @@ impl EventArgs {
         }
         let folder = self.folder()?;
         let config = self.config.as_deref();
-        let settings = match config {
-            Some(path) => Settings::read(path).map_err(|error| fault::settings(path, error)),
-            None => Settings::of_model(&folder).map_err(|error| fault::settings(&folder, error)),
-        }?;
+        let settings = reload::read(config, &folder)?;
         let options = Options { isa: model.machine.isa(), threads: 1 };
         let needs = EncodedEvents::memory_plan(&folder, options).map_err(|error| fault::events(&folder, error))?;
         let events = EncodedEvents::open(&folder, &model.path()?, &settings, &self.classes, options)

@@ -126,6 +126,31 @@ fn the_sample_of_sounds_holds_a_clock_an_alarm_and_waves() {
     assert!(heard.len() == 7 && heard[..6].iter().all(|class| class == "clock_tick") && heard[6] == "sea_waves", "{heard:?}");
     let alarm = "Smoke detector, smoke alarm";
     assert_eq!(classes(detect().args(["--classes", alarm])), [alarm]);
+    // The model follows from the set; the ticks and the waves are none of its classes.
+    assert_eq!(classes(plain().args(["--config", "home-sounds"])), ["beep", "smoke_alarm"]);
+}
+
+#[test]
+fn a_set_of_classes_comes_with_the_program() {
+    let home = || {
+        let mut command = plain();
+        command.args(["--config", "home-sounds"]);
+        command
+    };
+    let listed = stdout(home().arg("--list-classes").output().unwrap());
+    let rows: Vec<&str> = listed.lines().collect();
+    assert!(rows.iter().any(|row| row.starts_with("  smoke_alarm ") && row.ends_with("  Smoke detector, smoke alarm")), "{listed}");
+    assert_eq!(rows.iter().position(|row| *row == "labels of yamnet:"), Some(21), "{listed}");
+    assert_eq!((rows[22], rows.len()), ("  Speech", 22 + 521));
+    let labels = stdout(detect().arg("--list-classes").output().unwrap());
+    assert!(labels.lines().count() == 1 + 521 && labels.starts_with("labels of "), "{labels}");
+
+    let line = refusal(home().args(["--classes", "smoke alarm"]).arg(sample()).output().unwrap());
+    assert!(line.contains("no class \"smoke alarm\"") && line.contains("near it: \"smoke_alarm\", "), "{line}");
+    let line = refusal(home().args(["--model", "sound-events"]).arg(sample()).output().unwrap());
+    assert!(line.starts_with("ossicle: cannot use the settings: home-sounds: they are for the model yamnet: classes."), "{line}");
+    assert_eq!(plain().output().unwrap().status.code(), Some(2));
+    assert_eq!(plain().arg("--list-classes").arg(sample()).output().unwrap().status.code(), Some(2));
 }
 
 #[test]
@@ -222,13 +247,16 @@ fn bad_usage_is_one_line() {
     let config = folder.file("events.toml", "[classes.dog]\nlabels = [\"Dogg\"]\n");
     let typing = folder.file("typo.toml", "[default]\ntreshold = 1\n");
     let refused = |args: &[&str]| refusal(detect().args(args).arg(sample()).output().unwrap());
-    assert!(refused(&["--classes", "Dogg"]).contains("no class \"Dogg\""));
+    let line = refused(&["--classes", "Dogg"]);
+    assert!(line.contains("no class \"Dogg\"") && line.ends_with("near it: \"Dog\" (ossicle detect --list-classes lists all)"), "{line}");
+    let line = refused(&["--classes", "smoke_alarm"]);
+    assert!(line.contains("near it: \"Smoke detector, smoke alarm\""), "{line}");
     assert!(refused(&["--classes", "Dog,Baby cry, infant cry,Dog"]).contains("class \"Dog\" twice"));
     let line = refused(&["--config", config.to_str().unwrap()]);
     assert!(line.contains("events.toml") && line.contains("classes.dog: no label \"Dogg\""), "{line}");
     let line = refused(&["--config", typing.to_str().unwrap()]);
     assert!(line.contains("typo.toml: line 2: unknown field `treshold`"), "{line}");
-    assert!(refused(&["--config", "missing.toml"]).contains("missing.toml"));
+    assert!(refused(&["--config", "missing.toml"]).contains("no such settings: missing.toml: give a file that exists, or home-sounds"));
     assert!(refused(&["--hop", "0.25"]).contains("steps of 0.02"));
     assert!(refused(&["--digests"]).contains("--format jsonl"));
     assert!(refused(&["--top", "3", "--format", "raven"]).contains("--top"));

@@ -259,6 +259,15 @@ fn sound_events_are_those_of_detect() {
 }
 
 #[test]
+fn a_set_of_sounds_goes_by_its_name() {
+    let Some(mut command) = listen() else { return };
+    command.args(["-", "--json", "--events", "--config", "home-sounds"]);
+    let stream = &fs::read(root().join("samples/sounds.wav")).unwrap()[44..];
+    let heard = sounds(&events(&run(command, stream)));
+    assert_eq!(heard.iter().map(|(class, ..)| class.as_str()).collect::<Vec<_>>(), ["beep", "smoke_alarm"]);
+}
+
+#[test]
 fn a_reader_that_leaves_ends_it() {
     let Some(mut command) = listen() else { return };
     command.args(["-", "--json", "--events", "--classes", "Speech", "--event-model"]).arg(root().join("models-int8/yamnet"));

@@ -153,9 +153,10 @@ fn package(board: &str, programs: &Path, models: &[String], output: &Path) -> an
 }
 
 /// Folders of the repository that are installed, and where.
-const FOLDERS: [(&str, &str); 3] = [
+const FOLDERS: [(&str, &str); 4] = [
     ("samples", "usr/share/ossicle/samples"),
     ("runtime/sentences/packs", "usr/share/ossicle/sentences"),
+    ("runtime/pipelines/sounds", "usr/share/ossicle/sounds"),
     // Where the README's links lead.
     ("docs", "usr/share/doc/ossicle/docs"),
 ];
@@ -286,7 +287,12 @@ mod tests {
         for model in models {
             assert!(data.contains_key(&format!("usr/share/ossicle/models/{model}/model.safetensors")), "{model}");
         }
-        for path in ["share/ossicle/sentences/home.yaml", "share/ossicle/samples/sounds.wav", "share/doc/ossicle/docs/boards.md"] {
+        for path in [
+            "share/ossicle/sentences/home.yaml",
+            "share/ossicle/sounds/home-sounds.toml",
+            "share/ossicle/samples/sounds.wav",
+            "share/doc/ossicle/docs/boards.md",
+        ] {
             assert!(data.contains_key(&format!("usr/{path}")), "{path}");
         }
         // The archive holds the same files below one folder.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ossicle::events::{Detector, EventsError, Heard, Options};
+use ossicle::events::{Detector, EventsError, HOME_SOUNDS, Heard, Options};
 use ossicle::listen::Event;
 use ossicle_graph::folder;
 
@@ -19,14 +19,21 @@ pub(crate) struct SoundArgs {
     /// Tell sound events of the whole stream too, those that `ossicle detect` finds
     #[arg(long)]
     events: bool,
-    /// Classes, thresholds and times (see `ossicle detect --help`) [default: events.toml of the model; without one every label is a class]
-    #[arg(long, value_name = "FILE.toml", requires = "events")]
+    /// Classes, thresholds and times: a file (see `ossicle detect --help`), or home-sounds [default: events.toml of the model; without one
+    /// every label is a class]
+    #[arg(long, value_name = "NAME|FILE.toml", requires = "events")]
     config: Option<PathBuf>,
     /// Only these classes of the settings, or labels of the model; a name may hold commas, as "Baby cry, infant cry" does
     #[arg(long, value_name = "NAME,NAME...", requires = "events")]
     classes: Vec<String>,
     /// Model folder for events, or the name of one
-    #[arg(long, value_name = "NAME|FOLDER", default_value = "sound-events", requires = "events")]
+    #[arg(
+        long,
+        value_name = "NAME|FOLDER",
+        default_value = "sound-events",
+        default_value_if("config", HOME_SOUNDS.name, HOME_SOUNDS.model),
+        requires = "events"
+    )]
     event_model: String,
     /// Seconds from one score of events to the next, 0.02 to 0.96 in steps of 0.02; for models without a head [default: 0.24]
     #[arg(long, value_name = "SECONDS", value_parser = parse_hop, requires = "events")]

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use ossicle_graph::GraphError;
 use ossicle_graph::folder::FolderError;
 
+use super::near::listed;
+
 /// Settings that cannot be used.
 #[derive(Debug)]
 pub enum SettingsError {
@@ -37,11 +39,15 @@ pub enum SettingsError {
         class: String,
         /// The label.
         label: String,
+        /// Labels that are like it.
+        near: Vec<String>,
     },
     /// There is no such class.
     Class {
         /// Its name.
         class: String,
+        /// Classes and labels that are like it.
+        near: Vec<String>,
     },
     /// A class is asked for twice.
     Twice {
@@ -56,8 +62,12 @@ impl fmt::Display for SettingsError {
             Self::Read { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Toml { path, problem } => write!(f, "{}: {problem}", path.display()),
             Self::Value { key, problem } => write!(f, "{key}: {problem}"),
-            Self::Label { class, label } => write!(f, "classes.{class}: no label {label:?}: labels.txt of the model lists them"),
-            Self::Class { class } => write!(f, "no class {class:?}: give one of the settings, or a label of the model"),
+            Self::Label { class, label, near } => {
+                write!(f, "classes.{class}: no label {label:?}: labels.txt of the model lists them{}", listed(near))
+            }
+            Self::Class { class, near } => {
+                write!(f, "no class {class:?}: give one of the settings, or a label of the model{}", listed(near))
+            }
             Self::Twice { class } => write!(f, "class {class:?} twice: name it once"),
         }
     }

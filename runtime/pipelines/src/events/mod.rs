@@ -22,6 +22,8 @@ mod detector;
 mod encoded;
 mod error;
 mod formats;
+mod near;
+mod sets;
 mod settings;
 mod tracker;
 
@@ -29,6 +31,7 @@ pub use detector::{ClassOutputs, Detector, Digests, HOP_FRAMES, Heard, Options, 
 pub use encoded::EncodedEvents;
 pub use error::{EventsError, SettingsError};
 pub use formats::{Format, Writer, one_field};
+pub use sets::{HOME_SOUNDS, SETS, Set};
 pub use settings::{Rules, SETTINGS_FILE, Settings};
 
 /// A sound of a class.

@@ -22,6 +22,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::error::SettingsError;
+use super::near::near;
 
 /// The file of a model's folder with the settings it comes with.
 pub const SETTINGS_FILE: &str = "events.toml";
@@ -170,6 +171,11 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The classes' names, in order.
+    pub fn class_names(&self) -> impl Iterator<Item = &str> {
+        self.classes.keys().map(String::as_str)
+    }
+
     fn check(&self) -> Result<(), SettingsError> {
         check_rules("default", self.default.over(Written::default()))?;
         for (name, class) in &self.classes {
@@ -194,6 +200,10 @@ impl Settings {
     /// The classes for a model with these labels, by name; of them only `wanted`, if any are named, which may also be labels.
     pub(crate) fn resolve(&self, labels: &Labels, wanted: &[String]) -> Result<Vec<Resolved>, SettingsError> {
         let output = |label: &str| labels.names.iter().position(|known| known == label);
+        let like = |name: &str, classes: bool| {
+            let classes = self.class_names().filter(|_| classes);
+            near(name, classes.chain(labels.names.iter().map(String::as_str)))
+        };
         // A label that was learned with a threshold of its own keeps it, unless a class says otherwise: one whose other labels were not
         // learned does. Of several the least counts, so that none is heard later than it would be alone.
         let below = |outputs: &[usize]| {
@@ -212,7 +222,10 @@ impl Settings {
             let outputs = class
                 .labels
                 .iter()
-                .map(|label| output(label).ok_or_else(|| SettingsError::Label { class: name.to_owned(), label: label.clone() }))
+                .map(|label| {
+                    let missing = || SettingsError::Label { class: name.to_owned(), label: label.clone(), near: like(label, false) };
+                    output(label).ok_or_else(missing)
+                })
                 .collect::<Result<Vec<_>, _>>()?;
             let rules = class.rules.over(below(&outputs));
             check_rules(&format!("classes.{name}"), rules)?;
@@ -230,7 +243,7 @@ impl Settings {
             let named = names.into_iter().map(|name| match (self.classes.get(name), output(name)) {
                 (Some(found), _) => class(name, found),
                 (None, Some(output)) => Ok(plain(name, output)),
-                (None, None) => Err(SettingsError::Class { class: name.to_owned() }),
+                (None, None) => Err(SettingsError::Class { class: name.to_owned(), near: like(name, true) }),
             });
             return named.collect();
         }
@@ -344,6 +357,8 @@ mod tests {
         assert!(named(&["Dog", "dog,Dog"]).unwrap_err().to_string().contains("class \"Dog\" twice"));
         assert!(named(&["dog,"]).unwrap_err().to_string().starts_with("no class \"\""));
         assert!(named(&["cat"]).unwrap_err().to_string().starts_with("no class \"cat\""));
+        let line = named(&["dogg"]).unwrap_err().to_string();
+        assert!(line.ends_with("a label of the model; near it: \"dog\", \"Dog\""), "{line}");
         assert_eq!(Settings::default().resolve(&labels(), &[]).unwrap().len(), 3);
     }
 
@@ -375,6 +390,7 @@ mod tests {
             assert!(line.starts_with(expected) && !line.contains('\n'), "{line}");
         }
         let missing = parse("[classes.dog]\nlabels = [\"Dogg\"]\n").unwrap().resolve(&labels(), &[]).unwrap_err();
-        assert!(missing.to_string().contains("classes.dog: no label \"Dogg\""), "{missing}");
+        let missing = missing.to_string();
+        assert!(missing.starts_with("classes.dog: no label \"Dogg\"") && missing.ends_with("; near it: \"Dog\""), "{missing}");
     }
 }
