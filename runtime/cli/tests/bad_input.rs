@@ -179,7 +179,7 @@ fn an_error_that_cannot_be_told_is_still_one() {
 fn missing_model() {
     let output = ossicle().args(["transcribe", "--model", "whisper-enormous"]).arg(sample()).output().unwrap();
     let line = refusal(&output);
-    assert!(line.contains("whisper-enormous") && line.contains("OSSICLE_MODELS"), "{line}");
+    assert!(line.contains("whisper-enormous") && line.contains("found: ") && line.contains("whisper-tiny.en-short"), "{line}");
 }
 
 #[test]

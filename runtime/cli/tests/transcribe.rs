@@ -370,7 +370,7 @@ fn events_that_cannot_be_told_are_refused() {
             &["--events", "--format", "json", "--classes", "cat, of the house", sample],
             "cannot use the settings: --classes: no class \"cat\"",
         ),
-        (&["--events", "--format", "json", "--config", "none.toml", sample], "cannot use the settings: none.toml: "),
+        (&["--events", "--format", "json", "--config", "none.toml", sample], "no such settings: none.toml: "),
     ] {
         let Some(mut command) = transcribe(args) else { return };
         let output = command.output().unwrap();

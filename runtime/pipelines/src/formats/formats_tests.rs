@@ -1,6 +1,6 @@
 use super::*;
 use crate::digest::Digests;
-use crate::whisper::transcript::Word;
+use crate::whisper::transcript::{DropReason, Word};
 
 /// A segment without words.
 pub(crate) fn segment(id: usize, start: f64, end: f64, text: &str) -> Segment {
@@ -81,13 +81,34 @@ fn json() {
     let expected = r#"{"schema":"ossicle.transcript/1","file":"a.wav","model":"whisper-tiny.en","task":"transcribe","segments":[
 {"id":0,"seek":0,"start":0.0,"end":2.48,"text":" Hello, wörld.","tokens":[50364,15947],"temperature":0.0,"avg_logprob":-0.25,"compression_ratio":1.5,"no_speech_prob":0.125},
 {"id":1,"seek":0,"start":3661.5,"end":3662.255,"text":" a\tb --> \"c\"","tokens":[50364,15947],"temperature":0.0,"avg_logprob":-0.25,"compression_ratio":1.5,"no_speech_prob":0.125,"words":[{"word":" a","start":3661.5,"end":3662.0,"probability":0.5}]}
-],"text":" Hello, wörld. a\tb --> \"c\"","language":"en","duration":3663.0,"digests":{"mel":"00","encoder":"01","logits":"02","tokens":"03"}}
+],"dropped":[],"text":" Hello, wörld. a\tb --> \"c\"","language":"en","duration":3663.0,"digests":{"mel":"00","encoder":"01","logits":"02","tokens":"03"}}
 "#;
     assert_eq!(written(Format::Json, &segments()), expected);
     for segments in [vec![], segments()] {
         let value: serde_json::Value = serde_json::from_str(&written(Format::Json, &segments)).unwrap();
         assert_eq!(value["segments"].as_array().unwrap().len(), segments.len());
     }
+}
+
+#[test]
+fn json_says_what_was_dropped() {
+    let dropped = Dropped {
+        start: 12.25,
+        end: 13.5,
+        reason: DropReason::Unlikely,
+        text: " hm".into(),
+        avg_logprob: -2.5,
+        no_speech_prob: 0.125,
+    };
+    let (mut out, mut writer) = (vec![], Format::Json.writer());
+    writer.begin(&mut out, &Header::default()).unwrap();
+    writer.dropped(&mut out, &dropped).unwrap();
+    writer.end(&mut out, &Summary { language_doubt: true, ..Summary::default() }).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    let expected = serde_json::json!([
+        { "start": 12.25, "end": 13.5, "reason": "unlikely", "text": " hm", "avg_logprob": -2.5, "no_speech_prob": 0.125 }
+    ]);
+    assert_eq!((&value["dropped"], &value["language_doubt"]), (&expected, &true.into()));
 }
 
 #[test]
