@@ -188,9 +188,11 @@ fn no_output_overwrites_another_file() {
     fs::copy(sample(), &recording).unwrap();
     let at = |name: &str| folder.0.join(name).to_str().unwrap().to_owned();
     let dotted = format!("{}/./x.png", folder.0.display());
-    let mut cases = vec![(vec!["--output-dir", folder.0.to_str().unwrap()], "--output-dir would overwrite the recording")];
+    // Of talk.wav the events would be talk.txt.
+    let talk = at("talk.wav");
+    let mut cases = vec![(vec!["--output-dir", folder.0.to_str().unwrap(), &talk], "--output-dir would overwrite the recording")];
     let (x, od, cfg, trace) = (at("x.png"), at("od"), at("cfg.toml"), at("t"));
-    let inside = at("od/talk.txt");
+    let inside = at("od/talk.txt.txt");
     if cfg!(feature = "plot") {
         cases.push((vec!["--config", &cfg, "--plot", &cfg], "--plot would overwrite the settings"));
         cases.push((vec!["--trace", &trace, "--plot", &trace], "--plot would overwrite what --trace writes"));
