@@ -1,6 +1,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ossicle_graph::folder::FolderError;
+
 use crate::ct2;
 
 /// Why a source could not be read or a model folder could not be written.
@@ -63,6 +65,8 @@ pub enum Error {
         /// What it is, and what would be right.
         what: String,
     },
+    /// A tensor that was written holds what the runtime refuses.
+    Weights(FolderError),
     /// The output folder exists and may not be replaced.
     Exists {
         /// The folder.
@@ -106,6 +110,7 @@ impl fmt::Display for Error {
             }
             Self::Tensor { path, name, problem } => write!(f, "{}: tensor {name}: {problem}", path.display()),
             Self::Unsupported { path, what } => write!(f, "{}: {what}", path.display()),
+            Self::Weights(error) => error.fmt(f),
             Self::Exists { path, foreign: false } => {
                 write!(f, "{}: already exists (--force replaces it)", path.display())
             }
@@ -121,6 +126,8 @@ impl std::error::Error for Error {
         match self {
             Self::Io { source, .. } => Some(source),
             Self::Ct2 { source, .. } => Some(source),
+            // Its text is this error's.
+            Self::Weights(error) => error.source(),
             _ => None,
         }
     }

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use half::{bf16, f16};
+use ossicle_frontend::mel::LogMel;
+use ossicle_graph::folder::{self, ModelConfig};
+use ossicle_kernels::simd::Isa;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -133,7 +136,7 @@ fn gelu() -> String {
 }
 
 impl WhisperConfig {
-    /// Checks that the numbers make a model the packed layout can hold.
+    /// Checks that the numbers make a model that the runtime takes, by the runtime's own limits.
     ///
     /// # Errors
     /// The first field that is out of range, in words.
@@ -147,30 +150,27 @@ impl WhisperConfig {
         if self.scale_embedding {
             return Err("scale_embedding is true, expected false".to_owned());
         }
-        let ranges = [
-            ("d_model", self.d_model, 16, 8192, 16),
-            ("encoder_layers", self.encoder_layers, 1, 256, 1),
-            ("encoder_attention_heads", self.encoder_attention_heads, 1, 512, 1),
-            ("encoder_ffn_dim", self.encoder_ffn_dim, 16, 65_536, 16),
-            ("decoder_layers", self.decoder_layers, 1, 256, 1),
-            ("decoder_attention_heads", self.decoder_attention_heads, 1, 512, 1),
-            ("decoder_ffn_dim", self.decoder_ffn_dim, 16, 65_536, 16),
-            ("num_mel_bins", self.num_mel_bins, 4, 1024, 4),
-            ("max_source_positions", self.max_source_positions, 1, 1 << 20, 1),
-            ("max_target_positions", self.max_target_positions, 1, 1 << 20, 1),
-            ("vocab_size", self.vocab_size, 16, 1 << 20, 1),
-        ];
-        for (name, value, low, high, step) in ranges {
-            if !(low..=high).contains(&value) || value % step != 0 {
-                return Err(format!("{name} is {value}, expected a multiple of {step} from {low} to {high}"));
-            }
+        if LogMel::new(Isa::detect(), self.num_mel_bins).is_err() {
+            return Err(format!("num_mel_bins is {}, expected 80 or 128", self.num_mel_bins));
         }
-        for heads in [self.encoder_attention_heads, self.decoder_attention_heads] {
-            if !self.d_model.is_multiple_of(heads) {
-                return Err(format!("d_model {} is not a multiple of its {heads} attention heads", self.d_model));
-            }
+        self.at_runtime().problem().map_or(Ok(()), Err)
+    }
+
+    /// What the runtime will read.
+    fn at_runtime(&self) -> folder::WhisperConfig {
+        folder::WhisperConfig {
+            d_model: self.d_model,
+            encoder_layers: self.encoder_layers,
+            encoder_attention_heads: self.encoder_attention_heads,
+            encoder_ffn_dim: self.encoder_ffn_dim,
+            decoder_layers: self.decoder_layers,
+            decoder_attention_heads: self.decoder_attention_heads,
+            decoder_ffn_dim: self.decoder_ffn_dim,
+            num_mel_bins: self.num_mel_bins,
+            max_source_positions: self.max_source_positions,
+            max_target_positions: self.max_target_positions,
+            vocab_size: self.vocab_size,
         }
-        Ok(())
     }
 
     /// Every tensor of such a model with its shape, in the order they are used.

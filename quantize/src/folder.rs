@@ -6,14 +6,14 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use ossicle_graph::folder::{LAYOUT, NUMERICS_VERSION};
+use ossicle_graph::folder::{LAYOUT, NUMERICS_VERSION, check_weights};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::layout::{self, Entry, Linear};
 use crate::source::Source;
 use crate::store::{self, Element, Slot};
-use crate::{Error, card, pack};
+use crate::{Error, card, check, pack};
 
 /// Name of the format in the file's metadata.
 pub(crate) const FORMAT: &str = "ossicle-int8";
@@ -29,11 +29,11 @@ pub struct Options {
     pub extra: BTreeMap<String, String>,
 }
 
-/// Quantises a checkpoint and writes its model folder. A folder that could not be finished is removed
+/// Quantises a checkpoint and writes its model folder, once the runtime has opened it and run. A folder that could not be finished is removed
 /// again; an existing one is only replaced, with [`Options::force`], once the new one is complete.
 ///
 /// # Errors
-/// The folder exists, a tensor cannot be quantised, or the disk refuses.
+/// The folder exists, a tensor cannot be quantised, the runtime does not take the model, or the disk refuses.
 pub fn write(source: &Source, folder: &Path, options: &Options) -> Result<(), Error> {
     Draft::new(source, folder, options.force)?.publish(source, &options.notes, &options.extra)
 }
@@ -58,6 +58,7 @@ impl Draft {
         write_text(&at.join("generation_config.json"), &pretty(&json!(source.generation)))?;
         write_text(&at.join("preprocessor_config.json"), &pretty(&preprocessor(source)))?;
         write_text(&at.join("tokenizer.json"), &source.tokenizer)?;
+        check::runs(source, at)?;
         Ok(Self { folder: folder.to_owned(), partial })
     }
 
@@ -78,7 +79,7 @@ impl Draft {
         let name = self.folder.file_name().unwrap_or(self.folder.as_os_str()).to_string_lossy();
         let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
         write_text(&at.join("README.md"), &card::text(source, &name, bytes, notes))?;
-        write_sums(&at)?;
+        seal(&at)?;
         self.partial.publish(&self.folder)
     }
 }
@@ -168,6 +169,12 @@ pub(crate) fn pretty(value: &Value) -> String {
 
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|e| Error::io(path, e))
+}
+
+/// Looks at every weight of a model folder as the runtime would, then writes the sums of its files.
+pub(crate) fn seal(folder: &Path) -> Result<(), Error> {
+    check_weights(folder).map_err(Error::Weights)?;
+    write_sums(folder)
 }
 
 pub(crate) fn write_sums(folder: &Path) -> Result<(), Error> {

@@ -16,6 +16,7 @@
 
 pub mod calibration;
 mod card;
+mod check;
 pub mod cost;
 pub mod ct2;
 mod ct2_model;

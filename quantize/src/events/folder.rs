@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Class, Quality, THRESHOLD, Task, corpus, name_of};
 use crate::Error;
 use crate::dense::Dense;
-use crate::folder::{Partial, pretty, write_sums, write_text};
+use crate::folder::{Partial, pretty, seal, write_text};
 use crate::tensors;
 
 /// Writes the folder, all of it or none. An existing one is replaced only by `force`.
@@ -42,7 +42,7 @@ pub fn write(task: &Task, classes: &[Class], folder: &Path, force: bool) -> Resu
     write_text(&at.join("config.json"), &pretty(&config))?;
     write_text(&at.join("labels.txt"), &classes.iter().flat_map(|class| [class.name.as_str(), "\n"]).collect::<String>())?;
     write_text(&at.join("README.md"), &card(task, classes, &name_of(folder)))?;
-    write_sums(&at)?;
+    seal(&at)?;
     partial.publish(folder)
 }
 

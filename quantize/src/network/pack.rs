@@ -16,7 +16,7 @@ use super::Network;
 use super::ir::{Kind, Layer, Weights};
 use crate::Error;
 use crate::card;
-use crate::folder::{Partial, pretty, write_sums, write_text};
+use crate::folder::{Partial, pretty, seal, write_text};
 use crate::pack::{self, quantize_rows};
 use crate::tensors::{self, Tensor};
 
@@ -128,7 +128,7 @@ impl Network {
         for (name, text) in &parts.extra {
             write_text(&at.join(name), text)?;
         }
-        write_sums(&at)?;
+        seal(&at)?;
         partial.publish(folder)
     }
 

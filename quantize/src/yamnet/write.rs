@@ -8,7 +8,7 @@ use ossicle_graph::folder::{FolderError, LAYOUT, NUMERICS_VERSION};
 use serde_json::{Value, json};
 
 use super::{Filters, MEL_BINS, PATCH_FRAMES, TAPS, Yamnet};
-use crate::folder::{Partial, pretty, write_sums, write_text};
+use crate::folder::{Partial, pretty, seal, write_text};
 use crate::tensors::{self, Tensor};
 use crate::{Error, card, head};
 
@@ -65,7 +65,7 @@ impl Yamnet {
         let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
         let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
         write_text(&at.join("README.md"), &self.card(&name, bytes, notes))?;
-        write_sums(&at)?;
+        seal(&at)?;
         if self.head.is_some() {
             check_head(&at, folder)?;
         }

@@ -53,9 +53,9 @@ fn special_tokens_come_from_the_tokenizer() {
 fn a_key_bias_survives() {
     let mut all = tensors();
     let name = "model.encoder.layers.1.self_attn.k_proj.bias";
-    all.insert(name.into(), (vec![16], vec![0.5; 16]));
+    all.insert(name.into(), (vec![128], vec![0.5; 128]));
     let source = open(&ct2_variables(&all, Float::F16)).unwrap();
-    assert_eq!(source.model.values(name).unwrap(), [0.5; 16]);
+    assert_eq!(source.model.values(name).unwrap(), [0.5; 128]);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn variable_faults_are_named() {
 fn int8_matrices_are_refused() {
     let text = refusal(&edit("encoder/layer_0/ffn/linear_0/weight", |var| {
         var.2 = 1;
-        var.3.truncate(32 * 16);
+        var.3.truncate(32 * 128);
     }));
     assert!(text.contains("encoder/layer_0/ffn/linear_0/weight: holds i8"), "{text}");
 }
@@ -135,7 +135,7 @@ fn unknown_missing_and_odd_variables_are_refused() {
     assert!(refusal(&vars).contains("encoder/layer_1/ffn/linear_1/bias: missing"));
 
     assert!(refusal(&edit("decoder/activation", |var| var.3 = vec![0])).contains("decoder/activation is 0, expected 3"));
-    assert!(refusal(&edit("decoder/num_heads", |var| var.3 = vec![3, 0])).contains("3 attention heads"));
+    assert!(refusal(&edit("decoder/num_heads", |var| var.3 = vec![3, 0])).contains("decoder_attention_heads is 3"));
     assert!(refusal(&edit("decoder/num_heads", |var| var.3 = vec![0, 0])).contains("decoder_attention_heads is 0"));
     assert!(refusal(&edit("decoder/num_heads", |var| var.3 = vec![255, 255])).contains("expected a count"));
 }
@@ -148,7 +148,9 @@ proptest! {
 
     #[test]
     fn damaged_files_never_panic(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
-        let mut file = ct2_file(&ct2_variables(&tensors(), Float::F16));
+        // Without the matrices, whose bytes mean nothing to the parser.
+        let small: Vec<Var> = ct2_variables(&tensors(), Float::F16).into_iter().filter(|var| var.3.len() <= 256).collect();
+        let mut file = ct2_file(&small);
         for (at, byte) in edits {
             let at = at.index(file.len());
             file[at] = byte;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::common::{Float, TempDir, config, ct2_variables, tensors, write_ct2, write_hf};
+use crate::common::{Float, TempDir, Tensors, VOCABULARY, config, ct2_variables, tensors, tokenizer, write_ct2, write_hf};
 use ossicle_quantize::folder::{self, Options};
 use ossicle_quantize::layout::{self, Entry};
 use ossicle_quantize::{Error, float_folder, import, pack, store};
@@ -84,7 +84,7 @@ fn weights_are_aligned_and_right() {
                     let bias = floats(written.tensor(&format!("{}.bias", linear.name)).unwrap().data());
                     let mut float = Vec::new();
                     for s in &linear.sources {
-                        float.extend(source.get(&format!("{s}.bias")).map_or(vec![0.0; 16], |b| b.1.clone()));
+                        float.extend(source.get(&format!("{s}.bias")).map_or(vec![0.0; config().d_model], |b| b.1.clone()));
                     }
                     float.resize(np, 0.0);
                     assert_eq!(bias, float, "{}", linear.name);
@@ -127,7 +127,7 @@ fn the_folder_is_complete() {
         .collect();
     assert_eq!(sums, expected);
     let config: Value = serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
-    assert_eq!((&config["kind"], &config["numerics_version"], &config["vocab_size"]), (&"whisper".into(), &1.into(), &46.into()));
+    assert_eq!((&config["kind"], &config["numerics_version"], &config["vocab_size"]), (&"whisper".into(), &1.into(), &VOCABULARY.into()));
     assert_eq!(fs::read(out.join("tokenizer.json")).unwrap(), fs::read(dir.join("source/tokenizer.json")).unwrap());
     assert_eq!(names(&dir.0), ["source", "tiny"], "no partial folder stays");
 }
@@ -170,6 +170,32 @@ fn a_failure_leaves_nothing_behind() {
     let err = folder::write(&import::open(&dir.join("source")).unwrap(), &dir.join("out"), &Options::default()).unwrap_err();
     assert!(err.to_string().contains("model.decoder.layer_norm.bias: element 3 is not finite"), "{err}");
     assert_eq!(names(&dir.0), ["source"]);
+}
+
+/// Writes the model with one thing changed; gives why it is refused, and checks that nothing of it stays.
+fn refused(change: impl FnOnce(&mut Tensors, &mut Value)) -> String {
+    let dir = TempDir::new();
+    let (mut all, mut text) = (tensors(), tokenizer());
+    change(&mut all, &mut text);
+    write_hf(&dir.join("source"), &all, Float::F32);
+    fs::write(dir.join("source/tokenizer.json"), text.to_string()).unwrap();
+    let error = folder::write(&import::open(&dir.join("source")).unwrap(), &dir.join("out"), &Options::default()).unwrap_err();
+    assert_eq!(names(&dir.0), ["source"]);
+    let line = error.to_string();
+    assert!(line.contains("the runtime does not take this model: ") && line.contains("source") && line.lines().count() == 1, "{line}");
+    line
+}
+
+#[test]
+fn what_the_runtime_cannot_open_or_run_is_not_published() {
+    let line = refused(|_, tokenizer| drop(tokenizer["model"].as_object_mut().unwrap().remove("vocab")));
+    assert!(line.contains("tokenizer.json: missing field `model.vocab`"), "{line}");
+    let line = refused(|_, tokenizer| drop(tokenizer["model"]["vocab"].as_object_mut().unwrap().remove("t7")));
+    assert!(line.contains("tokenizer.json: token 7 has no text"), "{line}");
+    let line = refused(|all, _| all.get_mut("model.encoder.layer_norm.weight").unwrap().1.fill(f32::MAX));
+    assert!(line.contains("the encoder's values for a window of zeros are not finite numbers"), "{line}");
+    let line = refused(|all, _| all.get_mut("model.decoder.layers.0.fc2.bias").unwrap().1.fill(f32::MAX));
+    assert!(line.contains("the decoder's scores"), "{line}");
 }
 
 #[test]

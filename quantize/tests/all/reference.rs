@@ -93,13 +93,14 @@ impl Plain {
 
     fn logits(&self, tokens: &[u32], memory: &Matrix) -> Matrix {
         let (e, p) = (self.vector("model.decoder.embed_tokens.weight"), self.vector("model.decoder.embed_positions.weight"));
-        let at = |t: usize| (0..16).map(|i| e[tokens[t] as usize * 16 + i] + p[t * 16 + i]).collect();
+        let d = config().d_model;
+        let at = |t: usize| (0..d).map(|i| e[tokens[t] as usize * d + i] + p[t * d + i]).collect();
         let mut x: Matrix = (0..tokens.len()).map(at).collect();
         let layer = "model.decoder.layers.0";
         let normed = self.norm(&x, &format!("{layer}.self_attn_layer_norm"));
-        x = sum(&x, &self.attention(&normed, &normed, &format!("{layer}.self_attn"), 4, true));
+        x = sum(&x, &self.attention(&normed, &normed, &format!("{layer}.self_attn"), 2, true));
         let normed = self.norm(&x, &format!("{layer}.encoder_attn_layer_norm"));
-        x = sum(&x, &self.attention(&normed, memory, &format!("{layer}.encoder_attn"), 4, false));
+        x = sum(&x, &self.attention(&normed, memory, &format!("{layer}.encoder_attn"), 2, false));
         x = self.feed_forward(&x, layer);
         self.linear(&self.norm(&x, "model.decoder.layer_norm"), "model.decoder.embed_tokens")
     }
@@ -126,7 +127,7 @@ fn source() -> (Source, Plain) {
 }
 
 fn mel(frames: usize) -> Vec<f32> {
-    (0..frames * 4).map(|i| ((i * 7 % 23) as f32 - 11.0) / 8.0).collect()
+    (0..frames * config().num_mel_bins).map(|i| ((i * 7 % 23) as f32 - 11.0) / 8.0).collect()
 }
 
 fn matrix(values: &[f32], width: usize) -> Matrix {
@@ -147,7 +148,7 @@ fn encoder_and_decoder_match_plain_loops() {
         let mut taps = Vec::new();
         let mut keep = |tap: ossicle_quantize::reference::Tap<'_>| taps.push((tap.linear.to_owned(), tap.values.len() / tap.width));
         let encoded = encode(&source.model, &[mel(frames)], frames, &mut keep, &mut || {}).unwrap();
-        let expected = plain.encode(&matrix(&mel(frames), 4));
+        let expected = plain.encode(&matrix(&mel(frames), config().num_mel_bins));
         assert_near(&encoded[0].values, &expected.concat(), &format!("encoder, {frames} frames"));
         assert_eq!(taps.iter().filter(|(name, _)| name.contains("layers")).count(), 8);
         assert!(taps.contains(&("model.encoder.conv2".to_owned(), frames)));
@@ -172,10 +173,10 @@ fn wrong_lengths_are_refused() {
     assert!([0, 3, 14].into_iter().all(|frames| encode(frames).is_err()));
     assert!(Decoder::new(&source.model, 6, 3).is_err());
     let decoder = Decoder::new(&source.model, 2, 3).unwrap();
-    let rows = |n: usize| Rows { width: 16, values: vec![0.0; 16 * n] };
+    let rows = |n: usize| Rows { width: config().d_model, values: vec![0.0; config().d_model * n] };
     assert!(decoder.cross(&rows(2), &mut |_| {}).is_err());
     let cross = decoder.cross(&rows(3), &mut |_| {}).unwrap();
     assert!(decoder.logits(&[1, 2, 3], 0, &cross, &mut |_| {}).is_err());
-    assert!(decoder.logits(&[46], 0, &cross, &mut |_| {}).is_err());
-    assert_eq!(config().vocab_size, 46);
+    assert!(decoder.logits(&[1546], 0, &cross, &mut |_| {}).is_err());
+    assert_eq!(config().vocab_size, 1546);
 }

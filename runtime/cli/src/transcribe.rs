@@ -11,7 +11,7 @@ use ossicle::events::EncodedEvents;
 use ossicle::formats::{Format, Header, Place};
 use ossicle::trace;
 use ossicle::whisper::memory::Memory;
-use ossicle::whisper::options::{Quality, Task, TranscribeOptions};
+use ossicle::whisper::options::{Quality, Task, TranscribeOptions, VadOptions};
 use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle::whisper::transcript::{Dropped, Summary, Told};
 use ossicle::whisper::window::Window;
@@ -115,7 +115,10 @@ struct DecodingArgs {
     /// Seed of temperatures above 0
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// One greedy attempt at each window, nothing judged, tried again or dropped
+    /// Cut windows without regard to pauses, and decode what holds no speech too
+    #[arg(long)]
+    no_vad: bool,
+    /// One greedy attempt at each window, nothing judged, tried again or dropped; implies --no-vad
     #[arg(long, conflicts_with_all = ["temperature", "logprob_threshold", "compression_ratio_threshold", "no_speech_threshold", "seed"])]
     no_checks: bool,
 }
@@ -181,6 +184,7 @@ impl Args {
             initial_prompt: self.initial_prompt.clone(),
             hotwords: self.hotwords.clone(),
             quality: self.decoding.quality(),
+            vad: (!self.decoding.no_vad && !self.decoding.no_checks).then(VadOptions::default),
             window_retries: if self.decoding.no_checks { 0 } else { TranscribeOptions::default().window_retries },
             digests: self.digests,
             ..TranscribeOptions::default()

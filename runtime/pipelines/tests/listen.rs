@@ -205,6 +205,7 @@ fn other_rates_channels_and_levels_give_the_same_utterances() {
             .flat_map(|x| match encoding {
                 Encoding::S16Le => ((x * 32_768.0).clamp(-32_768.0, 32_767.0) as i16).to_le_bytes().to_vec(),
                 Encoding::F32Le => x.to_le_bytes().to_vec(),
+                other => unreachable!("{other:?} is not among the cases"),
             })
             .collect();
         let mut reader = AudioReader::pcm(Cursor::new(bytes), Pcm { rate, channels, encoding }, Isa::detect()).unwrap();

@@ -46,7 +46,7 @@ impl Lexicon {
             let given = words::composed(&text[word.span.clone()]);
             let entry = &mut self.entries[id as usize];
             // Signs such as % have spellings of their own.
-            if given.starts_with(char::is_alphanumeric) && !entry.given.iter().any(|form| *form == given) {
+            if given.starts_with(char::is_alphanumeric) && !entry.given.contains(&given) {
                 entry.given.push(given);
             }
             if let Some(&last) = ids.last().filter(|_| word.joined) {

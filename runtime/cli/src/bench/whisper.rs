@@ -78,7 +78,7 @@ impl Args {
         let options =
             TranscribeOptions { language: (language != "auto").then(|| language.to_owned()), window: self.window, ..Default::default() };
         match decoding {
-            Decoding::Greedy => TranscribeOptions { timestamps: false, quality: Quality::off(), ..options },
+            Decoding::Greedy => TranscribeOptions { timestamps: false, quality: Quality::off(), vad: None, ..options },
             Decoding::Transcribe => options,
         }
     }

@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::error::TranscribeError;
 use super::language;
 use super::options::{Quality, Task};
-use super::pipeline::{FRAMES_PER_POSITION, Pipeline, Plan};
+use super::pipeline::{FRAMES_PER_POSITION, Pipeline, Plan, seconds};
 use super::quality::{self, Verdict};
 use super::sampling::Rng;
 use super::slider::Slider;
@@ -30,7 +30,7 @@ pub(super) enum Outcome {
     Text(Decoded),
     /// A text that is too doubtful.
     Dropped(Decoded, DropReason),
-    /// A text that repeats itself: the window's parts one by one may not, the first one being of so many frames.
+    /// A text that repeats itself; the window's parts may not. The first is this many frames long.
     Cut(usize),
 }
 
@@ -44,6 +44,7 @@ impl<E: Engine> Pipeline<E> {
         taps: &mut DigestTaps,
         stats: &mut Stats,
     ) -> Result<Outcome, TranscribeError> {
+        plan.short_speech = slider.spoken(0, left).is_some_and(|(first, behind)| seconds(behind - first) < quality::SHORT_SPEECH_SECONDS);
         let short = self.config.short_windows;
         let mut frames = plan.options.window.frames(left, plan.options.timestamps, short);
         let mut retries = plan.options.window_retries;
@@ -168,7 +169,7 @@ impl<E: Engine> Pipeline<E> {
         taps.attempt(index, &attempt.tokens, &attempt.logprobs, attempt.avg_logprob);
         let text = self.text(&attempt.tokens)?;
         let compression_ratio = self.compressor.ratio(text.trim());
-        let verdict = quality::judge(&attempt, compression_ratio, no_speech_prob, quality);
+        let verdict = quality::judge(&attempt, compression_ratio, no_speech_prob, quality, plan.short_speech);
         Ok(Decoded { attempt, compression_ratio, no_speech_prob, verdict, ends_at: None })
     }
 }

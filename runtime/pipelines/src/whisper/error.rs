@@ -37,6 +37,11 @@ pub enum TranscribeError {
 /// Why an option does not fit the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OptionError {
+    /// A setting of the voice activity detector is out of range.
+    Vad {
+        /// What is wrong, and what would be right.
+        wrong: &'static str,
+    },
     /// The model knows English only.
     EnglishOnly {
         /// The language asked for.
@@ -86,6 +91,7 @@ impl fmt::Display for OptionError {
             Self::UnknownLanguage { language } => {
                 write!(f, "language {language}: not a language of this model; use a code such as en, or auto")
             }
+            Self::Vad { wrong } => write!(f, "voice activity detection: {wrong}"),
             Self::Window { seconds } => write!(f, "window {seconds}: a window is 1 to 30 seconds long"),
             Self::NoAlignmentHeads => f.write_str("word timestamps: the model's generation_config.json names no alignment_heads"),
             Self::NoPromptToken => f.write_str("initial prompt: the model has no <|startofprev|> token"),

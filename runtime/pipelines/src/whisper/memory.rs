@@ -32,7 +32,7 @@ const BOOKKEEPING_BYTES: usize = 1_000_000;
 const HEAD: usize = ossicle_kernels::attention::HEAD;
 
 /// Tokens around the text in an alignment: start, language, task, "no timestamps", end.
-const ALIGNED_PROMPT: usize = 5;
+pub(super) const ALIGNED_PROMPT: usize = 5;
 
 /// Program and libraries where the system does not say how large they are: 17.1 MB are mapped on x86-64.
 const PROGRAM_BYTES: usize = 18_000_000;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::OptionError;
 use super::window::Window;
 use crate::exact;
 
@@ -107,7 +108,7 @@ pub struct VadOptions {
     /// From this probability on, 10 ms of sound go on with speech; 0 to 1.
     #[serde(with = "exact")]
     pub end: f32,
-    /// Speech without a break that counts.
+    /// The shortest unbroken speech that counts.
     pub min_speech_ms: u32,
     /// A pause of this length ends a window: shorter ones leave the model the context it needs.
     pub max_pause_ms: u32,
@@ -120,8 +121,28 @@ pub struct VadOptions {
     pub lead_ms: u32,
     /// Silence that a window holds after its last speech, where there is any.
     pub tail_ms: u32,
-    /// Speech that comes after a window's text and a pause: so much of it gets a window of its own.
+    /// At least this much speech after a window's text and a pause gets a window of its own.
     pub min_missed_ms: u32,
+}
+
+impl VadOptions {
+    /// Checks the ranges: `0 < end <= start <= 1`, at least 10 ms of speech, at most 10 s of lead, tail or pause.
+    ///
+    /// # Errors
+    /// [`OptionError::Vad`] names the setting.
+    pub fn check(self) -> Result<(), OptionError> {
+        let most = [self.max_pause_ms, self.long_window_pause_ms, self.lead_ms, self.tail_ms].into_iter().max();
+        let wrong = if !(0.0 < self.end && self.end <= self.start && self.start <= 1.0) {
+            "its thresholds must be above 0 and at most 1, the one for its end not above the one for its start"
+        } else if self.min_speech_ms < 10 || self.max_pause_ms < 100 || self.long_window_pause_ms < 100 {
+            "speech must count from 10 ms on, and a pause from 100 ms on"
+        } else if most > Some(10_000) {
+            "pauses, lead and tail must be at most 10 s"
+        } else {
+            return Ok(());
+        };
+        Err(OptionError::Vad { wrong })
+    }
 }
 
 impl Default for VadOptions {

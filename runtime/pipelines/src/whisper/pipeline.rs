@@ -16,7 +16,7 @@ use super::engine::{Engine, EngineError};
 use super::error::{OptionError, TranscribeError};
 use super::hotwords::Hotwords;
 use super::language;
-use super::options::{Quality, Task, TranscribeOptions};
+use super::options::{Quality, Task, TranscribeOptions, VadOptions};
 use super::quality;
 use super::refine::Envelope;
 use super::repetition::Compressor;
@@ -64,6 +64,8 @@ pub(super) struct Plan<'a> {
     pub(super) limits: Limits,
     /// The language's code, once known.
     pub(super) language: Option<String>,
+    /// Whether the window at hand has little speech ([`quality::SHORT_SPEECH_SECONDS`]).
+    pub(super) short_speech: bool,
 }
 
 /// One recording on its way.
@@ -198,6 +200,7 @@ impl<E: Engine> Pipeline<E> {
     /// [`TranscribeError::Option`] if they do not fit.
     pub fn check(&self, options: &TranscribeOptions) -> Result<(), TranscribeError> {
         options.window.check()?;
+        options.vad.map_or(Ok(()), VadOptions::check)?;
         language::given(&self.specials, options.language.as_deref())?;
         if options.task == Task::Translate && (!self.specials.multilingual || self.specials.translate.is_none()) {
             return Err(OptionError::CannotTranslate.into());
@@ -264,10 +267,10 @@ impl<E: Engine> Pipeline<E> {
             slider.move_to(seek)?;
             let Some(step) = slider.step(most) else { break };
             let advance = match step {
-                Step::Quiet(frames) => self.pass(&slider, frames, events.is_some(), &mut run)?,
+                Step::Quiet(frames) => self.pass(&slider, seek, frames, events.is_some(), &mut run)?,
                 Step::Window(left) if quality::level_db(slider.window(left)) < options.quality.min_level_db => {
                     run.summary.stats.silent_windows += 1;
-                    self.pass(&slider, left, events.is_some(), &mut run)?
+                    self.pass(&slider, seek, left, events.is_some(), &mut run)?
                 }
                 Step::Window(left) => match self.window(&slider, seek, left, &mut run)? {
                     Ok(advance) => advance,
@@ -298,10 +301,11 @@ impl<E: Engine> Pipeline<E> {
     }
 
     /// Passes over `frames` in which nobody speaks; they are encoded if sound events are listened for.
-    fn pass(&mut self, slider: &Slider<'_>, frames: usize, listens: bool, run: &mut Run<'_>) -> Result<usize, TranscribeError> {
+    fn pass(&mut self, slider: &Slider<'_>, seek: u64, frames: usize, listens: bool, run: &mut Run<'_>) -> Result<usize, TranscribeError> {
         if listens {
             let options = run.plan.options;
             let window = options.window.frames(frames, options.timestamps, self.config.short_windows);
+            run.taps.window(seek, frames, slider.window(frames));
             self.encode(slider, frames, window, &mut run.taps, &mut run.summary.stats)?;
         }
         Ok(frames)
@@ -320,7 +324,7 @@ impl<E: Engine> Pipeline<E> {
         })
     }
 
-    /// Tells a text that is not in the transcript, if it has any words.
+    /// Reports a text that is not in the transcript, if it has any words.
     fn drop_text(
         &mut self,
         decoded: &Decoded,
@@ -333,10 +337,11 @@ impl<E: Engine> Pipeline<E> {
         let text = self.text(&decoded.attempt.tokens)?;
         if text.contains(char::is_alphanumeric) {
             let (start, end) = slider.spoken(0, left).unwrap_or((0, left));
-            let [start, end] = [start, end].map(|frame| centiseconds((seek as f64 + frame as f64) / FRAMES_PER_SECOND as f64));
-            let Decoded { no_speech_prob, ref attempt, .. } = *decoded;
-            (run.on_told)(Told::Dropped(Dropped { start, end, reason, text, avg_logprob: attempt.avg_logprob, no_speech_prob }));
-            run.summary.dropped += 1;
+            tell_dropped(decoded, reason, text, seek, start..end, run);
+        }
+        if run.summary.segments == 0 {
+            // What was taken for a language may have been noise.
+            run.plan.language = language::given(&self.specials, run.plan.options.language.as_deref())?;
         }
         Ok(())
     }
@@ -397,7 +402,7 @@ impl<E: Engine> Pipeline<E> {
             rules = rules.with_hotwords(Hotwords::new(&options.hotwords, &encoder)?);
         }
         let limits = Limits { max_new_tokens: options.max_new_tokens, loop_guard: options.quality.loop_guard };
-        Ok(Plan { options, prompt, rules, limits, language })
+        Ok(Plan { options, prompt, rules, limits, language, short_speech: false })
     }
 
     /// The text of the tokens that are text.
@@ -417,16 +422,12 @@ impl<E: Engine> Pipeline<E> {
         let tokens = &decoded.attempt.tokens;
         let Split { mut pieces, advance, complete } = segments::split(tokens, &self.specials, left);
         let mut advance = decoded.ends_at.map_or(advance, |end| end.clamp(1, left));
-        let window_seconds = left as f64 / FRAMES_PER_SECOND as f64;
-        for piece in &mut pieces {
-            piece.start = piece.start.min(window_seconds);
-            piece.end = piece.end.min(window_seconds);
-        }
+        let mut words = vec![None; pieces.len()];
+        let timeless: Vec<bool> = pieces.iter().map(|piece| piece.start == piece.end).collect();
         if run.plan.options.timestamps && advance == left {
-            let end = pieces.last().map_or(0.0, |piece| piece.end);
+            let end = self.text_end(decoded, left, complete, &pieces, run)?;
             advance = slider.missed(in_frames(end), left).unwrap_or(left).max(1);
         }
-        let mut words = vec![None; pieces.len()];
         if run.plan.options.word_timestamps {
             let clock = Instant::now();
             words = self.align_words(decoded, slider, left, &run.plan, &mut pieces)?;
@@ -439,14 +440,62 @@ impl<E: Engine> Pipeline<E> {
                 advance = in_frames(end);
             }
         }
-        for (piece, words) in pieces.into_iter().zip(words) {
+        if advance < left && slider.is_rest(advance, left) {
+            // A window around the end of a word would hear it again, or something else.
+            advance = left;
+        }
+        let words: Vec<_> = words.into_iter().map(|words| words.map(|words| held_to(words, left))).collect();
+        for ((mut piece, words), timeless) in pieces.into_iter().zip(words).zip(timeless) {
             let text = self.text(&tokens[piece.tokens.clone()])?;
-            if piece.start < piece.end && text.contains(char::is_alphanumeric) {
+            if !text.contains(char::is_alphanumeric) {
+                continue;
+            }
+            piece.end = piece.end.min(seconds(left));
+            piece.start = piece.start.min(piece.end);
+            if timeless && words.is_none() {
+                tell_dropped(decoded, DropReason::NoTime, text, seek, in_frames(piece.start)..in_frames(piece.end), run);
+            } else {
                 tell_segment(decoded, piece, words, text, slider, seek, run);
             }
         }
         Ok(advance)
     }
+
+    /// Where a window's text ends, in seconds: its last timestamp, or where its last word was said.
+    fn text_end(
+        &mut self,
+        decoded: &Decoded,
+        left: usize,
+        complete: bool,
+        pieces: &[Piece],
+        run: &Run<'_>,
+    ) -> Result<f64, TranscribeError> {
+        let end = pieces.last().map_or(0.0, |piece| piece.end);
+        let text: Vec<u32> = decoded.attempt.tokens.iter().copied().filter(|&token| token < self.specials.eot).collect();
+        let unclosed = !complete && end >= seconds(left) && run.plan.options.vad.is_some();
+        let fits = text.len() + super::memory::ALIGNED_PROMPT <= self.engine.dims().max_tokens;
+        if !unclosed || text.is_empty() || !fits || self.config.alignment_heads.is_empty() {
+            return Ok(end);
+        }
+        Ok(self.first_seconds(&text, left, &run.plan)?.last().map_or(end, |&said| end.min(said)))
+    }
+}
+
+/// Reports a text that is not in the transcript.
+fn tell_dropped(decoded: &Decoded, reason: DropReason, text: String, seek: u64, frames: std::ops::Range<usize>, run: &mut Run<'_>) {
+    let [start, end] = [frames.start, frames.end].map(|frame| centiseconds(seconds(seek as usize + frame)));
+    let Decoded { no_speech_prob, ref attempt, .. } = *decoded;
+    (run.on_told)(Told::Dropped(Dropped { start, end, reason, text, avg_logprob: attempt.avg_logprob, no_speech_prob }));
+    run.summary.dropped += 1;
+}
+
+/// Words whose times lie within a window.
+fn held_to(mut words: Vec<Word>, frames: usize) -> Vec<Word> {
+    for word in &mut words {
+        word.end = word.end.min(seconds(frames));
+        word.start = word.start.min(word.end);
+    }
+    words
 }
 
 /// Hands out a segment, with its times held to where somebody speaks.
@@ -485,6 +534,10 @@ fn tell_segment(
     run.taps.times(segment.id, times.map(|(start, end)| [hundredths(start), hundredths(end)]));
     (run.on_told)(Told::Segment(segment));
     run.summary.segments += 1;
+}
+
+pub(super) fn seconds(frames: usize) -> f64 {
+    frames as f64 / FRAMES_PER_SECOND as f64
 }
 
 fn in_frames(seconds: f64) -> usize {

@@ -24,12 +24,18 @@ pub enum Verdict {
     Retry,
 }
 
-/// Judges an attempt.
-pub fn judge(attempt: &Attempt, compression_ratio: f32, no_speech_prob: f32, quality: &Quality) -> Verdict {
+/// Speech of less than this has few words that could show how likely they are, in seconds.
+pub const SHORT_SPEECH_SECONDS: f64 = 1.2;
+/// What [`Quality::max_silence_score`] is multiplied by for it: of speech so short none scored above 0.63, the detector's mistakes 0.72 and more.
+const SHORT_SPEECH_SCORE: f32 = 0.7;
+
+/// Judges an attempt at a window whose speech is `short` ([`SHORT_SPEECH_SECONDS`]).
+pub fn judge(attempt: &Attempt, compression_ratio: f32, no_speech_prob: f32, quality: &Quality, short: bool) -> Verdict {
     let unlikely = attempt.avg_logprob < quality.min_avg_logprob;
     let silence_score = no_speech_prob - quality.logprob_weight * attempt.avg_logprob;
     // An unlikely text where perhaps nobody spoke is not tried again: a sampled one is a guess at noise.
-    if is_doubtful(no_speech_prob, quality) && (silence_score > quality.max_silence_score || unlikely) {
+    let max_score = quality.max_silence_score * if short { SHORT_SPEECH_SCORE } else { 1.0 };
+    if is_doubtful(no_speech_prob, quality) && (silence_score > max_score || unlikely) {
         Verdict::Silence
     } else if unlikely || attempt.looped || compression_ratio > quality.max_compression_ratio {
         Verdict::Retry
@@ -49,7 +55,8 @@ pub fn guess(attempt: &Attempt, no_speech_prob: f32, quality: &Quality, one_lang
     let foreign = one_language && attempt.tokens.len() >= LONG_TEXT_TOKENS;
     let least = if foreign { quality.min_avg_logprob } else { 2.0 * quality.min_avg_logprob };
     if is_doubtful(no_speech_prob, quality) {
-        Some(if attempt.looped { DropReason::Repetition } else { DropReason::NoSpeech })
+        // What is unlikely there too was silence, so this one repeats itself.
+        Some(DropReason::Repetition)
     } else {
         (attempt.avg_logprob < least).then_some(DropReason::Unlikely)
     }
@@ -64,7 +71,7 @@ pub fn doubts_language(avg_logprob: f32, tokens: usize, quality: &Quality) -> bo
 }
 
 /// Whether perhaps nobody spoke.
-fn is_doubtful(no_speech_prob: f32, quality: &Quality) -> bool {
+pub fn is_doubtful(no_speech_prob: f32, quality: &Quality) -> bool {
     no_speech_prob > quality.min_no_speech_prob
 }
 
@@ -101,9 +108,12 @@ mod tests {
             (attempt(-0.2, true), 1.0, 0.0, Verdict::Retry),
         ];
         for (attempt, ratio, no_speech, verdict) in cases {
-            assert_eq!(judge(&attempt, ratio, no_speech, &q), verdict, "{attempt:?} {ratio} {no_speech}");
-            assert_eq!(judge(&attempt, ratio, no_speech, &Quality::off()) == Verdict::Retry, attempt.looped);
+            assert_eq!(judge(&attempt, ratio, no_speech, &q, false), verdict, "{attempt:?} {ratio} {no_speech}");
+            assert_eq!(judge(&attempt, ratio, no_speech, &Quality::off(), true) == Verdict::Retry, attempt.looped);
         }
+        let little = |no_speech| judge(&attempt(-0.85, false), 1.0, no_speech, &q, true);
+        assert_eq!([little(0.35), little(0.1)], [Verdict::Silence, Verdict::Keep]);
+        assert_eq!(judge(&attempt(-0.85, false), 1.0, 0.35, &q, false), Verdict::Keep);
         for (attempt, no_speech, guess) in
             [(attempt(-1.9, false), 0.1, false), (attempt(-2.1, false), 0.1, true), (attempt(-0.2, true), 0.2, true)]
         {

@@ -5,6 +5,7 @@ use super::attempts::Decoded;
 use super::decode::Attempt;
 use super::engine::Engine;
 use super::error::TranscribeError;
+use super::memory::ALIGNED_PROMPT;
 use super::options::Quality;
 use super::pipeline::{FRAMES_PER_POSITION, Pipeline, Plan};
 use super::quality::{self, Verdict};
@@ -23,7 +24,7 @@ struct Place {
 }
 
 impl<E: Engine> Pipeline<E> {
-    /// Where to part a window whose text says a phrase over and over: of fewer the decoder does not lose count.
+    /// Where to part a window whose text says a phrase over and over: with fewer repeats the decoder keeps count.
     pub(super) fn parted(&self, decoded: &Decoded, slider: &Slider<'_>, left: usize, quality: &Quality) -> Option<usize> {
         let counts = decoded.verdict == Verdict::Retry || quality.loop_guard && repeats::says_thrice(&self.spoken(&decoded.attempt));
         counts.then(|| slider.pause(left)).flatten()
@@ -42,7 +43,9 @@ impl<E: Engine> Pipeline<E> {
         taps: &mut DigestTaps,
         stats: &mut Stats,
     ) -> Result<Decoded, TranscribeError> {
-        if self.config.alignment_heads.is_empty() {
+        // Where perhaps nobody speaks, the attention has nothing to lie on and says nothing.
+        let doubtful = quality::is_doubtful(decoded.no_speech_prob, &plan.options.quality);
+        if doubtful || self.config.alignment_heads.is_empty() {
             return Ok(decoded);
         }
         let first_false = self.first_false(&decoded.attempt, left, plan)?;
@@ -55,13 +58,14 @@ impl<E: Engine> Pipeline<E> {
                 let whole = whole?;
                 let first_false = self.first_false(&whole.attempt, left, plan)?;
                 self.start(plan, taps, stats)?;
-                self.cut(whole, first_false)
+                self.cut(whole, first_false, plan.options.timestamps)
             }
             None => decoded,
             Some(_) => return Ok(decoded),
         };
-        decoded.compression_ratio = decoded.compression_ratio.min(plan.options.quality.max_compression_ratio);
-        decoded.verdict = quality::judge(&decoded.attempt, decoded.compression_ratio, decoded.no_speech_prob, &plan.options.quality);
+        let quality = &plan.options.quality;
+        let ratio = decoded.compression_ratio.min(quality.max_compression_ratio);
+        decoded.verdict = quality::judge(&decoded.attempt, ratio, decoded.no_speech_prob, quality, plan.short_speech);
         Ok(decoded)
     }
 
@@ -72,22 +76,33 @@ impl<E: Engine> Pipeline<E> {
             return Ok(decoded);
         }
         let first_false = self.first_false(&decoded.attempt, left, plan)?;
-        Ok(self.cut(decoded, first_false))
+        Ok(self.cut(decoded, first_false, plan.options.timestamps))
     }
 
-    /// The text up to a place, closed there.
-    fn cut(&self, mut decoded: Decoded, at: Option<Place>) -> Decoded {
+    /// The text up to a place, closed there by a timestamp if it has any.
+    fn cut(&self, mut decoded: Decoded, at: Option<Place>, timestamps: bool) -> Decoded {
         let Some(Place { token, position }) = at else { return decoded };
+        let begin = self.specials.timestamp_begin;
         let attempt = &mut decoded.attempt;
-        let is_timestamp = |token: &u32| self.specials.is_timestamp(*token);
-        let closed = token - attempt.tokens[..token].iter().rev().take_while(|token| is_timestamp(token)).count();
-        attempt.tokens.truncate((closed + 1).min(token));
-        attempt.logprobs.truncate(attempt.tokens.len());
-        if closed == token {
-            attempt.tokens.push(self.specials.timestamp_begin + position as u32);
+        let is_timestamp = |token: u32| self.specials.is_timestamp(token);
+        let time = |token: u32| (token - begin) as usize;
+        // Of two timestamps that meet there, the first one closes the text.
+        let text = token - attempt.tokens[..token].iter().rev().take_while(|&&token| is_timestamp(token)).count();
+        let end = match attempt.tokens[text..token].first() {
+            Some(&closing) => time(closing),
+            None => {
+                // The attention is not exact: the text ends after what has been closed before.
+                let before = attempt.tokens[..token].iter().rev().find(|&&token| is_timestamp(token)).map_or(0, |&token| time(token) + 1);
+                position.max(before)
+            }
+        };
+        attempt.tokens.truncate(text);
+        attempt.logprobs.truncate(text);
+        attempt.avg_logprob = attempt.logprobs.iter().sum::<f32>() / attempt.logprobs.len().max(1) as f32;
+        if timestamps {
+            attempt.tokens.push(begin + end as u32);
             attempt.logprobs.push(0.0);
         }
-        let end = attempt.tokens.last().map_or(0, |&token| token.saturating_sub(self.specials.timestamp_begin) as usize);
         attempt.finished = true;
         decoded.ends_at = Some(end * FRAMES_PER_POSITION);
         decoded
@@ -98,7 +113,8 @@ impl<E: Engine> Pipeline<E> {
         let eot = self.specials.eot;
         let spoken: Vec<usize> = (0..attempt.tokens.len()).filter(|&i| attempt.tokens[i] < eot).collect();
         let text: Vec<u32> = spoken.iter().map(|&i| attempt.tokens[i]).collect();
-        if text.is_empty() {
+        let fits = text.len() + ALIGNED_PROMPT <= self.engine.dims().max_tokens;
+        if text.is_empty() || !fits {
             return Ok(None);
         }
         let first_row = self.align(&text, plan)?;

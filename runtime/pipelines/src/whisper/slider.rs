@@ -10,9 +10,9 @@ use crate::source::SampleSource;
 /// Samples kept: 30 s, what its first and last frames see beyond, and one more hop.
 pub(crate) const CAPACITY: usize = WINDOW_FRAMES * HOP_SAMPLES + 2 * LEAD_SAMPLES + HOP_SAMPLES;
 
-/// What a segment's times hold before its speech, in seconds: the detector is that exact.
+/// Silence kept before the speech in a segment's times, in seconds: the detector is that exact.
 const BEFORE_SPEECH_SECONDS: f64 = 0.1;
-/// And after it.
+/// Silence kept after it.
 const AFTER_SPEECH_SECONDS: f64 = 0.2;
 /// Frames before speech that a text did not reach, in the window it then gets.
 const MISSED_LEAD_FRAMES: usize = 10;
@@ -51,6 +51,12 @@ impl<'a> Slider<'a> {
                 Some(speech.step(self.start / HOP_SAMPLES as u64, left, last))
             }
         }
+    }
+
+    /// Whether so little speech is left between two frames of the window, which ends in a pause, that it needs no window of its own.
+    pub(crate) fn is_rest(&self, from: usize, frames: usize) -> bool {
+        let start = self.start / HOP_SAMPLES as u64;
+        self.speech.as_ref().is_some_and(|speech| speech.is_rest(start + from as u64, start + frames as u64))
     }
 
     /// The first frame of speech within `from..to` of the window and the one after the last; `None` where nobody speaks, or that is not known.
@@ -131,11 +137,12 @@ impl<'a> Slider<'a> {
         (len / HOP_SAMPLES).min(WINDOW_FRAMES)
     }
 
-    /// The samples read around the window's first `frames` frames, and where in them the window starts. What comes after these frames is left
-    /// out: a window hears nothing that the next one will hear again.
+    /// The samples read around the window's first `frames` frames, and where in them the window starts. Where windows end in pauses, what comes
+    /// after these frames is left out: a window hears nothing that the next one will hear again.
     pub(crate) fn around(&self, frames: usize) -> (&[f32], usize) {
         let offset = self.offset();
-        let end = if frames < self.frames() { offset + frames * HOP_SAMPLES } else { self.samples.len() };
+        let cut = self.speech.is_some() && frames < self.frames();
+        let end = if cut { offset + frames * HOP_SAMPLES } else { self.samples.len() };
         (&self.samples[..end], offset)
     }
 

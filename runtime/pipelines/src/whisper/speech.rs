@@ -17,6 +17,9 @@ const FIRST_LEAD_MS: u32 = 1000;
 /// A pause that a window may be cut in: 0.1 s.
 const CUT_PAUSE_HOPS: u64 = 10;
 
+/// A pause that ends a window of speech that goes on beyond it: 0.2 s.
+const FULL_WINDOW_PAUSE_HOPS: u64 = 20;
+
 /// What to do with the recording from here on, in frames of 10 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -91,7 +94,7 @@ impl SpeechMap {
     /// What to do from `seek` on, where `left` frames can be seen; they are the last ones if the recording has `ended`.
     pub(crate) fn step(&self, seek: u64, left: usize, ended: bool) -> Step {
         let end = seek + left as u64;
-        let lead = frames(if seek == 0 { self.options.lead_ms.max(FIRST_LEAD_MS) } else { self.options.lead_ms });
+        let lead = frames(if seek == 0 { self.options.lead_ms.max(FIRST_LEAD_MS) } else { self.options.lead_ms }).min(left as u64 / 2);
         let Some(first) = (seek..end).find(|&hop| self.speaks(hop)) else {
             // Speech that has just begun may not be known yet, and wants its lead.
             let kept = if ended { 0 } else { lead + LOOKAHEAD_HOPS + frames(self.options.min_speech_ms) };
@@ -113,6 +116,11 @@ impl SpeechMap {
             }
         }
         let pause = ends(behind);
+        if behind == end && !ended {
+            // Nothing ends here but what can be seen.
+            let cut = self.longest_pause(end - left as u64 / 3, end, FULL_WINDOW_PAUSE_HOPS);
+            return Step::Window(cut.map_or(left, |cut| (cut - seek) as usize));
+        }
         let next = (behind..end).find(|&hop| self.speaks(hop));
         let silent = next.unwrap_or(end) - behind;
         let whole = next.is_none() && (ended || silent < pause);
@@ -125,22 +133,36 @@ impl SpeechMap {
         Step::Window((behind + tail.min(silent) - seek) as usize)
     }
 
-    /// The middle of the longest pause in the middle half of a window, for a cut in two.
+    /// The middle of the longest pause in the middle half of a window's speech, for a cut in two.
     pub(crate) fn pause(&self, seek: u64, frames: usize) -> Option<u64> {
-        let quarter = frames as u64 / 4;
-        let (mut from, mut best) = (seek, None);
-        for hop in seek..=seek + frames as u64 {
-            if hop < seek + frames as u64 && !self.speaks(hop) {
+        let (first, behind) = self.spoken(seek, seek + frames as u64)?;
+        let quarter = (behind - first) / 4;
+        self.longest_pause(first + quarter, behind - quarter, CUT_PAUSE_HOPS)
+    }
+
+    /// The middle of the longest pause of at least so many hops whose middle is in `from..to`; it has speech before and after it.
+    fn longest_pause(&self, from: u64, to: u64, least: u64) -> Option<u64> {
+        let (mut begin, mut best) = (None, None);
+        for hop in self.base..self.known() {
+            if !self.speaks(hop) {
                 continue;
             }
-            let (length, middle) = (hop - from, from.midpoint(hop));
-            let inside = (seek + quarter..seek + 3 * quarter).contains(&middle);
-            if inside && length >= CUT_PAUSE_HOPS && best.is_none_or(|(longest, _)| length > longest) {
-                best = Some((length, middle));
+            if let Some(begin) = begin {
+                let (length, middle): (u64, u64) = (hop - begin, u64::midpoint(begin, hop));
+                if (from..to).contains(&middle) && length >= least && best.is_none_or(|(longest, _)| length > longest) {
+                    best = Some((length, middle));
+                }
             }
-            from = hop + 1;
+            begin = Some(hop + 1);
         }
         best.map(|(_, middle)| middle)
+    }
+
+    /// Whether speech of less than [`VadOptions::min_missed_ms`] is in `from..to`, and a pause at its end.
+    pub(crate) fn is_rest(&self, from: u64, to: u64) -> bool {
+        let pause = to.saturating_sub(frames(MISSED_PAUSE_MS));
+        let spoken = (from..to).filter(|&hop| self.speaks(hop)).count() as u64;
+        spoken < frames(self.options.min_missed_ms) && !(pause..to).any(|hop| self.speaks(hop))
     }
 
     /// Where speech that a text did not reach begins: the text ends at `from`, the window at `end`.
@@ -151,9 +173,13 @@ impl SpeechMap {
         }
         // A text's last time is not exact: what goes on from there without a pause was said in it.
         let gap = frames(MISSED_PAUSE_MS);
-        let mut silent = 0;
+        let (mut silent, mut spoken) = (0, 0);
         for hop in from..end {
             if self.speaks(hop) {
+                spoken += 1;
+                if spoken == MISSED_SPEECH_HOPS {
+                    return Some(from);
+                }
                 if silent >= gap {
                     let rest = (hop..end).filter(|&hop| self.speaks(hop)).count();
                     return (rest >= frames(self.options.min_missed_ms) as usize).then_some(hop);
@@ -167,6 +193,9 @@ impl SpeechMap {
     }
 }
 
+/// Speech after a text's last time that was not said in it, pause or not: 2 s.
+const MISSED_SPEECH_HOPS: u64 = 200;
+
 /// A pause that parts what a text holds from what it misses.
 const MISSED_PAUSE_MS: u32 = 150;
 
@@ -175,7 +204,7 @@ fn take(probability: f32, options: &VadOptions, hops: &mut VecDeque<bool>, run: 
     let began = *run >= frames(options.min_speech_ms);
     let goes_on = *since < RELEASE_HOPS && probability >= options.end;
     if began {
-        for hop in hops.iter_mut().rev().take(*run as usize - 1) {
+        for hop in hops.iter_mut().rev().take((*run as usize).saturating_sub(1)) {
             *hop = true;
         }
     }
@@ -193,23 +222,29 @@ mod tests {
     use super::*;
 
     /// A map of hops that are speech where `spoken` says so.
-    fn map(hops: u64, spoken: &[std::ops::Range<u64>]) -> SpeechMap {
+    fn map(hops: u64, spoken: &[(u64, u64)]) -> SpeechMap {
         let mut map = SpeechMap::new(Isa::detect(), VadOptions::default());
-        map.hops.extend((0..hops).map(|hop| spoken.iter().any(|range| range.contains(&hop))));
+        map.hops.extend((0..hops).map(|hop| spoken.iter().any(|&(from, to)| (from..to).contains(&hop))));
         map
     }
 
     #[test]
     fn a_recording_without_pauses_is_one_window() {
-        let spoken = [80..300];
+        let spoken = [(80, 300)];
         assert_eq!(map(390, &spoken).step(0, 390, true), Step::Window(390), "its own silence belongs to it");
         assert_eq!(map(600, &spoken).step(0, 600, true), Step::Window(400), "but no more than a second");
-        assert_eq!(map(3000, &[0..3000]).step(0, 3000, false), Step::Window(3000));
+        assert_eq!(map(3000, &[(0, 3000)]).step(0, 3000, false), Step::Window(3000));
+        assert_eq!(
+            map(3000, &[(0, 2400), (2430, 3000)]).step(0, 3000, false),
+            Step::Window(2415),
+            "without an end of its own it ends in a pause"
+        );
+        assert_eq!(map(3000, &[(0, 1900), (1930, 3000)]).step(0, 3000, false), Step::Window(3000), "of its last third");
     }
 
     #[test]
     fn silence_is_passed_over_but_for_a_lead() {
-        let map = map(3000, &[1000..1200]);
+        let map = map(3000, &[(1000, 1200)]);
         assert_eq!(map.step(0, 3000, false), Step::Quiet(900), "a second before the first speech");
         assert_eq!(map.step(10, 2990, false), Step::Quiet(960));
         assert_eq!(map.step(970, 2030, false), Step::Window(30 + 200 + 100));
@@ -222,38 +257,49 @@ mod tests {
 
     #[test]
     fn short_pauses_stay_within_a_window_and_long_ones_end_it() {
-        let of = |pause: u64| map(3000, &[0..400, 400 + pause..900]).step(0, 3000, false);
+        let of = |pause: u64| map(3000, &[(0, 400), (400 + pause, 900)]).step(0, 3000, false);
         assert_eq!(of(150), Step::Window(1000));
         assert_eq!(of(199), Step::Window(1000));
         assert_eq!(of(201), Step::Window(500), "a second of the pause");
-        let long = map(3000, &[0..1300, 1380..1500]);
+        let long = map(3000, &[(0, 1300), (1380, 1500)]);
         assert_eq!(long.step(0, 3000, false), Step::Window(1340), "after 12 s 0.7 s of silence do; what follows gets its half of it");
     }
 
     #[test]
-    fn a_pause_at_the_end_of_what_is_known_is_waited_for() {
-        let map = map(3000, &[0..1100, 1150..2960]);
-        assert_eq!(map.step(0, 3000, false), Step::Window(3000), "the text's own times say where to go on");
+    fn silence_at_the_end_of_what_is_known_belongs_to_the_window() {
+        let map = map(3000, &[(0, 1100), (1150, 2960)]);
+        assert_eq!(map.step(0, 3000, false), Step::Window(3000));
         assert_eq!(map.step(0, 3000, true), Step::Window(3000));
     }
 
     #[test]
     fn speech_that_a_text_does_not_reach_is_found_after_a_pause() {
-        let map = map(3000, &[0..500, 600..700, 720..900]);
+        let map = map(3000, &[(0, 500), (600, 700), (720, 900)]);
         assert_eq!(map.missed(480, 1000), Some(600), "after the pause");
         assert_eq!(map.missed(640, 1000), Some(720));
         assert_eq!(map.missed(730, 1000), None, "the text's last time is not exact");
         assert_eq!(map.missed(880, 1000), None);
         assert_eq!(map.missed(480, 630), None, "too little");
+        let long = super::tests::map(3000, &[(0, 3000)]);
+        assert_eq!((long.missed(2000, 3000), long.missed(2850, 3000)), (Some(2000), None), "2 s without a pause were not said in it");
+    }
+
+    #[test]
+    fn little_speech_before_a_pause_is_a_rest() {
+        let map = map(3000, &[(0, 500), (990, 2000)]);
+        assert!(map.is_rest(480, 600) && map.is_rest(520, 600));
+        assert!(!map.is_rest(400, 600), "half a second");
+        assert!(!map.is_rest(480, 510) && !map.is_rest(600, 1000), "no pause at the end");
     }
 
     #[test]
     fn a_window_is_cut_in_its_longest_pause_near_the_middle() {
-        let map = map(2000, &[0..300, 350..700, 712..1000, 1060..1900]);
+        let map = map(2000, &[(0, 300), (350, 700), (712, 1000), (1060, 1900)]);
         assert_eq!(map.pause(0, 1900), Some(1030));
         assert_eq!(map.pause(0, 1000), Some(325));
         assert_eq!(map.pause(350, 550), Some(706));
         assert_eq!(map.pause(1100, 800), None);
+        assert_eq!(super::tests::map(300, &[(100, 150)]).pause(0, 300), None, "silence before and after speech is no pause in it");
     }
 
     #[test]
@@ -271,7 +317,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_moves_nothing_else() {
-        let mut map = map(1000, &[400..600]);
+        let mut map = map(1000, &[(400, 600)]);
         map.forget(350);
         assert_eq!((map.spoken(350, 1000), map.known()), (Some((400, 600)), 1000));
         map.forget(5000);

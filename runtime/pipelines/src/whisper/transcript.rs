@@ -81,15 +81,18 @@ pub enum DropReason {
     Unlikely,
     /// The text repeats itself without end.
     Repetition,
+    /// The model gives the text no time.
+    NoTime,
 }
 
 impl DropReason {
-    /// `no_speech`, `unlikely` or `repetition`, as JSON has it.
+    /// `no_speech`, `unlikely`, `repetition` or `no_time`, as JSON has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::NoSpeech => "no_speech",
             Self::Unlikely => "unlikely",
             Self::Repetition => "repetition",
+            Self::NoTime => "no_time",
         }
     }
 }

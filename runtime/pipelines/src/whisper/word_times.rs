@@ -63,7 +63,7 @@ impl<E: Engine> Pipeline<E> {
     }
 
     /// When each text token starts, in seconds from the window's start, and at last when the text ends.
-    fn first_seconds(&mut self, text: &[u32], left: usize, plan: &Plan<'_>) -> Result<Vec<f64>, TranscribeError> {
+    pub(super) fn first_seconds(&mut self, text: &[u32], left: usize, plan: &Plan<'_>) -> Result<Vec<f64>, TranscribeError> {
         let first_row = self.align(text, plan)?;
         let Self { engine, aligner, align_tokens: tokens, config, .. } = self;
         let stride = engine.encoder_output().len() / engine.dims().d_model;
