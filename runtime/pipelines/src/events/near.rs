@@ -10,7 +10,7 @@ pub(super) fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> 
     if letters == 0 || letters > 64 {
         return vec![];
     }
-    let most = 1 + letters / 4;
+    let most = 1 + letters / 5;
     let cost = |other: &str| cost(&name, &plain(other));
     let mut alike: Vec<(usize, &str)> = known.into_iter().map(|other| (cost(other), other)).filter(|&(cost, _)| cost <= most).collect();
     // Stable: of names as much alike the first known one comes first.
