@@ -92,14 +92,8 @@ fn json() {
 
 #[test]
 fn json_says_what_was_dropped() {
-    let dropped = Dropped {
-        start: 12.25,
-        end: 13.5,
-        reason: DropReason::Unlikely,
-        text: " hm".into(),
-        avg_logprob: -2.5,
-        no_speech_prob: 0.125,
-    };
+    let dropped =
+        Dropped { start: 12.25, end: 13.5, reason: DropReason::Unlikely, text: " hm".into(), avg_logprob: -2.5, no_speech_prob: 0.125 };
     let (mut out, mut writer) = (vec![], Format::Json.writer());
     writer.begin(&mut out, &Header::default()).unwrap();
     writer.dropped(&mut out, &dropped).unwrap();
