@@ -7,6 +7,7 @@ pub mod align;
 mod attempts;
 pub mod config;
 pub mod decode;
+mod emit;
 pub mod encode_text;
 pub mod engine;
 pub mod error;

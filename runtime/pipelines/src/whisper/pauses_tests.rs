@@ -3,7 +3,7 @@ use std::path::Path;
 use ossicle_kernels::simd::Isa;
 
 use super::super::fake::Script;
-use super::super::transcript::DropReason;
+use super::super::transcript::{DropReason, Dropped};
 use super::tests::{pipeline, said};
 use super::*;
 use crate::audio::AudioReader;
