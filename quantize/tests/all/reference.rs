@@ -81,7 +81,7 @@ impl Plain {
     fn encode(&self, mel: &Matrix) -> Matrix {
         let x = self.conv(&self.conv(mel, "model.encoder.conv1", 1), "model.encoder.conv2", 2);
         let places = self.vector("model.encoder.embed_positions.weight");
-        let mut x = sum(&x, &places.chunks(16).take(x.len()).map(<[f64]>::to_vec).collect());
+        let mut x = sum(&x, &places.chunks(config().d_model).take(x.len()).map(<[f64]>::to_vec).collect());
         for i in 0..2 {
             let layer = format!("model.encoder.layers.{i}");
             let normed = self.norm(&x, &format!("{layer}.self_attn_layer_norm"));
