@@ -22,6 +22,7 @@ const COMMANDS: [(&str, &str); 16] = [
     ("ossicle transcribe --events --format json samples/sounds.wav", r#""class":"sea_waves""#),
     ("ossicle detect samples/sounds.wav", "clock_tick"),
     ("ossicle detect --model yamnet --classes 'Smoke detector, smoke alarm' samples/sounds.wav", "smoke alarm"),
+    ("ossicle detect --config home-sounds samples/sounds.wav", "smoke_alarm"),
     ("ossicle detect --html /tmp/sounds.html samples/sounds.wav && cat /tmp/sounds.html", "clock_tick"),
     ("ossicle command --sentences home samples/lights.wav", "hassturnoff"),
     ("cp sentences/home.yaml /tmp/mine.yaml && ossicle command --sentences /tmp/mine.yaml samples/lights.wav", "hassturnoff"),
