@@ -16,7 +16,7 @@ const CPU: &str = "cortex-a72";
 const EXPECTED: &str = "turn off the kitchen lights";
 
 /// What is typed in `/usr/share/ossicle`, and what it must say, in small letters.
-const COMMANDS: [(&str, &str); 16] = [
+const COMMANDS: [(&str, &str); 17] = [
     ("ossicle transcribe samples/kitchen.wav", EXPECTED),
     ("ossicle transcribe --format json --word-timestamps samples/lights.wav", r#""words":[{"word":" turn""#),
     ("ossicle transcribe --events --format json samples/sounds.wav", r#""class":"sea_waves""#),
