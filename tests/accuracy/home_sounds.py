@@ -151,8 +151,8 @@ def kept(args, clip):
     return args.cache / (re.sub(r"\W+", "_", str(clip["path"])[-80:]) + ".npy")
 
 
-def events(times, values, rules, threshold):
-    """Events by the rules of docs/events.md, as (start, end)."""
+def events(times, values, rules, threshold, seconds):
+    """Events of a recording by the rules of docs/events.md, as (start, end)."""
     release, merge = rules.get("release", threshold * 2 / 3), rules.get("merge_seconds", 0.5)
     found, start, end, gap, blocked = [], None, 0.0, False, 0.0
 
@@ -173,6 +173,8 @@ def events(times, values, rules, threshold):
         close()
         if score >= threshold and begins >= blocked - 1e-6:
             start, end, gap = begins, ends, False
+    # What is heard in the last hop lasts to the end.
+    end = min(end, seconds) if gap else seconds
     close()
     return found
 
@@ -193,7 +195,7 @@ def choose(args, settings, clips):
         outputs = [2 + labels.index(label) for label in rules["labels"]]
         used = [(clip, rows) for clip, rows in zip(clips, heard) if clip["chooses"] and kind(name, clip) is False]
         hours = sum(clip["seconds"] for clip, _ in used) / 3600
-        count = lambda step: sum(len(events(rows[:, :2], rows[:, outputs].max(axis=1), rules, step)) for _, rows in used)
+        count = lambda step: sum(len(events(rows[:, :2], rows[:, outputs].max(axis=1), rules, step, clip["seconds"])) for clip, rows in used)
         threshold = next((step for step in STEPS if count(step) <= CLASSES[name][0] * hours), STEPS[-1])
         print(f"{name}: {threshold:.2f}, {count(threshold)} false events in {hours:.2f} h; at {threshold - 0.05:.2f} {count(threshold - 0.05)}")
         text, replaced = re.subn(rf"(\[classes\.{name}\]\n(?:(?!\[).+\n)*?threshold = )[\d.]+", rf"\g<1>{threshold:.2f}", text)
@@ -220,10 +222,10 @@ def report(args, settings, clips):
         print(f"| {name} | {'; '.join(rules['labels'])} | {rules['threshold']:.2f} | {' | '.join(cells)} |")
         if args.verbose:
             print("   missed:", ", ".join(clip["what"] for clip in holds if (clip["path"], name) not in found))
-    events = lambda clip, names: sum(len(found.get((clip["path"], name), [])) for name in names if kind(name, clip) is False)
+    false_in = lambda clip, names: sum(len(found.get((clip["path"], name), [])) for name in names if kind(name, clip) is False)
     for name in SETS:
         others = [clip for clip in clips if not clip["chooses"] and clip["set"] == name]
-        false = sum(events(clip, set(settings) - {"speech", "music"}) for clip in others)
+        false = sum(false_in(clip, set(settings) - {"speech", "music"}) for clip in others)
         print(f"{name}: {false} false events of all classes but speech and music in {sum(clip['seconds'] for clip in others) / 60:.0f} min")
     alarms = [clip for clip in clips if re.search("(smoke|monoxide) alarm", clip["what"])]
     for what in ("smoke", "monoxide"):

@@ -16,12 +16,13 @@ const CPU: &str = "cortex-a72";
 const EXPECTED: &str = "turn off the kitchen lights";
 
 /// What is typed in `/usr/share/ossicle`, and what it must say, in small letters.
-const COMMANDS: [(&str, &str); 16] = [
+const COMMANDS: [(&str, &str); 17] = [
     ("ossicle transcribe samples/kitchen.wav", EXPECTED),
     ("ossicle transcribe --format json --word-timestamps samples/lights.wav", r#""words":[{"word":" turn""#),
     ("ossicle transcribe --events --format json samples/sounds.wav", r#""class":"sea_waves""#),
     ("ossicle detect samples/sounds.wav", "clock_tick"),
     ("ossicle detect --model yamnet --classes 'Smoke detector, smoke alarm' samples/sounds.wav", "smoke alarm"),
+    ("ossicle detect --config home-sounds samples/sounds.wav", "smoke_alarm"),
     ("ossicle detect --html /tmp/sounds.html samples/sounds.wav && cat /tmp/sounds.html", "clock_tick"),
     ("ossicle command --sentences home samples/lights.wav", "hassturnoff"),
     ("cp sentences/home.yaml /tmp/mine.yaml && ossicle command --sentences /tmp/mine.yaml samples/lights.wav", "hassturnoff"),
