@@ -231,7 +231,10 @@ fn those_who_wait_for_their_turn_may_leave() {
     assert_eq!(short.transcript(), "heard 30.");
     assert_eq!(long.answer().status, 200);
     service.close();
-    let mut last = [service.say(&transcribe(40 * 16_000)), service.say(&transcribe(50))];
+    // One by one: a short one that came first would take the only model that a long one may have.
+    let long = service.say(&transcribe(40 * 16_000));
+    service.wait_begun(4);
+    let mut last = [long, service.say(&transcribe(50))];
     service.wait_begun(5);
     service.end();
     for client in &mut last {
