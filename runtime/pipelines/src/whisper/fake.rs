@@ -164,6 +164,8 @@ impl Engine for Fake {
 
     fn align(&mut self, tokens: &[u32], heads: &[(usize, usize)]) -> Result<(), EngineError> {
         self.aligned = (heads.len(), tokens.len());
+        // As the network does it: what was in the cache is gone.
+        self.fed = tokens.to_vec();
         Ok(())
     }
 

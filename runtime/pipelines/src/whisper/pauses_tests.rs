@@ -110,6 +110,50 @@ fn a_sentence_said_twice_is_kept_and_one_written_twice_is_not() {
     assert_eq!(texts(|token| if token < 12 { token } else { token - 9 }), [one]);
 }
 
+/// Speech without a pause, in which a phrase is said over and over.
+fn over_and_over(times: usize, attends: fn(usize) -> usize, options: &TranscribeOptions) -> Run {
+    let text = [vec![60], [1, 2, 3, 4, 5, 6].repeat(times), vec![60 + 180]].concat();
+    let mut pipeline = pipeline(vec![Script::says(&text)]);
+    pipeline.engine_mut().attends = attends;
+    run_with(pipeline, &[kitchen()], options)
+}
+
+/// The last one is not retried in a larger window.
+fn without_pauses() -> TranscribeOptions {
+    TranscribeOptions { vad: None, window_retries: 0, ..TranscribeOptions::default() }
+}
+
+#[test]
+fn what_is_said_over_and_over_is_written_as_often() {
+    // Ten times: the decoder's guard stops it after five, and it starts anew.
+    let run = over_and_over(10, |token| token, &without_pauses());
+    let [segment] = &run.segments[..] else { panic!("{:?}", run.segments) };
+    assert_eq!(segment.text.matches(" w1").count(), 10);
+    assert!(segment.compression_ratio > 2.4, "kept although it compresses well");
+    assert_eq!((run.summary.stats.fallbacks, run.dropped.len(), run.frames.len()), (0, 0, 1));
+}
+
+#[test]
+fn what_the_decoder_says_over_and_over_by_itself_is_not_kept_so() {
+    // Each copy lies where the first one does. The fake says the same at every temperature.
+    let run = over_and_over(10, |token| 4 + (token + 2) % 6, &without_pauses());
+    assert_eq!(run.summary.stats.fallbacks, 5);
+    // Six times were said, the other four repeat the sixth.
+    let cut = over_and_over(10, |token| if token < 40 { token } else { 34 + (token - 4) % 6 }, &without_pauses());
+    assert_eq!(cut.summary.stats.fallbacks, 0);
+    assert_eq!(cut.segments[0].text.matches(" w1").count(), 6, "{}", cut.segments[0].text);
+}
+
+#[test]
+fn a_prompt_stands_before_the_second_attempt_too() {
+    let prompt = TranscribeOptions { initial_prompt: Some("w3 w4".into()), ..without_pauses() };
+    let text = [vec![60], [1, 2, 3, 4, 5, 6].repeat(10), vec![60 + 180]].concat();
+    let mut pipeline = pipeline(vec![Script::says(&text)]);
+    pipeline.transcribe(&mut &kitchen()[..], &prompt, &mut |_| ()).unwrap();
+    let fed = pipeline.engine().fed();
+    assert_eq!((fed[0], fed.iter().position(|&token| token == 51)), (57, Some(fed.len() - text.len() - 3)), "{fed:?}");
+}
+
 #[test]
 fn what_is_dropped_is_told() {
     let doubtful = Script::says(&said(0, &[1, 2, 3, 4], 360)).confidence(2.0).no_speech(11.0);
