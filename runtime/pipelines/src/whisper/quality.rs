@@ -13,6 +13,9 @@ const BLOCK_SAMPLES: usize = SAMPLE_RATE as usize / 50;
 /// A text of so many tokens is long enough for its mean log-probability to tell a language that the model does not know.
 pub const LONG_TEXT_TOKENS: usize = 12;
 
+/// Times [`Quality::min_avg_logprob`], below which such a text is dropped: English that is clipped or mumbled stays above, and is doubted.
+const FOREIGN: f32 = 1.1;
+
 /// What becomes of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -53,7 +56,7 @@ pub fn lost(attempt: &Attempt, compression_ratio: f32, quality: &Quality) -> boo
 /// likely-looking text of that language when it hears another: of it a long text must be as likely as any other.
 pub fn guess(attempt: &Attempt, no_speech_prob: f32, quality: &Quality, one_language: bool) -> Option<DropReason> {
     let foreign = one_language && attempt.tokens.len() >= LONG_TEXT_TOKENS;
-    let least = if foreign { quality.min_avg_logprob } else { 2.0 * quality.min_avg_logprob };
+    let least = if foreign { FOREIGN } else { 2.0 } * quality.min_avg_logprob;
     if is_doubtful(no_speech_prob, quality) {
         // What is unlikely there too was silence, so this one repeats itself.
         Some(DropReason::Repetition)
