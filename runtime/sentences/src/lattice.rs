@@ -2,8 +2,7 @@
 //!
 //! Templates have one way to write each thing and some spellings of it; people have more. The matcher follows all of them at once.
 
-use crate::lexicon::Lexicon;
-use crate::matcher::UNKNOWN;
+use crate::lexicon::{Lexicon, UNKNOWN};
 use crate::spoken;
 use crate::words::Word;
 

@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use crate::accents;
 use crate::words::{self, Word};
 
+/// A word the grammar does not know.
+pub(crate) const UNKNOWN: u32 = u32::MAX;
+
 /// A word and its forms.
 #[derive(Debug)]
 pub(crate) struct Entry {

@@ -15,9 +15,6 @@ const MAX_STEPS: usize = 1 << 20;
 /// The most answers.
 const MAX_ANSWERS: usize = 16;
 
-/// A word the grammar does not know.
-pub(crate) const UNKNOWN: u32 = u32::MAX;
-
 /// A sentence, and the slots that its words filled: slot, value, first place, place after the last word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -208,6 +205,7 @@ fn ends(text: &Lattice, phrase: &[u32], at: u32) -> Vec<u32> {
 mod tests {
     use super::*;
     use crate::grammar::Grammar;
+    use crate::lexicon::UNKNOWN;
 
     /// The answers for `text`, and the steps it took to find them.
     fn run(skip_words: &str, text: &str) -> (usize, usize) {

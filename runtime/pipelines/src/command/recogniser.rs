@@ -80,6 +80,20 @@ pub struct Recognition<M> {
     pub stats: Stats,
 }
 
+/// Nothing.
+impl<M> Default for Recognition<M> {
+    fn default() -> Self {
+        Self {
+            command: None,
+            ambiguous: Vec::new(),
+            alternatives: Vec::new(),
+            confidence: 0.0,
+            heard: String::new(),
+            stats: Stats::default(),
+        }
+    }
+}
+
 /// Recognises commands among some sentences; keeps its working memory from recording to recording.
 #[derive(Debug)]
 pub struct Recogniser<S: Sentences> {
@@ -118,14 +132,7 @@ impl<S: Sentences> Recogniser<S> {
         samples: &[f32],
         options: &CommandOptions,
     ) -> Result<Recognition<S::Meaning>, TranscribeError> {
-        let mut recognition = Recognition {
-            command: None,
-            ambiguous: Vec::new(),
-            alternatives: Vec::new(),
-            confidence: 0.0,
-            heard: String::new(),
-            stats: Stats::default(),
-        };
+        let mut recognition = Recognition::default();
         // Silence that the recording has already is part of the margin.
         let sound = sound_samples(samples);
         let frames = command_frames(sound.div_ceil(HOP_SAMPLES), options.margin_seconds, pipeline.config().short_windows);
@@ -384,14 +391,7 @@ mod tests {
             (&[], 0.5, (false, 0, 0)),
         ] {
             let options = CommandOptions { threshold, ..CommandOptions::default() };
-            let mut found = Recognition {
-                command: None,
-                ambiguous: Vec::new(),
-                alternatives: Vec::new(),
-                confidence: 0.0,
-                heard: String::new(),
-                stats: Stats::default(),
-            };
+            let mut found = Recognition::default();
             recogniser.decide(confidences.iter().map(|&confidence| reading(confidence)).collect(), &options, &mut found);
             assert_eq!((found.command.is_some(), found.ambiguous.len(), found.alternatives.len()), expected, "{confidences:?} {threshold}");
             assert_eq!(found.confidence, confidences.first().copied().unwrap_or(0.0));

@@ -37,5 +37,6 @@ pub mod tokenizer;
 pub mod transcriber;
 pub mod transcript;
 pub mod window;
+mod windows;
 mod word_times;
 pub mod words;

@@ -3,8 +3,8 @@ use std::path::Path;
 use ossicle_kernels::simd::Isa;
 
 use super::super::fake::Script;
+use super::super::pipeline::tests::{pipeline, said};
 use super::super::transcript::{DropReason, Dropped};
-use super::tests::{pipeline, said};
 use super::*;
 use crate::audio::AudioReader;
 
@@ -77,11 +77,11 @@ fn speech_after_a_long_pause_has_a_window_of_its_own_wherever_it_lies() {
 #[test]
 fn what_a_text_does_not_reach_is_heard_again() {
     let short = Script::says(&said(0, &[1, 2], 360));
-    let run = run(vec![short.clone(), short], &[kitchen(), silence(1.2), kitchen()]);
-    assert_starts(&run, &[0.1, 5.1]);
+    let again = run(vec![short.clone(), short], &[kitchen(), silence(1.2), kitchen()]);
+    assert_starts(&again, &[0.1, 5.1]);
     let whole = Script::says(&[said(0, &[1, 2], 360), said(520, &[3, 4], 860)].concat());
-    let run = super::pauses_tests::run(vec![whole], &[kitchen(), silence(1.2), kitchen()]);
-    assert_eq!((run.segments.len(), run.frames.len()), (2, 1));
+    let reached = run(vec![whole], &[kitchen(), silence(1.2), kitchen()]);
+    assert_eq!((reached.segments.len(), reached.frames.len()), (2, 1));
 }
 
 #[test]

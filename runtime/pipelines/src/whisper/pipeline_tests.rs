@@ -1,6 +1,7 @@
 use super::super::fake::{Fake, Script};
 use super::super::options::Quality;
 use super::super::specials::tests::small;
+use super::super::transcript::{Segment, Summary};
 use super::super::window::Window;
 use super::*;
 

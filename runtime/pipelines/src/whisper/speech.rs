@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     /// A map of hops that are speech where `spoken` says so.
-    fn map(hops: u64, spoken: &[(u64, u64)]) -> SpeechMap {
+    fn mapped(hops: u64, spoken: &[(u64, u64)]) -> SpeechMap {
         let mut map = SpeechMap::new(Isa::detect(), VadOptions::default());
         map.hops.extend((0..hops).map(|hop| spoken.iter().any(|&(from, to)| (from..to).contains(&hop))));
         map
@@ -231,24 +231,24 @@ mod tests {
     #[test]
     fn a_recording_without_pauses_is_one_window() {
         let spoken = [(80, 300)];
-        assert_eq!(map(390, &spoken).step(0, 390, true), Step::Window(390), "its own silence belongs to it");
-        assert_eq!(map(600, &spoken).step(0, 600, true), Step::Window(400), "but no more than a second");
-        assert_eq!(map(3000, &[(0, 3000)]).step(0, 3000, false), Step::Window(3000));
+        assert_eq!(mapped(390, &spoken).step(0, 390, true), Step::Window(390), "its own silence belongs to it");
+        assert_eq!(mapped(600, &spoken).step(0, 600, true), Step::Window(400), "but no more than a second");
+        assert_eq!(mapped(3000, &[(0, 3000)]).step(0, 3000, false), Step::Window(3000));
         assert_eq!(
-            map(3000, &[(0, 2400), (2430, 3000)]).step(0, 3000, false),
+            mapped(3000, &[(0, 2400), (2430, 3000)]).step(0, 3000, false),
             Step::Window(2415),
             "without an end of its own it ends in a pause"
         );
-        assert_eq!(map(3000, &[(0, 1900), (1930, 3000)]).step(0, 3000, false), Step::Window(3000), "of its last third");
+        assert_eq!(mapped(3000, &[(0, 1900), (1930, 3000)]).step(0, 3000, false), Step::Window(3000), "of its last third");
     }
 
     #[test]
     fn silence_is_passed_over_but_for_a_lead() {
-        let map = map(3000, &[(1000, 1200)]);
+        let map = mapped(3000, &[(1000, 1200)]);
         assert_eq!(map.step(0, 3000, false), Step::Quiet(900), "a second before the first speech");
         assert_eq!(map.step(10, 2990, false), Step::Quiet(960));
         assert_eq!(map.step(970, 2030, false), Step::Window(30 + 200 + 100));
-        let silent = super::tests::map(3000, &[]);
+        let silent = mapped(3000, &[]);
         assert_eq!(silent.step(0, 3000, false), Step::Quiet(3000 - 100 - 4 - 6), "speech that begins just now keeps its lead");
         assert_eq!(silent.step(500, 2500, true), Step::Quiet(2500));
         assert_eq!(silent.step(2990, 10, true), Step::Quiet(10));
@@ -257,36 +257,36 @@ mod tests {
 
     #[test]
     fn short_pauses_stay_within_a_window_and_long_ones_end_it() {
-        let of = |pause: u64| map(3000, &[(0, 400), (400 + pause, 900)]).step(0, 3000, false);
+        let of = |pause: u64| mapped(3000, &[(0, 400), (400 + pause, 900)]).step(0, 3000, false);
         assert_eq!(of(150), Step::Window(1000));
         assert_eq!(of(199), Step::Window(1000));
         assert_eq!(of(201), Step::Window(500), "a second of the pause");
-        let long = map(3000, &[(0, 1300), (1380, 1500)]);
+        let long = mapped(3000, &[(0, 1300), (1380, 1500)]);
         assert_eq!(long.step(0, 3000, false), Step::Window(1340), "after 12 s 0.7 s of silence do; what follows gets its half of it");
     }
 
     #[test]
     fn silence_at_the_end_of_what_is_known_belongs_to_the_window() {
-        let map = map(3000, &[(0, 1100), (1150, 2960)]);
+        let map = mapped(3000, &[(0, 1100), (1150, 2960)]);
         assert_eq!(map.step(0, 3000, false), Step::Window(3000));
         assert_eq!(map.step(0, 3000, true), Step::Window(3000));
     }
 
     #[test]
     fn speech_that_a_text_does_not_reach_is_found_after_a_pause() {
-        let map = map(3000, &[(0, 500), (600, 700), (720, 900)]);
+        let map = mapped(3000, &[(0, 500), (600, 700), (720, 900)]);
         assert_eq!(map.missed(480, 1000), Some(600), "after the pause");
         assert_eq!(map.missed(640, 1000), Some(720));
         assert_eq!(map.missed(730, 1000), None, "the text's last time is not exact");
         assert_eq!(map.missed(880, 1000), None);
         assert_eq!(map.missed(480, 630), None, "too little");
-        let long = super::tests::map(3000, &[(0, 3000)]);
+        let long = mapped(3000, &[(0, 3000)]);
         assert_eq!((long.missed(2000, 3000), long.missed(2850, 3000)), (Some(2000), None), "2 s without a pause were not said in it");
     }
 
     #[test]
     fn little_speech_before_a_pause_is_a_rest() {
-        let map = map(3000, &[(0, 500), (990, 2000)]);
+        let map = mapped(3000, &[(0, 500), (990, 2000)]);
         assert!(map.is_rest(480, 600) && map.is_rest(520, 600));
         assert!(!map.is_rest(400, 600), "half a second");
         assert!(!map.is_rest(480, 510) && !map.is_rest(600, 1000), "no pause at the end");
@@ -294,12 +294,12 @@ mod tests {
 
     #[test]
     fn a_window_is_cut_in_its_longest_pause_near_the_middle() {
-        let map = map(2000, &[(0, 300), (350, 700), (712, 1000), (1060, 1900)]);
+        let map = mapped(2000, &[(0, 300), (350, 700), (712, 1000), (1060, 1900)]);
         assert_eq!(map.pause(0, 1900), Some(1030));
         assert_eq!(map.pause(0, 1000), Some(325));
         assert_eq!(map.pause(350, 550), Some(706));
         assert_eq!(map.pause(1100, 800), None);
-        assert_eq!(super::tests::map(300, &[(100, 150)]).pause(0, 300), None, "silence before and after speech is no pause in it");
+        assert_eq!(mapped(300, &[(100, 150)]).pause(0, 300), None, "silence before and after speech is no pause in it");
     }
 
     #[test]
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_moves_nothing_else() {
-        let mut map = map(1000, &[(400, 600)]);
+        let mut map = mapped(1000, &[(400, 600)]);
         map.forget(350);
         assert_eq!((map.spoken(350, 1000), map.known()), (Some((400, 600)), 1000));
         map.forget(5000);

@@ -1,8 +1,8 @@
 //! A segment as pieces that stay on one line, each with its times.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
-use super::script::{breaks_between, is_unspaced};
+use super::script::{breaks_between, columns, is_unspaced};
 use crate::whisper::transcript::Segment;
 
 /// A word, a character of a language without spaces, or a part of a word too long for a line.
@@ -31,11 +31,6 @@ pub(super) enum Before {
     Nothing,
     /// The beginning of its own word.
     Word,
-}
-
-/// The columns of a character on a screen.
-pub(super) fn columns(c: char) -> usize {
-    c.width().unwrap_or(0)
 }
 
 /// The pieces of a segment, none wider than `most`: by the times of its words, or else spread evenly.

@@ -1,5 +1,7 @@
 //! What signs and characters mean for breaking a text.
 
+use unicode_width::UnicodeWidthChar;
+
 /// Ends of sentences.
 const SENTENCE: &str = ".!?…。！？｡؟۔।";
 /// Ends of clauses.
@@ -57,10 +59,15 @@ fn is_abbreviation(word: &str) -> bool {
     initial || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
 }
 
+/// The columns of a character on a screen.
+pub(super) fn columns(c: char) -> usize {
+    c.width().unwrap_or(0)
+}
+
 /// Whether a line may break between two characters with no space between them.
 pub(super) fn breaks_between(before: char, after: char) -> bool {
     let bound = BOUND.contains(after) || CLOSERS.contains(after) || CLAUSE.contains(after) || SENTENCE.contains(after);
-    let joined = super::pieces::columns(after) == 0 || OPENERS.contains(before) || bound;
+    let joined = columns(after) == 0 || OPENERS.contains(before) || bound;
     !joined && (is_unspaced(before) || is_unspaced(after))
 }
 
