@@ -331,7 +331,7 @@ impl Subject {
                 let events = EncodedEvents::open(head, &self.model, &Settings::default(), &[], one);
                 let mut events = events.map_err(|error| SubjectError::Events(head.clone(), error))?;
                 events.set_tap(Some(tap));
-                model.transcribe_told(&mut source, options, Some(&mut events), &mut |_| {})?
+                model.transcribe_with(&mut source, options, Some(&mut events), &mut |_| {})?
             }
         };
         Ok(())

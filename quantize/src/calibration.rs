@@ -4,7 +4,7 @@ use std::f32::consts::TAU;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ossicle::audio::{AudioReader, SAMPLE_RATE};
+use ossicle::audio::{AudioReader, ENDINGS, SAMPLE_RATE};
 use ossicle_frontend::mel::{LogMel, MelScratch};
 use ossicle_kernels::simd::Isa;
 
@@ -45,7 +45,7 @@ impl Clip {
 /// # Errors
 /// Nothing to read, or a file that is no recording.
 pub fn read(paths: &[PathBuf], limit: usize) -> Result<Vec<Clip>, Error> {
-    files(paths, limit, "recording", &AUDIO)?.iter().map(|path| clip(path)).collect()
+    files(paths, limit, "recording", &ENDINGS)?.iter().map(|path| clip(path)).collect()
 }
 
 /// Up to `limit` files, evenly spread over all files named and all with these endings below the folders named, sorted by path.
@@ -80,9 +80,6 @@ fn search(folder: &Path, endings: &[&str], files: &mut Vec<PathBuf>) -> Result<(
     }
     Ok(())
 }
-
-/// File name endings looked for in folders.
-pub(crate) const AUDIO: [&str; 6] = ["wav", "flac", "mp3", "ogg", "m4a", "opus"];
 
 fn clip(path: &Path) -> Result<Clip, Error> {
     let refused = |e| Error::unsupported(path, format!("{e}"));

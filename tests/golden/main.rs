@@ -76,7 +76,7 @@ fn transcribe_with_events(samples: &[f32], options: Options) -> Value {
     let mut found = vec![];
     let mut source = samples;
     let summary = transcriber
-        .transcribe_told(&mut source, &wanted, Some(&mut events), &mut |told| {
+        .transcribe_with(&mut source, &wanted, Some(&mut events), &mut |told| {
             if let Told::Event(event) = told {
                 found.push(event);
             }

@@ -265,7 +265,7 @@ fn decibels(db: f32) -> f32 {
 
 /// All files named and all recordings below the folders named, sorted by path.
 fn recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
-    calibration::files(paths, usize::MAX, "recording", &calibration::AUDIO)
+    calibration::files(paths, usize::MAX, "recording", &ossicle::audio::ENDINGS)
 }
 
 /// Silence, white, pink and brown noise, hums and clicks: ten seconds each, always the same.

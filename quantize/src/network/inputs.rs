@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use ossicle::audio::AudioReader;
+use ossicle::audio::{AudioReader, ENDINGS};
 use ossicle::label::{Image, Preprocessor, Target, Windows};
 use ossicle_kernels::simd::Isa;
 
 use crate::Error;
-use crate::calibration::{AUDIO, files};
+use crate::calibration::files;
 
 /// File name endings looked for in folders.
 const IMAGES: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "ppm"];
@@ -34,7 +34,7 @@ pub fn read(paths: &[PathBuf], limit: usize, preprocessor: &Preprocessor, target
                 let window = windows.next(&mut reader).map_err(|e| refused(path, e.to_string()))?;
                 Ok(window.unwrap_or_default().to_vec())
             };
-            files(paths, limit, "recording", &AUDIO)?.iter().map(window).collect()
+            files(paths, limit, "recording", &ENDINGS)?.iter().map(window).collect()
         }
     }
 }

@@ -181,9 +181,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
-        if index > 0 && interrupt::came() {
-            fault::complain(&format!("stopped by a signal before {}", input::name(file)));
-            return Ok(interrupt::status());
+        if index > 0
+            && let Some(status) = input::stopped_before(file)
+        {
+            return Ok(status);
         }
         let reader = first.take().map_or_else(|| args.raw.open(file, isa), Ok);
         let outcome = reader.map_err(anyhow::Error::from).and_then(|reader| {

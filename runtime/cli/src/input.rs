@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use ossicle::audio::{AudioError, AudioReader, Damage, Encoding, Pcm, SAMPLE_RATE};
+use ossicle::audio::{AudioError, AudioReader, Damage, ENDINGS, Encoding, Pcm, SAMPLE_RATE};
 use ossicle_kernels::simd::Isa;
 use sha2::{Digest, Sha256};
 
@@ -74,6 +74,15 @@ impl RawArgs {
         self.raw.then_some(self.raw_rate)
     }
 
+    /// Refuses what is for recordings, where none is read; `why` says so.
+    pub(crate) fn check_unused(&self, why: &str) -> Result<(), Fault> {
+        let given = [("--raw", self.raw), ("--channel", self.channel.is_some()), ("--strict", self.strict)];
+        match given.iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(Fault::line(format!("{option}: {why}, and this is for recordings: leave it out"))),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses what a trace cannot say of its recording.
     pub(crate) fn check_traced(&self) -> Result<(), Fault> {
         if self.channel.is_some() {
@@ -97,9 +106,17 @@ impl RawArgs {
     }
 }
 
+/// Says that a signal came before `file`, if one did; gives the exit status.
+pub(crate) fn stopped_before(file: &Path) -> Option<ExitCode> {
+    interrupt::came().then(|| {
+        fault::complain(&format!("stopped by a signal before {}", name(file)));
+        interrupt::status()
+    })
+}
+
 /// Says in one line what a recording lacks, if anything; gives the exit status that this deserves.
 pub(crate) fn tell_damage(name: &str, damage: &[Damage]) -> ExitCode {
-    // Whoever ends an input knows that it has no end.
+    // After a signal the input is cut on purpose.
     if damage.is_empty() || interrupt::came() {
         return ExitCode::SUCCESS;
     }
@@ -220,12 +237,8 @@ pub(crate) fn output_paths(files: &[PathBuf], folder: &Path, extension: &str) ->
     Ok(outputs)
 }
 
-/// Endings that say what a file is; whatever else stands after a point belongs to its name.
-const ENDINGS: [&str; 39] = [
-    "wav", "wave", "bwf", "bw64", "rf64", "w64", "flac", "mp3", "mp2", "mpga", "ogg", "oga", "opus", "spx", "m4a", "m4b", "mp4", "m4v",
-    "mov", "3gp", "aac", "amr", "awb", "webm", "weba", "mkv", "mka", "aif", "aiff", "aifc", "caf", "au", "snd", "raw", "pcm", "s16", "ul",
-    "al", "wma",
-];
+/// Endings of recordings other than [`ENDINGS`]: raw samples, and what is refused by name. Whatever else stands after a point belongs to the name.
+const OTHERS: [&str; 10] = ["raw", "pcm", "s16", "ul", "al", "spx", "3gp", "amr", "awb", "wma"];
 
 /// Most bytes of a name in the file systems of Linux.
 const MOST_NAME: usize = 255;
@@ -233,7 +246,7 @@ const MOST_NAME: usize = 255;
 /// What a recording's result is called.
 fn output_name(file: &Path, extension: &str) -> OsString {
     let name = if is_stdin(file) { OsStr::new("stdin") } else { file.file_name().unwrap_or(file.as_os_str()) };
-    let known = file.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)));
+    let known = file.extension().is_some_and(|ending| ENDINGS.iter().chain(&OTHERS).any(|known| ending.eq_ignore_ascii_case(known)));
     let stem = if known { file.file_stem().unwrap_or(name) } else { name };
     let most = MOST_NAME - PART.len() - 1 - extension.len();
     let mut output = if stem.len() > most { shortened(stem, most) } else { stem.to_owned() };

@@ -75,15 +75,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let count = args.files.len();
         return Err(Fault::line(format!("--trace: {count} files: a trace is of one: take them one by one")).into());
     }
+    if args.trace.trace.is_some() {
+        args.raw.check_traced()?;
+    }
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
     let (mut labeller, left) = open(args, &folder)?;
-    if labeller.reading() == Reading::Images && args.raw.rate().is_some() {
-        return Err(Fault::line("--raw: the model labels images, and this is for samples of a recording: leave it out").into());
+    if labeller.reading() == Reading::Images {
+        args.raw.check_unused("the model labels images")?;
     }
     let mut statuses = Vec::new();
     for file in &args.files {
         match traced(args, &folder, &mut labeller, left, file) {
-            Ok(()) => {}
+            Ok(ExitCode::SUCCESS) => {}
+            Ok(incomplete) => statuses.push(incomplete),
             Err(error) if fault::is_broken_pipe(&error) || args.files.len() == 1 => return Err(error),
             Err(error) => statuses.push(fault::report(&error)),
         }
@@ -129,22 +133,24 @@ fn open(args: &Args, folder: &Path) -> Result<(Labeller, usize)> {
 }
 
 /// Labels a file, and traces that if it is asked for.
-fn traced(args: &Args, folder: &Path, labeller: &mut Labeller, left: usize, file: &Path) -> Result<()> {
+fn traced(args: &Args, folder: &Path, labeller: &mut Labeller, left: usize, file: &Path) -> Result<ExitCode> {
     let run = Run { isa: args.machine.isa(), threads: args.machine.threads() };
     let named = (!input::is_stdin(file)).then_some(file);
     let trace = args.trace.start(named, args.raw.rate(), |input| Ok(trace::label_header(input, trace::network(folder)?, run)))?;
     labeller.set_tap(trace.as_ref().map(Recording::tap));
-    label(args, labeller, left, file)?;
+    let status = label(args, labeller, left, file)?;
     labeller.set_tap(None);
-    trace.map_or(Ok(()), Recording::finish)
+    trace.map_or(Ok(()), Recording::finish)?;
+    Ok(status)
 }
 
-fn label(args: &Args, labeller: &mut Labeller, left: usize, file: &Path) -> Result<()> {
+fn label(args: &Args, labeller: &mut Labeller, left: usize, file: &Path) -> Result<ExitCode> {
     let failed = |error: LabelError| match error {
         LabelError::Source(error) => fault::source(&input::name(file), &error).into(),
         other => fault::label(file, other),
     };
     let labels = labeller.labels().to_vec();
+    let mut damage = Vec::new();
     let scores = match labeller.reading() {
         Reading::Images => {
             let image = if input::is_stdin(file) {
@@ -160,14 +166,16 @@ fn label(args: &Args, labeller: &mut Labeller, left: usize, file: &Path) -> Resu
         }
         Reading::Recordings => {
             let mut reader = args.raw.open(file, args.machine.isa())?;
-            labeller.recording(&mut reader).map_err(failed)?
+            let scores = labeller.recording(&mut reader).map_err(failed)?;
+            damage = reader.damage();
+            scores
         }
     };
     let mut best: Vec<usize> = (0..scores.len()).collect();
     best.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     best.truncate(args.top.into());
     write(args, &input::name(file), &labels, scores, &best, &mut io::stdout().lock())?;
-    Ok(())
+    Ok(input::tell_damage(&input::name(file), &damage))
 }
 
 fn write(args: &Args, file: &str, labels: &[String], scores: &[f32], best: &[usize], out: &mut dyn Write) -> io::Result<()> {

@@ -261,9 +261,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut statuses = Vec::new();
     let mut place = if outputs.is_none() { Place::First } else { Place::Alone };
     for (index, file) in args.files.iter().enumerate() {
-        if interrupt::came() {
-            fault::complain(&format!("stopped by a signal before {}", input::name(file)));
-            return Ok(interrupt::status());
+        if let Some(status) = input::stopped_before(file) {
+            return Ok(status);
         }
         let output = outputs.as_ref().map(|outputs| outputs[index].as_path());
         let outcome = args
@@ -375,7 +374,7 @@ impl Work<'_> {
                 })
             });
         };
-        let summary = model.transcribe_told(&mut source, options, events.as_mut(), &mut tell);
+        let summary = model.transcribe_with(&mut source, options, events.as_mut(), &mut tell);
         let (damage, stopped, seconds) = (source.damage(), source.was_stopped(), source.seconds());
         drop(source);
         unwritten.check()?;

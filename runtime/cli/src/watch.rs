@@ -192,7 +192,7 @@ impl Watcher<'_> {
         let mut out = Vec::new();
         let header = Header { file: name.into(), model: self.model.name().into(), task: self.options.task.name().into() };
         let mut written = writer.begin(&mut out, &header);
-        let summary = self.model.transcribe_told(&mut source, &self.options, None, &mut |told| {
+        let summary = self.model.transcribe_with(&mut source, &self.options, None, &mut |told| {
             if written.is_ok() {
                 written = match &told {
                     Told::Segment(segment) => writer.segment(&mut out, segment),

@@ -12,6 +12,21 @@ pub trait SampleSource {
     fn read(&mut self, out: &mut [f32]) -> Result<usize, SourceError>;
 }
 
+/// Fills `out` as far as `source` goes, however little it gives at a time; gives how many samples were written.
+///
+/// # Errors
+/// If the source cannot be read on.
+pub fn filled(source: &mut dyn SampleSource, out: &mut [f32]) -> Result<usize, SourceError> {
+    let mut len = 0;
+    while len < out.len() {
+        match source.read(&mut out[len..])? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    Ok(len)
+}
+
 /// A source could not be read on.
 #[derive(Debug)]
 pub struct SourceError(pub Box<dyn Error + Send + Sync>);
@@ -35,5 +50,30 @@ impl SampleSource for &[f32] {
         out[..n].copy_from_slice(front);
         *self = rest;
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives at most 7 samples at a time.
+    struct Trickle<'a>(&'a [f32]);
+
+    impl SampleSource for Trickle<'_> {
+        fn read(&mut self, out: &mut [f32]) -> Result<usize, SourceError> {
+            let most = out.len().min(7);
+            self.0.read(&mut out[..most])
+        }
+    }
+
+    #[test]
+    fn a_trickle_fills_what_there_is_room_for() {
+        let all: Vec<f32> = (0..100).map(|n| n as f32).collect();
+        let mut source = Trickle(&all);
+        let mut out = [0.0; 60];
+        assert_eq!((filled(&mut source, &mut out).unwrap(), &out[..]), (60, &all[..60]));
+        assert_eq!((filled(&mut source, &mut out).unwrap(), &out[..40]), (40, &all[60..]));
+        assert_eq!(filled(&mut source, &mut out).unwrap(), 0);
     }
 }

@@ -16,7 +16,7 @@ use ossicle::source::SampleSource;
 use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::{Options, Transcriber};
-use ossicle::whisper::transcript::{Segment, Summary};
+use ossicle::whisper::transcript::{Summary, Told};
 use ossicle_kernels::simd::Isa;
 use ossicle_serve::wyoming::event::Event;
 use ossicle_serve::{Limits, Model, ModelCard, Server};
@@ -33,10 +33,10 @@ impl Model for Timed {
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
+        tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
         let clock = Instant::now();
-        let summary = self.model.transcribe_source(source, options, on_segment);
+        let summary = self.model.transcribe_with(source, options, None, tell);
         if let Ok(mut seconds) = self.seconds.lock() {
             *seconds = clock.elapsed().as_secs_f64();
         }

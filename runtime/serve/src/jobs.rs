@@ -12,10 +12,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use ossicle::audio::{AudioReader, SAMPLE_RATE};
+use ossicle::audio::{AudioReader, Damage, SAMPLE_RATE};
 use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
-use ossicle::whisper::transcript::{Segment, Summary};
+use ossicle::whisper::transcript::{Dropped, Segment, Summary, Told};
 
 use crate::limits::Limits;
 use crate::model::Model;
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Stack of a model's thread.
 const STACK_BYTES: usize = 4 << 20;
 
-/// Bytes of a second, at least, of a recording that does not say how long it is: speech compressed as far as it is ever sent.
+/// Bytes of a second, at least, of a recording that does not say how long it is: about that of speech in Opus. More compressed recordings count as shorter.
 const LEAST_BYTES_PER_SECOND: f64 = 2000.0;
 
 /// Why a job gave no transcript.
@@ -71,8 +71,8 @@ impl std::error::Error for JobError {}
 /// What a connection learns of its job.
 pub(crate) enum Update {
     Started,
-    Segment(Segment),
-    Finished(Result<Summary, JobError>),
+    Told(Told),
+    Finished(Result<Whole, JobError>),
 }
 
 /// What is wanted of a recording.
@@ -268,17 +268,17 @@ impl Queue {
         let (left, waited) = (Cell::new(seconds), Cell::new(Duration::ZERO));
         let turn = Turn { queue: self, id, left, waited, since: Instant::now(), cancelled: &cancelled, stop };
         turn.pass();
-        let mut source = Bounded { audio, left: most_samples(limits), turn: &turn, broken: None };
-        let mut on_segment = |segment| {
-            let _ = updates.send(Update::Segment(segment));
+        let mut source = Bounded { audio, left: most_samples(limits), turn: &turn, broken: None, ended: false };
+        let mut tell = |told| {
+            let _ = updates.send(Update::Told(told));
             turn.pass();
         };
         let summary = match purpose {
-            Purpose::Transcript => model.transcribe(&mut source, &options, &mut on_segment),
-            Purpose::Command => model.command(&mut source, &options, &mut on_segment),
+            Purpose::Transcript => model.transcribe(&mut source, &options, &mut tell),
+            Purpose::Command => model.command(&mut source, &options, &mut tell),
         };
         let finished = match source.broken {
-            None => summary.map_err(JobError::Transcribe),
+            None => summary.map_err(JobError::Transcribe).map(|summary| Whole { summary, damage: source.audio.damage() }),
             Some(Limit::Stopping) => Err(JobError::Stopping),
             Some(Limit::Cancelled) => Err(JobError::Gone),
             Some(Limit::Length) => Err(JobError::TooLong(limits.audio_seconds)),
@@ -310,8 +310,11 @@ impl Ticket {
         loop {
             match self.updates.recv_timeout(LOOK) {
                 Ok(Update::Started) => self.started = true,
-                Ok(Update::Segment(segment)) => return Ok(Done::Segment(segment)),
-                Ok(Update::Finished(summary)) => return summary.map(Done::All),
+                Ok(Update::Told(Told::Segment(segment))) => return Ok(Done::Segment(segment)),
+                Ok(Update::Told(Told::Dropped(dropped))) => return Ok(Done::Dropped(dropped)),
+                // Sound events are not listened for.
+                Ok(Update::Told(Told::Event(_))) => {}
+                Ok(Update::Finished(whole)) => return whole.map(Done::All),
                 Err(RecvTimeoutError::Disconnected) => return Err(JobError::Stopping),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -337,5 +340,13 @@ impl Drop for Ticket {
 /// A part of a transcript, or its end.
 pub(crate) enum Done {
     Segment(Segment),
-    All(Summary),
+    Dropped(Dropped),
+    All(Whole),
+}
+
+/// What is known of a recording that has been transcribed.
+pub(crate) struct Whole {
+    pub(crate) summary: Summary,
+    /// What the recording lacks.
+    pub(crate) damage: Vec<Damage>,
 }

@@ -4,11 +4,11 @@ use ossicle::source::SampleSource;
 use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::Transcriber;
-use ossicle::whisper::transcript::{Segment, Summary};
+use ossicle::whisper::transcript::{Summary, Told};
 
 /// What turns recordings into text.
 pub trait Model {
-    /// Transcribes `source`, handing out each segment as soon as it is known.
+    /// Transcribes `source`, telling each segment, and each text that was dropped, as soon as it is known.
     ///
     /// # Errors
     /// If an option does not fit the model, the source fails or the network does.
@@ -16,7 +16,7 @@ pub trait Model {
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
+        tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError>;
 
     /// Transcribes what a voice assistant recorded, which may be one of the commands that the model knows; by default it knows none.
@@ -27,9 +27,9 @@ pub trait Model {
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
+        tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
-        self.transcribe(source, options, on_segment)
+        self.transcribe(source, options, tell)
     }
 }
 
@@ -38,18 +38,18 @@ impl<M: Model + ?Sized> Model for Box<M> {
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
+        tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
-        (**self).transcribe(source, options, on_segment)
+        (**self).transcribe(source, options, tell)
     }
 
     fn command(
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
+        tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
-        (**self).command(source, options, on_segment)
+        (**self).command(source, options, tell)
     }
 }
 
@@ -58,8 +58,8 @@ impl Model for Transcriber {
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
+        tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
-        self.transcribe_source(source, options, on_segment)
+        self.transcribe_with(source, options, None, tell)
     }
 }

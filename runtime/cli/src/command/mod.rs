@@ -154,9 +154,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let width = args.files.iter().map(|file| input::name(file).chars().count()).max().unwrap_or(0);
     let mut statuses = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
-        if index > 0 && interrupt::came() {
-            fault::complain(&format!("stopped by a signal before {}", input::name(file)));
-            return Ok(interrupt::status());
+        if index > 0
+            && let Some(status) = input::stopped_before(file)
+        {
+            return Ok(status);
         }
         let outcome =
             samples(file, args.raw.open(file, recognition.model.machine.isa())).map_err(Into::into).and_then(|(samples, damage)| {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget};
-use ossicle::audio::SAMPLE_RATE;
+use ossicle::audio::{ENDINGS, SAMPLE_RATE};
 use ossicle::command::calibrate;
 use ossicle::command::confidence::Evidence;
 use ossicle::command::mix::{Mixer, Noise};
@@ -30,8 +30,6 @@ const PIECE_SAMPLES: usize = PIECE_SECONDS * SAMPLE_RATE as usize;
 const MAX_NOISE_SECONDS: usize = 600;
 /// Largest manifest.
 const MAX_MANIFEST_BYTES: usize = 16 << 20;
-/// How the names of recordings end that a folder is searched for.
-const EXTENSIONS: [&str; 15] = ["wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "webm", "mka", "aif", "aiff", "caf", "au"];
 
 /// Which recordings.
 #[derive(clap::Args)]
@@ -150,7 +148,8 @@ struct Bench {
 impl Bench {
     /// A command, in each loudness of the noise.
     fn command(&mut self, command: &Command, args: &RecognitionArgs, mixer: &mut Mixer, snr: &[f32]) -> Result<()> {
-        let (samples, _) = super::samples(&command.file, input::open(&command.file, None, args.model.machine.isa()))?;
+        let (samples, damage) = super::samples(&command.file, input::open(&command.file, None, args.model.machine.isa()))?;
+        input::tell_damage(&input::name(&command.file), &damage);
         if snr.is_empty() {
             self.recognise(&command.file, &samples, Some(command))?;
         }
@@ -254,7 +253,7 @@ fn expand(option: &str, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let entries = fs::read_dir(path).map_err(cannot)?.collect::<io::Result<Vec<_>>>().map_err(cannot)?;
         let mut inside: Vec<_> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file() && is_audio(path)).collect();
         if inside.is_empty() {
-            let remedy = format!("give {option} a folder that has some, whose names end in {}", EXTENSIONS.join(", "));
+            let remedy = format!("give {option} a folder that has some, whose names end in {}", ENDINGS.join(", "));
             return Err(Fault::new("no recordings in this folder", path.display(), remedy).into());
         }
         inside.sort();
@@ -265,7 +264,7 @@ fn expand(option: &str, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 fn is_audio(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+    extension.is_some_and(|extension| ENDINGS.contains(&extension.as_str()))
 }
 
 /// All samples of a recording of up to so many seconds.

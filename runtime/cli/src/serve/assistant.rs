@@ -1,17 +1,18 @@
 //! The model of a service that knows commands.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::Result;
 use ossicle::audio::SAMPLE_RATE;
 use ossicle::command::recogniser::{CommandOptions, Reading, Recogniser, Recognition};
 use ossicle::command::set::{CommandSet, Intent};
-use ossicle::source::{SampleSource, SourceError};
+use ossicle::source::{SampleSource, SourceError, filled};
 use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::languages;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::Transcriber;
-use ossicle::whisper::transcript::{Segment, Summary};
+use ossicle::whisper::transcript::{Segment, Summary, Told};
 use ossicle_serve::Model;
 
 /// Longest recording that is taken for a command: the model's window.
@@ -37,17 +38,10 @@ impl Assistant {
 
     /// Reads on up to a little more than [`MOST_SAMPLES`]; whether that is all there is.
     fn fill(&mut self, source: &mut dyn SampleSource) -> Result<bool, SourceError> {
-        self.samples.clear();
-        while self.samples.len() <= MOST_SAMPLES {
-            let start = self.samples.len();
-            self.samples.resize(start + SAMPLE_RATE as usize, 0.0);
-            let read = source.read(&mut self.samples[start..])?;
-            self.samples.truncate(start + read);
-            if read == 0 {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        self.samples.resize(MOST_SAMPLES + 1, 0.0);
+        let read = filled(source, &mut self.samples)?;
+        self.samples.truncate(read);
+        Ok(read <= MOST_SAMPLES)
     }
 
     fn recognise(&mut self, options: &TranscribeOptions) -> Result<Recognition<Intent>, TranscribeError> {
@@ -83,37 +77,38 @@ impl Model for Assistant {
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
+        tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
-        self.model.transcribe_source(source, options, on_segment)
+        self.model.transcribe_with(source, options, None, tell)
     }
 
     fn command(
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
+        tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
         let is_whole = self.fill(source).map_err(TranscribeError::Source)?;
         if is_whole && self.languages.take(options.language.as_deref()) {
             let Recognition { command, ambiguous, stats, .. } = self.recognise(options)?;
             if let Some(text) = command.map(|command| command.text).or_else(|| either(&ambiguous)) {
                 let duration = self.samples.len() as f64 / f64::from(SAMPLE_RATE);
-                on_segment(segment(text, duration));
+                tell(Told::Segment(segment(text, duration)));
                 let language = self.languages.decoded.as_ref().unwrap_or(&self.languages.written).clone();
                 return Ok(Summary { language: Some(language), duration, segments: 1, stats, ..Summary::default() });
             }
         }
         let mut source = Chain { read: &self.samples, source };
-        self.model.transcribe_source(&mut source, options, on_segment)
+        self.model.transcribe_with(&mut source, options, None, tell)
     }
 }
 
 /// What may have been said, if nobody knows which: a text that names each and is none of them.
 fn either(ambiguous: &[Reading<Intent>]) -> Option<String> {
     let mut texts: Vec<&str> = ambiguous.iter().map(|reading| reading.text.as_str()).collect();
-    // One text of several meanings is told from its words.
-    texts.dedup();
+    let mut seen = HashSet::new();
+    // If the meanings share one text, that text is sent.
+    texts.retain(|text| seen.insert(*text));
     (!texts.is_empty()).then(|| texts.join(" / "))
 }
 

@@ -71,6 +71,12 @@ pub use pcm::{Encoding, Pcm};
 pub use reader::{AudioInfo, AudioReader};
 pub use sniff::Container;
 
+/// What the names of recordings end with that are read here, without the point.
+pub const ENDINGS: [&str; 29] = [
+    "wav", "wave", "bwf", "bw64", "rf64", "w64", "flac", "mp3", "mp2", "mpga", "ogg", "oga", "opus", "m4a", "m4b", "mp4", "m4v", "mov",
+    "aac", "webm", "weba", "mkv", "mka", "aif", "aiff", "aifc", "caf", "au", "snd",
+];
+
 /// Rate of everything a source gives, in samples per second.
 pub const SAMPLE_RATE: u32 = ossicle_frontend::SAMPLE_RATE;
 /// Lowest rate of a recording.

@@ -94,7 +94,7 @@ fn recognise(model: &mut Transcriber, samples: &[f32], options: &TranscribeOptio
         Told::Dropped(dropped) => reason = Some(dropped.reason),
         Told::Event(_) => {}
     };
-    model.transcribe_told(&mut &*samples, options, None, &mut tell).map_err(|error| RecogniseError(Box::new(error)))?;
+    model.transcribe_with(&mut &*samples, options, None, &mut tell).map_err(|error| RecogniseError(Box::new(error)))?;
     Ok(Recognition { text: text.trim().to_owned(), intent: None, reason })
 }
 

@@ -39,7 +39,7 @@ fn run_with(mut pipeline: Pipeline<super::super::fake::Fake>, parts: &[Vec<f32>]
         Told::Dropped(text) => dropped.push(text),
         Told::Event(event) => panic!("{event:?}"),
     };
-    let summary = pipeline.transcribe_told(&mut &samples[..], options, None, &mut tell).unwrap();
+    let summary = pipeline.transcribe_with(&mut &samples[..], options, None, &mut tell).unwrap();
     Run { frames: pipeline.engine().frames.clone(), segments, dropped, summary }
 }
 

@@ -215,13 +215,13 @@ impl Transcriber {
     ///
     /// # Errors
     /// As for [`transcribe_source`](Self::transcribe_source).
-    pub fn transcribe_told(
+    pub fn transcribe_with(
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
         events: Option<&mut EncodedEvents>,
         on_told: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
-        self.pipeline.transcribe_told(source, options, events, on_told)
+        self.pipeline.transcribe_with(source, options, events, on_told)
     }
 }

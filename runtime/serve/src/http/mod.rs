@@ -21,7 +21,7 @@ use form::Request;
 use head::{Head, HeadError, Length};
 
 use crate::connection::{Connection, Liveness, liveness};
-use crate::jobs::{Done, JobError, Purpose, Ticket};
+use crate::jobs::{Done, JobError, Purpose, Ticket, Whole};
 use crate::service::Service;
 use crate::slots::Peer;
 use crate::spill::{Spill, SpillError};
@@ -165,14 +165,17 @@ fn transcribe(service: &Service, stream: &mut Stream, request: Request, manner: 
     if streaming {
         return stream_events(service, stream, &mut ticket, manner);
     }
-    let mut segments = Vec::new();
+    let (mut segments, mut dropped) = (Vec::new(), Vec::new());
     // The ticket is held until the client has been told.
     loop {
         match next(stream, &mut ticket) {
             Ok(Done::Segment(segment)) => segments.push(segment),
-            Ok(Done::All(summary)) => {
+            Ok(Done::Dropped(text)) => dropped.push(text),
+            Ok(Done::All(Whole { summary, damage })) => {
                 service.heard(&transcript::text(&segments), summary.language.as_deref(), "http");
-                let (kind, body) = transcript::body(shape, task, with_segments, &segments, &summary);
+                let heard =
+                    transcript::Heard { task, with_segments, segments: &segments, dropped: &dropped, damage: &damage, summary: &summary };
+                let (kind, body) = transcript::body(shape, &heard);
                 stream.get_mut().within(Some(service.limits.transfer));
                 return answer::whole(stream.get_mut(), kind, &body, manner).map(|()| manner.keep_alive);
             }
@@ -193,7 +196,8 @@ fn stream_events(service: &Service, stream: &mut Stream, ticket: &mut Ticket, ma
     loop {
         let (event, last) = match next(stream, ticket) {
             Ok(Done::Segment(segment)) => (json!({"type": "transcript.text.delta", "delta": text.push(&segment.text)}), false),
-            Ok(Done::All(summary)) => {
+            Ok(Done::Dropped(_)) => continue,
+            Ok(Done::All(Whole { summary, .. })) => {
                 let text = std::mem::take(&mut text).into_string();
                 service.heard(&text, summary.language.as_deref(), "http");
                 (json!({"type": "transcript.text.done", "text": text}), true)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ossicle::audio::AudioReader;
-use ossicle::source::{SampleSource, SourceError};
+use ossicle::source::{SampleSource, SourceError, filled};
 
 use super::{Queue, STEP, in_seconds};
 
@@ -93,12 +93,18 @@ pub(super) struct Bounded<'a> {
     pub(super) left: u64,
     pub(super) turn: &'a Turn<'a>,
     pub(super) broken: Option<Limit>,
+    /// Whether the recording has been read to its end.
+    pub(super) ended: bool,
 }
 
 impl SampleSource for Bounded<'_> {
     fn read(&mut self, out: &mut [f32]) -> Result<usize, SourceError> {
-        self.turn.pass();
-        let read = SampleSource::read(&mut self.audio, out)? as u64;
+        // Uploads are whole, so a window is read at once, and at its end there is nothing to wait for.
+        if !self.ended {
+            self.turn.pass();
+        }
+        let read = filled(&mut self.audio, out)? as u64;
+        self.ended = read < out.len() as u64;
         let limit = self.turn.limit().or_else(|| (read > self.left).then_some(Limit::Length));
         if let Some(limit) = limit {
             self.broken = Some(limit);

@@ -234,7 +234,9 @@ impl Session<'_> {
                         return Ok(Next::Close);
                     }
                 }
-                Done::All(summary) => return Ok(self.answer(text, summary.language)),
+                // The protocol has no place for it.
+                Done::Dropped(_) => {}
+                Done::All(whole) => return Ok(self.answer(text, whole.summary.language)),
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ossicle::source::SampleSource;
 use ossicle::whisper::error::{OptionError, TranscribeError};
 use ossicle::whisper::options::{Task, TranscribeOptions};
-use ossicle::whisper::transcript::{Segment, Summary, Word};
+use ossicle::whisper::transcript::{Segment, Summary, Told, Word};
 use ossicle_kernels::simd::Isa;
 use ossicle_serve::wyoming::event::{Event, EventError};
 use ossicle_serve::{Entity, Intent, Limits, Model, ModelCard, Recognise, Server};
@@ -43,7 +43,7 @@ impl Model for Fake {
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
+        tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         if let Some(language) = options.language.as_ref().filter(|language| *language == "de") {
@@ -64,7 +64,7 @@ impl Model for Fake {
             if samples > 0 {
                 self.compute();
                 self.at_work.store(samples, Ordering::SeqCst);
-                on_segment(segment(&summary, samples, options));
+                tell(Told::Segment(segment(&summary, samples, options)));
                 summary.segments += 1;
                 summary.duration += samples as f64 / 16_000.0;
             }
@@ -84,20 +84,24 @@ impl Model for Listening {
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
+        tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
-        self.0.transcribe(source, options, on_segment)
+        self.0.transcribe(source, options, tell)
     }
 
     fn command(
         &mut self,
         source: &mut dyn SampleSource,
         options: &TranscribeOptions,
-        on_segment: &mut dyn FnMut(Segment),
+        tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
-        self.0.transcribe(source, options, &mut |segment| {
-            let is_command = segment.text.contains(" 5.");
-            on_segment(if is_command { Segment { text: "lights off in the kitchen".into(), ..segment } } else { segment });
+        self.0.transcribe(source, options, &mut |told| {
+            tell(match told {
+                Told::Segment(segment) if segment.text.contains(" 5.") => {
+                    Told::Segment(Segment { text: "lights off in the kitchen".into(), ..segment })
+                }
+                other => other,
+            });
         })
     }
 }
