@@ -116,13 +116,16 @@ pub(crate) fn stopped_before(file: &Path) -> Option<ExitCode> {
 
 /// Says in one line what a recording lacks, if anything; gives the exit status that this deserves.
 pub(crate) fn tell_damage(name: &str, damage: &[Damage]) -> ExitCode {
-    // After a signal the input is cut on purpose.
-    if damage.is_empty() || interrupt::came() {
+    // After a signal the input has been cut on purpose.
+    let ended = interrupt::came();
+    let excused = |damage: &Damage| ended && matches!(damage, Damage::NoEnd { .. } | Damage::Short { .. });
+    let damage: Vec<_> = damage.iter().filter(|damage| !excused(damage)).collect();
+    if damage.is_empty() {
         return ExitCode::SUCCESS;
     }
     let told: Vec<_> = damage.iter().map(ToString::to_string).collect();
     fault::complain(&format!("warning: {}: {name}", told.join("; ")));
-    if damage.iter().any(Damage::is_loss) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if damage.iter().any(|damage| damage.is_loss()) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Opens a file, or standard input for `-`; with `raw`, as samples without a header.

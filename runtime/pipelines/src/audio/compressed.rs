@@ -55,8 +55,8 @@ impl CompressedDecoder {
         let mut spec = Spec { rate: params.sample_rate.unwrap_or(0), channels: params.channels.as_ref().map_or(0, |c| c.count()) };
         let mut promised = track.num_frames;
         if let Some(rate) = codec.fixed_rate() {
-            // Opus counts in 48 kHz whatever rate it is decoded at.
-            promised = promised.map(|frames| (frames.saturating_sub(track.delay.unwrap_or(0).into())) * u64::from(rate) / 48_000);
+            let ticks = u64::from(codec.ticks_per_frame());
+            promised = promised.map(|frames| frames.saturating_sub(track.delay.unwrap_or(0).into()) / ticks);
             spec.rate = rate;
         }
         let track = track.id;

@@ -11,7 +11,6 @@ use super::ebml::{Element, children, float, number, unsigned};
 use super::matroska_track::Track;
 use super::{AudioError, Container};
 
-const EBML: u32 = 0x1a45_dfa3;
 const SEGMENT: u32 = 0x1853_8067;
 const INFO: u32 = 0x1549_a966;
 const TIMESTAMP_SCALE: u32 = 0x2a_d7b1;
@@ -116,8 +115,10 @@ impl MatroskaDecoder {
                 self.skip(bytes)?;
                 self.take(element.id, &body)?;
             }
-            (TRACKS, _) => return Err(AudioError::Unsupported { container: Container::Matroska, feature: "that many tracks".into() }),
-            (EBML, Some(bytes)) | (_, Some(bytes)) if is_plausible(element.id, bytes) => self.skip(element.head as u64 + bytes)?,
+            (TRACKS, _) if self.track.is_none() => {
+                return Err(AudioError::Unsupported { container: Container::Matroska, feature: "that many tracks".into() });
+            }
+            (_, Some(bytes)) if is_plausible(element.id, bytes) => self.skip(element.head as u64 + bytes)?,
             _ => return self.find_cluster(),
         }
         Ok(true)
@@ -136,7 +137,12 @@ impl MatroskaDecoder {
                 }
                 self.duration = duration.map(|duration| duration * scale as f64 * 1e-9).filter(|&s| s > 0.0 && s < 1e9);
             }
-            TRACKS => self.track = Some(Track::choose(body)?),
+            TRACKS => match (Track::choose(body), &self.track) {
+                (Ok(track), _) => self.track = Some(track),
+                (Err(error), None) => return Err(error),
+                // What came before has been heard already.
+                (Err(_), Some(_)) => self.damages.add(Damage::Gap { at: self.seconds(), places: 1 }),
+            },
             SIMPLE_BLOCK => self.block(body, 0),
             _ => {
                 let padding = children(body).find(|&(id, _)| id == DISCARD_PADDING).map_or(0, |(_, body)| unsigned(body));

@@ -106,7 +106,11 @@ impl Mp3Decoder {
                 return Ok(false);
             }
             if let Some(tag) = tag_bytes(head) {
-                self.bytes.skip(tag)?;
+                if self.bytes.skip(tag)? < tag {
+                    // Nobody writes half a tag: its length is damaged, and audio may have been passed over.
+                    self.damages.add(Damage::NoEnd { at: self.at() });
+                    return Ok(false);
+                }
                 continue;
             }
             if let Some(header) = FrameHeader::parse(head) {

@@ -92,7 +92,7 @@ impl Walk {
         } else if bytes == 0 {
             bytes = end - at;
         }
-        if bytes < header {
+        if bytes < header || end - at < header {
             return Ok(None);
         }
         self.torn |= at.saturating_add(bytes) > end;
@@ -366,6 +366,14 @@ mod tests {
                 [&[3, 0x80, 0x80, 0x80, 25, 0, 0, 0, 4, 0x80, 0x80, 0x80, 17][..], &[0; 13], &[5, 0x80, 0x80, 0x80, 2, first]].concat();
             assert_eq!(object_type(&long), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_long_header_that_its_parent_has_no_room_for_ends_it() {
+        // The box says that its length follows, and its parent ends there.
+        let inside = [&[0, 0, 0, 1][..], b"trak"].concat();
+        let file = [boxed(b"ftyp", b"M4A "), boxed(b"moov", &inside), boxed(b"mdat", &[9; 40])].concat();
+        assert!(!checked(Box::new(Cursor::new(file))).unwrap().1);
     }
 
     #[test]

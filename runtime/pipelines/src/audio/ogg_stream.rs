@@ -158,7 +158,7 @@ impl Stream {
         let start = out.len();
         let decoded = codec.decode(&whole(packet), out).map_err(|_: Error| Bad::Packet)?;
         self.audio = true;
-        self.position += decoded.frames;
+        self.position = self.position.saturating_add(decoded.frames);
         if let Some(granule) = page.granule.filter(|_| page.is_last()) {
             // The last page says where the recording ends; its encoder fills the last packet.
             let end = granule.saturating_sub(self.start.unwrap_or(0)) / u64::from(codec.ticks_per_frame());
@@ -202,7 +202,8 @@ impl Stream {
             return;
         }
         let ticks = u64::from(codec.ticks_per_frame());
-        let start = *self.start.get_or_insert(granule.saturating_sub(self.position * ticks));
+        let before = self.position.saturating_mul(ticks);
+        let start = *self.start.get_or_insert_with(|| granule.saturating_sub(before));
         self.position = self.position.max(granule.saturating_sub(start) / ticks);
     }
 }

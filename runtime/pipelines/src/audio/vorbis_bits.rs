@@ -79,6 +79,10 @@ impl<'a> Bits<'a> {
 
 /// The largest number whose power by `dimensions` is not above `entries`.
 fn roots(entries: u32, dimensions: u32) -> u64 {
+    // Every number is its own first power; no power of anything is its zeroth.
+    if dimensions <= 1 {
+        return if dimensions == 1 { entries.into() } else { 0 };
+    }
     (1..=u64::from(entries))
         .take_while(|root| root.checked_pow(dimensions).is_some_and(|power| power <= entries.into()))
         .last()
@@ -93,6 +97,6 @@ mod tests {
     fn reads_numbers_and_knows_roots() {
         let mut bits = Bits::new(&[0b1010_0101, 0xff]);
         assert_eq!((bits.take(3), bits.take(6), bits.at, bits.take(8)), (Some(5), Some(0b11_0100), 9, None));
-        assert_eq!((roots(6561, 8), roots(6560, 8), roots(131_072, 65_535), roots(10, 1)), (3, 2, 1, 10));
+        assert_eq!((roots(6561, 8), roots(6560, 8), roots(131_072, 65_535), roots(10, 1), roots(10, 0)), (3, 2, 1, 10, 0));
     }
 }
