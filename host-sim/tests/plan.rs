@@ -10,34 +10,34 @@ fn root() -> PathBuf {
 }
 
 /// `ossicle-sim plan` with the repository's model.
-fn plan(args: &[&str]) -> Option<(Option<i32>, String, String)> {
+fn plan(args: &[&str]) -> (Option<i32>, String, String) {
     let model = root().join("models-int8/whisper-tiny.en");
     assert!(model.join("model.safetensors").exists(), "{} belongs to the repository and is absent", model.display());
     let output = Command::new(env!("CARGO_BIN_EXE_ossicle-sim")).arg("plan").arg("--model").arg(model).args(args).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Some((output.status.code(), text(output.stdout), text(output.stderr)))
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-fn json(args: &[&str]) -> Option<Value> {
-    let (code, stdout, stderr) = plan(&[args, &["--json"]].concat())?;
+fn json(args: &[&str]) -> Value {
+    let (code, stdout, stderr) = plan(&[args, &["--json"]].concat());
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
-    Some(serde_json::from_str(&stdout).unwrap())
+    serde_json::from_str(&stdout).unwrap()
 }
 
 #[test]
 fn slower_boards_take_longer() {
-    let whole = |board: &str| Some(json(&["--board", board])?["whole_ms"].as_f64().unwrap());
+    let whole = |board: &str| json(&["--board", board])["whole_ms"].as_f64().unwrap();
     let boards = ["pi-zero-2w", "pi3b-plus", "pi4", "pi5", "host"];
-    let times: Vec<f64> = boards.into_iter().map_while(whole).collect();
+    let times: Vec<f64> = boards.into_iter().map(whole).collect();
     assert!(times.is_sorted_by(|a, b| a > b), "{boards:?}: {times:?}");
 }
 
 #[test]
 fn times_follow_length_and_threads() {
-    let Some(short) = json(&["--board", "pi4", "--seconds", "3", "--threads", "1"]) else { return };
-    let long = json(&["--board", "pi4", "--seconds", "11", "--threads", "1"]).unwrap();
-    let full = json(&["--board", "pi4", "--seconds", "11", "--threads", "1", "--full-window"]).unwrap();
-    let four = json(&["--board", "pi4", "--seconds", "11", "--threads", "4"]).unwrap();
+    let short = json(&["--board", "pi4", "--seconds", "3", "--threads", "1"]);
+    let long = json(&["--board", "pi4", "--seconds", "11", "--threads", "1"]);
+    let full = json(&["--board", "pi4", "--seconds", "11", "--threads", "1", "--full-window"]);
+    let four = json(&["--board", "pi4", "--seconds", "11", "--threads", "4"]);
     assert_eq!([&short, &long, &full].map(|plan| plan["window_seconds"].as_f64().unwrap()), [6.0, 15.0, 30.0]);
     let encoder = |plan: &Value| plan["ms"]["encoder"].as_f64().unwrap();
     assert!(encoder(&short) < encoder(&long) && encoder(&long) < encoder(&full));
@@ -46,14 +46,14 @@ fn times_follow_length_and_threads() {
     // A retry may take the longest window, so memory does not depend on the recording.
     assert_eq!(short["memory"]["total"], full["memory"]["total"]);
     assert_eq!(short["memory"]["fits"], true);
-    let most = json(&["--board", "pi4", "--threads", "8"]).unwrap();
-    let more = json(&["--board", "pi4", "--threads", "18446744073709551615"]).unwrap();
+    let most = json(&["--board", "pi4", "--threads", "8"]);
+    let more = json(&["--board", "pi4", "--threads", "18446744073709551615"]);
     assert_eq!((&more["threads"], &more["memory"]), (&8.into(), &most["memory"]));
 }
 
 #[test]
 fn the_table_has_ranges_and_a_verdict() {
-    let Some((code, text, _)) = plan(&["--board", "pi-zero-2w"]) else { return };
+    let (code, text, _) = plan(&["--board", "pi-zero-2w"]);
     assert_eq!(code, Some(0));
     for expected in ["of 167.8 MB: fits", "stated error 60 %", "seconds a second", "never compared with a board"] {
         assert!(text.contains(expected), "{expected}: {text}");
@@ -70,7 +70,7 @@ fn bad_input_is_one_line() {
         (&["--board", "pi4", "--prompt", "449"], "449 is not in 1..=448"),
         (&[], "--board"),
     ] {
-        let Some((code, stdout, stderr)) = plan(args) else { return };
+        let (code, stdout, stderr) = plan(args);
         assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(2), "", 1), "{stderr}");
         assert!(stderr.contains(expected), "{stderr}");
     }

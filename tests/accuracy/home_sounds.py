@@ -12,6 +12,7 @@ smoke alarms do, and four short ones and a long pause, as carbon monoxide alarms
 """
 
 import argparse
+import hashlib
 import json
 import pathlib
 import re
@@ -148,7 +149,9 @@ def scores(args, clips, labels):
 
 
 def kept(args, clip):
-    return args.cache / (re.sub(r"\W+", "_", str(clip["path"])[-80:]) + ".npy")
+    model = hashlib.sha256((ROOT / "models-int8" / "yamnet" / "SHA256SUMS").read_bytes()).hexdigest()[:8]
+    name = re.sub(r"\W+", "_", str(clip["path"])[-80:])
+    return args.cache / f"{name}-{model}.npy"
 
 
 def events(times, values, rules, threshold, seconds):
@@ -205,9 +208,11 @@ def choose(args, settings, clips):
 
 def report(args, settings, clips):
     found = {}
-    for line in detect(args, "--model", "yamnet", "--config", str(SETTINGS), *[clip["path"] for clip in clips]).stdout:
+    run = detect(args, "--model", "yamnet", "--config", str(SETTINGS), *[clip["path"] for clip in clips])
+    for line in run.stdout:
         event = json.loads(line)
         found.setdefault((event["file"], event["class"]), []).append(event)
+    assert run.wait() == 0, "detect failed"
     print("| class | labels | threshold | heard | false events: wild | all | in what |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, rules in settings.items():

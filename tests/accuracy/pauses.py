@@ -34,6 +34,7 @@ def joined(clips, recipe, folder):
         parts = []
         for clip in order[first : first + 10]:
             seconds = rng.choice(pauses) + rng.random()
+            # The same noise in each pause of a recording, as the figures in docs/accuracy.md were measured.
             noise = numpy.random.default_rng(len(files)).standard_normal(int(16000 * seconds))
             parts += [noise.astype("float32") * 10 ** (floor / 20), common.load(clip["path"])]
         path = folder / f"{len(files)}.wav"

@@ -20,7 +20,7 @@ pub(crate) fn require(program: &str, packages: &[&str]) -> anyhow::Result<()> {
 /// Installs packages, as root.
 ///
 /// # Errors
-/// There is no apt-get, or it fails.
+/// apt-get is missing, or it fails.
 pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     update_once()?;
     execute(Command::new("apt-get").args(["install", "-y", "--no-install-recommends"]).args(packages))
@@ -29,7 +29,7 @@ pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
 /// Brings the package lists up to date, once.
 ///
 /// # Errors
-/// There is no apt-get, or it fails: without root it does.
+/// apt-get is missing, or it fails: without root it does.
 pub(crate) fn update_once() -> anyhow::Result<()> {
     static DONE: AtomicBool = AtomicBool::new(false);
     if !DONE.load(Ordering::Relaxed) {

@@ -42,16 +42,16 @@ pub(crate) fn transcription(place: &str, error: TranscribeError) -> anyhow::Erro
 }
 
 /// Whether a transcription failed by its recording, not by the model or the machine.
-pub(crate) fn is_recordings(error: &TranscribeError) -> bool {
+pub(crate) fn is_recording_fault(error: &TranscribeError) -> bool {
     match error {
-        TranscribeError::Source(error) => !error.0.downcast_ref().is_some_and(is_machines),
+        TranscribeError::Source(error) => !error.0.downcast_ref().is_some_and(is_machine_fault),
         TranscribeError::NotFinite { .. } => true,
         _ => false,
     }
 }
 
 /// Whether audio could not be read for want of something that other recordings will want too.
-pub(crate) fn is_machines(error: &AudioError) -> bool {
+pub(crate) fn is_machine_fault(error: &AudioError) -> bool {
     // Too many open files, in the system and in the process, have no kind.
     const OPEN_FILES: [i32; 2] = [23, 24];
     let AudioError::Io(error) = error else { return false };
@@ -195,7 +195,7 @@ mod tests {
             read(ErrorKind::UnexpectedEof.into()),
         ];
         for error in recordings {
-            assert!(is_recordings(&error), "{error}");
+            assert!(is_recording_fault(&error), "{error}");
         }
         let others = [
             TranscribeError::Engine(EngineError(Box::new(io::Error::other("weights")))),
@@ -205,7 +205,7 @@ mod tests {
             read(io::Error::from_raw_os_error(24)),
         ];
         for error in others {
-            assert!(!is_recordings(&error), "{error}");
+            assert!(!is_recording_fault(&error), "{error}");
         }
     }
 }

@@ -76,12 +76,12 @@ fn parse_interval(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|seconds| (0.1..=3600.0).contains(seconds)).ok_or_else(|| "give 0.1 to 3600 seconds".into())
 }
 
-/// Why there is no transcript.
+/// Why a recording could not be transcribed.
 enum Failed {
     /// The recording cannot be transcribed.
     Recording(anyhow::Error),
-    /// Nothing that another recording would change: the model, the machine.
-    Elsewhere(anyhow::Error),
+    /// The model or the machine failed: every other recording would fail too.
+    Machine(anyhow::Error),
 }
 
 struct Watcher<'a> {
@@ -163,7 +163,7 @@ impl Watcher<'_> {
             Ok(transcript) => self.spool.finish(work, &transcript, self.args.delete).map(Some),
             Err(_) if self.stopped() => return self.spool.put_back(work),
             Err(Failed::Recording(error)) => self.spool.fail(work, &format!("{error:#}")).map(|()| None),
-            Err(Failed::Elsewhere(error)) => Err(error),
+            Err(Failed::Machine(error)) => Err(error),
         };
         match filed {
             Ok(Some(transcript)) => {
@@ -183,9 +183,12 @@ impl Watcher<'_> {
     fn transcribe(&mut self, work: &Work) -> Result<Vec<u8>, Failed> {
         let name = work.name();
         let path = work.path().map_err(|fault| Failed::Recording(fault.into()))?;
-        let reader = AudioReader::open(path, self.args.model.machine.isa()).map_err(|error| match fault::is_machines(&error) {
-            true => Failed::Elsewhere(anyhow::Error::new(error).context(name.to_owned())),
-            false => Failed::Recording(fault::audio(name, &error).into()),
+        let reader = AudioReader::open(path, self.args.model.machine.isa()).map_err(|error| {
+            if fault::is_machine_fault(&error) {
+                Failed::Machine(anyhow::Error::new(error).context(name.to_owned()))
+            } else {
+                Failed::Recording(fault::audio(name, &error).into())
+            }
         })?;
         let mut source = Interruptible { reader, notifier: &mut self.notifier, stop: &self.stop };
         let mut writer = Format::Json.writer();
@@ -202,11 +205,14 @@ impl Watcher<'_> {
             }
         });
         let damage = source.reader.damage();
-        let summary = summary.map_err(|error| match fault::is_recordings(&error) {
-            true => Failed::Recording(fault::transcription(name, error)),
-            false => Failed::Elsewhere(self.failed(name, error)),
+        let summary = summary.map_err(|error| {
+            if fault::is_recording_fault(&error) {
+                Failed::Recording(fault::transcription(name, error))
+            } else {
+                Failed::Machine(self.failed(name, error))
+            }
         })?;
-        written.and_then(|()| writer.end(&mut out, &summary)).map_err(|error| Failed::Elsewhere(error.into()))?;
+        written.and_then(|()| writer.end(&mut out, &summary)).map_err(|error| Failed::Machine(error.into()))?;
         // It is done all the same: what it lacks will not come.
         let _ = input::tell_damage(name, &damage);
         Ok(out)

@@ -10,10 +10,10 @@ use std::process::{Output, Stdio};
 use common::{Folder, ossicle, refusal, sample};
 
 /// The model of the repository.
-fn model() -> Option<PathBuf> {
+fn model() -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/whisper-tiny.en");
     assert!(path.join("model.safetensors").exists(), "{} belongs to the repository and is absent", path.display());
-    Some(path)
+    path
 }
 
 /// Runs `transcribe` on files with the repository's model, which a bad file never reaches.
@@ -93,7 +93,7 @@ fn truncated_wav() {
 /// Its header promises 22 samples more than there are.
 #[test]
 fn what_a_recording_lacks_is_told_in_one_line() {
-    let Some(model) = model() else { return };
+    let model = model();
     let mut file = fs::read(sample()).unwrap();
     let promised = (file.len() as u32 - 44 + 44).to_le_bytes();
     file[40..44].copy_from_slice(&promised);
@@ -121,7 +121,6 @@ fn nan_sample() {
 /// A sample far behind the first block is met while transcribing; the line is the same.
 #[test]
 fn late_infinite_sample() {
-    let Some(_) = model() else { return };
     let mut samples = vec![0.0f32; 40 * 16_000];
     samples[600_000] = f32::INFINITY;
     let data: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -184,7 +183,7 @@ fn missing_model() {
 
 #[test]
 fn option_the_model_cannot_do() {
-    let Some(model) = model() else { return };
+    let model = model();
     for option in [["--language", "de"], ["--task", "translate"]] {
         let output = ossicle().arg("transcribe").arg("--model").arg(&model).args(option).arg(sample()).output().unwrap();
         let line = refusal(&output);
@@ -194,15 +193,15 @@ fn option_the_model_cannot_do() {
 
 #[test]
 fn too_little_memory() {
-    let Some(model) = model() else { return };
+    let model = model();
     let output = ossicle().arg("transcribe").arg("--model").arg(&model).args(["--memory", "20MB"]).arg(sample()).output().unwrap();
     let line = refusal(&output);
     assert!(line.contains("more than --memory 20.0 MB") && line.contains("weights"), "{line}");
 }
 
 /// Copies the repository's model, lets `damage` at it, and gives what `models verify` and `transcribe` say.
-fn damaged(name: &str, damage: impl Fn(&Path)) -> Option<(Output, Output)> {
-    let model = model()?;
+fn damaged(name: &str, damage: impl Fn(&Path)) -> (Output, Output) {
+    let model = model();
     let folder = Folder::new(name);
     for entry in fs::read_dir(model).unwrap() {
         let entry = entry.unwrap();
@@ -211,7 +210,7 @@ fn damaged(name: &str, damage: impl Fn(&Path)) -> Option<(Output, Output)> {
     damage(&folder.0);
     let verify = ossicle().args(["models", "verify", "--model"]).arg(&folder.0).output().unwrap();
     let transcribe = ossicle().arg("transcribe").arg("--model").arg(&folder.0).arg(sample()).output().unwrap();
-    Some((verify, transcribe))
+    (verify, transcribe)
 }
 
 #[test]
@@ -223,7 +222,7 @@ fn flipped_byte_in_the_weights() {
         bytes[middle] ^= 1;
         fs::write(path, bytes).unwrap();
     };
-    let Some((verify, _)) = damaged("flip", flip) else { return };
+    let (verify, _) = damaged("flip", flip);
     let line = refusal(&verify);
     assert!(line.contains("model.safetensors") && line.contains("SHA256SUMS"), "{line}");
 }
@@ -252,7 +251,7 @@ fn sha256(path: &Path) -> String {
 fn weights_that_are_no_numbers() {
     let scales = "model.encoder.layers.1.fc1.weight_scale";
     for value in [f32::NAN, f32::INFINITY] {
-        let Some((verify, transcribe)) = damaged("nan", |folder| poison(folder, scales, &value.to_le_bytes())) else { return };
+        let (verify, transcribe) = damaged("nan", |folder| poison(folder, scales, &value.to_le_bytes()));
         for output in [verify, transcribe] {
             let line = refusal(&output);
             let expected = format!("tensor {scales} holds {value} as value 1535, not a finite number: ");
@@ -264,7 +263,7 @@ fn weights_that_are_no_numbers() {
 #[test]
 fn a_weight_of_minus_128() {
     let tensor = "model.encoder.layers.1.fc1.weight";
-    let Some((verify, transcribe)) = damaged("lowest", |folder| poison(folder, tensor, &[0x80])) else { return };
+    let (verify, transcribe) = damaged("lowest", |folder| poison(folder, tensor, &[0x80]));
     let line = refusal(&verify);
     assert!(line.contains(&format!("tensor {tensor} holds a weight of -128, ")) && line.contains("model.safetensors"), "{line}");
     // Rows of s8 are exact with it: opening, which does not read these weights, lets it pass.
@@ -293,7 +292,7 @@ fn small_files_are_checked_before_any_recording() {
         ("tokenizer.json: token 5 has no text", Box::new(replace("tokenizer.json", "\"&\": 5", "\"&\": 4"))),
     ];
     for (expected, damage) in cases {
-        let Some((verify, transcribe)) = damaged("small", damage) else { return };
+        let (verify, transcribe) = damaged("small", damage);
         assert!(refusal(&verify).contains("SHA256SUMS"));
         let line = refusal(&transcribe);
         assert!(line.contains(expected) && line.contains("fetch or make the model again"), "{line}");
@@ -303,7 +302,7 @@ fn small_files_are_checked_before_any_recording() {
 #[test]
 fn missing_model_files() {
     for name in ["model.safetensors", "tokenizer.json", "generation_config.json"] {
-        let Some((verify, transcribe)) = damaged("missing", |folder| fs::remove_file(folder.join(name)).unwrap()) else { return };
+        let (verify, transcribe) = damaged("missing", |folder| fs::remove_file(folder.join(name)).unwrap());
         for output in [verify, transcribe] {
             let line = refusal(&output);
             assert!(line.contains("missing file") && line.contains(name), "{line}");
@@ -318,7 +317,7 @@ fn wrong_shape() {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(path, text.replace("\"encoder_ffn_dim\": 1536", "\"encoder_ffn_dim\": 1552")).unwrap();
     };
-    let Some((verify, transcribe)) = damaged("shape", widen) else { return };
+    let (verify, transcribe) = damaged("shape", widen);
     assert!(refusal(&verify).contains("SHA256SUMS"));
     let line = refusal(&transcribe);
     assert!(line.contains("model.safetensors") && line.contains("fc1"), "{line}");
@@ -331,7 +330,7 @@ fn truncated_weights() {
         let bytes = fs::read(&path).unwrap();
         fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
     };
-    let Some((verify, transcribe)) = damaged("cut", truncate) else { return };
+    let (verify, transcribe) = damaged("cut", truncate);
     for output in [verify, transcribe] {
         assert!(refusal(&output).contains("model.safetensors"));
     }
@@ -347,7 +346,7 @@ fn a_broken_pipe_is_no_error() {
 
 #[test]
 fn traces_that_cannot_be_written() {
-    let Some(model) = model() else { return };
+    let model = model();
     let folder = Folder::new("trace");
     let recording = folder.file("a.wav", fs::read(sample()).unwrap());
     let before = fs::read(&recording).unwrap();

@@ -13,13 +13,13 @@ fn root() -> PathBuf {
 }
 
 /// The command.
-fn listen() -> Option<Command> {
+fn listen() -> Command {
     let model = root().join("models-int8/whisper-tiny.en");
     assert!(model.join("model.safetensors").exists(), "{} belongs to the repository and is absent", model.display());
     let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
     command.env_remove("OSSICLE_ISA").arg("listen").arg("--model").arg(model).stdin(Stdio::piped()).stdout(Stdio::piped());
     command.stderr(Stdio::piped());
-    Some(command)
+    command
 }
 
 /// The sample's samples, as bytes.
@@ -54,7 +54,7 @@ fn names(events: &[Value]) -> Vec<&str> {
 
 #[test]
 fn a_stream_becomes_events() {
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     command.args(["-", "--json"]);
     let stream = [quiet(3), speech(), quiet(2)].concat();
     let events = events(&run(command, &stream));
@@ -70,21 +70,21 @@ fn a_stream_becomes_events() {
 
 #[test]
 fn people_get_aligned_lines_and_noise_no_words() {
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     command.arg("-");
     let output = run(command, &[quiet(3), speech(), quiet(2)].concat());
     let text = String::from_utf8(output.stdout).unwrap();
     let line = text.lines().find(|line| line.contains("final")).unwrap();
     assert!(line.len() > 25 && &line[10..23] == "  final      " && line.contains("kitchen lights"), "{text}");
 
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     command.args(["-", "--json"]);
     assert_eq!(names(&events(&run(command, &quiet(20)))), ["listening", "end"]);
 }
 
 #[test]
 fn a_recording_is_heard_as_its_stream() {
-    let (Some(mut file), Some(mut stream)) = (listen(), listen()) else { return };
+    let (mut file, mut stream) = (listen(), listen());
     file.arg("--json").arg(root().join("samples/kitchen.wav"));
     stream.args(["--json", "-"]);
     assert_eq!(events(&run(file, &[])), events(&run(stream, &speech())));
@@ -92,7 +92,7 @@ fn a_recording_is_heard_as_its_stream() {
 
 #[test]
 fn partial_texts_grow_into_the_final_one() {
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     // A recording: a stream that comes faster than it is heard would lose them.
     command.args(["--json", "--partial=0.5"]).arg(root().join("samples/kitchen.wav"));
     let events = events(&run(command, &[]));
@@ -109,7 +109,7 @@ fn partial_texts_grow_into_the_final_one() {
 
 #[test]
 fn utterances_may_be_commands() {
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     command.args(["-", "--json", "--sentences"]);
     // A file of its own, so that no pack decides this test.
     let path = std::env::temp_dir().join(format!("ossicle-listen-{}.yaml", std::process::id()));
@@ -158,7 +158,7 @@ impl Live {
 
 #[test]
 fn signals_press_and_release() {
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     command.args(["-", "--json", "--push-to-talk"]);
     let mut live = Live::start(command);
     live.say(&quiet(1));
@@ -178,7 +178,7 @@ fn signals_press_and_release() {
 
 #[test]
 fn a_button_counts_from_where_it_was_pressed() {
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     // Slow, so that it is busy with the first utterance while the second is spoken.
     command.args(["-", "--json", "--push-to-talk", "--isa", "scalar"]);
     let mut live = Live::start(command);
@@ -226,7 +226,7 @@ fn sounds(lines: &[Value]) -> Vec<(String, u64, u64, f64, f64)> {
 
 #[test]
 fn sound_events_are_those_of_detect() {
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     let yamnet = root().join("models-int8/yamnet");
     let folder = std::env::temp_dir().join(format!("ossicle-listen-events-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
@@ -248,7 +248,7 @@ fn sound_events_are_those_of_detect() {
 
     command.args(["-", "--json", "--events", "--event-model"]).arg(&yamnet).arg("--config").arg(&config);
     let heard = events(&run(command, &stream));
-    let Some(mut alone) = listen() else { return };
+    let mut alone = listen();
     alone.args(["-", "--json"]);
     let silent = events(&run(alone, &stream));
     fs::remove_dir_all(folder).unwrap();
@@ -260,7 +260,7 @@ fn sound_events_are_those_of_detect() {
 
 #[test]
 fn a_set_of_sounds_goes_by_its_name() {
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     command.args(["-", "--json", "--events", "--config", "home-sounds"]);
     let stream = &fs::read(root().join("samples/sounds.wav")).unwrap()[44..];
     let heard = sounds(&events(&run(command, stream)));
@@ -269,7 +269,7 @@ fn a_set_of_sounds_goes_by_its_name() {
 
 #[test]
 fn a_reader_that_leaves_ends_it() {
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     command.args(["-", "--json", "--events", "--classes", "Speech", "--event-model"]).arg(root().join("models-int8/yamnet"));
     let mut live = Live::start(command);
     live.say(&quiet(1));
@@ -287,7 +287,7 @@ fn a_reader_that_leaves_ends_it() {
 
 #[test]
 fn a_stop_ends_the_utterance_first() {
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     command.args(["-", "--json"]);
     let mut live = Live::start(command);
     live.say(&quiet(3));
@@ -302,7 +302,7 @@ fn a_stop_ends_the_utterance_first() {
 
 #[test]
 fn a_stream_that_breaks_loses_nothing_said_before() {
-    let Some(mut command) = listen() else { return };
+    let mut command = listen();
     command.args(["-", "--json", "--format", "f32le"]);
     let samples =
         speech().chunks_exact(2).map(|sample| f32::from(i16::from_le_bytes([sample[0], sample[1]])) / 32768.0).collect::<Vec<_>>();
@@ -340,7 +340,7 @@ fn what_cannot_be_heard_is_one_line() {
         #[cfg(not(feature = "microphone"))]
         (&[], &[], "nothing to listen to"),
     ] {
-        let Some(mut command) = listen() else { return };
+        let mut command = listen();
         command.args(args);
         let output = run(command, input);
         let stderr = String::from_utf8_lossy(&output.stderr);

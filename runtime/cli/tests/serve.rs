@@ -14,13 +14,13 @@ fn root() -> PathBuf {
 }
 
 /// `ossicle serve` with the repository's model.
-fn serve(options: &[&str]) -> Option<Command> {
+fn serve(options: &[&str]) -> Command {
     let model = root().join("models-int8/whisper-tiny.en");
     assert!(model.join("model.safetensors").exists(), "{} belongs to the repository and is absent", model.display());
     let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
     command.env_remove("OSSICLE_ISA").arg("serve").arg("--model").arg(model).args(options);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Some(command)
+    command
 }
 
 /// A service that is ended with its test.
@@ -88,7 +88,7 @@ fn recorded_sessions_give_the_same_bytes() {
         (&["--stream"], &["stream"]),
         (&["--sentences", "home"], &["intents", "transcribe", "nothing"]),
     ] {
-        let Some(command) = serve(&[options, &["--uri", "tcp://127.0.0.1:0"]].concat()) else { return };
+        let command = serve(&[options, &["--uri", "tcp://127.0.0.1:0"]].concat());
         let service = Service::start(command, 1);
         for name in names {
             let [request, response] = session(name);
@@ -111,7 +111,7 @@ fn what_is_said_may_be_a_command_in_any_spelling_of_its_language() {
     for (written, language) in cases {
         fs::write(&path, format!("language: {written}\nintents:\n  Kitchen:\n    data:\n      - sentences: [\"{sentence}\"]\n")).unwrap();
         let options = ["--uri", "tcp://127.0.0.1:0", "--constrained", "--threshold", "0.01"];
-        let Some(mut command) = serve(&[&options, language, &["--sentences"]].concat()) else { return fs::remove_file(&path).unwrap() };
+        let mut command = serve(&[&options, language, &["--sentences"]].concat());
         command.arg(&path);
         let service = Service::start(command, 1);
         let stream = TcpStream::connect(service.place("wyoming")).unwrap();
@@ -124,7 +124,7 @@ fn what_is_said_may_be_a_command_in_any_spelling_of_its_language() {
 
 #[test]
 fn a_session_at_standard_input_and_output() {
-    let Some(mut command) = serve(&["--uri", "stdio://"]) else { return };
+    let mut command = serve(&["--uri", "stdio://"]);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let [request, response] = session("transcribe");
     child.stdin.take().unwrap().write_all(&request).unwrap();
@@ -139,7 +139,7 @@ fn a_supervisor_hears_of_it_and_the_socket_goes_away() {
     fs::create_dir_all(&folder).unwrap();
     let (socket, notify) = (folder.join("wyoming.sock"), folder.join("notify"));
     let uri = format!("unix://{}", socket.display());
-    let Some(mut command) = serve(&["--uri", &uri, "--http", "127.0.0.1:0"]) else { return fs::remove_dir_all(&folder).unwrap() };
+    let mut command = serve(&["--uri", &uri, "--http", "127.0.0.1:0"]);
     // What a program that was killed leaves behind.
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let supervisor = UnixDatagram::bind(&notify).unwrap();
@@ -170,7 +170,7 @@ fn a_supervisor_hears_of_it_and_the_socket_goes_away() {
 
 #[test]
 fn open_addresses_are_warned_of() {
-    let Some(command) = serve(&["--uri", "tcp://0.0.0.0:0", "--http", "127.0.0.1:0"]) else { return };
+    let command = serve(&["--uri", "tcp://0.0.0.0:0", "--http", "127.0.0.1:0"]);
     let service = Service::start(command, 2);
     let warnings: Vec<&String> = service.lines.iter().filter(|line| line.contains("warning")).collect();
     assert!(matches!(&warnings[..], [line] if line.starts_with("wyoming: warning: whoever reaches tcp://0.0.0.0:")), "{warnings:?}");
@@ -198,7 +198,7 @@ fn bad_usage_is_one_line() {
     let constrained = ["--constrained", "--sentences", german.to_str().unwrap()];
     let foreign = (&constrained[..], "the sentences are in German (de), and whisper-tiny.en knows English only");
     for (options, expected) in cases.into_iter().chain([foreign]) {
-        let Some(mut command) = serve(options) else { return };
+        let mut command = serve(options);
         let output = command.output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{options:?}: {stderr}");

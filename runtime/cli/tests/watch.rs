@@ -12,13 +12,13 @@ fn root() -> PathBuf {
 }
 
 /// `ossicle watch` with the repository's model.
-fn watch(folder: &Path) -> Option<Command> {
+fn watch(folder: &Path) -> Command {
     let model = root().join("models-int8/whisper-tiny.en");
     assert!(model.join("model.safetensors").exists(), "{} belongs to the repository and is absent", model.display());
     let mut command = Command::new(env!("CARGO_BIN_EXE_ossicle"));
     command.env_remove("OSSICLE_ISA").arg("watch").arg(folder).arg("--model").arg(model).args(["--interval", "0.1"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Some(command)
+    command
 }
 
 /// A folder that goes away.
@@ -68,7 +68,7 @@ fn once_transcribes_what_is_there() {
     fs::write(spool.0.join("notes.wav"), "not a recording").unwrap();
     fs::create_dir_all(spool.0.join("done")).unwrap();
     fs::write(spool.0.join("done/a.wav.json"), "an earlier one").unwrap();
-    let Some(mut command) = watch(&spool.0) else { return };
+    let mut command = watch(&spool.0);
     let output = command.arg("--once").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     // Not every recording was one.
@@ -87,7 +87,7 @@ fn once_transcribes_what_is_there() {
 
     // With --delete only the transcript stays.
     spool.put("b.wav");
-    let Some(mut command) = watch(&spool.0) else { return };
+    let mut command = watch(&spool.0);
     assert!(command.args(["--once", "--delete"]).output().unwrap().status.success());
     assert_eq!((spool.0.join("done/b.wav").exists(), spool.0.join("done/b.wav.json").exists()), (false, true));
 }
@@ -124,7 +124,7 @@ fn terminate(child: &Child) {
 #[test]
 fn a_supervisor_sees_ready_alive_and_stopping() {
     let spool = Spool::new("service");
-    let Some(mut command) = watch(&spool.0) else { return };
+    let mut command = watch(&spool.0);
     let supervisor = Supervisor::new(&spool, &mut command);
     let receive = || supervisor.receive();
     let mut child = command.env("WATCHDOG_USEC", "400000").spawn().unwrap();
@@ -147,7 +147,7 @@ fn a_supervisor_sees_ready_alive_and_stopping() {
 fn a_stop_in_the_middle_puts_the_recording_back() {
     let spool = Spool::new("stop");
     spool.put_long("long.wav", 1800);
-    let Some(mut command) = watch(&spool.0) else { return };
+    let mut command = watch(&spool.0);
     let supervisor = Supervisor::new(&spool, &mut command);
     let mut child = command.spawn().unwrap();
     supervisor.wait_for_work_on("long.wav");
@@ -165,18 +165,18 @@ fn a_stop_in_the_middle_puts_the_recording_back() {
 fn a_recording_that_ended_the_program_is_not_tried_again() {
     let spool = Spool::new("killed");
     spool.put_long("long.wav", 1800);
-    let Some(mut command) = watch(&spool.0) else { return };
+    let mut command = watch(&spool.0);
     let supervisor = Supervisor::new(&spool, &mut command);
     let mut child = command.spawn().unwrap();
     supervisor.wait_for_work_on("long.wav");
     // Meanwhile nobody else works on the folder.
-    let second = watch(&spool.0).unwrap().output().unwrap();
+    let second = watch(&spool.0).output().unwrap();
     let stderr = String::from_utf8_lossy(&second.stderr);
     assert!(second.status.code() == Some(2) && stderr.contains("watched by another ossicle"), "{stderr}");
     child.kill().unwrap();
     child.wait().unwrap();
     spool.put("other.wav");
-    let output = watch(&spool.0).unwrap().arg("--once").output().unwrap();
+    let output = watch(&spool.0).arg("--once").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(spool.0.join("failed/long.wav").exists() && spool.waiting().is_empty(), "{:?}", spool.waiting());
     let reason = fs::read_to_string(spool.0.join("failed/long.wav.txt")).unwrap();
@@ -193,7 +193,7 @@ fn what_changes_before_its_turn_is_not_opened() {
     for name in ["2.wav", "3.wav", "4.wav"] {
         spool.put(name);
     }
-    let Some(mut command) = watch(&spool.0) else { return };
+    let mut command = watch(&spool.0);
     let supervisor = Supervisor::new(&spool, &mut command);
     let child = command.arg("--once").spawn().unwrap();
     supervisor.wait_for_work_on("1.wav");
@@ -228,7 +228,7 @@ fn names_and_files_of_every_kind() {
     fs::write(spool.0.join(format!("{}.mp3", "b".repeat(251))), "not a recording").unwrap();
     std::os::unix::fs::symlink(root().join("samples/kitchen.wav"), spool.0.join("link.wav")).unwrap();
     assert!(Command::new("mkfifo").arg(spool.0.join("pipe.wav")).status().unwrap().success());
-    let Some(mut command) = watch(&spool.0) else { return };
+    let mut command = watch(&spool.0);
     let output = command.arg("--once").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -242,7 +242,7 @@ fn names_and_files_of_every_kind() {
     // Results do not go where a link leads.
     fs::rename(spool.0.join("done"), spool.0.join("elsewhere")).unwrap();
     std::os::unix::fs::symlink("elsewhere", spool.0.join("done")).unwrap();
-    let output = watch(&spool.0).unwrap().arg("--once").output().unwrap();
+    let output = watch(&spool.0).arg("--once").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && stderr.contains("not a real folder") && stderr.lines().count() == 1, "{stderr}");
 }
@@ -252,7 +252,6 @@ fn names_and_files_of_every_kind() {
 fn a_damaged_model_condemns_no_recording() {
     let spool = Spool::new("damaged");
     let model = Spool::new("damaged-model");
-    let Some(_) = watch(&spool.0) else { return };
     for entry in fs::read_dir(root().join("models-int8/whisper-tiny.en")).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), model.0.join(entry.file_name())).unwrap();
@@ -276,7 +275,7 @@ fn a_damaged_model_condemns_no_recording() {
 
 #[test]
 fn a_folder_that_is_none_is_refused() {
-    let Some(mut command) = watch(Path::new("no/such/folder")) else { return };
+    let mut command = watch(Path::new("no/such/folder"));
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");

@@ -1,6 +1,6 @@
 //! Signs that mean the same.
 
-/// One half, which also stands behind figures.
+/// One half, which also may follow digits.
 pub(crate) const HALF: char = '½';
 
 /// The zeros of the scripts' decimal figures; the other nine follow each.

@@ -36,7 +36,7 @@ fn said_digit(word: &str) -> Option<u8> {
     if matches!(word, "oh" | "o") { Some(0) } else { digit(word) }
 }
 
-/// A tenth behind a whole number: `point five`, `and a half`.
+/// Tenths after a whole number: `point five`, `and a half`.
 fn decimal(words: &[&str], after_whole: bool) -> Option<(u8, usize)> {
     match words {
         ["point", tenth, ..] => said_digit(tenth).map(|tenth| (tenth, 2)),

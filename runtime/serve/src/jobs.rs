@@ -96,7 +96,7 @@ struct Job {
     cancelled: Arc<AtomicBool>,
 }
 
-/// The jobs that wait, in the order in which they came, whose the last one was that did not, and those that have begun.
+/// The jobs that wait, in the order in which they came, the address served last, and those that have begun.
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,

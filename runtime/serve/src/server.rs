@@ -130,7 +130,7 @@ impl Server {
         Ok(address.to_string())
     }
 
-    /// Serves until `stop` is set, or the one client at standard input has left, with one or more models that are alike, each on a thread of its own.
+    /// Serves until `stop` is set, or the one client at standard input has left, with one or more models that are alike, each on a separate thread.
     /// `tick` is called a few times a second, unless a model takes longer for a window.
     ///
     /// Recordings take turns between windows, short ones first: one model computes at a time. Of several the last takes only recordings of up to

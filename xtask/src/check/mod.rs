@@ -14,7 +14,7 @@ use crate::{built, onnx, serve};
 use clock::Clock;
 pub(crate) use long::Piece;
 
-/// What lints and documentation look at beside the defaults: the code that features bring, in one go. One set for both, as the libraries
+/// What lints and documentation also cover, in addition to the default features: the code that features bring, in one go. One set for both, as the libraries
 /// they need are then read once. defmt is not among them: its macros ask for more of a parser that the tests need as well, and would have it
 /// built twice.
 const FEATURES: &str = "ossicle-sim/fault-injection,ossicle-boards/linux";

@@ -28,7 +28,7 @@ const WYOMING: &str = "tcp://127.0.0.1:10300";
 /// Where HTTP clients do.
 const HTTP: &str = "127.0.0.1:8000";
 
-/// Recordings that take turns unless told otherwise: a long one, one that is not, and a command.
+/// Default of --models: a long one, one that is not, and a command.
 const MODELS: usize = 3;
 
 const HELP: &str = "\
@@ -40,7 +40,7 @@ Examples:
   curl -F file=@samples/kitchen.wav -F model=whisper-1 http://127.0.0.1:8000/v1/audio/transcriptions
 
 Without --uri and --http it listens for Wyoming at tcp://127.0.0.1:10300 and for HTTP at 127.0.0.1:8000; given one of them, only there.
-There is no password and no encryption: let only those reach it who may use it. See docs/serving.md.
+The service has no password and no encryption: let only trusted clients reach it. See docs/serving.md.
 
 Exit status: 0 stopped, 1 the service could not go on, 2 bad usage or an address that cannot be had.";
 

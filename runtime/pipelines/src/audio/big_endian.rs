@@ -110,7 +110,7 @@ fn aiff<R: Read + ?Sized>(reader: &mut Counting<'_, R>) -> Result<PcmHeader, Aud
                 let offset = reader.u32()?;
                 reader.skip(4 + u64::from(offset))?;
                 let known = bytes.saturating_sub(8 + u64::from(offset));
-                // One of both may be wrong, as a recorder that died leaves it.
+                // Either may hold a stale length after a crash, as a recorder that died leaves it.
                 let data_bytes = (u64::from(frames) * format.frame_bytes() as u64).max(if bytes < 0x7fff_0000 { known } else { 0 });
                 return Ok(PcmHeader { format, data_bytes: Some(data_bytes), header_bytes: reader.count });
             }

@@ -15,7 +15,7 @@ use super::damage::{Damage, Damages};
 use super::decoder::{Decoder, Spec};
 use super::{AudioError, Container};
 
-/// Lossy encoders count their delay and padding into the length or not; four mp3 frames cover both.
+/// Lossy encoders count their delay and padding into the length or not; 4608 frames cover both.
 const LOSSY_SLACK_FRAMES: u64 = 4608;
 
 /// Packets without one decodable frame that may come before the audio, as in a recording cut out of a broadcast.

@@ -18,7 +18,7 @@ pub enum Damage {
         /// Frames a second.
         rate: u32,
     },
-    /// The header says that there are no samples, yet there are: its writer did not get to finish it.
+    /// The header says that there are no samples, but there are some: the writer did not finish it.
     NoLength,
     /// Bytes between the audio belong to none of it.
     Skipped {

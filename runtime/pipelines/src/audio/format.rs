@@ -8,7 +8,7 @@ use symphonia::core::codecs::audio::well_known::{
 
 use super::{Encoding, Pcm};
 
-/// Of no format tag of WAVE.
+/// Encodings that WAVE has no tag for.
 const NO_TAG: u16 = 0;
 
 /// Encodings: tag in WAVE, bytes of a sample, name, and symphonia's codec for those that hound lacks.

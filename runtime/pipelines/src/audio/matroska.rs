@@ -36,7 +36,7 @@ pub(super) struct MatroskaDecoder {
     at: u64,
     end: Option<u64>,
     track: Option<(u64, Codec)>,
-    /// Packets of a block that are not decoded yet, and how many frames of the last one are padding in nanoseconds.
+    /// Packets of a block that are not decoded yet, and the nanoseconds to drop from the end of the last packet.
     packets: VecDeque<Vec<u8>>,
     padding: u64,
     spec: Spec,

@@ -23,7 +23,7 @@ const CHANNELS: u32 = 0x9f;
 const BIT_DEPTH: u32 = 0x6264;
 
 const AUDIO_TRACK: u64 = 2;
-/// Before the description of a FLAC stream, in what its encoder left for the decoder.
+/// Where CodecPrivate holds STREAMINFO: after `fLaC` and a block header.
 const FLAC_INFO: std::ops::Range<usize> = 8..42;
 
 /// What is said of a track.

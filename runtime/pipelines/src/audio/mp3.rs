@@ -53,7 +53,7 @@ impl Part {
         let start = self.frames * u64::from(samples);
         let end = start + u64::from(samples);
         let from = delay.clamp(start, end) - start;
-        // What goes beyond the promise is somebody else's, and whole.
+        // Frames beyond the announced count belong to another file that was appended, and are kept whole.
         let promised = self.overview.frames.map(u64::from).filter(|&frames| self.frames < frames);
         let last = promised.map_or(end, |frames| (frames * u64::from(samples)).saturating_sub(padding).clamp(start, end));
         (from as usize, (last - start).max(from) as usize)
@@ -152,7 +152,7 @@ impl Mp3Decoder {
         let silent = self.last.is_none() && (zeros || skipped <= LEADING_BYTES);
         if skipped > 0 && !silent {
             self.damages.add(Damage::Skipped { at: self.at(), bytes: skipped, places: 1 });
-            // What the frames before left for these does not belong to them.
+            // The bit reservoir of earlier frames does not apply after a gap.
             self.decoder = None;
         }
         if self.last.is_some_and(|last| (last.layer, last.rate, last.channels) != (header.layer, header.rate, header.channels)) {

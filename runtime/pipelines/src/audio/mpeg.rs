@@ -94,7 +94,7 @@ impl Overview {
             (false, 1) => 9,
             _ => 17,
         };
-        // Where a checksum stands, most writers leave no room for it.
+        // With a checksum the tag should be 2 bytes later, but most writers ignore that: both places are tried.
         let at = [4 + side, 6 + side].into_iter().find(|&at| matches!(frame.get(at..at + 4), Some(b"Xing" | b"Info")))?;
         let flags = number(frame, at + 4)?;
         let frames = if flags & 1 != 0 { number(frame, at + 8) } else { None };
@@ -109,7 +109,7 @@ impl Overview {
         Some(Self { frames, delay: delay + DECODER_DELAY, padding: padding.saturating_sub(DECODER_DELAY) })
     }
 
-    /// Samples in all, where that is told.
+    /// Number of samples, where the tag gives it.
     pub(super) fn samples(&self, header: &FrameHeader) -> Option<u64> {
         let all = u64::from(self.frames?) * u64::from(header.samples);
         Some(all.saturating_sub(u64::from(self.delay) + u64::from(self.padding)))
@@ -130,7 +130,7 @@ pub(super) fn tag_bytes(head: &[u8]) -> Option<u64> {
         [b'T', b'A', b'G', b'+', ..] => Some(227),
         [b'T', b'A', b'G', ..] => Some(128),
         [b'A', b'P', b'E', b'T', b'A', b'G', b'E', b'X', _, _, _, _, a, b, c, d, _, _, _, _, _, _, _, flags, ..] => {
-            // What stands at the end of a tag has the tag before it.
+            // A footer: the tag's content lies before it, so that only its 32 bytes are passed over.
             let follows = flags & 0x20 != 0;
             Some(32 + if follows { u64::from(u32::from_le_bytes([*a, *b, *c, *d])) } else { 0 })
         }

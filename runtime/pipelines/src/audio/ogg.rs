@@ -21,7 +21,7 @@ pub(super) struct OggDecoder {
     codec: &'static str,
     heard: Heard,
     damages: Damages,
-    /// A stream that cannot be decoded, where none can.
+    /// Why the last stream that cannot be decoded was refused: reported if nothing else is heard.
     refused: Option<AudioError>,
 }
 

@@ -66,7 +66,7 @@ impl Page {
 }
 
 /// Finds the next page, past whatever stands before it; false at the end. Of one that is cut off, or that fails its checksum where another
-/// follows, the packets are as good as they are.
+/// follows, its packets are used anyway.
 pub(super) fn next_page(bytes: &mut Bytes, page: &mut Page) -> Result<bool, AudioError> {
     page.skipped = 0;
     loop {

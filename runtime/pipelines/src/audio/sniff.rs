@@ -14,7 +14,7 @@ pub enum Container {
     Wav,
     /// Native FLAC.
     Flac,
-    /// MPEG audio, layer III.
+    /// MPEG audio, layers I to III.
     Mp3,
     /// AAC frames with ADTS headers.
     Adts,

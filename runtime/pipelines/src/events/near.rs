@@ -1,6 +1,6 @@
 //! Names that are like one that is not known.
 
-/// Most names that are told.
+/// The most suggestions listed.
 const MOST: usize = 5;
 
 /// The names most like `name`, the most alike first: those it is part of, those with a word like it, those a few letters away.

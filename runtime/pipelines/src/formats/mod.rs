@@ -41,9 +41,9 @@ pub enum Place {
     /// Nothing else is there.
     #[default]
     Alone,
-    /// Others follow: what is said is told with the recording it was said in.
+    /// The first of several: the recording's name is written too.
     First,
-    /// Others came before it.
+    /// One of several that is not the first.
     Later,
 }
 

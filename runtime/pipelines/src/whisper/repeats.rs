@@ -4,7 +4,7 @@
 
 /// Tokens that make a phrase.
 const PHRASE: usize = 4;
-/// Positions of 20 ms that a token of a phrase said again lies later at least, for each token in between: faster than anybody speaks.
+/// A phrase said again lies at least this many positions of 20 ms later for each token in between: nobody speaks faster.
 const POSITIONS_PER_TOKEN: usize = 3;
 /// Tokens in a row that lie where they lay before: fewer are chance.
 const FALSE_RUN: usize = 3;
@@ -46,7 +46,7 @@ pub fn has_copy(tokens: &[u32]) -> bool {
     tokens.windows(SENTENCE).enumerate().any(|(i, sentence)| tokens[i + 1..].windows(SENTENCE).any(|other| other == sentence))
 }
 
-/// Tokens of a phrase that people do not say three times in a row without meaning to.
+/// Lengths, in tokens, of the phrases that are looked for three times in a row.
 const THRICE: std::ops::RangeInclusive<usize> = 3..=32;
 
 /// Whether a phrase comes three times in a row.

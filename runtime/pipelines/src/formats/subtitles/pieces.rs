@@ -29,7 +29,7 @@ pub(super) enum Before {
     Space,
     /// Nothing, as between ideographs.
     Nothing,
-    /// The beginning of its own word.
+    /// The first part of the same word, which was too long for a line.
     Word,
 }
 

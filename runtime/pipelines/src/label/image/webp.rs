@@ -12,7 +12,7 @@ const BYTES_PER_PIXEL: usize = 16;
 /// Most bytes of what a camera wrote about a picture.
 const EXIF_BYTES: usize = 1 << 20;
 
-/// How many pixels an animation's frame has in front of its picture: place, size, duration.
+/// Bytes of an animation frame's header: place, size, duration.
 const FRAME_HEADER: usize = 16;
 
 pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Image, String> {
