@@ -1,17 +1,17 @@
 //! Texts that repeat themselves, judged by where in the recording the copies lie.
 
-use super::align::Shape;
-use super::attempts::Decoded;
-use super::decode::Attempt;
-use super::engine::Engine;
-use super::error::TranscribeError;
-use super::memory::ALIGNED_PROMPT;
-use super::options::Quality;
-use super::pipeline::{FRAMES_PER_POSITION, Pipeline, Plan};
-use super::quality::{self, Verdict};
-use super::repeats;
-use super::slider::Slider;
-use super::transcript::Stats;
+use super::super::align::Shape;
+use super::super::attempts::Decoded;
+use super::super::decode::Attempt;
+use super::super::engine::Engine;
+use super::super::error::TranscribeError;
+use super::super::memory::ALIGNED_PROMPT;
+use super::super::options::Quality;
+use super::super::pipeline::{FRAMES_PER_POSITION, Pipeline, Plan};
+use super::super::quality::{self, Verdict};
+use super::super::slider::Slider;
+use super::super::transcript::Stats;
+use super::copies;
 use crate::digest::DigestTaps;
 
 /// Positions of 20 ms from where a token's attention is largest to its end, about.
@@ -25,8 +25,8 @@ struct Place {
 
 impl<E: Engine> Pipeline<E> {
     /// Where to part a window whose text says a phrase over and over: with fewer repeats the decoder keeps count.
-    pub(super) fn parted(&self, decoded: &Decoded, slider: &Slider<'_>, left: usize, quality: &Quality) -> Option<usize> {
-        let counts = decoded.verdict == Verdict::Retry || quality.loop_guard && repeats::says_thrice(&self.spoken(&decoded.attempt));
+    pub(in super::super) fn parted(&self, decoded: &Decoded, slider: &Slider<'_>, left: usize, quality: &Quality) -> Option<usize> {
+        let counts = decoded.verdict == Verdict::Retry || quality.loop_guard && copies::says_thrice(&self.spoken(&decoded.attempt));
         counts.then(|| slider.pause(left)).flatten()
     }
 
@@ -35,7 +35,7 @@ impl<E: Engine> Pipeline<E> {
     }
 
     /// Judges a text that repeats itself by where its copies lie: what is said again is kept, however often.
-    pub(super) fn said_again(
+    pub(in super::super) fn said_again(
         &mut self,
         decoded: Decoded,
         left: usize,
@@ -70,9 +70,8 @@ impl<E: Engine> Pipeline<E> {
     }
 
     /// The text as far as it does not say again what lies on the same sound.
-    pub(super) fn without_copies(&mut self, decoded: Decoded, left: usize, plan: &Plan<'_>) -> Result<Decoded, TranscribeError> {
-        if !repeats::has_copy(&self.spoken(&decoded.attempt)) || !plan.options.quality.loop_guard || self.config.alignment_heads.is_empty()
-        {
+    pub(in super::super) fn without_copies(&mut self, decoded: Decoded, left: usize, plan: &Plan<'_>) -> Result<Decoded, TranscribeError> {
+        if !copies::has_copy(&self.spoken(&decoded.attempt)) || !plan.options.quality.loop_guard || self.config.alignment_heads.is_empty() {
             return Ok(decoded);
         }
         let first_false = self.first_false(&decoded.attempt, left, plan)?;
@@ -125,7 +124,7 @@ impl<E: Engine> Pipeline<E> {
         let shape = Shape { tokens: align_tokens.len(), stride, positions, rows: first_row..first_row + text.len() };
         let heads = config.alignment_heads.len();
         let peaks = aligner.peaks(heads, &shape, |head, out| engine.head_weights(head, out))?;
-        let found = repeats::first_false(&text, &peaks);
+        let found = copies::first_false(&text, &peaks);
         let end = |i: usize| peaks[..i].last().map_or(0, |&last| (last + TOKEN_POSITIONS).min(positions));
         Ok(found.map(|i| Place { token: spoken[i], position: end(i) }))
     }

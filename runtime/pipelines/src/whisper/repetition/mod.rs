@@ -1,4 +1,7 @@
-//! How repetitive a text is.
+//! Texts that repeat themselves: how repetitive they are, and whether a copy was said or made up.
+
+mod copies;
+mod judge;
 
 use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, compress_to_output, create_comp_flags_from_zip_params};
 

@@ -13,7 +13,7 @@ const FALSE_RUN: usize = 3;
 ///
 /// # Panics
 /// If there is not a position for each token.
-pub fn first_false(tokens: &[u32], positions: &[usize]) -> Option<usize> {
+pub(super) fn first_false(tokens: &[u32], positions: &[usize]) -> Option<usize> {
     assert_eq!(tokens.len(), positions.len());
     let copied = copied(tokens);
     let mut run = 0;
@@ -42,7 +42,7 @@ fn copied(tokens: &[u32]) -> Vec<Option<usize>> {
 const SENTENCE: usize = 8;
 
 /// Whether a text says so much twice that its attention should be looked at.
-pub fn has_copy(tokens: &[u32]) -> bool {
+pub(super) fn has_copy(tokens: &[u32]) -> bool {
     tokens.windows(SENTENCE).enumerate().any(|(i, sentence)| tokens[i + 1..].windows(SENTENCE).any(|other| other == sentence))
 }
 
@@ -50,7 +50,7 @@ pub fn has_copy(tokens: &[u32]) -> bool {
 const THRICE: std::ops::RangeInclusive<usize> = 3..=32;
 
 /// Whether a phrase comes three times in a row.
-pub fn says_thrice(tokens: &[u32]) -> bool {
+pub(super) fn says_thrice(tokens: &[u32]) -> bool {
     THRICE.into_iter().any(|period| tokens.windows(3 * period).any(|three| three[period..] == three[..2 * period]))
 }
 
