@@ -96,6 +96,10 @@ pub(crate) struct Args {
     trace: TraceArgs,
 }
 
+/// What `--no-checks` leaves nothing of.
+const CHECKS: [&str; 6] =
+    ["temperature", "logprob_threshold", "compression_ratio_threshold", "no_speech_threshold", "second_choices", "seed"];
+
 /// When a text is good enough, and when nobody spoke.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Decoding")]
@@ -112,6 +116,9 @@ struct DecodingArgs {
     /// A window scoring more is silence: its no-speech probability, plus 0.6 for each unit its text's mean log-probability is below 0
     #[arg(long, value_name = "X")]
     no_speech_threshold: Option<f32>,
+    /// Doubtful words of a window, at most, that are decoded again with the word that came second; the likelier text is kept [default: 4]
+    #[arg(long, value_name = "N")]
+    second_choices: Option<usize>,
     /// Seed of temperatures above 0
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -119,7 +126,7 @@ struct DecodingArgs {
     #[arg(long)]
     no_vad: bool,
     /// One greedy attempt at each window, nothing judged, tried again or dropped; implies --no-vad
-    #[arg(long, conflicts_with_all = ["temperature", "logprob_threshold", "compression_ratio_threshold", "no_speech_threshold", "seed"])]
+    #[arg(long, conflicts_with_all = CHECKS)]
     no_checks: bool,
 }
 
@@ -224,6 +231,7 @@ impl DecodingArgs {
         quality.min_avg_logprob = self.logprob_threshold.unwrap_or(quality.min_avg_logprob);
         quality.max_compression_ratio = self.compression_ratio_threshold.unwrap_or(quality.max_compression_ratio);
         quality.max_silence_score = self.no_speech_threshold.unwrap_or(quality.max_silence_score);
+        quality.second_choices = self.second_choices.unwrap_or(quality.second_choices);
         quality.seed = self.seed.unwrap_or(quality.seed);
         quality
     }

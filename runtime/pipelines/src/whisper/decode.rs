@@ -5,6 +5,7 @@ use super::repetition::ends_in_loop;
 use super::rules::Rules;
 use super::sampling::Rng;
 use super::scores;
+use super::second_choice::{DOUBTFUL_LOGPROB, Detour, Doubt};
 use crate::digest::DigestTaps;
 
 /// What the decoder is given before it produces text.
@@ -42,6 +43,21 @@ pub struct Limits {
     pub max_new_tokens: usize,
     /// Whether to stop when the text repeats itself.
     pub loop_guard: bool,
+    /// Doubtful words of a greedy text that are tried with their second choice.
+    pub second_choices: usize,
+}
+
+/// What an attempt decodes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// Which tokens may come next.
+    pub rules: &'a Rules,
+    /// The end of text.
+    pub eot: u32,
+    /// How far it may go.
+    pub limits: Limits,
+    /// 0 is greedy.
+    pub temperature: f32,
 }
 
 /// The decoder's state for one window: logits after the prompt and working memory, reused from window to window.
@@ -51,6 +67,10 @@ pub struct Decoder {
     logits: Vec<f32>,
     weights: Vec<f32>,
     text: Vec<u32>,
+    /// Tokens in the engine's cache after the prompt.
+    fed: Vec<u32>,
+    /// Where the latest greedy text had a close second choice.
+    pub(super) doubts: Vec<Doubt>,
     prompt: Vec<u32>,
     prompt_len: usize,
     sot_logits: Vec<f32>,
@@ -131,21 +151,28 @@ impl Decoder {
     ///
     /// # Errors
     /// If the engine fails.
-    #[allow(clippy::too_many_arguments)]
     pub fn attempt<E: Engine>(
         &mut self,
         engine: &mut E,
-        rules: &Rules,
-        eot: u32,
-        limits: Limits,
-        temperature: f32,
+        task: &Task<'_>,
         rng: &mut Rng,
         taps: &mut DigestTaps,
     ) -> Result<Attempt, EngineError> {
+        let first = self.produce(engine, task, None, rng, taps)?;
+        if task.temperature > 0.0 { Ok(first) } else { self.reconsider(engine, task, first, rng, taps) }
+    }
+
+    /// One text: from the start, or from a second choice within another text. In the latter case it ends early once it cannot be likelier.
+    pub(super) fn produce<E: Engine>(
+        &mut self,
+        engine: &mut E,
+        task: &Task<'_>,
+        other: Option<&Detour<'_>>,
+        rng: &mut Rng,
+        taps: &mut DigestTaps,
+    ) -> Result<Attempt, EngineError> {
+        let &Task { rules, eot, limits, temperature } = task;
         let isa = engine.isa();
-        engine.rewind(self.prompt_len);
-        replace(&mut self.logits, &self.after_prompt);
-        self.text.clear();
         let room = engine.dims().max_tokens.saturating_sub(self.prompt_len);
         let max_new = limits.max_new_tokens.min(room);
         let mut attempt = Attempt {
@@ -156,7 +183,21 @@ impl Decoder {
             looped: false,
             temperature,
         };
-        let mut sum_logprob = 0.0;
+        self.text.clear();
+        self.doubts.clear();
+        match other {
+            None => {
+                engine.rewind(self.prompt_len);
+                self.fed.clear();
+                replace(&mut self.logits, &self.after_prompt);
+            }
+            Some(detour) => {
+                detour.begin(&mut attempt);
+                self.text.extend(attempt.tokens.iter().filter(|&&token| token < eot));
+                self.feed(engine, &attempt.tokens, taps)?;
+            }
+        }
+        let mut sum_logprob: f32 = attempt.logprobs.iter().sum();
         while attempt.tokens.len() < max_new {
             rules.apply(isa, &mut self.logits, &attempt.tokens);
             let token = if temperature > 0.0 {
@@ -167,6 +208,9 @@ impl Decoder {
                 scores::argmax(isa, &self.logits)
             };
             let logprob = self.logits[token] - scores::log_sum_exp(isa, &self.logits);
+            if limits.second_choices > 0 && logprob < DOUBTFUL_LOGPROB && token < eot as usize {
+                self.doubts.extend(Doubt::at(attempt.tokens.len(), isa, &mut self.logits, token, logprob, eot));
+            }
             let token = token as u32;
             taps.token(token);
             sum_logprob += logprob;
@@ -180,16 +224,31 @@ impl Decoder {
                 self.text.push(token);
                 attempt.looped = limits.loop_guard && ends_in_loop(&self.text);
             }
-            if attempt.looped || attempt.tokens.len() == max_new {
+            let lost = other.is_some_and(|detour| detour.is_lost(&attempt, sum_logprob));
+            if lost || attempt.looped || attempt.tokens.len() == max_new {
                 break;
             }
             let logits = engine.decode(&[token], LogitsFor::Last)?;
+            self.fed.push(token);
             self.steps += 1;
             taps.logits(logits);
             replace(&mut self.logits, logits);
         }
         attempt.avg_logprob = sum_logprob / (attempt.tokens.len() + 1) as f32;
         Ok(attempt)
+    }
+
+    /// Brings the cache to `tokens` after the prompt, of which at least the last is fed: the logits after it are what is wanted.
+    fn feed<E: Engine>(&mut self, engine: &mut E, tokens: &[u32], taps: &mut DigestTaps) -> Result<(), EngineError> {
+        let same = tokens.iter().zip(&self.fed).take_while(|(a, b)| a == b).count().min(tokens.len() - 1);
+        engine.rewind(self.prompt_len + same);
+        let logits = engine.decode(&tokens[same..], LogitsFor::Last)?;
+        self.fed.clear();
+        self.fed.extend_from_slice(tokens);
+        self.steps += 1;
+        taps.logits(logits);
+        replace(&mut self.logits, logits);
+        Ok(())
     }
 }
 
@@ -211,7 +270,11 @@ mod tests {
     use super::super::specials::tests::{SMALL_VOCAB, small};
     use super::*;
 
-    const LIMITS: Limits = Limits { max_new_tokens: 224, loop_guard: true };
+    const LIMITS: Limits = Limits { max_new_tokens: 224, loop_guard: true, second_choices: 0 };
+
+    fn task(rules: &Rules, temperature: f32) -> Task<'_> {
+        Task { rules, eot: 50, limits: LIMITS, temperature }
+    }
 
     fn specials() -> Specials {
         Specials::new(&small(), SMALL_VOCAB).unwrap()
@@ -227,7 +290,7 @@ mod tests {
         engine.encode(&vec![0.0; 3000 * 80], 3000).unwrap();
         decoder.prompt(&mut engine, &Prompt { before: vec![], sot: 51, after: vec![52, 55] }, taps).unwrap();
         let mut rng = Rng::new(1);
-        let attempt = decoder.attempt(&mut engine, &rules, 50, LIMITS, temperature, &mut rng, taps).unwrap();
+        let attempt = decoder.attempt(&mut engine, &task(&rules, temperature), &mut rng, taps).unwrap();
         (attempt, engine, decoder)
     }
 
@@ -288,10 +351,10 @@ mod tests {
         let (first, mut engine, mut decoder) = run(Script::says(&[60, 1, 2, 3, 160]).confidence(5.0), true, 1.0);
         let rules = Rules::new(&specials(), &[], &[], Some(TimestampLimits { max_initial: Some(50), max: 1500 }));
         let taps = &mut DigestTaps::new(false);
-        let again = decoder.attempt(&mut engine, &rules, 50, LIMITS, 1.0, &mut Rng::new(1), taps).unwrap();
+        let again = decoder.attempt(&mut engine, &task(&rules, 1.0), &mut Rng::new(1), taps).unwrap();
         assert_eq!(first, again);
         assert_eq!(engine.fed()[..3], [51, 52, 55]);
-        let other = decoder.attempt(&mut engine, &rules, 50, LIMITS, 1.0, &mut Rng::new(2), taps).unwrap();
+        let other = decoder.attempt(&mut engine, &task(&rules, 1.0), &mut Rng::new(2), taps).unwrap();
         assert_ne!(first.tokens, other.tokens);
     }
 }

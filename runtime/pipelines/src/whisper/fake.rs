@@ -12,16 +12,34 @@ pub(crate) struct Script {
     confidence: f32,
     no_speech: f32,
     language: u32,
+    other: Option<Other>,
+}
+
+/// Another text from a token on.
+#[derive(Clone, Debug)]
+struct Other {
+    /// Tokens before the first that differs.
+    at: usize,
+    /// The logit of the first that differs; from there on `confidence` counts.
+    logit: f32,
+    tokens: Vec<u32>,
+    confidence: f32,
 }
 
 impl Script {
     pub(crate) fn says(tokens: &[u32]) -> Self {
-        Self { tokens: tokens.to_vec(), confidence: 30.0, no_speech: 0.0, language: 52 }
+        Self { tokens: tokens.to_vec(), confidence: 30.0, no_speech: 0.0, language: 52, other: None }
     }
 
     /// The logit of the scripted token; other texts have 0, other timestamps -10.
     pub(crate) fn confidence(mut self, logit: f32) -> Self {
         self.confidence = logit;
+        self
+    }
+
+    /// A second choice at token `at`: with `tokens[at]`, whose logit is given, the text goes on as `tokens`, as sure as `confidence` says.
+    pub(crate) fn or(mut self, at: usize, logit: f32, tokens: &[u32], confidence: f32) -> Self {
+        self.other = Some(Other { at, logit, tokens: tokens.to_vec(), confidence });
         self
     }
 
@@ -111,8 +129,16 @@ impl Fake {
             sot + 1 + fed[sot + 1..].iter().take_while(special).count()
         });
         let next = (position + 1).checked_sub(prompt_end);
-        let said = next.map_or(EOT, |i| self.current.tokens.get(i).copied().unwrap_or(EOT));
-        row[said as usize] = self.current.confidence;
+        let (mut tokens, mut confidence) = (&self.current.tokens, self.current.confidence);
+        if let (Some(other), Some(next)) = (&self.current.other, next) {
+            if next == other.at {
+                row[other.tokens[next] as usize] = other.logit;
+            } else if fed.get(prompt_end + other.at) == Some(&other.tokens[other.at]) {
+                (tokens, confidence) = (&other.tokens, other.confidence);
+            }
+        }
+        let said = next.map_or(EOT, |i| tokens.get(i).copied().unwrap_or(EOT));
+        row[said as usize] = confidence;
         row
     }
 }

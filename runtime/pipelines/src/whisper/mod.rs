@@ -27,6 +27,7 @@ pub mod repetition;
 pub mod rules;
 pub mod sampling;
 pub mod scores;
+mod second_choice;
 pub mod segments;
 pub mod short_windows;
 mod slider;

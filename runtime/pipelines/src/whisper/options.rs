@@ -58,6 +58,9 @@ pub struct Quality {
     pub min_level_db: f32,
     /// Whether decoding stops when the text begins to repeat itself.
     pub loop_guard: bool,
+    /// Doubtful words of a greedy text, at most, that are decoded again with their second choice; the likelier text is kept.
+    #[serde(default)]
+    pub second_choices: usize,
     /// The seed for temperatures above 0; the same for every window.
     pub seed: u64,
 }
@@ -73,6 +76,7 @@ impl Default for Quality {
             min_no_speech_prob: 0.15,
             min_level_db: -70.0,
             loop_guard: true,
+            second_choices: 4,
             seed: 0,
         }
     }
@@ -90,6 +94,7 @@ impl Quality {
             min_no_speech_prob: f32::INFINITY,
             min_level_db: f32::NEG_INFINITY,
             loop_guard: false,
+            second_choices: 0,
             seed: 0,
         }
     }

@@ -14,7 +14,7 @@ use super::engine::Engine;
 use super::error::{OptionError, TranscribeError};
 use super::hotwords::Hotwords;
 use super::language;
-use super::options::{Task, TranscribeOptions, VadOptions};
+use super::options::{Quality, Task, TranscribeOptions, VadOptions};
 use super::quality;
 use super::refine::Envelope;
 use super::repetition::Compressor;
@@ -236,7 +236,8 @@ impl<E: Engine> Pipeline<E> {
             let encoder = TextEncoder::new(self.tokenizer()?, specials.eot);
             rules = rules.with_hotwords(Hotwords::new(&options.hotwords, &encoder)?);
         }
-        let limits = Limits { max_new_tokens: options.max_new_tokens, loop_guard: options.quality.loop_guard };
+        let Quality { loop_guard, second_choices, .. } = options.quality;
+        let limits = Limits { max_new_tokens: options.max_new_tokens, loop_guard, second_choices };
         Ok(Plan { options, prompt, rules, limits, language, short_speech: false })
     }
 
