@@ -57,6 +57,7 @@ def main():
     parser.add_argument("--plain", action="store_true", help="mixed as the scenes of sound_events")
     parser.add_argument("--wide", action="store_true", help="clips are changed more: pitch, what is quiet in them, noise of a recorder")
     parser.add_argument("--rows", action="store_true", help="instead of scenes: clips one after another")
+    parser.add_argument("--free", action="store_true", help="free sounds of the folds among the clips and backgrounds, too")
     parser.add_argument("--surroundings", action="store_true", help="instead of scenes: free sounds of the folds one after another")
     parser.add_argument("--whole", help="instead of scenes: every recording of this set of DATA as it is, in pieces of at most 120 s")
     parser.add_argument("--recordings", action="store_true", help="instead of scenes: recordings with none of the ten classes")
@@ -65,7 +66,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     network = yamnet.Yamnet(args.onnx)
-    material = scenes.Material(args.data, {int(fold) for fold in args.folds.split(",")}, args.held, args.wide)
+    material = scenes.Material(args.data, {int(fold) for fold in args.folds.split(",")}, args.held, args.wide, args.free or args.surroundings)
     args.out.mkdir(parents=True, exist_ok=True)
     if args.clips:
         of_clips(network, pathlib.Path(args.data), args.out / "clips.npz")

@@ -132,9 +132,10 @@ def keep(path, samples, labels):
 
 
 class Material:
-    """Recordings of a data folder. Clips of `folds` only, changed more if `wide`; a share of speech and noise is `held` for checking."""
+    """Recordings of a data folder. Clips of `folds` only, changed more if `wide`; a share of speech and noise is `held` for checking. With
+    `free`, sounds of free_sounds are among the clips and backgrounds."""
 
-    def __init__(self, data, folds, held=False, wide=False):
+    def __init__(self, data, folds, held=False, wide=False, free=False):
         data = pathlib.Path(data)
         self.data, self.wide, self.read = data, wide, None
         events = data / "sound_events"
@@ -159,7 +160,7 @@ class Material:
             more = ("misc_en", "multi", "spontaneous_en")
             self.speech += [load(data / name / line["file"]) for name in more for line in lines(data / name / "manifest.jsonl")]
         # Sounds of all kinds, most of them none of the ten; those of other folds are for checking, as clips are.
-        of_folds = [line for line in lines(data / "free_sounds" / "manifest.jsonl") if free_fold(line) in folds and not held]
+        of_folds = [line for line in lines(data / "free_sounds" / "manifest.jsonl") if free and free_fold(line) in folds]
         self.free = [(free_labels(line), load(data / "free_sounds" / line["file"])) for line in of_folds]
         self.free_share = FREE if self.free else 0.0
         self.beds = [samples for (holds, maybe), samples in self.free if not holds and not maybe and len(samples) > 10 * RATE]
