@@ -151,11 +151,15 @@ fn a_head_takes_the_place_of_the_classifier() {
     fs::remove_dir_all(&folder).unwrap();
 
     // What was learned of whole patches comes behind it.
-    let learned: Vec<_> = [("near.weight", &[1, 2 * CHANNELS][..]), ("near.bias", &[1])].into_iter().chain(tensors).collect();
-    let named = |label: &str| head.replace("\"labels\"", &format!("\"near_labels\": [\"{label}\"], \"labels\""));
-    let folder = head_folder("learned", &named("like b"), &learned);
-    let (near, labels) = yamnet().with_head(&folder).unwrap().near.unwrap();
-    assert_eq!((labels[2].as_str(), near.outputs(), near.weights[2 * 2 * CHANNELS + 1]), ("like b", 3, 1.0));
+    let learned: Vec<_> = [("near.weight", &[16, 2 * CHANNELS][..]), ("near.bias", &[16])].into_iter().chain(tensors).collect();
+    let named = |label: &str| {
+        let mut named: Vec<String> = labels.iter().map(|label| format!("like {label}")).collect();
+        named[0] = label.to_owned();
+        head.replace("\"labels\"", &format!("\"near_labels\": {}, \"labels\"", json!(named)))
+    };
+    let folder = head_folder("learned", &named("first"), &learned);
+    let (near, names) = yamnet().with_head(&folder).unwrap().near.unwrap();
+    assert_eq!((names[3].as_str(), near.outputs(), near.weights[2 * 2 * CHANNELS + 1]), ("like b", 18, 1.0));
     fs::remove_dir_all(&folder).unwrap();
     let folder = head_folder("twice", &named("Speech"), &learned);
     let line = yamnet().with_head(&folder).unwrap_err().to_string();

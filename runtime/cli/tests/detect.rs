@@ -99,7 +99,7 @@ fn the_default_model_comes_with_its_settings() {
     assert!(top.lines().nth(1).unwrap().contains("\t0.000\t0.040\t"), "{top}");
 
     let folder = Folder::new("rules");
-    for name in ["config.json", "labels.txt", "model.safetensors"] {
+    for name in ["config.json", "labels.txt", "near_labels.txt", "model.safetensors"] {
         fs::copy(models().join("sound-events").join(name), folder.0.join(name)).unwrap();
     }
     for (rules, expected) in [
