@@ -69,7 +69,13 @@ impl Plan {
     ///
     /// # Errors
     /// If the model's texts cannot be read or there are no costs for the board's core; the message is whole.
-    pub fn new(folder: &ModelFolder, profile: &Profile, shape: Shape, threads: usize, words: bool) -> Result<Self, PlanError> {
+    pub fn new(
+        folder: &ModelFolder<WhisperConfig>,
+        profile: &Profile,
+        shape: Shape,
+        threads: usize,
+        words: bool,
+    ) -> Result<Self, PlanError> {
         let costs = cost::costs(profile).map_err(PlanError::Board)?;
         // The instruction set changes nothing that is planned.
         let options = Options { isa: Isa::detect(), threads };

@@ -21,6 +21,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use ossicle_engine::GraphError;
+use ossicle_engine::Options;
+use ossicle_engine::plan::{Layer, Plan, SlotOp, Slots};
+use ossicle_engine::pool::MAX_THREADS;
+use ossicle_engine::weights::{LinearSpan, ModelConfig, ModelFolder, Span};
 use ossicle_kernels::linear::{Finish, linear};
 use ossicle_kernels::rows::{QuantRows, quantize_rows};
 use ossicle_kernels::simd::LANES;
@@ -28,12 +33,7 @@ use ossicle_trace::Tap;
 use serde::Deserialize;
 use tract_core::internal::*;
 
-use crate::error::GraphError;
-use crate::folder::{LinearSpan, ModelConfig, ModelFolder, Span};
 use crate::ops::{f32s, f32s_mut};
-use crate::options::Options;
-use crate::plan::{Kernel, Plan, SlotOp, Slots};
-use crate::pool::MAX_THREADS;
 use crate::scoring::{Classifier, Context, Sigmoid, TAPS, Temporals, UnsignedLinear, Workspace, dilations_problem, relu};
 use crate::yamnet::MemoryPlan;
 
@@ -122,7 +122,7 @@ impl WhisperEventsGraph {
         let blocks = Temporals::new(&folder, "blocks", &config.dilations, width, STEP_CELLS)?;
         let linear = UnsignedLinear::new(&folder, "classifier", labels, width, true)?;
 
-        let slots = Arc::new(Slots::new(&context.taps));
+        let slots = Arc::new(Slots::new(&context.recorder));
         let mut model = TypedModel::default();
         let shape = [STEP_ROWS, depth];
         let mut x = model.add_source("events.rows", f32::fact(shape))?;
@@ -165,7 +165,7 @@ impl WhisperEventsGraph {
     /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that. Steps are the
     /// caller's to tell.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.context.taps.set(tap);
+        self.context.recorder.set(tap);
     }
 
     /// Forgets the recording so far.
@@ -201,7 +201,7 @@ struct Cells {
     layer: LinearSpan,
 }
 
-impl Kernel for Cells {
+impl Layer for Cells {
     fn name(&self) -> &'static str {
         "Cells"
     }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use counting::allocations;
 use ossicle_graph::GraphError;
-use ossicle_graph::folder::ModelFolder;
+use ossicle_graph::folder::{ModelFolder, WhisperConfig};
 use ossicle_graph::whisper::{Branch, LANE_TOKENS, LogitsFor, Options, WhisperGraph};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::{Header, Tap, Trace, Writer, WriterOptions};
 
 const MELS: usize = 80;
 
-fn folder() -> Arc<ModelFolder> {
+fn folder() -> Arc<ModelFolder<WhisperConfig>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8/whisper-tiny.en");
     ModelFolder::open(&path).expect("the bundled model")
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use ossicle_engine::weights::ModelConfig;
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::attention::HEAD;
 use ossicle_kernels::conv::Size;
@@ -9,8 +10,6 @@ use ossicle_kernels::dot::{MAX_DEPTH, MAX_DEPTH_U8};
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::{Pool, Window};
 use serde::{Deserialize, Serialize};
-
-use crate::folder::ModelConfig;
 
 /// What layers call the network's input.
 pub const INPUT: &str = "input";

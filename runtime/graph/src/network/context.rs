@@ -2,22 +2,22 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ossicle_engine::Options;
+use ossicle_engine::pool::{MAX_THREADS, Pool};
+use ossicle_engine::recorder::Recorder;
+use ossicle_engine::weights::ModelFolder;
 use ossicle_kernels::attention::{self, HEAD, QUERIES, padded};
 use ossicle_kernels::simd::{Isa, LANES};
 
 use super::config::{Block, NetworkConfig, Op, Shape};
-use crate::folder::ModelFolder;
 use crate::ops::ROWS;
-use crate::options::Options;
-use crate::pool::{MAX_THREADS, Pool};
-use crate::taps::Taps;
 
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) folder: Arc<ModelFolder<NetworkConfig>>,
     pub(super) isa: Isa,
     pub(super) pool: Pool,
-    pub(super) taps: Arc<Taps>,
+    pub(super) recorder: Arc<Recorder>,
     workspaces: Vec<Mutex<Workspace>>,
     heads: Mutex<Heads>,
 }
@@ -123,7 +123,7 @@ impl Context {
     pub(super) fn new(folder: Arc<ModelFolder<NetworkConfig>>, sizes: &Sizes, options: Options) -> Self {
         let pool = Pool::new(options.threads);
         let workspaces = (0..pool.threads()).map(|_| Mutex::new(Workspace::new(sizes))).collect();
-        Self { folder, isa: options.isa, pool, taps: Arc::default(), workspaces, heads: Mutex::new(Heads::new(sizes)) }
+        Self { folder, isa: options.isa, pool, recorder: Arc::default(), workspaces, heads: Mutex::new(Heads::new(sizes)) }
     }
 
     /// The scratch memory of one thread; nobody else uses it while that thread's part runs.

@@ -20,6 +20,10 @@ mod ops;
 use std::fmt;
 use std::sync::Arc;
 
+use ossicle_engine::GraphError;
+use ossicle_engine::Options;
+use ossicle_engine::plan::{Plan, SlotOp, Slots};
+use ossicle_engine::weights::{FolderError, ModelFolder};
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_kernels::window::Window;
 use ossicle_trace::Tap;
@@ -27,10 +31,6 @@ use tract_core::internal::*;
 
 pub use config::{Block, INPUT, InputShape, Layer, MAX_INPUTS, NetworkConfig, Offset, Op, Scores, Shape, WindowConfig};
 
-use crate::error::GraphError;
-use crate::folder::{FolderError, ModelFolder};
-use crate::options::Options;
-use crate::plan::{Plan, SlotOp, Slots};
 use context::{Context, Sizes};
 use ops::{
     AddConstant, Affine, Attention, Concat, Copies, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Packed, Pad, PoolWindows,
@@ -92,7 +92,7 @@ impl NetworkGraph {
         let beside = 4 * config.input_shape().positions() * config.input_shape().channels + sizes.bytes(options.threads);
         let left = most.checked_sub(beside).ok_or(GraphError::Memory { needed: beside, most })?;
         let context = Arc::new(Context::new(Arc::clone(&folder), &sizes, options));
-        let slots = Arc::new(Slots::new(&context.taps));
+        let slots = Arc::new(Slots::new(&context.recorder));
         let mut model = TypedModel::default();
         let shape = config.input_shape();
         let source = model.add_source("network.input", f32::fact([shape.positions(), shape.channels]))?;
@@ -153,7 +153,7 @@ impl NetworkGraph {
     /// Hands every tensor that is computed from now on to `tap`, layer after layer, without padding; `None` ends that. Steps are called
     /// `network`.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.context.taps.set(tap);
+        self.context.recorder.set(tap);
     }
 
     /// Scores of one input, `[num_labels]`. Allocates nothing.
@@ -165,7 +165,7 @@ impl NetworkGraph {
         if input.len() != most {
             return Err(GraphError::Size { what: "input values (height times width times channels)", have: input.len(), most });
         }
-        if let Some(listener) = self.context.taps.listener() {
+        if let Some(listener) = self.context.recorder.listener() {
             listener.step("network", 0, 1);
         }
         self.output = None;

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ossicle_engine::plan::Layer;
 use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded};
 use tract_core::internal::*;
 
 use super::qkv::pack_heads;
 use super::{Context, f32s, f32s_mut, i8s, i8s_mut};
-use crate::plan::Kernel;
 
 /// The outputs of [`super::QkvProjection`] to `[tokens][width]`.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Attention {
     }
 }
 
-impl Kernel for Attention {
+impl Layer for Attention {
     fn name(&self) -> &'static str {
         "Attention"
     }

@@ -2,15 +2,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ossicle_engine::pool::{MAX_THREADS, Pool};
+use ossicle_engine::recorder::Recorder;
+use ossicle_engine::weights::{ModelFolder, Span};
 use ossicle_kernels::attention::{self, QUERIES, padded};
 use ossicle_kernels::linear::{Finish, Linear, linear};
 use ossicle_kernels::rows::{QuantRows, layer_norm_quantize_rows, quantize_rows};
 use ossicle_kernels::simd::{Isa, LANES};
 
 use super::ROWS;
-use crate::folder::{ModelFolder, Span, WhisperConfig};
-use crate::pool::{MAX_THREADS, Pool};
-use crate::taps::Taps;
+use crate::whisper::WhisperConfig;
 
 /// Below this many bytes of weights, waking a thread costs more than it saves.
 const SPLIT_BYTES: usize = 128 * 1024;
@@ -18,10 +19,10 @@ const SPLIT_BYTES: usize = 128 * 1024;
 /// Shared by all operators of a model.
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) folder: Arc<ModelFolder>,
+    pub(crate) folder: Arc<ModelFolder<WhisperConfig>>,
     pub(crate) isa: Isa,
     pub(crate) pool: Pool,
-    pub(crate) taps: Arc<Taps>,
+    pub(crate) recorder: Arc<Recorder>,
     workspaces: Vec<Mutex<Workspace>>,
 }
 
@@ -114,11 +115,11 @@ impl AttentionBuffers {
 }
 
 impl Context {
-    pub(crate) fn new(folder: Arc<ModelFolder>, isa: Isa, threads: usize) -> Self {
+    pub(crate) fn new(folder: Arc<ModelFolder<WhisperConfig>>, isa: Isa, threads: usize) -> Self {
         let pool = Pool::new(threads);
         let sizes = Sizes::of(folder.config());
         let workspaces = (0..pool.threads()).map(|_| Mutex::new(Workspace::new(&sizes))).collect();
-        Self { folder, isa, pool, taps: Arc::default(), workspaces }
+        Self { folder, isa, pool, recorder: Arc::default(), workspaces }
     }
 
     /// The scratch memory of one thread; nobody else uses it while that thread's part runs.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::weights::{LinearSpan, Span};
 use ossicle_kernels::linear::Finish;
 use tract_core::internal::*;
 
 use super::{Context, ROWS, Workspace, f32s, f32s_mut};
-use crate::folder::{LinearSpan, Span};
-use crate::plan::Kernel;
 
 /// `[2 * positions + 2][mels]` (a frame of zeros at either end) to `[positions][width]`.
 ///
@@ -24,7 +24,7 @@ pub(crate) struct ConvStem {
     pub(crate) width: usize,
 }
 
-impl Kernel for ConvStem {
+impl Layer for ConvStem {
     fn name(&self) -> &'static str {
         "ConvStem"
     }

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::recorder::Record;
+use ossicle_engine::weights::{LinearSpan, Span};
 use ossicle_kernels::attention::{HEAD, Queries, attend, attend_causal, quantize_heads};
 use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::LANES;
@@ -10,9 +13,6 @@ use tract_core::internal::*;
 
 use super::context::AttentionBuffers;
 use super::{Context, MAX_WIDTH, Norm, Rows, Store, Workspace, f32s, f32s_mut};
-use crate::folder::{LinearSpan, Span};
-use crate::plan::Kernel;
-use crate::taps::Record;
 
 /// Tokens i32 `[tokens]` to `[tokens][width]`: embedding plus position.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Embed {
     pub(crate) rows: Rows,
 }
 
-impl Kernel for Embed {
+impl Layer for Embed {
     fn name(&self) -> &'static str {
         "Embed"
     }
@@ -104,7 +104,7 @@ impl TokenAttention {
 #[derive(Debug)]
 pub(crate) struct CausalAttention(pub(crate) TokenAttention);
 
-impl Kernel for CausalAttention {
+impl Layer for CausalAttention {
     fn name(&self) -> &'static str {
         "CausalAttention"
     }
@@ -152,7 +152,7 @@ impl Kernel for CausalAttention {
 #[derive(Debug)]
 pub(crate) struct CrossAttention(pub(crate) TokenAttention);
 
-impl Kernel for CrossAttention {
+impl Layer for CrossAttention {
     fn name(&self) -> &'static str {
         "CrossAttention"
     }

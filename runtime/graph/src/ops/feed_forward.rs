@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::weights::LinearSpan;
 use ossicle_kernels::linear::Finish;
 use tract_core::internal::*;
 
 use super::{Context, Norm, Workspace, f32s_mut};
-use crate::folder::LinearSpan;
-use crate::plan::Kernel;
 
 /// `x + second(gelu(first(norm(x))))` on `[tokens][width]`, which is taken over. The inner rows exist for a few tokens at a time only.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct FeedForward {
     pub(crate) inner: usize,
 }
 
-impl Kernel for FeedForward {
+impl Layer for FeedForward {
     fn name(&self) -> &'static str {
         "FeedForward"
     }

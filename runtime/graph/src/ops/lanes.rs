@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::store::{Causal, Store};
-use crate::folder::WhisperConfig;
+use crate::whisper::WhisperConfig;
 
 /// Most lanes at a time.
 pub const MAX_LANES: usize = 8;

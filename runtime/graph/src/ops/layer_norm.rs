@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
 use ossicle_kernels::rows::{EPSILON, layer_norm_rows};
 use tract_core::internal::*;
 
 use super::{Context, Norm, f32s, f32s_mut};
-use crate::plan::Kernel;
 
 /// Normalises `[tokens][width]`.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct LayerNorm {
     pub(crate) width: usize,
 }
 
-impl Kernel for LayerNorm {
+impl Layer for LayerNorm {
     fn name(&self) -> &'static str {
         "LayerNorm"
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::weights::LinearSpan;
 use ossicle_kernels::linear::Finish;
 use tract_core::internal::*;
 
 use super::{Context, f32s, f32s_mut};
-use crate::folder::LinearSpan;
-use crate::plan::Kernel;
 
 /// `residual + layer(x)`: inputs the residual stream `[tokens][width]`, which is taken over, and `x` of the same shape.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct LinearAdd {
     pub(crate) width: usize,
 }
 
-impl Kernel for LinearAdd {
+impl Layer for LinearAdd {
     fn name(&self) -> &'static str {
         "LinearAdd"
     }

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::pool::MAX_THREADS;
+use ossicle_engine::recorder::Record;
+use ossicle_engine::weights::LinearSpan;
 use ossicle_kernels::linear::{Finish, Linear, linear};
 use ossicle_kernels::rows::QuantRows;
 use ossicle_kernels::simd::LANES;
@@ -9,10 +13,6 @@ use ossicle_trace::Values;
 use tract_core::internal::*;
 
 use super::{Context, Norm, Store, Workspace, f32s, f32s_mut};
-use crate::folder::LinearSpan;
-use crate::plan::Kernel;
-use crate::pool::MAX_THREADS;
-use crate::taps::Record;
 
 /// Blocks of 16 outputs computed for both rows before they are copied to their places.
 const PAIR_BLOCKS: usize = 64;
@@ -47,7 +47,7 @@ impl LogitRows {
     }
 }
 
-impl Kernel for Logits {
+impl Layer for Logits {
     fn name(&self) -> &'static str {
         "Logits"
     }

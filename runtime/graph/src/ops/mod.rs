@@ -1,4 +1,4 @@
-//! The operators: each a [`Kernel`](crate::plan::Kernel) over the functions of `ossicle-kernels`, split over the threads.
+//! The operators: each a [`Layer`](ossicle_engine::plan::Layer) over the functions of `ossicle-kernels`, split over the threads.
 
 mod alignment;
 mod attention;

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::pool::{MAX_THREADS, Pool};
+use ossicle_engine::recorder::Record;
+use ossicle_engine::weights::LinearSpan;
 use ossicle_kernels::attention::{HEAD, pack_values, padded, quantize_heads, scatter_keys, unpack_values};
 use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::{Isa, LANES};
@@ -9,10 +13,6 @@ use ossicle_trace::Values;
 use tract_core::internal::*;
 
 use super::{Context, Norm, ROWS, Store, Workspace, f32s, f32s_mut, i8s, i8s_mut};
-use crate::folder::LinearSpan;
-use crate::plan::Kernel;
-use crate::pool::{MAX_THREADS, Pool};
-use crate::taps::Record;
 
 /// Quantises one row's keys and writes them at `row` of whole blocks of 16 tokens.
 pub(crate) fn put_keys(isa: Isa, x: &[f32], row: usize, heads: usize, keys: &mut [i8], scales: &mut [f32]) {
@@ -36,7 +36,7 @@ pub(crate) struct QkvProjection {
     pub(crate) heads: usize,
 }
 
-impl Kernel for QkvProjection {
+impl Layer for QkvProjection {
     fn name(&self) -> &'static str {
         "QkvProjection"
     }
@@ -121,7 +121,7 @@ pub(crate) struct CrossKeysValues {
     pub(crate) heads: usize,
 }
 
-impl Kernel for CrossKeysValues {
+impl Layer for CrossKeysValues {
     fn name(&self) -> &'static str {
         "CrossKeysValues"
     }

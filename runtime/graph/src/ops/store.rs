@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ossicle_kernels::attention::{CausalCache, HEAD, Keys, Values, padded};
 
 use super::{Alignment, Lanes, Rows};
-use crate::folder::WhisperConfig;
+use crate::whisper::WhisperConfig;
 
 /// Keys and values of the decoder's layers.
 #[derive(Debug)]

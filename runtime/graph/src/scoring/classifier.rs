@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::recorder::Record;
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::math::sigmoid_all;
 use ossicle_kernels::rows::quantize_unsigned_rows;
@@ -12,8 +14,6 @@ use tract_core::internal::*;
 use super::context::Context;
 use super::linear::UnsignedLinear;
 use crate::ops::{f32s, f32s_mut};
-use crate::plan::Kernel;
-use crate::taps::Record;
 
 /// Logits from the rows of patches or cells, `[patches][labels]`, labels rounded up to whole blocks.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Classifier<C> {
     pub(crate) labels: usize,
 }
 
-impl<C: Debug + Send + Sync + 'static> Kernel for Classifier<C> {
+impl<C: Debug + Send + Sync + 'static> Layer for Classifier<C> {
     fn name(&self) -> &'static str {
         "Classifier"
     }
@@ -58,7 +58,7 @@ pub(crate) struct Sigmoid<C> {
     pub(crate) labels: usize,
 }
 
-impl<C: Debug + Send + Sync + 'static> Kernel for Sigmoid<C> {
+impl<C: Debug + Send + Sync + 'static> Layer for Sigmoid<C> {
     fn name(&self) -> &'static str {
         "Sigmoid"
     }

@@ -2,21 +2,21 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ossicle_engine::Options;
+use ossicle_engine::pool::Pool;
+use ossicle_engine::recorder::Recorder;
+use ossicle_engine::weights::ModelFolder;
 use ossicle_kernels::rows::UnsignedRows;
 use ossicle_kernels::simd::Isa;
 
-use crate::folder::ModelFolder;
 use crate::ops::ROWS;
-use crate::options::Options;
-use crate::pool::Pool;
-use crate::taps::Taps;
 
 #[derive(Debug)]
 pub(crate) struct Context<C> {
     pub(crate) folder: Arc<ModelFolder<C>>,
     pub(crate) isa: Isa,
     pub(crate) pool: Pool,
-    pub(crate) taps: Arc<Taps>,
+    pub(crate) recorder: Arc<Recorder>,
     workspaces: Vec<Mutex<Workspace>>,
 }
 
@@ -48,7 +48,7 @@ impl<C> Context<C> {
         let pool = Pool::new(options.threads);
         let workspace = || Workspace { row: vec![0.0; widest], values: vec![0; ROWS * widest], scales: vec![0.0; ROWS] };
         let workspaces = (0..pool.threads()).map(|_| Mutex::new(workspace())).collect();
-        Self { folder, isa: options.isa, pool, taps: Arc::default(), workspaces }
+        Self { folder, isa: options.isa, pool, recorder: Arc::default(), workspaces }
     }
 
     /// The scratch memory of one thread; nobody else uses it while that thread's part runs.

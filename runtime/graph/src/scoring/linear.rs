@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::folder::{FolderError, LinearSpan, ModelFolder};
+use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder};
 
 /// Where a layer's weights are that multiplies rows of u8, and the sums of its weights.
 #[derive(Clone, Debug)]

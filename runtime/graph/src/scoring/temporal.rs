@@ -4,6 +4,8 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ossicle_engine::plan::{Layer, SlotOp, Slots};
+use ossicle_engine::weights::{FolderError, ModelFolder};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::quantize_unsigned_rows;
 use tract_core::internal::*;
@@ -11,9 +13,7 @@ use tract_core::internal::*;
 use super::context::Context;
 use super::linear::UnsignedLinear;
 use super::{add, relu};
-use crate::folder::{FolderError, ModelFolder};
 use crate::ops::{f32s, f32s_mut};
-use crate::plan::{Kernel, SlotOp, Slots};
 
 /// Taps of a temporal convolution.
 pub const TAPS: usize = 3;
@@ -134,7 +134,7 @@ struct Temporal<C> {
     width: usize,
 }
 
-impl<C: Debug + Send + Sync + 'static> Kernel for Temporal<C> {
+impl<C: Debug + Send + Sync + 'static> Layer for Temporal<C> {
     fn name(&self) -> &'static str {
         "Temporal"
     }

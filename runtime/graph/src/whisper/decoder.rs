@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::GraphError;
+use ossicle_engine::plan::{Plan, SlotOp, Slots};
+use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
 use tract_core::internal::*;
 
 use super::spans::{LayerSpans, norm};
-use super::{LogitsFor, MAX_LANES, PIECE, padded_vocabulary};
-use crate::error::GraphError;
-use crate::folder::{FolderError, LinearSpan, ModelFolder, Span, WhisperConfig};
+use super::{LogitsFor, MAX_LANES, PIECE, WhisperConfig, padded_vocabulary};
 use crate::ops::{
     CausalAttention, Context, CrossAttention, Embed, FeedForward, LayerNorm, LinearAdd, LogitRows, Logits, Norm, Rows, Store,
     TokenAttention,
 };
-use crate::plan::{Plan, SlotOp, Slots};
 
 /// Where the decoder's weights are.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct DecoderLayerSpans {
 }
 
 impl DecoderSpans {
-    pub(super) fn new(folder: &ModelFolder) -> Result<Self, FolderError> {
+    pub(super) fn new(folder: &ModelFolder<WhisperConfig>) -> Result<Self, FolderError> {
         let config = folder.config();
         let (width, inner) = (config.d_model, config.decoder_ffn_dim);
         let layers = (0..config.decoder_layers).map(|i| {
@@ -91,7 +91,7 @@ impl Decoder {
     ) -> Result<Self, GraphError> {
         let config = context.folder.config();
         let (heads, width) = (config.decoder_attention_heads, config.d_model);
-        let slots = Arc::new(Slots::new(&context.taps));
+        let slots = Arc::new(Slots::new(&context.recorder));
         let (context, store) = (|| Arc::clone(context), || Arc::clone(store));
         let token_rows = if ends == Ends::Lanes { Rows::Lanes } else { Rows::Text };
         let mut model = TypedModel::default();

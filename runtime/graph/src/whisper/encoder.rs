@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::GraphError;
+use ossicle_engine::plan::{Plan, SlotOp, Slots};
+use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
 use ossicle_kernels::attention::padded;
 use tract_core::internal::*;
 
+use super::WhisperConfig;
 use super::decoder::DecoderSpans;
 use super::spans::{LayerSpans, norm};
-use crate::error::GraphError;
-use crate::folder::{FolderError, LinearSpan, ModelFolder, Span, WhisperConfig};
 use crate::ops::{Attention, Context, ConvStem, CrossKeysValues, FeedForward, LayerNorm, LinearAdd, Norm, QkvProjection, Store};
-use crate::plan::{Plan, SlotOp, Slots};
 
 /// Where the encoder's weights are.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(super) struct EncoderSpans {
 }
 
 impl EncoderSpans {
-    pub(super) fn new(folder: &ModelFolder) -> Result<Self, FolderError> {
+    pub(super) fn new(folder: &ModelFolder<WhisperConfig>) -> Result<Self, FolderError> {
         let config = folder.config();
         let (width, inner) = (config.d_model, config.encoder_ffn_dim);
         let layers = (0..config.encoder_layers).map(|i| LayerSpans::new(folder, &format!("model.encoder.layers.{i}"), width, inner));
@@ -57,7 +58,7 @@ impl Encoder {
     ) -> Result<Self, GraphError> {
         let config = context.folder.config();
         let (tokens, heads, width, mels) = (positions, config.encoder_attention_heads, config.d_model, config.num_mel_bins);
-        let slots = Arc::new(Slots::new(&context.taps));
+        let slots = Arc::new(Slots::new(&context.recorder));
         let context = || Arc::clone(context);
         let mut model = TypedModel::default();
         let shape = [2 * positions + 2, mels];

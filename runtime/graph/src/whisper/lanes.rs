@@ -1,19 +1,19 @@
 //! Several texts at once over the same audio, for searching among hypotheses.
 
+use ossicle_engine::GraphError;
+use ossicle_engine::weights::ModelFolder;
 use ossicle_kernels::linear::{Finish, Linear};
 use ossicle_kernels::rows::QuantRows;
 use ossicle_kernels::simd::LANES;
 use ossicle_trace::Values;
 
 use super::decoder::{Decoder, Ends, lane_slot_bytes};
-use super::{LANE_TOKENS, MAX_LANES, WhisperGraph};
-use crate::error::GraphError;
-use crate::folder::ModelFolder;
+use super::{LANE_TOKENS, MAX_LANES, WhisperConfig, WhisperGraph};
 use crate::ops::{Branch, Lanes, RowBuffers, Workspace};
 
 impl WhisperGraph {
     /// Bytes that lanes need beyond the [`MemoryPlan`](super::MemoryPlan), once they are used.
-    pub fn lane_bytes(folder: &ModelFolder) -> usize {
+    pub fn lane_bytes(folder: &ModelFolder<WhisperConfig>) -> usize {
         Lanes::bytes(folder.config()) + lane_slot_bytes(folder.config())
     }
 
@@ -55,7 +55,7 @@ impl WhisperGraph {
             none => none.insert(Decoder::build(&self.context, &self.store, &self.decoder_spans, tokens.len(), Ends::Lanes)?),
         };
         self.store.lanes().branch(branches, position, &self.store);
-        if let Some(mut listener) = self.context.taps.listener() {
+        if let Some(mut listener) = self.context.recorder.listener() {
             listener.step("lanes", position, tokens.len());
             listener.record("decoder.tokens", "Input").tensor("", &[tokens.len()], Values::U32(tokens));
         }
@@ -93,7 +93,7 @@ impl WhisperGraph {
             }
             *out = values[place];
         }
-        if let Some(mut listener) = self.context.taps.listener() {
+        if let Some(mut listener) = self.context.recorder.listener() {
             listener.record("decoder.lane_logits", "Logits").tensor("", &[tokens.len()], Values::F32(out));
         }
         Ok(())
@@ -114,7 +114,7 @@ impl WhisperGraph {
             self.context.linear(&rows, &layer, Finish::Store, out);
         }
         out.truncate(vocabulary);
-        if let Some(mut listener) = self.context.taps.listener() {
+        if let Some(mut listener) = self.context.recorder.listener() {
             listener.record("decoder.lane_logits", "Logits").tensor("", &[vocabulary], Values::F32(out));
         }
         Ok(())

@@ -14,6 +14,7 @@
 //! # Ok::<(), ossicle_graph::GraphError>(())
 //! ```
 
+mod config;
 mod decoder;
 mod encoder;
 mod lanes;
@@ -22,14 +23,16 @@ mod spans;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ossicle_engine::GraphError;
+pub use ossicle_engine::Options;
+use ossicle_engine::pool::MAX_THREADS;
+use ossicle_engine::weights::ModelFolder;
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::{Tap, Values};
 
-use crate::error::GraphError;
-use crate::folder::{ModelFolder, WhisperConfig};
 pub use crate::ops::{Branch, LANE_TOKENS, MAX_LANES};
 use crate::ops::{Context, Sizes, Store};
-pub use crate::options::Options;
+pub use config::WhisperConfig;
 use decoder::{Decoder, DecoderSpans, Ends};
 use encoder::{Encoder, EncoderSpans};
 
@@ -95,7 +98,7 @@ impl WhisperGraph {
     ///
     /// # Errors
     /// [`GraphError::Folder`] if a tensor is missing or misshapen.
-    pub fn new(folder: Arc<ModelFolder>, options: Options) -> Result<Self, GraphError> {
+    pub fn new(folder: Arc<ModelFolder<WhisperConfig>>, options: Options) -> Result<Self, GraphError> {
         let encoder_spans = EncoderSpans::new(&folder)?;
         let decoder_spans = DecoderSpans::new(&folder)?;
         let store = Arc::new(Store::new(folder.config()));
@@ -124,9 +127,9 @@ impl WhisperGraph {
     }
 
     /// Memory for windows of up to `positions` encoder positions, known before anything runs.
-    pub fn memory_plan(folder: &ModelFolder, options: Options, positions: usize) -> MemoryPlan {
+    pub fn memory_plan(folder: &ModelFolder<WhisperConfig>, options: Options, positions: usize) -> MemoryPlan {
         let config = folder.config();
-        let threads = options.threads.clamp(1, crate::pool::MAX_THREADS);
+        let threads = options.threads.clamp(1, MAX_THREADS);
         MemoryPlan {
             weights: folder.weight_bytes(),
             slots: encoder::slot_bytes(config, positions) + decoder::slot_bytes(config),
@@ -139,7 +142,7 @@ impl WhisperGraph {
     ///
     /// Steps are called `encoder` (counting positions) and `decoder` (at the first token's position, counting tokens).
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.context.taps.set(tap);
+        self.context.recorder.set(tap);
     }
 
     /// Bytes of the slots of all plans built so far.
@@ -173,7 +176,7 @@ impl WhisperGraph {
         self.store.set_position(0);
         self.store.lanes().clear();
         self.lanes = 0;
-        if let Some(listener) = self.context.taps.listener() {
+        if let Some(listener) = self.context.recorder.listener() {
             listener.step("encoder", 0, positions);
         }
         encoder.run(mel)
@@ -228,7 +231,7 @@ impl WhisperGraph {
                     entry.insert(Decoder::build(&self.context, &self.store, &self.decoder_spans, key.0, Ends::Logits(key.1))?)
                 }
             };
-            if let Some(mut listener) = self.context.taps.listener() {
+            if let Some(mut listener) = self.context.recorder.listener() {
                 listener.step("decoder", self.store.position(), piece.len());
                 listener.record("decoder.tokens", "Input").tensor("", &[piece.len()], Values::U32(piece));
             }
@@ -285,7 +288,7 @@ impl WhisperGraph {
         let keys = cross.keys(positions, self.config().decoder_attention_heads);
         let scores = &mut self.context.workspace(0).attention.scores;
         alignment.probabilities(self.context.isa, index, keys, scores, out);
-        if let Some(mut listener) = self.context.taps.listener() {
+        if let Some(mut listener) = self.context.recorder.listener() {
             listener.record("decoder.align", "Alignment").tensor("", &[tokens, positions], Values::F32(out));
         }
         Ok(())

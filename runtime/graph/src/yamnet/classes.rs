@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::GraphError;
+use ossicle_engine::weights::{FolderError, LinearSpan, ModelConfig, ModelFolder};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::math::sigmoid_all;
 use ossicle_kernels::rows::{UnsignedRows, quantize_unsigned_rows};
 use ossicle_kernels::simd::{Isa, LANES};
 use serde::Deserialize;
-
-use crate::error::GraphError;
-use crate::folder::{FolderError, LinearSpan, ModelConfig, ModelFolder};
 
 /// Most classes of a folder.
 pub const MAX_CLASSES: usize = 256;

@@ -1,10 +1,10 @@
 //! `config.json` of a YAMNet.
 
+use ossicle_engine::weights::ModelConfig;
 use ossicle_kernels::conv::Size;
 use ossicle_kernels::simd::LANES;
 use serde::Deserialize;
 
-use crate::folder::ModelConfig;
 use crate::ops::ROWS;
 use crate::scoring::{TAPS, Temporals, dilations_problem};
 

@@ -7,12 +7,12 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::{SlotOp, Slots};
+use ossicle_engine::weights::{FolderError, ModelFolder};
 use tract_core::internal::*;
 
 use super::config::{HeadConfig, YamnetConfig};
 use super::head_ops::{BandMeans, HeadJoin};
-use crate::folder::{FolderError, ModelFolder};
-use crate::plan::{SlotOp, Slots};
 use crate::scoring::{Context, Temporals, UnsignedLinear};
 
 /// Where a head's weights are, and what it remembers.

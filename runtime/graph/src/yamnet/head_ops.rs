@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
 use ossicle_kernels::conv::{Size, mean_rows};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::quantize_unsigned_rows;
@@ -9,7 +10,6 @@ use tract_core::internal::*;
 
 use super::config::{BANDS, PARTS, YamnetConfig};
 use crate::ops::{f32s, f32s_mut};
-use crate::plan::Kernel;
 use crate::scoring::{Context, UnsignedLinear, add, relu};
 
 /// The middle third of a map's rows, their bands joined into four: `[height / 3][4 * channels]`.
@@ -20,7 +20,7 @@ pub(super) struct BandMeans {
     pub(super) channels: usize,
 }
 
-impl Kernel for BandMeans {
+impl Layer for BandMeans {
     fn name(&self) -> &'static str {
         "BandMeans"
     }
@@ -49,7 +49,7 @@ pub(super) struct HeadJoin {
     pub(super) width: usize,
 }
 
-impl Kernel for HeadJoin {
+impl Layer for HeadJoin {
     fn name(&self) -> &'static str {
         "HeadJoin"
     }

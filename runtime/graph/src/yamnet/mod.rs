@@ -23,6 +23,11 @@ mod ops;
 use std::fmt;
 use std::sync::Arc;
 
+use ossicle_engine::GraphError;
+use ossicle_engine::Options;
+use ossicle_engine::plan::{Plan, SlotOp, Slots};
+use ossicle_engine::pool::MAX_THREADS;
+use ossicle_engine::weights::{FolderError, ModelFolder};
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::Tap;
 use tract_core::internal::*;
@@ -31,11 +36,6 @@ pub use crate::scoring::TAPS;
 pub use classes::{ClassHead, ClassesConfig, MAX_CLASSES};
 pub use config::{BANDS, HeadConfig, MAX_PATCHES, YamnetConfig, YamnetLayer};
 
-use crate::error::GraphError;
-use crate::folder::{FolderError, ModelFolder};
-use crate::options::Options;
-use crate::plan::{Plan, SlotOp, Slots};
-use crate::pool::MAX_THREADS;
 use crate::scoring::{Classifier, Context, Sigmoid, UnsignedLinear, Workspace};
 use head::Head;
 use ops::{ConvPlane, FilterSpans, MeanPool, Separable};
@@ -154,7 +154,7 @@ impl YamnetGraph {
     /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that. Steps are
     /// called `yamnet`, counting patches.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.context.taps.set(tap);
+        self.context.recorder.set(tap);
     }
 
     /// Forgets the recording so far: the next patch is the first one of another. Only a head remembers anything.
@@ -187,7 +187,7 @@ impl YamnetGraph {
         if mel.len() != values {
             return Err(GraphError::Size { what: "mel values (patches times frames times bands)", have: mel.len(), most: values });
         }
-        if let Some(listener) = self.context.taps.listener() {
+        if let Some(listener) = self.context.recorder.listener() {
             listener.step("yamnet", 0, patches);
         }
         let runner = match self.runner.take().filter(|runner| runner.patches == patches) {
@@ -212,7 +212,7 @@ impl YamnetGraph {
 impl Runner {
     fn build(context: &Arc<Context<YamnetConfig>>, spans: &Spans, patches: usize) -> Result<Self, GraphError> {
         let config = context.folder.config();
-        let slots = Arc::new(Slots::new(&context.taps));
+        let slots = Arc::new(Slots::new(&context.recorder));
         let mut model = TypedModel::default();
         let shape = [patches * config.patch_frames, config.num_mel_bins];
         let mut x = model.add_source("yamnet.mel", f32::fact(shape))?;

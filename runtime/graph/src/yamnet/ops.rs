@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::weights::Span;
 use ossicle_kernels::conv::{Filters, Size, convolve_plane, depthwise, mean_rows};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::UnsignedRows;
@@ -9,9 +11,7 @@ use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
 
 use super::config::{Shape, YamnetConfig};
-use crate::folder::Span;
 use crate::ops::{ROWS, f32s, f32s_mut};
-use crate::plan::Kernel;
 use crate::scoring::{Context, UnsignedLinear, Workspace};
 
 /// Where the filters of a 3 x 3 convolution are.
@@ -49,7 +49,7 @@ pub(super) struct ConvPlane {
     pub(super) channels: usize,
 }
 
-impl Kernel for ConvPlane {
+impl Layer for ConvPlane {
     fn name(&self) -> &'static str {
         "ConvPlane"
     }
@@ -83,7 +83,7 @@ pub(super) struct Separable {
     pub(super) patches: usize,
 }
 
-impl Kernel for Separable {
+impl Layer for Separable {
     fn name(&self) -> &'static str {
         "Separable"
     }
@@ -126,7 +126,7 @@ pub(super) struct MeanPool {
     pub(super) channels: usize,
 }
 
-impl Kernel for MeanPool {
+impl Layer for MeanPool {
     fn name(&self) -> &'static str {
         "MeanPool"
     }

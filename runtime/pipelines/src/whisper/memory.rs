@@ -9,7 +9,7 @@ use std::path::Path;
 
 use ossicle_frontend::mel::MelScratch;
 use ossicle_graph::MAX_THREADS;
-use ossicle_graph::folder::{FolderError, ModelFolder};
+use ossicle_graph::folder::{FolderError, ModelFolder, WhisperConfig};
 use ossicle_graph::whisper::{MemoryPlan, Options as GraphOptions, WhisperGraph};
 
 use super::config::GenerationConfig;
@@ -80,7 +80,7 @@ impl Memory {
     ///
     /// # Errors
     /// If its `generation_config.json` or `tokenizer.json` cannot be read.
-    pub fn plan(folder: &ModelFolder, request: Request) -> Result<Self, FolderError> {
+    pub fn plan(folder: &ModelFolder<WhisperConfig>, request: Request) -> Result<Self, FolderError> {
         let config = folder.config();
         let positions = (request.frames / FRAMES_PER_POSITION).min(config.max_source_positions);
         let mut network = WhisperGraph::memory_plan(folder, request.options, positions);
@@ -130,7 +130,7 @@ fn vocabulary_bytes(tokenizer_json: usize, vocab_size: usize) -> usize {
 }
 
 /// For each token and position two f32 of the aligner and a byte of its path, for each position two f64; for each head and token of any text a query and its scale.
-fn word_bytes(folder: &ModelFolder, positions: usize) -> Result<usize, FolderError> {
+fn word_bytes(folder: &ModelFolder<WhisperConfig>, positions: usize) -> Result<usize, FolderError> {
     let text = folder.read_text("generation_config.json")?;
     let heads = GenerationConfig::from_json(&text).map_or(0, |config| config.alignment_heads.len());
     let tokens = TranscribeOptions::default().max_new_tokens + ALIGNED_PROMPT;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ossicle_graph::GraphError;
-use ossicle_graph::folder::{FolderError, ModelFolder};
+use ossicle_graph::folder::{FolderError, ModelFolder, WhisperConfig};
 use ossicle_graph::whisper::{MemoryPlan, Options as GraphOptions, WhisperGraph};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
@@ -129,7 +129,7 @@ impl Transcriber {
         (0..count).map(|_| Self::open_weights(path, Arc::clone(&folder), options)).collect()
     }
 
-    fn open_weights(path: &Path, folder: Arc<ModelFolder>, options: Options) -> Result<Self, OpenError> {
+    fn open_weights(path: &Path, folder: Arc<ModelFolder<WhisperConfig>>, options: Options) -> Result<Self, OpenError> {
         let clock = Instant::now();
         let generation_config = folder.read_text("generation_config.json")?;
         let tokenizer_json = folder.read_text("tokenizer.json")?;

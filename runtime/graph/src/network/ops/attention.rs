@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::pool::MAX_THREADS;
+use ossicle_engine::recorder::Record;
 use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded, quantize_heads};
 use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
@@ -10,9 +13,6 @@ use super::{map_fact, record_map};
 use crate::network::config::Shape;
 use crate::network::context::{Context, Heads};
 use crate::ops::{f32s, f32s_mut, pack_heads, put_keys};
-use crate::plan::Kernel;
-use crate::pool::MAX_THREADS;
-use crate::taps::Record;
 
 /// `[positions][3][heads][64]` to `[positions][heads][64]`.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Attention {
     }
 }
 
-impl Kernel for Attention {
+impl Layer for Attention {
     fn name(&self) -> &'static str {
         "SelfAttention"
     }

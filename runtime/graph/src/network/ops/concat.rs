@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::recorder::Record;
 use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
 
@@ -9,8 +11,6 @@ use super::{map_fact, record_map};
 use crate::network::config::Shape;
 use crate::network::context::Context;
 use crate::ops::{f32s, f32s_mut};
-use crate::plan::Kernel;
-use crate::taps::Record;
 
 /// Neighbouring channels that stay neighbours.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ pub(in crate::network) struct Concat {
     pub(in crate::network) output: Shape,
 }
 
-impl Kernel for Concat {
+impl Layer for Concat {
     fn name(&self) -> &'static str {
         "Concat"
     }

@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::recorder::Record;
+use ossicle_engine::weights::{LinearSpan, Span};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::linear::{Finish, linear_columns, linear_u8_columns};
 use ossicle_kernels::patches::{Patches, quantize_offset_patches, quantize_patches};
@@ -12,12 +15,9 @@ use ossicle_kernels::window::{Map, Window, gather, multiply_rows};
 use tract_core::internal::*;
 
 use super::{finish, map_fact, record_map};
-use crate::folder::{LinearSpan, Span};
 use crate::network::config::{Block, Offset, Shape};
 use crate::network::context::{Context, Workspace};
 use crate::ops::{ROWS, f32s, f32s_mut};
-use crate::plan::Kernel;
-use crate::taps::Record;
 
 /// Where a layer's weights are, how rows are quantised for them, and the sums that rows of u8 need.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ impl Dense {
     }
 }
 
-impl Kernel for Dense {
+impl Layer for Dense {
     fn name(&self) -> &'static str {
         "Dense"
     }
@@ -143,7 +143,7 @@ pub(in crate::network) struct DenseF32 {
     pub(in crate::network) activation: Activation,
 }
 
-impl Kernel for DenseF32 {
+impl Layer for DenseF32 {
     fn name(&self) -> &'static str {
         "DenseF32"
     }

@@ -14,12 +14,12 @@ pub(super) use pointwise::{Affine, Join, Joined, Norm, Scores, Unary};
 pub(super) use spatial::{Depthwise, Mean, PoolWindows};
 pub(super) use tokens::{AddConstant, Pad, Prepend, Take};
 
+use ossicle_engine::recorder::Record;
 use ossicle_kernels::activation::{Activation, activate};
 use ossicle_kernels::simd::Isa;
 use tract_core::internal::*;
 
 use super::config::Shape;
-use crate::taps::Record;
 
 /// The fact of a map.
 fn map_fact(shape: Shape) -> TVec<TypedFact> {

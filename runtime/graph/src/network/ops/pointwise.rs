@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::recorder::Record;
+use ossicle_engine::weights::Span;
 use ossicle_kernels::activation::{Activation, activate, softmax};
 use ossicle_kernels::elementwise::{add, affine_channels, multiply, scale_channels};
 use ossicle_kernels::rows::layer_norm_rows;
@@ -9,12 +12,9 @@ use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
 
 use super::{finish, map_fact, record_map};
-use crate::folder::Span;
 use crate::network::config::{self, Shape};
 use crate::network::context::Context;
 use crate::ops::{f32s, f32s_mut};
-use crate::plan::Kernel;
-use crate::taps::Record;
 
 /// How two maps become one.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ pub(in crate::network) struct Join {
     pub(in crate::network) output: Shape,
 }
 
-impl Kernel for Join {
+impl Layer for Join {
     fn name(&self) -> &'static str {
         "Join"
     }
@@ -76,7 +76,7 @@ pub(in crate::network) struct Affine {
     pub(in crate::network) activation: Activation,
 }
 
-impl Kernel for Affine {
+impl Layer for Affine {
     fn name(&self) -> &'static str {
         "Affine"
     }
@@ -109,7 +109,7 @@ pub(in crate::network) struct Unary {
     pub(in crate::network) output: Shape,
 }
 
-impl Kernel for Unary {
+impl Layer for Unary {
     fn name(&self) -> &'static str {
         "Unary"
     }
@@ -143,7 +143,7 @@ pub(in crate::network) struct Norm {
     pub(in crate::network) output: Shape,
 }
 
-impl Kernel for Norm {
+impl Layer for Norm {
     fn name(&self) -> &'static str {
         "Norm"
     }
@@ -175,7 +175,7 @@ pub(in crate::network) struct Scores {
     pub(in crate::network) labels: usize,
 }
 
-impl Kernel for Scores {
+impl Layer for Scores {
     fn name(&self) -> &'static str {
         "Scores"
     }

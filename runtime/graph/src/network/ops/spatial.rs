@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::recorder::Record;
+use ossicle_engine::weights::Span;
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::conv::mean_rows;
 use ossicle_kernels::simd::LANES;
@@ -9,12 +12,9 @@ use ossicle_kernels::window::{Map, Pool, Window, depthwise_map, pool_map};
 use tract_core::internal::*;
 
 use super::{finish, map_fact, record_map};
-use crate::folder::Span;
 use crate::network::config::Shape;
 use crate::network::context::Context;
 use crate::ops::{f32s, f32s_mut};
-use crate::plan::Kernel;
-use crate::taps::Record;
 
 /// A convolution of each channel by itself, f32.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(in crate::network) struct Depthwise {
     pub(in crate::network) activation: Activation,
 }
 
-impl Kernel for Depthwise {
+impl Layer for Depthwise {
     fn name(&self) -> &'static str {
         "Depthwise"
     }
@@ -63,7 +63,7 @@ pub(in crate::network) struct PoolWindows {
     pub(in crate::network) output: Shape,
 }
 
-impl Kernel for PoolWindows {
+impl Layer for PoolWindows {
     fn name(&self) -> &'static str {
         "PoolWindows"
     }
@@ -93,7 +93,7 @@ pub(in crate::network) struct Mean {
     pub(in crate::network) output: Shape,
 }
 
-impl Kernel for Mean {
+impl Layer for Mean {
     fn name(&self) -> &'static str {
         "Mean"
     }

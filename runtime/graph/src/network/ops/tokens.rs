@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
+use ossicle_engine::plan::Layer;
+use ossicle_engine::recorder::Record;
+use ossicle_engine::weights::Span;
 use ossicle_kernels::elementwise::add;
 use tract_core::internal::*;
 
 use super::{map_fact, record_map};
-use crate::folder::Span;
 use crate::network::config::Shape;
 use crate::network::context::Context;
 use crate::ops::{f32s, f32s_mut};
-use crate::plan::Kernel;
-use crate::taps::Record;
 
 /// The input, its channels padded to whole vectors.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(in crate::network) struct Pad {
     pub(in crate::network) output: Shape,
 }
 
-impl Kernel for Pad {
+impl Layer for Pad {
     fn name(&self) -> &'static str {
         "Pad"
     }
@@ -51,7 +51,7 @@ pub(in crate::network) struct Prepend {
     pub(in crate::network) output: Shape,
 }
 
-impl Kernel for Prepend {
+impl Layer for Prepend {
     fn name(&self) -> &'static str {
         "Prepend"
     }
@@ -81,7 +81,7 @@ pub(in crate::network) struct AddConstant {
     pub(in crate::network) output: Shape,
 }
 
-impl Kernel for AddConstant {
+impl Layer for AddConstant {
     fn name(&self) -> &'static str {
         "AddConstant"
     }
@@ -107,7 +107,7 @@ pub(in crate::network) struct Take {
     pub(in crate::network) output: Shape,
 }
 
-impl Kernel for Take {
+impl Layer for Take {
     fn name(&self) -> &'static str {
         "Take"
     }

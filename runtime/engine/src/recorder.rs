@@ -7,29 +7,29 @@ use ossicle_trace::{Step, Tap, Tensor, Values};
 
 /// The listener of a model, if there is one.
 #[derive(Debug, Default)]
-pub(crate) struct Taps {
+pub struct Recorder {
     on: AtomicBool,
     listener: Mutex<Listener>,
 }
 
 /// Who listens, and memory for tensors without their padding.
 #[derive(Debug, Default)]
-pub(crate) struct Listener {
+pub struct Listener {
     tap: Option<Arc<dyn Tap>>,
     bytes: Vec<i8>,
     floats: Vec<f32>,
 }
 
-impl Taps {
+impl Recorder {
     /// From now on `tap` gets every tensor, or nobody does.
-    pub(crate) fn set(&self, tap: Option<Arc<dyn Tap>>) {
+    pub fn set(&self, tap: Option<Arc<dyn Tap>>) {
         let mut listener = self.lock();
         self.on.store(tap.is_some(), Ordering::Relaxed);
         *listener = Listener { tap, ..Listener::default() };
     }
 
     /// The listener. While there is none this costs one load.
-    pub(crate) fn listener(&self) -> Option<MutexGuard<'_, Listener>> {
+    pub fn listener(&self) -> Option<MutexGuard<'_, Listener>> {
         self.on.load(Ordering::Relaxed).then(|| self.lock())
     }
 
@@ -40,20 +40,20 @@ impl Taps {
 
 impl Listener {
     /// A step begins.
-    pub(crate) fn step(&self, stage: &str, at: usize, count: usize) {
+    pub fn step(&self, stage: &str, at: usize, count: usize) {
         if let Some(tap) = &self.tap {
             tap.step(Step { stage, at: at as u64, count: count as u32 });
         }
     }
 
     /// Takes the results of an operator.
-    pub(crate) fn record<'a>(&'a mut self, op: &'a str, kernel: &'a str) -> Record<'a> {
+    pub fn record<'a>(&'a mut self, op: &'a str, kernel: &'a str) -> Record<'a> {
         Record { listener: self, op, kernel }
     }
 }
 
 /// Takes one operator's results.
-pub(crate) struct Record<'a> {
+pub struct Record<'a> {
     listener: &'a mut Listener,
     op: &'a str,
     kernel: &'a str,
@@ -61,14 +61,14 @@ pub(crate) struct Record<'a> {
 
 impl Record<'_> {
     /// A result that is in memory as it is.
-    pub(crate) fn tensor(&self, part: &str, shape: &[usize], values: Values<'_>) {
+    pub fn tensor(&self, part: &str, shape: &[usize], values: Values<'_>) {
         if let Some(tap) = &self.listener.tap {
             tap.tensor(&Tensor { op: self.op, kernel: self.kernel, part, shape, values });
         }
     }
 
     /// A result of bytes that `fill` has to take out of its padding.
-    pub(crate) fn gather_i8(&mut self, part: &str, shape: &[usize], fill: impl FnOnce(&mut [i8])) {
+    pub fn gather_i8(&mut self, part: &str, shape: &[usize], fill: impl FnOnce(&mut [i8])) {
         let mut bytes = std::mem::take(&mut self.listener.bytes);
         bytes.resize(shape.iter().product(), 0);
         fill(&mut bytes);
@@ -77,7 +77,7 @@ impl Record<'_> {
     }
 
     /// As [`gather_i8`](Record::gather_i8), of f32.
-    pub(crate) fn gather_f32(&mut self, part: &str, shape: &[usize], fill: impl FnOnce(&mut [f32])) {
+    pub fn gather_f32(&mut self, part: &str, shape: &[usize], fill: impl FnOnce(&mut [f32])) {
         let mut floats = std::mem::take(&mut self.listener.floats);
         floats.resize(shape.iter().product(), 0.0);
         fill(&mut floats);
@@ -87,7 +87,7 @@ impl Record<'_> {
 
     /// Packed keys and their scales, as [`ossicle_kernels::attention::Keys`] holds them, of tokens `first ..` on: `[tokens][heads][64]` and
     /// `[tokens][heads]`. The rest of the last block is not looked at.
-    pub(crate) fn keys(&mut self, keys: &[i8], scales: &[f32], first: usize, tokens: usize, heads: usize) {
+    pub fn keys(&mut self, keys: &[i8], scales: &[f32], first: usize, tokens: usize, heads: usize) {
         use ossicle_kernels::attention::{HEAD, gather_key};
         use ossicle_kernels::simd::LANES;
         self.gather_i8("keys", &[tokens, heads, HEAD], |out| {

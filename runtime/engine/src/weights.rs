@@ -26,33 +26,6 @@ pub const LAYOUT: &str = "n16k4";
 
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 
-/// `config.json` of a Whisper model, with the names of Hugging Face checkpoints.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct WhisperConfig {
-    /// Width of the residual stream.
-    pub d_model: usize,
-    /// Layers of the encoder.
-    pub encoder_layers: usize,
-    /// Heads of each encoder layer.
-    pub encoder_attention_heads: usize,
-    /// Width inside the encoder's feed-forward blocks.
-    pub encoder_ffn_dim: usize,
-    /// Layers of the decoder.
-    pub decoder_layers: usize,
-    /// Heads of each decoder layer.
-    pub decoder_attention_heads: usize,
-    /// Width inside the decoder's feed-forward blocks.
-    pub decoder_ffn_dim: usize,
-    /// Bands of the mel spectrogram.
-    pub num_mel_bins: usize,
-    /// Positions of the encoder, each two mel frames.
-    pub max_source_positions: usize,
-    /// Positions of the decoder.
-    pub max_target_positions: usize,
-    /// Tokens.
-    pub vocab_size: usize,
-}
-
 /// A model's `config.json`.
 pub trait ModelConfig: DeserializeOwned {
     /// What `kind` has to be.
@@ -79,43 +52,13 @@ impl AnyConfig {
     }
 }
 
-impl ModelConfig for WhisperConfig {
-    const KIND: &'static str = "whisper";
-
-    fn problem(&self) -> Option<String> {
-        let sizes = [
-            ("d_model", self.d_model, 2048),
-            ("encoder_layers", self.encoder_layers, 64),
-            ("decoder_layers", self.decoder_layers, 64),
-            ("encoder_ffn_dim", self.encoder_ffn_dim, 8192),
-            ("decoder_ffn_dim", self.decoder_ffn_dim, 8192),
-            ("num_mel_bins", self.num_mel_bins, 256),
-            ("max_source_positions", self.max_source_positions, 6000),
-            ("max_target_positions", self.max_target_positions, 4096),
-            ("vocab_size", self.vocab_size, 1 << 20),
-        ];
-        if let Some((name, value, most)) = sizes.into_iter().find(|&(_, value, most)| value == 0 || value > most) {
-            return Some(format!("{name} is {value}, not within 1..={most}"));
-        }
-        for (name, heads) in
-            [("encoder_attention_heads", self.encoder_attention_heads), ("decoder_attention_heads", self.decoder_attention_heads)]
-        {
-            if heads.checked_mul(64) != Some(self.d_model) {
-                return Some(format!("{name} is {heads}, but d_model {} has heads of 64", self.d_model));
-            }
-        }
-        let multiples = [self.encoder_ffn_dim, self.decoder_ffn_dim, self.num_mel_bins];
-        multiples.iter().any(|n| !n.is_multiple_of(LANES)).then(|| format!("widths {multiples:?} are not multiples of {LANES}"))
-    }
-}
-
 /// Where a tensor's bytes are in the map.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Span(Range<usize>);
+pub struct Span(Range<usize>);
 
 /// A linear layer in the map.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LinearSpan {
+pub struct LinearSpan {
     weights: Span,
     scales: Span,
     bias: Option<Span>,
@@ -124,7 +67,7 @@ pub(crate) struct LinearSpan {
 
 /// A model folder, its weights mapped and their names, types and shapes read.
 #[derive(Debug)]
-pub struct ModelFolder<C = WhisperConfig> {
+pub struct ModelFolder<C> {
     path: PathBuf,
     config: C,
     map: Mmap,
@@ -212,7 +155,10 @@ impl<C> ModelFolder<C> {
     }
 
     /// A tensor of f32, all of it finite. (These are the small ones: scales, biases, norms, positions.)
-    pub(crate) fn f32_span(&self, name: &str, shape: &[usize]) -> Result<Span, FolderError> {
+    ///
+    /// # Errors
+    /// [`FolderError::Tensor`] if it is missing, has another type or shape, or holds a value that is not finite.
+    pub fn f32_span(&self, name: &str, shape: &[usize]) -> Result<Span, FolderError> {
         let span = self.span(name, Dtype::F32, shape)?;
         match not_finite(self.f32s(&span)) {
             None => Ok(span),
@@ -221,7 +167,10 @@ impl<C> ModelFolder<C> {
     }
 
     /// A linear layer of `outputs` x `depth`; without a bias of its own if `biased` is false.
-    pub(crate) fn linear_span(&self, name: &str, outputs: usize, depth: usize, biased: bool) -> Result<LinearSpan, FolderError> {
+    ///
+    /// # Errors
+    /// [`FolderError::Tensor`] if one of its tensors is missing, has another type or shape, or holds a value that is not finite.
+    pub fn linear_span(&self, name: &str, outputs: usize, depth: usize, biased: bool) -> Result<LinearSpan, FolderError> {
         let padded = outputs.next_multiple_of(LANES);
         Ok(LinearSpan {
             weights: self.span(&format!("{name}.weight"), Dtype::I8, &[padded / LANES, depth / 4, LANES, 4])?,
@@ -232,7 +181,10 @@ impl<C> ModelFolder<C> {
     }
 
     /// The sums of a layer's weights, which rows of u8 need.
-    pub(crate) fn weight_sums(&self, name: &str, layer: &LinearSpan) -> Result<Arc<[i32]>, FolderError> {
+    ///
+    /// # Errors
+    /// [`FolderError::Tensor`] if a weight is -128.
+    pub fn weight_sums(&self, name: &str, layer: &LinearSpan) -> Result<Arc<[i32]>, FolderError> {
         let weights = self.linear(layer).weights;
         let mut sums = vec![0; weights.count() * LANES];
         weights.sums(&mut sums).map_err(|e| self.tensor_error(&format!("{name}.weight"), e.to_string()))?;
@@ -244,12 +196,12 @@ impl<C> ModelFolder<C> {
     }
 
     /// The values of a tensor of f32.
-    pub(crate) fn f32s(&self, span: &Span) -> &[f32] {
+    pub fn f32s(&self, span: &Span) -> &[f32] {
         bytemuck::cast_slice(&self.map[span.0.clone()])
     }
 
     /// A linear layer.
-    pub(crate) fn linear(&self, span: &LinearSpan) -> Linear<'_> {
+    pub fn linear(&self, span: &LinearSpan) -> Linear<'_> {
         Linear {
             weights: Blocks::new(bytemuck::cast_slice(&self.map[span.weights.0.clone()]), span.depth),
             scales: self.f32s(&span.scales),

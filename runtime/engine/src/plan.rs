@@ -12,17 +12,17 @@ use tract_core::internal::*;
 use tract_core::ops::source::TypedSource;
 
 use crate::error::GraphError;
-use crate::taps::{Record, Taps};
+use crate::recorder::{Record, Recorder};
 
-/// What an operator computes.
-pub(crate) trait Kernel: Debug + Send + Sync + 'static {
-    /// The operator's name, in the allow-list of [`Plan::build`].
+/// One operator of a graph: what it needs and what it computes.
+pub trait Layer: Debug + Send + Sync + 'static {
+    /// The layer's name, as traces have it.
     fn name(&self) -> &'static str;
 
-    /// Types and shapes of the outputs, at most three.
+    /// Types and shapes of the outputs.
     fn outputs(&self) -> TVec<TypedFact>;
 
-    /// A buffer needed while the kernel runs.
+    /// A buffer needed while the layer runs.
     fn scratch(&self) -> Option<TypedFact> {
         None
     }
@@ -33,10 +33,16 @@ pub(crate) trait Kernel: Debug + Send + Sync + 'static {
     }
 
     /// Computes the outputs. An input taken over is not among `inputs`.
+    ///
+    /// # Errors
+    /// Inputs, outputs or scratch of another type than the layer says, or values that it does not take.
     fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], scratch: Option<&mut Tensor>) -> TractResult<()>;
 
     /// Hands what was computed to a trace, after a run: here the one output as it is. Operators with several results, results with
     /// padding, or results elsewhere do it themselves.
+    ///
+    /// # Errors
+    /// Outputs of another type than the layer says.
     fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
         let [output] = outputs else { bail!("{} records no outputs", self.name()) };
         record.tensor("", output.shape(), Values::F32(output.try_as_plain_ram()?.as_slice()?));
@@ -44,68 +50,29 @@ pub(crate) trait Kernel: Debug + Send + Sync + 'static {
     }
 }
 
-/// Operators that a plan may hold, tract's own source apart.
-const ALLOWED: &[&str] = &[
-    "ConvStem",
-    "QkvProjection",
-    "Attention",
-    "LinearAdd",
-    "FeedForward",
-    "LayerNorm",
-    "CrossKeysValues",
-    "Embed",
-    "CausalAttention",
-    "CrossAttention",
-    "Logits",
-    "ConvPlane",
-    "Separable",
-    "MeanPool",
-    "BandMeans",
-    "HeadJoin",
-    "Cells",
-    "Temporal",
-    "Classifier",
-    "Sigmoid",
-    "Dense",
-    "DenseF32",
-    "Depthwise",
-    "PoolWindows",
-    "Mean",
-    "Join",
-    "Affine",
-    "Unary",
-    "Norm",
-    "Scores",
-    "SelfAttention",
-    "Pad",
-    "Prepend",
-    "AddConstant",
-    "Concat",
-    "Take",
-];
-
-/// The tract operator around a [`Kernel`].
+/// The tract operator around a [`Layer`].
 #[derive(Clone)]
-pub(crate) struct SlotOp {
-    kernel: Arc<dyn Kernel>,
+pub struct SlotOp {
+    layer: Arc<dyn Layer>,
     slots: Arc<Slots>,
 }
 
 impl SlotOp {
-    pub(crate) fn new(kernel: impl Kernel, slots: &Arc<Slots>) -> Self {
-        Self { kernel: Arc::new(kernel), slots: Arc::clone(slots) }
+    /// A node that computes what `layer` does, in buffers of `slots`.
+    pub fn new(layer: impl Layer, slots: &Arc<Slots>) -> Self {
+        Self { layer: Arc::new(layer), slots: Arc::clone(slots) }
     }
 }
 
 impl Debug for SlotOp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.kernel.fmt(f)
+        self.layer.fmt(f)
     }
 }
 
 impl PartialEq for SlotOp {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.kernel, &other.kernel)
+        Arc::ptr_eq(&self.layer, &other.layer)
     }
 }
 
@@ -113,13 +80,13 @@ impl Eq for SlotOp {}
 
 impl std::hash::Hash for SlotOp {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.kernel).cast::<()>().hash(state);
+        Arc::as_ptr(&self.layer).cast::<()>().hash(state);
     }
 }
 
 impl Op for SlotOp {
     fn name(&self) -> StaticName {
-        self.kernel.name().into()
+        self.layer.name().into()
     }
 
     op_as_typed_op!();
@@ -130,7 +97,7 @@ impl EvalOp for SlotOp {
 
     fn eval(&self, ctx: &EvalContext, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let slots = self.slots.assigned(ctx.node_id)?;
-        if let Some(input) = self.kernel.in_place() {
+        if let Some(input) = self.layer.in_place() {
             // The plan has dropped its own handle by now; with this one gone the slot is ours.
             inputs.remove(input);
         }
@@ -148,15 +115,15 @@ impl EvalOp for SlotOp {
                 Some(tensor) => Some(Arc::get_mut(tensor).ok_or_else(|| format_err!("scratch of node {} is in use", ctx.node_id))?),
                 None => None,
             };
-            self.kernel.run(&inputs, &mut outputs, scratch)
+            self.layer.run(&inputs, &mut outputs, scratch)
         };
         if let Some((tensor, slot)) = scratch.zip(slots.scratch) {
             self.slots.put(slot, tensor);
         }
         if result.is_ok()
-            && let Some(mut listener) = self.slots.taps.listener()
+            && let Some(mut listener) = self.slots.recorder.listener()
         {
-            self.kernel.record(&held, &mut listener.record(&slots.name, self.kernel.name()))?;
+            self.layer.record(&held, &mut listener.record(&slots.name, self.layer.name()))?;
         }
         let mut values: TVec<TValue> = tvec![];
         for (tensor, &slot) in held.into_iter().zip(&slots.outputs) {
@@ -172,7 +139,7 @@ impl TypedOp for SlotOp {
     as_op!();
 
     fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(self.kernel.outputs())
+        Ok(self.layer.outputs())
     }
 }
 
@@ -186,15 +153,16 @@ struct NodeSlots {
 
 /// The buffers of one plan.
 #[derive(Debug)]
-pub(crate) struct Slots {
-    taps: Arc<Taps>,
+pub struct Slots {
+    recorder: Arc<Recorder>,
     nodes: OnceLock<Vec<NodeSlots>>,
     tensors: OnceLock<Vec<Mutex<Option<Arc<Tensor>>>>>,
 }
 
 impl Slots {
-    pub(crate) fn new(taps: &Arc<Taps>) -> Self {
-        Self { taps: Arc::clone(taps), nodes: OnceLock::new(), tensors: OnceLock::new() }
+    /// None yet: they are made when the plan is built. Results go to `recorder`.
+    pub fn new(recorder: &Arc<Recorder>) -> Self {
+        Self { recorder: Arc::clone(recorder), nodes: OnceLock::new(), tensors: OnceLock::new() }
     }
 
     fn assigned(&self, node: usize) -> TractResult<&NodeSlots> {
@@ -214,7 +182,7 @@ impl Slots {
 }
 
 /// A graph ready to run.
-pub(crate) struct Plan {
+pub struct Plan {
     state: TypedSimpleState,
     bytes: usize,
 }
@@ -223,8 +191,8 @@ impl Plan {
     /// Plans the slots of a model whose operators were made with `slots`.
     ///
     /// # Errors
-    /// [`GraphError::Plan`] if tract refuses the model, or it holds an operator outside the allow-list, which is named.
-    pub(crate) fn build(model: TypedModel, slots: &Arc<Slots>) -> Result<Self, GraphError> {
+    /// [`GraphError::Plan`] if tract refuses the model, or it holds another operator than [`SlotOp`] and tract's source, which is named.
+    pub fn build(model: TypedModel, slots: &Arc<Slots>) -> Result<Self, GraphError> {
         Self::build_within(model, slots, usize::MAX)
     }
 
@@ -232,11 +200,11 @@ impl Plan {
     ///
     /// # Errors
     /// As [`build`](Self::build), or [`GraphError::Memory`].
-    pub(crate) fn build_within(model: TypedModel, slots: &Arc<Slots>, most: usize) -> Result<Self, GraphError> {
+    pub fn build_within(model: TypedModel, slots: &Arc<Slots>, most: usize) -> Result<Self, GraphError> {
         for node in model.nodes() {
-            let name = node.op.name();
-            if !node.op_is::<TypedSource>() && !ALLOWED.contains(&&*name) {
-                return Err(GraphError::Plan(format!("node {} has operator {name}, which is not one of ours", node.name)));
+            if !node.op_is::<TypedSource>() && !node.op_is::<SlotOp>() {
+                let problem = format!("node {} has operator {}, which is not one of ours", node.name, node.op.name());
+                return Err(GraphError::Plan(problem));
             }
         }
         let plan = TypedSimplePlan::new(model)?;
@@ -263,12 +231,15 @@ impl Plan {
     }
 
     /// Bytes of all slots.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Runs the graph; the outputs must be dropped before the next run.
-    pub(crate) fn run(&mut self, inputs: TVec<TValue>) -> Result<TVec<TValue>, GraphError> {
+    ///
+    /// # Errors
+    /// [`GraphError::Plan`] if a layer fails, or a buffer is still in use: bugs of ours.
+    pub fn run(&mut self, inputs: TVec<TValue>) -> Result<TVec<TValue>, GraphError> {
         Ok(self.state.run(inputs)?)
     }
 }
@@ -292,7 +263,7 @@ fn assign(plan: &TypedSimplePlan) -> TractResult<(Vec<NodeSlots>, Vec<TypedFact>
         };
         let mut assigned = NodeSlots { name: node.name.clone(), ..NodeSlots::default() };
         for outlet in 0..node.outputs.len() {
-            let taken_over = op.kernel.in_place().filter(|_| outlet == 0);
+            let taken_over = op.layer.in_place().filter(|_| outlet == 0);
             let slot = match taken_over {
                 Some(input) => {
                     let source = node.inputs[input];
@@ -305,7 +276,7 @@ fn assign(plan: &TypedSimplePlan) -> TractResult<(Vec<NodeSlots>, Vec<TypedFact>
             busy_until[slot] = last_use(outlet);
             assigned.outputs.push(slot);
         }
-        assigned.scratch = op.kernel.scratch().map(|fact| {
+        assigned.scratch = op.layer.scratch().map(|fact| {
             let slot = find(&mut facts, &mut busy_until, step, &fact);
             busy_until[slot] = step;
             slot

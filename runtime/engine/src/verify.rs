@@ -6,7 +6,7 @@ use ossicle_kernels::dot::LowestWeight;
 use safetensors::Dtype;
 use sha2::{Digest, Sha256};
 
-use crate::folder::{FolderError, WEIGHTS, hex, map, map_weights, not_finite, read};
+use crate::weights::{FolderError, WEIGHTS, hex, map, map_weights, not_finite, read};
 
 /// Checks every file of a model folder against `SHA256SUMS`, and then its weights as [`check_weights`] does. Reads everything.
 ///
@@ -36,7 +36,7 @@ pub fn verify(path: &Path) -> Result<(), FolderError> {
 /// Checks every weight of a model folder, whatever its kind: those of 8 bits are within -127..=127, the others finite. Reads all of them.
 ///
 /// # Errors
-/// [`FolderError::Tensor`] for the first tensor by name with another value, or as for [`ModelFolder::open`](crate::folder::ModelFolder::open).
+/// [`FolderError::Tensor`] for the first tensor by name with another value, or as for [`ModelFolder::open`](crate::weights::ModelFolder::open).
 pub fn check_weights(path: &Path) -> Result<(), FolderError> {
     let file = path.join(WEIGHTS);
     let (map, tensors) = map_weights(&file)?;

@@ -27,7 +27,7 @@ const SPINS: u32 = 2000;
 type Task<'a> = &'a (dyn Fn(usize) + Sync);
 
 /// A fixed number of threads, of which the caller is the first.
-pub(crate) struct Pool {
+pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     /// Held while a task runs: one at a time.
@@ -52,7 +52,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Pool {
     /// Starts `threads - 1` workers; `threads` is held to `1..=MAX_THREADS`.
-    pub(crate) fn new(threads: usize) -> Self {
+    pub fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared {
             task: Mutex::new(None),
             generation: AtomicU32::new(0),
@@ -72,7 +72,7 @@ impl Pool {
     }
 
     /// Number of threads, the caller included.
-    pub(crate) fn threads(&self) -> usize {
+    pub fn threads(&self) -> usize {
         self.workers.len() + 1
     }
 
@@ -80,7 +80,7 @@ impl Pool {
     ///
     /// # Panics
     /// If a part panics.
-    pub(crate) fn run(&self, task: Task<'_>) {
+    pub fn run(&self, task: Task<'_>) {
         if self.workers.is_empty() {
             return task(0);
         }
@@ -109,7 +109,7 @@ impl Pool {
     }
 
     /// Gives each part to a thread of its own; there are at most as many parts as threads.
-    pub(crate) fn each<P: Send>(&self, mut parts: [Option<P>; MAX_THREADS], work: impl Fn(usize, P) + Sync) {
+    pub fn each<P: Send>(&self, mut parts: [Option<P>; MAX_THREADS], work: impl Fn(usize, P) + Sync) {
         if self.workers.is_empty() {
             return parts[0].take().into_iter().for_each(|part| work(0, part));
         }
@@ -123,7 +123,7 @@ impl Pool {
 
     /// Gives each thread a part of `out`, rows of `width` values, each part but the last a multiple of `granule` rows. `work` gets the thread,
     /// the part's first row and the part.
-    pub(crate) fn for_parts(&self, out: &mut [f32], width: usize, granule: usize, work: impl Fn(usize, usize, &mut [f32]) + Sync) {
+    pub fn for_parts(&self, out: &mut [f32], width: usize, granule: usize, work: impl Fn(usize, usize, &mut [f32]) + Sync) {
         let mut parts = [const { None }; MAX_THREADS];
         let rows = out.len() / width;
         let mut rest = out;
@@ -137,7 +137,7 @@ impl Pool {
 
     /// Splits `count` items into one range a thread, each but the last a multiple of `granule` long; empty ranges for threads without
     /// work.
-    pub(crate) fn split(&self, count: usize, granule: usize) -> impl Iterator<Item = Range<usize>> {
+    pub fn split(&self, count: usize, granule: usize) -> impl Iterator<Item = Range<usize>> {
         let threads = self.threads();
         let granules = count.div_ceil(granule);
         (0..threads).map(move |thread| {
