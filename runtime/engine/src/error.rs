@@ -77,6 +77,15 @@ pub enum GraphError {
         /// Bytes allowed.
         most: usize,
     },
+    /// An input or output of a graph that it does not have, or not of that type: a bug of ours.
+    Access {
+        /// `input` or `output`.
+        what: &'static str,
+        /// Which one.
+        index: usize,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// tract refused to build or run a plan: a bug of ours.
     Plan(String),
 }
@@ -89,6 +98,7 @@ impl fmt::Display for GraphError {
             Self::Memory { needed, most } => {
                 write!(f, "buffers of {} MB, at most {} MB are allowed", needed.div_ceil(1_000_000), most / 1_000_000)
             }
+            Self::Access { what, index, problem } => write!(f, "{what} {index} of a graph: {problem}"),
             Self::Plan(problem) => write!(f, "plan: {problem}"),
         }
     }

@@ -52,15 +52,15 @@ pub trait Layer: Debug + Send + Sync + 'static {
 
 /// The tract operator around a [`Layer`].
 #[derive(Clone)]
-pub struct SlotOp {
+pub(crate) struct SlotOp {
     layer: Arc<dyn Layer>,
     slots: Arc<Slots>,
 }
 
 impl SlotOp {
     /// A node that computes what `layer` does, in buffers of `slots`.
-    pub fn new(layer: impl Layer, slots: &Arc<Slots>) -> Self {
-        Self { layer: Arc::new(layer), slots: Arc::clone(slots) }
+    pub(crate) fn new(layer: Arc<dyn Layer>, slots: &Arc<Slots>) -> Self {
+        Self { layer, slots: Arc::clone(slots) }
     }
 }
 
@@ -153,7 +153,7 @@ struct NodeSlots {
 
 /// The buffers of one plan.
 #[derive(Debug)]
-pub struct Slots {
+pub(crate) struct Slots {
     recorder: Arc<Recorder>,
     nodes: OnceLock<Vec<NodeSlots>>,
     tensors: OnceLock<Vec<Mutex<Option<Arc<Tensor>>>>>,
@@ -161,7 +161,7 @@ pub struct Slots {
 
 impl Slots {
     /// None yet: they are made when the plan is built. Results go to `recorder`.
-    pub fn new(recorder: &Arc<Recorder>) -> Self {
+    pub(crate) fn new(recorder: &Arc<Recorder>) -> Self {
         Self { recorder: Arc::clone(recorder), nodes: OnceLock::new(), tensors: OnceLock::new() }
     }
 
@@ -182,25 +182,19 @@ impl Slots {
 }
 
 /// A graph ready to run.
-pub struct Plan {
+#[derive(Debug)]
+pub(crate) struct Plan {
     state: TypedSimpleState,
     bytes: usize,
 }
 
 impl Plan {
-    /// Plans the slots of a model whose operators were made with `slots`.
+    /// Plans the slots of a model whose operators were made with `slots`, and makes them if they take at most `most` bytes.
     ///
     /// # Errors
-    /// [`GraphError::Plan`] if tract refuses the model, or it holds another operator than [`SlotOp`] and tract's source, which is named.
-    pub fn build(model: TypedModel, slots: &Arc<Slots>) -> Result<Self, GraphError> {
-        Self::build_within(model, slots, usize::MAX)
-    }
-
-    /// As [`build`](Self::build), if the slots take at most so many bytes; none is made otherwise.
-    ///
-    /// # Errors
-    /// As [`build`](Self::build), or [`GraphError::Memory`].
-    pub fn build_within(model: TypedModel, slots: &Arc<Slots>, most: usize) -> Result<Self, GraphError> {
+    /// [`GraphError::Plan`] if tract refuses the model, or it holds another operator than [`SlotOp`] and tract's source, which is named;
+    /// [`GraphError::Memory`] if the slots take more.
+    pub(crate) fn build(model: TypedModel, slots: &Arc<Slots>, most: usize) -> Result<Self, GraphError> {
         for node in model.nodes() {
             if !node.op_is::<TypedSource>() && !node.op_is::<SlotOp>() {
                 let problem = format!("node {} has operator {}, which is not one of ours", node.name, node.op.name());
@@ -211,17 +205,14 @@ impl Plan {
         let (nodes, facts) = assign(&plan)?;
         let mut bytes = 0usize;
         for fact in &facts {
-            let shape = fact.shape.as_concrete().context("a slot's shape is symbolic")?;
-            bytes = bytes.saturating_add(shape.iter().fold(fact.datum_type.size_of(), |bytes, &n| bytes.saturating_mul(n)));
+            bytes = bytes.saturating_add(self::bytes(fact)?);
         }
         if bytes > most {
             return Err(GraphError::Memory { needed: bytes, most });
         }
         let mut tensors = Vec::with_capacity(facts.len());
         for fact in &facts {
-            let shape = fact.shape.as_concrete().context("a slot's shape is symbolic")?;
-            let tensor = Tensor::zero_aligned_dt(fact.datum_type, shape, 64)?;
-            tensors.push(Mutex::new(Some(Arc::new(tensor))));
+            tensors.push(Mutex::new(Some(Arc::new(zeros(fact)?))));
         }
         let planned = slots.nodes.set(nodes).is_ok() && slots.tensors.set(tensors).is_ok();
         if !planned {
@@ -231,7 +222,7 @@ impl Plan {
     }
 
     /// Bytes of all slots.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
@@ -239,9 +230,20 @@ impl Plan {
     ///
     /// # Errors
     /// [`GraphError::Plan`] if a layer fails, or a buffer is still in use: bugs of ours.
-    pub fn run(&mut self, inputs: TVec<TValue>) -> Result<TVec<TValue>, GraphError> {
+    pub(crate) fn run(&mut self, inputs: TVec<TValue>) -> Result<TVec<TValue>, GraphError> {
         Ok(self.state.run(inputs)?)
     }
+}
+
+/// Bytes of a value.
+pub(crate) fn bytes(fact: &TypedFact) -> TractResult<usize> {
+    let shape = fact.shape.as_concrete().context("a value's shape is symbolic")?;
+    Ok(shape.iter().fold(fact.datum_type.size_of(), |bytes, &n| bytes.saturating_mul(n)))
+}
+
+/// A buffer for a value.
+pub(crate) fn zeros(fact: &TypedFact) -> TractResult<Tensor> {
+    Tensor::zero_aligned_dt(fact.datum_type, fact.shape.as_concrete().context("a value's shape is symbolic")?, 64)
 }
 
 /// Gives each output a slot: one that is free for as long as the output lives, of the same type and shape, or a new one.

@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use ossicle_engine::GraphError;
 use ossicle_engine::Options;
-use ossicle_engine::plan::{Layer, Plan, SlotOp, Slots};
+use ossicle_engine::graph::{GraphBuilder, Runner};
+use ossicle_engine::plan::Layer;
 use ossicle_engine::pool::MAX_THREADS;
 use ossicle_engine::weights::{LinearSpan, ModelConfig, ModelFolder, Span};
 use ossicle_kernels::linear::{Finish, linear};
@@ -93,9 +94,7 @@ impl WhisperEventsConfig {
 pub struct WhisperEventsGraph {
     context: Arc<Context<WhisperEventsConfig>>,
     blocks: Temporals,
-    plan: Plan,
-    input: Arc<Tensor>,
-    output: Option<TValue>,
+    runner: Runner,
 }
 
 impl fmt::Debug for WhisperEventsGraph {
@@ -122,19 +121,15 @@ impl WhisperEventsGraph {
         let blocks = Temporals::new(&folder, "blocks", &config.dilations, width, STEP_CELLS)?;
         let linear = UnsignedLinear::new(&folder, "classifier", labels, width, true)?;
 
-        let slots = Arc::new(Slots::new(&context.recorder));
-        let mut model = TypedModel::default();
-        let shape = [STEP_ROWS, depth];
-        let mut x = model.add_source("events.rows", f32::fact(shape))?;
-        x = model.wire_node("events.cells", SlotOp::new(cells, &slots), &[x])?[0];
-        x = blocks.wire(&context, &mut model, &slots, "events.blocks", x)?;
+        let mut graph = GraphBuilder::new(&context.recorder);
+        let mut x = graph.input::<f32>("events.rows", &[STEP_ROWS, depth])?;
+        x = graph.add("events.cells", cells, &[x])?[0];
+        x = blocks.wire(&context, &mut graph, "events.blocks", x)?;
         let classifier = Classifier { context: Arc::clone(&context), linear, patches: STEP_CELLS, channels: width, labels };
-        x = model.wire_node("events.logits", SlotOp::new(classifier, &slots), &[x])?[0];
+        x = graph.add("events.logits", classifier, &[x])?[0];
         let sigmoid = Sigmoid { context: Arc::clone(&context), patches: STEP_CELLS, labels };
-        x = model.wire_node("events.scores", SlotOp::new(sigmoid, &slots), &[x])?[0];
-        model.select_output_outlets(&[x])?;
-        let input = Arc::new(Tensor::zero_aligned::<f32>(&shape, 64)?);
-        Ok(Self { plan: Plan::build(model, &slots)?, context, blocks, input, output: None })
+        x = graph.add("events.scores", sigmoid, &[x])?[0];
+        Ok(Self { runner: graph.finish(&[x], usize::MAX)?, context, blocks })
     }
 
     /// The head's configuration.
@@ -159,7 +154,7 @@ impl WhisperEventsGraph {
 
     /// Bytes of the slots.
     pub fn built_slot_bytes(&self) -> usize {
-        self.plan.bytes() + self.input.as_bytes().len()
+        self.runner.bytes()
     }
 
     /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that. Steps are the
@@ -184,11 +179,9 @@ impl WhisperEventsGraph {
         if rows.len() != most {
             return Err(GraphError::Size { what: "values of the encoder's rows", have: rows.len(), most });
         }
-        self.output = None;
-        let input = Arc::get_mut(&mut self.input).ok_or_else(|| GraphError::Plan("the rows are still in use".into()))?;
-        bytemuck::cast_slice_mut(input.as_bytes_mut()).copy_from_slice(rows);
-        self.output = self.plan.run(tvec!(TValue::from_const(Arc::clone(&self.input))))?.pop();
-        Ok(self.output.as_ref().and_then(|output| output.try_as_plain_ram().ok()?.as_slice().ok()).unwrap_or(&[]))
+        self.runner.input_mut(0)?.copy_from_slice(rows);
+        self.runner.run()?;
+        self.runner.output(0)
     }
 }
 

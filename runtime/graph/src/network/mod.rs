@@ -22,12 +22,12 @@ use std::sync::Arc;
 
 use ossicle_engine::GraphError;
 use ossicle_engine::Options;
-use ossicle_engine::plan::{Plan, SlotOp, Slots};
+use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
+use ossicle_engine::plan;
 use ossicle_engine::weights::{FolderError, ModelFolder};
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_kernels::window::Window;
 use ossicle_trace::Tap;
-use tract_core::internal::*;
 
 pub use config::{Block, INPUT, InputShape, Layer, MAX_INPUTS, NetworkConfig, Offset, Op, Scores, Shape, WindowConfig};
 
@@ -54,9 +54,7 @@ pub const MAX_BUFFER_BYTES: usize = 1 << 30;
 /// A network ready to run.
 pub struct NetworkGraph {
     context: Arc<Context>,
-    plan: Plan,
-    input: Arc<Tensor>,
-    output: Option<TValue>,
+    runner: Runner,
     memory: MemoryPlan,
 }
 
@@ -88,45 +86,37 @@ impl NetworkGraph {
         for (layer, (_, sources)) in config.layers.iter().zip(&shapes) {
             sizes.add(&layer.op, behind(sources[0]));
         }
-        // The input has a buffer beside the slots.
-        let beside = 4 * config.input_shape().positions() * config.input_shape().channels + sizes.bytes(options.threads);
-        let left = most.checked_sub(beside).ok_or(GraphError::Memory { needed: beside, most })?;
+        let scratch = sizes.bytes(options.threads);
+        let left = most.checked_sub(scratch).ok_or(GraphError::Memory { needed: scratch, most })?;
         let context = Arc::new(Context::new(Arc::clone(&folder), &sizes, options));
-        let slots = Arc::new(Slots::new(&context.recorder));
-        let mut model = TypedModel::default();
+        let mut graph = GraphBuilder::new(&context.recorder);
         let shape = config.input_shape();
-        let source = model.add_source("network.input", f32::fact([shape.positions(), shape.channels]))?;
+        let source = graph.input::<f32>("network.input", &[shape.positions(), shape.channels])?;
         let mut outlets = vec![source];
         // Convolutions take what they need of each position; everything else wants whole vectors.
         let narrow = shape.channels < shape.padded();
         let raw = |layer: &Layer, sources: &[usize]| matches!(layer.op, Op::Conv { .. } | Op::ConvF32 { .. }) && sources == [0];
         let padded = match narrow && config.layers.iter().zip(&shapes).any(|(layer, (_, from))| from.contains(&0) && !raw(layer, from)) {
-            true => model.wire_node("network.padded", SlotOp::new(Pad { output: shape }, &slots), &[source])?[0],
+            true => graph.add("network.padded", Pad { output: shape }, &[source])?[0],
             false => source,
         };
         for (layer, (output, sources)) in config.layers.iter().zip(&shapes) {
             let direct = raw(layer, sources);
-            let shapes: TVec<Shape> = sources.iter().map(|&source| behind(source)).collect();
+            let shapes: Vec<Shape> = sources.iter().map(|&source| behind(source)).collect();
             let stride = if direct { shapes[0].channels } else { shapes[0].padded() };
-            let inputs: TVec<OutletId> = sources.iter().map(|&from| if from == 0 && !direct { padded } else { outlets[from] }).collect();
-            let op = operator(&context, layer, &shapes, stride, *output, &slots)?;
-            outlets.push(model.wire_node(format!("network.{}", layer.name), op, &inputs)?[0]);
+            let inputs: Vec<Outlet> = sources.iter().map(|&from| if from == 0 && !direct { padded } else { outlets[from] }).collect();
+            let op = operator(&context, layer, &shapes, stride, *output)?;
+            outlets.push(graph.add_shared(format!("network.{}", layer.name), op, &inputs)?[0]);
         }
         let scores = ops::Scores { context: Arc::clone(&context), scores: config.scores, labels: config.num_labels };
         let last = outlets.last().copied().unwrap_or(source);
-        let scores = model.wire_node("network.scores", SlotOp::new(scores, &slots), &[last])?[0];
-        model.select_output_outlets(&[scores])?;
-        let plan = Plan::build_within(model, &slots, left).map_err(|error| match error {
-            GraphError::Memory { needed, .. } => GraphError::Memory { needed: needed.saturating_add(beside), most },
+        let scores = graph.add("network.scores", scores, &[last])?[0];
+        let runner = graph.finish(&[scores], left).map_err(|error| match error {
+            GraphError::Memory { needed, .. } => GraphError::Memory { needed: needed.saturating_add(scratch), most },
             other => other,
         })?;
-        let input = Arc::new(Tensor::zero_aligned::<f32>(&[shape.positions(), shape.channels], 64)?);
-        let memory = MemoryPlan {
-            weights: folder.weight_bytes(),
-            slots: plan.bytes() + input.as_bytes().len(),
-            scratch: sizes.bytes(options.threads),
-        };
-        Ok(Self { context, plan, input, output: None, memory })
+        let memory = MemoryPlan { weights: folder.weight_bytes(), slots: runner.bytes(), scratch };
+        Ok(Self { context, runner, memory })
     }
 
     /// The network's configuration.
@@ -168,12 +158,9 @@ impl NetworkGraph {
         if let Some(listener) = self.context.recorder.listener() {
             listener.step("network", 0, 1);
         }
-        self.output = None;
-        let tensor = Arc::get_mut(&mut self.input).ok_or_else(|| GraphError::Plan("the input is still in use".into()))?;
-        bytemuck::cast_slice_mut(tensor.as_bytes_mut()).copy_from_slice(input);
-        let mut outputs = self.plan.run(tvec!(TValue::from_const(Arc::clone(&self.input))))?;
-        self.output = outputs.pop();
-        Ok(self.output.as_ref().and_then(|output| output.try_as_plain_ram().ok()?.as_slice().ok()).unwrap_or(&[]))
+        self.runner.input_mut(0)?.copy_from_slice(input);
+        self.runner.run()?;
+        self.runner.output(0)
     }
 }
 
@@ -184,8 +171,7 @@ fn operator(
     inputs: &[Shape],
     stride: usize,
     output: Shape,
-    slots: &Arc<Slots>,
-) -> Result<SlotOp, FolderError> {
+) -> Result<Arc<dyn plan::Layer>, FolderError> {
     let (folder, name, input) = (&context.folder, &layer.name, inputs[0]);
     let shared = || Arc::clone(context);
     let tensor = |ending: &str, shape: &[usize]| folder.f32_span(&format!("{name}.{ending}"), shape);
@@ -201,49 +187,49 @@ fn operator(
             let block =
                 Block::new(groups, input.channels, output.channels).unwrap_or(Block { inputs: input.channels, outputs: output.channels });
             let weights = packed((window.taps() * block.inputs).next_multiple_of(LANES), offset)?;
-            SlotOp::new(Dense { context: shared(), weights, window: Some((window, block)), input, stride, output, activation }, slots)
+            Arc::new(Dense { context: shared(), weights, window: Some((window, block)), input, stride, output, activation })
         }
         Op::ConvF32 { window, activation, .. } => {
             let window = Window::from(window);
             let (weights, bias) = (tensor("weight", &[window.taps() * input.channels, channels])?, tensor("bias", &[channels])?);
-            SlotOp::new(DenseF32 { context: shared(), weights, bias, window, input, stride, output, activation }, slots)
+            Arc::new(DenseF32 { context: shared(), weights, bias, window, input, stride, output, activation })
         }
         Op::Linear { activation, offset, .. } => {
             let weights = packed(input.padded(), offset)?;
-            SlotOp::new(Dense { context: shared(), weights, window: None, input, stride, output, activation }, slots)
+            Arc::new(Dense { context: shared(), weights, window: None, input, stride, output, activation })
         }
         Op::Depthwise { window, activation } => {
             let window = Window::from(window);
             let (weights, bias) = (tensor("weight", &[window.taps(), channels])?, tensor("bias", &[channels])?);
-            SlotOp::new(Depthwise { context: shared(), weights, bias, window, input, output, activation }, slots)
+            Arc::new(Depthwise { context: shared(), weights, bias, window, input, output, activation })
         }
-        Op::Pool { window, pool } => SlotOp::new(PoolWindows { context: shared(), window: window.into(), pool, input, output }, slots),
-        Op::Mean => SlotOp::new(Mean { context: shared(), output }, slots),
+        Op::Pool { window, pool } => Arc::new(PoolWindows { context: shared(), window: window.into(), pool, input, output }),
+        Op::Mean => Arc::new(Mean { context: shared(), output }),
         Op::Affine { activation } => {
             let (weight, bias) = (tensor("weight", &[channels])?, tensor("bias", &[channels])?);
-            SlotOp::new(Affine { context: shared(), weight, bias, output, activation }, slots)
+            Arc::new(Affine { context: shared(), weight, bias, output, activation })
         }
-        Op::Add { activation } => SlotOp::new(Join { context: shared(), how: Joined::Sum(activation), output }, slots),
-        Op::Multiply => SlotOp::new(Join { context: shared(), how: Joined::Product, output }, slots),
-        Op::Scale => SlotOp::new(Join { context: shared(), how: Joined::Scaled, output }, slots),
-        Op::Activate { activation } => SlotOp::new(Unary { context: shared(), activation, output }, slots),
+        Op::Add { activation } => Arc::new(Join { context: shared(), how: Joined::Sum(activation), output }),
+        Op::Multiply => Arc::new(Join { context: shared(), how: Joined::Product, output }),
+        Op::Scale => Arc::new(Join { context: shared(), how: Joined::Scaled, output }),
+        Op::Activate { activation } => Arc::new(Unary { context: shared(), activation, output }),
         Op::Norm { epsilon } => {
             let (weight, bias) = (tensor("weight", &[channels])?, tensor("bias", &[channels])?);
-            SlotOp::new(Norm { context: shared(), weight, bias, epsilon, output }, slots)
+            Arc::new(Norm { context: shared(), weight, bias, epsilon, output })
         }
-        Op::Attention { heads } => SlotOp::new(Attention { context: shared(), heads, output }, slots),
+        Op::Attention { heads } => Arc::new(Attention { context: shared(), heads, output }),
         Op::Prepend { tokens } => {
             let tokens = tensor("tokens", &[tokens, channels])?;
-            SlotOp::new(Prepend { context: shared(), tokens, output }, slots)
+            Arc::new(Prepend { context: shared(), tokens, output })
         }
         Op::AddConstant => {
             let constant = tensor("constant", &[output.positions(), channels])?;
-            SlotOp::new(AddConstant { context: shared(), constant, output }, slots)
+            Arc::new(AddConstant { context: shared(), constant, output })
         }
         Op::Concat { ref channels } => {
             let copies = Copies::new(inputs, channels, output);
-            SlotOp::new(Concat { context: shared(), copies, output }, slots)
+            Arc::new(Concat { context: shared(), copies, output })
         }
-        Op::Take { first, .. } => SlotOp::new(Take { first, output }, slots),
+        Op::Take { first, .. } => Arc::new(Take { first, output }),
     })
 }

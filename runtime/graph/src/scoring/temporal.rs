@@ -4,7 +4,9 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ossicle_engine::plan::{Layer, SlotOp, Slots};
+use ossicle_engine::GraphError;
+use ossicle_engine::graph::{GraphBuilder, Outlet};
+use ossicle_engine::plan::Layer;
 use ossicle_engine::weights::{FolderError, ModelFolder};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::quantize_unsigned_rows;
@@ -78,16 +80,15 @@ impl Temporals {
     pub(crate) fn wire<C: Debug + Send + Sync + 'static>(
         &self,
         context: &Arc<Context<C>>,
-        model: &mut TypedModel,
-        slots: &Arc<Slots>,
+        graph: &mut GraphBuilder,
         name: &str,
-        mut x: OutletId,
-    ) -> TractResult<OutletId> {
+        mut x: Outlet,
+    ) -> Result<Outlet, GraphError> {
         let mut lag = 0;
         for (i, block) in self.blocks.iter().enumerate() {
             lag += block.dilation;
             let block = Temporal { context: Arc::clone(context), block: block.clone(), lag, cells: self.cells, width: self.width };
-            x = model.wire_node(format!("{name}.{i}"), SlotOp::new(block, slots), &[x])?[0];
+            x = graph.add(format!("{name}.{i}"), block, &[x])?[0];
         }
         Ok(x)
     }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use ossicle_engine::GraphError;
-use ossicle_engine::plan::{Plan, SlotOp, Slots};
+use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
-use tract_core::internal::*;
 
 use super::spans::{LayerSpans, norm};
 use super::{LogitsFor, MAX_LANES, PIECE, WhisperConfig, padded_vocabulary};
@@ -71,10 +70,8 @@ pub(super) enum Ends {
 
 /// The decoder for a number of tokens at once.
 pub(super) struct Decoder {
-    plan: Plan,
-    /// i32 `[tokens]`
-    input: Arc<Tensor>,
-    output: Option<TValue>,
+    /// Input 0 is i32 `[tokens]`.
+    runner: Runner,
     /// Rows of logits, packed, where the vocabulary is not whole blocks.
     logits: Vec<f32>,
     rows: usize,
@@ -91,11 +88,10 @@ impl Decoder {
     ) -> Result<Self, GraphError> {
         let config = context.folder.config();
         let (heads, width) = (config.decoder_attention_heads, config.d_model);
-        let slots = Arc::new(Slots::new(&context.recorder));
+        let mut graph = GraphBuilder::new(&context.recorder);
         let (context, store) = (|| Arc::clone(context), || Arc::clone(store));
         let token_rows = if ends == Ends::Lanes { Rows::Lanes } else { Rows::Text };
-        let mut model = TypedModel::default();
-        let source = model.add_source("tokens", i32::fact([tokens]))?;
+        let source = graph.input::<i32>("tokens", &[tokens])?;
         let embed = Embed {
             context: context(),
             store: store(),
@@ -105,7 +101,7 @@ impl Decoder {
             width,
             rows: token_rows,
         };
-        let mut x = model.wire_node("decoder.embed", SlotOp::new(embed, &slots), &[source])?[0];
+        let mut x = graph.add("decoder.embed", embed, &[source])?[0];
         for (index, layer) in spans.layers.iter().enumerate() {
             let name = |part: &str| format!("decoder.layers.{index}.{part}");
             let attention = |norm: &Norm, layer: &LinearSpan| TokenAttention {
@@ -119,13 +115,13 @@ impl Decoder {
                 rows: token_rows,
             };
             let causal = CausalAttention(attention(&layer.common.attention_norm, &layer.common.qkv));
-            let attended = model.wire_node(name("self_attn"), SlotOp::new(causal, &slots), &[x])?[0];
+            let attended = graph.add(name("self_attn"), causal, &[x])?[0];
             let out = LinearAdd { context: context(), layer: layer.common.out.clone(), tokens, width };
-            x = model.wire_node(name("self_attn.out_proj"), SlotOp::new(out, &slots), &[x, attended])?[0];
+            x = graph.add(name("self_attn.out_proj"), out, &[x, attended])?[0];
             let cross = CrossAttention(attention(&layer.cross_norm, &layer.cross_query));
-            let attended = model.wire_node(name("encoder_attn"), SlotOp::new(cross, &slots), &[x])?[0];
+            let attended = graph.add(name("encoder_attn"), cross, &[x])?[0];
             let out = LinearAdd { context: context(), layer: layer.cross_out.clone(), tokens, width };
-            x = model.wire_node(name("encoder_attn.out_proj"), SlotOp::new(out, &slots), &[x, attended])?[0];
+            x = graph.add(name("encoder_attn.out_proj"), out, &[x, attended])?[0];
             let forward = FeedForward {
                 context: context(),
                 norm: layer.common.forward_norm.clone(),
@@ -135,12 +131,12 @@ impl Decoder {
                 width,
                 inner: config.decoder_ffn_dim,
             };
-            x = model.wire_node(name("ffn"), SlotOp::new(forward, &slots), &[x])?[0];
+            x = graph.add(name("ffn"), forward, &[x])?[0];
         }
         let rows = match ends {
             Ends::Lanes => {
                 let norm = LayerNorm { context: context(), norm: spans.norm.clone(), tokens, width };
-                x = model.wire_node("decoder.layer_norm", SlotOp::new(norm, &slots), &[x])?[0];
+                x = graph.add("decoder.layer_norm", norm, &[x])?[0];
                 None
             }
             Ends::Logits(LogitsFor::None) => None,
@@ -158,45 +154,38 @@ impl Decoder {
                 width,
                 vocabulary: padded_vocabulary(config),
             };
-            x = model.wire_node("decoder.logits", SlotOp::new(logits, &slots), &[x])?[0];
+            x = graph.add("decoder.logits", logits, &[x])?[0];
         }
-        model.select_output_outlets(&[x])?;
-        let input = Arc::new(Tensor::zero::<i32>(&[tokens])?);
         let (rows, vocabulary) = (rows.map_or(0, LogitRows::count), config.vocab_size);
         let logits = if rows > 1 { vec![0.0; rows * vocabulary] } else { vec![] };
-        Ok(Self { plan: Plan::build(model, &slots)?, input, output: None, logits, rows, vocabulary })
+        Ok(Self { runner: graph.finish(&[x], usize::MAX)?, logits, rows, vocabulary })
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.plan.bytes() + self.input.as_bytes().len() + 4 * self.logits.len()
+        self.runner.bytes() + 4 * self.logits.len()
     }
 
     /// What the last run ended with, as it lies in the graph's output.
-    pub(super) fn output(&self) -> &[f32] {
-        self.output.as_ref().and_then(|output| output.try_as_plain_ram().ok()?.as_slice().ok()).unwrap_or(&[])
+    pub(super) fn output(&self) -> Result<&[f32], GraphError> {
+        self.runner.output(0)
     }
 
-    pub(super) fn logits(&self) -> &[f32] {
+    pub(super) fn logits(&self) -> Result<&[f32], GraphError> {
         match self.rows {
-            0 => &[],
-            1 => &self.output()[..self.vocabulary],
-            _ => &self.logits,
+            0 => Ok(&[]),
+            1 => Ok(&self.output()?[..self.vocabulary]),
+            _ => Ok(&self.logits),
         }
     }
 
     pub(super) fn run(&mut self, tokens: &[u32]) -> Result<(), GraphError> {
-        self.output = None;
-        let input = Arc::get_mut(&mut self.input).ok_or_else(|| GraphError::Plan("the token input is still in use".into()))?;
-        bytemuck::cast_slice_mut(input.as_bytes_mut()).copy_from_slice(tokens);
-        let mut outputs = self.plan.run(tvec!(TValue::from_const(Arc::clone(&self.input))))?;
-        self.output = outputs.pop();
+        self.runner.input_mut::<i32>(0)?.copy_from_slice(bytemuck::cast_slice(tokens));
+        self.runner.run()?;
         if self.rows > 1 {
-            let mut logits = std::mem::take(&mut self.logits);
-            let stride = self.output().len() / self.rows;
-            for (to, from) in logits.chunks_exact_mut(self.vocabulary).zip(self.output().chunks_exact(stride)) {
+            let output = self.runner.output::<f32>(0)?;
+            for (to, from) in self.logits.chunks_exact_mut(self.vocabulary).zip(output.chunks_exact(output.len() / self.rows)) {
                 to.copy_from_slice(&from[..self.vocabulary]);
             }
-            self.logits = logits;
         }
         Ok(())
     }

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use ossicle_engine::GraphError;
-use ossicle_engine::plan::{Plan, SlotOp, Slots};
+use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
 use ossicle_kernels::attention::padded;
-use tract_core::internal::*;
 
 use super::WhisperConfig;
 use super::decoder::DecoderSpans;
@@ -40,10 +39,8 @@ impl EncoderSpans {
 
 /// The encoder for one window size.
 pub(super) struct Encoder {
-    plan: Plan,
-    /// `[2 * positions + 2][mels]`, the first and last frame zero.
-    input: Arc<Tensor>,
-    output: Option<TValue>,
+    /// Input 0 is `[2 * positions + 2][mels]`, the first and last frame zero.
+    runner: Runner,
     positions: usize,
     mels: usize,
 }
@@ -58,11 +55,9 @@ impl Encoder {
     ) -> Result<Self, GraphError> {
         let config = context.folder.config();
         let (tokens, heads, width, mels) = (positions, config.encoder_attention_heads, config.d_model, config.num_mel_bins);
-        let slots = Arc::new(Slots::new(&context.recorder));
+        let mut graph = GraphBuilder::new(&context.recorder);
         let context = || Arc::clone(context);
-        let mut model = TypedModel::default();
-        let shape = [2 * positions + 2, mels];
-        let mel = model.add_source("mel", f32::fact(shape))?;
+        let mel = graph.input::<f32>("mel", &[2 * positions + 2, mels])?;
         let stem = ConvStem {
             context: context(),
             first: spans.first.clone(),
@@ -72,15 +67,14 @@ impl Encoder {
             mels,
             width,
         };
-        let mut x = model.wire_node("encoder.conv", SlotOp::new(stem, &slots), &[mel])?[0];
+        let mut x = graph.add("encoder.conv", stem, &[mel])?[0];
         for (i, layer) in spans.layers.iter().enumerate() {
             let name = |part: &str| format!("encoder.layers.{i}.{part}");
             let qkv = QkvProjection { context: context(), norm: layer.attention_norm.clone(), layer: layer.qkv.clone(), tokens, heads };
-            let qkv = model.wire_node(name("self_attn.qkv"), SlotOp::new(qkv, &slots), &[x])?;
-            let attention = SlotOp::new(Attention::new(context(), tokens, heads), &slots);
-            let attended = model.wire_node(name("self_attn"), attention, &qkv)?[0];
+            let qkv = graph.add(name("self_attn.qkv"), qkv, &[x])?;
+            let attended = graph.add(name("self_attn"), Attention::new(context(), tokens, heads), &qkv)?[0];
             let out = LinearAdd { context: context(), layer: layer.out.clone(), tokens, width };
-            x = model.wire_node(name("self_attn.out_proj"), SlotOp::new(out, &slots), &[x, attended])?[0];
+            x = graph.add(name("self_attn.out_proj"), out, &[x, attended])?[0];
             let forward = FeedForward {
                 context: context(),
                 norm: layer.forward_norm.clone(),
@@ -90,17 +84,15 @@ impl Encoder {
                 width,
                 inner: config.encoder_ffn_dim,
             };
-            x = model.wire_node(name("ffn"), SlotOp::new(forward, &slots), &[x])?[0];
+            x = graph.add(name("ffn"), forward, &[x])?[0];
         }
         let last = LayerNorm { context: context(), norm: spans.norm.clone(), tokens, width };
-        x = model.wire_node("encoder.layer_norm", SlotOp::new(last, &slots), &[x])?[0];
+        x = graph.add("encoder.layer_norm", last, &[x])?[0];
         for (index, layer) in decoder.cross_keys_values().enumerate() {
             let cross = CrossKeysValues { context: context(), layer: layer.clone(), store: Arc::clone(store), index, tokens, heads };
-            x = model.wire_node(format!("decoder.layers.{index}.encoder_attn.kv"), SlotOp::new(cross, &slots), &[x])?[0];
+            x = graph.add(format!("decoder.layers.{index}.encoder_attn.kv"), cross, &[x])?[0];
         }
-        model.select_output_outlets(&[x])?;
-        let input = Arc::new(Tensor::zero_aligned::<f32>(&shape, 64)?);
-        Ok(Self { plan: Plan::build(model, &slots)?, input, output: None, positions, mels })
+        Ok(Self { runner: graph.finish(&[x], usize::MAX)?, positions, mels })
     }
 
     pub(super) fn positions(&self) -> usize {
@@ -108,25 +100,20 @@ impl Encoder {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.plan.bytes() + self.input.as_bytes().len()
+        self.runner.bytes()
     }
 
-    pub(super) fn output(&self) -> &[f32] {
-        self.output.as_ref().and_then(|output| output.try_as_plain_ram().ok()?.as_slice().ok()).unwrap_or(&[])
+    pub(super) fn output(&self) -> Result<&[f32], GraphError> {
+        self.runner.output(0)
     }
 
     pub(super) fn run(&mut self, mel: &[f32]) -> Result<(), GraphError> {
-        self.output = None;
-        let input = Arc::get_mut(&mut self.input).ok_or_else(|| GraphError::Plan("the mel input is still in use".into()))?;
-        let frames: &mut [f32] = bytemuck::cast_slice_mut(input.as_bytes_mut());
-        frames[self.mels..][..mel.len()].copy_from_slice(mel);
-        let mut outputs = self.plan.run(tvec!(TValue::from_const(Arc::clone(&self.input))))?;
-        self.output = outputs.pop();
-        Ok(())
+        self.runner.input_mut::<f32>(0)?[self.mels..][..mel.len()].copy_from_slice(mel);
+        self.runner.run()
     }
 }
 
-/// Bytes of the encoder's slots: what [`Plan`] comes to, by hand.
+/// Bytes of the encoder's slots: what [`Runner::bytes`] comes to, by hand.
 pub(super) fn slot_bytes(config: &WhisperConfig, positions: usize) -> usize {
     let (width, heads, rows) = (config.d_model, config.encoder_attention_heads, padded(positions));
     let stream = 4 * positions * width;

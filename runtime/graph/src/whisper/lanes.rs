@@ -148,7 +148,8 @@ impl WhisperGraph {
             }
             Branch::Lane(lane) => {
                 let decoder = self.lanes.checked_sub(1).and_then(|index| self.lane_decoders[index].as_ref());
-                let row = decoder.map_or(&[][..], Decoder::output).chunks_exact(width).nth(lane);
+                let rows_of_lanes = decoder.map_or(Ok(&[][..]), Decoder::output)?;
+                let row = rows_of_lanes.chunks_exact(width).nth(lane);
                 let row = row.ok_or(GraphError::Size { what: "lane with logits", have: lane, most: self.lanes.saturating_sub(1) })?;
                 Ok(rows.quantize(&self.context, row, 1, width, width))
             }

@@ -179,12 +179,14 @@ impl WhisperGraph {
         if let Some(listener) = self.context.recorder.listener() {
             listener.step("encoder", 0, positions);
         }
-        encoder.run(mel)
+        encoder.run(mel)?;
+        encoder.output().map(drop)
     }
 
     /// Output of the last [`encode`](WhisperGraph::encode), `[positions][d_model]`; empty before the first.
     pub fn encoder_output(&self) -> &[f32] {
-        self.encoder.as_ref().map_or(&[], Encoder::output)
+        // Nothing else than that there was no run, which `encode` has seen to.
+        self.encoder.as_ref().and_then(|encoder| encoder.output().ok()).unwrap_or_default()
     }
 
     /// Tokens decoded since [`encode`](WhisperGraph::encode).
@@ -240,11 +242,7 @@ impl WhisperGraph {
             self.last = Some(key);
             rest = after;
         }
-        Ok(self.last_logits())
-    }
-
-    fn last_logits(&self) -> &[f32] {
-        self.last.and_then(|key| self.decoders.get(&key)).map_or(&[], Decoder::logits)
+        self.last.and_then(|key| self.decoders.get(&key)).map_or(Ok(&[]), Decoder::logits)
     }
 
     /// Decodes `tokens` from the start and keeps what [`head_weights`](WhisperGraph::head_weights) needs of the given heads (layer, head).

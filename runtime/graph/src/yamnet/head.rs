@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::{SlotOp, Slots};
+use ossicle_engine::GraphError;
+use ossicle_engine::graph::{GraphBuilder, Outlet};
 use ossicle_engine::weights::{FolderError, ModelFolder};
-use tract_core::internal::*;
 
 use super::config::{HeadConfig, YamnetConfig};
 use super::head_ops::{BandMeans, HeadJoin};
@@ -42,23 +42,23 @@ impl Head {
     pub(super) fn wire(
         &self,
         context: &Arc<Context<YamnetConfig>>,
-        model: &mut TypedModel,
-        slots: &Arc<Slots>,
-        maps: &[OutletId],
-        mean: OutletId,
-    ) -> TractResult<OutletId> {
+        head: &HeadConfig,
+        graph: &mut GraphBuilder,
+        maps: &[Outlet],
+        mean: Outlet,
+    ) -> Result<Outlet, GraphError> {
         let config = context.folder.config();
-        let Some(head) = &config.head else { bail!("the model has no head") };
         let cells = head.cells(config);
-        let mut rows = tvec![];
+        let mut rows = vec![];
+        let shapes: Vec<_> = config.shapes().collect();
         for (i, &layer) in head.inputs.iter().enumerate() {
-            let Some(shape) = config.shapes().nth(layer) else { bail!("there is no layer {layer}") };
+            let shape = shapes[layer];
             let means = BandMeans { context: Arc::clone(context), size: shape.output, channels: shape.outputs };
-            rows.push(model.wire_node(format!("yamnet.head.inputs.{i}"), SlotOp::new(means, slots), &[maps[layer]])?[0]);
+            rows.push(graph.add(format!("yamnet.head.inputs.{i}"), means, &[maps[layer]])?[0]);
         }
         rows.push(mean);
         let join = HeadJoin { context: Arc::clone(context), inputs: self.inputs.clone(), cells, width: head.width };
-        let x = model.wire_node("yamnet.head.cells", SlotOp::new(join, slots), &rows)?[0];
-        self.blocks.wire(context, model, slots, "yamnet.head.blocks", x)
+        let x = graph.add("yamnet.head.cells", join, &rows)?[0];
+        self.blocks.wire(context, graph, "yamnet.head.blocks", x)
     }
 }

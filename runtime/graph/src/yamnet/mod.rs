@@ -25,12 +25,11 @@ use std::sync::Arc;
 
 use ossicle_engine::GraphError;
 use ossicle_engine::Options;
-use ossicle_engine::plan::{Plan, SlotOp, Slots};
+use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
 use ossicle_engine::pool::MAX_THREADS;
 use ossicle_engine::weights::{FolderError, ModelFolder};
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::Tap;
-use tract_core::internal::*;
 
 pub use crate::scoring::TAPS;
 pub use classes::{ClassHead, ClassesConfig, MAX_CLASSES};
@@ -86,12 +85,10 @@ impl Spans {
 }
 
 /// The network for one number of patches.
-struct Runner {
+struct Network {
     patches: usize,
-    plan: Plan,
-    input: Arc<Tensor>,
-    /// Embeddings, scores and, where the model has them, scores of near labels of the last run.
-    outputs: TVec<TValue>,
+    /// Outputs are embeddings, scores and, where the model has them, scores of near labels.
+    runner: Runner,
 }
 
 /// A YAMNet ready to run.
@@ -99,7 +96,7 @@ pub struct YamnetGraph {
     context: Arc<Context<YamnetConfig>>,
     spans: Spans,
     /// For the number of patches that ran last.
-    runner: Option<Runner>,
+    network: Option<Network>,
 }
 
 impl fmt::Debug for YamnetGraph {
@@ -116,7 +113,7 @@ impl YamnetGraph {
     pub fn new(folder: Arc<ModelFolder<YamnetConfig>>, options: Options) -> Result<Self, GraphError> {
         let spans = Spans::new(&folder)?;
         let widest = folder.config().widest();
-        Ok(Self { context: Arc::new(Context::new(folder, options, widest)), spans, runner: None })
+        Ok(Self { context: Arc::new(Context::new(folder, options, widest)), spans, network: None })
     }
 
     /// The model's configuration.
@@ -166,7 +163,7 @@ impl YamnetGraph {
 
     /// Bytes of the slots of the plan in use.
     pub fn built_slot_bytes(&self) -> usize {
-        self.runner.as_ref().map_or(0, |runner| runner.plan.bytes() + runner.input.as_bytes().len())
+        self.network.as_ref().map_or(0, |network| network.runner.bytes())
     }
 
     /// Scores of some patches, `[patches][num_labels]`, each in [0, 1] by itself. `mel` is `[patches][patch_frames][num_mel_bins]`, as
@@ -190,32 +187,35 @@ impl YamnetGraph {
         if let Some(listener) = self.context.recorder.listener() {
             listener.step("yamnet", 0, patches);
         }
-        let runner = match self.runner.take().filter(|runner| runner.patches == patches) {
-            Some(runner) => self.runner.insert(runner),
-            None => self.runner.insert(Runner::build(&self.context, &self.spans, patches)?),
+        let network = match self.network.take().filter(|network| network.patches == patches) {
+            Some(network) => self.network.insert(network),
+            None => self.network.insert(Network::build(&self.context, &self.spans, patches)?),
         };
-        runner.run(mel)
+        network.run(mel)
     }
 
     /// The embeddings of the last run, `[patches][channels]`: the mean over each patch's last map, never negative. Empty before the first.
     pub fn embeddings(&self) -> &[f32] {
-        self.runner.as_ref().map_or(&[], |runner| runner.output(0))
+        self.output(0)
+    }
+
+    /// An output that the last run computed, all of them f32; empty before the first.
+    fn output(&self, index: usize) -> &[f32] {
+        self.network.as_ref().and_then(|network| network.runner.output(index).ok()).unwrap_or_default()
     }
 
     /// Scores of the last patch for the labels of `near_labels.txt`, each in [0, 1] by itself, if the model has a head and such labels.
     /// They are of the whole patch, and not late. Empty before the first.
     pub fn near_scores(&self) -> &[f32] {
-        self.runner.as_ref().map_or(&[], |runner| runner.output(2))
+        if self.spans.near.is_some() { self.output(2) } else { &[] }
     }
 }
 
-impl Runner {
+impl Network {
     fn build(context: &Arc<Context<YamnetConfig>>, spans: &Spans, patches: usize) -> Result<Self, GraphError> {
         let config = context.folder.config();
-        let slots = Arc::new(Slots::new(&context.recorder));
-        let mut model = TypedModel::default();
-        let shape = [patches * config.patch_frames, config.num_mel_bins];
-        let mut x = model.add_source("yamnet.mel", f32::fact(shape))?;
+        let mut graph = GraphBuilder::new(&context.recorder);
+        let mut x = graph.input::<f32>("yamnet.mel", &[patches * config.patch_frames, config.num_mel_bins])?;
         let stem = ConvPlane {
             context: Arc::clone(context),
             filters: spans.stem.clone(),
@@ -223,46 +223,38 @@ impl Runner {
             patches,
             channels: config.stem_channels,
         };
-        let mut maps = tvec![];
-        x = model.wire_node("yamnet.stem", SlotOp::new(stem, &slots), &[x])?[0];
+        let mut maps = vec![];
+        x = graph.add("yamnet.stem", stem, &[x])?[0];
         for (i, (shape, (filters, pointwise))) in config.shapes().zip(&spans.layers).enumerate() {
             let layer = Separable { context: Arc::clone(context), filters: filters.clone(), pointwise: pointwise.clone(), shape, patches };
-            x = model.wire_node(format!("yamnet.layers.{i}"), SlotOp::new(layer, &slots), &[x])?[0];
+            x = graph.add(format!("yamnet.layers.{i}"), layer, &[x])?[0];
             maps.push(x);
         }
         let positions = config.shapes().last().map_or(config.stem(), |shape| shape.output).positions();
         let channels = config.embedding();
         let pool = MeanPool { context: Arc::clone(context), positions, patches, channels };
-        let embedding = model.wire_node("yamnet.embedding", SlotOp::new(pool, &slots), &[x])?[0];
-        x = match &spans.head {
-            Some(head) => head.wire(context, &mut model, &slots, &maps, embedding)?,
+        let embedding = graph.add("yamnet.embedding", pool, &[x])?[0];
+        x = match spans.head.as_ref().zip(config.head.as_ref()) {
+            Some((head, config)) => head.wire(context, config, &mut graph, &maps, embedding)?,
             None => embedding,
         };
-        let mut score = |name: &str, linear: &UnsignedLinear, x: OutletId, patches: usize, channels: usize, labels: usize| {
+        let mut score = |name: &str, linear: &UnsignedLinear, x: Outlet, patches: usize, channels: usize, labels: usize| {
             let classifier = Classifier { context: Arc::clone(context), linear: linear.clone(), patches, channels, labels };
-            let logits = model.wire_node(format!("{name}logits"), SlotOp::new(classifier, &slots), &[x])?[0];
+            let logits = graph.add(format!("{name}logits"), classifier, &[x])?[0];
             let sigmoid = Sigmoid { context: Arc::clone(context), patches, labels };
-            TractResult::Ok(model.wire_node(format!("{name}scores"), SlotOp::new(sigmoid, &slots), &[logits])?[0])
+            Ok::<_, GraphError>(graph.add(format!("{name}scores"), sigmoid, &[logits])?[0])
         };
         let cells = patches * config.cells();
-        let mut outputs = tvec![embedding, score("yamnet.", &spans.classifier, x, cells, config.classified(), config.num_labels)?];
+        let mut outputs = vec![embedding, score("yamnet.", &spans.classifier, x, cells, config.classified(), config.num_labels)?];
         if let Some(near) = &spans.near {
             outputs.push(score("yamnet.near.", near, embedding, patches, channels, config.near_labels)?);
         }
-        model.select_output_outlets(&outputs)?;
-        let input = Arc::new(Tensor::zero_aligned::<f32>(&shape, 64)?);
-        Ok(Self { patches, plan: Plan::build(model, &slots)?, input, outputs: tvec!() })
+        Ok(Self { patches, runner: graph.finish(&outputs, usize::MAX)? })
     }
 
     fn run(&mut self, mel: &[f32]) -> Result<&[f32], GraphError> {
-        self.outputs.clear();
-        let input = Arc::get_mut(&mut self.input).ok_or_else(|| GraphError::Plan("the mel input is still in use".into()))?;
-        bytemuck::cast_slice_mut(input.as_bytes_mut()).copy_from_slice(mel);
-        self.outputs = self.plan.run(tvec!(TValue::from_const(Arc::clone(&self.input))))?;
-        Ok(self.output(1))
-    }
-
-    fn output(&self, index: usize) -> &[f32] {
-        self.outputs.get(index).and_then(|output| output.try_as_plain_ram().ok()?.as_slice().ok()).unwrap_or(&[])
+        self.runner.input_mut(0)?.copy_from_slice(mel);
+        self.runner.run()?;
+        self.runner.output(1)
     }
 }
