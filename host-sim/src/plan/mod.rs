@@ -8,10 +8,13 @@ pub mod calibrate;
 mod report;
 pub mod work;
 
+use std::sync::Arc;
+
 use ossicle::whisper::memory::{Memory, Request};
 use ossicle_boards::cost::{self, Costs};
 use ossicle_boards::profile::Profile;
-use ossicle_graph::folder::{FolderError, ModelFolder, WhisperConfig};
+use ossicle_graph::GraphError;
+use ossicle_graph::folder::{ModelFolder, WhisperConfig};
 use ossicle_graph::whisper::Options;
 use ossicle_kernels::simd::Isa;
 
@@ -70,7 +73,7 @@ impl Plan {
     /// # Errors
     /// If the model's texts cannot be read or there are no costs for the board's core; the message is whole.
     pub fn new(
-        folder: &ModelFolder<WhisperConfig>,
+        folder: &Arc<ModelFolder<WhisperConfig>>,
         profile: &Profile,
         shape: Shape,
         threads: usize,
@@ -80,7 +83,7 @@ impl Plan {
         // The instruction set changes nothing that is planned.
         let options = Options { isa: Isa::detect(), threads };
         let request = Request { options, frames: LONGEST_FRAMES, words, lanes: false, others: 0, program: PROGRAM_BYTES };
-        let memory = Memory::plan(folder, request).map_err(PlanError::Folder)?;
+        let memory = Memory::plan(folder, request).map_err(PlanError::Model)?;
         let config = folder.config();
         let time = |phase: Phase| predict(config, profile, &costs, phase, &shape, threads);
         Ok(Self {
@@ -117,15 +120,15 @@ impl Plan {
 pub enum PlanError {
     /// The board has no costs.
     Board(ossicle_boards::BoardError),
-    /// The model cannot be read.
-    Folder(FolderError),
+    /// The model cannot be used.
+    Model(GraphError),
 }
 
 impl std::fmt::Display for PlanError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Board(error) => error.fmt(f),
-            Self::Folder(error) => error.fmt(f),
+            Self::Model(error) => error.fmt(f),
         }
     }
 }

@@ -75,6 +75,14 @@ pub(crate) fn folder(error: FolderError) -> Fault {
     }
 }
 
+/// A model in the folder `path` whose graphs cannot be built.
+pub(crate) fn graph(path: &Path, error: GraphError) -> anyhow::Error {
+    match error {
+        GraphError::Folder(error) => folder(error).into(),
+        error => anyhow::Error::new(error).context(path.display().to_string()),
+    }
+}
+
 /// A model that is not there, or not one.
 pub(crate) fn model(error: ModelError) -> Fault {
     match error {
@@ -90,9 +98,9 @@ pub(crate) fn model(error: ModelError) -> Fault {
 pub(crate) fn opening(path: &Path, error: OpenError) -> anyhow::Error {
     match error {
         OpenError::Model(error) => model(error).into(),
-        OpenError::Folder(error) | OpenError::Graph(GraphError::Folder(error)) => folder(error).into(),
+        OpenError::Folder(error) => folder(error).into(),
         OpenError::Settings(error) => Fault::new(error, path.display(), REMAKE).into(),
-        OpenError::Graph(error) => anyhow::Error::new(error).context(path.display().to_string()),
+        OpenError::Graph(error) => graph(path, error),
     }
 }
 
@@ -100,7 +108,7 @@ pub(crate) fn opening(path: &Path, error: OpenError) -> anyhow::Error {
 pub(crate) fn events(path: &Path, error: EventsError) -> anyhow::Error {
     match error {
         EventsError::Folder(error) => folder(error).into(),
-        EventsError::Graph(error) => anyhow::Error::new(error).context(path.display().to_string()),
+        EventsError::Graph(error) => graph(path, error),
         other => Fault::line(other).into(),
     }
 }
@@ -143,7 +151,7 @@ pub(crate) fn label(path: &Path, error: LabelError) -> anyhow::Error {
         LabelError::Graph(error @ GraphError::Memory { .. }) => {
             Fault::new(error, path.display(), "allow more with --memory if the machine has it").into()
         }
-        LabelError::Graph(error) => anyhow::Error::new(error).context(path.display().to_string()),
+        LabelError::Graph(error) => graph(path, error),
         LabelError::NotFinite => Fault::new(error, path.display(), "make the model again, and check its float scores first").into(),
         LabelError::Read { path, source } if source.kind() == ErrorKind::NotFound => {
             Fault::new("no such file", path.display(), "give one that exists").into()

@@ -105,7 +105,7 @@ impl ModelArgs {
         let folder = ModelFolder::open(path).map_err(fault::folder)?;
         let options = GraphOptions { isa: self.machine.isa(), threads: self.machine.threads() };
         let request = Request { options, frames, words, lanes, others, program: program_bytes() };
-        let plan = Memory::plan(&folder, request).map_err(fault::folder)?;
+        let plan = Memory::plan(&folder, request).map_err(|error| fault::graph(path, error))?;
         for (limit, allowed) in self.budget.limits()? {
             if plan.total() as u64 > allowed {
                 let (needed, allowed) = (size::megabytes(plan.total() as u64), size::megabytes(allowed));

@@ -77,9 +77,9 @@ pub enum GraphError {
         /// Bytes allowed.
         most: usize,
     },
-    /// An input or output of a graph that it does not have, or not of that type: a bug of ours.
+    /// A buffer that a graph or layer does not have, or not of that type: a bug of ours.
     Access {
-        /// `input` or `output`.
+        /// `input`, `output` or `scratch`.
         what: &'static str,
         /// Which one.
         index: usize,
@@ -98,7 +98,7 @@ impl fmt::Display for GraphError {
             Self::Memory { needed, most } => {
                 write!(f, "buffers of {} MB, at most {} MB are allowed", needed.div_ceil(1_000_000), most / 1_000_000)
             }
-            Self::Access { what, index, problem } => write!(f, "{what} {index} of a graph: {problem}"),
+            Self::Access { what, index, problem } => write!(f, "{what} {index}: {problem}"),
             Self::Plan(problem) => write!(f, "plan: {problem}"),
         }
     }

@@ -2,20 +2,13 @@
 
 use std::sync::Arc;
 
-use bytemuck::Pod;
 use tract_core::internal::*;
 
+use crate::arena::{ALIGN, Memory};
 use crate::error::GraphError;
-use crate::plan::{Layer, Plan, SlotOp, Slots};
+use crate::layer::{Element, Layer};
+use crate::plan::{Plan, Shared, SlotOp};
 use crate::recorder::Recorder;
-
-/// A type of values in buffers: f32, i32, i8 or u8.
-pub trait Element: Datum + Pod {}
-
-impl Element for f32 {}
-impl Element for i32 {}
-impl Element for i8 {}
-impl Element for u8 {}
 
 /// A value of a graph that is being built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +23,7 @@ pub type Outlets = TVec<Outlet>;
 /// use std::sync::Arc;
 ///
 /// use ossicle_engine::graph::GraphBuilder;
-/// use ossicle_engine::plan::Layer;
+/// use ossicle_engine::layer::{Io, Layer};
 /// use tract_core::internal::*;
 ///
 /// /// Twice each value.
@@ -46,10 +39,8 @@ pub type Outlets = TVec<Outlet>;
 ///         tvec!(f32::fact([self.0]))
 ///     }
 ///
-///     fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-///         let x = inputs[0].try_as_plain_ram()?.as_slice::<f32>()?;
-///         let out: &mut [f32] = bytemuck::cast_slice_mut(outputs[0].as_bytes_mut());
-///         for (out, x) in out.iter_mut().zip(x) {
+///     fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+///         for (out, x) in io.output::<f32>(0)?.iter_mut().zip(io.input::<f32>(0)?) {
 ///             *out = 2.0 * x;
 ///         }
 ///         Ok(())
@@ -69,13 +60,13 @@ pub type Outlets = TVec<Outlet>;
 #[derive(Debug)]
 pub struct GraphBuilder {
     model: TypedModel,
-    slots: Arc<Slots>,
+    shared: Arc<Shared>,
 }
 
 impl GraphBuilder {
     /// A graph without layers, whose results go to `recorder`.
     pub fn new(recorder: &Arc<Recorder>) -> Self {
-        Self { model: TypedModel::default(), slots: Arc::new(Slots::new(recorder)) }
+        Self { model: TypedModel::default(), shared: Arc::new(Shared::new(recorder)) }
     }
 
     /// Adds an input of type `T`; inputs count from 0 in the order they are added.
@@ -100,81 +91,209 @@ impl GraphBuilder {
     /// As [`add`](Self::add).
     pub fn add_shared(&mut self, name: impl Into<String>, layer: Arc<dyn Layer>, inputs: &[Outlet]) -> Result<Outlets, GraphError> {
         let inputs: TVec<OutletId> = inputs.iter().map(|outlet| outlet.0).collect();
-        let outlets = self.model.wire_node(name, SlotOp::new(layer, &self.slots), &inputs)?;
+        let outlets = self.model.wire_node(name, SlotOp::new(layer, &self.shared), &inputs)?;
         Ok(outlets.into_iter().map(Outlet).collect())
     }
 
-    /// Plans every buffer and makes them, if they take at most `limit` bytes; none is made otherwise. Outputs count from 0 in the order given.
+    /// Plans every buffer. Outputs count from 0 in the order given. The graph has no memory yet: it says how much it needs, and runs once it has
+    /// been given some.
     ///
     /// # Errors
-    /// [`GraphError::Memory`] if they take more; [`GraphError::Plan`] if a layer takes over an input that is read later.
-    pub fn finish(mut self, outputs: &[Outlet], limit: usize) -> Result<Runner, GraphError> {
+    /// [`GraphError::Plan`] if a layer takes over an input that is read later.
+    pub fn plan(mut self, outputs: &[Outlet]) -> Result<Runner, GraphError> {
         let outputs: TVec<OutletId> = outputs.iter().map(|outlet| outlet.0).collect();
         self.model.select_output_outlets(&outputs)?;
-        let facts: Vec<TypedFact> =
-            self.model.input_outlets()?.iter().map(|&input| Ok(self.model.outlet_fact(input)?.clone())).collect::<TractResult<_>>()?;
-        let mut bytes = 0usize;
-        for fact in &facts {
-            bytes = bytes.saturating_add(crate::plan::bytes(fact)?);
+        Ok(Runner { plan: Plan::new(self.model, self.shared)?, memory: Memory::default(), ran: false })
+    }
+
+    /// As [`plan`](Self::plan), with memory, if it takes at most `limit` bytes; none is taken otherwise.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan), or [`GraphError::Memory`].
+    pub fn finish(self, outputs: &[Outlet], limit: usize) -> Result<Runner, GraphError> {
+        let mut runner = self.plan(outputs)?;
+        // No allocation is larger than `isize::MAX`.
+        if runner.bytes() > limit.min(isize::MAX.unsigned_abs()) {
+            return Err(GraphError::Memory { needed: runner.bytes(), most: limit });
         }
-        let Some(left) = limit.checked_sub(bytes) else { return Err(GraphError::Memory { needed: bytes, most: limit }) };
-        let plan = Plan::build(self.model, &self.slots, left).map_err(|error| match error {
-            GraphError::Memory { needed, .. } => GraphError::Memory { needed: needed.saturating_add(bytes), most: limit },
-            other => other,
-        })?;
-        let inputs = facts.iter().map(|fact| Ok(Arc::new(crate::plan::zeros(fact)?))).collect::<TractResult<_>>()?;
-        Ok(Runner { bytes: plan.bytes() + bytes, plan, inputs, outputs: tvec!() })
+        runner.attach(Memory::default());
+        Ok(runner)
     }
 }
 
-/// A graph ready to run, with all its buffers.
+/// A graph ready to run.
+///
+/// Its inputs, outputs and everything between lie in one memory, where each has a place for as long as it is needed. So inputs have to be written
+/// whole before each run, and outputs are there until something is written for the next. Graphs that never run at the same time can pass
+/// one memory on ([`detach`](Self::detach), [`attach`](Self::attach)): it grows to the largest one's need.
 #[derive(Debug)]
 pub struct Runner {
     plan: Plan,
-    inputs: TVec<Arc<Tensor>>,
-    outputs: TVec<TValue>,
-    bytes: usize,
+    memory: Memory,
+    /// Outputs are there.
+    ran: bool,
 }
 
 impl Runner {
-    /// The values of an input, for the caller to write. They are zero at first and stay as they are between runs.
+    /// The values of an input, for the caller to write, all of them. Outputs are gone then.
     ///
     /// # Errors
-    /// [`GraphError::Access`] if there is no such input, or it is of another type.
+    /// [`GraphError::Access`] if there is no such input, it is of another type, or the graph has no memory.
     pub fn input_mut<T: Element>(&mut self, index: usize) -> Result<&mut [T], GraphError> {
         let wrong = |problem| GraphError::Access { what: "input", index, problem };
-        let input = self.inputs.get_mut(index).ok_or_else(|| wrong("there is none"))?;
-        if input.datum_type() != T::datum_type() {
-            return Err(wrong("is of another type"));
+        let input = self.plan.inputs.get(index).ok_or_else(|| wrong("there is none"))?;
+        input.check::<T>("input", index)?;
+        self.ran = false;
+        if self.memory.len() < self.plan.bytes {
+            return Err(wrong("has no memory"));
         }
-        let input = Arc::get_mut(input).ok_or_else(|| wrong("is still in use"))?;
-        bytemuck::try_cast_slice_mut(input.as_bytes_mut()).map_err(|_| wrong("is not aligned"))
+        let bytes = &mut self.memory.get_mut()[input.place.offset..][..input.place.bytes];
+        bytemuck::try_cast_slice_mut(bytes).map_err(|_| wrong("is not aligned"))
     }
 
     /// Computes the outputs from the inputs. Allocates nothing once it has run for the first time.
     ///
     /// # Errors
-    /// [`GraphError::Plan`] if a layer fails.
+    /// [`GraphError::Plan`] if a layer fails, or the graph has no memory.
     pub fn run(&mut self) -> Result<(), GraphError> {
-        // Their buffers are the next run's.
-        self.outputs.clear();
-        self.outputs = self.plan.run(self.inputs.iter().map(|input| TValue::from_const(Arc::clone(input))).collect())?;
+        self.ran = false;
+        if self.memory.len() < self.plan.bytes {
+            return Err(GraphError::Plan("a graph runs without memory".into()));
+        }
+        self.plan.run(&mut self.memory)?;
+        self.ran = true;
         Ok(())
     }
 
     /// The values of an output, as the last run left them.
     ///
     /// # Errors
-    /// [`GraphError::Access`] if there is no such output, it is of another type, or nothing has run yet.
+    /// [`GraphError::Access`] if there is no such output, it is of another type, or not there.
     pub fn output<T: Element>(&self, index: usize) -> Result<&[T], GraphError> {
         let wrong = |problem| GraphError::Access { what: "output", index, problem };
-        let output = self.outputs.get(index).ok_or_else(|| wrong("there is none, or nothing has run"))?;
-        let plain = output.try_as_plain_ram()?;
-        plain.as_slice::<T>().map_err(|_| wrong("is of another type"))
+        let output = self.plan.outputs.get(index).ok_or_else(|| wrong("there is none"))?;
+        output.check::<T>("output", index)?;
+        if !self.ran {
+            return Err(wrong("has not been computed"));
+        }
+        bytemuck::try_cast_slice(output.place.of(self.memory.get())).map_err(|_| wrong("is not aligned"))
     }
 
-    /// Bytes of all buffers, the inputs' among them.
+    /// Bytes of the memory that the graph needs.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.plan.bytes.saturating_add(ALIGN)
+    }
+
+    /// Takes the memory away, and the outputs with it.
+    pub fn detach(&mut self) -> Memory {
+        self.ran = false;
+        std::mem::take(&mut self.memory)
+    }
+
+    /// Gives the graph a memory, which is replaced by a larger one if it is too small.
+    pub fn attach(&mut self, memory: Memory) {
+        self.ran = false;
+        self.memory = if memory.len() < self.plan.bytes {
+            // The old one goes first.
+            drop(memory);
+            Memory::new(self.plan.bytes)
+        } else {
+            memory
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::Io;
+
+    /// The sums of neighbours, or each value plus one in place.
+    #[derive(Debug)]
+    enum Toy {
+        Pairs(usize),
+        Next(usize),
+    }
+
+    impl Layer for Toy {
+        fn name(&self) -> &'static str {
+            "Toy"
+        }
+
+        fn outputs(&self) -> TVec<TypedFact> {
+            let (Self::Pairs(count) | Self::Next(count)) = *self;
+            tvec!(f32::fact([count]))
+        }
+
+        fn in_place(&self) -> Option<usize> {
+            matches!(self, Self::Next(_)).then_some(0)
+        }
+
+        fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+            let out = io.output::<f32>(0)?;
+            ensure!(io.output::<f32>(0).is_err() && io.scratch::<f32>().is_err() && io.input::<i32>(0).is_err());
+            match self {
+                Self::Pairs(_) => {
+                    for (out, pair) in out.iter_mut().zip(io.input::<f32>(0)?.as_chunks::<2>().0) {
+                        *out = pair[0] + pair[1];
+                    }
+                }
+                Self::Next(_) => out.iter_mut().for_each(|value| *value += 1.0),
+            }
+            Ok(())
+        }
+    }
+
+    /// Eight values, their pairs' sums, plus one, and those pairs' sums.
+    fn runner() -> Result<Runner, GraphError> {
+        let mut graph = GraphBuilder::new(&Arc::default());
+        let mut x = graph.input::<f32>("x", &[8])?;
+        for (i, layer) in [Toy::Pairs(4), Toy::Next(4), Toy::Pairs(2)].into_iter().enumerate() {
+            x = graph.add(format!("layer{i}"), layer, &[x])?[0];
+        }
+        graph.plan(&[x])
+    }
+
+    #[test]
+    fn wrong_types_and_places_are_errors() {
+        let mut runner = runner().unwrap();
+        assert!(runner.input_mut::<f32>(0).is_err() && runner.run().is_err(), "it has no memory");
+        runner.attach(Memory::default());
+        let access = |result: Result<(), GraphError>| matches!(result, Err(GraphError::Access { .. }));
+        assert!(access(runner.input_mut::<i32>(0).map(drop)) && access(runner.input_mut::<f32>(1).map(drop)));
+        assert!(access(runner.output::<f32>(0).map(drop)), "nothing has run");
+        runner.input_mut::<f32>(0).unwrap().copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        runner.run().unwrap();
+        assert_eq!(runner.output::<f32>(0).unwrap(), [12.0, 28.0]);
+        assert!(access(runner.output::<i8>(0).map(drop)) && access(runner.output::<f32>(1).map(drop)));
+    }
+
+    #[test]
+    fn memory_is_passed_on() {
+        let (mut one, mut other) = (runner().unwrap(), runner().unwrap());
+        one.attach(Memory::default());
+        for _ in 0..3 {
+            for _ in 0..2 {
+                one.input_mut::<f32>(0).unwrap().fill(2.0);
+                one.run().unwrap();
+                assert_eq!(one.output::<f32>(0).unwrap(), [10.0; 2]);
+            }
+            other.attach(one.detach());
+            assert!(one.output::<f32>(0).is_err() && one.run().is_err());
+            std::mem::swap(&mut one, &mut other);
+        }
+        // Two of the three are alive at a time; all begin at multiples of 64 bytes.
+        assert_eq!(one.bytes(), 64 + 16 + ALIGN);
+    }
+
+    #[test]
+    fn what_is_read_later_is_not_taken_over() {
+        let mut graph = GraphBuilder::new(&Arc::default());
+        let x = graph.input::<f32>("x", &[4]).unwrap();
+        let next = graph.add("next", Toy::Next(4), &[x]).unwrap()[0];
+        assert!(matches!(graph.plan(&[next, x]), Err(GraphError::Plan(_))));
+        let mut graph = GraphBuilder::new(&Arc::default());
+        let x = graph.input::<f32>("x", &[4]).unwrap();
+        assert!(matches!(graph.finish(&[x], 15), Err(GraphError::Memory { needed: 80, most: 15 })));
     }
 }

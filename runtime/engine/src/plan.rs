@@ -1,66 +1,30 @@
-//! A graph of kernels on tract's plan, every output in a slot planned beforehand.
+//! A graph of layers on tract's plan, every value at a place in one memory.
 //!
-//! tract's plan allocates nothing per run, but operators that make fresh tensors do. So each output lives in a slot: a tensor that is
-//! written in place while nobody else holds it, and handed to the plan as another handle. Outputs of equal type and shape share a slot when
-//! their lifetimes do not overlap.
+//! tract's plan allocates nothing in a run, but operators that make fresh tensors do. So what goes from node to node are handles made
+//! beforehand; the values lie in a [`Memory`], at places that buffers share when their lives do not overlap, whatever their types and shapes.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use ossicle_trace::Values;
 use tract_core::internal::*;
 use tract_core::ops::source::TypedSource;
 
+use crate::arena::{Buffer, InArena, Memory, Place, place};
 use crate::error::GraphError;
-use crate::recorder::{Record, Recorder};
-
-/// One operator of a graph: what it needs and what it computes.
-pub trait Layer: Debug + Send + Sync + 'static {
-    /// The layer's name, as traces have it.
-    fn name(&self) -> &'static str;
-
-    /// Types and shapes of the outputs.
-    fn outputs(&self) -> TVec<TypedFact>;
-
-    /// A buffer needed while the layer runs.
-    fn scratch(&self) -> Option<TypedFact> {
-        None
-    }
-
-    /// The input whose buffer the first output takes over, contents included.
-    fn in_place(&self) -> Option<usize> {
-        None
-    }
-
-    /// Computes the outputs. An input taken over is not among `inputs`.
-    ///
-    /// # Errors
-    /// Inputs, outputs or scratch of another type than the layer says, or values that it does not take.
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], scratch: Option<&mut Tensor>) -> TractResult<()>;
-
-    /// Hands what was computed to a trace, after a run: here the one output as it is. Operators with several results, results with
-    /// padding, or results elsewhere do it themselves.
-    ///
-    /// # Errors
-    /// Outputs of another type than the layer says.
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        let [output] = outputs else { bail!("{} records no outputs", self.name()) };
-        record.tensor("", output.shape(), Values::F32(output.try_as_plain_ram()?.as_slice()?));
-        Ok(())
-    }
-}
+use crate::layer::{Io, Layer, NodeValues, Results, Value};
+use crate::recorder::Recorder;
 
 /// The tract operator around a [`Layer`].
 #[derive(Clone)]
 pub(crate) struct SlotOp {
     layer: Arc<dyn Layer>,
-    slots: Arc<Slots>,
+    shared: Arc<Shared>,
 }
 
 impl SlotOp {
-    /// A node that computes what `layer` does, in buffers of `slots`.
-    pub(crate) fn new(layer: Arc<dyn Layer>, slots: &Arc<Slots>) -> Self {
-        Self { layer, slots: Arc::clone(slots) }
+    /// A node that computes what `layer` does, in the memory of `shared`.
+    pub(crate) fn new(layer: Arc<dyn Layer>, shared: &Arc<Shared>) -> Self {
+        Self { layer, shared: Arc::clone(shared) }
     }
 }
 
@@ -95,43 +59,15 @@ impl Op for SlotOp {
 impl EvalOp for SlotOp {
     not_out_of_plan!();
 
-    fn eval(&self, ctx: &EvalContext, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let slots = self.slots.assigned(ctx.node_id)?;
-        if let Some(input) = self.layer.in_place() {
-            // The plan has dropped its own handle by now; with this one gone the slot is ours.
-            inputs.remove(input);
+    fn eval(&self, ctx: &EvalContext, _: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let node = self.shared.nodes.get().and_then(|nodes| nodes.get(ctx.node_id)).context("places are not planned")?;
+        let mut memory = self.shared.memory();
+        self.layer.run(&mut Io::new(memory.get_mut(), &node.values)?)?;
+        if let Some(mut listener) = self.shared.recorder.listener() {
+            let results = Results { memory: memory.get(), outputs: &node.values.outputs };
+            self.layer.record(&results, &mut listener.record(&node.name, self.layer.name()))?;
         }
-        let mut held: TVec<Arc<Tensor>> = tvec![];
-        for &slot in &slots.outputs {
-            held.push(self.slots.take(slot)?);
-        }
-        let mut scratch = slots.scratch.map(|slot| self.slots.take(slot)).transpose()?;
-        let result = {
-            let mut outputs: TVec<&mut Tensor> = tvec![];
-            for tensor in &mut held {
-                outputs.push(Arc::get_mut(tensor).ok_or_else(|| format_err!("a slot of node {} is still in use", ctx.node_id))?);
-            }
-            let scratch = match &mut scratch {
-                Some(tensor) => Some(Arc::get_mut(tensor).ok_or_else(|| format_err!("scratch of node {} is in use", ctx.node_id))?),
-                None => None,
-            };
-            self.layer.run(&inputs, &mut outputs, scratch)
-        };
-        if let Some((tensor, slot)) = scratch.zip(slots.scratch) {
-            self.slots.put(slot, tensor);
-        }
-        if result.is_ok()
-            && let Some(mut listener) = self.slots.recorder.listener()
-        {
-            self.layer.record(&held, &mut listener.record(&slots.name, self.layer.name()))?;
-        }
-        let mut values: TVec<TValue> = tvec![];
-        for (tensor, &slot) in held.into_iter().zip(&slots.outputs) {
-            values.push(TValue::from_const(Arc::clone(&tensor)));
-            self.slots.put(slot, tensor);
-        }
-        result?;
-        Ok(values)
+        Ok(node.handles.iter().map(|handle| TValue::from_const(Arc::clone(handle))).collect())
     }
 }
 
@@ -143,58 +79,53 @@ impl TypedOp for SlotOp {
     }
 }
 
-/// Where one node's results go.
-#[derive(Clone, Debug, Default)]
-struct NodeSlots {
+/// A node of a planned graph.
+#[derive(Debug, Default)]
+struct Node {
     name: String,
-    outputs: Vec<usize>,
-    scratch: Option<usize>,
+    values: NodeValues,
+    /// What the outputs are for tract.
+    handles: TVec<Arc<Tensor>>,
 }
 
-/// The buffers of one plan.
+/// What the nodes of one graph share.
 #[derive(Debug)]
-pub(crate) struct Slots {
+pub(crate) struct Shared {
     recorder: Arc<Recorder>,
-    nodes: OnceLock<Vec<NodeSlots>>,
-    tensors: OnceLock<Vec<Mutex<Option<Arc<Tensor>>>>>,
+    nodes: OnceLock<Vec<Node>>,
+    /// Empty but for the time of a run.
+    memory: Mutex<Memory>,
 }
 
-impl Slots {
-    /// None yet: they are made when the plan is built. Results go to `recorder`.
+impl Shared {
     pub(crate) fn new(recorder: &Arc<Recorder>) -> Self {
-        Self { recorder: Arc::clone(recorder), nodes: OnceLock::new(), tensors: OnceLock::new() }
+        Self { recorder: Arc::clone(recorder), nodes: OnceLock::new(), memory: Mutex::default() }
     }
 
-    fn assigned(&self, node: usize) -> TractResult<&NodeSlots> {
-        self.nodes.get().and_then(|nodes| nodes.get(node)).context("slots are not planned")
-    }
-
-    fn take(&self, slot: usize) -> TractResult<Arc<Tensor>> {
-        let tensors = self.tensors.get().context("slots are not planned")?;
-        tensors[slot].lock().unwrap_or_else(PoisonError::into_inner).take().with_context(|| format!("slot {slot} is taken"))
-    }
-
-    fn put(&self, slot: usize, tensor: Arc<Tensor>) {
-        if let Some(tensors) = self.tensors.get() {
-            *tensors[slot].lock().unwrap_or_else(PoisonError::into_inner) = Some(tensor);
-        }
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A graph ready to run.
+/// A graph whose buffers have their places.
 #[derive(Debug)]
 pub(crate) struct Plan {
     state: TypedSimpleState,
-    bytes: usize,
+    shared: Arc<Shared>,
+    handles: TVec<Arc<Tensor>>,
+    pub(crate) inputs: TVec<Value>,
+    pub(crate) outputs: TVec<Value>,
+    /// Bytes of the memory.
+    pub(crate) bytes: usize,
 }
 
 impl Plan {
-    /// Plans the slots of a model whose operators were made with `slots`, and makes them if they take at most `most` bytes.
+    /// Plans a model whose layers were wired with `shared`.
     ///
     /// # Errors
-    /// [`GraphError::Plan`] if tract refuses the model, or it holds another operator than [`SlotOp`] and tract's source, which is named;
-    /// [`GraphError::Memory`] if the slots take more.
-    pub(crate) fn build(model: TypedModel, slots: &Arc<Slots>, most: usize) -> Result<Self, GraphError> {
+    /// [`GraphError::Plan`] if tract refuses the model, it holds another operator than [`SlotOp`] and tract's source, which is named, or a layer
+    /// takes over an input that is read later.
+    pub(crate) fn new(model: TypedModel, shared: Arc<Shared>) -> Result<Self, GraphError> {
         for node in model.nodes() {
             if !node.op_is::<TypedSource>() && !node.op_is::<SlotOp>() {
                 let problem = format!("node {} has operator {}, which is not one of ours", node.name, node.op.name());
@@ -202,101 +133,115 @@ impl Plan {
             }
         }
         let plan = TypedSimplePlan::new(model)?;
-        let (nodes, facts) = assign(&plan)?;
-        let mut bytes = 0usize;
-        for fact in &facts {
-            bytes = bytes.saturating_add(self::bytes(fact)?);
+        let (nodes, bytes) = assign(&plan)?;
+        let model = plan.model();
+        let value = |outlet: &OutletId| nodes[outlet.node].values.outputs[outlet.slot].clone();
+        let inputs: TVec<Value> = model.input_outlets()?.iter().map(value).collect();
+        let outputs = model.output_outlets()?.iter().map(value).collect();
+        let handles = inputs.iter().map(|value| InArena::tensor(value.dtype, &value.shape, value.place)).collect();
+        let state = plan.spawn()?;
+        if shared.nodes.set(nodes).is_err() {
+            return Err(GraphError::Plan("places were planned twice".into()));
         }
-        if bytes > most {
-            return Err(GraphError::Memory { needed: bytes, most });
-        }
-        let mut tensors = Vec::with_capacity(facts.len());
-        for fact in &facts {
-            tensors.push(Mutex::new(Some(Arc::new(zeros(fact)?))));
-        }
-        let planned = slots.nodes.set(nodes).is_ok() && slots.tensors.set(tensors).is_ok();
-        if !planned {
-            return Err(GraphError::Plan("slots were planned twice".into()));
-        }
-        Ok(Self { state: plan.spawn()?, bytes })
+        Ok(Self { state, shared, handles, inputs, outputs, bytes })
     }
 
-    /// Bytes of all slots.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Runs the graph; the outputs must be dropped before the next run.
+    /// Runs the graph in `memory`, which holds its inputs and is large enough.
     ///
     /// # Errors
-    /// [`GraphError::Plan`] if a layer fails, or a buffer is still in use: bugs of ours.
-    pub(crate) fn run(&mut self, inputs: TVec<TValue>) -> Result<TVec<TValue>, GraphError> {
-        Ok(self.state.run(inputs)?)
+    /// [`GraphError::Plan`] if a layer fails.
+    pub(crate) fn run(&mut self, memory: &mut Memory) -> Result<(), GraphError> {
+        *self.shared.memory() = std::mem::take(memory);
+        let result = self.state.run(self.handles.iter().map(|handle| TValue::from_const(Arc::clone(handle))).collect());
+        *memory = std::mem::take(&mut *self.shared.memory());
+        Ok(result.map(drop)?)
     }
 }
 
-/// Bytes of a value.
-pub(crate) fn bytes(fact: &TypedFact) -> TractResult<usize> {
-    let shape = fact.shape.as_concrete().context("a value's shape is symbolic")?;
-    Ok(shape.iter().fold(fact.datum_type.size_of(), |bytes, &n| bytes.saturating_mul(n)))
+/// Buffers while they are planned.
+#[derive(Default)]
+struct Buffers {
+    all: Vec<Buffer>,
+    facts: Vec<(DatumType, TVec<usize>)>,
 }
 
-/// A buffer for a value.
-pub(crate) fn zeros(fact: &TypedFact) -> TractResult<Tensor> {
-    Tensor::zero_aligned_dt(fact.datum_type, fact.shape.as_concrete().context("a value's shape is symbolic")?, 64)
+impl Buffers {
+    /// Adds one that is alive from step `first` to step `last`.
+    fn add(&mut self, fact: &TypedFact, first: usize, last: usize) -> TractResult<usize> {
+        let shape = fact.shape.as_concrete().context("a value's shape is symbolic")?;
+        let bytes = shape.iter().fold(fact.datum_type.size_of(), |bytes, &n| bytes.saturating_mul(n));
+        self.all.push(Buffer { bytes, first, last });
+        self.facts.push((fact.datum_type, shape.into()));
+        Ok(self.all.len() - 1)
+    }
 }
 
-/// Gives each output a slot: one that is free for as long as the output lives, of the same type and shape, or a new one.
-fn assign(plan: &TypedSimplePlan) -> TractResult<(Vec<NodeSlots>, Vec<TypedFact>)> {
+/// The buffers of one node.
+#[derive(Default)]
+struct NodeBuffers {
+    outputs: TVec<usize>,
+    scratch: Option<usize>,
+}
+
+/// Gives each value a place that no other value has as long as it is needed: inputs of the graph from the start, outputs of the graph to the
+/// end, everything else until the last node that reads it has run.
+fn assign(plan: &TypedSimplePlan) -> TractResult<(Vec<Node>, usize)> {
     let model = plan.model();
     let order = plan.order_without_consts();
-    let step_of: std::collections::HashMap<usize, usize> = order.iter().enumerate().map(|(step, &node)| (node, step)).collect();
+    let step_of: HashMap<usize, usize> = order.iter().enumerate().map(|(step, &node)| (node, step)).collect();
     let results = model.output_outlets()?;
-    let mut nodes = vec![NodeSlots::default(); model.nodes().len()];
-    let mut facts: Vec<TypedFact> = vec![];
-    // For each slot, the last step that reads it.
-    let mut busy_until: Vec<usize> = vec![];
+    let mut of: Vec<NodeBuffers> = model.nodes().iter().map(|_| NodeBuffers::default()).collect();
+    let mut buffers = Buffers::default();
     for (step, &id) in order.iter().enumerate() {
         let node = &model.nodes()[id];
-        let Some(op) = node.op_as::<SlotOp>() else { continue };
-        let last_use = |outlet: usize| {
-            let readers = node.outputs[outlet].successors.iter().filter_map(|inlet| step_of.get(&inlet.node).copied());
-            if results.contains(&OutletId::new(id, outlet)) { usize::MAX } else { readers.max().unwrap_or(step) }
-        };
-        let mut assigned = NodeSlots { name: node.name.clone(), ..NodeSlots::default() };
-        for outlet in 0..node.outputs.len() {
-            let taken_over = op.layer.in_place().filter(|_| outlet == 0);
-            let slot = match taken_over {
+        let op = node.op_as::<SlotOp>();
+        for (outlet, output) in node.outputs.iter().enumerate() {
+            let readers = output.successors.iter().filter_map(|inlet| step_of.get(&inlet.node).copied());
+            let last = if results.contains(&OutletId::new(id, outlet)) { usize::MAX } else { readers.max().unwrap_or(step) };
+            let taken_over = op.and_then(|op| op.layer.in_place()).filter(|_| outlet == 0);
+            let buffer = match taken_over {
                 Some(input) => {
-                    let source = node.inputs[input];
+                    let source = *node.inputs.get(input).context("an input taken over does not exist")?;
                     let read_later = |inlet: &InletId| step_of.get(&inlet.node).is_some_and(|&other| other > step);
-                    ensure!(!model.outlet_successors(source).iter().any(read_later), "{} takes over an input read later", node.name);
-                    nodes[source.node].outputs.get(source.slot).copied().context("an input taken over has no slot")?
+                    let wanted = results.contains(&source) || model.outlet_successors(source).iter().any(read_later);
+                    ensure!(!wanted, "{} takes over an input read later", node.name);
+                    let buffer = *of[source.node].outputs.get(source.slot).context("an input taken over has no buffer")?;
+                    let same = model.outlet_fact(source)?.shape == output.fact.shape;
+                    ensure!(same && buffers.facts[buffer].0 == output.fact.datum_type, "{} takes over another shape", node.name);
+                    buffers.all[buffer].last = last;
+                    buffer
                 }
-                None => find(&mut facts, &mut busy_until, step, &node.outputs[outlet].fact),
+                // Inputs are written before the first step.
+                None => buffers.add(&output.fact, if op.is_some() { step } else { 0 }, last)?,
             };
-            busy_until[slot] = last_use(outlet);
-            assigned.outputs.push(slot);
+            of[id].outputs.push(buffer);
         }
-        assigned.scratch = op.layer.scratch().map(|fact| {
-            let slot = find(&mut facts, &mut busy_until, step, &fact);
-            busy_until[slot] = step;
-            slot
-        });
-        nodes[id] = assigned;
+        of[id].scratch = match op.and_then(|op| op.layer.scratch()) {
+            Some(fact) => Some(buffers.add(&fact, step, step)?),
+            None => None,
+        };
     }
-    Ok((nodes, facts))
-}
-
-/// A slot for `fact` that nobody reads from `step` on.
-fn find(facts: &mut Vec<TypedFact>, busy_until: &mut Vec<usize>, step: usize, fact: &TypedFact) -> usize {
-    let free = |slot: &usize| {
-        let other: &TypedFact = &facts[*slot];
-        busy_until[*slot] < step && other.datum_type == fact.datum_type && other.shape == fact.shape
+    let (offsets, bytes) = place(&buffers.all);
+    let value = |buffer: usize| {
+        let (dtype, shape) = buffers.facts[buffer].clone();
+        Value { dtype, shape, place: Place { offset: offsets[buffer], bytes: buffers.all[buffer].bytes } }
     };
-    (0..facts.len()).find(free).unwrap_or_else(|| {
-        facts.push(fact.without_value());
-        busy_until.push(step);
-        facts.len() - 1
-    })
+    let mut nodes: Vec<Node> = vec![];
+    for (node, own) in model.nodes().iter().zip(&of) {
+        let in_place = node.op_as::<SlotOp>().and_then(|op| op.layer.in_place());
+        let read = node.inputs.iter().enumerate().filter(|(index, _)| Some(*index) != in_place);
+        let mut values = NodeValues {
+            inputs: read.map(|(_, source)| value(of[source.node].outputs[source.slot])).collect(),
+            outputs: own.outputs.iter().map(|&buffer| value(buffer)).collect(),
+            scratch: own.scratch.map(value),
+            in_place: in_place.is_some(),
+            parts: vec![],
+        };
+        if bytes < usize::MAX {
+            values.finish().with_context(|| format!("values of {}", node.name))?;
+        }
+        let handles = values.outputs.iter().map(|value| InArena::tensor(value.dtype, &value.shape, value.place)).collect();
+        nodes.push(Node { name: node.name.clone(), values, handles });
+    }
+    Ok((nodes, bytes))
 }

@@ -21,12 +21,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use ossicle_engine::GraphError;
 use ossicle_engine::Options;
 use ossicle_engine::graph::{GraphBuilder, Runner};
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer};
 use ossicle_engine::pool::MAX_THREADS;
 use ossicle_engine::weights::{LinearSpan, ModelConfig, ModelFolder, Span};
+use ossicle_engine::{GraphError, Memory};
 use ossicle_kernels::linear::{Finish, linear};
 use ossicle_kernels::rows::{QuantRows, quantize_rows};
 use ossicle_kernels::simd::LANES;
@@ -34,7 +34,6 @@ use ossicle_trace::Tap;
 use serde::Deserialize;
 use tract_core::internal::*;
 
-use crate::ops::{f32s, f32s_mut};
 use crate::scoring::{Classifier, Context, Sigmoid, TAPS, Temporals, UnsignedLinear, Workspace, dilations_problem, relu};
 use crate::yamnet::MemoryPlan;
 
@@ -109,27 +108,11 @@ impl WhisperEventsGraph {
     /// # Errors
     /// [`GraphError::Folder`] if a tensor is missing or misshapen.
     pub fn new(folder: Arc<ModelFolder<WhisperEventsConfig>>, options: Options) -> Result<Self, GraphError> {
-        let config = folder.config();
-        let (depth, width, labels) = (config.d_model, config.width, config.num_labels);
-        let cells = Cells {
-            mean: folder.f32_span("input.mean", &[depth])?,
-            scale: folder.f32_span("input.scale", &[depth])?,
-            layer: folder.linear_span("input", width, CELL_ROWS * depth, true)?,
-            context: Arc::new(Context::new(Arc::clone(&folder), options, config.widest())),
-        };
-        let context = Arc::clone(&cells.context);
-        let blocks = Temporals::new(&folder, "blocks", &config.dilations, width, STEP_CELLS)?;
-        let linear = UnsignedLinear::new(&folder, "classifier", labels, width, true)?;
-
-        let mut graph = GraphBuilder::new(&context.recorder);
-        let mut x = graph.input::<f32>("events.rows", &[STEP_ROWS, depth])?;
-        x = graph.add("events.cells", cells, &[x])?[0];
-        x = blocks.wire(&context, &mut graph, "events.blocks", x)?;
-        let classifier = Classifier { context: Arc::clone(&context), linear, patches: STEP_CELLS, channels: width, labels };
-        x = graph.add("events.logits", classifier, &[x])?[0];
-        let sigmoid = Sigmoid { context: Arc::clone(&context), patches: STEP_CELLS, labels };
-        x = graph.add("events.scores", sigmoid, &[x])?[0];
-        Ok(Self { runner: graph.finish(&[x], usize::MAX)?, context, blocks })
+        let widest = folder.config().widest();
+        let context = Arc::new(Context::new(folder, options, widest));
+        let (mut runner, blocks) = plan(&context)?;
+        runner.attach(Memory::default());
+        Ok(Self { context, blocks, runner })
     }
 
     /// The head's configuration.
@@ -137,19 +120,19 @@ impl WhisperEventsGraph {
         self.context.folder.config()
     }
 
-    /// Memory it needs, known before anything runs.
-    pub fn memory_plan(folder: &ModelFolder<WhisperEventsConfig>, options: Options) -> MemoryPlan {
+    /// Memory it needs, known before anything runs: that of the graph, which is planned for it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn memory_plan(folder: &Arc<ModelFolder<WhisperEventsConfig>>, options: Options) -> Result<MemoryPlan, GraphError> {
         let config = folder.config();
-        let WhisperEventsConfig { d_model, width, dilations, num_labels, .. } = config;
-        // As they come, and standardised.
-        let rows = 2 * STEP_ROWS * d_model;
-        let scores = STEP_CELLS * (num_labels.next_multiple_of(LANES) + num_labels);
-        MemoryPlan {
+        let (runner, _) = plan(&Arc::new(Context::unused(folder)))?;
+        Ok(MemoryPlan {
             weights: folder.weight_bytes(),
-            slots: 4 * (rows + Temporals::slot_values(dilations, *width, STEP_CELLS) + scores),
+            slots: runner.bytes(),
             scratch: options.threads.clamp(1, MAX_THREADS) * Workspace::bytes(config.widest())
-                + 4 * Temporals::state_values(dilations, *width, STEP_CELLS),
-        }
+                + 4 * Temporals::state_values(&config.dilations, config.width, STEP_CELLS),
+        })
     }
 
     /// Bytes of the slots.
@@ -185,6 +168,29 @@ impl WhisperEventsGraph {
     }
 }
 
+/// The head's graph, without memory, and what it remembers.
+fn plan(context: &Arc<Context<WhisperEventsConfig>>) -> Result<(Runner, Temporals), GraphError> {
+    let folder = &context.folder;
+    let config = folder.config();
+    let (depth, width, labels) = (config.d_model, config.width, config.num_labels);
+    let cells = Cells {
+        mean: folder.f32_span("input.mean", &[depth])?,
+        scale: folder.f32_span("input.scale", &[depth])?,
+        layer: folder.linear_span("input", width, CELL_ROWS * depth, true)?,
+        context: Arc::clone(context),
+    };
+    let blocks = Temporals::new(folder, "blocks", &config.dilations, width, STEP_CELLS)?;
+    let linear = UnsignedLinear::new(folder, "classifier", labels, width, true)?;
+    let mut graph = GraphBuilder::new(&context.recorder);
+    let mut x = graph.input::<f32>("events.rows", &[STEP_ROWS, depth])?;
+    x = graph.add("events.cells", cells, &[x])?[0];
+    x = blocks.wire(context, &mut graph, "events.blocks", x)?;
+    let classifier = Classifier { context: Arc::clone(context), linear, patches: STEP_CELLS, channels: width, labels };
+    x = graph.add("events.logits", classifier, &[x])?[0];
+    x = graph.add("events.scores", Sigmoid { context: Arc::clone(context), patches: STEP_CELLS, labels }, &[x])?[0];
+    Ok((graph.plan(&[x])?, blocks))
+}
+
 /// `relu(W ((rows - mean) * scale) + b)` of two rows at a time: `[cells][width]`.
 #[derive(Debug)]
 struct Cells {
@@ -208,12 +214,12 @@ impl Layer for Cells {
         Some(f32::fact([STEP_ROWS * self.context.folder.config().d_model]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], scratch: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         let folder = &self.context.folder;
         let depth = folder.config().d_model;
         let (mean, scale) = (folder.f32s(&self.mean), folder.f32s(&self.scale));
-        let standardised = f32s_mut(scratch.context("no scratch")?)?;
-        for (row, out) in f32s(&inputs[0])?.chunks_exact(depth).zip(standardised.chunks_exact_mut(depth)) {
+        let standardised = io.scratch::<f32>()?;
+        for (row, out) in io.input::<f32>(0)?.chunks_exact(depth).zip(standardised.chunks_exact_mut(depth)) {
             for (((out, x), mean), scale) in out.iter_mut().zip(row).zip(mean).zip(scale) {
                 *out = (x - mean) * scale;
             }
@@ -224,7 +230,7 @@ impl Layer for Cells {
         let values = bytemuck::cast_slice_mut(values);
         let mut rows = QuantRows::new(values, scales, &mut sums, STEP_CELLS, CELL_ROWS * depth);
         quantize_rows(self.context.isa, standardised, CELL_ROWS * depth, CELL_ROWS * depth, &mut rows);
-        let out = f32s_mut(outputs[0])?;
+        let out = io.output::<f32>(0)?;
         linear(self.context.isa, rows.as_rows(), rows.scales, &folder.linear(&self.layer), Finish::Store, out);
         relu(out);
         Ok(())

@@ -215,7 +215,8 @@ fn main() {
             assert_eq!(made, 0, "allocations in the steady state, {threads} threads, traced: {traced}");
         }
         whisper.set_tap(None);
-        let planned = WhisperGraph::memory_plan(&folder(), options, frames / 2).slots + WhisperGraph::lane_bytes(&folder());
+        let planned =
+            WhisperGraph::memory_plan(&folder(), options, frames / 2).expect("a plan").slots + WhisperGraph::lane_bytes(&folder());
         assert!(whisper.built_slot_bytes() <= planned, "{} bytes of slots, {planned} planned", whisper.built_slot_bytes());
     }
 

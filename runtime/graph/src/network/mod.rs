@@ -23,7 +23,7 @@ use std::sync::Arc;
 use ossicle_engine::GraphError;
 use ossicle_engine::Options;
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
-use ossicle_engine::plan;
+use ossicle_engine::layer;
 use ossicle_engine::weights::{FolderError, ModelFolder};
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_kernels::window::Window;
@@ -171,7 +171,7 @@ fn operator(
     inputs: &[Shape],
     stride: usize,
     output: Shape,
-) -> Result<Arc<dyn plan::Layer>, FolderError> {
+) -> Result<Arc<dyn layer::Layer>, FolderError> {
     let (folder, name, input) = (&context.folder, &layer.name, inputs[0]);
     let shared = || Arc::clone(context);
     let tensor = |ending: &str, shape: &[usize]| folder.f32_span(&format!("{name}.{ending}"), shape);

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer};
 use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded};
 use tract_core::internal::*;
 
+use super::Context;
 use super::qkv::pack_heads;
-use super::{Context, f32s, f32s_mut, i8s, i8s_mut};
 
 /// The outputs of [`super::QkvProjection`] to `[tokens][width]`.
 #[derive(Debug)]
@@ -45,18 +45,18 @@ impl Layer for Attention {
         Some(i8::fact([self.heads, padded(self.tokens) * HEAD]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], scratch: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         let (tokens, heads, width) = (self.tokens, self.heads, self.heads * HEAD);
-        let (queries, keys, scales, values) = (i8s(&inputs[0])?, i8s(&inputs[1])?, f32s(&inputs[2])?, f32s(&inputs[3])?);
+        let (queries, keys, scales, values) = (io.input::<i8>(0)?, io.input::<i8>(1)?, io.input::<f32>(2)?, io.input::<f32>(3)?);
         let (query_scales, key_scales) = scales.split_at(tokens * heads);
-        let packed = i8s_mut(scratch.context("scratch")?)?;
+        let packed = io.scratch::<i8>()?;
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         let Stats { scales, sums } = &mut *stats;
         pack_heads(self.context.isa, &self.context.pool, values, width, tokens, heads, packed, scales, sums)?;
         let keys = Keys { values: keys, scales: key_scales, tokens, heads };
         let values = Values { values: packed, scales, sums };
         // Head after head: one head's keys and values stay in the cache for all queries.
-        self.context.for_parts(f32s_mut(outputs[0])?, width, |workspace, start, out| {
+        self.context.for_parts(io.output::<f32>(0)?, width, |workspace, start, out| {
             let rows = out.len() / width;
             let queries = Queries {
                 values: &queries[start * width..][..rows * width],

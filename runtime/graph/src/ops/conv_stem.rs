@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer};
 use ossicle_engine::weights::{LinearSpan, Span};
 use ossicle_kernels::linear::Finish;
 use tract_core::internal::*;
 
-use super::{Context, ROWS, Workspace, f32s, f32s_mut};
+use super::{Context, ROWS, Workspace};
 
 /// `[2 * positions + 2][mels]` (a frame of zeros at either end) to `[positions][width]`.
 ///
@@ -33,12 +33,12 @@ impl Layer for ConvStem {
         tvec!(f32::fact([self.positions, self.width]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let mel = f32s(&inputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let mel = io.input::<f32>(0)?;
         let embedding = self.context.folder.f32s(&self.embedding);
         let (first, second) = (self.context.folder.linear(&self.first), self.context.folder.linear(&self.second));
         let (width, mels) = (self.width, self.mels);
-        self.context.for_rows(f32s_mut(outputs[0])?, width, |workspace, start, out| {
+        self.context.for_rows(io.output::<f32>(0)?, width, |workspace, start, out| {
             let Workspace { rows: buffers, wide, .. } = workspace;
             let rows = out.len() / width;
             // Frames 2 * start - 1 ..= 2 * (start + rows) - 1 of the first convolution; frame -1 is zero.

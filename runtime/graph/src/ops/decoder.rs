@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer, Results};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::weights::{LinearSpan, Span};
 use ossicle_kernels::attention::{HEAD, Queries, attend, attend_causal, quantize_heads};
@@ -12,7 +12,7 @@ use ossicle_trace::Values;
 use tract_core::internal::*;
 
 use super::context::AttentionBuffers;
-use super::{Context, MAX_WIDTH, Norm, Rows, Store, Workspace, f32s, f32s_mut};
+use super::{Context, MAX_WIDTH, Norm, Rows, Store, Workspace};
 
 /// Tokens i32 `[tokens]` to `[tokens][width]`: embedding plus position.
 #[derive(Debug)]
@@ -35,11 +35,11 @@ impl Layer for Embed {
         tvec!(f32::fact([self.tokens, self.width]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let tokens = inputs[0].try_as_plain_ram()?.as_slice::<i32>()?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let tokens = io.input::<i32>(0)?;
         let embedding = self.context.folder.linear(&self.embedding);
         let positions = self.context.folder.f32s(&self.positions);
-        let out = f32s_mut(outputs[0])?;
+        let out = io.output::<f32>(0)?;
         for (row, (&token, out)) in tokens.iter().zip(out.chunks_exact_mut(self.width)).enumerate() {
             let position = &positions[self.store.position_of(self.rows, row) * self.width..][..self.width];
             let token = usize::try_from(token)?;
@@ -79,12 +79,11 @@ impl TokenAttention {
     /// attention goes.
     fn run(
         &self,
-        inputs: &[TValue],
-        outputs: &mut [&mut Tensor],
+        io: &mut Io<'_>,
         mut attend: impl FnMut(usize, &[f32], Queries<'_>, &mut AttentionBuffers, &mut [f32]),
     ) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
-        let out = f32s_mut(outputs[0])?;
+        let x = io.input::<f32>(0)?;
+        let out = io.output::<f32>(0)?;
         let (heads, width) = (self.heads, self.heads * HEAD);
         let layer = self.context.folder.linear(&self.layer);
         let row = layer.weights.count() * LANES;
@@ -113,12 +112,12 @@ impl Layer for CausalAttention {
         self.0.outputs()
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         let TokenAttention { context, store, index, heads, rows, .. } = &self.0;
         let (isa, width) = (context.isa, heads * HEAD);
         let mut causal = store.causal(*index);
         let mut lanes = store.lanes().layer(*index);
-        self.0.run(inputs, outputs, |row, x, query, buffers, out| {
+        self.0.run(io, |row, x, query, buffers, out| {
             let mut cache = match rows {
                 Rows::Text => causal.cache(),
                 Rows::Lanes => lanes[store.lanes().place(row)].cache(),
@@ -131,7 +130,7 @@ impl Layer for CausalAttention {
         })
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
         let TokenAttention { store, index, tokens, heads, rows, .. } = &self.0;
         let (tokens, heads, width) = (*tokens, *heads, heads * HEAD);
         // The caches of lanes come and go; what they hold shows in the outputs.
@@ -143,7 +142,7 @@ impl Layer for CausalAttention {
             record.tensor("values", &[tokens, heads, HEAD], Values::I8(&cache.values[first * width..][..tokens * width]));
             record.tensor("value_scales", &[tokens, heads], Values::F32(&cache.value_scales[first * heads..][..tokens * heads]));
         }
-        record.tensor("", &[tokens, width], Values::F32(f32s(outputs.first().context("output")?)?));
+        record.tensor("", &[tokens, width], Values::F32(results.output::<f32>(0)?));
         Ok(())
     }
 }
@@ -161,11 +160,11 @@ impl Layer for CrossAttention {
         self.0.outputs()
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         let TokenAttention { context, store, index, heads, rows, .. } = &self.0;
         let cross = store.cross(*index);
         let (keys, values) = (cross.keys(store.encoded(), *heads), cross.values());
-        self.0.run(inputs, outputs, |row, _, query, buffers, out| {
+        self.0.run(io, |row, _, query, buffers, out| {
             for head in 0..*heads {
                 attend(context.isa, query, keys, values, head, &mut buffers.scratch(), out);
             }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer};
 use ossicle_engine::weights::LinearSpan;
 use ossicle_kernels::linear::Finish;
 use tract_core::internal::*;
 
-use super::{Context, Norm, Workspace, f32s_mut};
+use super::{Context, Norm, Workspace};
 
 /// `x + second(gelu(first(norm(x))))` on `[tokens][width]`, which is taken over. The inner rows exist for a few tokens at a time only.
 #[derive(Debug)]
@@ -34,9 +34,9 @@ impl Layer for FeedForward {
         Some(0)
     }
 
-    fn run(&self, _: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         let (first, second) = (self.context.folder.linear(&self.first), self.context.folder.linear(&self.second));
-        self.context.for_rows(f32s_mut(outputs[0])?, self.width, |workspace, _, out| {
+        self.context.for_rows(io.output::<f32>(0)?, self.width, |workspace, _, out| {
             let Workspace { rows: buffers, wide, .. } = workspace;
             let rows = out.len() / self.width;
             self.context.linear(&buffers.normalize(&self.context, &self.norm, out, rows), &first, Finish::Gelu, wide);

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer};
 use ossicle_kernels::rows::{EPSILON, layer_norm_rows};
 use tract_core::internal::*;
 
-use super::{Context, Norm, f32s, f32s_mut};
+use super::{Context, Norm};
 
 /// Normalises `[tokens][width]`.
 #[derive(Debug)]
@@ -26,10 +26,10 @@ impl Layer for LayerNorm {
         tvec!(f32::fact([self.tokens, self.width]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let x = io.input::<f32>(0)?;
         let (gamma, beta) = self.norm.get(&self.context);
-        self.context.for_rows(f32s_mut(outputs[0])?, self.width, |_, start, out| {
+        self.context.for_rows(io.output::<f32>(0)?, self.width, |_, start, out| {
             layer_norm_rows(self.context.isa, &x[start * self.width..][..out.len()], gamma, beta, EPSILON, out);
         });
         Ok(())

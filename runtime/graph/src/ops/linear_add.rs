@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer};
 use ossicle_engine::weights::LinearSpan;
 use ossicle_kernels::linear::Finish;
 use tract_core::internal::*;
 
-use super::{Context, f32s, f32s_mut};
+use super::Context;
 
 /// `residual + layer(x)`: inputs the residual stream `[tokens][width]`, which is taken over, and `x` of the same shape.
 #[derive(Debug)]
@@ -31,11 +31,11 @@ impl Layer for LinearAdd {
         Some(0)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let x = io.input::<f32>(0)?;
         let layer = self.context.folder.linear(&self.layer);
         let width = self.width;
-        self.context.for_rows(f32s_mut(outputs[0])?, width, |workspace, start, out| {
+        self.context.for_rows(io.output::<f32>(0)?, width, |workspace, start, out| {
             let x = &x[start * width..][..out.len()];
             let rows = workspace.rows.quantize(&self.context, x, out.len() / width, width, width);
             self.context.linear(&rows, &layer, Finish::Add, out);

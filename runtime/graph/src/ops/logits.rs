@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer, Results};
 use ossicle_engine::pool::MAX_THREADS;
 use ossicle_engine::recorder::Record;
 use ossicle_engine::weights::LinearSpan;
@@ -12,7 +12,7 @@ use ossicle_kernels::simd::LANES;
 use ossicle_trace::Values;
 use tract_core::internal::*;
 
-use super::{Context, Norm, Store, Workspace, f32s, f32s_mut};
+use super::{Context, Norm, Store, Workspace};
 
 /// Blocks of 16 outputs computed for both rows before they are copied to their places.
 const PAIR_BLOCKS: usize = 64;
@@ -56,8 +56,8 @@ impl Layer for Logits {
         tvec!(f32::fact([self.rows.count(), self.vocabulary]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let x = io.input::<f32>(0)?;
         let (first, last) = (&x[..self.width], &x[(self.tokens - 1) * self.width..]);
         self.store.lanes().rows().keep(self.store.position() + self.tokens - 1, last);
         let layer = self.context.folder.linear(&self.layer);
@@ -72,7 +72,7 @@ impl Layer for Logits {
             }
         };
         let rows = rows.normalize(&self.context, &self.norm, x, self.rows.count());
-        let out = f32s_mut(outputs[0])?;
+        let out = io.output::<f32>(0)?;
         match self.rows {
             LogitRows::Last => self.context.linear(&rows, &layer, Finish::Store, out),
             LogitRows::FirstAndLast => self.pair(&rows, &layer, out),
@@ -80,8 +80,8 @@ impl Layer for Logits {
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        let logits = f32s(outputs.first().context("logits")?)?;
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        let logits = results.output::<f32>(0)?;
         let own = self.context.folder.config().vocab_size;
         let rows = self.rows.count();
         if rows == 1 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer, Results};
 use ossicle_engine::pool::{MAX_THREADS, Pool};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::weights::LinearSpan;
@@ -12,7 +12,7 @@ use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::Values;
 use tract_core::internal::*;
 
-use super::{Context, Norm, ROWS, Store, Workspace, f32s, f32s_mut, i8s, i8s_mut};
+use super::{Context, Norm, ROWS, Store, Workspace};
 
 /// Quantises one row's keys and writes them at `row` of whole blocks of 16 tokens.
 pub(crate) fn put_keys(isa: Isa, x: &[f32], row: usize, heads: usize, keys: &mut [i8], scales: &mut [f32]) {
@@ -52,7 +52,7 @@ impl Layer for QkvProjection {
         )
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         struct Part<'a> {
             start: usize,
             queries: &'a mut [i8],
@@ -61,12 +61,17 @@ impl Layer for QkvProjection {
             key_scales: &'a mut [f32],
             values: &'a mut [f32],
         }
-        let x = f32s(&inputs[0])?;
+        let x = io.input::<f32>(0)?;
         let layer = self.context.folder.linear(&self.layer);
         let (heads, width) = (self.heads, self.heads * HEAD);
-        let [queries, keys, scales, values] = outputs else { bail!("four outputs") };
-        let (mut queries, mut keys, mut values) = (i8s_mut(queries)?, i8s_mut(keys)?, f32s_mut(values)?);
-        let (mut query_scales, mut key_scales) = f32s_mut(scales)?.split_at_mut(self.tokens * heads);
+        let (mut queries, mut keys, mut values) = (io.output::<i8>(0)?, io.output::<i8>(1)?, io.output::<f32>(3)?);
+        let (mut query_scales, mut key_scales) = io.output::<f32>(2)?.split_at_mut(self.tokens * heads);
+        if !self.tokens.is_multiple_of(LANES) {
+            // Tokens of the last block that there are not.
+            let last = self.tokens / LANES * LANES;
+            keys[last * width..].fill(0);
+            key_scales[last * heads..].fill(0.0);
+        }
         let mut parts = [const { None }; MAX_THREADS];
         for (part, range) in parts.iter_mut().zip(self.context.pool.split(self.tokens, LANES)) {
             let blocks = padded(range.len());
@@ -98,14 +103,13 @@ impl Layer for QkvProjection {
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        let [queries, keys, scales, values] = outputs else { bail!("four outputs") };
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
         let (tokens, heads) = (self.tokens, self.heads);
-        let (query_scales, key_scales) = f32s(scales)?.split_at(tokens * heads);
-        record.tensor("queries", &[tokens, heads, HEAD], Values::I8(i8s(queries)?));
+        let (query_scales, key_scales) = results.output::<f32>(2)?.split_at(tokens * heads);
+        record.tensor("queries", &[tokens, heads, HEAD], Values::I8(results.output(0)?));
         record.tensor("query_scales", &[tokens, heads], Values::F32(query_scales));
-        record.keys(i8s(keys)?, key_scales, 0, tokens, heads);
-        record.tensor("values", &[tokens, heads, HEAD], Values::F32(f32s(values)?));
+        record.keys(results.output(1)?, key_scales, 0, tokens, heads);
+        record.tensor("values", &[tokens, heads, HEAD], Values::F32(results.output(3)?));
         Ok(())
     }
 }
@@ -138,15 +142,15 @@ impl Layer for CrossKeysValues {
         Some(0)
     }
 
-    fn run(&self, _: &[TValue], outputs: &mut [&mut Tensor], scratch: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         struct Part<'a> {
             start: usize,
             keys: &'a mut [i8],
             scales: &'a mut [f32],
             values: &'a mut [f32],
         }
-        let x = f32s(outputs[0])?;
-        let values = f32s_mut(scratch.context("scratch")?)?;
+        let x = io.output::<f32>(0)?;
+        let values = io.scratch::<f32>()?;
         let layer = self.context.folder.linear(&self.layer);
         let (heads, width) = (self.heads, self.heads * HEAD);
         let mut cache = self.store.cross(self.index);
@@ -190,7 +194,7 @@ impl Layer for CrossKeysValues {
         )
     }
 
-    fn record(&self, _: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, _: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
         let cache = self.store.cross(self.index);
         let (tokens, heads, bytes) = (self.tokens, self.heads, padded(self.tokens) * HEAD);
         record.keys(&cache.keys, &cache.key_scales, 0, tokens, heads);

@@ -114,6 +114,12 @@ impl Store {
         }
     }
 
+    /// For a graph that is only planned: no caches.
+    pub(crate) fn unused() -> Self {
+        let (position, encoded) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { causal: vec![], cross: vec![], position, encoded, alignment: Mutex::default(), lanes: Lanes::new(0) }
+    }
+
     /// Bytes of a model's caches.
     pub(crate) fn bytes(config: &WhisperConfig) -> usize {
         let heads = config.decoder_attention_heads;

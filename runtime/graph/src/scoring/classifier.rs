@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer, Results};
 use ossicle_engine::recorder::Record;
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::math::sigmoid_all;
@@ -13,7 +13,6 @@ use tract_core::internal::*;
 
 use super::context::Context;
 use super::linear::UnsignedLinear;
-use crate::ops::{f32s, f32s_mut};
 
 /// Logits from the rows of patches or cells, `[patches][labels]`, labels rounded up to whole blocks.
 #[derive(Debug)]
@@ -34,17 +33,17 @@ impl<C: Debug + Send + Sync + 'static> Layer for Classifier<C> {
         tvec!(f32::fact([self.patches, self.labels.next_multiple_of(LANES)]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         let layer = self.context.folder.linear(&self.linear.layer);
         let mut workspace = self.context.workspace(0);
         let mut rows = workspace.rows(self.patches, self.channels);
-        quantize_unsigned_rows(self.context.isa, f32s(&inputs[0])?, &mut rows);
-        linear_u8(self.context.isa, rows.as_rows(&self.linear.sums), rows.scales, &layer, false, f32s_mut(outputs[0])?);
+        quantize_unsigned_rows(self.context.isa, io.input::<f32>(0)?, &mut rows);
+        linear_u8(self.context.isa, rows.as_rows(&self.linear.sums), rows.scales, &layer, false, io.output::<f32>(0)?);
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        let logits = f32s(&outputs[0])?;
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        let logits = results.output::<f32>(0)?;
         record.gather_f32("", &[self.patches, self.labels], |out| unpad(logits, self.labels, out));
         Ok(())
     }
@@ -67,9 +66,9 @@ impl<C: Debug + Send + Sync + 'static> Layer for Sigmoid<C> {
         tvec!(f32::fact([self.patches, self.labels]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let scores = f32s_mut(outputs[0])?;
-        unpad(f32s(&inputs[0])?, self.labels, scores);
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let scores = io.output::<f32>(0)?;
+        unpad(io.input::<f32>(0)?, self.labels, scores);
         sigmoid_all(self.context.isa, scores);
         Ok(())
     }

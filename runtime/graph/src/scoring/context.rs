@@ -51,6 +51,11 @@ impl<C> Context<C> {
         Self { folder, isa: options.isa, pool, recorder: Arc::default(), workspaces }
     }
 
+    /// For a graph that is only planned: no threads, no scratch memory.
+    pub(crate) fn unused(folder: &Arc<ModelFolder<C>>) -> Self {
+        Self { folder: Arc::clone(folder), isa: Isa::detect(), pool: Pool::new(1), recorder: Arc::default(), workspaces: vec![] }
+    }
+
     /// The scratch memory of one thread; nobody else uses it while that thread's part runs.
     pub(crate) fn workspace(&self, thread: usize) -> MutexGuard<'_, Workspace> {
         self.workspaces[thread].lock().unwrap_or_else(PoisonError::into_inner)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ossicle_engine::GraphError;
 use ossicle_engine::graph::{GraphBuilder, Outlet};
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer};
 use ossicle_engine::weights::{FolderError, ModelFolder};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::quantize_unsigned_rows;
@@ -15,7 +15,6 @@ use tract_core::internal::*;
 use super::context::Context;
 use super::linear::UnsignedLinear;
 use super::{add, relu};
-use crate::ops::{f32s, f32s_mut};
 
 /// Taps of a temporal convolution.
 pub const TAPS: usize = 3;
@@ -56,12 +55,6 @@ impl Temporals {
             Ok(Block { linear, memory: Arc::new(Memory::new((2 * dilation + cells) * width)), dilation })
         });
         Ok(Self { blocks: blocks.collect::<Result<_, FolderError>>()?, width, cells })
-    }
-
-    /// Values of the slots: two of cells are alive at a time, beside them one convolution's taps.
-    pub(crate) fn slot_values(dilations: &[usize], width: usize, cells: usize) -> usize {
-        let gathered = if dilations.is_empty() { 0 } else { TAPS * cells * width };
-        2 * cells * width + gathered
     }
 
     /// Values of what is remembered from cells to cells.
@@ -148,14 +141,14 @@ impl<C: Debug + Send + Sync + 'static> Layer for Temporal<C> {
         Some(f32::fact([self.cells, TAPS * self.width]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], scratch: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         let Block { linear, memory, dilation } = &self.block;
         let (width, dilation) = (self.width, dilation * self.width);
-        let gathered = f32s_mut(scratch.context("no scratch")?)?;
-        let out = f32s_mut(outputs[0])?;
+        let gathered = io.scratch::<f32>()?;
+        let out = io.output::<f32>(0)?;
         let mut memory = memory.cells();
         memory.values.copy_within(self.cells * width.., 0);
-        memory.values[2 * dilation..].copy_from_slice(f32s(&inputs[0])?);
+        memory.values[2 * dilation..].copy_from_slice(io.input::<f32>(0)?);
         for (cell, taps) in gathered.chunks_exact_mut(TAPS * width).enumerate() {
             for (tap, values) in taps.chunks_exact_mut(width).enumerate() {
                 values.copy_from_slice(&memory.values[cell * width + tap * dilation..][..width]);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::GraphError;
 use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
+use ossicle_engine::{GraphError, Memory};
 
 use super::spans::{LayerSpans, norm};
-use super::{LogitsFor, MAX_LANES, PIECE, WhisperConfig, padded_vocabulary};
+use super::{LogitsFor, WhisperConfig, padded_vocabulary};
 use crate::ops::{
     CausalAttention, Context, CrossAttention, Embed, FeedForward, LayerNorm, LinearAdd, LogitRows, Logits, Norm, Rows, Store,
     TokenAttention,
@@ -60,7 +60,7 @@ impl DecoderSpans {
 }
 
 /// What a graph of the decoder ends with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Ends {
     /// The tokens continue one text; the given logits.
     Logits(LogitsFor),
@@ -79,7 +79,8 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn build(
+    /// The decoder without memory.
+    pub(super) fn plan(
         context: &Arc<Context>,
         store: &Arc<Store>,
         spans: &DecoderSpans,
@@ -158,11 +159,27 @@ impl Decoder {
         }
         let (rows, vocabulary) = (rows.map_or(0, LogitRows::count), config.vocab_size);
         let logits = if rows > 1 { vec![0.0; rows * vocabulary] } else { vec![] };
-        Ok(Self { runner: graph.finish(&[x], usize::MAX)?, logits, rows, vocabulary })
+        Ok(Self { runner: graph.plan(&[x])?, logits, rows, vocabulary })
     }
 
+    /// Bytes of its memory.
     pub(super) fn bytes(&self) -> usize {
-        self.runner.bytes() + 4 * self.logits.len()
+        self.runner.bytes()
+    }
+
+    /// Bytes that it has of its own.
+    pub(super) fn own_bytes(&self) -> usize {
+        4 * self.logits.len()
+    }
+
+    /// Takes its memory away.
+    pub(super) fn detach(&mut self) -> Memory {
+        self.runner.detach()
+    }
+
+    /// Gives it the memory of another decoder.
+    pub(super) fn attach(&mut self, memory: Memory) {
+        self.runner.attach(memory);
     }
 
     /// What the last run ended with, as it lies in the graph's output.
@@ -189,16 +206,4 @@ impl Decoder {
         }
         Ok(())
     }
-}
-
-/// Bytes of the slots of the graphs that a transcription uses: one token, a prompt of four with two rows of logits (which are packed once
-/// more), the rest of one behind a detected language, and the pieces of a text without logits.
-pub(super) fn slot_bytes(config: &WhisperConfig) -> usize {
-    let graph = |tokens: usize, rows: usize| 4 * (tokens + 2 * tokens * config.d_model + rows * padded_vocabulary(config));
-    graph(1, 1) + graph(4, 4) + graph(3, 1) + graph(2 * PIECE - 1, 0)
-}
-
-/// Bytes of the slots of the graphs for any number of lanes.
-pub(super) fn lane_slot_bytes(config: &WhisperConfig) -> usize {
-    (1..=MAX_LANES).map(|lanes| 4 * (lanes + 3 * lanes * config.d_model)).sum()
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::GraphError;
 use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
-use ossicle_kernels::attention::padded;
+use ossicle_engine::{GraphError, Memory};
 
 use super::WhisperConfig;
 use super::decoder::DecoderSpans;
@@ -46,7 +45,8 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn build(
+    /// The encoder without memory.
+    pub(super) fn plan(
         context: &Arc<Context>,
         store: &Arc<Store>,
         spans: &EncoderSpans,
@@ -92,7 +92,12 @@ impl Encoder {
             let cross = CrossKeysValues { context: context(), layer: layer.clone(), store: Arc::clone(store), index, tokens, heads };
             x = graph.add(format!("decoder.layers.{index}.encoder_attn.kv"), cross, &[x])?[0];
         }
-        Ok(Self { runner: graph.finish(&[x], usize::MAX)?, positions, mels })
+        Ok(Self { runner: graph.plan(&[x])?, positions, mels })
+    }
+
+    /// Memory for it.
+    pub(super) fn attach(&mut self) {
+        self.runner.attach(Memory::default());
     }
 
     pub(super) fn positions(&self) -> usize {
@@ -108,16 +113,12 @@ impl Encoder {
     }
 
     pub(super) fn run(&mut self, mel: &[f32]) -> Result<(), GraphError> {
-        self.runner.input_mut::<f32>(0)?[self.mels..][..mel.len()].copy_from_slice(mel);
+        let input = self.runner.input_mut::<f32>(0)?;
+        let (first, rest) = input.split_at_mut(self.mels);
+        let (frames, last) = rest.split_at_mut(mel.len());
+        first.fill(0.0);
+        frames.copy_from_slice(mel);
+        last.fill(0.0);
         self.runner.run()
     }
-}
-
-/// Bytes of the encoder's slots: what [`Runner::bytes`] comes to, by hand.
-pub(super) fn slot_bytes(config: &WhisperConfig, positions: usize) -> usize {
-    let (width, heads, rows) = (config.d_model, config.encoder_attention_heads, padded(positions));
-    let stream = 4 * positions * width;
-    let quantized = positions * width + 2 * rows * width + 4 * (positions + rows) * heads;
-    let mel = 4 * (2 * positions + 2) * config.num_mel_bins;
-    3 * stream + quantized + mel
 }

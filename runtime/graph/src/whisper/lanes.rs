@@ -7,22 +7,24 @@ use ossicle_kernels::rows::QuantRows;
 use ossicle_kernels::simd::LANES;
 use ossicle_trace::Values;
 
-use super::decoder::{Decoder, Ends, lane_slot_bytes};
+use super::decoder::Ends;
 use super::{LANE_TOKENS, MAX_LANES, WhisperConfig, WhisperGraph};
 use crate::ops::{Branch, Lanes, RowBuffers, Workspace};
 
 impl WhisperGraph {
     /// Bytes that lanes need beyond the [`MemoryPlan`](super::MemoryPlan), once they are used.
     pub fn lane_bytes(folder: &ModelFolder<WhisperConfig>) -> usize {
-        Lanes::bytes(folder.config()) + lane_slot_bytes(folder.config())
+        Lanes::bytes(folder.config()) + 4 * MAX_LANES * folder.config().d_model
     }
 
     /// Makes room for lanes, of which there are none yet. Of the text's tokens that are decoded one by one from here on, what their logits
     /// are computed from is kept, so that lanes can part from any of them.
     pub fn start_lanes(&mut self) {
         let config = self.config();
-        self.store.lanes().start(config.decoder_attention_heads, config.d_model);
-        self.lanes = 0;
+        let width = config.d_model;
+        self.store.lanes().start(config.decoder_attention_heads, width);
+        self.lane_rows.clear();
+        self.lane_rows.reserve_exact(MAX_LANES * width);
     }
 
     /// Makes as many lanes as there are `tokens`: each continues `branches[i]` with `tokens[i]`, where lanes are those of before. The text
@@ -50,18 +52,20 @@ impl WhisperGraph {
         if position >= most {
             return Err(GraphError::Size { what: "tokens of a lane", have: position + 1, most });
         }
-        let decoder = match &mut self.lane_decoders[tokens.len() - 1] {
-            Some(decoder) => decoder,
-            none => none.insert(Decoder::build(&self.context, &self.store, &self.decoder_spans, tokens.len(), Ends::Lanes)?),
-        };
         self.store.lanes().branch(branches, position, &self.store);
         if let Some(mut listener) = self.context.recorder.listener() {
             listener.step("lanes", position, tokens.len());
             listener.record("decoder.tokens", "Input").tensor("", &[tokens.len()], Values::U32(tokens));
         }
-        decoder.run(tokens)?;
+        let key = (tokens.len(), Ends::Lanes);
+        self.lane_rows.clear();
+        self.decoder(key)?.run(tokens)?;
         self.store.lanes().set_position(position + 1);
-        self.lanes = tokens.len();
+        // The next decoder runs in the same memory.
+        let Self { decoders, lane_rows, .. } = self;
+        if let Some(decoder) = decoders.get(&key) {
+            lane_rows.extend_from_slice(decoder.output()?);
+        }
         Ok(())
     }
 
@@ -147,10 +151,9 @@ impl WhisperGraph {
                 Ok(rows.normalize(&self.context, &self.decoder_spans.norm, row, 1))
             }
             Branch::Lane(lane) => {
-                let decoder = self.lanes.checked_sub(1).and_then(|index| self.lane_decoders[index].as_ref());
-                let rows_of_lanes = decoder.map_or(Ok(&[][..]), Decoder::output)?;
-                let row = rows_of_lanes.chunks_exact(width).nth(lane);
-                let row = row.ok_or(GraphError::Size { what: "lane with logits", have: lane, most: self.lanes.saturating_sub(1) })?;
+                let most = (self.lane_rows.len() / width).saturating_sub(1);
+                let row = self.lane_rows.chunks_exact(width).nth(lane);
+                let row = row.ok_or(GraphError::Size { what: "lane with logits", have: lane, most })?;
                 Ok(rows.quantize(&self.context, row, 1, width, width))
             }
         }

@@ -21,6 +21,7 @@ mod lanes;
 mod spans;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use ossicle_engine::GraphError;
@@ -78,14 +79,15 @@ pub struct WhisperGraph {
     decoder_spans: DecoderSpans,
     /// For the window size of the last call; another size builds another.
     encoder: Option<Encoder>,
-    decoders: HashMap<(usize, LogitsFor), Decoder>,
-    /// What the last [`decode`](WhisperGraph::decode) returned is in this one.
-    last: Option<(usize, LogitsFor)>,
-    /// For each number of lanes less one.
-    lane_decoders: [Option<Decoder>; MAX_LANES],
-    /// Lanes of the last [`decode_lanes`](WhisperGraph::decode_lanes); 0 before.
-    lanes: usize,
+    /// By the number of tokens, and what they end with.
+    decoders: HashMap<DecoderKey, Decoder>,
+    /// The one that ran last: it has the memory that all of them run in, one at a time.
+    last: Option<DecoderKey>,
+    /// What the logits of the last [`decode_lanes`](WhisperGraph::decode_lanes) are computed from, `[lanes][width]`; empty before.
+    lane_rows: Vec<f32>,
 }
+
+type DecoderKey = (usize, Ends);
 
 impl std::fmt::Debug for WhisperGraph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -103,17 +105,7 @@ impl WhisperGraph {
         let decoder_spans = DecoderSpans::new(&folder)?;
         let store = Arc::new(Store::new(folder.config()));
         let context = Arc::new(Context::new(folder, options.isa, options.threads));
-        Ok(Self {
-            context,
-            store,
-            encoder_spans,
-            decoder_spans,
-            encoder: None,
-            decoders: HashMap::new(),
-            last: None,
-            lane_decoders: Default::default(),
-            lanes: 0,
-        })
+        Ok(Self { context, store, encoder_spans, decoder_spans, encoder: None, decoders: HashMap::new(), last: None, lane_rows: vec![] })
     }
 
     /// The model's configuration.
@@ -126,16 +118,24 @@ impl WhisperGraph {
         self.context.isa
     }
 
-    /// Memory for windows of up to `positions` encoder positions, known before anything runs.
-    pub fn memory_plan(folder: &ModelFolder<WhisperConfig>, options: Options, positions: usize) -> MemoryPlan {
+    /// Memory for windows of up to `positions` encoder positions, known before anything runs: that of the graphs, which are planned for it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn memory_plan(folder: &Arc<ModelFolder<WhisperConfig>>, options: Options, positions: usize) -> Result<MemoryPlan, GraphError> {
         let config = folder.config();
-        let threads = options.threads.clamp(1, MAX_THREADS);
-        MemoryPlan {
+        let encoder_spans = EncoderSpans::new(folder)?;
+        let decoder_spans = DecoderSpans::new(folder)?;
+        let (context, store) = (Arc::new(Context::unused(folder)), Arc::new(Store::unused()));
+        let encoder = Encoder::plan(&context, &store, &encoder_spans, &decoder_spans, positions)?;
+        // None needs more than this one, nor has more of its own.
+        let decoder = Decoder::plan(&context, &store, &decoder_spans, PIECE, Ends::Logits(LogitsFor::FirstAndLast))?;
+        Ok(MemoryPlan {
             weights: folder.weight_bytes(),
-            slots: encoder::slot_bytes(config, positions) + decoder::slot_bytes(config),
-            scratch: threads * Sizes::of(config).bytes(),
+            slots: encoder.bytes() + decoder.bytes() + decoder.own_bytes(),
+            scratch: options.threads.clamp(1, MAX_THREADS) * Sizes::of(config).bytes(),
             kv_cache: Store::bytes(config),
-        }
+        })
     }
 
     /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that.
@@ -145,10 +145,11 @@ impl WhisperGraph {
         self.context.recorder.set(tap);
     }
 
-    /// Bytes of the slots of all plans built so far.
+    /// Bytes of the memory of all plans built so far, and of what they keep beside it.
     pub fn built_slot_bytes(&self) -> usize {
-        let decoders = self.decoders.values().chain(self.lane_decoders.iter().flatten());
-        self.encoder.as_ref().map_or(0, Encoder::bytes) + decoders.map(Decoder::bytes).sum::<usize>()
+        let decoders = self.decoders.values().map(Decoder::bytes).max().unwrap_or_default();
+        let own: usize = self.decoders.values().map(Decoder::own_bytes).sum();
+        self.encoder.as_ref().map_or(0, Encoder::bytes) + decoders + own + 4 * self.lane_rows.capacity()
     }
 
     /// Encodes one window: `mel` is the normalised log-mel spectrogram, `[frames][num_mel_bins]`. The text starts over.
@@ -168,14 +169,16 @@ impl WhisperGraph {
         if self.encoder.as_ref().is_none_or(|encoder| encoder.positions() != positions) {
             // The old one goes first, so that both are never in memory.
             self.encoder = None;
-            self.encoder = Some(Encoder::build(&self.context, &self.store, &self.encoder_spans, &self.decoder_spans, positions)?);
+            let mut encoder = Encoder::plan(&self.context, &self.store, &self.encoder_spans, &self.decoder_spans, positions)?;
+            encoder.attach();
+            self.encoder = Some(encoder);
         }
         let encoder = self.encoder.as_mut().expect("built above");
         self.store.set_encoded(positions);
         self.store.alignment().clear();
         self.store.set_position(0);
         self.store.lanes().clear();
-        self.lanes = 0;
+        self.lane_rows.clear();
         if let Some(listener) = self.context.recorder.listener() {
             listener.step("encoder", 0, positions);
         }
@@ -226,23 +229,33 @@ impl WhisperGraph {
         while !rest.is_empty() {
             let (piece, after) = rest.split_at(piece_len(rest.len(), wanted));
             let wanted = if after.is_empty() { wanted } else { LogitsFor::None };
-            let key = (piece.len(), wanted);
-            let decoder = match self.decoders.entry(key) {
-                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(Decoder::build(&self.context, &self.store, &self.decoder_spans, key.0, Ends::Logits(key.1))?)
-                }
-            };
+            let key = (piece.len(), Ends::Logits(wanted));
             if let Some(mut listener) = self.context.recorder.listener() {
                 listener.step("decoder", self.store.position(), piece.len());
                 listener.record("decoder.tokens", "Input").tensor("", &[piece.len()], Values::U32(piece));
             }
-            decoder.run(piece)?;
+            self.decoder(key)?.run(piece)?;
             self.store.set_position(self.store.position() + piece.len());
-            self.last = Some(key);
             rest = after;
         }
         self.last.and_then(|key| self.decoders.get(&key)).map_or(Ok(&[]), Decoder::logits)
+    }
+
+    /// The decoder for `key`, planned when it is first needed, with the memory of the one that ran before.
+    fn decoder(&mut self, key: DecoderKey) -> Result<&mut Decoder, GraphError> {
+        let memory = match self.last.take() {
+            Some(last) if last == key => None,
+            last => Some(last.and_then(|last| self.decoders.get_mut(&last)).map(Decoder::detach).unwrap_or_default()),
+        };
+        let decoder = match self.decoders.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Decoder::plan(&self.context, &self.store, &self.decoder_spans, key.0, key.1)?),
+        };
+        if let Some(memory) = memory {
+            decoder.attach(memory);
+        }
+        self.last = Some(key);
+        Ok(decoder)
     }
 
     /// Decodes `tokens` from the start and keeps what [`head_weights`](WhisperGraph::head_weights) needs of the given heads (layer, head).

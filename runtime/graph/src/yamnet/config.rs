@@ -151,13 +151,6 @@ impl YamnetConfig {
     }
 }
 
-/// One of a head's inputs: its rows for each patch and their length.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Input {
-    pub(super) rows: usize,
-    pub(super) depth: usize,
-}
-
 impl HeadConfig {
     /// Cells by which scores come later than the patch whose middle third they are of.
     pub fn lag(&self) -> usize {
@@ -198,24 +191,15 @@ impl HeadConfig {
         self.inputs.first().and_then(|&layer| yamnet.shapes().nth(layer)).map_or(0, |shape| shape.output.height / PARTS)
     }
 
-    /// Its inputs, the mean last.
-    pub(super) fn shapes<'a>(&'a self, yamnet: &'a YamnetConfig) -> impl Iterator<Item = Input> + 'a {
+    /// Lengths of the rows of its inputs, the mean's last.
+    pub(super) fn depths<'a>(&'a self, yamnet: &'a YamnetConfig) -> impl Iterator<Item = usize> + 'a {
         let maps = self.inputs.iter().filter_map(|&layer| yamnet.shapes().nth(layer));
-        let maps = maps.map(|shape| Input { rows: shape.output.height / PARTS, depth: BANDS * shape.outputs });
-        maps.chain([Input { rows: 1, depth: yamnet.embedding() }])
+        maps.map(|shape| BANDS * shape.outputs).chain([yamnet.embedding()])
     }
 
     /// Longest row that is quantised.
     pub(super) fn widest(&self, yamnet: &YamnetConfig) -> usize {
-        self.shapes(yamnet).map(|input| input.depth).fold(TAPS * self.width, usize::max)
-    }
-
-    /// Values of its slots beside those of scores.
-    pub(super) fn slot_values(&self, yamnet: &YamnetConfig) -> usize {
-        let cells = self.cells(yamnet);
-        let inputs: usize = self.shapes(yamnet).map(|input| input.rows * input.depth).sum();
-        // What is projected from one input takes the place of cells that are not there yet.
-        inputs - yamnet.embedding() + Temporals::slot_values(&self.dilations, self.width, cells)
+        self.depths(yamnet).fold(TAPS * self.width, usize::max)
     }
 
     /// Values of what it remembers from patch to patch.

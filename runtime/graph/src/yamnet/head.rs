@@ -25,9 +25,9 @@ pub(super) struct Head {
 impl Head {
     pub(super) fn new(folder: &ModelFolder<YamnetConfig>, head: &HeadConfig) -> Result<Self, FolderError> {
         let config = folder.config();
-        let inputs = head.shapes(config).enumerate().map(|(i, input)| {
+        let inputs = head.depths(config).enumerate().map(|(i, depth)| {
             // The sum of all has one bias, that of the first.
-            UnsignedLinear::new(folder, &format!("head.inputs.{i}"), head.width, input.depth, i == 0)
+            UnsignedLinear::new(folder, &format!("head.inputs.{i}"), head.width, depth, i == 0)
         });
         let inputs = inputs.collect::<Result<_, _>>()?;
         Ok(Self { inputs, blocks: Temporals::new(folder, "head.blocks", &head.dilations, head.width, head.cells(config))? })

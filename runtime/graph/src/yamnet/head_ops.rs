@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer};
 use ossicle_kernels::conv::{Size, mean_rows};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::quantize_unsigned_rows;
 use tract_core::internal::*;
 
 use super::config::{BANDS, PARTS, YamnetConfig};
-use crate::ops::{f32s, f32s_mut};
 use crate::scoring::{Context, UnsignedLinear, add, relu};
 
 /// The middle third of a map's rows, their bands joined into four: `[height / 3][4 * channels]`.
@@ -29,11 +28,11 @@ impl Layer for BandMeans {
         tvec!(f32::fact([self.size.height / PARTS, BANDS * self.channels]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         let rows = self.size.height / PARTS;
         let band = self.size.width / BANDS * self.channels;
-        let bands = f32s(&inputs[0])?.chunks_exact(band).skip(rows * BANDS);
-        for (band, out) in bands.zip(f32s_mut(outputs[0])?.chunks_exact_mut(self.channels)) {
+        let bands = io.input::<f32>(0)?.chunks_exact(band).skip(rows * BANDS);
+        for (band, out) in bands.zip(io.output::<f32>(0)?.chunks_exact_mut(self.channels)) {
             mean_rows(self.context.isa, band, out);
         }
         Ok(())
@@ -62,14 +61,14 @@ impl Layer for HeadJoin {
         Some(f32::fact([self.cells, self.width]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], scratch: Option<&mut Tensor>) -> TractResult<()> {
-        let projected = f32s_mut(scratch.context("no scratch")?)?;
-        let out = f32s_mut(outputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let projected = io.scratch::<f32>()?;
+        let out = io.output::<f32>(0)?;
         let mut workspace = self.context.workspace(0);
         out.fill(0.0);
-        for (input, linear) in inputs.iter().zip(&self.inputs) {
-            let x = f32s(input)?;
-            let rows = input.shape()[0];
+        for (input, linear) in self.inputs.iter().enumerate() {
+            let x = io.input::<f32>(input)?;
+            let rows = io.input_shape(input)?[0];
             let mut quantized = workspace.rows(rows, x.len() / rows);
             quantize_unsigned_rows(self.context.isa, x, &mut quantized);
             let layer = self.context.folder.linear(&linear.layer);

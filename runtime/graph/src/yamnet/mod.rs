@@ -23,12 +23,12 @@ mod ops;
 use std::fmt;
 use std::sync::Arc;
 
-use ossicle_engine::GraphError;
 use ossicle_engine::Options;
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
 use ossicle_engine::pool::MAX_THREADS;
 use ossicle_engine::weights::{FolderError, ModelFolder};
-use ossicle_kernels::simd::{Isa, LANES};
+use ossicle_engine::{GraphError, Memory};
+use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
 
 pub use crate::scoring::TAPS;
@@ -126,26 +126,19 @@ impl YamnetGraph {
         self.context.isa
     }
 
-    /// Memory for runs of `patches`, known before anything runs.
-    pub fn memory_plan(folder: &ModelFolder<YamnetConfig>, options: Options, patches: usize) -> MemoryPlan {
+    /// Memory for runs of `patches`, known before anything runs: that of the graph, which is planned for it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn memory_plan(folder: &Arc<ModelFolder<YamnetConfig>>, options: Options, patches: usize) -> Result<MemoryPlan, GraphError> {
         let config = folder.config();
-        // A layer reads one map and writes another; maps of the same shape take turns in two slots.
-        let mut maps = vec![[config.stem().positions(), config.stem_channels]];
-        for shape in config.shapes() {
-            let map = [shape.output.positions(), shape.outputs];
-            if maps.iter().filter(|&&other| other == map).count() < 2 {
-                maps.push(map);
-            }
-        }
-        let values: usize = maps.iter().map(|[positions, channels]| positions * channels).sum();
-        let scored = |labels: usize| labels.next_multiple_of(LANES) + labels;
-        let scores = config.cells() * scored(config.num_labels) + scored(config.near_labels);
-        let (slots, state) = config.head.as_ref().map_or((0, 0), |head| (head.slot_values(config), head.state_values(config)));
-        MemoryPlan {
+        let network = Network::plan(&Arc::new(Context::unused(folder)), &Spans::new(folder)?, patches)?;
+        let state = config.head.as_ref().map_or(0, |head| head.state_values(config));
+        Ok(MemoryPlan {
             weights: folder.weight_bytes(),
-            slots: 4 * patches * (config.patch().positions() + values + config.embedding() + slots + scores),
+            slots: network.runner.bytes(),
             scratch: options.threads.clamp(1, MAX_THREADS) * Workspace::bytes(config.widest()) + 4 * state,
-        }
+        })
     }
 
     /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that. Steps are
@@ -189,7 +182,11 @@ impl YamnetGraph {
         }
         let network = match self.network.take().filter(|network| network.patches == patches) {
             Some(network) => self.network.insert(network),
-            None => self.network.insert(Network::build(&self.context, &self.spans, patches)?),
+            None => {
+                let mut network = Network::plan(&self.context, &self.spans, patches)?;
+                network.runner.attach(Memory::default());
+                self.network.insert(network)
+            }
         };
         network.run(mel)
     }
@@ -212,7 +209,8 @@ impl YamnetGraph {
 }
 
 impl Network {
-    fn build(context: &Arc<Context<YamnetConfig>>, spans: &Spans, patches: usize) -> Result<Self, GraphError> {
+    /// The network without memory.
+    fn plan(context: &Arc<Context<YamnetConfig>>, spans: &Spans, patches: usize) -> Result<Self, GraphError> {
         let config = context.folder.config();
         let mut graph = GraphBuilder::new(&context.recorder);
         let mut x = graph.input::<f32>("yamnet.mel", &[patches * config.patch_frames, config.num_mel_bins])?;
@@ -249,7 +247,7 @@ impl Network {
         if let Some(near) = &spans.near {
             outputs.push(score("yamnet.near.", near, embedding, patches, channels, config.near_labels)?);
         }
-        Ok(Self { patches, runner: graph.finish(&outputs, usize::MAX)? })
+        Ok(Self { patches, runner: graph.plan(&outputs)? })
     }
 
     fn run(&mut self, mel: &[f32]) -> Result<&[f32], GraphError> {

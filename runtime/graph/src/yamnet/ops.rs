@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer};
 use ossicle_engine::weights::Span;
 use ossicle_kernels::conv::{Filters, Size, convolve_plane, depthwise, mean_rows};
 use ossicle_kernels::linear::linear_u8;
@@ -11,7 +11,7 @@ use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
 
 use super::config::{Shape, YamnetConfig};
-use crate::ops::{ROWS, f32s, f32s_mut};
+use crate::ops::ROWS;
 use crate::scoring::{Context, UnsignedLinear, Workspace};
 
 /// Where the filters of a 3 x 3 convolution are.
@@ -58,12 +58,12 @@ impl Layer for ConvPlane {
         tvec!(f32::fact([self.patches * self.patch.strided(self.filters.stride).positions(), self.channels]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let x = io.input::<f32>(0)?;
         let filters = self.filters.get(&self.context);
         let (isa, patch, channels) = (self.context.isa, self.patch, self.channels);
         let positions = patch.strided(filters.stride).positions();
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, channels, LANES, |_, start, mut out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, start, mut out| {
             for (index, first, count) in by_patch(start, out.len() / channels, positions) {
                 let own = out.split_off_mut(..count * channels).unwrap_or_default();
                 convolve_plane(isa, &x[index * patch.positions()..][..patch.positions()], patch, &filters, first, own);
@@ -92,13 +92,13 @@ impl Layer for Separable {
         tvec!(f32::fact([self.patches * self.shape.output.positions(), self.shape.outputs]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let x = io.input::<f32>(0)?;
         let filters = self.filters.get(&self.context);
         let layer = self.context.folder.linear(&self.pointwise.layer);
         let Shape { input, output, inputs: depth, outputs: width } = self.shape;
         let (isa, map) = (self.context.isa, input.positions() * depth);
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, width, LANES, |thread, start, out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
             let mut workspace = self.context.workspace(thread);
             for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
                 let Workspace { row, values, scales } = &mut *workspace;
@@ -135,9 +135,9 @@ impl Layer for MeanPool {
         tvec!(f32::fact([self.patches, self.channels]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let maps = f32s(&inputs[0])?.chunks_exact(self.positions * self.channels);
-        for (map, out) in maps.zip(f32s_mut(outputs[0])?.chunks_exact_mut(self.channels)) {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let maps = io.input::<f32>(0)?.chunks_exact(self.positions * self.channels);
+        for (map, out) in maps.zip(io.output::<f32>(0)?.chunks_exact_mut(self.channels)) {
             mean_rows(self.context.isa, map, out);
         }
         Ok(())

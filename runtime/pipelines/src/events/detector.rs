@@ -187,7 +187,7 @@ impl Detector {
     /// If the folder cannot be used.
     pub fn memory_plan(model: &Path, isa: Isa, threads: usize) -> Result<MemoryPlan, EventsError> {
         let folder = ModelFolder::open(model)?;
-        let mut plan = YamnetGraph::memory_plan(&folder, ossicle_graph::Options { isa, threads }, 1);
+        let mut plan = YamnetGraph::memory_plan(&folder, ossicle_graph::Options { isa, threads }, 1)?;
         plan.scratch += size_of::<YamnetScratch>() + 4 * (PATCH_SAMPLES + PATCH_FRAMES * BINS);
         Ok(plan)
     }

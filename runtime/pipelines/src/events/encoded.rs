@@ -75,7 +75,7 @@ impl EncodedEvents {
     /// If the folder cannot be used.
     pub fn memory_plan(head: &Path, options: ossicle_graph::Options) -> Result<MemoryPlan, EventsError> {
         let folder = ModelFolder::<WhisperEventsConfig>::open(head)?;
-        let mut plan = WhisperEventsGraph::memory_plan(&folder, options);
+        let mut plan = WhisperEventsGraph::memory_plan(&folder, options)?;
         plan.scratch += 4 * STEP_ROWS * folder.config().d_model;
         Ok(plan)
     }

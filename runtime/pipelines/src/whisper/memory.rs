@@ -6,11 +6,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use ossicle_frontend::mel::MelScratch;
-use ossicle_graph::MAX_THREADS;
 use ossicle_graph::folder::{FolderError, ModelFolder, WhisperConfig};
 use ossicle_graph::whisper::{MemoryPlan, Options as GraphOptions, WhisperGraph};
+use ossicle_graph::{GraphError, MAX_THREADS};
 
 use super::config::GenerationConfig;
 use super::options::TranscribeOptions;
@@ -79,11 +80,11 @@ impl Memory {
     /// Plans for the model in `folder`.
     ///
     /// # Errors
-    /// If its `generation_config.json` or `tokenizer.json` cannot be read.
-    pub fn plan(folder: &ModelFolder<WhisperConfig>, request: Request) -> Result<Self, FolderError> {
+    /// If its weights, `generation_config.json` or `tokenizer.json` cannot be used.
+    pub fn plan(folder: &Arc<ModelFolder<WhisperConfig>>, request: Request) -> Result<Self, GraphError> {
         let config = folder.config();
         let positions = (request.frames / FRAMES_PER_POSITION).min(config.max_source_positions);
-        let mut network = WhisperGraph::memory_plan(folder, request.options, positions);
+        let mut network = WhisperGraph::memory_plan(folder, request.options, positions)?;
         if request.lanes {
             network.kv_cache += WhisperGraph::lane_bytes(folder);
         }

@@ -134,7 +134,7 @@ impl Transcriber {
         let generation_config = folder.read_text("generation_config.json")?;
         let tokenizer_json = folder.read_text("tokenizer.json")?;
         let graph_options = GraphOptions { isa: options.isa, threads: options.threads.max(1) };
-        let memory = WhisperGraph::memory_plan(&folder, graph_options, folder.config().max_source_positions);
+        let memory = WhisperGraph::memory_plan(&folder, graph_options, folder.config().max_source_positions)?;
         let graph = WhisperGraph::new(folder, graph_options)?;
         let pipeline = Pipeline::new(graph, &generation_config, tokenizer_json)?;
         // Now, for a damaged one would be found with the first text only.

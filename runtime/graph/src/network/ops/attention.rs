@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer, Results};
 use ossicle_engine::pool::MAX_THREADS;
 use ossicle_engine::recorder::Record;
 use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded, quantize_heads};
@@ -12,7 +12,7 @@ use tract_core::internal::*;
 use super::{map_fact, record_map};
 use crate::network::config::Shape;
 use crate::network::context::{Context, Heads};
-use crate::ops::{f32s, f32s_mut, pack_heads, put_keys};
+use crate::ops::{pack_heads, put_keys};
 
 /// `[positions][3][heads][64]` to `[positions][heads][64]`.
 #[derive(Debug)]
@@ -71,8 +71,8 @@ impl Layer for Attention {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let x = io.input::<f32>(0)?;
         let (tokens, heads, width) = (self.output.positions(), self.heads, self.heads * HEAD);
         let isa = self.context.isa;
         let buffers = &mut *self.context.heads();
@@ -83,7 +83,7 @@ impl Layer for Attention {
         let keys = Keys { values: &buffers.keys, scales: &buffers.key_scales, tokens, heads };
         let values = Values { values, scales, sums };
         let (queries, query_scales) = (&buffers.queries, &buffers.query_scales);
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, width, LANES, |thread, start, out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
             let rows = out.len() / width;
             let queries = Queries {
                 values: &queries[start * width..][..rows * width],
@@ -98,7 +98,7 @@ impl Layer for Attention {
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }

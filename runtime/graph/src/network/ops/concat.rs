@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer, Results};
 use ossicle_engine::recorder::Record;
 use ossicle_kernels::simd::LANES;
 use tract_core::internal::*;
@@ -10,7 +10,6 @@ use tract_core::internal::*;
 use super::{map_fact, record_map};
 use crate::network::config::Shape;
 use crate::network::context::Context;
-use crate::ops::{f32s, f32s_mut};
 
 /// Neighbouring channels that stay neighbours.
 #[derive(Clone, Copy, Debug)]
@@ -80,13 +79,13 @@ impl Layer for Concat {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         let mut maps: TVec<&[f32]> = tvec![];
-        for input in inputs {
-            maps.push(f32s(input)?);
+        for input in 0..io.inputs() {
+            maps.push(io.input(input)?);
         }
         let width = self.output.padded();
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, width, LANES, |_, first, out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, width, LANES, |_, first, out| {
             for (position, out) in out.chunks_exact_mut(width).enumerate() {
                 for (map, Copied { stride, runs, singles }) in maps.iter().zip(&self.copies.0) {
                     let map = &map[(first + position) * stride..][..*stride];
@@ -103,7 +102,7 @@ impl Layer for Concat {
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer, Results};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::weights::{LinearSpan, Span};
 use ossicle_kernels::activation::Activation;
@@ -17,7 +17,7 @@ use tract_core::internal::*;
 use super::{finish, map_fact, record_map};
 use crate::network::config::{Block, Offset, Shape};
 use crate::network::context::{Context, Workspace};
-use crate::ops::{ROWS, f32s, f32s_mut};
+use crate::ops::ROWS;
 
 /// Where a layer's weights are, how rows are quantised for them, and the sums that rows of u8 need.
 #[derive(Clone, Debug)]
@@ -75,14 +75,14 @@ impl Layer for Dense {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let x = io.input::<f32>(0)?;
         let Packed { layer, offset, sums, depth } = &self.weights;
         let layer = self.context.folder.linear(layer);
         let (isa, width, depth) = (self.context.isa, self.output.padded(), *depth);
         // Rows of u8 have it in their epilogue.
         let relu = offset.is_some() && self.activation == Activation::Relu;
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, width, LANES, |thread, start, out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
             let Workspace { values, scales, sums: row_sums, .. } = &mut *self.context.workspace(thread);
             for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
                 let (first, rows) = (start + block * ROWS, out.len() / width);
@@ -124,8 +124,8 @@ impl Layer for Dense {
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }
 
@@ -152,11 +152,11 @@ impl Layer for DenseF32 {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let map = Map { values: f32s(&inputs[0])?, size: self.input.size, channels: self.stride };
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let map = Map { values: io.input::<f32>(0)?, size: self.input.size, channels: self.stride };
         let (weights, bias) = (self.context.folder.f32s(&self.weights), self.context.folder.f32s(&self.bias));
         let (isa, width, depth) = (self.context.isa, self.output.padded(), self.window.taps() * self.input.channels);
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, width, LANES, |thread, start, out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
             let Workspace { gathered, .. } = &mut *self.context.workspace(thread);
             for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
                 let gathered = &mut gathered[..out.len() / width * depth];
@@ -168,7 +168,7 @@ impl Layer for DenseF32 {
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }

@@ -14,6 +14,7 @@ pub(super) use pointwise::{Affine, Join, Joined, Norm, Scores, Unary};
 pub(super) use spatial::{Depthwise, Mean, PoolWindows};
 pub(super) use tokens::{AddConstant, Pad, Prepend, Take};
 
+use ossicle_engine::layer::Results;
 use ossicle_engine::recorder::Record;
 use ossicle_kernels::activation::{Activation, activate};
 use ossicle_kernels::simd::Isa;
@@ -37,8 +38,8 @@ fn finish(isa: Isa, activation: Activation, shape: Shape, out: &mut [f32]) {
 }
 
 /// Traces a map without its padding.
-fn record_map(shape: Shape, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-    let values = crate::ops::f32s(&outputs[0])?;
+fn record_map(shape: Shape, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    let values = results.output::<f32>(0)?;
     record.gather_f32("", &[shape.positions(), shape.channels], |out| unpad(values, shape, out));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer, Results};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::weights::Span;
 use ossicle_kernels::activation::{Activation, activate, softmax};
@@ -14,7 +14,6 @@ use tract_core::internal::*;
 use super::{finish, map_fact, record_map};
 use crate::network::config::{self, Shape};
 use crate::network::context::Context;
-use crate::ops::{f32s, f32s_mut};
 
 /// How two maps become one.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +43,10 @@ impl Layer for Join {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let (a, b) = (f32s(&inputs[0])?, f32s(&inputs[1])?);
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let (a, b) = (io.input::<f32>(0)?, io.input::<f32>(1)?);
         let (isa, channels) = (self.context.isa, self.output.padded());
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, channels, LANES, |_, first, out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
             let own = first * channels..first * channels + out.len();
             match self.how {
                 Joined::Sum(activation) => {
@@ -61,8 +60,8 @@ impl Layer for Join {
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }
 
@@ -85,19 +84,19 @@ impl Layer for Affine {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let x = io.input::<f32>(0)?;
         let (weight, bias) = (self.context.folder.f32s(&self.weight), self.context.folder.f32s(&self.bias));
         let (isa, channels) = (self.context.isa, self.output.padded());
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, channels, LANES, |_, first, out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
             affine_channels(isa, &x[first * channels..][..out.len()], weight, bias, out);
             finish(isa, self.activation, self.output, out);
         });
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }
 
@@ -118,18 +117,18 @@ impl Layer for Unary {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let x = io.input::<f32>(0)?;
         let channels = self.output.padded();
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, channels, LANES, |_, first, out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
             out.copy_from_slice(&x[first * channels..][..out.len()]);
             finish(self.context.isa, self.activation, self.output, out);
         });
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }
 
@@ -152,18 +151,18 @@ impl Layer for Norm {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let x = f32s(&inputs[0])?;
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let x = io.input::<f32>(0)?;
         let (weight, bias) = (self.context.folder.f32s(&self.weight), self.context.folder.f32s(&self.bias));
         let channels = self.output.padded();
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, channels, LANES, |_, first, out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
             layer_norm_rows(self.context.isa, &x[first * channels..][..out.len()], weight, bias, self.epsilon, out);
         });
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }
 
@@ -184,9 +183,9 @@ impl Layer for Scores {
         tvec!(f32::fact([self.labels]))
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let scores = f32s_mut(outputs[0])?;
-        scores.copy_from_slice(&f32s(&inputs[0])?[..self.labels]);
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let scores = io.output::<f32>(0)?;
+        scores.copy_from_slice(&io.input::<f32>(0)?[..self.labels]);
         match self.scores {
             config::Scores::Plain => {}
             config::Scores::Softmax => softmax(self.context.isa, scores),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer, Results};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::weights::Span;
 use ossicle_kernels::activation::Activation;
@@ -14,7 +14,6 @@ use tract_core::internal::*;
 use super::{finish, map_fact, record_map};
 use crate::network::config::Shape;
 use crate::network::context::Context;
-use crate::ops::{f32s, f32s_mut};
 
 /// A convolution of each channel by itself, f32.
 #[derive(Debug)]
@@ -37,19 +36,19 @@ impl Layer for Depthwise {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let map = Map { values: f32s(&inputs[0])?, size: self.input.size, channels: self.input.padded() };
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let map = Map { values: io.input::<f32>(0)?, size: self.input.size, channels: self.input.padded() };
         let (weights, bias) = (self.context.folder.f32s(&self.weights), self.context.folder.f32s(&self.bias));
         let isa = self.context.isa;
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, self.output.padded(), LANES, |_, first, out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, self.output.padded(), LANES, |_, first, out| {
             depthwise_map(isa, map, &self.window, weights, bias, first, out);
             finish(isa, self.activation, self.output, out);
         });
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }
 
@@ -72,17 +71,17 @@ impl Layer for PoolWindows {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let map = Map { values: f32s(&inputs[0])?, size: self.input.size, channels: self.input.padded() };
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let map = Map { values: io.input::<f32>(0)?, size: self.input.size, channels: self.input.padded() };
         let (isa, channels) = (self.context.isa, self.output.padded());
-        self.context.pool.for_parts(f32s_mut(outputs[0])?, channels, LANES, |_, first, out| {
+        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
             pool_map(isa, map, &self.window, self.pool, first, out);
         });
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }
 
@@ -102,12 +101,12 @@ impl Layer for Mean {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        mean_rows(self.context.isa, f32s(&inputs[0])?, f32s_mut(outputs[0])?);
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        mean_rows(self.context.isa, io.input::<f32>(0)?, io.output::<f32>(0)?);
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::plan::Layer;
+use ossicle_engine::layer::{Io, Layer, Results};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::weights::Span;
 use ossicle_kernels::elementwise::add;
@@ -11,7 +11,6 @@ use tract_core::internal::*;
 use super::{map_fact, record_map};
 use crate::network::config::Shape;
 use crate::network::context::Context;
-use crate::ops::{f32s, f32s_mut};
 
 /// The input, its channels padded to whole vectors.
 #[derive(Debug)]
@@ -28,18 +27,18 @@ impl Layer for Pad {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         let channels = self.output.channels;
-        let out = f32s_mut(outputs[0])?.chunks_exact_mut(self.output.padded());
-        for (x, out) in f32s(&inputs[0])?.chunks_exact(channels).zip(out) {
+        let out = io.output::<f32>(0)?.chunks_exact_mut(self.output.padded());
+        for (x, out) in io.input::<f32>(0)?.chunks_exact(channels).zip(out) {
             out[..channels].copy_from_slice(x);
             out[channels..].fill(0.0);
         }
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }
 
@@ -60,16 +59,16 @@ impl Layer for Prepend {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
         let tokens = self.context.folder.f32s(&self.tokens);
-        let (constant, rest) = f32s_mut(outputs[0])?.split_at_mut(tokens.len());
+        let (constant, rest) = io.output::<f32>(0)?.split_at_mut(tokens.len());
         constant.copy_from_slice(tokens);
-        rest.copy_from_slice(f32s(&inputs[0])?);
+        rest.copy_from_slice(io.input::<f32>(0)?);
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }
 
@@ -90,13 +89,13 @@ impl Layer for AddConstant {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        add(self.context.isa, f32s(&inputs[0])?, self.context.folder.f32s(&self.constant), f32s_mut(outputs[0])?);
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        add(self.context.isa, io.input::<f32>(0)?, self.context.folder.f32s(&self.constant), io.output::<f32>(0)?);
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }
 
@@ -116,13 +115,13 @@ impl Layer for Take {
         map_fact(self.output)
     }
 
-    fn run(&self, inputs: &[TValue], outputs: &mut [&mut Tensor], _: Option<&mut Tensor>) -> TractResult<()> {
-        let out = f32s_mut(outputs[0])?;
-        out.copy_from_slice(&f32s(&inputs[0])?[self.first * self.output.padded()..][..out.len()]);
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let out = io.output::<f32>(0)?;
+        out.copy_from_slice(&io.input::<f32>(0)?[self.first * self.output.padded()..][..out.len()]);
         Ok(())
     }
 
-    fn record(&self, outputs: &[Arc<Tensor>], record: &mut Record<'_>) -> TractResult<()> {
-        record_map(self.output, outputs, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+        record_map(self.output, results, record)
     }
 }
