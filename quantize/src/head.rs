@@ -2,7 +2,8 @@
 //!
 //! `head.json` names the layers whose maps it reads, its width, its dilations and its labels. The tensors, `[outputs][inputs]`: for each
 //! layer and then the last map's mean `inputs.N.weight`, of which the first has `inputs.0.bias`; for each dilation `blocks.N.weight` over
-//! three cells in a row and `blocks.N.bias`; `classes.weight` and `classes.bias`, a row for each label.
+//! three cells in a row and `blocks.N.bias`; `classes.weight` and `classes.bias`, a row for each label. With `near_labels` there are also
+//! `near.weight` and `near.bias`, a row for each of these, over the mean.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,6 +21,9 @@ use crate::{hf, pack, source};
 
 /// The head's rules by which scores become events, a file of its folder and of the model's.
 pub const RULES: &str = "events.toml";
+
+/// The file with the head's figures and labels.
+pub(crate) const DESCRIPTION: &str = "head.json";
 
 /// A float head, without its class layer: that takes the place of the network's classifier.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +47,12 @@ struct File {
     width: usize,
     dilations: Vec<usize>,
     labels: Vec<String>,
+    #[serde(default)]
+    near_labels: Vec<String>,
 }
+
+/// A class layer and its labels.
+type Classes = (Dense, Vec<String>);
 
 impl Head {
     /// Its part of the model's `config.json`.
@@ -57,18 +66,20 @@ impl Head {
     }
 }
 
-/// Reads the head of a folder, its class layer and its labels, for a network whose layers have `channels`.
+/// Reads the head of a folder, its class layer and its labels, for a network whose layers have `channels`; then what it learned of whole
+/// patches, if anything.
 ///
 /// # Errors
 /// A file is missing or malformed, or the head is another network's.
-pub(crate) fn read(folder: &Path, channels: &[usize]) -> Result<(Head, Dense, Vec<String>), Error> {
-    let path = folder.join("head.json");
-    let File { inputs: layers, width, dilations, labels } = source::read_json(&path)?;
+pub(crate) fn read(folder: &Path, channels: &[usize]) -> Result<(Head, Dense, Vec<String>, Option<Classes>), Error> {
+    let path = folder.join(DESCRIPTION);
+    let File { inputs: layers, width, dilations, labels, near_labels } = source::read_json(&path)?;
     let wrong = |what: String| Err(Error::json(&path, what));
     if width == 0 || !width.is_multiple_of(pack::BLOCK_ROWS) {
         return wrong(format!("width is {width}, not a multiple of {}", pack::BLOCK_ROWS));
     }
-    if labels.is_empty() || labels.iter().any(|label| label.is_empty() || label.contains(char::is_control)) {
+    let unusable = |label: &String| label.is_empty() || label.contains(char::is_control);
+    if labels.is_empty() || labels.iter().chain(&near_labels).any(unusable) {
         return wrong("labels: give at least one, each of printable characters".into());
     }
     let mut depths = vec![];
@@ -91,7 +102,9 @@ pub(crate) fn read(folder: &Path, channels: &[usize]) -> Result<(Head, Dense, Ve
         dilations,
     };
     let classifier = tensors.dense("classes", labels.len(), width, true)?;
-    Ok((head, classifier, labels))
+    let near = || Ok((tensors.dense("near", near_labels.len(), channels.last().copied().unwrap_or(0), true)?, near_labels.clone()));
+    let near = if near_labels.is_empty() { None } else { Some(near()?) };
+    Ok((head, classifier, labels, near))
 }
 
 struct Tensors<'a> {

@@ -33,6 +33,17 @@ def of_clips(network, data, path):
     numpy.savez(path, labels=[scenes.CLASSES.index(line["class"]) for line in rows], fold=[line["fold"] for line in rows], **kept)
 
 
+def of_set(network, folder, out):
+    """Recordings without labels of cells: what is told of them is false unless their line says otherwise."""
+    for i, line in enumerate(scenes.lines(folder / "manifest.jsonl")):
+        for part, first in enumerate(range(0, int(line["seconds"]), 120)):
+            path = out / f"{i:05}-{part:02}.npz"
+            if not path.exists():
+                samples = scenes.load(folder / line["file"])[first * scenes.RATE :][: 120 * scenes.RATE]
+                kept = dict(zip(("early", "middle", "late", "mean"), features(network, samples)))
+                numpy.savez(path, cells=-(-len(samples) // scenes.CELL), **kept)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
@@ -46,16 +57,22 @@ def main():
     parser.add_argument("--plain", action="store_true", help="mixed as the scenes of sound_events")
     parser.add_argument("--wide", action="store_true", help="clips are changed more: pitch, what is quiet in them, noise of a recorder")
     parser.add_argument("--rows", action="store_true", help="instead of scenes: clips one after another")
+    parser.add_argument("--free", action="store_true", help="free sounds of the folds among the clips and backgrounds, too")
+    parser.add_argument("--surroundings", action="store_true", help="instead of scenes: free sounds of the folds one after another")
+    parser.add_argument("--whole", help="instead of scenes: every recording of this set of DATA as it is, in pieces of at most 120 s")
     parser.add_argument("--recordings", action="store_true", help="instead of scenes: recordings with none of the ten classes")
     parser.add_argument("--held", action="store_true", help="with speech and noise that is kept for checking, clips as they are; scenes with a running tap go to OUT-tap")
     parser.add_argument("--keep", action="store_true", help="also the scenes themselves, for check.sh: OUT/scenes.jsonl, as in sound_events")
     args = parser.parse_args()
     torch.set_num_threads(1)
     network = yamnet.Yamnet(args.onnx)
-    material = scenes.Material(args.data, {int(fold) for fold in args.folds.split(",")}, args.held, args.wide)
+    material = scenes.Material(args.data, {int(fold) for fold in args.folds.split(",")}, args.held, args.wide, args.free or args.surroundings)
     args.out.mkdir(parents=True, exist_ok=True)
     if args.clips:
         of_clips(network, pathlib.Path(args.data), args.out / "clips.npz")
+        return
+    if args.whole:
+        of_set(network, pathlib.Path(args.data) / args.whole, args.out)
         return
     for i in range(args.scenes):
         path, apart = args.out / f"{i:05}.npz", args.out.with_name(f"{args.out.name}-tap") / f"{i:05}.npz"
@@ -63,6 +80,8 @@ def main():
             rng, material.with_tap = numpy.random.default_rng([args.seed, i]), False
             if args.reading:
                 samples, labels = material.reading(i)
+            elif args.surroundings:
+                samples, labels = material.surroundings(rng)
             elif args.recordings:
                 samples, labels = material.recording(rng)
             else:

@@ -48,7 +48,7 @@ class Head(nn.Module):
 
     def __init__(self, classes, width=WIDTH, dilations=DILATIONS, dropout=0.3, noise=0.3, units=0.3):
         super().__init__()
-        self.noise, self.units = Noise(noise), units
+        self.noise, self.units, self.fixed = Noise(noise), units, False
         self.projections = nn.ModuleDict({name: nn.Linear(size, width, bias=False) for name, (size, _) in INPUTS.items()})
         for name, (size, _) in INPUTS.items():
             self.register_buffer(f"{name}_mean", torch.zeros(size))
@@ -62,6 +62,32 @@ class Head(nn.Module):
         """The first units begin as these rows [detectors][1024] over the mean alone, what YAMNet's own classifier has for related classes."""
         for name, layer in self.projections.items():
             layer.weight[: len(detectors)] = detectors / self.mean_scale if name == "mean" else 0.0
+
+    @torch.no_grad()
+    def go_on_from(self, tensors):
+        """Begins as a trained head whose tensors are folded; what was normalised in its training stays as it was then."""
+        bias = tensors["inputs.0.bias"].clone()
+        for i, (name, layer) in enumerate(self.projections.items()):
+            layer.weight.copy_(tensors[f"inputs.{i}.weight"] / getattr(self, f"{name}_scale"))
+            bias += tensors[f"inputs.{i}.weight"] @ getattr(self, f"{name}_mean")
+        shifts = [(self.norm, bias)]
+        for i, block in enumerate(self.blocks):
+            block.linear.weight.copy_(tensors[f"blocks.{i}.weight"])
+            shifts.append((block.norm, tensors[f"blocks.{i}.bias"]))
+        for norm, shift in shifts:
+            norm.running_var.fill_(1 - norm.eps)
+            norm.bias.copy_(shift)
+        self.classes.weight.copy_(tensors["classes.weight"])
+        self.classes.bias.copy_(tensors["classes.bias"])
+        self.fixed = True
+
+    def train(self, mode=True):
+        super().train(mode)
+        if mode and self.fixed:
+            for layer in self.modules():
+                if isinstance(layer, nn.BatchNorm1d):
+                    layer.eval()
+        return self
 
     def without_some(self, rows):
         """Some values are missing here and there, and some units for a whole scene, so that a class does not rest on few of them."""

@@ -6,6 +6,7 @@ gaps of up to 0.4 s closed.
 
 import json
 import pathlib
+import zlib
 
 import numpy
 import scipy.signal
@@ -18,6 +19,8 @@ CONTINUOUS = ("rain", "sea_waves", "fire_crackling", "helicopter", "chainsaw")
 CELL = 640  # samples of a label: 40 ms
 SCENE = 30 * RATE
 SILENT = -60.0  # dBFS: a cell with no other label and less than this is silence
+UNKNOWN = 2  # a label that is neither there nor not there: nothing is learned from it
+FREE = 0.15  # share of a scene's sounds that are free ones
 
 FRAME = RATE // 50
 BELOW_LOUDEST = 38.0
@@ -98,6 +101,22 @@ def finished(samples, labels):
     return samples, labels
 
 
+def free_fold(line):
+    """The fold, 1 to 4, of a line of free_sounds: an author is in one fold, a park with dozens of recordings in all."""
+    service = line["author"] == "National Park Service"
+    return zlib.crc32((line["file"] if service else line["author"]).encode()) % 4 + 1
+
+
+def free_labels(line):
+    """Labels of a line of free_sounds that are heard in it, and those that may be."""
+    holds = [LABELS.index(name) for name in line["classes"]]
+    maybe = [LABELS.index(name) for name in line["maybe_classes"]]
+    for label, name in ((LABELS.index("speech"), "Speech"), (LABELS.index("music"), "Music")):
+        if line["group"] in ("human", "place", "music", "other") or name in line["yamnet"]:
+            maybe.append(label)
+    return holds, maybe
+
+
 def keep(path, samples, labels):
     """Writes a scene's sound, and adds it to scenes.jsonl beside it, as in `sound_events`."""
     seconds = CELL / RATE
@@ -113,9 +132,10 @@ def keep(path, samples, labels):
 
 
 class Material:
-    """Recordings of a data folder. Clips of `folds` only, changed more if `wide`; a share of speech and noise is `held` for checking."""
+    """Recordings of a data folder. Clips of `folds` only, changed more if `wide`; a share of speech and noise is `held` for checking. With
+    `free`, sounds of free_sounds are among the clips and backgrounds."""
 
-    def __init__(self, data, folds, held=False, wide=False):
+    def __init__(self, data, folds, held=False, wide=False, free=False):
         data = pathlib.Path(data)
         self.data, self.wide, self.read = data, wide, None
         events = data / "sound_events"
@@ -139,6 +159,11 @@ class Material:
         if not held:
             more = ("misc_en", "multi", "spontaneous_en")
             self.speech += [load(data / name / line["file"]) for name in more for line in lines(data / name / "manifest.jsonl")]
+        # Sounds of all kinds, most of them none of the ten; those of other folds are for checking, as clips are.
+        of_folds = [line for line in lines(data / "free_sounds" / "manifest.jsonl") if free and free_fold(line) in folds]
+        self.free = [(free_labels(line), load(data / "free_sounds" / line["file"])) for line in of_folds]
+        self.free_share = FREE if self.free else 0.0
+        self.beds = [samples for (holds, maybe), samples in self.free if not holds and not maybe and len(samples) > 10 * RATE]
         self.rooms = [load(data / "rir" / line["file"]) for line in lines(data / "rir" / "manifest.jsonl")]
 
     def clip(self, rng, name, plain):
@@ -159,6 +184,19 @@ class Material:
             samples = self.in_room(rng, samples)
         return samples, activity(samples)
 
+    def free_sound(self, rng, longest):
+        """A free sound or a piece of it, changed a little; where it is heard, what it is, and what it may be beside that."""
+        (holds, maybe), samples = self.free[rng.integers(len(self.free))]
+        first = int(rng.integers(max(1, len(samples) - longest)))
+        samples = samples[first : first + longest]
+        if rng.random() < 0.5:
+            samples = scipy.signal.resample_poly(samples, int(rng.integers(80, 124)), 100).astype(numpy.float32)
+        if rng.random() < 0.4:
+            samples = equalised(rng, samples)
+        if rng.random() < 0.25:
+            samples = self.in_room(rng, samples)
+        return samples, activity(samples), holds, maybe
+
     def in_room(self, rng, samples):
         room = self.rooms[rng.integers(len(self.rooms))]
         room = room[max(0, numpy.abs(room).argmax() - 16) :][: RATE // 2]
@@ -169,6 +207,8 @@ class Material:
         """Unlabelled sound of the scene's length at 0 dB."""
         if rng.random() < (0.2 if plain else 0.35):
             return coloured(rng, length, 1.0 if plain else rng.uniform(0, 2.2))
+        if self.beds and rng.random() < 0.25:
+            return looped(rng, self.beds[rng.integers(len(self.beds))], length)
         samples = self.backgrounds[rng.integers(len(self.backgrounds))]
         self.with_tap |= samples is self.tap
         if not plain and rng.random() < 0.5:
@@ -178,7 +218,7 @@ class Material:
     def scene(self, rng, plain=False, changed=True):
         """Samples of 30 s and labels [750][13]. `plain` ones are mixed as those in `sound_events`; unless `changed`, of clips as they are."""
         out = numpy.zeros(SCENE, numpy.float32)
-        labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
+        labels = numpy.zeros((SCENE // CELL, len(LABELS)), numpy.uint8)
         floor = -50.0 if plain else rng.uniform(-75, -30)
         lasting = rng.random() < 0.2
         if lasting:
@@ -186,13 +226,19 @@ class Material:
             samples, _ = self.clip(rng, name, not changed)
             floor = -42.5 if plain else max(floor, -55.0)
             out += looped(rng, samples, SCENE) * 10 ** (floor / 20)
-            labels[:, LABELS.index(name)] = True
+            labels[:, LABELS.index(name)] = 1
         elif plain or rng.random() < 0.93:
             out += self.background(rng, SCENE, plain) * 10 ** (floor / 20)
         at = 0.0 if not plain and rng.random() < 0.3 else rng.uniform(0, 3) * RATE
         crowd = 0.0 if plain else rng.choice([0.0, 0.5, 1.5])
         spoken = 0.0 if plain else rng.choice([0.0, 0.15, 0.6])
         while at < SCENE - 0.4 * RATE:
+            if self.free_share and rng.random() < self.free_share:
+                samples, spans, holds, maybe = self.free_sound(rng, 8 * RATE)
+                level = min(max(floor, -70.0) + rng.uniform(-2, 30), -6.0)
+                self.put(out, labels, int(at), samples, spans, holds, maybe, level)
+                at = max(at + len(samples) + (rng.uniform(-0.5, 3) - crowd) * RATE, 0)
+                continue
             label, samples, spans = self.sound(rng, spoken, plain, changed)
             start = int(rng.uniform(0, 0.3) * RATE) if not plain and rng.random() < 0.3 else 0
             n = min(int(rng.uniform(*((2, 5) if plain else (0.5, 5))) * RATE) if label < len(CLASSES) else len(samples), len(samples) - start, SCENE - int(at))
@@ -204,7 +250,7 @@ class Material:
                 wanted = min(max(floor, -70.0) + snr, -6.0)
                 out[int(at) : int(at) + n] += piece * 10 ** ((wanted - decibels(heard)) / 20)
                 cells = gaps([(a + int(at), b + int(at)) for a, b in spans], SCENE)[: len(labels)]
-                labels[:, label] |= cells
+                labels[cells, label] = 1
             at += n + (rng.uniform(-0.5, 3) - crowd) * RATE
             at = max(at, 0)
         if not plain and rng.random() < 0.1:
@@ -213,17 +259,45 @@ class Material:
             out = equalised(rng, out)
         return finished(out, labels)
 
+    def put(self, out, labels, at, samples, spans, holds, maybe, level):
+        """Adds a free sound to a scene, as loud as `level` says where it is heard."""
+        samples = samples[: SCENE - at]
+        spans = [(first, min(last, len(samples))) for first, last in spans if first < len(samples)]
+        if spans:
+            heard = numpy.concatenate([samples[first:last] for first, last in spans])
+            out[at : at + len(samples)] += samples * 10 ** ((level - decibels(heard)) / 20)
+            for label in maybe:
+                cells = labels[at // CELL : -(-(at + len(samples)) // CELL), label]
+                cells[cells == 0] = UNKNOWN
+            for label in holds:
+                cells = gaps([(first + at, last + at) for first, last in spans], SCENE)[: len(labels)]
+                labels[cells, label] = 1
+
+    def surroundings(self, rng):
+        """Samples of 30 s and labels of free sounds one after another, alone or with others behind them."""
+        out = numpy.zeros(SCENE, numpy.float32)
+        labels = numpy.zeros((SCENE // CELL, len(LABELS)), numpy.uint8)
+        if rng.random() < 0.3:
+            out += self.background(rng, SCENE) * 10 ** (rng.uniform(-60, -30) / 20)
+        together = 0.0 if rng.random() < 0.7 else rng.uniform(0.5, 4)
+        at = 0
+        while at < SCENE - RATE // 2:
+            samples, spans, holds, maybe = self.free_sound(rng, int(rng.uniform(4, 15) * RATE))
+            self.put(out, labels, at, samples, spans, holds, maybe, rng.uniform(-45, -8))
+            at = max(at + len(samples) + int((rng.exponential(0.5) - together) * RATE), at + RATE)
+        return finished(out, labels)
+
     def row(self, rng):
         """Samples of 30 s and labels of whole clips one after another, with nothing else beside them."""
         out = numpy.zeros(SCENE, numpy.float32)
-        labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
+        labels = numpy.zeros((SCENE // CELL, len(LABELS)), numpy.uint8)
         at, names = 0, list(rng.permutation(CLASSES))
         while at < SCENE and names:
             name = str(names.pop())
             samples, spans = self.clip(rng, name, rng.random() < 0.5)
             samples = samples[: SCENE - at]
             out[at : at + len(samples)] = samples * 10 ** (rng.uniform(-20, 0) / 20)
-            labels[:, LABELS.index(name)] |= gaps([(first + at, last + at) for first, last in spans if first + at < SCENE], SCENE)[: len(labels)]
+            labels[gaps([(first + at, last + at) for first, last in spans if first + at < SCENE], SCENE)[: len(labels)], LABELS.index(name)] = 1
             at += len(samples)
         return finished(out, labels)
 
@@ -231,7 +305,7 @@ class Material:
         """Samples of 30 s and labels of a recording without the ten classes as it would be made: read speech, mostly in the quiet, noises of
         a home, music."""
         out = numpy.zeros(SCENE, numpy.float32)
-        labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
+        labels = numpy.zeros((SCENE // CELL, len(LABELS)), numpy.uint8)
         kind = rng.random()
         if kind < 0.2:
             music = looped(rng, self.music[rng.integers(len(self.music))], SCENE) if self.music and rng.random() < 0.3 else tune(rng, SCENE)
@@ -254,7 +328,7 @@ class Material:
         every = numpy.concatenate([load(path) for path in sorted((self.data / "read_en" / "audio").iterdir())]) if self.read is None else self.read
         self.read = every
         out = every[i * SCENE :][:SCENE].copy()
-        labels = numpy.zeros((SCENE // CELL, len(LABELS)), bool)
+        labels = numpy.zeros((SCENE // CELL, len(LABELS)), numpy.uint8)
         labels[:, LABELS.index("speech")] = gaps(activity(out), SCENE)
         return finished(out, labels)
 

@@ -46,8 +46,9 @@ def standardised(head, kept):
 
 def early(labels, cells):
     """Labels [scenes][cells][labels] whose ten classes begin as many cells earlier."""
-    active = labels[..., : len(scenes.CLASSES)].float().transpose(1, 2)
-    labels[..., : len(scenes.CLASSES)] = F.max_pool1d(F.pad(active, (0, cells)), cells + 1, 1).transpose(1, 2).to(labels.dtype)
+    ten = labels[..., : len(scenes.CLASSES)]
+    active = F.max_pool1d(F.pad((ten == 1).float().transpose(1, 2), (0, cells)), cells + 1, 1).transpose(1, 2)
+    ten[active == 1] = 1
     return labels
 
 
@@ -74,8 +75,9 @@ def near_edges(labels):
 
 
 def loss(found, labels, edges):
-    each = F.binary_cross_entropy_with_logits(found, labels.float(), reduction="none")
-    return (each * (1 + edges * near_edges(labels))).mean()
+    labels, known = (labels == 1).float(), labels != scenes.UNKNOWN
+    each = F.binary_cross_entropy_with_logits(found, labels, reduction="none")
+    return (each * known * (1 + edges * near_edges(labels))).mean()
 
 
 def heard(head, kept):
@@ -125,6 +127,8 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--train", nargs="+", required=True)
     parser.add_argument("--check", nargs="*", default=[])
+    parser.add_argument("--base", type=pathlib.Path, help="a head to go on from, without its probe: head.safetensors")
+    parser.add_argument("--others", nargs="*", default=[], help="scenes to learn from too, whose pieces without the ten classes the probe calls none of them")
     parser.add_argument("--clips", type=pathlib.Path, required=True, help="clips.npz of features.py --clips")
     parser.add_argument("--fold", type=int, help="the fold that is not learned from")
     parser.add_argument("--passes", type=int, default=8)
@@ -140,11 +144,15 @@ def main():
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     head = network.Head(len(scenes.LABELS), dropout=args.dropout, noise=args.noise, units=args.units)
-    paths = files(args.train)
+    paths = files(args.train + args.others)
     measure(head, paths)
-    head.begin_with(detectors.related(args.yamnet))
+    if args.base:
+        head.go_on_from(probe.without(safetensors.torch.load_file(args.base)))
+    else:
+        head.begin_with(detectors.related(args.yamnet))
     of_clips = dict(numpy.load(args.clips))
-    rows = probe.lasting(of_clips, args.fold)
+    others = probe.pieces(map(numpy.load, files(args.others)))
+    rows = probe.lasting(of_clips, args.fold, others)
     kept = load(head, paths)
     kept["labels"] = early(kept["labels"], args.early)
     count = len(kept["labels"])
@@ -157,6 +165,7 @@ def main():
         average.module.eval()
         return probe.appended(folded(average.module), *rows)
 
+    head.train()
     start = time.monotonic()
     for turn in range(args.passes):
         order, total = torch.randperm(count), 0.0

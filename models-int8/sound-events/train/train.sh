@@ -1,9 +1,12 @@
 #!/bin/sh
 # Makes models-int8/sound-events from nothing: train.sh WORK DATA
 #
-# WORK is a scratch folder of about 12 GB; DATA holds sound_events, noise, read_en, misc_en, multi, spontaneous_en and rir. Run again after an
-# interruption, it goes on where it stopped. PYTHON names an interpreter with requirements.txt installed. SCENES and PASSES: how many scenes of 30 s
-# of each kind for each fold, and how often they are gone through. Seeds are fixed; torch's sums differ in their last bits from machine to machine.
+# WORK is a scratch folder of about 15 GB; DATA holds sound_events, free_sounds, noise, read_en, misc_en, multi, spontaneous_en and rir. Run again
+# after an interruption, it goes on where it stopped. PYTHON names an interpreter with requirements.txt installed. SCENES and PASSES: how many scenes
+# of 30 s of each kind for each fold, and how often they are gone through. Seeds are fixed; torch's sums differ in their last bits from machine to
+# machine.
+#
+# First a head learns the ten sounds, then it goes on learning from scenes with sounds that are none of them.
 set -eu
 if [ $# -ne 2 ]; then
     sed -n '2,6s/^# //p' "$0" >&2
@@ -32,10 +35,16 @@ for fold in 1 2 3 4; do
     keep "$work/wide-rows-$fold" --folds $fold --scenes "$((scenes * 6 / 13))" --seed 4$fold --rows --wide
     keep "$work/more-varied-$fold" --folds $fold --scenes "$scenes" --seed 8$fold --wide
     keep "$work/more-plain-$fold" --folds $fold --scenes "$((scenes * 15 / 13))" --seed 9$fold --plain --wide
+    # For the second training: what is none of the ten, and scenes with such sounds in them.
+    keep "$work/surroundings-$fold" --folds $fold --scenes "$((scenes * 9 / 13))" --seed 11$fold --surroundings
+    keep "$work/free-plain-$fold" --folds $fold --scenes "$((scenes * 4 / 13))" --seed 7$fold --plain --wide --free
+    keep "$work/free-varied-$fold" --folds $fold --scenes "$((scenes * 3 / 13))" --seed 2$fold --wide --free
+    keep "$work/free-rows-$fold" --folds $fold --scenes "$((scenes / 13))" --seed 4$fold --rows --wide --free
     keep "$work/check-$fold" --folds $fold --scenes 50 --seed 10$fold --plain --held --keep
 done
 keep "$work/recordings" --scenes "$scenes" --seed 31 --recordings
 keep "$work/more-recordings" --scenes "$((scenes * 15 / 13))" --seed 33 --recordings
+keep "$work/free-recordings" --scenes "$((scenes * 4 / 13))" --seed 31 --recordings --free
 keep "$work/check-recordings" --scenes 60 --seed 32 --recordings --held
 keep "$work/check-reading" --scenes 54 --reading
 learn() {
@@ -61,6 +70,22 @@ done
 # shellcheck disable=SC2046
 learn head --train $(others none) "$work"/check-? "$work"/check-?-tap "$work/recordings" "$work/more-recordings" \
     "$work/check-recordings" "$work/check-recordings-tap" "$work/check-reading"
-"$python" "$here/thresholds.py" "$work"/without-?/checked.npz >"$work/head/events.toml"
-cp "$work/head/head.json" "$work/head/head.safetensors" "$work/head/events.toml" "$here/"
+# Again with sounds of all kinds, of other folds than the one that is heard.
+tune() {
+    from=$1 fold=$2 tuned= others=
+    shift 2
+    for other in 1 2 3 4; do
+        [ $other = "$fold" ] || tuned="$tuned $work/free-plain-$other $work/free-varied-$other $work/free-rows-$other"
+        [ $other = "$fold" ] || others="$others $work/surroundings-$other"
+    done
+    # shellcheck disable=SC2086
+    PASSES=4 learn "tuned-$from" --base "$work/$from/head.safetensors" --train $tuned "$@" --others $others \
+        --rate 5e-4 --decay 0.02 --units 0.15 --dropout 0.2
+}
+for fold in 1 2 3 4; do
+    tune without-$fold $fold --fold $fold --check "$work/check-$fold" "$work/check-recordings" "$work/check-reading"
+done
+tune head none "$work/free-recordings" "$work"/check-? "$work/check-recordings" "$work/check-reading"
+"$python" "$here/thresholds.py" "$work"/tuned-without-?/checked.npz >"$work/tuned-head/events.toml"
+cp "$work/tuned-head/head.json" "$work/tuned-head/head.safetensors" "$work/tuned-head/events.toml" "$here/"
 sh "$here/pack.sh" "$work"

@@ -54,6 +54,8 @@ pub struct Yamnet {
     pub classifier: Dense,
     /// Display names, one for each output.
     pub labels: Vec<String>,
+    /// Beside a head: what scores labels of whole patches from the embedding, and their names.
+    pub near: Option<(Dense, Vec<String>)>,
 }
 
 /// Reads `model.onnx` and `yamnet_class_map.csv` of a folder.
@@ -78,7 +80,7 @@ pub fn open(folder: &Path) -> Result<Yamnet, Error> {
         let what = format!("{} labels, but the network has {} outputs", labels.len(), classifier.bias.len());
         return Err(Error::unsupported(&folder.join(CLASS_MAP), what));
     }
-    Ok(Yamnet { path: graph.path.clone(), stem, layers, head: None, classifier, labels })
+    Ok(Yamnet { path: graph.path.clone(), stem, layers, head: None, classifier, labels, near: None })
 }
 
 /// The third column of a table with a header and rows by index.
@@ -98,14 +100,24 @@ fn labels(path: &Path) -> Result<Vec<String>, Error> {
 }
 
 impl Yamnet {
-    /// The network with the head of a folder in place of its classifier and labels.
+    /// The network with the head of a folder in place of its classifier and labels; these stay as labels near the head's classes, and after
+    /// them come those the head's folder has.
     ///
     /// # Errors
     /// A file is missing or malformed, or the head is another network's.
     pub fn with_head(self, folder: &Path) -> Result<Self, Error> {
         let channels: Vec<usize> = self.layers.iter().map(|(_, pointwise)| pointwise.outputs()).collect();
-        let (head, classifier, labels) = head::read(folder, &channels)?;
-        Ok(Self { head: Some(head), classifier, labels, ..self })
+        let (head, classifier, labels, learned) = head::read(folder, &channels)?;
+        let (mut near, mut names) = (self.classifier, self.labels);
+        if let Some((rows, labels)) = learned {
+            if let Some(twice) = labels.iter().find(|label| names.contains(label)) {
+                return Err(Error::json(&folder.join(head::DESCRIPTION), format!("near_labels: the network has {twice:?} already")));
+            }
+            near.weights.extend(rows.weights);
+            near.bias.extend(rows.bias);
+            names.extend(labels);
+        }
+        Ok(Self { head: Some(head), classifier, labels, near: Some((near, names)), ..self })
     }
 
     /// Weights and biases in all.
@@ -114,6 +126,7 @@ impl Yamnet {
         let filters = |filters: &Filters| filters.weights.len() + filters.bias.len();
         let layers: usize = self.layers.iter().map(|(depthwise, pointwise)| filters(depthwise) + dense(pointwise)).sum();
         let head: usize = self.head.iter().flat_map(|head| head.inputs.iter().chain(&head.blocks)).map(dense).sum();
-        filters(&self.stem) + layers + head + dense(&self.classifier)
+        let near = self.near.as_ref().map_or(0, |(near, _)| dense(near));
+        filters(&self.stem) + layers + head + dense(&self.classifier) + near
     }
 }

@@ -142,9 +142,28 @@ fn a_head_takes_the_place_of_the_classifier() {
     let opened = ossicle_graph::folder::ModelFolder::<ossicle_graph::yamnet::YamnetConfig>::open(&model).unwrap();
     assert_eq!(opened.config().head.as_ref().map(|head| (head.width, head.lag())), Some((16, 2)));
     assert!(opened.read_text(RULES).unwrap().contains("classes.b"));
+    // What it took the place of stays, for labels near the head's.
+    assert_eq!((opened.config().near_labels, opened.read_text("near_labels.txt").unwrap().as_str()), (2, "Speech\nCat, \"small\"\n"));
     let options = ossicle_graph::Options { isa: ossicle_kernels::simd::Isa::detect(), threads: 1 };
     let mut graph = ossicle_graph::yamnet::YamnetGraph::new(opened, options).unwrap();
     assert_eq!(graph.run(&[0.0; PATCH_FRAMES * MEL_BINS], 1).unwrap().len(), 8 * 16);
+    assert_eq!(graph.near_scores().len(), 2);
+    fs::remove_dir_all(&folder).unwrap();
+
+    // What was learned of whole patches comes behind it.
+    let learned: Vec<_> = [("near.weight", &[16, 2 * CHANNELS][..]), ("near.bias", &[16])].into_iter().chain(tensors).collect();
+    let named = |label: &str| {
+        let mut named: Vec<String> = labels.iter().map(|label| format!("like {label}")).collect();
+        named[0] = label.to_owned();
+        head.replace("\"labels\"", &format!("\"near_labels\": {}, \"labels\"", json!(named)))
+    };
+    let folder = head_folder("learned", &named("first"), &learned);
+    let (near, names) = yamnet().with_head(&folder).unwrap().near.unwrap();
+    assert_eq!((names[3].as_str(), near.outputs(), near.weights[2 * 2 * CHANNELS + 1]), ("like b", 18, 1.0));
+    fs::remove_dir_all(&folder).unwrap();
+    let folder = head_folder("twice", &named("Speech"), &learned);
+    let line = yamnet().with_head(&folder).unwrap_err().to_string();
+    assert!(line.contains("near_labels: the network has \"Speech\" already"), "{line}");
     fs::remove_dir_all(&folder).unwrap();
 
     for (name, description, tensors, expected) in [

@@ -28,6 +28,9 @@ impl Yamnet {
         if let Some(head) = &self.head {
             config["head"] = head.config();
         }
+        if let Some((_, labels)) = &self.near {
+            config["near_labels"] = labels.len().into();
+        }
         config
     }
 
@@ -46,6 +49,9 @@ impl Yamnet {
             }
         }
         self.classifier.put(&mut tensors, "classifier");
+        if let Some((near, _)) = &self.near {
+            near.put(&mut tensors, "near");
+        }
         tensors
     }
 
@@ -58,7 +64,11 @@ impl Yamnet {
         let at = partial.path.clone();
         tensors::write(&at.join("model.safetensors"), &self.path, &self.tensors())?;
         write_text(&at.join("config.json"), &pretty(&self.config()))?;
-        write_text(&at.join("labels.txt"), &self.labels.iter().flat_map(|label| [label, "\n"]).collect::<String>())?;
+        let lines = |labels: &[String]| labels.iter().flat_map(|label| [label, "\n"]).collect::<String>();
+        write_text(&at.join("labels.txt"), &lines(&self.labels))?;
+        if let Some((_, labels)) = &self.near {
+            write_text(&at.join("near_labels.txt"), &lines(labels))?;
+        }
         if let Some(head) = &self.head {
             write_text(&at.join(head::RULES), &head.rules)?;
         }
@@ -87,7 +97,9 @@ impl Yamnet {
                 "head",
                 self.head.as_ref().map_or("none".into(), |head| {
                     let (maps, blocks) = (head.layers.len(), head.blocks.len());
-                    format!("{maps} maps and the mean to {} values, {blocks} temporal convolutions, the classes", head.width())
+                    let near = self.near.as_ref().map_or(0, |(_, labels)| labels.len());
+                    let width = head.width();
+                    format!("{maps} maps and the mean to {width} values, {blocks} temporal convolutions, the classes; {near} near labels")
                 }),
             ),
             ("parameters", self.parameters().to_string()),

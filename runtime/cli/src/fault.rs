@@ -119,7 +119,7 @@ pub(crate) fn settings(file: &Path, error: SettingsError) -> Fault {
             let model = Set::named(file).map_or(String::new(), |set| format!("they are for the model {}: ", set.model));
             Fault::new(WHAT, file.display(), format!("{model}{error}"))
         }
-        SettingsError::Value { .. } => Fault::new(WHAT, file.display(), error),
+        SettingsError::Near { .. } | SettingsError::Value { .. } => Fault::new(WHAT, file.display(), error),
         SettingsError::Class { .. } => Fault::new(WHAT, "--classes", format!("{error} (ossicle detect --list-classes lists all)")),
         SettingsError::Twice { .. } => Fault::new(WHAT, "--classes", error),
     }

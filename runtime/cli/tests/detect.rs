@@ -99,7 +99,7 @@ fn the_default_model_comes_with_its_settings() {
     assert!(top.lines().nth(1).unwrap().contains("\t0.000\t0.040\t"), "{top}");
 
     let folder = Folder::new("rules");
-    for name in ["config.json", "labels.txt", "model.safetensors"] {
+    for name in ["config.json", "labels.txt", "near_labels.txt", "model.safetensors"] {
         fs::copy(models().join("sound-events").join(name), folder.0.join(name)).unwrap();
     }
     for (rules, expected) in [
@@ -142,6 +142,8 @@ fn a_set_of_classes_comes_with_the_program() {
     assert!(rows.iter().any(|row| row.starts_with("  smoke_alarm ") && row.ends_with("  Smoke detector, smoke alarm")), "{listed}");
     assert_eq!(rows.iter().position(|row| *row == "labels of yamnet:"), Some(21), "{listed}");
     assert_eq!((rows[22], rows.len()), ("  Speech", 22 + 521));
+    let ten = stdout(plain().arg("--list-classes").output().unwrap());
+    assert!(ten.lines().any(|row| row.starts_with("  rooster ") && row.contains("  rooster, near Chicken, rooster; ")), "{ten}");
     let labels = stdout(detect().arg("--list-classes").output().unwrap());
     assert!(labels.lines().count() == 1 + 521 && labels.starts_with("labels of "), "{labels}");
 

@@ -51,7 +51,12 @@ fn trace(isa: Isa, threads: usize, patches: usize) -> Trace {
 /// Scores of patches one after another, a third of a patch apart, by the trained head.
 fn heard(graph: &mut YamnetGraph, mel: &[f32]) -> Vec<u32> {
     let third = PATCH / 3;
-    mel.windows(PATCH).step_by(third).flat_map(|patch| bits(graph.run(patch, 1).expect("run"))).collect()
+    let scored = |patch| {
+        let mut scores = bits(graph.run(patch, 1).expect("run"));
+        scores.extend(bits(graph.near_scores()));
+        scores
+    };
+    mel.windows(PATCH).step_by(third).flat_map(scored).collect()
 }
 
 /// Part of the one test, for the allocations.
@@ -63,7 +68,8 @@ fn a_head_has_the_same_bits_and_remembers_one_recording() {
     let mut one = graph(Isa::from_name("scalar").expect("scalar"), 1);
     let wanted = heard(&mut one, &mel);
     let config = folder.config();
-    assert_eq!(wanted.len(), 7 * config.cells() * config.num_labels);
+    assert_eq!(wanted.len(), 7 * (config.cells() * config.num_labels + config.near_labels));
+    near_labels_score_as_the_model_without_a_head(&one, &mel);
     assert_ne!(heard(&mut one, &mel), wanted, "nothing is remembered");
     one.reset();
     assert_eq!(heard(&mut one, &mel), wanted, "something is remembered from another recording");
@@ -83,6 +89,13 @@ fn a_head_has_the_same_bits_and_remembers_one_recording() {
     assert_eq!(yamnet.built_slot_bytes(), YamnetGraph::memory_plan(&folder, options, 1).slots, "slots are not as planned");
     let refused = yamnet.run(&mel[..2 * PATCH], 2);
     assert!(matches!(refused, Err(GraphError::Size { most: 1, .. })), "{refused:?}");
+}
+
+/// The classifier that a head takes the place of, on the same embedding: the first 521 near labels are its own. `one` heard all of `mel`.
+fn near_labels_score_as_the_model_without_a_head(one: &YamnetGraph, mel: &[f32]) {
+    let mut alone = graph(Isa::from_name("scalar").expect("scalar"), 1);
+    let scores = bits(alone.run(&mel[mel.len() - PATCH..], 1).expect("run"));
+    assert!(scores == bits(&one.near_scores()[..LABELS]), "near labels are not the model's own");
 }
 
 // No test harness: the allocation count is the whole process's.

@@ -9,7 +9,7 @@ use ossicle::events::Detector;
 use super::Args;
 use crate::{fault, reload};
 
-/// Writes the classes with their thresholds and labels, then the model's labels.
+/// Writes the classes with their thresholds, labels and what has to be near them, then the model's labels.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
     let config = args.config.as_deref();
@@ -22,7 +22,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         writeln!(out, "classes, thresholds and their labels:")?;
         for class in detector.classes() {
             let named: Vec<&str> = class.outputs.iter().map(|&output| labels[output].as_str()).collect();
-            writeln!(out, "  {:20} {:.2}  {}", class.name, class.rules.threshold, named.join("; "))?;
+            write!(out, "  {:20} {:.2}  {}", class.name, class.rules.threshold, named.join("; "))?;
+            if let Some(near) = class.near {
+                let named: Vec<&str> = near.outputs.iter().map(|&output| detector.near_labels()[output].as_str()).collect();
+                write!(out, ", near {} at {}", named.join("; "), near.threshold)?;
+            }
+            writeln!(out)?;
         }
     }
     writeln!(out, "labels of {}:", args.model)?;

@@ -39,6 +39,9 @@ pub struct YamnetConfig {
     /// What scores cells of a few frames instead of whole patches.
     #[serde(default)]
     pub head: Option<HeadConfig>,
+    /// Labels that are scored for whole patches beside a head's classes, from the embedding; `near_labels.txt` has a line for each.
+    #[serde(default)]
+    pub near_labels: usize,
 }
 
 /// A depthwise convolution of 3 x 3 and a 1 x 1 convolution, ReLU behind each.
@@ -83,6 +86,9 @@ impl ModelConfig for YamnetConfig {
         ];
         if let Some((name, value, most)) = sizes.into_iter().find(|&(_, value, most)| value == 0 || value > most) {
             return Some(format!("{name} is {value}, not within 1..={most}"));
+        }
+        if self.near_labels > 1 << 16 || self.near_labels > 0 && self.head.is_none() {
+            return Some(format!("near_labels is {}, not within 0..={}, and 0 without a head", self.near_labels, 1 << 16));
         }
         let stem = self.stem().positions() * self.stem_channels;
         let values = self.shapes().fold(stem, |sum, shape| sum.saturating_add(shape.output.positions() * shape.outputs));
@@ -225,13 +231,22 @@ mod tests {
     #[test]
     fn figures_that_would_overflow_are_refused() {
         let layers = vec![YamnetLayer { channels: 2048, stride: 1 }; 3];
-        let config =
-            |patch_frames, layers| YamnetConfig { patch_frames, num_mel_bins: 128, stem_channels: 16, layers, num_labels: 1, head: None };
+        let config = |patch_frames, layers| YamnetConfig {
+            patch_frames,
+            num_mel_bins: 128,
+            stem_channels: 16,
+            layers,
+            num_labels: 1,
+            head: None,
+            near_labels: 0,
+        };
         assert_eq!(config(16, layers.clone()).problem(), None);
         let problem = config(1024, layers.clone()).problem().unwrap();
         assert!(problem.starts_with("the maps have 201850880 values"), "{problem}");
         assert!(config(2048, layers).problem().unwrap().starts_with("patch_frames is 2048"));
         let problem = config(96, vec![YamnetLayer { channels: 24, stride: 1 }]).problem().unwrap();
         assert!(problem.starts_with("channels is 24"), "{problem}");
+        let problem = YamnetConfig { near_labels: 2, ..config(96, vec![YamnetLayer { channels: 32, stride: 1 }]) }.problem().unwrap();
+        assert!(problem.starts_with("near_labels is 2"), "{problem}");
     }
 }

@@ -58,6 +58,8 @@ struct Spans {
     layers: Vec<(FilterSpans, UnsignedLinear)>,
     head: Option<Head>,
     classifier: UnsignedLinear,
+    /// Of labels of whole patches, beside a head.
+    near: Option<UnsignedLinear>,
 }
 
 impl Spans {
@@ -72,11 +74,13 @@ impl Spans {
             let name = format!("layers.{i}.pointwise");
             Ok((depthwise, UnsignedLinear::new(folder, &name, shape.outputs, shape.inputs, true)?))
         });
+        let near = || UnsignedLinear::new(folder, "near", config.near_labels, config.embedding(), true);
         Ok(Self {
             stem: filters("stem", config.stem_channels, 2)?,
             layers: layers.collect::<Result<_, FolderError>>()?,
             head: config.head.as_ref().map(|head| Head::new(folder, head)).transpose()?,
             classifier: UnsignedLinear::new(folder, "classifier", config.num_labels, config.classified(), true)?,
+            near: (config.near_labels > 0).then(near).transpose()?,
         })
     }
 }
@@ -86,7 +90,7 @@ struct Runner {
     patches: usize,
     plan: Plan,
     input: Arc<Tensor>,
-    /// Embeddings and scores of the last run.
+    /// Embeddings, scores and, where the model has them, scores of near labels of the last run.
     outputs: TVec<TValue>,
 }
 
@@ -137,7 +141,8 @@ impl YamnetGraph {
             }
         }
         let values: usize = maps.iter().map(|[positions, channels]| positions * channels).sum();
-        let scores = config.cells() * (config.num_labels.next_multiple_of(LANES) + config.num_labels);
+        let scored = |labels: usize| labels.next_multiple_of(LANES) + labels;
+        let scores = config.cells() * scored(config.num_labels) + scored(config.near_labels);
         let (slots, state) = config.head.as_ref().map_or((0, 0), |head| (head.slot_values(config), head.state_values(config)));
         MemoryPlan {
             weights: folder.weight_bytes(),
@@ -196,6 +201,12 @@ impl YamnetGraph {
     pub fn embeddings(&self) -> &[f32] {
         self.runner.as_ref().map_or(&[], |runner| runner.output(0))
     }
+
+    /// Scores of the last patch for the labels of `near_labels.txt`, each in [0, 1] by itself, if the model has a head and such labels.
+    /// They are of the whole patch, and not late. Empty before the first.
+    pub fn near_scores(&self) -> &[f32] {
+        self.runner.as_ref().map_or(&[], |runner| runner.output(2))
+    }
 }
 
 impl Runner {
@@ -227,15 +238,18 @@ impl Runner {
             Some(head) => head.wire(context, &mut model, &slots, &maps, embedding)?,
             None => embedding,
         };
-        let (cells, channels, labels) = (patches * config.cells(), config.classified(), config.num_labels);
-        let classifier = Classifier { context: Arc::clone(context), linear: spans.classifier.clone(), patches: cells, channels, labels };
-        x = model.wire_node("yamnet.logits", SlotOp::new(classifier, &slots), &[x])?[0];
-        x = model.wire_node(
-            "yamnet.scores",
-            SlotOp::new(Sigmoid { context: Arc::clone(context), patches: cells, labels }, &slots),
-            &[x],
-        )?[0];
-        model.select_output_outlets(&[embedding, x])?;
+        let mut score = |name: &str, linear: &UnsignedLinear, x: OutletId, patches: usize, channels: usize, labels: usize| {
+            let classifier = Classifier { context: Arc::clone(context), linear: linear.clone(), patches, channels, labels };
+            let logits = model.wire_node(format!("{name}logits"), SlotOp::new(classifier, &slots), &[x])?[0];
+            let sigmoid = Sigmoid { context: Arc::clone(context), patches, labels };
+            TractResult::Ok(model.wire_node(format!("{name}scores"), SlotOp::new(sigmoid, &slots), &[logits])?[0])
+        };
+        let cells = patches * config.cells();
+        let mut outputs = tvec![embedding, score("yamnet.", &spans.classifier, x, cells, config.classified(), config.num_labels)?];
+        if let Some(near) = &spans.near {
+            outputs.push(score("yamnet.near.", near, embedding, patches, channels, config.near_labels)?);
+        }
+        model.select_output_outlets(&outputs)?;
         let input = Arc::new(Tensor::zero_aligned::<f32>(&shape, 64)?);
         Ok(Self { patches, plan: Plan::build(model, &slots)?, input, outputs: tvec!() })
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::error::EventsError;
-use super::settings::{Labels, Rules, Settings};
+use super::settings::{Labels, Near, Rules, Settings};
 use super::tracker::{Span, Tracker};
 use super::{Event, SettingsError};
 use crate::audio::SAMPLE_RATE;
@@ -28,6 +28,15 @@ const HEAD_CELLS: usize = 8;
 
 /// Samples of silence in front of what a head hears: its first cell of 40 ms is the first one of the recording then.
 const HEAD_LEAD_SAMPLES: usize = 5440;
+
+/// Patches to either side of an event's own whose scores of near labels count for it: they are 0.32 s apart.
+const NEAR_PATCHES: u64 = 2;
+
+/// The file with a line for each label.
+pub(super) const LABELS_FILE: &str = "labels.txt";
+
+/// The file with a line for each label that a model with a head scores for whole patches.
+const NEAR_LABELS_FILE: &str = "near_labels.txt";
 
 /// How to detect.
 #[derive(Clone, Debug)]
@@ -91,6 +100,8 @@ pub struct ClassOutputs<'a> {
     pub outputs: &'a [usize],
     /// How scores become events.
     pub rules: Rules,
+    /// What has to be heard near an event, of [`Detector::near_labels`].
+    pub near: Option<&'a Near>,
 }
 
 /// Turns samples into events. Memory is fixed whatever the length.
@@ -101,6 +112,7 @@ pub struct Detector {
     labels: Labels,
     /// One for each label.
     scores: Vec<f32>,
+    near: NearScores,
     classes: Vec<String>,
     trackers: Vec<Tracker>,
     mel: YamnetMel,
@@ -135,12 +147,14 @@ impl Detector {
             return Err(FolderError::Malformed { path: folder.path().join("config.json"), problem }.into());
         }
         let timing = Timing::new(config, options.hop_frames)?;
-        let names = labels(&folder, config.num_labels)?;
+        let names = labels(&folder, LABELS_FILE, config.num_labels)?;
+        let near = if config.near_labels == 0 { vec![] } else { labels(&folder, NEAR_LABELS_FILE, config.near_labels)? };
+        let near_scores = NearScores::new(near.len(), timing);
         if let (Some(path), true) = (options.add_classes.first(), config.head.is_some()) {
             let problem = format!("goes with a model without a head, such as yamnet, not with {}", folder.path().display());
             return Err(EventsError::Classes { path: path.clone(), problem });
         }
-        let mut labels = Labels { thresholds: vec![None; names.len()], names };
+        let mut labels = Labels { thresholds: vec![None; names.len()], names, near };
         let own = |(i, path): (usize, &PathBuf)| Ok((format!("yamnet.classes.{i}"), head(path, &folder, options.isa, &mut labels)?));
         let heads = options.add_classes.iter().enumerate().map(own).collect::<Result<_, EventsError>>()?;
         let graph = YamnetGraph::new(folder, ossicle_graph::Options { isa: options.isa, threads: options.threads })?;
@@ -149,6 +163,7 @@ impl Detector {
             heads,
             scores: Vec::with_capacity(labels.names.len()),
             labels,
+            near: near_scores,
             classes: options.classes,
             trackers: vec![],
             mel: YamnetMel::new(options.isa),
@@ -187,11 +202,16 @@ impl Detector {
         &self.labels.names
     }
 
+    /// Labels that a model with a head scores for whole patches beside its classes; none of others.
+    pub fn near_labels(&self) -> &[String] {
+        &self.labels.near
+    }
+
     /// The classes that are listened for, by the settings in use.
     pub fn classes(&self) -> impl Iterator<Item = ClassOutputs<'_>> {
         self.trackers.iter().map(|tracker| {
             let class = &tracker.class;
-            ClassOutputs { name: &class.name, outputs: &class.outputs, rules: class.rules }
+            ClassOutputs { name: &class.name, outputs: &class.outputs, rules: class.rules, near: class.near.as_ref() }
         })
     }
 
@@ -307,6 +327,7 @@ impl Detector {
             self.scores.extend_from_slice(scores);
         }
         let scores = self.scores.as_slice();
+        self.near.keep(self.hops, self.graph.near_scores());
         self.hops += 1;
         // A head's first scores are of what lies before the recording, its last ones of the silence behind it.
         let skipped = self.timing.cells - (told.end - told.start) as usize;
@@ -322,12 +343,48 @@ impl Detector {
             sink(Heard::Scores(Scores { start: seconds(start), end: seconds(end), scores }));
             for tracker in &mut self.trackers {
                 let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
-                if let Some(span) = tracker.take(start, end, score) {
+                let near = tracker.class.near.as_ref().map_or(1.0, |near| self.near.largest(cell, &near.outputs));
+                if let Some(span) = tracker.take(start, end, score, near) {
                     sink(Heard::Event(event(tracker, span)));
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Scores of near labels of the patches that events may still ask for.
+struct NearScores {
+    labels: usize,
+    /// Patches that are kept.
+    kept: u64,
+    /// Patches behind an event's own that are known when it is told: [`NEAR_PATCHES`] unless the head is hardly late.
+    ahead: u64,
+    /// Cells of a patch.
+    cells: u64,
+    /// `[kept][labels]`; patch p is in row p % kept.
+    scores: Vec<f32>,
+}
+
+impl NearScores {
+    fn new(labels: usize, timing: Timing) -> Self {
+        // A cell is told as many patches after its own as the head is late, and asks for some before that.
+        let kept = NEAR_PATCHES + timing.lag.div_ceil(timing.cells) as u64 + 1;
+        let ahead = NEAR_PATCHES.min((timing.lag / timing.cells) as u64);
+        Self { labels, kept, ahead, cells: timing.cells as u64, scores: vec![0.0; kept as usize * labels] }
+    }
+
+    fn keep(&mut self, patch: u64, scores: &[f32]) {
+        let row = (patch % self.kept) as usize * self.labels;
+        self.scores[row..row + self.labels].copy_from_slice(&scores[..self.labels]);
+    }
+
+    /// The largest score of these outputs around a cell that is told now.
+    fn largest(&self, cell: u64, outputs: &[usize]) -> f32 {
+        let patch = cell / self.cells;
+        let near = patch.saturating_sub(NEAR_PATCHES)..=patch + self.ahead;
+        let rows = near.map(|patch| &self.scores[(patch % self.kept) as usize * self.labels..][..self.labels]);
+        rows.flat_map(|row| outputs.iter().map(|&output| row[output])).fold(0.0, f32::max)
     }
 }
 
@@ -406,7 +463,7 @@ fn head(path: &Path, base: &ModelFolder<YamnetConfig>, isa: Isa, known: &mut Lab
             "reads an embedding of {embedding} values, not of {given}: make it again with ossicle-quantize events"
         )));
     }
-    for name in labels(&folder, *num_labels)? {
+    for name in labels(&folder, LABELS_FILE, *num_labels)? {
         if known.names.contains(&name) {
             return Err(refuse(format!("has a label {name:?}, and so has another model: learn it under another name")));
         }
@@ -416,12 +473,47 @@ fn head(path: &Path, base: &ModelFolder<YamnetConfig>, isa: Isa, known: &mut Lab
     Ok(ClassHead::new(folder, isa)?)
 }
 
-pub(super) fn labels<C>(folder: &ModelFolder<C>, wanted: usize) -> Result<Vec<String>, FolderError> {
-    const FILE: &str = "labels.txt";
-    let labels: Vec<String> = folder.read_text(FILE)?.lines().map(str::to_owned).collect();
+pub(super) fn labels<C>(folder: &ModelFolder<C>, file: &str, wanted: usize) -> Result<Vec<String>, FolderError> {
+    let labels: Vec<String> = folder.read_text(file)?.lines().map(str::to_owned).collect();
     if labels.len() != wanted || labels.iter().any(|label| label.is_empty() || label.contains(char::is_control)) {
         let problem = format!("has {} lines, not a label in each of {wanted}", labels.len());
-        return Err(FolderError::Malformed { path: folder.path().join(FILE), problem });
+        return Err(FolderError::Malformed { path: folder.path().join(file), problem });
     }
     Ok(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Patch p scores 1 / (p + 1) in label 0, and nothing in label 1.
+    fn told(lag: usize, patches: u64) -> Vec<(u64, f32, f32)> {
+        let timing = Timing { hop: 32, cells: 8, lag, lead: 0, head: true };
+        let mut near = NearScores::new(2, timing);
+        let mut told = vec![];
+        for hops in 0..patches {
+            near.keep(hops, &[1.0 / (hops + 1) as f32, 0.0]);
+            for cell in timing.told(hops)..timing.told(hops + 1) {
+                told.push((cell, near.largest(cell, &[0, 1]), near.largest(cell, &[1])));
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn what_is_near_lies_two_patches_around() {
+        for (lag, ahead) in [(19, 2), (16, 2), (15, 1), (0, 0)] {
+            for (cell, largest, none) in told(lag, 20) {
+                let patch = cell / 8;
+                // The earliest patch that counts has the largest score, so a row that is too old or too new would show.
+                assert_eq!((largest, none), (1.0 / (patch.saturating_sub(2) + 1) as f32, 0.0), "cell {cell}, {lag} late");
+            }
+            let mut rising = NearScores::new(1, Timing { hop: 32, cells: 8, lag, lead: 0, head: true });
+            for patch in 0..12 {
+                rising.keep(patch, &[patch as f32 / 16.0]);
+            }
+            let last = Timing { hop: 32, cells: 8, lag, lead: 0, head: true }.told(12) - 1;
+            assert_eq!(rising.largest(last, &[0]), (last / 8 + ahead) as f32 / 16.0, "{lag} late");
+        }
+    }
 }

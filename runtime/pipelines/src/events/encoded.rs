@@ -10,7 +10,7 @@ use ossicle_trace::{Step, Tap, Values, le_bytes};
 use sha2::{Digest, Sha256};
 
 use super::Event;
-use super::detector::{event, labels};
+use super::detector::{LABELS_FILE, event, labels};
 use super::error::EventsError;
 use super::settings::{Labels, Settings};
 use super::tracker::Tracker;
@@ -61,8 +61,8 @@ impl EncodedEvents {
             let problem = format!("was learned on the encoder of {}, not of {}", names.join(" or "), whisper.display());
             return Err(EventsError::Classes { path: head.to_owned(), problem });
         }
-        let names = labels(&folder, config.num_labels)?;
-        let resolved = settings.resolve(&Labels { thresholds: vec![None; names.len()], names }, classes)?;
+        let names = labels(&folder, LABELS_FILE, config.num_labels)?;
+        let resolved = settings.resolve(&Labels { thresholds: vec![None; names.len()], near: vec![], names }, classes)?;
         let pending = Vec::with_capacity(STEP_ROWS * config.d_model);
         let graph = WhisperEventsGraph::new(folder, options)?;
         let trackers = resolved.into_iter().map(Tracker::new).collect();
@@ -162,7 +162,7 @@ impl EncodedEvents {
             let end = samples.map_or(end, |samples| end.min(samples));
             for tracker in &mut self.trackers {
                 let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
-                if let Some(span) = tracker.take(start, end, score) {
+                if let Some(span) = tracker.take(start, end, score, 1.0) {
                     sink(event(tracker, span));
                 }
             }

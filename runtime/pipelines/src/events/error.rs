@@ -42,6 +42,15 @@ pub enum SettingsError {
         /// Labels that are like it.
         near: Vec<String>,
     },
+    /// The model scores no such label for whole patches beside a head.
+    Near {
+        /// The class that asks for it.
+        class: String,
+        /// The label.
+        label: String,
+        /// Labels that are like it.
+        near: Vec<String>,
+    },
     /// There is no such class.
     Class {
         /// Its name.
@@ -64,6 +73,9 @@ impl fmt::Display for SettingsError {
             Self::Value { key, problem } => write!(f, "{key}: {problem}"),
             Self::Label { class, label, near } => {
                 write!(f, "classes.{class}: no label {label:?}: labels.txt of the model lists them{}", listed(near))
+            }
+            Self::Near { class, label, near } => {
+                write!(f, "classes.{class}.near: no label {label:?}: near_labels.txt of the model lists them{}", listed(near))
             }
             Self::Class { class, near } => {
                 write!(f, "no class {class:?}: give one of the settings, or a label of the model{}", listed(near))

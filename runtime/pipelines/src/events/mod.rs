@@ -32,7 +32,7 @@ pub use encoded::EncodedEvents;
 pub use error::{EventsError, SettingsError};
 pub use formats::{Format, Writer, one_field};
 pub use sets::{HOME_SOUNDS, SETS, Set};
-pub use settings::{Rules, SETTINGS_FILE, Settings};
+pub use settings::{Near, Rules, SETTINGS_FILE, Settings};
 
 /// A sound of a class.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

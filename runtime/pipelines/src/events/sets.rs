@@ -49,7 +49,7 @@ mod tests {
         for set in SETS {
             let labels = format!("{}/../../models-int8/{}/labels.txt", env!("CARGO_MANIFEST_DIR"), set.model);
             let names: Vec<String> = std::fs::read_to_string(labels).unwrap().lines().map(str::to_owned).collect();
-            let labels = Labels { thresholds: vec![None; names.len()], names };
+            let labels = Labels { thresholds: vec![None; names.len()], near: vec![], names };
             let classes = set.settings().unwrap().resolve(&labels, &[]).unwrap();
             let mut heard = BTreeSet::new();
             for class in &classes {

@@ -12,6 +12,8 @@
 //! [classes.dog]
 //! labels = ["Dog", "Bark"] # the largest of their scores counts [the class's own name]
 //! threshold = 0.2
+//! near = ["Growling"]      # an event counts only where the largest score of these, of `near_labels.txt`, reaches the next [none]
+//! near_threshold = 0.05    # above 0 to 1
 //! ```
 
 use std::collections::BTreeMap;
@@ -89,6 +91,7 @@ impl Written {
 struct Class {
     labels: Vec<String>,
     rules: Written,
+    near: Option<(Vec<String>, f32)>,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +113,8 @@ struct FileClass {
     min_seconds: Option<f64>,
     merge_seconds: Option<f64>,
     cooldown_seconds: Option<f64>,
+    near: Option<Vec<String>>,
+    near_threshold: Option<f32>,
 }
 
 /// A class of a model: which outputs, and by which rules.
@@ -118,6 +123,16 @@ pub(crate) struct Resolved {
     pub(crate) name: String,
     pub(crate) outputs: Vec<usize>,
     pub(crate) rules: Rules,
+    pub(crate) near: Option<Near>,
+}
+
+/// What has to be heard near an event, or it does not count: the largest score of these outputs has to reach the threshold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Near {
+    /// Of the model's near labels.
+    pub outputs: Vec<usize>,
+    /// Above 0 to 1.
+    pub threshold: f32,
 }
 
 /// What a detector scores.
@@ -126,6 +141,8 @@ pub(crate) struct Labels {
     pub(crate) names: Vec<String>,
     /// The threshold that a label was learned with, if it was.
     pub(crate) thresholds: Vec<Option<f32>>,
+    /// Labels that a model with a head scores for whole patches beside its classes.
+    pub(crate) near: Vec<String>,
 }
 
 impl Settings {
@@ -162,11 +179,17 @@ impl Settings {
         let in_file = |problem| SettingsError::Toml { path: path.to_owned(), problem };
         let file: Tables = toml::from_str(text).map_err(|error| in_file(describe(text, &error)))?;
         let classes = file.classes.into_iter().map(|(name, class)| {
-            let FileClass { labels, threshold, release, min_seconds, merge_seconds, cooldown_seconds } = class;
+            let FileClass { labels, threshold, release, min_seconds, merge_seconds, cooldown_seconds, near, near_threshold } = class;
             let labels = labels.unwrap_or_else(|| vec![name.clone()]);
-            (name, Class { labels, rules: Written { threshold, release, min_seconds, merge_seconds, cooldown_seconds } })
+            let near = match (near, near_threshold) {
+                (Some(near), Some(threshold)) => Some((near, threshold)),
+                (None, None) => None,
+                _ => return Err(in_file(format!("classes.{name}: near and near_threshold go together: give both or neither"))),
+            };
+            let rules = Written { threshold, release, min_seconds, merge_seconds, cooldown_seconds };
+            Ok((name, Class { labels, rules, near }))
         });
-        let settings = Self { default: file.default, classes: classes.collect() };
+        let settings = Self { default: file.default, classes: classes.collect::<Result<_, _>>()? };
         settings.check().map_err(|error| in_file(error.to_string()))?;
         Ok(settings)
     }
@@ -185,6 +208,15 @@ impl Settings {
             }
             if class.labels.is_empty() {
                 return Err(SettingsError::Value { key: format!("{place}.labels"), problem: "name at least one label".into() });
+            }
+            if let Some((labels, threshold)) = &class.near {
+                if labels.is_empty() {
+                    return Err(SettingsError::Value { key: format!("{place}.near"), problem: "name at least one label".into() });
+                }
+                if !(*threshold > 0.0 && *threshold <= 1.0) {
+                    let problem = format!("{threshold} is not above 0 and at most 1");
+                    return Err(SettingsError::Value { key: format!("{place}.near_threshold"), problem });
+                }
             }
             // What it takes over is known only with the model: its labels may have thresholds of their own.
             let Written { threshold, release, .. } = class.rules;
@@ -217,6 +249,7 @@ impl Settings {
             name: label.to_owned(),
             outputs: vec![output],
             rules: below(&[output]).over(Written::default()),
+            near: None,
         };
         let class = |name: &str, class: &Class| {
             let outputs = class
@@ -229,7 +262,17 @@ impl Settings {
                 .collect::<Result<Vec<_>, _>>()?;
             let rules = class.rules.over(below(&outputs));
             check_rules(&format!("classes.{name}"), rules)?;
-            Ok(Resolved { name: name.to_owned(), outputs, rules })
+            let near = class.near.as_ref().map(|(names, threshold)| {
+                let outputs = names.iter().map(|label| {
+                    labels.near.iter().position(|known| known == label).ok_or_else(|| SettingsError::Near {
+                        class: name.to_owned(),
+                        label: label.clone(),
+                        near: near(label, labels.near.iter().map(String::as_str)),
+                    })
+                });
+                Ok(Near { outputs: outputs.collect::<Result<_, SettingsError>>()?, threshold: *threshold })
+            });
+            Ok(Resolved { name: name.to_owned(), outputs, rules, near: near.transpose()? })
         };
         if !wanted.is_empty() {
             let known = |name: &str| self.classes.contains_key(name) || output(name).is_some();
@@ -300,7 +343,8 @@ mod tests {
     }
 
     fn labels() -> Labels {
-        Labels { names: ["Speech", "Dog", "Bark"].map(str::to_owned).to_vec(), thresholds: vec![None, None, Some(0.75)] }
+        let near = ["Growling", "Wild animals"].map(str::to_owned).to_vec();
+        Labels { names: ["Speech", "Dog", "Bark"].map(str::to_owned).to_vec(), thresholds: vec![None, None, Some(0.75)], near }
     }
 
     #[test]
@@ -321,6 +365,37 @@ mod tests {
         // A class with other labels too is judged as they are.
         let mix = threshold("[default]\nthreshold = 0.2\nrelease = 0.1\n[classes.mix]\nlabels = [\"Speech\", \"Bark\"]\n");
         assert_eq!(mix, [("mix".into(), 0.2, 0.1)]);
+    }
+
+    #[test]
+    fn what_has_to_be_near_is_a_label_of_its_own_list() {
+        let resolve = |near: &str| {
+            let settings = parse(&format!("[classes.Dog]\n{near}\n"))?;
+            let classes = settings.resolve(&labels(), &[]).map_err(|error| error.to_string())?;
+            Ok::<_, String>(classes.into_iter().next().unwrap().near)
+        };
+        let near = Near { outputs: vec![1, 0], threshold: 0.05 };
+        assert_eq!(resolve("near = [\"Wild animals\", \"Growling\"]\nnear_threshold = 0.05"), Ok(Some(near)));
+        assert_eq!(resolve(""), Ok(None));
+        for (near, expected) in [
+            ("near = [\"Growling\"]", "events.toml: classes.Dog: near and near_threshold go together: give both or neither"),
+            ("near_threshold = 0.5", "events.toml: classes.Dog: near and near_threshold go together: give both or neither"),
+            ("near = []\nnear_threshold = 0.5", "events.toml: classes.Dog.near: name at least one label"),
+            ("near = [\"Growling\"]\nnear_threshold = 0.0", "events.toml: classes.Dog.near_threshold: 0 is not above 0 and at most 1"),
+            ("near = [\"Growling\"]\nnear_threshold = nan", "events.toml: classes.Dog.near_threshold: NaN is not above 0 and at most 1"),
+            (
+                "near = [\"Growlin\"]\nnear_threshold = 0.5",
+                "classes.Dog.near: no label \"Growlin\": near_labels.txt of the model lists them; near it: \"Growling\"",
+            ),
+        ] {
+            assert_eq!(resolve(near).unwrap_err(), expected);
+        }
+        // A label of the model is none that can be near, and what is named by label alone has nothing to wait for.
+        assert!(resolve("near = [\"Speech\"]\nnear_threshold = 0.5").is_err());
+        let none = Labels { near: vec![], ..labels() };
+        let settings = parse("[classes.Dog]\nnear = [\"Growling\"]\nnear_threshold = 0.5\n").unwrap();
+        let line = settings.resolve(&none, &[]).unwrap_err().to_string();
+        assert_eq!(line, "classes.Dog.near: no label \"Growling\": near_labels.txt of the model lists them");
     }
 
     #[test]

@@ -19,6 +19,8 @@ struct Open {
     peak: f32,
     sum: f64,
     count: u32,
+    /// The largest score of what has to be near it.
+    near: f32,
     /// Since it fell below the release: the scores so far, which count once it is joined by another.
     gap: Option<(f64, u32)>,
 }
@@ -46,8 +48,9 @@ impl Tracker {
         Self { class, ..self }
     }
 
-    /// Takes the score of samples `start .. end`; returns an event that nothing can join any more.
-    pub(super) fn take(&mut self, start: u64, end: u64, score: f32) -> Option<Span> {
+    /// Takes the score of samples `start .. end`, and the largest score of what has to be near, if the class asks for that; returns an event
+    /// that nothing can join any more.
+    pub(super) fn take(&mut self, start: u64, end: u64, score: f32, near: f32) -> Option<Span> {
         let Rules { threshold, release, merge_seconds, .. } = self.class.rules;
         if let Some(open) = &mut self.open {
             let joins = start - open.end <= samples(merge_seconds);
@@ -58,6 +61,7 @@ impl Tracker {
                     peak: open.peak.max(score),
                     sum: open.sum + sum + f64::from(score),
                     count: open.count + count + 1,
+                    near: open.near.max(near),
                     ..*open
                 };
                 return None;
@@ -70,7 +74,7 @@ impl Tracker {
         }
         let over = self.close();
         if score >= threshold && start >= self.blocked_until {
-            self.open = Some(Open { start, end, peak: score, sum: f64::from(score), count: 1, gap: None });
+            self.open = Some(Open { start, end, peak: score, sum: f64::from(score), count: 1, near, gap: None });
         }
         over
     }
@@ -84,8 +88,9 @@ impl Tracker {
     }
 
     fn close(&mut self) -> Option<Span> {
-        let Open { start, end, peak, sum, count, .. } = self.open.take()?;
-        if end - start < samples(self.class.rules.min_seconds) {
+        let Open { start, end, peak, sum, count, near, .. } = self.open.take()?;
+        let missing = self.class.near.as_ref().is_some_and(|wanted| near < wanted.threshold);
+        if missing || end - start < samples(self.class.rules.min_seconds) {
             return None;
         }
         self.blocked_until = end + samples(self.class.rules.cooldown_seconds);
@@ -95,16 +100,22 @@ impl Tracker {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::Near;
     use super::*;
 
     const SECOND: u64 = SAMPLE_RATE as u64;
 
     /// Events, in seconds, of one score a second.
     fn events(rules: Rules, scores: &[f32]) -> Vec<(u64, u64, f32, f32)> {
-        let mut tracker = Tracker::new(Resolved { name: "x".into(), outputs: vec![0], rules });
+        events_near(rules, None, &scores.iter().map(|&score| (score, 0.0)).collect::<Vec<_>>())
+    }
+
+    /// The same of scores, each with what is near.
+    fn events_near(rules: Rules, near: Option<Near>, scores: &[(f32, f32)]) -> Vec<(u64, u64, f32, f32)> {
+        let mut tracker = Tracker::new(Resolved { name: "x".into(), outputs: vec![0], rules, near });
         let mut spans = vec![];
-        for (i, &score) in (0..).zip(scores) {
-            spans.extend(tracker.take(i * SECOND, (i + 1) * SECOND, score));
+        for (i, &(score, near)) in (0..).zip(scores) {
+            spans.extend(tracker.take(i * SECOND, (i + 1) * SECOND, score, near));
         }
         spans.extend(tracker.finish(scores.len() as u64 * SECOND));
         spans.into_iter().map(|span| (span.start / SECOND, span.end / SECOND, span.peak, span.mean)).collect()
@@ -119,6 +130,23 @@ mod tests {
         assert_eq!(events(rules(), &[0.25, 0.5, 0.25, 0.75, 0.125, 0.25, 0.5]), [(1, 4, 0.75, 0.5), (6, 7, 0.5, 0.5)]);
         assert_eq!(events(rules(), &[0.25, 0.375]), []);
         assert_eq!(events(rules(), &[]), []);
+    }
+
+    #[test]
+    fn an_event_counts_where_something_is_near_it() {
+        let near = || Some(Near { outputs: vec![0], threshold: 0.25 });
+        let heard = |scores: &[(f32, f32)]| events_near(rules(), near(), scores);
+        // As soon as it is reached once, anywhere in the event, all of the event counts.
+        assert_eq!(heard(&[(0.5, 0.0), (0.5, 0.25), (0.5, 0.125), (0.0, 0.0)]), [(0, 3, 0.5, 0.5)]);
+        assert_eq!(heard(&[(0.5, 0.125), (0.5, 0.125), (0.0, 1.0), (0.5, 0.0)]), []);
+        // Of two that are joined one is enough, but not what is near the gap.
+        let merging = Rules { merge_seconds: 1.0, cooldown_seconds: 4.0, ..rules() };
+        assert_eq!(events_near(merging, near(), &[(0.5, 0.0), (0.0, 0.0), (0.5, 0.5)]), [(0, 3, 0.5, (0.5 + 0.5) / 3.0)]);
+        assert_eq!(events_near(merging, near(), &[(0.5, 0.0), (0.0, 1.0), (0.5, 0.0)]), []);
+        // What does not count is followed by no pause.
+        assert_eq!(events_near(merging, near(), &[(0.5, 0.0), (0.0, 0.0), (0.0, 0.0), (0.5, 1.0)]), [(3, 4, 0.5, 0.5)]);
+        // A class that asks for nothing needs nothing.
+        assert_eq!(events_near(rules(), None, &[(0.5, 0.0)]), [(0, 1, 0.5, 0.5)]);
     }
 
     #[test]

@@ -1,0 +1,67 @@
+//! What the default detector takes for its ten sounds in recordings of other things. Needs ../shared/data/wild, and says so without it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use ossicle::audio::AudioReader;
+use ossicle::events::{Detector, Event, Heard, Options, Settings};
+use ossicle_kernels::simd::Isa;
+use serde_json::Value;
+
+/// False events in the 40 recordings, 37 minutes, that are allowed: of rain and waves, and of the other eight.
+const LASTING: usize = 6;
+const OTHERS: usize = 60;
+
+fn events(detector: &mut Detector, samples: &[f32], chunk: usize) -> Vec<Event> {
+    let mut events = vec![];
+    let mut sink = |heard: Heard<'_>| {
+        if let Heard::Event(event) = heard {
+            events.push(event);
+        }
+    };
+    for chunk in samples.chunks(chunk) {
+        detector.push(chunk, &mut sink).unwrap();
+    }
+    detector.finish(&mut sink).unwrap();
+    events
+}
+
+#[test]
+fn surroundings_are_seldom_taken_for_the_ten_sounds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let wild = root.join("../shared/data/wild");
+    let Ok(manifest) = fs::read_to_string(wild.join("manifest.jsonl")) else {
+        eprintln!("SKIPPED: surroundings_are_seldom_taken_for_the_ten_sounds needs {}", wild.display());
+        return;
+    };
+    let folder = root.join("models-int8/sound-events");
+    let open = |settings: &Settings| Detector::open(&folder, settings, Options::default()).unwrap();
+    let gated = Settings::of_model(&folder).unwrap();
+    // The same rules without what has to be near.
+    let text = fs::read_to_string(folder.join("events.toml")).unwrap();
+    let bare: String = text.lines().filter(|line| !line.starts_with("near")).flat_map(|line| [line, "\n"]).collect();
+    let bare = Settings::parse(&bare, Path::new("bare")).unwrap();
+    let (mut detector, mut ungated) = (open(&gated), open(&bare));
+    let (mut counts, mut dropped) = (BTreeMap::new(), 0);
+    for line in manifest.lines() {
+        let recording: Value = serde_json::from_str(line).unwrap();
+        let may_hold: Vec<&str> = recording["may_hold"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let file = wild.join(recording["file"].as_str().unwrap());
+        let samples = AudioReader::open(&file, Isa::detect()).unwrap().read_to_end().unwrap();
+        let heard = events(&mut detector, &samples, samples.len());
+        if recording["seconds"].as_f64().unwrap() < 40.0 {
+            assert_eq!(events(&mut detector, &samples, 4001), heard, "{}: a stream has other events", file.display());
+        }
+        let all = events(&mut ungated, &samples, samples.len());
+        assert!(heard.iter().all(|event| all.contains(event)), "{}: an event is not as it was", file.display());
+        dropped += all.len() - heard.len();
+        for event in heard.into_iter().filter(|event| !may_hold.contains(&event.class.as_str())) {
+            *counts.entry(event.class).or_insert(0) += 1;
+        }
+    }
+    let lasting: usize = ["rain", "sea_waves"].iter().filter_map(|class| counts.get(*class)).sum();
+    let others = counts.values().sum::<usize>() - lasting;
+    assert!(lasting <= LASTING && others <= OTHERS, "false events: {counts:?}");
+    assert!(dropped > 0, "nothing was dropped for want of something near");
+}
