@@ -125,6 +125,10 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
         self.promised
     }
 
+    fn bytes_per_second(&self) -> Option<f64> {
+        Some(self.format.frame_bytes() as f64 * f64::from(self.format.rate))
+    }
+
     fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError> {
         let frame_bytes = self.format.frame_bytes();
         let left = self.promised.map_or(u64::MAX, |promised| promised - self.decoded);
