@@ -113,7 +113,8 @@ impl Spool {
             return Ok(None);
         }
         let name = readable(path.file_name().unwrap_or_default());
-        let work = Work { origin: path.to_owned(), path: free(&self.folder, if self.again.contains(path) { AGAIN } else { MARK }, &name), name };
+        let work =
+            Work { origin: path.to_owned(), path: free(&self.folder, if self.again.contains(path) { AGAIN } else { MARK }, &name), name };
         match fs::rename(path, &work.path) {
             Ok(()) => Ok(Some(work)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

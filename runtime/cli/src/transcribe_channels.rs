@@ -26,7 +26,13 @@ pub(crate) fn most(args: &Args) -> usize {
 }
 
 /// As [`Work::write`], with the number of its channel at everything that was said, in order of time.
-pub(crate) fn write(work: Work<'_>, model: &mut Transcriber, first: AudioReader, out: &mut dyn Write, place: &mut Place) -> Result<ExitCode> {
+pub(crate) fn write(
+    work: Work<'_>,
+    model: &mut Transcriber,
+    first: AudioReader,
+    out: &mut dyn Write,
+    place: &mut Place,
+) -> Result<ExitCode> {
     let Work { args, options, file } = work;
     let (name, channels) = (input::name(file), first.info().channels);
     if channels > 1 && input::is_stdin(file) {

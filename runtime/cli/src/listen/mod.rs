@@ -9,8 +9,8 @@ mod source;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};

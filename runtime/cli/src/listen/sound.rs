@@ -1,7 +1,7 @@
 //! Sound on its way to a listener.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ossicle::audio::{AudioError, AudioReader, Damage};
 use ossicle::source::{SampleSource, SourceError};

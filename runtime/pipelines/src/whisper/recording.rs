@@ -99,7 +99,8 @@ impl<E: Engine> Pipeline<E> {
             if let Some(ended) = one.take_if(|_| !more) {
                 summaries[index] = self.finish(ended, None)?;
             }
-            let all_told_before = on_way.iter().flatten().map(|on_way| on_way.seek).min().map_or(f64::INFINITY, |seek| seconds(seek as usize));
+            let all_told_before =
+                on_way.iter().flatten().map(|on_way| on_way.seek).min().map_or(f64::INFINITY, |seek| seconds(seek as usize));
             tell_in_order(&waiting, all_told_before, on_told);
         }
         Ok(summaries)

@@ -102,7 +102,12 @@ pub(super) fn read<R: Read>(form: &mut Form<R>, card: &ModelCard, defaults: &Tra
 }
 
 /// A body that is a recording itself: it is answered as a form with nothing else in it would be.
-pub(super) fn recording<R: Read>(body: &mut R, content_type: &str, defaults: &TranscribeOptions, mut file: Spill) -> Result<Request, ApiError> {
+pub(super) fn recording<R: Read>(
+    body: &mut R,
+    content_type: &str,
+    defaults: &TranscribeOptions,
+    mut file: Spill,
+) -> Result<Request, ApiError> {
     let mut block = vec![0; BLOCK_BYTES];
     loop {
         match body.read(&mut block) {
