@@ -94,11 +94,6 @@ impl RawArgs {
         Ok(())
     }
 
-    /// The channel that is taken alone.
-    pub(crate) fn channel(&self) -> Option<usize> {
-        self.channel
-    }
-
     /// Opens a recording.
     pub(crate) fn open(&self, file: &Path, isa: Isa) -> Result<AudioReader, Fault> {
         self.open_channel(file, self.channel, isa)

@@ -14,6 +14,7 @@ use super::codec::{Codec, detail, whole};
 use super::damage::{Damage, Damages};
 use super::decoder::{Decoder, Spec};
 use super::mp4::{Mp4, Next};
+use super::silence::Silence;
 use super::{AudioError, Container};
 
 /// Lossy encoders count their delay and padding into the length or not; 4608 frames cover both.
@@ -76,6 +77,9 @@ pub(super) struct CompressedDecoder {
     decoded: u64,
     /// Where the next packet belongs.
     next: Option<u64>,
+    /// Frames that are missing before a packet, which waits until silence has taken their place.
+    silence: Silence,
+    waiting: Option<Step>,
     bad_packets: usize,
     /// Of them, those since the last that could be decoded.
     bad_run: usize,
@@ -115,8 +119,9 @@ impl CompressedDecoder {
     }
 
     fn with(demuxer: Demuxer, codec: Codec, container: Container, spec: Spec, promised: Option<u64>) -> Self {
-        let (decoded, next, bad_packets, bad_run, torn) = (0, None, 0, 0, false);
-        Self { demuxer, codec, container, spec, promised, decoded, next, bad_packets, bad_run, torn, damages: Damages::default() }
+        let (decoded, next, waiting, bad_packets, bad_run, torn) = (0, None, None, 0, 0, false);
+        let (silence, damages) = (Silence::default(), Damages::default());
+        Self { demuxer, codec, container, spec, promised, decoded, next, silence, waiting, bad_packets, bad_run, torn, damages }
     }
 
     fn malformed(&self, detail: &str) -> AudioError {
@@ -141,11 +146,12 @@ impl CompressedDecoder {
         Ok(false)
     }
 
-    /// Frames of FLAC say where they belong.
+    /// Frames of FLAC say where they belong: silence takes the place of those that are missing.
     fn note_gap(&mut self, packet: &Packet) {
         let Some(pts) = u64::try_from(packet.pts.get()).ok().filter(|_| self.container == Container::Flac) else { return };
-        if self.next.is_some_and(|next| pts > next) {
+        if let Some(missing) = self.next.and_then(|next| pts.checked_sub(next)).filter(|&missing| missing > 0) {
             self.damages.add(Damage::Gap { at: self.at(), places: 1 });
+            self.silence.begin(missing, self.spec);
         }
         self.next = Some(pts.saturating_add(packet.dur.get()));
     }
@@ -180,12 +186,26 @@ impl Decoder for CompressedDecoder {
     fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError> {
         let start = out.len();
         loop {
-            let step = self.demuxer.next()?;
-            let packet: PacketRef<'_> = match &step {
-                Step::Packet(packet) => {
-                    self.note_gap(packet);
-                    packet.as_packet_ref()
+            if let frames @ 1.. = self.silence.append(self.spec, out) {
+                self.decoded += frames;
+                return Ok(true);
+            }
+            let step = match self.waiting.take() {
+                Some(step) => step,
+                None => {
+                    let step = self.demuxer.next()?;
+                    if let Step::Packet(packet) = &step {
+                        self.note_gap(packet);
+                    }
+                    if !self.silence.is_over() {
+                        self.waiting = Some(step);
+                        continue;
+                    }
+                    step
                 }
+            };
+            let packet: PacketRef<'_> = match &step {
+                Step::Packet(packet) => packet.as_packet_ref(),
                 Step::Bytes(bytes) => whole(bytes),
                 Step::End => return self.finish(),
                 Step::Broken(detail) => return self.broken_off(detail),

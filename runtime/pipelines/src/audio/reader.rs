@@ -19,8 +19,8 @@ use super::mix::Mixer;
 use super::mp3::Mp3Decoder;
 use super::ogg::OggDecoder;
 use super::ogg_pages;
+use super::pcm_decoder::PcmDecoder;
 use super::sniff::sniff;
-use super::wav::PcmDecoder;
 use super::{AudioError, Container, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Pcm};
 use crate::source::{SampleSource, SourceError};
 
@@ -132,7 +132,7 @@ impl AudioReader {
         let compressed = |stream| Ok::<Box<dyn Decoder>, AudioError>(Box::new(CompressedDecoder::new(stream, container)?));
         let decoder: Box<dyn Decoder> = match container {
             Container::Wav => Box::new(PcmDecoder::wav(stream, length)?),
-            Container::Aiff | Container::Caf | Container::Au => Box::new(PcmDecoder::big_endian(stream, container, length)?),
+            Container::Aiff | Container::Caf | Container::Au => Box::new(PcmDecoder::described(stream, container, length)?),
             Container::Mp3 => Box::new(Mp3Decoder::new(stream)?),
             Container::Ogg => Box::new(OggDecoder::new(stream)),
             Container::Flac => compressed(Box::new(ReadOnlySource::new(without_metadata(stream)?)))?,
