@@ -98,6 +98,8 @@ struct Supervisor(UnixDatagram);
 impl Supervisor {
     fn new(spool: &Spool, command: &mut Command) -> Self {
         let path = spool.0.join(".notify");
+        // One before it may have been here.
+        let _ = fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         command.env("NOTIFY_SOCKET", &path);
