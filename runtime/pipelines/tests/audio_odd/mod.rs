@@ -190,7 +190,7 @@ fn silence_takes_the_place_of_missing_frames() {
     let other = samples.iter().zip(&tone).filter(|(a, b)| a != b).count();
     let silent = samples.iter().filter(|&&x| x == 0.0).count();
     // The resampler rounds the edges.
-    assert!(silent > 1_000 && other < silent + 200, "{other} samples are other ones, {silent} are silent");
+    assert!(silent > 1_000 && other < silent + 400, "{other} samples are other ones, {silent} are silent");
 }
 
 #[test]
