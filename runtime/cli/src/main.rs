@@ -25,6 +25,7 @@ mod size;
 mod spool;
 mod trace;
 mod transcribe;
+mod transcribe_channels;
 mod transcribe_events;
 mod transcribe_output;
 mod usage;
