@@ -55,7 +55,8 @@ fn a_signal_ends_standard_input_and_what_was_heard_is_written() {
     stdin.write_all(&speech).unwrap();
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     let heard = stdout(child.wait_with_output().unwrap());
-    assert!(heard.lines().count() == 1 && heard.contains("  Speech  (peak "), "{heard}");
+    let lines: Vec<&str> = heard.lines().collect();
+    assert!(lines.len() == 2 && lines[0].contains("  Speech  (has begun, ") && lines[1].contains("  Speech  (peak "), "{heard}");
 }
 
 #[test]
@@ -68,11 +69,14 @@ fn a_pipe_gives_what_the_file_gives() {
     let name = serde_json::json!(sample().to_str().unwrap()).to_string();
     let wanted = file.replace(&name, "\"-\"");
     assert!(wanted != file && wanted.lines().any(|line| line.contains("\"class\":\"Speech\"")), "{file}");
-    for (extra, bytes) in [(&[][..], &wav[..]), (&["--raw"], &wav[data..])] {
+    let begins = |line: &&str| line.contains("\"event\":\"sound_start\"");
+    for (extra, bytes) in [(&[][..], &wav[..]), (&["--raw"], &wav[data..]), (&["--starts", "never"], &wav)] {
         let mut child = detect().args(args).args(extra).arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(bytes).unwrap();
         let piped = stdout(child.wait_with_output().unwrap());
-        assert_eq!(piped, wanted);
+        let (starts, rest): (Vec<&str>, Vec<&str>) = piped.lines().partition(begins);
+        assert_eq!(rest, wanted.lines().collect::<Vec<_>>());
+        assert_eq!(starts.len(), if extra.contains(&"never") { 0 } else { rest.len() - 1 });
     }
 }
 

@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::error::EventsError;
 use super::settings::{Labels, Rules, Settings};
-use super::tracker::{Span, Tracker};
-use super::{Event, SettingsError};
+use super::tracker::{Change, Tracker};
+use super::{Event, Lasting, SettingsError};
 use crate::audio::SAMPLE_RATE;
 
 /// Frames of 10 ms from one score of a model without a head to the next, unless told otherwise: 0.24 s.
@@ -67,7 +67,11 @@ pub struct Digests {
 pub enum Heard<'a> {
     /// The scores of one hop, once for each, in order.
     Scores(Scores<'a>),
-    /// An event that is over.
+    /// An event has begun and lasted for its `min_seconds`. It is told once, and an [`Event`](Heard::Event) of this start follows.
+    Start(Lasting<'a>),
+    /// An event whose start was told is still heard, its `repeat_seconds` after it was told last.
+    Repeat(Lasting<'a>),
+    /// An event that is over, and that nothing can join any more.
     Event(Event),
 }
 
@@ -210,11 +214,15 @@ impl Detector {
             }
         }
         for mut tracker in old {
-            if let Some(span) = tracker.finish(now) {
-                sink(Heard::Event(event(&tracker, span)));
-            }
+            tracker.finish(now, &mut |class, change| sink(heard(class, change)));
         }
         Ok(())
+    }
+
+    /// Seconds: every event of this recording that is still to be told begins here or later.
+    pub fn settled(&self) -> f64 {
+        let next = self.timing.start_of(self.timing.told(self.hops));
+        seconds(self.trackers.iter().filter_map(Tracker::open_since).fold(next, u64::min))
     }
 
     /// Hands every tensor from now on to `tap`; `None` ends that.
@@ -244,9 +252,7 @@ impl Detector {
         }
         let end = self.received;
         for tracker in &mut self.trackers {
-            if let Some(span) = tracker.finish(end) {
-                sink(Heard::Event(event(tracker, span)));
-            }
+            tracker.finish(end, &mut |class, change| sink(heard(class, change)));
             *tracker = Tracker::new(tracker.class.clone());
         }
         self.graph.reset();
@@ -322,9 +328,7 @@ impl Detector {
             sink(Heard::Scores(Scores { start: seconds(start), end: seconds(end), scores }));
             for tracker in &mut self.trackers {
                 let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
-                if let Some(span) = tracker.take(start, end, score) {
-                    sink(Heard::Event(event(tracker, span)));
-                }
+                tracker.take(start, end, score, &mut |class, change| sink(heard(class, change)));
             }
         }
         Ok(())
@@ -385,8 +389,19 @@ fn seconds(samples: u64) -> f64 {
     samples as f64 / f64::from(SAMPLE_RATE)
 }
 
-pub(super) fn event(tracker: &Tracker, span: Span) -> Event {
-    Event { class: tracker.class.name.clone(), start: seconds(span.start), end: seconds(span.end), peak: span.peak, mean: span.mean }
+/// What becomes of an event of the class `class`, in seconds.
+pub(super) fn heard(class: &str, change: Change) -> Heard<'_> {
+    match change {
+        Change::Start(on) => Heard::Start(Lasting { class, start: seconds(on.start), at: seconds(on.at), peak: on.peak }),
+        Change::Repeat(on) => Heard::Repeat(Lasting { class, start: seconds(on.start), at: seconds(on.at), peak: on.peak }),
+        Change::Over(span) => Heard::Event(Event {
+            class: class.to_owned(),
+            start: seconds(span.start),
+            end: seconds(span.end),
+            peak: span.peak,
+            mean: span.mean,
+        }),
+    }
 }
 
 /// Classes on the embedding of `base`; their labels are put behind those that are known.

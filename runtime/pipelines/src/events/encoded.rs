@@ -9,11 +9,11 @@ use ossicle_graph::yamnet::MemoryPlan;
 use ossicle_trace::{Step, Tap, Values, le_bytes};
 use sha2::{Digest, Sha256};
 
-use super::Event;
-use super::detector::{event, labels};
+use super::detector::{heard, labels};
 use super::error::EventsError;
 use super::settings::{Labels, Settings};
-use super::tracker::Tracker;
+use super::tracker::{Change, Tracker};
+use super::{Event, Heard};
 use crate::audio::SAMPLE_RATE;
 
 /// Frames of 10 ms that a row of the encoder stands for.
@@ -128,9 +128,7 @@ impl EncodedEvents {
             self.step(Some(samples), sink)?;
         }
         for tracker in &mut self.trackers {
-            if let Some(span) = tracker.finish(samples) {
-                sink(event(tracker, span));
-            }
+            tracker.finish(samples, &mut over(sink));
         }
         Ok(self.hasher.take().map(|hasher| ossicle_trace::hex(&hasher.finalize())))
     }
@@ -162,13 +160,20 @@ impl EncodedEvents {
             let end = samples.map_or(end, |samples| end.min(samples));
             for tracker in &mut self.trackers {
                 let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
-                if let Some(span) = tracker.take(start, end, score) {
-                    sink(event(tracker, span));
-                }
+                tracker.take(start, end, score, &mut over(sink));
             }
         }
         self.run += STEP_CELLS as u64;
         self.pending.clear();
         Ok(())
+    }
+}
+
+/// Of what is told of a class's events, those that are over.
+fn over(sink: &mut dyn FnMut(Event)) -> impl FnMut(&str, Change) {
+    move |class, change| {
+        if let Heard::Event(event) = heard(class, change) {
+            sink(event);
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! min_seconds = 0.0        # shorter events are dropped
 //! merge_seconds = 0.5      # events this close are one
 //! cooldown_seconds = 0.0   # for so long after an event none of its class begins
+//! repeat_seconds = 0.0     # an event that goes on is told again after so long [0: it is not]
 //!
 //! [classes.dog]
 //! labels = ["Dog", "Bark"] # the largest of their scores counts [the class's own name]
@@ -43,6 +44,8 @@ pub struct Rules {
     pub merge_seconds: f64,
     /// For so long after an event none of its class begins.
     pub cooldown_seconds: f64,
+    /// A stream tells an event that goes on again after so long; 0 if it does not. Changes no event.
+    pub repeat_seconds: f64,
 }
 
 impl Default for Rules {
@@ -67,6 +70,7 @@ struct Written {
     min_seconds: Option<f64>,
     merge_seconds: Option<f64>,
     cooldown_seconds: Option<f64>,
+    repeat_seconds: Option<f64>,
 }
 
 impl Written {
@@ -81,6 +85,7 @@ impl Written {
             min_seconds: self.min_seconds.or(below.min_seconds).unwrap_or(0.0),
             merge_seconds: self.merge_seconds.or(below.merge_seconds).unwrap_or(0.5),
             cooldown_seconds: self.cooldown_seconds.or(below.cooldown_seconds).unwrap_or(0.0),
+            repeat_seconds: self.repeat_seconds.or(below.repeat_seconds).unwrap_or(0.0),
         }
     }
 }
@@ -110,6 +115,7 @@ struct FileClass {
     min_seconds: Option<f64>,
     merge_seconds: Option<f64>,
     cooldown_seconds: Option<f64>,
+    repeat_seconds: Option<f64>,
 }
 
 /// A class of a model: which outputs, and by which rules.
@@ -162,9 +168,10 @@ impl Settings {
         let in_file = |problem| SettingsError::Toml { path: path.to_owned(), problem };
         let file: Tables = toml::from_str(text).map_err(|error| in_file(describe(text, &error)))?;
         let classes = file.classes.into_iter().map(|(name, class)| {
-            let FileClass { labels, threshold, release, min_seconds, merge_seconds, cooldown_seconds } = class;
+            let FileClass { labels, threshold, release, min_seconds, merge_seconds, cooldown_seconds, repeat_seconds } = class;
             let labels = labels.unwrap_or_else(|| vec![name.clone()]);
-            (name, Class { labels, rules: Written { threshold, release, min_seconds, merge_seconds, cooldown_seconds } })
+            let rules = Written { threshold, release, min_seconds, merge_seconds, cooldown_seconds, repeat_seconds };
+            (name, Class { labels, rules })
         });
         let settings = Self { default: file.default, classes: classes.collect() };
         settings.check().map_err(|error| in_file(error.to_string()))?;
@@ -174,6 +181,11 @@ impl Settings {
     /// The classes' names, in order.
     pub fn class_names(&self) -> impl Iterator<Item = &str> {
         self.classes.keys().map(String::as_str)
+    }
+
+    /// The rules of a class as far as they do not depend on a model; `None` if there is no such class.
+    pub fn rules(&self, class: &str) -> Option<Rules> {
+        Some(self.classes.get(class)?.rules.over(self.default))
     }
 
     fn check(&self) -> Result<(), SettingsError> {
@@ -274,9 +286,12 @@ fn check_rules(place: &str, rules: Rules) -> Result<(), SettingsError> {
     if !(rules.release > 0.0 && rules.release <= rules.threshold) {
         return wrong("release", format!("{} is not above 0 and at most the threshold, {}", rules.release, rules.threshold));
     }
-    for (key, seconds) in
-        [("min_seconds", rules.min_seconds), ("merge_seconds", rules.merge_seconds), ("cooldown_seconds", rules.cooldown_seconds)]
-    {
+    for (key, seconds) in [
+        ("min_seconds", rules.min_seconds),
+        ("merge_seconds", rules.merge_seconds),
+        ("cooldown_seconds", rules.cooldown_seconds),
+        ("repeat_seconds", rules.repeat_seconds),
+    ] {
         if !(0.0..=86_400.0).contains(&seconds) {
             return wrong(key, format!("{seconds} is not within 0 to 86400"));
         }
