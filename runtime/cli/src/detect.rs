@@ -4,7 +4,7 @@ mod list;
 mod output;
 mod show;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use clap::builder::ArgPredicate;
 use ossicle::audio::AudioReader;
-use ossicle::events::{Detector, Format, HOME_SOUNDS, HOP_FRAMES, Options, Writer};
+use ossicle::events::{Detector, Format, HOME_SOUNDS, HOP_FRAMES, InOrder, Options, Writer};
 use ossicle::source::SampleSource;
 use ossicle::trace;
 use ossicle::whisper::transcriber::Options as Run;
@@ -331,7 +331,10 @@ fn listen(
         labels: detector.labels().to_vec(),
         show: args.show.start(args.machine.isa(), detector.labels().len()),
         starts: args.starts(file),
+        // Who listens to a stream hears of each event once it is over.
+        order: (!input::is_stdin(file)).then(InOrder::default),
         link,
+        events: 0,
         written: Ok(()),
         name,
     };
@@ -348,15 +351,17 @@ fn listen(
             show.samples(&block[..read]);
         }
         detector.push(&block[..read], &mut |heard| output.hear(heard))?;
+        output.settle(detector.settled());
         // Whoever closed the pipe of events still gets the picture, and nothing else is left to do.
         if output.written.is_err() && output.show.is_none() {
             break;
         }
     }
     detector.finish(&mut |heard| output.hear(heard))?;
+    output.settle(f64::INFINITY);
     let (damage, stopped, seconds) = (source.damage(), source.was_stopped(), source.seconds());
     drop(source);
-    let Output { name, out, show, written, .. } = output;
+    let Output { name, out, show, written, events, .. } = output;
     let shown = show.map_or(Ok(()), |show| args.show.finish(show, file, detector));
     let digests = detector.take_digests();
     let told = written.and_then(|()| {
@@ -368,6 +373,9 @@ fn listen(
     // A pipe that was closed ends in silence: a picture that is missing must not.
     shown?;
     told?;
+    if events == 0 && args.top.is_none() && args.format == FormatName::Text && io::stderr().is_terminal() {
+        fault::tell(format_args!("{name}: no events in {seconds:.1} s"));
+    }
     if stopped {
         fault::complain(&format!("{name}: stopped by a signal at {seconds:.1} s: what was heard so far is written"));
         return Ok(interrupt::status());

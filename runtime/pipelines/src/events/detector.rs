@@ -385,7 +385,7 @@ impl Timing {
     }
 }
 
-fn seconds(samples: u64) -> f64 {
+pub(super) fn seconds(samples: u64) -> f64 {
     samples as f64 / f64::from(SAMPLE_RATE)
 }
 

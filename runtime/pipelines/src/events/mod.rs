@@ -24,6 +24,7 @@ mod encoded;
 mod error;
 mod formats;
 mod near;
+mod order;
 mod sets;
 mod settings;
 mod tracker;
@@ -32,6 +33,7 @@ pub use detector::{ClassOutputs, Detector, Digests, HOP_FRAMES, Heard, Options, 
 pub use encoded::EncodedEvents;
 pub use error::{EventsError, SettingsError};
 pub use formats::{Format, SOUND, SOUND_REPEAT, SOUND_START, Writer, one_field};
+pub use order::InOrder;
 pub use sets::{HOME_SOUNDS, SETS, Set};
 pub use settings::{Rules, SETTINGS_FILE, Settings};
 
