@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::builder::ArgPredicate;
 use ossicle::events::{Detector, EventsError, HOME_SOUNDS, Heard, Options};
 use ossicle::listen::Event;
 use ossicle_graph::folder;
@@ -27,12 +28,15 @@ pub(crate) struct SoundArgs {
     /// Only these classes of the settings, or labels of the model; a name may hold commas, as "Baby cry, infant cry" does
     #[arg(long, value_name = "NAME,NAME...", requires = "events")]
     classes: Vec<String>,
+    /// Also classes of your own, from a folder that ossicle-quantize events made; may be given several times
+    #[arg(long, value_name = "FOLDER", requires = "events")]
+    add_classes: Vec<PathBuf>,
     /// Model folder for events, or the name of one
     #[arg(
         long,
         value_name = "NAME|FOLDER",
         default_value = "sound-events",
-        default_value_if("config", HOME_SOUNDS.name, HOME_SOUNDS.model),
+        default_value_ifs = [("add_classes", ArgPredicate::IsPresent, "yamnet"), ("config", HOME_SOUNDS.name.into(), HOME_SOUNDS.model)],
         requires = "events"
     )]
     event_model: String,
@@ -57,11 +61,12 @@ impl SoundArgs {
         let config = self.config.as_deref();
         let (reload, settings) = reload::settings(config, &folder)?;
         let (isa, threads) = (machine.isa(), machine.threads());
-        let options = Options { isa, threads, hop_frames: self.hop, classes: self.classes.clone(), ..Options::default() };
-        let opened = Detector::open(&folder, &settings, options).map_err(|error| fault::detector(&folder, config, error));
+        let (classes, add_classes) = (self.classes.clone(), self.add_classes.clone());
+        let options = Options { isa, threads, hop_frames: self.hop, classes, add_classes, ..Options::default() };
+        let detector = Detector::open(&folder, &settings, options).map_err(|error| fault::detector(&folder, config, error))?;
         let needs = Detector::memory_plan(&folder, isa, threads).map_err(|error| fault::events(&folder, error))?;
-        let sounds = Sounds { detector: opened?, reload, link: self.broker.connect(&self.event_model) };
-        Ok(Some((sounds, needs.weights + needs.slots + needs.scratch)))
+        let bytes = needs.weights + needs.slots + needs.scratch + detector.added_bytes();
+        Ok(Some((Sounds { detector, reload, link: self.broker.connect(&self.event_model) }, bytes)))
     }
 }
 

@@ -41,7 +41,8 @@ pub struct Options {
     pub hop_frames: Option<usize>,
     /// Only these classes of the settings, or labels of the model; all if empty. Each is a name or several, with commas between them.
     pub classes: Vec<String>,
-    /// Folders of classes of one's own, as `ossicle-quantize events` makes them: their labels come behind the model's.
+    /// Folders of classes of one's own, as `ossicle-quantize events` makes them: their labels come behind the model's, with a score for each patch,
+    /// which counts for all cells of it.
     pub add_classes: Vec<PathBuf>,
     /// Whether to collect [`Digests`].
     pub digests: bool,
@@ -103,7 +104,13 @@ pub struct Detector {
     /// With their names in traces.
     heads: Vec<(String, ClassHead)>,
     labels: Labels,
-    /// One for each label.
+    /// Labels of the model itself.
+    model_labels: usize,
+    /// What a patch gave for each of them, cell after cell.
+    model_scores: Vec<f32>,
+    /// What the last patches gave for added labels, in a ring: a head's scores are of patches before the last.
+    own_scores: Vec<f32>,
+    /// Of a cell one for each label.
     scores: Vec<f32>,
     classes: Vec<String>,
     trackers: Vec<Tracker>,
@@ -140,10 +147,7 @@ impl Detector {
         }
         let timing = Timing::new(config, options.hop_frames)?;
         let names = labels(&folder, config.num_labels)?;
-        if let (Some(path), true) = (options.add_classes.first(), config.head.is_some()) {
-            let problem = format!("goes with a model without a head, such as yamnet, not with {}", folder.path().display());
-            return Err(EventsError::Classes { path: path.clone(), problem });
-        }
+        let model_labels = names.len();
         let mut labels = Labels { thresholds: vec![None; names.len()], names };
         let own = |(i, path): (usize, &PathBuf)| Ok((format!("yamnet.classes.{i}"), head(path, &folder, options.isa, &mut labels)?));
         let heads = options.add_classes.iter().enumerate().map(own).collect::<Result<_, EventsError>>()?;
@@ -151,7 +155,10 @@ impl Detector {
         let mut detector = Self {
             graph,
             heads,
+            model_scores: Vec::with_capacity(timing.cells * model_labels),
+            own_scores: vec![0.0; timing.patches_kept() * (labels.names.len() - model_labels)],
             scores: Vec::with_capacity(labels.names.len()),
+            model_labels,
             labels,
             classes: options.classes,
             trackers: vec![],
@@ -179,6 +186,12 @@ impl Detector {
         let mut plan = YamnetGraph::memory_plan(&folder, ossicle_graph::Options { isa, threads }, 1);
         plan.scratch += size_of::<YamnetScratch>() + 4 * (PATCH_SAMPLES + PATCH_FRAMES * BINS);
         Ok(plan)
+    }
+
+    /// Memory that the added classes need beside [`memory_plan`](Self::memory_plan), in bytes.
+    pub fn added_bytes(&self) -> usize {
+        let heads: usize = self.heads.iter().map(|(_, head)| head.weight_bytes() + head.scratch_bytes()).sum();
+        heads + 4 * self.own_scores.len()
     }
 
     /// Frames of 10 ms from one patch to the next.
@@ -302,26 +315,35 @@ impl Detector {
             le_bytes(Values::F32(frames), |bytes| hashers[0].update(bytes));
         }
         let told = self.timing.told(self.hops)..self.timing.told(self.hops + 1);
-        self.scores.clear();
-        self.scores.extend_from_slice(self.graph.run(&self.patch, 1)?);
+        self.model_scores.clear();
+        self.model_scores.extend_from_slice(self.graph.run(&self.patch, 1)?);
+        let (cells, kept) = (self.timing.cells as u64, self.timing.patches_kept() as u64);
+        let own_labels = self.labels.names.len() - self.model_labels;
+        let own_of = |patch: u64| (patch % kept) as usize * own_labels..((patch % kept) as usize + 1) * own_labels;
+        let mut own = &mut self.own_scores[own_of(self.hops)];
         for (op, head) in &mut self.heads {
             let scores = head.run(self.graph.embeddings())?;
             if let Some(tap) = &self.tap {
                 let values = Values::F32(scores);
                 tap.tensor(&Tensor { op, kernel: "ClassHead", part: "", shape: &[scores.len()], values });
             }
-            self.scores.extend_from_slice(scores);
+            let (now, later) = std::mem::take(&mut own).split_at_mut(scores.len());
+            now.copy_from_slice(scores);
+            own = later;
         }
-        let scores = self.scores.as_slice();
         self.hops += 1;
         // A head's first scores are of what lies before the recording, its last ones of the silence behind it.
         let skipped = self.timing.cells - (told.end - told.start) as usize;
-        for (cell, scores) in told.zip(scores.chunks_exact(self.labels.names.len()).skip(skipped)) {
+        for (cell, of_model) in told.zip(self.model_scores.chunks_exact(self.model_labels).skip(skipped)) {
             let start = self.timing.start_of(cell);
             if start >= self.received {
                 break;
             }
             let end = self.timing.start_of(cell + 1).min(self.received);
+            self.scores.clear();
+            self.scores.extend_from_slice(of_model);
+            self.scores.extend_from_slice(&self.own_scores[own_of(cell / cells)]);
+            let scores = self.scores.as_slice();
             if let Some(hashers) = &mut self.hashers {
                 le_bytes(Values::F32(scores), |bytes| hashers[1].update(bytes));
             }
@@ -369,6 +391,11 @@ impl Timing {
         (hops * self.cells as u64).saturating_sub(self.lag as u64)
     }
 
+    /// Patches of which something is told after the last: a cell counts for the middle of patch `cell / cells`.
+    fn patches_kept(&self) -> usize {
+        self.lag.div_ceil(self.cells) + 1
+    }
+
     /// Samples of the recording that these scores account for.
     fn scored(&self, hops: u64) -> u64 {
         match (self.head, hops) {
@@ -408,8 +435,8 @@ pub(super) fn heard(class: &str, change: Change) -> Heard<'_> {
 fn head(path: &Path, base: &ModelFolder<YamnetConfig>, isa: Isa, known: &mut Labels) -> Result<ClassHead, EventsError> {
     let folder = ModelFolder::<ClassesConfig>::open(path)?;
     let refuse = |problem: String| EventsError::Classes { path: path.to_owned(), problem };
-    let ClassesConfig { num_labels, embedding, base_sha256, thresholds } = folder.config();
-    if *base_sha256 != base.weights_sha256() {
+    let ClassesConfig { num_labels, embedding, thresholds, .. } = folder.config();
+    if !folder.config().is_of(base) {
         let model = base.path().display();
         return Err(refuse(format!(
             "was learned on other weights than those of {model}: name that model, or make it again with ossicle-quantize events"

@@ -209,7 +209,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The classes for a model with these labels, by name; of them only `wanted`, if any are named, which may also be labels.
+    /// The classes for a model with these labels, by name, then learned labels that no class has; of them only `wanted`, if any are named, which may also be labels.
     pub(crate) fn resolve(&self, labels: &Labels, wanted: &[String]) -> Result<Vec<Resolved>, SettingsError> {
         let output = |label: &str| labels.names.iter().position(|known| known == label);
         let like = |name: &str, classes: bool| {
@@ -262,7 +262,15 @@ impl Settings {
         if self.classes.is_empty() {
             return Ok(labels.names.iter().enumerate().map(|(output, label)| plain(label, output)).collect());
         }
-        self.classes.iter().map(|(name, found)| class(name, found)).collect()
+        let mut classes = self.classes.iter().map(|(name, found)| class(name, found)).collect::<Result<Vec<_>, _>>()?;
+        // What was learned and added is listened for, even if the settings do not know of it.
+        let added = labels.thresholds.iter().enumerate().filter(|(_, learned)| learned.is_some()).map(|(output, _)| output);
+        let unknown = |output: &usize| {
+            !self.classes.contains_key(&labels.names[*output]) && !classes.iter().any(|class| class.outputs.contains(output))
+        };
+        let added: Vec<usize> = added.filter(unknown).collect();
+        classes.extend(added.into_iter().map(|output| plain(&labels.names[output], output)));
+        Ok(classes)
     }
 }
 
