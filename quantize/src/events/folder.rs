@@ -37,6 +37,7 @@ pub fn write(task: &Task, classes: &[Class], folder: &Path, force: bool) -> Resu
         "embedding": inputs,
         "base": name_of(&task.model),
         "base_sha256": base.weights_sha256(),
+        "embedding_sha256": base.embedding_sha256(),
         "thresholds": vec![THRESHOLD; classes.len()],
     });
     write_text(&at.join("config.json"), &pretty(&config))?;

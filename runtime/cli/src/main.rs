@@ -7,6 +7,7 @@
 
 mod bench;
 mod board;
+mod broker;
 mod command;
 mod detect;
 mod fault;

@@ -379,6 +379,10 @@ impl Work<'_> {
         let bar = source.bar();
         let mut writer = args.layout.writer(args.format(), *place);
         let Listener { model, events } = listener;
+        if let Some(events) = events.as_mut() {
+            // Who listens to a stream hears of each event once it is over.
+            events.set_in_order(!input::is_stdin(file));
+        }
         let header = Header { file: name.clone(), model: model.name().to_owned(), task: options.task.name().into() };
         let unwritten = source.unwritten();
         let mut begun = false;

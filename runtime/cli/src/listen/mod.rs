@@ -48,7 +48,7 @@ Examples:
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --push-to-talk      Enter, or kill -USR1 and kill -USR2
 
 Lines go to stdout as things happen: listening, speech, thinking, final, nothing (no words in it), with --partial partial, with --events
-sound. Times are seconds from the stream's start. SIGINT and SIGTERM end an utterance and the program.
+sound (in JSON sound_start when one has begun, sound when it is over). Times are seconds from the stream's start. SIGINT and SIGTERM end an utterance and the program.
 
 Exit status: 0 the stream ended or was ended, 1 recognition failed or the recording is incomplete, 2 bad usage or bad input.";
 

@@ -4,7 +4,7 @@ use ossicle_kernels::conv::Size;
 use ossicle_kernels::simd::LANES;
 use serde::Deserialize;
 
-use crate::folder::ModelConfig;
+use crate::folder::{ModelConfig, ModelFolder};
 use crate::ops::ROWS;
 use crate::scoring::{TAPS, Temporals, dilations_problem};
 
@@ -106,6 +106,13 @@ pub(super) struct Shape {
     pub(super) inputs: usize,
     /// Channels behind it.
     pub(super) outputs: usize,
+}
+
+impl ModelFolder<YamnetConfig> {
+    /// SHA-256 of all weights that the embedding depends on, in lower-case hexadecimal: the same for a YAMNet with a head and without.
+    pub fn embedding_sha256(&self) -> String {
+        self.tensors_sha256(|name| name.starts_with("stem.") || name.starts_with("layers."))
+    }
 }
 
 impl YamnetConfig {

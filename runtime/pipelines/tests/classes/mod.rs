@@ -36,6 +36,7 @@ pub(crate) fn write(folder: &Path, model: &Path, labels: &[&str], logit: f32, em
         "num_labels": labels.len(),
         "embedding": embedding,
         "base_sha256": base.weights_sha256(),
+        "embedding_sha256": base.embedding_sha256(),
         "thresholds": vec![0.5; labels.len()],
     });
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
