@@ -244,7 +244,8 @@ fn the_largest_images_of_a_plan_stay_within_it() {
         let head = [&b"GIF89a"[..], &side, &side, &[0x80, 0, 0], &[0; 6]].concat();
         [&head[..], b",\0\0\0\0", &side, &side, b"\0\x02\x02\x44\x01\0;"].concat()
     };
-    let kinds: [(&str, Box<dyn Fn(u32) -> Vec<u8>>); 5] = [
+    type Make = Box<dyn Fn(u32) -> Vec<u8>>;
+    let kinds: [(&str, Make); 5] = [
         ("a.png", Box::new(png)),
         ("a.jpg", Box::new(move |side| jpeg(side, 0xc0))),
         ("b.jpg", Box::new(move |side| jpeg(side, 0xc2))),

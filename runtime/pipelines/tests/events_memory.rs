@@ -20,7 +20,7 @@ use ossicle_kernels::simd::Isa;
 
 // No test harness: the allocation count is the whole process's.
 fn main() {
-    bombs::check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio"));
+    bombs::check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio"), cfg!(feature = "opus"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut sound = AudioReader::open(root.join("samples/kitchen.wav"), Isa::detect()).unwrap().read_to_end().unwrap();
     sound.resize(sound.len() + 48_000, 0.0);

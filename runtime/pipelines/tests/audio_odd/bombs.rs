@@ -289,11 +289,11 @@ pub(crate) fn cases(fixtures: &Path, folder: &Path, length: usize, opus: bool, e
 }
 
 /// All of them, with no more memory than a recording takes.
-pub(crate) fn check(fixtures: &Path) {
+pub(crate) fn check(fixtures: &Path, opus: bool) {
     let folder = std::env::temp_dir().join(format!("ossicle-bombs-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let length = 24 << 20;
-    cases(fixtures, &folder, length, cfg!(feature = "opus"), &mut |name, bomb, least| {
+    cases(fixtures, &folder, length, opus, &mut |name, bomb, least| {
         let before = fresh_peak_bytes();
         let heard = count(match bomb {
             Bomb::Stream(stream) => AudioReader::stream(stream, Isa::detect()),

@@ -161,7 +161,7 @@ impl Piece {
         let before = FIELDS.iter().take_while(|&&field| field != BYTES).filter(|&&field| flags & field != 0).count() as u64;
         let sizes = (flags & BYTES != 0).then_some(4 * before);
         // More entries than there is room for are none.
-        let room = if stride > 0 { inner.end.saturating_sub(at) / stride } else { u64::MAX };
+        let room = inner.end.saturating_sub(at).checked_div(stride).unwrap_or(u64::MAX);
         self.torn |= room < u64::from(left);
         Ok(Some(Run { at, left: left.min(u32::try_from(room).unwrap_or(u32::MAX)), stride, sizes }))
     }
