@@ -29,9 +29,41 @@ def extensible(tag):
     return struct.pack("<HHI", 22, 16, 0) + guid
 
 
+def aiff(kind, common, data):
+    chunks = b"COMM" + struct.pack(">I", len(common)) + common + b"ANNO\0\0\0\4note" + b"SSND" + struct.pack(">III", 8 + len(data), 0, 0) + data
+    return b"FORM" + struct.pack(">I", 4 + len(chunks)) + kind + chunks
+
+
+def caf(kind, flags, bits, length, data):
+    description = struct.pack(">d4sIIIII", 16000, kind, flags, bits // 8, 1, 1, bits)
+    head = b"caff\0\1\0\0desc" + struct.pack(">q", len(description)) + description + b"free" + struct.pack(">q", 3) + b"pad"
+    return head + b"data" + struct.pack(">qI", length, 0) + data
+
+
+def au(encoding, length, data):
+    return b".snd" + struct.pack(">IIIII", 28, length, encoding, 16000, 1) + b"note" + data
+
+
+def mp2():
+    """Two frames of layer II, 32 kbit/s at 16 kHz, whose bits allocate nothing: silence."""
+    return (b"\xff\xf5\x48\xc0" + bytes(284)) * 2
+
+
 def audio():
-    for file in (ROOT / "runtime/pipelines/tests/audio").glob("tone*"):
-        yield file.name, file.read_bytes()
+    for pattern in ("tone*", "surround.*"):
+        for file in (ROOT / "runtime/pipelines/tests/audio").glob(pattern):
+            yield file.name, file.read_bytes()
+    # 16 kHz in the floating point of 80 bits.
+    rate = bytes([0x40, 0x0C, 0xFA, 0, 0, 0, 0, 0, 0, 0])
+    yield "s16be.aiff", aiff(b"AIFF", struct.pack(">HIH", 1, 200, 16) + rate, bytes(400))
+    yield "s16le.aifc", aiff(b"AIFC", struct.pack(">HIH", 1, 200, 16) + rate + b"sowt\0\0", bytes(400))
+    yield "f32be.aifc", aiff(b"AIFC", struct.pack(">HIH", 1, 100, 32) + rate + b"fl32\0\0", bytes(400))
+    yield "s16le.caf", caf(b"lpcm", 2, 16, 404, bytes(400))
+    yield "f64be.caf", caf(b"lpcm", 1, 64, -1, bytes(400))
+    yield "mulaw.caf", caf(b"ulaw", 0, 8, 404, bytes(400))
+    yield "s16be.au", au(3, 400, bytes(400))
+    yield "mulaw.au", au(1, 0xFFFFFFFF, bytes(400))
+    yield "silence.mp2", mp2()
     for bits in (8, 16, 24, 32):
         yield f"s{bits}.wav", wav(1, bits)
     yield "f32.wav", wav(3, 32)
@@ -40,6 +72,8 @@ def audio():
     yield "mulaw.wav", wav(7, 8, b"\0\0", before=chunk(b"LIST", b"odd"))
     yield "extensible.wav", wav(0xFFFE, 16, extensible(1))
     yield "endless.wav", wav(1, 16, length=0xFFFFFFFF)
+    sizes = chunk(b"ds64", struct.pack("<QQQ", 500, 400, 0))
+    yield "bw64.wav", b"BW64" + wav(1, 16, before=sizes + chunk(b"chna", bytes(4)), length=0xFFFFFFFF)[4:]
     yield "rf64.wav", b"RF64" + wav(1, 16, before=chunk(b"ds64", struct.pack("<QQQ", 500, 400, 0)), length=0xFFFFFFFF)[4:]
 
 

@@ -192,7 +192,7 @@ pub(crate) fn write_sums(folder: &Path) -> Result<(), Error> {
     write_text(&folder.join("SHA256SUMS"), &sums)
 }
 
-fn sha256(path: &Path) -> io::Result<[u8; 32]> {
+pub(crate) fn sha256(path: &Path) -> io::Result<[u8; 32]> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut chunk = vec![0; 1 << 16];

@@ -10,7 +10,7 @@ use crate::process::execute;
 const CLIENTS: [(&str, &str); 2] = [("wyoming", "1.10.2"), ("openai", "3.54.0")];
 
 /// Clients that anybody might use.
-const SCRIPTS: [&str; 3] = ["wyoming_client.py", "openai_client.py", "mqtt.py"];
+const SCRIPTS: [&str; 4] = ["wyoming_client.py", "openai_client.py", "mqtt.py", "sounds.py"];
 
 /// Many requests in a row.
 const SOAK: &str = "soak.py";

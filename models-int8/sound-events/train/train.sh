@@ -1,15 +1,15 @@
 #!/bin/sh
 # Makes models-int8/sound-events from nothing: train.sh WORK DATA
 #
-# WORK is a scratch folder of about 15 GB; DATA holds sound_events, free_sounds, noise, read_en, misc_en, multi, spontaneous_en and rir. Run again
-# after an interruption, it goes on where it stopped. PYTHON names an interpreter with requirements.txt installed. SCENES and PASSES: how many scenes
-# of 30 s of each kind for each fold, and how often they are gone through. Seeds are fixed; torch's sums differ in their last bits from machine to
-# machine.
+# WORK is a scratch folder of about 15 GB; DATA holds sound_events, free_sounds, noise, read_en, misc_en, multi, spontaneous_en, rir and wild, from
+# which nothing is learned. Run again after an interruption, it goes on where it stopped. PYTHON names an interpreter with requirements.txt installed.
+# SCENES and PASSES: how many scenes of 30 s of each kind for each fold, and how often they are gone through. Seeds are fixed; torch's sums differ in
+# their last bits from machine to machine.
 #
 # First a head learns the ten sounds, then it goes on learning from scenes with sounds that are none of them.
 set -eu
 if [ $# -ne 2 ]; then
-    sed -n '2,6s/^# //p' "$0" >&2
+    sed -n '2,9s/^# \?//p' "$0" >&2
     exit 2
 fi
 here=$(cd "$(dirname "$0")" && pwd)
@@ -86,6 +86,12 @@ for fold in 1 2 3 4; do
     tune without-$fold $fold --fold $fold --check "$work/check-$fold" "$work/check-recordings" "$work/check-reading"
 done
 tune head none "$work/free-recordings" "$work"/check-? "$work/check-recordings" "$work/check-reading"
+# Rules are chosen by hand, from what these say; events.toml here stays as it is.
 "$python" "$here/thresholds.py" "$work"/tuned-without-?/checked.npz >"$work/tuned-head/events.toml"
-cp "$work/tuned-head/head.json" "$work/tuned-head/head.safetensors" "$work/tuned-head/events.toml" "$here/"
+keep "$work/wild" --whole wild
+keep "$work/free" --whole free_sounds
+# shellcheck disable=SC2046
+"$python" "$here/rules.py" "$yamnet" "$work" "$data" "$work/tuned-head/head.safetensors" \
+    $(for fold in 1 2 3 4; do echo "$fold=$work/tuned-without-$fold/head.safetensors"; done) >"$work/tuned-head/rules.txt"
+cp "$work/tuned-head/head.json" "$work/tuned-head/head.safetensors" "$here/"
 sh "$here/pack.sh" "$work"

@@ -1,14 +1,17 @@
 //! Recordings and backgrounds as examples.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io::Cursor;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ossicle::audio::{AudioReader, SAMPLE_RATE};
 use ossicle_kernels::simd::Isa;
 
 use super::embed::{Embedder, PATCH, STEP};
 use super::{LEAST_CLIPS, Progress, Task, name_of};
+use crate::folder::sha256;
 use crate::{Error, calibration};
 
 const SECOND: usize = SAMPLE_RATE as usize;
@@ -89,7 +92,7 @@ pub(super) struct Corpus {
 impl Corpus {
     /// Decodes no more than is used, and tells `progress` what is left out.
     pub(super) fn read(task: &Task, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Self, Error> {
-        let mut clips = vec![];
+        let (mut clips, mut tested) = (vec![], vec![]);
         for (name, path) in &task.classes {
             let files = recordings(std::slice::from_ref(path))?;
             if files.len() < LEAST_CLIPS {
@@ -97,6 +100,7 @@ impl Corpus {
                 return Err(Error::unsupported(path, what));
             }
             let mut own = vec![];
+            tested.extend(files.iter().cloned());
             for file in &files {
                 let (samples, more) = calibration::beginning(file, LONGEST)?;
                 if more {
@@ -107,6 +111,7 @@ impl Corpus {
             clips.push(own);
         }
         let background = if task.background.is_empty() { vec![] } else { recordings(&task.background)? };
+        distinct(&tested, &background)?;
         let mut blocks: Vec<Vec<f32>> = vec![];
         let mut left = MOST_BACKGROUND;
         for file in &background {
@@ -266,6 +271,29 @@ fn decibels(db: f32) -> f32 {
 /// All files named and all recordings below the folders named, sorted by path.
 fn recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     calibration::files(paths, usize::MAX, "recording", &ossicle::audio::ENDINGS)
+}
+
+/// Refuses a background that is also, byte for byte, a recording of a class: it would be learned against itself, and cross-validation would
+/// hear in training what it tests on.
+fn distinct(tested: &[PathBuf], background: &[PathBuf]) -> Result<(), Error> {
+    let length = |path: &Path| fs::metadata(path).map(|file| file.len()).map_err(|error| Error::io(path, error));
+    let digest = |path: &Path| sha256(path).map_err(|error| Error::io(path, error));
+    let mut lengths: BTreeMap<u64, Vec<&PathBuf>> = BTreeMap::new();
+    for path in tested {
+        lengths.entry(length(path)?).or_default().push(path);
+    }
+    for path in background {
+        // Hours of background need not be read twice: what is equal is as long.
+        let Some(alike) = lengths.get(&length(path)?) else { continue };
+        let own = digest(path)?;
+        for other in alike {
+            if digest(other)? == own {
+                let what = format!("background that is also a recording of a class, {}: give it as one of them", other.display());
+                return Err(Error::unsupported(path, what));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Silence, white, pink and brown noise, hums and clicks: ten seconds each, always the same.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use ossicle_graph::folder::{ModelFolder, NUMERICS_VERSION};
-use ossicle_graph::yamnet::YamnetConfig;
+use ossicle_graph::yamnet::{YamnetConfig, embedding_sha256};
 use serde_json::json;
 
 use super::{Class, Quality, THRESHOLD, Task, corpus, name_of};
@@ -37,6 +37,7 @@ pub fn write(task: &Task, classes: &[Class], folder: &Path, force: bool) -> Resu
         "embedding": inputs,
         "base": name_of(&task.model),
         "base_sha256": base.weights_sha256(),
+        "embedding_sha256": embedding_sha256(&base),
         "thresholds": vec![THRESHOLD; classes.len()],
     });
     write_text(&at.join("config.json"), &pretty(&config))?;

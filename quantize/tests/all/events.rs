@@ -92,6 +92,30 @@ fn a_class_is_learned_and_heard() {
         assert_eq!(*wanted.get_or_insert_with(|| heard.clone()), heard, "{isa}");
     }
 
+    // Beside the sounds of a model with a head on the same network, and beside another set that was learned.
+    let (mut renamed, more) = (classes.clone(), work.path().join("more-sounds"));
+    renamed[0].name = "ping".into();
+    write(&task, &renamed, &more, false).unwrap();
+    let ten = root().join("models-int8/sound-events");
+    let settings = Settings::of_model(&ten).unwrap();
+    let mut together = None;
+    for isa in Isa::available() {
+        let options = Options { isa, add_classes: vec![added.clone(), more.clone()], digests: true, ..Options::default() };
+        let mut detector = Detector::open(&ten, &settings, options).unwrap();
+        assert_eq!((detector.labels().len(), detector.classes().count()), (13 + 2, 10 + 2));
+        let heard = (events(&mut detector, &scene), detector.take_digests());
+        let mut alone = Detector::open(&ten, &settings, Options::default()).unwrap();
+        let (own, ten): (Vec<Event>, Vec<Event>) =
+            heard.0.iter().cloned().partition(|event| ["doorbell", "ping"].contains(&event.class.as_str()));
+        assert_eq!(ten, events(&mut alone, &scene), "what is added changes nothing else");
+        let [doorbell, ping] = &own[..] else { panic!("{own:?}") };
+        assert_eq!((doorbell.start, doorbell.end, doorbell.peak), (ping.start, ping.end, ping.peak));
+        // Its patches begin elsewhere than those of yamnet, so by less than two hops.
+        let by_yamnet = &wanted.as_ref().unwrap().0[0];
+        assert!((doorbell.start - by_yamnet.start).abs() < 0.5 && (doorbell.end - by_yamnet.end).abs() < 0.5, "{doorbell:?}");
+        assert_eq!(*together.get_or_insert_with(|| heard.clone()), heard, "{isa}");
+    }
+
     // Not on another network.
     let other = work.path().join("other");
     fs::create_dir(&other).unwrap();
@@ -99,7 +123,10 @@ fn a_class_is_learned_and_heard() {
         fs::copy(task.model.join(name), other.join(name)).unwrap();
     }
     let mut weights = fs::read(other.join("model.safetensors")).unwrap();
-    *weights.last_mut().unwrap() ^= 1;
+    // In front of the embedding: a layer's weights.
+    let data = 8 + u64::from_le_bytes(*weights.first_chunk().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&weights[8..data]).unwrap();
+    weights[data + header["stem.weight"]["data_offsets"][0].as_u64().unwrap() as usize] ^= 1;
     fs::write(other.join("model.safetensors"), weights).unwrap();
     let Err(error) = open(Isa::detect(), &other) else { panic!("other weights") };
     assert!(error.to_string().contains("my-sounds: was learned on other weights"), "{error}");
@@ -133,6 +160,25 @@ fn what_cannot_be_learned_from_is_named() {
     assert!(refused(&[("bell", &clips)]).contains("c.wav: less than 10 ms are heard in it"));
     let task = Task { model: root().join("models-int8/sound-events"), classes: vec![("bell".into(), clips)], background: vec![] };
     assert!(train(&task, &mut |_| {}).unwrap_err().to_string().contains("sound-events: has a head"));
+}
+
+#[test]
+fn a_recording_is_not_its_own_background() {
+    let work = tempfile::tempdir().unwrap();
+    let (clips, home) = (work.path().join("clips"), work.path().join("home"));
+    [&clips, &home].iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    for i in 0..3u8 {
+        wav(&clips.join(format!("{i}.wav")), &chime(600.0 + 40.0 * f32::from(i), 0.0));
+    }
+    // As long as one of them, and another sound: that is no reason.
+    wav(&home.join("a.wav"), &chime(300.0, 0.0));
+    fs::copy(clips.join("1.wav"), home.join("b.wav")).unwrap();
+    let task = Task { model: root().join("models-int8/yamnet"), classes: vec![("bell".into(), clips)], background: vec![home] };
+    let line = train(&task, &mut |_| {}).unwrap_err().to_string();
+    assert!(
+        line.contains("home/b.wav: background that is also a recording of a class, ") && line.contains("clips/1.wav: give it"),
+        "{line}"
+    );
 }
 
 #[test]

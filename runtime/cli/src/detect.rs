@@ -1,24 +1,25 @@
 //! `ossicle detect`.
 
 mod list;
+mod output;
 mod show;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::ValueEnum;
 use clap::builder::ArgPredicate;
-use indicatif::ProgressBar;
 use ossicle::audio::AudioReader;
-use ossicle::events::{Detector, Format, HOME_SOUNDS, HOP_FRAMES, Heard, Options, Writer};
+use ossicle::events::{Detector, Format, HOME_SOUNDS, HOP_FRAMES, InOrder, Options, Writer};
 use ossicle::source::SampleSource;
 use ossicle::trace;
 use ossicle::whisper::transcriber::Options as Run;
 use ossicle_trace::Header;
 use serde_json::json;
 
+use crate::broker::{BrokerArgs, Link};
 use crate::fault::{self, Fault};
 use crate::input::{self, RawArgs};
 use crate::interrupt;
@@ -26,7 +27,8 @@ use crate::model::MachineArgs;
 use crate::progress::Watched;
 use crate::reload::{self, Reload};
 use crate::trace::{Recording, TraceArgs};
-use show::{Show, ShowArgs};
+use output::Output;
+use show::ShowArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,6 +42,9 @@ Examples:
   ossicle detect --html kitchen.html --plot kitchen.png kitchen.wav
   ossicle detect --add-classes my-sounds hall.wav
   arecord -f S16_LE -r 16000 -t raw | ossicle detect --raw --model yamnet --config events.toml -
+  arecord -f S16_LE -r 16000 -t raw | ossicle detect --raw --config home-sounds --format jsonl -
+
+Of standard input also the start of an event is told, as soon as it has lasted for its min_seconds: sound_start in jsonl.
 
 events.toml (read again when it changes or on SIGHUP):
   [default]
@@ -48,6 +53,7 @@ events.toml (read again when it changes or on SIGHUP):
   min_seconds = 0.0        # shorter ones are dropped
   merge_seconds = 0.5      # closer ones are one
   cooldown_seconds = 0.0   # none of its class for so long after one
+  repeat_seconds = 0.0     # one that goes on is told again after so long (0: it is not)
   [classes.dog]
   labels = [\"Dog\", \"Bark\"]   # of --model yamnet
   threshold = 0.2
@@ -59,8 +65,8 @@ A recording that is damaged or cut off is read as far as it goes, with a line on
 Exit status: 0 done, also if a signal ended standard input; 1 failed for some input, or something is missing in it; 2 bad usage or bad
 input; 130 a signal came before the end of a file.";
 
-/// Samples read at a time.
-const BLOCK: usize = 3840;
+/// Samples read at a time: 40 ms, for so much a stream is late.
+const BLOCK: usize = 640;
 
 /// What to listen to, and for.
 #[derive(clap::Args)]
@@ -95,6 +101,9 @@ pub(crate) struct Args {
     /// What to write
     #[arg(long, value_enum, default_value = "text")]
     format: FormatName,
+    /// Tell when an event has begun too, not only when it is over (text, jsonl)
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "streams")]
+    starts: Starts,
     /// Write each recording's events to a file here instead of stdout
     #[arg(long, value_name = "FOLDER")]
     output_dir: Option<PathBuf>,
@@ -112,7 +121,18 @@ pub(crate) struct Args {
     #[command(flatten)]
     show: ShowArgs,
     #[command(flatten)]
+    broker: BrokerArgs,
+    #[command(flatten)]
     trace: TraceArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Starts {
+    /// Of standard input
+    Streams,
+    /// Of every recording
+    Always,
+    Never,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -137,6 +157,16 @@ impl From<FormatName> for Format {
 }
 
 impl Args {
+    /// Whether starts of the recording `file` are written.
+    fn starts(&self, file: &Path) -> bool {
+        let possible = Format::from(self.format).holds_starts() && self.top.is_none();
+        match self.starts {
+            Starts::Streams => possible && input::is_stdin(file) && self.output_dir.is_none(),
+            Starts::Always => possible,
+            Starts::Never => false,
+        }
+    }
+
     /// How to detect.
     fn options(&self) -> Options {
         Options {
@@ -165,6 +195,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     check(args)?;
     interrupt::catch()?;
     let isa = args.machine.isa();
+    // A pipe may have nothing to say for long.
+    let link = args.broker.connect(&args.model);
     // One bad file is told before a model is loaded for it.
     let mut first = match &args.files[..] {
         [file] => Some(args.raw.open(file, isa)?),
@@ -189,7 +221,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let reader = first.take().map_or_else(|| args.raw.open(file, isa), Ok);
         let outcome = reader.map_err(anyhow::Error::from).and_then(|reader| {
             let trace = start_trace(args, &folder, file, &mut detector)?;
-            let listen = |out: &mut dyn Write| listen(args, &mut detector, reload.as_mut(), reader, file, out);
+            let listen = |out: &mut dyn Write| listen(args, &mut detector, reload.as_mut(), link.as_ref(), reader, file, out);
             let status = match &outputs {
                 Some(outputs) => input::whole_file(&outputs[index], |out| begin(args, out).and_then(|()| listen(out)))?,
                 None => listen(&mut io::stdout().lock())?,
@@ -227,6 +259,12 @@ fn check(args: &Args) -> Result<(), Fault> {
     }
     if !format.names_recordings() && args.top.is_some() {
         return Err(Fault::line("--top: audacity and raven hold events: use --format text, tsv or jsonl"));
+    }
+    if args.starts == Starts::Always && (!format.holds_starts() || args.top.is_some()) {
+        return Err(Fault::line("--starts: only events of text and jsonl have them: use --format text or jsonl, without --top"));
+    }
+    if args.broker.is_given() && args.files.len() > 1 {
+        return Err(Fault::line(format!("--mqtt: {} recordings: it tells of one: take them one by one", args.files.len())));
     }
     if args.files.len() > 1 && !format.names_recordings() && args.output_dir.is_none() {
         let count = args.files.len();
@@ -271,43 +309,12 @@ fn begin(args: &Args, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-/// Where what is heard in one recording goes.
-struct Output<'a> {
-    args: &'a Args,
-    out: &'a mut dyn Write,
-    name: String,
-    writer: Writer,
-    bar: ProgressBar,
-    labels: Vec<String>,
-    show: Option<Show>,
-    written: io::Result<()>,
-}
-
-impl Output<'_> {
-    fn hear(&mut self, heard: Heard<'_>) {
-        if let Some(show) = &mut self.show {
-            show.heard(&heard);
-        }
-        if self.written.is_ok() {
-            self.written = self.bar.clone().suspend(|| self.write(heard));
-        }
-    }
-
-    fn write(&mut self, heard: Heard<'_>) -> io::Result<()> {
-        match (heard, self.args.top) {
-            (Heard::Event(event), None) => self.writer.event(self.out, &self.name, &event)?,
-            (Heard::Scores(scores), Some(count)) => self.writer.top(self.out, &self.name, &self.labels, scores, count.into())?,
-            _ => return Ok(()),
-        }
-        self.out.flush()
-    }
-}
-
 /// One recording, from its reader to its events; the exit status that what it lacks or an end before its end deserves.
 fn listen(
     args: &Args,
     detector: &mut Detector,
     mut reload: Option<&mut Reload>,
+    link: Option<&Link>,
     reader: AudioReader,
     file: &Path,
     out: &mut dyn Write,
@@ -323,6 +330,11 @@ fn listen(
         bar: source.bar(),
         labels: detector.labels().to_vec(),
         show: args.show.start(args.machine.isa(), detector.labels().len()),
+        starts: args.starts(file),
+        // Who listens to a stream hears of each event once it is over.
+        order: (!input::is_stdin(file)).then(InOrder::default),
+        link,
+        events: 0,
         written: Ok(()),
         name,
     };
@@ -339,15 +351,17 @@ fn listen(
             show.samples(&block[..read]);
         }
         detector.push(&block[..read], &mut |heard| output.hear(heard))?;
+        output.settle(detector.settled());
         // Whoever closed the pipe of events still gets the picture, and nothing else is left to do.
         if output.written.is_err() && output.show.is_none() {
             break;
         }
     }
     detector.finish(&mut |heard| output.hear(heard))?;
+    output.settle(f64::INFINITY);
     let (damage, stopped, seconds) = (source.damage(), source.was_stopped(), source.seconds());
     drop(source);
-    let Output { name, out, show, written, .. } = output;
+    let Output { name, out, show, written, events, .. } = output;
     let shown = show.map_or(Ok(()), |show| args.show.finish(show, file, detector));
     let digests = detector.take_digests();
     let told = written.and_then(|()| {
@@ -359,6 +373,9 @@ fn listen(
     // A pipe that was closed ends in silence: a picture that is missing must not.
     shown?;
     told?;
+    if events == 0 && args.top.is_none() && args.format == FormatName::Text && io::stderr().is_terminal() {
+        fault::tell(format_args!("{name}: no events in {seconds:.1} s"));
+    }
     if stopped {
         fault::complain(&format!("{name}: stopped by a signal at {seconds:.1} s: what was heard so far is written"));
         return Ok(interrupt::status());

@@ -96,10 +96,15 @@ impl RawArgs {
 
     /// Opens a recording.
     pub(crate) fn open(&self, file: &Path, isa: Isa) -> Result<AudioReader, Fault> {
+        self.open_channel(file, self.channel, isa)
+    }
+
+    /// Opens a recording, and takes one channel of it.
+    pub(crate) fn open_channel(&self, file: &Path, channel: Option<usize>, isa: Isa) -> Result<AudioReader, Fault> {
         let raw = self.rate().map(|rate| Pcm { rate, channels: 1, encoding: self.raw_encoding.into() });
         let mut reader = open(file, raw, isa)?;
         let refuse = |error| fault::audio(&name(file), &error);
-        if let Some(channel) = self.channel {
+        if let Some(channel) = channel {
             reader = reader.channel(channel).map_err(refuse)?;
         }
         if self.strict { reader.strict().map_err(refuse) } else { Ok(reader) }
@@ -114,18 +119,25 @@ pub(crate) fn stopped_before(file: &Path) -> Option<ExitCode> {
     })
 }
 
+/// Whether this is no damage because a signal cut the input on purpose.
+fn is_excused(damage: &Damage) -> bool {
+    interrupt::came() && matches!(damage, Damage::NoEnd { .. } | Damage::Short { .. })
+}
+
+/// What a recording lacks, in words.
+pub(crate) fn warnings(damage: &[Damage]) -> Vec<String> {
+    damage.iter().filter(|damage| !is_excused(damage)).map(ToString::to_string).collect()
+}
+
 /// Says in one line what a recording lacks, if anything; gives the exit status that this deserves.
 pub(crate) fn tell_damage(name: &str, damage: &[Damage]) -> ExitCode {
-    // After a signal the input has been cut on purpose.
-    let ended = interrupt::came();
-    let excused = |damage: &Damage| ended && matches!(damage, Damage::NoEnd { .. } | Damage::Short { .. });
-    let damage: Vec<_> = damage.iter().filter(|damage| !excused(damage)).collect();
-    if damage.is_empty() {
+    let told = warnings(damage);
+    if told.is_empty() {
         return ExitCode::SUCCESS;
     }
-    let told: Vec<_> = damage.iter().map(ToString::to_string).collect();
     fault::complain(&format!("warning: {}: {name}", told.join("; ")));
-    if damage.iter().any(|damage| damage.is_loss()) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let is_loss = |damage: &Damage| damage.is_loss() && !is_excused(damage);
+    if damage.iter().any(is_loss) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Opens a file, or standard input for `-`; with `raw`, as samples without a header.

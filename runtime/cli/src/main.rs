@@ -7,6 +7,7 @@
 
 mod bench;
 mod board;
+mod broker;
 mod command;
 mod detect;
 mod fault;
@@ -25,6 +26,7 @@ mod size;
 mod spool;
 mod trace;
 mod transcribe;
+mod transcribe_channels;
 mod transcribe_events;
 mod transcribe_output;
 mod usage;

@@ -55,6 +55,18 @@ impl Watched {
         Self { reader, bar, samples: 0, unwritten: Unwritten::default(), stdin: name == "-", stopped: false }
     }
 
+    /// The same without a bar, for one of several that are read side by side.
+    pub(crate) fn silent(reader: AudioReader, name: &str) -> Self {
+        let bar = ProgressBar::hidden();
+        Self { reader, bar, samples: 0, unwritten: Unwritten::default(), stdin: name == "-", stopped: false }
+    }
+
+    /// The same, of which failures to write belong to another one too.
+    pub(crate) fn sharing(mut self, unwritten: Unwritten) -> Self {
+        self.unwritten = unwritten;
+        self
+    }
+
     /// A handle that clears the line while something else is printed.
     pub(crate) fn bar(&self) -> ProgressBar {
         self.bar.clone()

@@ -1,10 +1,10 @@
 //! The folder that `ossicle watch` serves: recordings in, `done/` and `failed/` out.
 //!
-//! A recording in work is hidden as `.work-NAME`. What is found so at the start belonged to a program that was killed; it goes to `failed/`,
-//! for trying it again might kill the next one too. Others may write to the folder: nothing is opened but regular files, nothing is written
+//! A recording in work is hidden as `.work-NAME`. What is found so at the start belonged to a program that was killed, and is taken up again,
+//! hidden as `.again-NAME` then; if that is found at a start it goes to `failed/`, for it might kill the next program too. Others may write to the folder: nothing is opened but regular files, nothing is written
 //! through links, and a file that somebody takes away is no error.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -17,6 +17,8 @@ use crate::fault::{self, Fault};
 
 /// What the name of a recording in work begins with.
 const MARK: &str = ".work-";
+/// The same of one that a program was killed over before.
+const AGAIN: &str = ".again-";
 
 /// Most bytes of a name; leaves room for the mark, a number and `.json.part` in the 255 that file systems allow.
 const MOST_NAME: usize = 200;
@@ -47,6 +49,8 @@ pub(crate) struct Spool {
     folder: PathBuf,
     /// Recordings that cannot be taken, as they looked then.
     stuck: HashMap<PathBuf, Seen>,
+    /// Recordings that a program was killed over: where they wait now.
+    again: HashSet<PathBuf>,
     failures: usize,
     /// Held locked, where the system can lock a folder.
     _lock: Option<File>,
@@ -68,7 +72,7 @@ impl Work {
 }
 
 impl Spool {
-    /// Opens a folder for one program, and moves what an earlier one was killed over to `failed/`.
+    /// Opens a folder for one program, and takes up again what an earlier one was killed over, once.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
             return Err(Fault::new("not a folder", folder.display(), "give an existing folder").into());
@@ -77,7 +81,7 @@ impl Spool {
         if let Some(Err(TryLockError::WouldBlock)) = lock.as_ref().map(File::try_lock) {
             return Err(Fault::new("watched by another ossicle", folder.display(), "end that one, or give another folder").into());
         }
-        let mut spool = Self { folder: folder.to_owned(), stuck: HashMap::new(), failures: 0, _lock: lock };
+        let mut spool = Self { folder: folder.to_owned(), stuck: HashMap::new(), again: HashSet::new(), failures: 0, _lock: lock };
         for name in ["done", "failed"] {
             spool.outbox(name)?;
         }
@@ -109,7 +113,8 @@ impl Spool {
             return Ok(None);
         }
         let name = readable(path.file_name().unwrap_or_default());
-        let work = Work { origin: path.to_owned(), path: free(&self.folder, MARK, &name), name };
+        let work =
+            Work { origin: path.to_owned(), path: free(&self.folder, if self.again.contains(path) { AGAIN } else { MARK }, &name), name };
         match fs::rename(path, &work.path) {
             Ok(()) => Ok(Some(work)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -161,25 +166,46 @@ impl Spool {
         move_to(&work.path, &home).map(|_| ())
     }
 
+    /// Puts back what a program was killed over; what has killed two goes to `failed/`.
     fn give_up_marked(&mut self) -> Result<()> {
-        let mut marked = Vec::new();
+        let (mut marked, mut twice) = (Vec::new(), Vec::new());
         self.each(&mut |path, name, _| {
+            let work = |name: &str| Work { origin: path.clone(), path: path.clone(), name: readable(name.as_ref()) };
             if let Some(name) = name.strip_prefix(MARK) {
-                marked.push(Work { origin: path.clone(), path, name: readable(name.as_ref()) });
+                marked.push(work(name));
+            } else if let Some(name) = name.strip_prefix(AGAIN) {
+                twice.push(work(name));
             }
         })?;
+        for work in twice {
+            let reason = Fault::new("the program ended twice while it was transcribed", &work.name, "move it back to try again");
+            let failed = self.fail(&work, &reason.to_string());
+            self.left_alone(failed)?;
+        }
         for work in marked {
-            let reason = Fault::new("the program ended while it was transcribed", &work.name, "move it back to try again");
-            match self.fail(&work, &reason.to_string()) {
-                // One file that cannot be moved stays hidden.
-                Err(error) if self.is_writable() => {
-                    fault::complain(&format!("{error:#}: it is left alone"));
-                    self.failures += 1;
+            let home = free(&self.folder, "", &work.name);
+            match move_to(&work.path, &home) {
+                Ok(true) => {
+                    fault::complain(&format!("the program ended while it was transcribed: {}: it is taken up again, once", work.name));
+                    self.again.insert(home);
                 }
-                other => other?,
+                Ok(false) => {}
+                Err(error) => self.left_alone(Err(error))?,
             }
         }
         Ok(())
+    }
+
+    /// One file that cannot be moved stays hidden.
+    fn left_alone(&mut self, moved: Result<()>) -> Result<()> {
+        match moved {
+            Err(error) if self.is_writable() => {
+                fault::complain(&format!("{error:#}: it is left alone"));
+                self.failures += 1;
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Calls `each` with the path and name of every regular file.

@@ -10,7 +10,7 @@ use ossicle::audio::AudioReader;
 use ossicle::events::EncodedEvents;
 use ossicle::formats::{Format, Header, Place};
 use ossicle::trace;
-use ossicle::whisper::memory::Memory;
+use ossicle::whisper::memory::{BESIDE_BYTES, Memory};
 use ossicle::whisper::options::{Quality, Task, TranscribeOptions, VadOptions};
 use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle::whisper::transcript::{Dropped, Summary, Told};
@@ -23,6 +23,7 @@ use crate::model::{ModelArgs, figures, peak_rss_bytes};
 use crate::progress::Watched;
 use crate::size;
 use crate::trace::{Recording, TraceArgs};
+use crate::transcribe_channels;
 use crate::transcribe_events::EventArgs;
 use crate::transcribe_output::{FormatName, LayoutArgs, next};
 
@@ -34,6 +35,7 @@ Examples:
   ossicle transcribe --trace kitchen.trace kitchen.wav
   ossicle transcribe --format srt --output-dir subtitles talk.mp3 interview.m4a
   ossicle transcribe --model whisper-base --language de --task translate rede.ogg
+  ossicle transcribe --each-channel --format vtt call.wav
   ffmpeg -i film.mkv -f wav - | ossicle transcribe -
   arecord -f S16_LE -r 16000 -t raw | ossicle transcribe --raw -
 
@@ -48,9 +50,9 @@ Exit status: 0 done, also if a signal ended standard input; 1 failed for some in
 pub(crate) struct Args {
     /// Recordings: wav, flac, mp3, ogg, opus, webm, m4a, aiff, caf, au; - is standard input
     #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
-    model: ModelArgs,
+    pub(crate) model: ModelArgs,
     /// Language spoken, as a code or English name; auto detects it
     #[arg(long, value_name = "LANGUAGE", default_value = "auto")]
     language: String,
@@ -79,7 +81,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WORD,WORD...", value_delimiter = ',')]
     hotwords: Vec<String>,
     #[command(flatten)]
-    raw: RawArgs,
+    pub(crate) raw: RawArgs,
+    /// Transcribe every channel for itself, such as the two sides of a call, and write which one says what
+    #[arg(long, conflicts_with_all = ["channel", "events", "trace", "digests"])]
+    each_channel: bool,
     /// Add digests of mel, encoder output, logits and tokens (json)
     #[arg(long)]
     digests: bool,
@@ -87,7 +92,7 @@ pub(crate) struct Args {
     #[arg(long)]
     memory_report: bool,
     #[command(flatten)]
-    layout: LayoutArgs,
+    pub(crate) layout: LayoutArgs,
     #[command(flatten)]
     decoding: DecodingArgs,
     #[command(flatten)]
@@ -152,7 +157,7 @@ fn parse_temperature(text: &str) -> Result<f32, String> {
 }
 
 impl Args {
-    fn format(&self) -> Format {
+    pub(crate) fn format(&self) -> Format {
         self.format.into()
     }
 
@@ -169,9 +174,12 @@ impl Args {
         }
         self.events.check(self.format())?;
         self.layout.check(self.format(), self.files.len(), self.output_dir.as_deref())?;
-        if self.trace.trace.is_some() && self.files.len() > 1 {
-            let count = self.files.len();
-            return Err(Fault::line(format!("--trace: {count} recordings: a trace is of one: transcribe them one by one")));
+        if self.trace.trace.is_some() {
+            if self.files.len() > 1 {
+                let count = self.files.len();
+                return Err(Fault::line(format!("--trace: {count} recordings: a trace is of one: transcribe them one by one")));
+            }
+            self.raw.check_traced()?;
         }
         Ok(())
     }
@@ -198,10 +206,11 @@ impl Args {
         }
     }
 
-    /// The model, what hears events beside it, and what both were planned to need.
-    fn open(&self) -> Result<(Listener, Memory)> {
+    /// The model, what hears events beside it, and what both were planned to need with so many recordings side by side.
+    fn open(&self, side_by_side: usize) -> Result<(Listener, Memory)> {
         let (events, needs) = self.events.open(&self.model)?.unzip();
-        let (model, plan) = self.model.open_beside(self.window.max_frames(), self.words(), needs.unwrap_or(0))?;
+        let others = needs.unwrap_or(0) + side_by_side.saturating_sub(1) * BESIDE_BYTES;
+        let (model, plan) = self.model.open_beside(self.window.max_frames(), self.words(), others)?;
         Ok((Listener { model, events }, plan))
     }
 
@@ -263,7 +272,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return one(args, reader);
     }
     let outputs = args.outputs()?;
-    let (mut listener, plan) = args.open()?;
+    let most_channels = if args.each_channel { transcribe_channels::most(args) } else { 1 };
+    let (mut listener, plan) = args.open(most_channels)?;
     let options = args.options(&mut listener.model);
     listener.model.check(&options).map_err(|error| fault::transcription("", error))?;
     let mut statuses = Vec::new();
@@ -297,13 +307,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 fn one(args: &Args, reader: AudioReader) -> Result<ExitCode> {
     let outputs = args.outputs()?;
-    let (mut listener, plan) = args.open()?;
+    let (mut listener, plan) = args.open(if args.each_channel { reader.info().channels } else { 1 })?;
     let options = args.options(&mut listener.model);
     let file = &args.files[0];
     let (named, raw_rate) = ((!input::is_stdin(file)).then_some(file.as_path()), args.raw.rate());
-    if args.trace.trace.is_some() {
-        args.raw.check_traced()?;
-    }
     // Refused options leave nothing behind, no trace nor the beginning of a transcript.
     listener.model.check(&options).map_err(|error| fault::transcription("", error))?;
     let run = Options { isa: args.model.machine.isa(), threads: args.model.machine.threads() };
@@ -332,23 +339,34 @@ fn transcribe(
     place: &mut Place,
 ) -> Result<ExitCode> {
     let task = Work { args, options, file };
+    let write = |out: &mut dyn Write| {
+        if args.each_channel {
+            transcribe_channels::write(task, &mut listener.model, reader, out, place)
+        } else {
+            task.write(listener, reader, out, place)
+        }
+    };
     match output {
-        None => task.write(listener, reader, &mut io::stdout().lock(), place),
-        Some(output) => input::whole_file(output, |out| task.write(listener, reader, out, place)),
+        None => write(&mut io::stdout().lock()),
+        Some(output) => input::whole_file(output, write),
     }
 }
 
-fn tell_dropped(name: &str, dropped: &Dropped) {
+pub(crate) fn tell_dropped(name: &str, dropped: &Dropped) {
     let Dropped { start, text, reason, .. } = dropped;
     fault::complain(&format!("{name}: {start:.1} s: speech not understood, dropped:{text} ({})", reason.name()));
 }
 
+pub(crate) fn tell_doubt(name: &str) {
+    fault::complain(&format!("{name}: warning: the text is unlikely throughout: the model knows one language, and another may be spoken"));
+}
+
 /// What to do with a recording.
 #[derive(Clone, Copy)]
-struct Work<'a> {
-    args: &'a Args,
-    options: &'a TranscribeOptions,
-    file: &'a Path,
+pub(crate) struct Work<'a> {
+    pub(crate) args: &'a Args,
+    pub(crate) options: &'a TranscribeOptions,
+    pub(crate) file: &'a Path,
 }
 
 impl Work<'_> {
@@ -361,6 +379,10 @@ impl Work<'_> {
         let bar = source.bar();
         let mut writer = args.layout.writer(args.format(), *place);
         let Listener { model, events } = listener;
+        if let Some(events) = events.as_mut() {
+            // Who listens to a stream hears of each event once it is over.
+            events.set_in_order(!input::is_stdin(file));
+        }
         let header = Header { file: name.clone(), model: model.name().to_owned(), task: options.task.name().into() };
         let unwritten = source.unwritten();
         let mut begun = false;
@@ -391,11 +413,10 @@ impl Work<'_> {
                 if !begun {
                     writer.begin(out, &header)?;
                 }
+                writer.warnings(&input::warnings(&damage));
                 writer.end(out, &summary)?;
                 if summary.language_doubt {
-                    fault::complain(&format!(
-                        "{name}: warning: the text is unlikely throughout: the model knows one language, and another may be spoken"
-                    ));
+                    tell_doubt(&name);
                 }
             }
             Err(error) => {

@@ -70,7 +70,12 @@ impl LayoutArgs {
 
     /// A writer of transcripts at that place of the output.
     pub(crate) fn writer(&self, format: Format, place: Place) -> Box<dyn TranscriptWriter> {
-        format.writer_with(WriterOptions { layout: self.layout(), place })
+        self.channel_writer(format, place, 0)
+    }
+
+    /// The same, of so many channels side by side.
+    pub(crate) fn channel_writer(&self, format: Format, place: Place, channels: usize) -> Box<dyn TranscriptWriter> {
+        format.writer_with(WriterOptions { layout: self.layout(), place, channels })
     }
 
     /// Refuses what `format` has no lines for, and subtitles of several recordings in one output.

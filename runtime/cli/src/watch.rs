@@ -40,7 +40,7 @@ Examples:
   ossicle watch --once --delete inbox
 
 Move files in, or write them in one go; links and other special files are left alone. A recording in work is hidden as .work-NAME: one found
-so at the start goes to failed, for the program ended while it was transcribed.
+so at the start is taken up again; if the program ends again while it is transcribed, it goes to failed.
 
 A fault of the model or of the machine ends the program; the recording goes back to where it was.
 
@@ -212,6 +212,7 @@ impl Watcher<'_> {
                 Failed::Machine(self.failed(name, error))
             }
         })?;
+        writer.warnings(&input::warnings(&damage));
         written.and_then(|()| writer.end(&mut out, &summary)).map_err(|error| Failed::Machine(error.into()))?;
         // It is done all the same: what it lacks will not come.
         let _ = input::tell_damage(name, &damage);

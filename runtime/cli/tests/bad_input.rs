@@ -145,7 +145,7 @@ fn text_on_stdin() {
 
 #[test]
 fn bad_usage() {
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 12] = [
         (&[], "no command"),
         (&["transcribe"], "FILE"),
         (&["transcribe", "--format", "docx", "a.wav"], "docx"),
@@ -155,6 +155,9 @@ fn bad_usage() {
         (&["transcribe", "--threads", "0", "a.wav"], "--threads"),
         (&["transcribe", "-", "-"], "standard input twice"),
         (&["transcribe", "--digests", "a.wav"], "--format json"),
+        (&["transcribe", "--each-channel", "--channel", "1", "a.wav"], "--channel"),
+        // At once, not only when the model is there.
+        (&["transcribe", "--trace", "a.trace", "--channel", "1", "a.wav"], "a trace is of all channels"),
         (&["dance"], "dance"),
     ];
     for (args, expected) in cases {

@@ -214,6 +214,65 @@ fn texts_and_profiles_of_a_png_take_no_memory() {
     assert!(stdout(limited("67108864")).contains("bomb.png  "));
 }
 
+/// The largest of each kind that the plan allows, with nothing in it or too little: read or refused, never beyond what was planned.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_largest_images_of_a_plan_stay_within_it() {
+    const MEMORY: u64 = 120_000_000;
+    let model = Model::new("largest");
+    let png = |side: u32| {
+        let header = [&side.to_be_bytes()[..], &side.to_be_bytes(), &[16, 6, 0, 0, 0]].concat();
+        let bytes = side as usize * (8 * side as usize + 1);
+        let rows = zeros(bytes % 258, bytes / 258);
+        let chunks = [chunk(b"IHDR", &header), chunk(b"IDAT", &rows), chunk(b"IEND", b"")];
+        [&b"\x89PNG\r\n\x1a\n"[..], &chunks.concat()].concat()
+    };
+    let jpeg = |side: u32, kind: u8| {
+        let [_, _, high, low] = side.to_be_bytes();
+        let mut file = vec![0xff, 0xd8, 0xff, kind, 0, 20, 8, high, low, high, low, 4];
+        file.extend((1..=4u8).flat_map(|colour| [colour, 0x11, 0]));
+        file.extend([0xff, 0xda, 0, 14, 4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 0, 0, 0xff, 0xd9]);
+        file
+    };
+    let webp = |side: u32| {
+        let bits = (side - 1) | (side - 1) << 14;
+        let body = [&[0x2f][..], &bits.to_le_bytes(), &[0; 3]].concat();
+        [&b"RIFF\x14\0\0\0WEBPVP8L\x08\0\0\0"[..], &body].concat()
+    };
+    let gif = |side: u32| {
+        let side = (side as u16).to_le_bytes();
+        let head = [&b"GIF89a"[..], &side, &side, &[0x80, 0, 0], &[0; 6]].concat();
+        [&head[..], b",\0\0\0\0", &side, &side, b"\0\x02\x02\x44\x01\0;"].concat()
+    };
+    type Make = Box<dyn Fn(u32) -> Vec<u8>>;
+    let kinds: [(&str, Make); 5] = [
+        ("a.png", Box::new(png)),
+        ("a.jpg", Box::new(move |side| jpeg(side, 0xc0))),
+        ("b.jpg", Box::new(move |side| jpeg(side, 0xc2))),
+        ("a.webp", Box::new(webp)),
+        ("a.gif", Box::new(gif)),
+    ];
+    for (name, make) in kinds {
+        let try_side = |side: u32| {
+            let path = model.file(name, &make(side));
+            let label = model.label();
+            let mut command = Command::new("prlimit");
+            command.arg(format!("--data={}", MEMORY + 10_000_000)).arg(label.get_program()).args(label.get_args());
+            let output = command.args(["--threads", "1", "--memory"]).arg(MEMORY.to_string()).arg(path).output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert!(matches!(output.status.code(), Some(0 | 2)), "{name}, {side}: {:?}: {stderr}", output.status);
+            assert!(stderr.lines().count() <= 1 && !stderr.contains("panicked"), "{name}, {side}: {stderr}");
+            !stderr.contains("MB are left")
+        };
+        let (mut allowed, mut refused) = (64, 8192);
+        while refused - allowed > 64 {
+            let side = u32::midpoint(allowed, refused);
+            *if try_side(side) { &mut allowed } else { &mut refused } = side;
+        }
+        assert!(allowed > 1500, "{name}: {allowed}");
+    }
+}
+
 #[test]
 fn an_image_may_come_from_standard_input() {
     let model = Model::new("stdin");

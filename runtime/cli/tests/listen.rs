@@ -1,6 +1,9 @@
 //! `ossicle listen` as a program: streams, signals, refusals.
 #![cfg(unix)]
 
+#[path = "../../pipelines/tests/classes/mod.rs"]
+mod classes;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -213,7 +216,8 @@ fn a_button_counts_from_where_it_was_pressed() {
     assert!(live.child.wait().unwrap().success());
 }
 
-/// Sound events of `ossicle detect` or of a listener: class, first sample, first sample behind, peak, mean.
+/// Sound events of `ossicle detect`, which writes those of a file as they begin, or of a listener, which tells them as they end; as they begin:
+/// class, first sample, first sample behind, peak, mean.
 fn sounds(lines: &[Value]) -> Vec<(String, u64, u64, f64, f64)> {
     let samples =
         |line: &Value, key: &str| line[format!("{key}_sample")].as_u64().unwrap_or((line[key].as_f64().unwrap() * 16_000.0).round() as u64);
@@ -221,7 +225,9 @@ fn sounds(lines: &[Value]) -> Vec<(String, u64, u64, f64, f64)> {
         let number = |key: &str| line[key].as_f64().unwrap();
         (line["class"].as_str().unwrap().to_owned(), samples(line, "start"), samples(line, "end"), number("peak"), number("mean"))
     };
-    lines.iter().filter(|line| line.get("class").is_some()).map(of).collect()
+    let mut sounds: Vec<_> = lines.iter().filter(|line| line.get("class").is_some() && line.get("at").is_none()).map(of).collect();
+    sounds.sort_by(|a, b| (a.1, a.2, &a.0).cmp(&(b.1, b.2, &b.0)));
+    sounds
 }
 
 #[test]
@@ -253,8 +259,16 @@ fn sound_events_are_those_of_detect() {
     let silent = events(&run(alone, &stream));
     fs::remove_dir_all(folder).unwrap();
     assert_eq!(sounds(&heard), wanted);
+    // Each has been told when it had begun.
+    let begun = |kind: &str| {
+        let begun = heard.iter().filter(|line| line["event"] == kind);
+        let mut begun: Vec<_> = begun.map(|line| (line["class"].as_str().unwrap(), line["start_sample"].as_u64().unwrap())).collect();
+        begun.sort_unstable();
+        begun
+    };
+    assert_eq!(begun("sound_start"), begun("sound"));
     // What is said is what it is without them, and nothing comes after the end.
-    assert_eq!(heard.iter().filter(|line| line["event"] != "sound").cloned().collect::<Vec<_>>(), silent);
+    assert_eq!(heard.iter().filter(|line| line.get("class").is_none()).cloned().collect::<Vec<_>>(), silent);
     assert_eq!(heard.last().unwrap()["event"], "end");
 }
 
@@ -265,6 +279,26 @@ fn a_set_of_sounds_goes_by_its_name() {
     let stream = &fs::read(root().join("samples/sounds.wav")).unwrap()[44..];
     let heard = sounds(&events(&run(command, stream)));
     assert_eq!(heard.iter().map(|(class, ..)| class.as_str()).collect::<Vec<_>>(), ["beep", "smoke_alarm"]);
+}
+
+#[test]
+fn classes_of_ones_own_are_heard_beside_the_ten() {
+    let folder = std::env::temp_dir().join(format!("ossicle-listen-own-{}", std::process::id()));
+    classes::write(&folder.join("own"), &root().join("models-int8/yamnet"), &["always"], 3.0, 1024);
+    let stream = &fs::read(root().join("samples/sounds.wav")).unwrap()[44..];
+    let heard_by = |own: &[&Path]| {
+        let mut command = listen();
+        command.args(["-", "--json", "--events", "--event-model"]).arg(root().join("models-int8/sound-events"));
+        own.iter().for_each(|own| drop(command.arg("--add-classes").arg(own)));
+        sounds(&events(&run(command, stream)))
+    };
+    let (mut heard, ten) = (heard_by(&[&folder.join("own")]), heard_by(&[]));
+    fs::remove_dir_all(folder).unwrap();
+    let of = |wanted: &str| ten.iter().filter(|(class, ..)| class == wanted).count();
+    assert!(of("clock_tick") > 0 && of("sea_waves") > 0, "{ten:?}");
+    let own = heard.iter().position(|(class, ..)| class == "always").map(|at| heard.remove(at));
+    assert!(own.is_some_and(|(_, start, end, ..)| (start, end) == (0, 160_000)), "{heard:?}");
+    assert_eq!(heard, ten);
 }
 
 #[test]

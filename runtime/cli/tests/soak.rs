@@ -140,7 +140,7 @@ fn collect(stdout: ChildStdout) -> Heard {
             "nothing" => heard.utterances.push((sample("start_sample"), sample("end_sample"), String::new())),
             "sound" => heard.sounds.push((sample("start_sample"), sample("end_sample"))),
             "end" => return Heard { end: event, ..heard },
-            "listening" | "speech" | "thinking" => {}
+            "listening" | "speech" | "thinking" | "sound_start" => {}
             other => panic!("{other}: {event}"),
         }
     }

@@ -376,3 +376,48 @@ fn events_that_cannot_be_told_are_refused() {
         assert!(line.contains(expected) && line.lines().count() == 1 && output.stdout.is_empty(), "{line}");
     }
 }
+
+/// Two channels of samples at 16 kHz: the sample on one of them, and on the other 4.5 s later.
+fn call(path: &Path) {
+    let spoken: Vec<i16> = fs::read(sample()).unwrap()[44..].as_chunks::<2>().0.iter().map(|&x| i16::from_le_bytes(x)).collect();
+    let late = 72_000;
+    let at = |n: usize| spoken.get(n).copied().unwrap_or(0);
+    let frames = (0..late + spoken.len()).flat_map(|n| [n.checked_sub(late).map_or(0, at), at(n)]);
+    let data: Vec<u8> = frames.flat_map(i16::to_le_bytes).collect();
+    let mut file = fs::read(sample()).unwrap()[..44].to_vec();
+    file[22] = 2;
+    file[28..32].copy_from_slice(&64_000u32.to_le_bytes());
+    file[32] = 4;
+    file[40..44].copy_from_slice(&(data.len() as u32).to_le_bytes());
+    fs::write(path, [file, data].concat()).unwrap();
+}
+
+#[test]
+fn the_sides_of_a_call_are_told_apart() {
+    let path = std::env::temp_dir().join(format!("ossicle-call-{}.wav", std::process::id()));
+    call(&path);
+    let name = path.to_str().unwrap();
+    let text = stdout(&transcribe(&["--each-channel", name]).output().unwrap());
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("2: ") && lines[1].starts_with("1: "), "{text}");
+    assert!(lines.iter().all(|line| words(&line[3..]) == SPOKEN), "{text}");
+    let json: serde_json::Value =
+        serde_json::from_str(&stdout(&transcribe(&["--each-channel", "--format", "json", name]).output().unwrap())).unwrap();
+    let said: Vec<_> = json["segments"].as_array().unwrap().iter().map(|segment| (&segment["id"], &segment["channel"])).collect();
+    assert_eq!(said, [(&0.into(), &2.into()), (&1.into(), &1.into())]);
+    // A side alone has the same segments.
+    for (channel, index) in [("2", 0), ("1", 1)] {
+        let alone = stdout(&transcribe(&["--channel", channel, "--format", "json", name]).output().unwrap());
+        let alone: serde_json::Value = serde_json::from_str(&alone).unwrap();
+        for key in ["start", "end", "text", "tokens"] {
+            assert_eq!(alone["segments"][0][key], json["segments"][index][key], "{key}");
+        }
+    }
+    let refused = transcribe(&["--each-channel", "-"]).stdin(fs::File::open(&path).unwrap()).output().unwrap();
+    let line = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && line.lines().count() == 1 && line.contains("2 channels of standard input"), "{line}");
+    fs::remove_file(path).unwrap();
+    // One channel is channel 1.
+    let mono = stdout(&piped(transcribe(&["--each-channel", "--format", "tsv", "-"]), &fs::read(sample()).unwrap()));
+    assert!(mono.starts_with("channel\tstart\tend\ttext\n1\t"), "{mono}");
+}

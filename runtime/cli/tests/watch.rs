@@ -98,6 +98,8 @@ struct Supervisor(UnixDatagram);
 impl Supervisor {
     fn new(spool: &Spool, command: &mut Command) -> Self {
         let path = spool.0.join(".notify");
+        // One before it may have been here.
+        let _ = fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         command.env("NOTIFY_SOCKET", &path);
@@ -162,26 +164,40 @@ fn a_stop_in_the_middle_puts_the_recording_back() {
 }
 
 #[test]
-fn a_recording_that_ended_the_program_is_not_tried_again() {
+fn a_recording_that_ended_the_program_twice_is_not_tried_again() {
     let spool = Spool::new("killed");
     spool.put_long("long.wav", 1800);
-    let mut command = watch(&spool.0);
-    let supervisor = Supervisor::new(&spool, &mut command);
-    let mut child = command.spawn().unwrap();
-    supervisor.wait_for_work_on("long.wav");
-    // Meanwhile nobody else works on the folder.
-    let second = watch(&spool.0).output().unwrap();
-    let stderr = String::from_utf8_lossy(&second.stderr);
-    assert!(second.status.code() == Some(2) && stderr.contains("watched by another ossicle"), "{stderr}");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    for hidden in [".work-long.wav", ".again-long.wav"] {
+        let mut command = watch(&spool.0);
+        let supervisor = Supervisor::new(&spool, &mut command);
+        let mut child = command.spawn().unwrap();
+        supervisor.wait_for_work_on("long.wav");
+        assert_eq!(spool.waiting(), [hidden]);
+        // Meanwhile nobody else works on the folder.
+        let second = watch(&spool.0).output().unwrap();
+        let stderr = String::from_utf8_lossy(&second.stderr);
+        assert!(second.status.code() == Some(2) && stderr.contains("watched by another ossicle"), "{stderr}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
     spool.put("other.wav");
     let output = watch(&spool.0).arg("--once").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(spool.0.join("failed/long.wav").exists() && spool.waiting().is_empty(), "{:?}", spool.waiting());
     let reason = fs::read_to_string(spool.0.join("failed/long.wav.txt")).unwrap();
-    assert_eq!(reason, "the program ended while it was transcribed: long.wav: move it back to try again\n");
+    assert_eq!(reason, "the program ended twice while it was transcribed: long.wav: move it back to try again\n");
     assert!(spool.0.join("done/other.wav.json").exists());
+}
+
+#[test]
+fn a_recording_that_a_program_was_killed_over_is_taken_up_again() {
+    let spool = Spool::new("again");
+    fs::copy(root().join("samples/kitchen.wav"), spool.0.join(".work-a.wav")).unwrap();
+    let output = watch(&spool.0).arg("--once").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("the program ended while it was transcribed: a.wav: it is taken up again, once"), "{stderr}");
+    assert!(spool.0.join("done/a.wav.json").exists() && spool.waiting().is_empty(), "{:?}", spool.waiting());
 }
 
 #[test]

@@ -121,6 +121,20 @@ impl<C> ModelFolder<C> {
         hex(&Sha256::digest(&self.map))
     }
 
+    /// SHA-256 of the tensors whose names `wanted` takes: of each, in the order of names, the name, the shape and the bytes. In lower-case
+    /// hexadecimal.
+    pub fn tensors_sha256(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut names: Vec<&String> = self.tensors.keys().filter(|name| wanted(name)).collect();
+        names.sort_unstable();
+        let mut hash = Sha256::new();
+        for name in names {
+            let (dtype, shape, range) = &self.tensors[name];
+            hash.update(format!("{name} {dtype:?} {shape:?}\n"));
+            hash.update(&self.map[range.clone()]);
+        }
+        hex(&hash.finalize())
+    }
+
     /// Reads one of the folder's text files.
     ///
     /// # Errors

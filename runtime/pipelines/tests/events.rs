@@ -1,5 +1,6 @@
 //! The detector with the real YAMNet: events do not depend on chunks, on instruction sets or on what was heard before.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ossicle::audio::AudioReader;
@@ -32,10 +33,20 @@ fn detector(isa: Isa, threads: usize, hop_frames: usize) -> Detector {
     Detector::open(&model(), &settings(), options).expect("the bundled model")
 }
 
+/// Events, each with a start that was told before.
 fn events(detector: &mut Detector, samples: &[f32], chunk: usize) -> (Vec<Event>, Digests) {
-    let (mut events, mut until) = (vec![], 0.0);
+    let (mut events, mut until, mut open) = (vec![], 0.0, BTreeMap::new());
     let mut sink = |heard: Heard<'_>| match heard {
-        Heard::Event(event) => events.push(event),
+        Heard::Start(on) => {
+            // What is told lies behind.
+            assert!(on.start < on.at && on.at <= until, "{on:?} at {until}");
+            assert_eq!(open.insert(on.class.to_owned(), on.start), None, "{on:?}");
+        }
+        Heard::Repeat(on) => panic!("{on:?} by settings that repeat nothing"),
+        Heard::Event(event) => {
+            assert_eq!(open.remove(&event.class), Some(event.start), "{event:?}");
+            events.push(event);
+        }
         Heard::Scores(scores) => {
             assert_eq!(scores.start, until, "hops follow each other");
             until = scores.end;
@@ -45,6 +56,7 @@ fn events(detector: &mut Detector, samples: &[f32], chunk: usize) -> (Vec<Event>
         detector.push(chunk, &mut sink).unwrap();
     }
     detector.finish(&mut sink).unwrap();
+    assert!(open.is_empty(), "{open:?}");
     (events, detector.take_digests().unwrap())
 }
 
@@ -145,6 +157,7 @@ fn events_are_what_the_scores_say() {
             }
         }
         Heard::Event(event) => events.push(event),
+        Heard::Start(_) | Heard::Repeat(_) => {}
     };
     detector.push(&samples, &mut sink).unwrap();
     detector.finish(&mut sink).unwrap();
@@ -183,6 +196,7 @@ fn short_recordings_are_scored_once() {
                 assert_eq!(event.start, 0.0);
                 end = event.end.max(end);
             }
+            Heard::Start(_) | Heard::Repeat(_) => {}
         };
         detector.push(&vec![0.1; len], &mut sink).unwrap();
         detector.finish(&mut sink).unwrap();

@@ -20,7 +20,7 @@ use ossicle_kernels::simd::Isa;
 
 // No test harness: the allocation count is the whole process's.
 fn main() {
-    bombs::check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio"));
+    bombs::check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio"), cfg!(feature = "opus"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut sound = AudioReader::open(root.join("samples/kitchen.wav"), Isa::detect()).unwrap().read_to_end().unwrap();
     sound.resize(sound.len() + 48_000, 0.0);
@@ -38,9 +38,10 @@ fn main() {
 }
 
 fn only_names_are_allocated(detector: &mut Detector, sound: &[f32], model: &str) {
-    let (hops, events) = (Cell::new(0), Cell::new(0));
+    let (hops, starts, events) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let mut sink = |heard: Heard<'_>| match heard {
         Heard::Scores(_) => hops.set(hops.get() + 1),
+        Heard::Start(_) | Heard::Repeat(_) => starts.set(starts.get() + 1),
         Heard::Event(_) => events.set(events.get() + 1),
     };
     // Emulated cores take minutes for what others do in seconds.
@@ -56,5 +57,6 @@ fn only_names_are_allocated(detector: &mut Detector, sound: &[f32], model: &str)
     }
     let (allocated, told) = (allocations() - before.0, events.get() - before.1);
     assert!(hops.get() > 20 * (rounds - 1) && told >= rounds - 1, "{model}: {hops:?} hops, {told} events");
+    assert!(starts.get() >= events.get(), "{model}: {starts:?} starts");
     assert_eq!(allocated, told, "{model}: allocations beside the names of {told} events");
 }

@@ -9,9 +9,10 @@ use ossicle::events::{Detector, Event, Heard, Options, Settings};
 use ossicle_kernels::simd::Isa;
 use serde_json::Value;
 
-/// False events in the 40 recordings, 37 minutes, that are allowed: of rain and waves, and of the other eight.
-const LASTING: usize = 6;
-const OTHERS: usize = 60;
+/// False events in the first two thirds of the recordings that are allowed: of rain and waves, and of the other eight. The last third chose
+/// nothing, and is for docs/accuracy.md.
+const LASTING: usize = 1;
+const OTHERS: usize = 12;
 
 fn events(detector: &mut Detector, samples: &[f32], chunk: usize) -> Vec<Event> {
     let mut events = vec![];
@@ -44,7 +45,8 @@ fn surroundings_are_seldom_taken_for_the_ten_sounds() {
     let bare = Settings::parse(&bare, Path::new("bare")).unwrap();
     let (mut detector, mut ungated) = (open(&gated), open(&bare));
     let (mut counts, mut dropped) = (BTreeMap::new(), 0);
-    for line in manifest.lines() {
+    let lines: Vec<&str> = manifest.lines().collect();
+    for line in &lines[..lines.len() - lines.len() / 3] {
         let recording: Value = serde_json::from_str(line).unwrap();
         let may_hold: Vec<&str> = recording["may_hold"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         let file = wild.join(recording["file"].as_str().unwrap());

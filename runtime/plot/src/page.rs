@@ -74,9 +74,10 @@ fn controls(figure: &Figure, clip: Option<&Clip>, playable: bool, out: &mut dyn 
     for (index, lane) in figure.lanes.iter().enumerate() {
         writeln!(
             out,
-            "<label style=\"--c:{}\"><input type=\"checkbox\" checked value=\"{index}\"><span class=\"swatch\"></span>{}</label>",
+            "<label style=\"--c:{}\"><input type=\"checkbox\" checked value=\"{index}\"><span class=\"swatch\"></span>{} <small>{}</small></label>",
             lane.color,
-            escape(&lane.class)
+            escape(&lane.class),
+            lane.marks.len()
         )?;
     }
     out.write_all(b"</fieldset>\n")?;
@@ -136,7 +137,7 @@ fn table(figure: &Figure, out: &mut dyn Write) -> io::Result<()> {
     }
     rows.sort_by(|a, b| a.2.start.total_cmp(&b.2.start));
     out.write_all(
-        b"<table>\n<thead><tr><th></th><th>start</th><th>end</th><th>class</th><th>peak</th><th>mean</th></tr></thead>\n<tbody>\n",
+        b"<div class=\"rows\"><table>\n<thead><tr><th></th><th>start</th><th>end</th><th>class</th><th>peak</th><th>mean</th></tr></thead>\n<tbody>\n",
     )?;
     for (index, lane, mark) in rows {
         writeln!(
@@ -152,7 +153,7 @@ fn table(figure: &Figure, out: &mut dyn Write) -> io::Result<()> {
             mark.mean
         )?;
     }
-    out.write_all(b"</tbody>\n</table>\n")
+    out.write_all(b"</tbody>\n</table></div>\n")
 }
 
 /// Text for HTML, in attributes too.

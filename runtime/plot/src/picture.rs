@@ -17,6 +17,9 @@ pub(crate) const LANE: u32 = 44;
 pub(crate) const GAP: u32 = 12;
 const BOTTOM: u32 = 40;
 
+/// Events that are framed and named on the spectrogram; more would hide it, and are in the lanes alone.
+const MOST_FRAMES: usize = 30;
+
 /// Names on the spectrogram, in rows.
 const TAG_ROWS: usize = 4;
 const TAG: f32 = 17.0;
@@ -46,7 +49,8 @@ struct Plot<'a> {
 }
 
 impl Figure {
-    /// The figure as PNG, 1280 pixels wide: the spectrogram with the events on it, below a lane for each class with its events and scores.
+    /// The figure as PNG, 1280 pixels wide: the spectrogram with the events on it, if they are few, below a lane for each class with its events
+    /// and scores.
     pub fn png(&self) -> Vec<u8> {
         let lanes = self.lanes.len() as u32;
         let notes = if self.more > 0 || lanes == 0 { GAP + TEXT as u32 } else { 0 };
@@ -142,9 +146,12 @@ impl Plot<'_> {
         }
     }
 
-    /// The events on the spectrogram: a frame for each, with its class's name where there is room.
+    /// The events on the spectrogram: a frame for each, with its class's name where there is room. None if they are too many.
     fn marks(&mut self) {
         let figure = self.figure;
+        if figure.lanes.iter().map(|lane| lane.marks.len()).sum::<usize>() > MOST_FRAMES {
+            return;
+        }
         let mut taken = [f32::MIN; TAG_ROWS];
         let mut marks: Vec<_> =
             figure.lanes.iter().enumerate().flat_map(|(i, lane)| lane.marks.iter().map(move |mark| (i, lane, mark))).collect();
@@ -189,12 +196,14 @@ impl Plot<'_> {
         let bottom = top + height;
         self.canvas.fill(left, top, self.inner(), height, Color::from_rgba8(0, 0, 0, 0x0d));
         let name = self.canvas.fitted(&lane.class, TEXT, left - 20.0);
-        self.canvas.text(&name, left - 9.0, top + height / 2.0 + 4.0, TEXT, Align::Right, ink());
+        self.canvas.text(&name, left - 9.0, top + height / 2.0 - 2.0, TEXT, Align::Right, ink());
+        let count = if lane.marks.len() == 1 { "1 event".to_owned() } else { format!("{} events", lane.marks.len()) };
+        self.canvas.text(&count, left - 9.0, top + height / 2.0 + 12.0, TEXT - 2.0, Align::Right, faint());
         for mark in &lane.marks {
             let (from, to) = (self.x(mark.start), self.x(mark.end));
-            let width = (to - from).max(1.5);
-            self.canvas.fill(from, top, width, height, color(&lane.color, 0x50));
-            self.canvas.fill(from, bottom - 3.0, width, 3.0, color(&lane.color, 255));
+            self.canvas.fill(from, top, (to - from).max(1.5), height, color(&lane.color, 0x50));
+            // A moment in hours can still be found.
+            self.canvas.fill(from, bottom - 3.0, (to - from).max(2.5), 3.0, color(&lane.color, 255));
         }
         if let Some(threshold) = lane.threshold {
             let y = (bottom - threshold * height).round() + 0.5;

@@ -87,6 +87,7 @@ impl Sketch {
             }
             Heard::Event(event) if self.events.len() < MOST_EVENTS => self.events.push(event.clone()),
             Heard::Event(_) => self.left_out += 1,
+            Heard::Start(_) | Heard::Repeat(_) => {}
         }
     }
 

@@ -40,7 +40,7 @@ fn figure(name: &str) -> Figure {
     sketch.heard(&Heard::Event(event(NASTY, 3.0, 3.1)));
     sketch.heard(&Heard::Event(event("Tone", 1.0, 2.0)));
     let rules = Rules::default();
-    let classes = [("Tone", &[0][..]), (NASTY, &[1])].map(|(name, outputs)| ClassOutputs { name, outputs, rules });
+    let classes = [("Tone", &[0][..]), (NASTY, &[1])].map(|(name, outputs)| ClassOutputs { name, outputs, rules, near: None });
     sketch.finish(name, classes.into_iter())
 }
 
@@ -108,6 +108,29 @@ fn the_picture_shows_sound_and_events_where_they_are() {
 }
 
 #[test]
+fn many_events_are_in_their_lane_and_hide_nothing() {
+    let with = |events: u32| {
+        let mut sketch = Sketch::new(Isa::detect(), 1);
+        sketch.samples(&samples());
+        for n in 0..events {
+            let start = f64::from(n) * 4.0 / f64::from(events);
+            sketch.heard(&Heard::Event(event("Tone", start, start + 0.004)));
+        }
+        decode(&sketch.finish("many", std::iter::empty()).png())
+    };
+    let spectrogram =
+        |picture: &Pixmap| (44..364).flat_map(|y| (176..1208).map(move |x| (x, y))).map(|(x, y)| rgb(picture, x, y)).collect::<Vec<_>>();
+    let (none, few, many) = (with(0), with(30), with(300));
+    assert_ne!(spectrogram(&few), spectrogram(&none));
+    assert_eq!(spectrogram(&many), spectrogram(&none));
+    // Each has its foot in the lane.
+    let foot = 376 + 40 - 2;
+    let blue = |x: u32| rgb(&many, x, foot) == [0x4e, 0x79, 0xa7];
+    let feet = (177..1208).filter(|&x| blue(x) && !blue(x - 1)).count();
+    assert!((295..=301).contains(&feet), "{feet}");
+}
+
+#[test]
 fn nothing_and_little_are_shown_too() {
     for samples in [0, 1, 399] {
         let mut sketch = Sketch::new(Isa::detect(), 1);
@@ -147,7 +170,7 @@ fn one_score_is_a_line_and_a_long_name_stays_inside() {
     sketch.samples(&[0.0; 1600]);
     sketch.heard(&Heard::Scores(Scores { start: 0.0, end: 0.1, scores: &[0.75] }));
     sketch.heard(&Heard::Event(event(&long, 0.0, 0.1)));
-    let figure = sketch.finish("short", [ClassOutputs { name: &long, outputs: &[0], rules }].into_iter());
+    let figure = sketch.finish("short", [ClassOutputs { name: &long, outputs: &[0], rules, near: None }].into_iter());
     assert_eq!(figure.lanes[0].curve, [(0.0, 0.75), (0.1, 0.75)]);
     let picture = decode(&figure.png());
     // The frequencies' axis is beside the name.

@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Stack of a model's thread.
 const STACK_BYTES: usize = 4 << 20;
 
-/// Bytes of a second, at least, of a recording that does not say how long it is: about that of speech in Opus. More compressed recordings count as shorter.
+/// Bytes of a second, at least, of a recording of which nothing tells how long it is: about that of speech in Opus.
 const LEAST_BYTES_PER_SECOND: f64 = 2000.0;
 
 /// Why a job gave no transcript.
@@ -180,7 +180,7 @@ impl Queue {
         }
         let (sender, updates) = mpsc::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
-        let seconds = audio.expected_samples().map_or(share.bytes() as f64 / LEAST_BYTES_PER_SECOND, in_seconds);
+        let seconds = audio.estimated_seconds(share.bytes()).unwrap_or(share.bytes() as f64 / LEAST_BYTES_PER_SECOND);
         let (since, mut waiting) = (Instant::now(), self.waiting());
         waiting.next_id += 1;
         let id = waiting.next_id;

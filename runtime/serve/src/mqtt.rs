@@ -1,4 +1,4 @@
-//! What was said, for an MQTT broker, and announced so that Home Assistant makes sensors of it.
+//! What was said or heard, for an MQTT broker, and announced so that Home Assistant makes sensors of it.
 //!
 //! Topics, with `NAME` as the service is called:
 //!
@@ -7,7 +7,10 @@
 //! | `ossicle/NAME/status` | yes | `online`; `offline` also as the last will |
 //! | `ossicle/NAME/transcript` | no | `{"text", "language", "source"}` |
 //! | `ossicle/NAME/intent` | no | `{"name", "entities", "text"}` |
+//! | `ossicle/NAME/sound` | no | `{"event", "class", "start", ...}`, of [`Sounds`] |
 //! | `homeassistant/sensor/ossicle_NAME/SENSOR/config` | yes | MQTT discovery, <https://www.home-assistant.io/integrations/mqtt> |
+
+mod sounds;
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,6 +24,8 @@ use rumqttc::{Client, Connection, Event, LastWill, MqttOptions, Packet, QoS};
 use serde_json::{Value, json};
 
 use crate::intent::Intent;
+
+pub use sounds::Sounds;
 
 /// The port of brokers without TLS.
 const PORT: u16 = 1883;
@@ -113,8 +118,13 @@ pub fn is_name(name: &str) -> bool {
 }
 
 impl Mqtt {
-    /// Connects on a thread of its own, again and again if need be; `report` hears when that changes.
+    /// Connects on a thread of its own, again and again if need be, to say what was said; `report` hears when that changes.
     pub(crate) fn connect(broker: &Broker, name: &str, model: &str, report: Box<dyn Fn(&str) + Send>) -> Self {
+        Self::greet(broker, name, greeting(name, model, &SPEECH), report)
+    }
+
+    /// The same with these retained messages.
+    fn greet(broker: &Broker, name: &str, messages: Vec<(String, String)>, report: Box<dyn Fn(&str) + Send>) -> Self {
         let mut options = MqttOptions::new(format!("ossicle-{name}"), &broker.host, broker.port);
         options.set_keep_alive(KEEP_ALIVE).set_max_packet_size(MAX_PACKET_BYTES, MAX_PACKET_BYTES);
         options.set_last_will(LastWill::new(status_topic(name), "offline", QoS::AtLeastOnce, true));
@@ -125,7 +135,7 @@ impl Mqtt {
         let stopping = Arc::new(AtomicBool::new(false));
         let (sender, ended) = mpsc::channel();
         let mqtt = Self { client: client.clone(), name: name.into(), stopping: Arc::clone(&stopping), ended: Mutex::new(ended) };
-        let (messages, place) = (greeting(name, model), broker.to_string());
+        let place = broker.to_string();
         thread::spawn(move || {
             keep(connection, &client, &messages, &stopping, &place, &*report);
             drop(sender);
@@ -149,7 +159,12 @@ impl Mqtt {
 
     fn publish(&self, what: &str, message: &Value) {
         // Full while the broker is away.
-        let _ = self.client.try_publish(topic(&self.name, what), QoS::AtMostOnce, false, message.to_string());
+        self.offer(what, QoS::AtMostOnce, message);
+    }
+
+    /// Whether there is room for the message.
+    fn offer(&self, what: &str, qos: QoS, message: &Value) -> bool {
+        self.client.try_publish(topic(&self.name, what), qos, false, message.to_string()).is_ok()
     }
 
     /// Says good-bye, within a second.
@@ -170,13 +185,29 @@ fn status_topic(name: &str) -> String {
     topic(name, "status")
 }
 
+/// A sensor of Home Assistant.
+struct Sensor {
+    /// Its topic's last part.
+    what: &'static str,
+    label: &'static str,
+    /// What of the payload is its state.
+    key: &'static str,
+    icon: &'static str,
+}
+
+/// What was said.
+const SPEECH: [Sensor; 2] = [
+    Sensor { what: "transcript", label: "Transcript", key: "text", icon: "mdi:text-recognition" },
+    Sensor { what: "intent", label: "Command", key: "name", icon: "mdi:account-voice" },
+];
+
 /// The retained messages of a service that is there: topic and payload.
-fn greeting(name: &str, model: &str) -> Vec<(String, String)> {
+fn greeting(name: &str, model: &str, sensors: &[Sensor]) -> Vec<(String, String)> {
     let id = format!("ossicle_{name}");
     let version = env!("CARGO_PKG_VERSION");
     let device =
         json!({"identifiers": [id], "name": format!("Ossicle {name}"), "manufacturer": "Ossicle", "model": model, "sw_version": version});
-    let sensor = |what: &str, label: &str, key: &str, icon: &str| {
+    let sensor = |&Sensor { what, label, key, icon }: &Sensor| {
         let config = json!({
             "name": label,
             "unique_id": format!("{id}_{what}"),
@@ -190,11 +221,7 @@ fn greeting(name: &str, model: &str) -> Vec<(String, String)> {
         });
         (format!("homeassistant/sensor/{id}/{what}/config"), config.to_string())
     };
-    vec![
-        sensor("transcript", "Transcript", "text", "mdi:text-recognition"),
-        sensor("intent", "Command", "name", "mdi:account-voice"),
-        (status_topic(name), "online".into()),
-    ]
+    sensors.iter().map(sensor).chain([(status_topic(name), "online".into())]).collect()
 }
 
 /// Drives the connection until the service stops.
@@ -289,7 +316,7 @@ mod tests {
                 }
             }
         }
-        let wanted: Vec<String> = greeting("kitchen", "tiny").into_iter().map(|(topic, _)| topic).collect();
+        let wanted: Vec<String> = greeting("kitchen", "tiny", &SPEECH).into_iter().map(|(topic, _)| topic).collect();
         assert_eq!(greetings, wanted);
         assert!((1..=MAX_WAITING).contains(&transcripts), "{transcripts}");
     }
@@ -319,7 +346,7 @@ mod tests {
 
     #[test]
     fn home_assistant_is_told_of_two_sensors() {
-        let messages = greeting("kitchen", "tiny");
+        let messages = greeting("kitchen", "tiny", &SPEECH);
         let topics: Vec<&str> = messages.iter().map(|(topic, _)| topic.as_str()).collect();
         let config = |sensor: &str| format!("homeassistant/sensor/ossicle_kitchen/{sensor}/config");
         assert_eq!(topics, [&config("transcript"), &config("intent"), "ossicle/kitchen/status"]);

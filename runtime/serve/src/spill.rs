@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ossicle::audio::{AudioError, AudioReader};
+use ossicle::audio::{AudioError, AudioReader, Pcm};
 use ossicle_kernels::simd::Isa;
 use tempfile::{SpooledData, SpooledTempFile};
 
@@ -132,6 +132,22 @@ impl Spill {
         self.file.write_all(bytes).map_err(SpillError::Io)
     }
 
+    /// The recording: of samples without a header if so, unless it begins with one all the same.
+    pub(crate) fn into_samples(mut self, samples: Option<Pcm>, isa: Isa) -> Result<Kept, AudioError> {
+        let Some(pcm) = samples else { return self.into_audio(&[], isa) };
+        let mut magic = [0; 4];
+        let read = self.file.seek(SeekFrom::Start(0)).and_then(|_| self.file.read(&mut magic)).map_err(AudioError::Io)?;
+        if matches!(&magic[..read], b".snd" | b"RIFF" | b"OggS" | b"fLaC") {
+            return self.into_audio(&[], isa);
+        }
+        self.file.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
+        let audio = match self.file.into_inner() {
+            SpooledData::InMemory(bytes) => AudioReader::pcm(bytes, pcm, isa),
+            SpooledData::OnDisk(file) => AudioReader::pcm(file, pcm, isa),
+        };
+        Ok(Kept { audio: audio?, share: self.share })
+    }
+
     /// The recording, after `head` has taken the place of the first bytes if it is not empty.
     pub(crate) fn into_audio(mut self, head: &[u8], isa: Isa) -> Result<Kept, AudioError> {
         self.file.seek(SeekFrom::Start(0)).and_then(|_| self.file.write_all(head)).map_err(AudioError::Io)?;
@@ -159,6 +175,20 @@ mod tests {
             assert_eq!(samples.len(), frames);
             assert_eq!(samples[99], 99.0 / 32768.0);
         }
+    }
+
+    #[test]
+    fn samples_have_a_header_or_not() {
+        let pcm = Pcm { rate: 8000, channels: 1, encoding: ossicle::audio::Encoding::MuLaw };
+        let read = |bytes: &[u8]| {
+            let mut spill = Spill::new(u64::MAX, Budget::new(u64::MAX, u64::MAX).share(None));
+            spill.push(bytes).unwrap();
+            let Kept { mut audio, .. } = spill.into_samples(Some(pcm), Isa::detect()).unwrap();
+            (audio.estimated_seconds(bytes.len() as u64), audio.info().codec, audio.read_to_end().unwrap().len())
+        };
+        assert_eq!(read(&[0x80; 8000]), (Some(1.0), "pcm_mulaw", 16_000));
+        let head = [24u32, 2000, 2, 8000, 1].map(u32::to_be_bytes).concat();
+        assert_eq!(read(&[&b".snd"[..], &head, &[0; 2000]].concat()), (Some(0.25), "pcm_s8", 4_000));
     }
 
     #[test]

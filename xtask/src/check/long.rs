@@ -4,7 +4,8 @@ use clap::ValueEnum;
 
 use super::{cargo, require_root};
 use crate::emulate::{self, Extent};
-use crate::{package, packs, serve, soak};
+use crate::process::execute;
+use crate::{built, models, package, packs, serve, soak};
 
 /// Hours of sound, and requests to the service.
 const SOAK: (f64, usize) = (12.0, 2000);
@@ -23,6 +24,8 @@ pub(crate) enum Piece {
     Faults,
     /// Both sentence packs spoken by espeak-ng and flite, 240 sentences each.
     Packs,
+    /// The multilingual model, made if it is not there: no words on noise, languages told, nothing lost at pauses.
+    Multilingual,
     /// Twelve hours of sound to `ossicle listen` and `ossicle detect`, 2000 requests to `ossicle serve`.
     Soak,
     /// Clippy with the default features alone, on the command line without any, and on the front end with defmt.
@@ -36,6 +39,7 @@ impl Piece {
             Self::Package => "package",
             Self::Faults => "faults",
             Self::Packs => "packs",
+            Self::Multilingual => "multilingual",
             Self::Soak => "soak",
             Self::Lints => "lints",
         }
@@ -47,6 +51,7 @@ impl Piece {
             Self::Package => require_root("package").and_then(|()| package::check()),
             Self::Faults => faults(),
             Self::Packs => packs::run(SENTENCES),
+            Self::Multilingual => multilingual(),
             Self::Soak => soak::run(SOAK.0).and_then(|()| serve::run(SOAK.1)),
             Self::Lints => lints(),
         }
@@ -56,6 +61,19 @@ impl Piece {
 /// Planted faults, built with the workspace: its features are those of the other tests, so tract is compiled for both.
 fn faults() -> anyhow::Result<()> {
     cargo(&["test", "--release", "--workspace", "--features", "ossicle-sim/fault-injection", "--test", "faults"])
+}
+
+/// The part of recordings whose language must be told.
+const LEAST_LANGUAGES: &str = "0.97";
+
+fn multilingual() -> anyhow::Result<()> {
+    let root = crate::root()?;
+    if !root.join("models-int8/whisper-base/model.safetensors").exists() {
+        models::run("whisper-base")?;
+    }
+    let mut python = models::python();
+    python.arg(root.join("tests/accuracy/multilingual.py")).args(["--least", LEAST_LANGUAGES]);
+    execute(python.env("OSSICLE", built::command_line()?).env_remove("OSSICLE_ISA"))
 }
 
 fn lints() -> anyhow::Result<()> {

@@ -77,6 +77,8 @@ impl Cross {
         let mut command = self.toolchain.cargo();
         command.current_dir(&self.root).arg(subcommand).args(["--target", self.target.triple()]);
         command.env("CARGO_TARGET_DIR", self.build_dir());
+        // Debian's standard library has no bitcode, without which nothing is optimised at link time.
+        command.env("CARGO_PROFILE_DIST_LTO", "off");
         if let Some((linker, _)) = self.target.linker() {
             command.env(self.variable("LINKER"), linker);
             command.env(self.variable("RUSTFLAGS"), "-C target-feature=+crt-static");

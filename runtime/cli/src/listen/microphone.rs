@@ -53,7 +53,7 @@ pub(crate) fn open(name: Option<&str>, isa: Isa) -> Result<Sound> {
         taken: 0,
         dropped: Arc::clone(&dropped),
     };
-    Ok(Sound { name: label, rate, live: true, samples: Box::new(samples), dropped })
+    Ok(Sound { name: label, rate, live: true, samples: Box::new(samples), dropped, damage: Arc::default() })
 }
 
 fn find(name: Option<&str>) -> Result<Device> {

@@ -9,8 +9,8 @@ mod source;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -22,6 +22,7 @@ use ossicle::whisper::window::Window;
 
 use crate::command::{self, parse_threshold};
 use crate::fault::{self, Fault};
+use crate::input;
 use crate::model::ModelArgs;
 use button::Button;
 use sound::Sound;
@@ -47,9 +48,9 @@ Examples:
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --push-to-talk      Enter, or kill -USR1 and kill -USR2
 
 Lines go to stdout as things happen: listening, speech, thinking, final, nothing (no words in it), with --partial partial, with --events
-sound. Times are seconds from the stream's start. SIGINT and SIGTERM end an utterance and the program.
+sound (in JSON sound_start when one has begun, sound when it is over). Times are seconds from the stream's start. SIGINT and SIGTERM end an utterance and the program.
 
-Exit status: 0 the stream ended or was ended, 1 recognition failed, 2 bad usage or bad input.";
+Exit status: 0 the stream ended or was ended, 1 recognition failed or the recording is incomplete, 2 bad usage or bad input.";
 
 /// What to listen to, and what to say about it.
 #[derive(clap::Args)]
@@ -187,8 +188,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let button = if args.push_to_talk { Some(Button::new()?) } else { None };
     let source = args.source.open(isa)?;
     let mut writer = Writer { out: io::stdout(), json: args.json, clock: Clock { rate: source.rate }, written: Ok(()) };
+    let (name, damage) = (source.name.clone(), Arc::clone(&source.damage));
     hear(source, Ears { listener, sounds }, button, &stop, &mut writer)?;
-    Ok(ExitCode::SUCCESS)
+    let damage = damage.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(input::tell_damage(&name, &damage))
 }
 
 /// What becomes of the samples: what is said, and what else is heard.

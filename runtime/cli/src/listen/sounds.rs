@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::builder::ArgPredicate;
 use ossicle::events::{Detector, EventsError, HOME_SOUNDS, Heard, Options};
 use ossicle::listen::Event;
 use ossicle_graph::folder;
 
+use crate::broker::{BrokerArgs, Link};
 use crate::detect::parse_hop;
-use crate::fault;
+use crate::fault::{self, Fault};
 use crate::model::MachineArgs;
 use crate::reload::{self, Reload};
 
@@ -26,23 +28,31 @@ pub(crate) struct SoundArgs {
     /// Only these classes of the settings, or labels of the model; a name may hold commas, as "Baby cry, infant cry" does
     #[arg(long, value_name = "NAME,NAME...", requires = "events")]
     classes: Vec<String>,
+    /// Also classes of your own, from a folder that ossicle-quantize events made; may be given several times
+    #[arg(long, value_name = "FOLDER", requires = "events")]
+    add_classes: Vec<PathBuf>,
     /// Model folder for events, or the name of one
     #[arg(
         long,
         value_name = "NAME|FOLDER",
         default_value = "sound-events",
-        default_value_if("config", HOME_SOUNDS.name, HOME_SOUNDS.model),
+        default_value_ifs = [("add_classes", ArgPredicate::IsPresent, "yamnet"), ("config", HOME_SOUNDS.name.into(), HOME_SOUNDS.model)],
         requires = "events"
     )]
     event_model: String,
     /// Seconds from one score of events to the next, 0.02 to 0.96 in steps of 0.02; for models without a head [default: 0.24]
     #[arg(long, value_name = "SECONDS", value_parser = parse_hop, requires = "events")]
     hop: Option<usize>,
+    #[command(flatten)]
+    broker: BrokerArgs,
 }
 
 impl SoundArgs {
     /// The detector, if events are wanted, and the bytes it needs.
     pub(crate) fn open(&self, machine: &MachineArgs) -> Result<Option<(Sounds, usize)>> {
+        if !self.events && self.broker.is_given() {
+            return Err(Fault::line("--mqtt: it is told of sound events, and none are wanted: add --events").into());
+        }
         if !self.events {
             return Ok(None);
         }
@@ -51,11 +61,12 @@ impl SoundArgs {
         let config = self.config.as_deref();
         let (reload, settings) = reload::settings(config, &folder)?;
         let (isa, threads) = (machine.isa(), machine.threads());
-        let options = Options { isa, threads, hop_frames: self.hop, classes: self.classes.clone(), ..Options::default() };
-        let opened = Detector::open(&folder, &settings, options).map_err(|error| fault::detector(&folder, config, error));
+        let (classes, add_classes) = (self.classes.clone(), self.add_classes.clone());
+        let options = Options { isa, threads, hop_frames: self.hop, classes, add_classes, ..Options::default() };
+        let detector = Detector::open(&folder, &settings, options).map_err(|error| fault::detector(&folder, config, error))?;
         let needs = Detector::memory_plan(&folder, isa, threads).map_err(|error| fault::events(&folder, error))?;
-        let sounds = Sounds { detector: opened?, reload };
-        Ok(Some((sounds, needs.weights + needs.slots + needs.scratch)))
+        let bytes = needs.weights + needs.slots + needs.scratch + detector.added_bytes();
+        Ok(Some((Sounds { detector, reload, link: self.broker.connect(&self.event_model) }, bytes)))
     }
 }
 
@@ -63,28 +74,33 @@ impl SoundArgs {
 pub(crate) struct Sounds {
     detector: Detector,
     reload: Option<Reload>,
+    link: Option<Link>,
 }
 
 impl Sounds {
-    /// Takes finite samples, and tells the events that are over.
+    /// Takes finite samples, and tells what begins, goes on and is over.
     pub(crate) fn push(&mut self, samples: &[f32], on_event: &mut dyn FnMut(Event)) -> Result<(), EventsError> {
-        let mut sink = sink(on_event);
-        if let Some(reload) = &mut self.reload {
-            reload.apply(|settings| self.detector.set_settings(settings, &mut sink));
+        let Self { detector, reload, link } = self;
+        let mut sink = sink(on_event, link.as_ref());
+        if let Some(reload) = reload {
+            reload.apply(|settings| detector.set_settings(settings, &mut sink));
         }
-        self.detector.push(samples, &mut sink)
+        detector.push(samples, &mut sink)
     }
 
     /// The stream has ended, and with it every event.
     pub(crate) fn finish(&mut self, on_event: &mut dyn FnMut(Event)) -> Result<(), EventsError> {
-        self.detector.finish(&mut sink(on_event))
+        self.detector.finish(&mut sink(on_event, self.link.as_ref()))
     }
 }
 
-fn sink(on_event: &mut dyn FnMut(Event)) -> impl FnMut(Heard<'_>) {
+fn sink(on_event: &mut dyn FnMut(Event), link: Option<&Link>) -> impl FnMut(Heard<'_>) {
     move |heard: Heard<'_>| {
-        if let Heard::Event(event) = heard {
-            on_event(event.into());
+        if let Some(link) = link {
+            link.tell(&heard);
+        }
+        if let Some(event) = Event::of_sound(heard) {
+            on_event(event);
         }
     }
 }

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use ossicle::audio::{AudioReader, Encoding, Pcm};
 use ossicle_kernels::simd::Isa;
 
-use super::sound::Sound;
+use super::sound::{Recorded, Sound};
 use crate::fault::{self, Fault};
 
 /// What to listen to.
@@ -92,7 +92,9 @@ impl SourceArgs {
             AudioReader::open(input, isa)
         };
         let reader = reader.map_err(|error| fault::audio(&name, &error))?;
-        Ok(Sound { name, rate: reader.info().sample_rate, live: self.is_stdin(), samples: Box::new(reader), dropped: Arc::default() })
+        let (rate, damage) = (reader.info().sample_rate, Arc::default());
+        let samples = Box::new(Recorded { reader, damage: Arc::clone(&damage) });
+        Ok(Sound { name, rate, live: self.is_stdin(), samples, dropped: Arc::default(), damage })
     }
 
     #[cfg(feature = "microphone")]

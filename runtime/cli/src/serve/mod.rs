@@ -13,11 +13,12 @@ use clap::builder::RangedU64ValueParser;
 use ossicle::command::recogniser::CommandOptions;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::window::Window;
-use ossicle_serve::mqtt::{Broker, is_name};
+use ossicle_serve::mqtt::Broker;
 use ossicle_serve::{Address, Limits, Model, ModelCard, Server};
 
 use assistant::Assistant;
 
+use crate::broker::parse_name;
 use crate::fault::{self, Fault};
 use crate::model::ModelArgs;
 use crate::notify::Notifier;
@@ -116,10 +117,6 @@ struct LimitArgs {
     /// How long a request may take to arrive; a Wyoming client's recording may take --max-audio more
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_seconds)]
     request_timeout: Duration,
-}
-
-fn parse_name(text: &str) -> Result<String, String> {
-    if is_name(text) { Ok(text.into()) } else { Err("give up to 64 small letters, digits, _ and -".into()) }
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

@@ -10,6 +10,8 @@ use ossicle_kernels::rows::{UnsignedRows, quantize_unsigned_rows};
 use ossicle_kernels::simd::{Isa, LANES};
 use serde::Deserialize;
 
+use super::config::{YamnetConfig, embedding_sha256};
+
 /// Most classes of a folder.
 pub const MAX_CLASSES: usize = 256;
 
@@ -22,6 +24,10 @@ pub struct ClassesConfig {
     pub embedding: usize,
     /// SHA-256 of the `model.safetensors` whose embedding it is, in hexadecimal.
     pub base_sha256: String,
+    /// [`embedding_sha256`] of that model: others whose embedding it is will do as well. Folders that were made
+    /// before it was written lack it.
+    #[serde(default)]
+    pub embedding_sha256: Option<String>,
     /// A threshold for each class, above 0 and at most 1.
     pub thresholds: Vec<f32>,
 }
@@ -39,6 +45,13 @@ impl ModelConfig for ClassesConfig {
         }
         let usable = thresholds.len() == *num_labels && thresholds.iter().all(|&threshold| threshold > 0.0 && threshold <= 1.0);
         (!usable).then(|| format!("thresholds are not {num_labels} numbers above 0 and at most 1"))
+    }
+}
+
+impl ClassesConfig {
+    /// Whether the embedding of the model in `base` is the one that was learned on.
+    pub fn is_of(&self, base: &ModelFolder<YamnetConfig>) -> bool {
+        self.base_sha256 == base.weights_sha256() || self.embedding_sha256.as_ref().is_some_and(|known| *known == embedding_sha256(base))
     }
 }
 

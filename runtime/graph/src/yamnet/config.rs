@@ -1,6 +1,6 @@
 //! `config.json` of a YAMNet.
 
-use ossicle_engine::weights::ModelConfig;
+use ossicle_engine::weights::{ModelConfig, ModelFolder};
 use ossicle_kernels::conv::Size;
 use ossicle_kernels::simd::LANES;
 use serde::Deserialize;
@@ -106,6 +106,11 @@ pub(super) struct Shape {
     pub(super) inputs: usize,
     /// Channels behind it.
     pub(super) outputs: usize,
+}
+
+/// SHA-256 of all weights that the embedding depends on, in lower-case hexadecimal: the same for a YAMNet with a head and without.
+pub fn embedding_sha256(folder: &ModelFolder<YamnetConfig>) -> String {
+    folder.tensors_sha256(|name| name.starts_with("stem.") || name.starts_with("layers."))
 }
 
 impl YamnetConfig {

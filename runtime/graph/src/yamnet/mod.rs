@@ -33,7 +33,7 @@ use ossicle_trace::Tap;
 
 pub use crate::scoring::TAPS;
 pub use classes::{ClassHead, ClassesConfig, MAX_CLASSES};
-pub use config::{BANDS, HeadConfig, MAX_PATCHES, YamnetConfig, YamnetLayer};
+pub use config::{BANDS, HeadConfig, MAX_PATCHES, YamnetConfig, YamnetLayer, embedding_sha256};
 
 use crate::scoring::{Classifier, Context, Sigmoid, UnsignedLinear, Workspace};
 use head::Head;

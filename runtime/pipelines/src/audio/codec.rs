@@ -55,8 +55,11 @@ impl Codec {
 
     /// A decoder of an Opus stream.
     pub(super) fn opus(head: &OpusHead, container: Container) -> Result<Self, AudioError> {
-        if head.channels() > super::MAX_CHANNELS {
-            return Err(AudioError::Channels(head.channels()));
+        // A decoder is made for each stream, whether or not a channel is made of it.
+        let streams = head.streams.as_ref().map_or(1, |streams| usize::from(streams.count));
+        let most = head.channels().max(streams);
+        if most > super::MAX_CHANNELS {
+            return Err(AudioError::Channels(most));
         }
         #[cfg(feature = "opus")]
         return OpusPackets::new(head, container).map(|packets| Self::Opus(Box::new(packets)));

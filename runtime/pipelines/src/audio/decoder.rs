@@ -21,6 +21,10 @@ pub(super) trait Decoder: Send {
     fn spec(&self) -> Spec;
     /// Frames in all, where the header says so.
     fn frames(&self) -> Option<u64>;
+    /// Bytes of a second, where what has been read so far tells about how many.
+    fn bytes_per_second(&self) -> Option<f64> {
+        None
+    }
     /// Appends one block of interleaved samples to `out`; false at the end.
     fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError>;
     /// What was missing or damaged so far.

@@ -9,6 +9,7 @@ use super::damage::{Damage, Damages};
 use super::decoder::{Decoder, Spec};
 use super::ebml::{Element, children, float, number, unsigned};
 use super::matroska_track::Track;
+use super::silence::Silence;
 use super::{AudioError, Container};
 
 const SEGMENT: u32 = 0x1853_8067;
@@ -21,11 +22,14 @@ const SIMPLE_BLOCK: u32 = 0xa3;
 const BLOCK_GROUP: u32 = 0xa0;
 const BLOCK: u32 = 0xa1;
 const DISCARD_PADDING: u32 = 0x75a2;
+const TIMESTAMP: u32 = 0xe7;
 
 /// Longest description of tracks or block of audio.
 const MAX_BODY_BYTES: u64 = 1 << 20;
 /// Bytes searched for the next cluster at a time.
 const SCAN_BYTES: usize = 4096;
+/// Seconds that blocks may be late without a gap between them: times are rounded, and encoders have delays.
+const LEAST_GAP_SECONDS: f64 = 0.25;
 /// By how many seconds a duration may be more than there is.
 const SLACK_SECONDS: f64 = 0.1;
 
@@ -39,6 +43,11 @@ pub(super) struct MatroskaDecoder {
     /// Packets of a block that are not decoded yet, and the nanoseconds to drop from the end of the last packet.
     packets: VecDeque<Vec<u8>>,
     padding: u64,
+    /// Seconds of a unit of time, the time of the cluster in them, and that of the first block in seconds.
+    unit: f64,
+    cluster: u64,
+    start: Option<f64>,
+    silence: Silence,
     spec: Spec,
     /// Seconds, as the header has them.
     duration: Option<f64>,
@@ -58,6 +67,10 @@ impl MatroskaDecoder {
             track: None,
             packets: VecDeque::new(),
             padding: 0,
+            unit: 1e-3,
+            cluster: 0,
+            start: None,
+            silence: Silence::default(),
             spec: Spec { rate: 0, channels: 0 },
             duration: None,
             frames: 0,
@@ -104,7 +117,7 @@ impl MatroskaDecoder {
             }
             // What is in it follows, and says itself what it is.
             (CLUSTER, _) => self.skip(element.head as u64)?,
-            (INFO | TRACKS | SIMPLE_BLOCK | BLOCK_GROUP, Some(bytes)) if bytes <= MAX_BODY_BYTES => {
+            (INFO | TRACKS | SIMPLE_BLOCK | BLOCK_GROUP | TIMESTAMP, Some(bytes)) if bytes <= MAX_BODY_BYTES => {
                 self.skip(element.head as u64)?;
                 let body = self.bytes.look(bytes as usize)?;
                 if (body.len() as u64) < bytes {
@@ -135,6 +148,7 @@ impl MatroskaDecoder {
                         _ => {}
                     }
                 }
+                self.unit = scale as f64 * 1e-9;
                 self.duration = duration.map(|duration| duration * scale as f64 * 1e-9).filter(|&s| s > 0.0 && s < 1e9);
             }
             TRACKS => match (Track::choose(body), &self.track) {
@@ -143,6 +157,7 @@ impl MatroskaDecoder {
                 // What came before has been heard already.
                 (Err(_), Some(_)) => self.damages.add(Damage::Gap { at: self.seconds(), places: 1 }),
             },
+            TIMESTAMP => self.cluster = unsigned(body),
             SIMPLE_BLOCK => self.block(body, 0),
             _ => {
                 let padding = children(body).find(|&(id, _)| id == DISCARD_PADDING).map_or(0, |(_, body)| unsigned(body));
@@ -158,15 +173,26 @@ impl MatroskaDecoder {
     /// The packets of a block, if it is of our track.
     fn block(&mut self, block: &[u8], padding: u64) {
         let Some((track, length)) = number(block) else { return };
-        let Some((&[_, _, flags], data)) = block[length..].split_first_chunk() else { return };
+        let Some((&[t0, t1, flags], data)) = block[length..].split_first_chunk() else { return };
         if self.track.as_ref().is_none_or(|(ours, _)| *ours != track) {
             return;
         }
+        self.note_gap((self.cluster as f64 + f64::from(i16::from_be_bytes([t0, t1]))) * self.unit);
         match unlace(flags >> 1 & 3, data) {
             Some(packets) => self.packets.extend(packets.into_iter().map(<[u8]>::to_vec)),
             None => self.damages.add(Damage::Undecodable { at: self.seconds(), packets: 1 }),
         }
         self.padding = padding;
+    }
+
+    /// Blocks say when they are: silence takes the place of those that are missing, or that an encoder left out as nothing was heard.
+    fn note_gap(&mut self, time: f64) {
+        let before = self.seconds();
+        let start = *self.start.get_or_insert(time - before);
+        let missing = time - start - before;
+        if missing > LEAST_GAP_SECONDS && self.packets.is_empty() {
+            self.silence.begin((missing * f64::from(self.spec.rate)) as u64, self.spec);
+        }
     }
 
     /// Searches for the next cluster, where an element should begin and does not.
@@ -277,6 +303,10 @@ impl Decoder for MatroskaDecoder {
     fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError> {
         let start = out.len();
         loop {
+            if let frames @ 1.. = self.silence.append(self.spec, out) {
+                self.frames += frames;
+                return Ok(true);
+            }
             let Some(packet) = self.packets.pop_front() else {
                 if !self.next_element()? {
                     return self.finish();

@@ -16,8 +16,9 @@
 //! | webm, mkv | opus, vorbis, flac, AAC-LC, ALAC, mp3, integers, 32-bit float | symphonia, ropus |
 //! | raw | signed 16, 24 and 32-bit, 32-bit float, little-endian; unsigned 8-bit; A-law, mu-law | hound, symphonia |
 //!
-//! A recording from which something is missing is read as far as it goes; [`AudioReader::damage`] then says what is missing. Tags, pictures
-//! and comments are passed over unread, and an index without bounds is refused.
+//! A recording from which something is missing is read as far as it goes; [`AudioReader::damage`] then says what is missing. Where ogg, flac,
+//! webm and mkv say how long a gap is, silence takes its place. Tags, pictures and comments are passed over unread, and the index of an m4a
+//! file is read as it is needed.
 //!
 //! Channels are averaged, unless two of them cancel each other out: then the first is taken. Opus is decoded at 16 kHz by the codec; any other rate goes through the front end's resampler.
 //!
@@ -34,10 +35,10 @@
 //! # Ok::<(), ossicle::audio::AudioError>(())
 //! ```
 
-mod big_endian;
 mod bytes;
 mod codec;
 mod compressed;
+mod counting;
 mod damage;
 mod decoder;
 mod ebml;
@@ -58,12 +59,14 @@ mod ogg_stream;
 mod opus;
 mod opus_head;
 mod pcm;
+mod pcm_decoder;
+mod pcm_headers;
 mod reader;
 mod riff;
+mod silence;
 mod sniff;
 mod vorbis_bits;
 mod vorbis_books;
-mod wav;
 
 pub use damage::Damage;
 pub use error::AudioError;

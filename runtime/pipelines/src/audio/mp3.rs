@@ -249,6 +249,11 @@ impl Decoder for Mp3Decoder {
         self.promised
     }
 
+    fn bytes_per_second(&self) -> Option<f64> {
+        let header = self.last?;
+        Some(header.bytes as f64 * f64::from(header.rate) / f64::from(header.samples.max(1)))
+    }
+
     fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError> {
         let start = out.len();
         let mut frame = std::mem::take(&mut self.first);

@@ -8,7 +8,11 @@ use super::damage::{Damage, Damages};
 use super::decoder::{Decoder, Spec};
 use super::ogg_pages::{Page, next_page};
 use super::ogg_stream::{Bad, Kind, Stream};
+use super::silence::Silence;
 use super::{AudioError, Container};
+
+/// Samples of a page after a gap that are held until its end tells how long the gap is.
+const MOST_HELD: usize = 1 << 17;
 
 /// The audio of an Ogg file or stream.
 pub(super) struct OggDecoder {
@@ -20,6 +24,10 @@ pub(super) struct OggDecoder {
     spec: Spec,
     codec: &'static str,
     heard: Heard,
+    /// Whether what is missing before this page is still to be made up for, and by how much; what the page gave comes after it.
+    after_gap: bool,
+    silence: Silence,
+    held: Vec<f32>,
     damages: Damages,
     /// Why the last stream that cannot be decoded was refused: reported if nothing else is heard.
     refused: Option<AudioError>,
@@ -36,8 +44,8 @@ struct Heard {
 impl OggDecoder {
     pub(super) fn new(stream: Box<dyn Read + Send>) -> Self {
         let (bytes, page, spec) = (Bytes::new(stream), Page::default(), Spec { rate: 0, channels: 0 });
-        let (heard, damages) = (Heard::default(), Damages::default());
-        Self { bytes, page, parts: None, stream: None, spec, codec: "", heard, damages, refused: None }
+        let (heard, damages, silence, held) = (Heard::default(), Damages::default(), Silence::default(), Vec::new());
+        Self { bytes, page, parts: None, stream: None, spec, codec: "", heard, after_gap: false, silence, held, damages, refused: None }
     }
 
     fn malformed(&self, detail: &str) -> AudioError {
@@ -76,6 +84,7 @@ impl OggDecoder {
         let at = self.heard.seconds;
         let Some(stream) = self.stream.as_mut().filter(|stream| stream.serial == self.page.serial) else { return Ok(false) };
         let gap = stream.begin_page(&self.page);
+        self.after_gap = gap && stream.has_audio();
         if gap || self.page.is_damaged() {
             self.damages.add(Damage::Gap { at, places: 1 });
         } else if self.page.skipped > 0 {
@@ -126,14 +135,39 @@ impl OggDecoder {
             if let Some(decoded) = decoded.filter(|_| out.len() > start) {
                 self.spec = decoded.spec;
                 self.codec = stream.codec().map_or("", Codec::name);
-                let frames = (out.len() - start) / self.spec.channels.max(1);
-                self.heard.frames += frames as u64;
-                self.heard.seconds += frames as f64 / f64::from(self.spec.rate.max(1));
+                if self.after_gap && self.held.len() < MOST_HELD {
+                    // Only the whole page tells how much was missing before it.
+                    self.held.extend(out.drain(start..));
+                    continue;
+                }
+                // Without a gap, or one before more than can be held, which is left as it is.
+                self.after_gap = false;
+                out.splice(start..start, self.held.drain(..));
+                self.count((out.len() - start) / self.spec.channels.max(1));
                 return Ok(true);
             }
         }
-        stream.end_page(page);
+        let missing = stream.end_page(page);
+        if std::mem::take(&mut self.after_gap) {
+            self.silence.begin(missing, self.spec);
+        }
         Ok(false)
+    }
+
+    fn count(&mut self, frames: usize) {
+        self.heard.frames += frames as u64;
+        self.heard.seconds += frames as f64 / f64::from(self.spec.rate.max(1));
+    }
+
+    /// What takes the place of a gap, and then what came after it; false if there is nothing of either.
+    fn fill_gap(&mut self, out: &mut Vec<f32>) -> bool {
+        let frames = self.silence.append(self.spec, out) as usize;
+        let held = if frames == 0 { self.held.len() / self.spec.channels.max(1) } else { 0 };
+        if held > 0 {
+            out.append(&mut self.held);
+        }
+        self.count(frames + held);
+        frames + held > 0
     }
 }
 
@@ -157,6 +191,9 @@ impl Decoder for OggDecoder {
     fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError> {
         loop {
             if self.parts.is_none() {
+                if self.fill_gap(out) {
+                    return Ok(true);
+                }
                 if !next_page(&mut self.bytes, &mut self.page)? {
                     return self.finish();
                 }

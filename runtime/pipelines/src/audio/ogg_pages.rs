@@ -93,6 +93,15 @@ pub(super) fn next_page(bytes: &mut Bytes, page: &mut Page) -> Result<bool, Audi
     }
 }
 
+/// The position at the end of the last page in these bytes, the last of a file.
+pub(super) fn last_position(tail: &[u8]) -> Option<u64> {
+    let mut ends = tail.windows(MAGIC.len()).enumerate().rev().filter(|(_, window)| window == MAGIC);
+    ends.find_map(|(at, _)| {
+        let position = u64::from_le_bytes(*tail.get(at + 6..)?.first_chunk()?);
+        Some(position).filter(|&position| position != u64::MAX)
+    })
+}
+
 /// Whether another page or nothing follows a page of this length.
 fn is_end_of_page(bytes: &[u8], length: usize) -> bool {
     bytes.get(length..).is_none_or(|next| next.is_empty() || next == MAGIC)
@@ -175,6 +184,14 @@ mod tests {
         let (found, rest) = pages(&file[..file.len() - 1]);
         assert_eq!((found.len(), rest), (whole.len(), 0));
         assert!(!found[found.len() - 1].3, "it breaks off");
+    }
+
+    #[test]
+    fn the_last_page_says_how_long_it_is() {
+        let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/tone.opus")).unwrap();
+        let seconds = last_position(&file).unwrap() as f64 / 48_000.0;
+        assert!((1.0..1.03).contains(&seconds), "{seconds}");
+        assert_eq!(last_position(&file[file.len() - 10..]), None);
     }
 
     #[test]

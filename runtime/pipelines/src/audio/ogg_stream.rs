@@ -195,15 +195,17 @@ impl Stream {
         Codec::new(&parameters, Container::Ogg).map(Some)
     }
 
-    /// Compares what has been decoded with where the page says that it is.
-    pub(super) fn end_page(&mut self, page: &Page) {
-        let (Some(granule), Some(codec)) = (page.granule, &self.codec) else { return };
-        if !self.audio || page.is_last() {
-            return;
+    /// Compares what has been decoded with where the page says that it is; gives how many frames are missing.
+    pub(super) fn end_page(&mut self, page: &Page) -> u64 {
+        let (Some(granule), Some(codec)) = (page.granule, &self.codec) else { return 0 };
+        // The last page of a stream may end before its samples do.
+        if !self.audio || page.is_last() && self.start.is_none() {
+            return 0;
         }
         let ticks = u64::from(codec.ticks_per_frame());
         let before = self.position.saturating_mul(ticks);
         let start = *self.start.get_or_insert_with(|| granule.saturating_sub(before));
-        self.position = self.position.max(granule.saturating_sub(start) / ticks);
+        let position = self.position.max(granule.saturating_sub(start) / ticks);
+        position - std::mem::replace(&mut self.position, position)
     }
 }

@@ -17,10 +17,10 @@ use super::head::read_head;
 use super::matroska::MatroskaDecoder;
 use super::mix::Mixer;
 use super::mp3::Mp3Decoder;
-use super::mp4;
 use super::ogg::OggDecoder;
+use super::ogg_pages;
+use super::pcm_decoder::PcmDecoder;
 use super::sniff::sniff;
-use super::wav::PcmDecoder;
 use super::{AudioError, Container, MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Pcm};
 use crate::source::{SampleSource, SourceError};
 
@@ -57,6 +57,8 @@ pub struct AudioReader {
     frames: u64,
     progress: Progress,
     strict: bool,
+    /// Where the last page of an Ogg file says that it ends.
+    last_position: Option<u64>,
 }
 
 /// How far a reader is.
@@ -122,23 +124,23 @@ impl AudioReader {
         let container = sniff(&head)?;
         if container == Container::Mp4 && source.is_seekable() && skipped == 0 {
             source.seek(SeekFrom::Start(0)).map_err(AudioError::Io)?;
-            let (source, torn) = mp4::checked(source)?;
-            return Self::new(Box::new(CompressedDecoder::new(source, container, torn)?), isa);
+            return Self::new(Box::new(CompressedDecoder::mp4(source)?), isa);
         }
+        let last_position = if container == Container::Ogg { last_position(&mut source)? } else { None };
         let length = source.byte_len().filter(|_| source.is_seekable()).map(|length| length.saturating_sub(skipped));
         let stream: Box<dyn Read + Send + Sync> = Box::new(Cursor::new(head).chain(source));
-        let compressed = |stream| Ok::<Box<dyn Decoder>, AudioError>(Box::new(CompressedDecoder::new(stream, container, false)?));
+        let compressed = |stream| Ok::<Box<dyn Decoder>, AudioError>(Box::new(CompressedDecoder::new(stream, container)?));
         let decoder: Box<dyn Decoder> = match container {
             Container::Wav => Box::new(PcmDecoder::wav(stream, length)?),
-            Container::Aiff | Container::Caf | Container::Au => Box::new(PcmDecoder::big_endian(stream, container, length)?),
+            Container::Aiff | Container::Caf | Container::Au => Box::new(PcmDecoder::described(stream, container, length)?),
             Container::Mp3 => Box::new(Mp3Decoder::new(stream)?),
             Container::Ogg => Box::new(OggDecoder::new(stream)),
             Container::Flac => compressed(Box::new(ReadOnlySource::new(without_metadata(stream)?)))?,
             Container::Matroska => Box::new(MatroskaDecoder::new(stream)?),
-            Container::Mp4 => compressed(Box::new(ReadOnlySource::new(mp4::checked_stream(stream)?)))?,
+            Container::Mp4 => Box::new(CompressedDecoder::mp4(Box::new(ReadOnlySource::new(stream)))?),
             Container::Adts | Container::Raw => compressed(Box::new(ReadOnlySource::new(stream)))?,
         };
-        Self::new(decoder, isa)
+        Ok(Self { last_position, ..Self::new(decoder, isa)? })
     }
 
     /// Reads headerless mono signed 16-bit little-endian samples of `rate` Hz until the stream ends.
@@ -219,6 +221,16 @@ impl AudioReader {
         self.info.frames.map(|frames| output_len(self.info.sample_rate, frames))
     }
 
+    /// About how many seconds there are in a recording of so many bytes, where anything tells: its length, the end of its last page, or the
+    /// bytes that a second of it takes so far.
+    pub fn estimated_seconds(&self, bytes: u64) -> Option<f64> {
+        let exact = self.info.frames.map(|frames| frames as f64 / f64::from(self.info.sample_rate));
+        // Opus counts in 48 kHz whatever it holds.
+        let position_rate = if self.info.codec == "opus" { 48_000 } else { self.info.sample_rate };
+        let last = self.last_position.map(|position| position as f64 / f64::from(position_rate));
+        exact.or(last).or_else(|| Some(bytes as f64 / self.decoder.bytes_per_second()?))
+    }
+
     /// What was missing or damaged in what has been read so far; whole once [`read`](Self::read) has returned 0.
     pub fn damage(&self) -> Vec<Damage> {
         let mut damages = Damages::default();
@@ -270,7 +282,21 @@ impl AudioReader {
         let resampler = resampler(isa, spec.rate)?;
         let mixer = Mixer::new(spec.channels);
         let (mono, progress) = (Vec::new(), Progress::Within);
-        let mut reader = Self { decoder, info, isa, spec, resampler, mixer, block, mono, taken: 0, frames: 0, progress, strict: false };
+        let mut reader = Self {
+            decoder,
+            info,
+            isa,
+            spec,
+            resampler,
+            mixer,
+            block,
+            mono,
+            taken: 0,
+            frames: 0,
+            progress,
+            strict: false,
+            last_position: None,
+        };
         reader.check_block(0)?;
         Ok(reader)
     }
@@ -340,6 +366,19 @@ impl SampleSource for AudioReader {
 fn resampler(isa: Isa, rate: u32) -> Result<Resampler<Vec<f32>>, AudioError> {
     let memory = Resampler::<Vec<f32>>::memory_len(rate).map(|len| vec![0.0; len]);
     memory.and_then(|memory| Resampler::new(isa, rate, memory)).map_err(|_| AudioError::SampleRate(rate))
+}
+
+/// Where the last page of an Ogg file says that it ends; the source is left where it was. Nothing of a stream.
+fn last_position(source: &mut Box<dyn MediaSource>) -> Result<Option<u64>, AudioError> {
+    /// The longest page.
+    const TAIL_BYTES: u64 = 65_307;
+    let Some(length) = source.byte_len().filter(|_| source.is_seekable()) else { return Ok(None) };
+    let at = source.stream_position().map_err(AudioError::Io)?;
+    source.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).map_err(AudioError::Io)?;
+    let mut tail = Vec::new();
+    source.take(TAIL_BYTES).read_to_end(&mut tail).map_err(AudioError::Io)?;
+    source.seek(SeekFrom::Start(at)).map_err(AudioError::Io)?;
+    Ok(ogg_pages::last_position(&tail))
 }
 
 fn check_spec(spec: Spec) -> Result<(), AudioError> {

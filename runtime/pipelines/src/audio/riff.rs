@@ -3,8 +3,9 @@
 //! hound refuses or misreads what other programs write: lengths that were not known when a stream began, chunks of odd length, files beyond
 //! 4 GiB, format chunks of unusual size, samples with fewer valid bits than they are wide.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 
+use super::counting::Counting;
 use super::format::Format;
 use super::{AudioError, Container};
 
@@ -47,19 +48,19 @@ pub(super) fn is_chunk_id(id: [u8; 4]) -> bool {
 
 /// Reads chunks until the samples begin.
 pub(super) fn read_header(reader: &mut impl Read) -> Result<WavHeader, AudioError> {
-    let mut reader = Counting { inner: reader, count: 0 };
+    let mut reader = Counting::new(reader, Container::Wav);
     let [r, i, f, f2, _, _, _, _, rest @ ..] = reader.take::<12>()?;
     if !matches!(&[r, i, f, f2], b"RIFF" | b"RF64" | b"BW64") || &rest != b"WAVE" {
-        return Err(malformed("it does not begin with RIFF and WAVE"));
+        return Err(reader.malformed("it does not begin with RIFF and WAVE"));
     }
     let (mut format, mut long_bytes) = (None, None);
     let mut odd = false;
     loop {
-        let (id, bytes) = reader.chunk(odd)?;
+        let (id, bytes) = chunk(&mut reader, odd)?;
         odd = bytes % 2 == 1;
         match &id {
             b"data" => {
-                let format = format.ok_or_else(|| malformed("samples come before their format"))?;
+                let format = format.ok_or_else(|| reader.malformed("samples come before their format"))?;
                 let (data_bytes, claimed_bytes) = match (bytes, long_bytes) {
                     (IN_DS64, Some(long)) => (Some(long), long),
                     (bytes, _) => ((bytes < UNKNOWN_BYTES).then_some(bytes.into()), bytes.into()),
@@ -79,7 +80,7 @@ pub(super) fn read_header(reader: &mut impl Read) -> Result<WavHeader, AudioErro
 
 fn read_format<R: Read>(reader: &mut Counting<'_, R>, bytes: u32) -> Result<Format, AudioError> {
     if bytes < 16 {
-        return Err(malformed("its format chunk is too short"));
+        return Err(reader.malformed("its format chunk is too short"));
     }
     let [tag @ .., c0, c1, r0, r1, r2, r3, _, _, _, _, a0, a1, b0, b1] = reader.take::<16>()?;
     let mut tag = u16::from_le_bytes(tag);
@@ -89,7 +90,7 @@ fn read_format<R: Read>(reader: &mut Counting<'_, R>, bytes: u32) -> Result<Form
     let mut left = u64::from(bytes) - 16;
     if tag == EXTENSIBLE {
         if left < 24 {
-            return Err(malformed("its format chunk is too short"));
+            return Err(reader.malformed("its format chunk is too short"));
         }
         let [_, _, _, _, _, _, _, _, low, high, tail @ ..] = reader.take::<24>()?;
         left -= 24;
@@ -100,61 +101,31 @@ fn read_format<R: Read>(reader: &mut Counting<'_, R>, bytes: u32) -> Result<Form
         return Err(AudioError::Channels(0));
     }
     if let Some((_, name)) = REFUSED.iter().find(|(known, _)| *known == tag) {
-        return Err(AudioError::Unsupported { container: Container::Wav, feature: format!("encoding {name}") });
+        return Err(reader.unsupported(format!("encoding {name}")));
     }
     let sample_bytes = frame_bytes / channels;
     if frame_bytes % channels != 0 || bits.div_ceil(8) > sample_bytes {
         let needed = u32::from(channels) * u32::from(bits.div_ceil(8));
         let detail = format!("its header gives a frame {frame_bytes} bytes, but {channels} x {bits} bits take {needed}");
-        return Err(AudioError::Malformed { container: Container::Wav, detail, frames: 0 });
+        return Err(reader.malformed(detail));
     }
     // Fewer valid bits than the sample has are left-justified, so its width scales them.
-    Format::tagged(tag, sample_bytes, rate, channels).ok_or_else(|| {
-        let feature = format!("{}-bit samples of format {tag:#06x}", 8 * u32::from(sample_bytes));
-        AudioError::Unsupported { container: Container::Wav, feature }
-    })
+    Format::tagged(tag, sample_bytes, rate, channels)
+        .ok_or_else(|| reader.unsupported(format!("{}-bit samples of format {tag:#06x}", 8 * u32::from(sample_bytes))))
 }
 
-fn malformed(detail: &str) -> AudioError {
-    AudioError::Malformed { container: Container::Wav, detail: detail.into(), frames: 0 }
-}
-
-/// Reads and counts.
-struct Counting<'a, R> {
-    inner: &'a mut R,
-    count: u64,
-}
-
-impl<R: Read> Counting<'_, R> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], AudioError> {
-        let mut bytes = [0; N];
-        self.inner.read_exact(&mut bytes).map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => malformed("it ends before its samples begin"),
-            _ => AudioError::Io(error),
-        })?;
-        self.count += N as u64;
-        Ok(bytes)
+/// The name and length of the next chunk, after one of odd length if `odd`: most writers pad that with a byte, some do not.
+fn chunk<R: Read>(reader: &mut Counting<'_, R>, odd: bool) -> Result<([u8; 4], u32), AudioError> {
+    let [a, b, c, d] = reader.take()?;
+    if !odd {
+        return Ok(([a, b, c, d], u32::from_le_bytes(reader.take()?)));
     }
-
-    /// The name and length of the next chunk, after one of odd length if `odd`: most writers pad that with a byte, some do not.
-    fn chunk(&mut self, odd: bool) -> Result<([u8; 4], u32), AudioError> {
-        let [a, b, c, d] = self.take()?;
-        if !odd {
-            return Ok(([a, b, c, d], u32::from_le_bytes(self.take()?)));
-        }
-        let [e] = self.take()?;
-        if is_chunk_id([a, b, c, d]) && !is_chunk_id([b, c, d, e]) {
-            let [f, g, h] = self.take()?;
-            return Ok(([a, b, c, d], u32::from_le_bytes([e, f, g, h])));
-        }
-        Ok(([b, c, d, e], u32::from_le_bytes(self.take()?)))
+    let [e] = reader.take()?;
+    if is_chunk_id([a, b, c, d]) && !is_chunk_id([b, c, d, e]) {
+        let [f, g, h] = reader.take()?;
+        return Ok(([a, b, c, d], u32::from_le_bytes([e, f, g, h])));
     }
-
-    fn skip(&mut self, bytes: u64) -> Result<(), AudioError> {
-        let skipped = std::io::copy(&mut self.inner.by_ref().take(bytes), &mut std::io::sink()).map_err(AudioError::Io)?;
-        self.count += skipped;
-        if skipped < bytes { Err(malformed("it ends before its samples begin")) } else { Ok(()) }
-    }
+    Ok(([b, c, d, e], u32::from_le_bytes(reader.take()?)))
 }
 
 #[cfg(test)]

@@ -10,12 +10,15 @@ pub(super) const SETUP: &[u8] = b"\x05vorbis";
 const MAX_ENTRIES: u64 = 1 << 18;
 /// Most values of all vectors together; encoders have a fifth.
 const MAX_VALUES: u64 = 1 << 21;
+/// Most places where such a header seems to begin; one has it by intention.
+const MAX_PLACES: usize = 8;
 
 /// Refuses headers whose codebooks no encoder would make.
 pub(super) fn check(headers: &[u8], container: Container) -> Result<(), AudioError> {
-    // Wherever one may begin: what stands before it is not looked into.
-    for at in (0..headers.len()).filter(|&at| headers[at..].starts_with(SETUP)) {
-        if are_too_large(&mut Bits::new(&headers[at + SETUP.len()..])).unwrap_or(false) {
+    // Wherever one may begin: what stands before it is not looked into. Not at any number of places, or this would take hours.
+    let places = (0..headers.len()).filter(|&at| headers[at..].starts_with(SETUP));
+    for (index, at) in places.enumerate() {
+        if index == MAX_PLACES || are_too_large(&mut Bits::new(&headers[at + SETUP.len()..])).unwrap_or(false) {
             return Err(AudioError::Unsupported { container, feature: "codebooks of that size".into() });
         }
     }
@@ -61,6 +64,13 @@ mod tests {
         put(0, 45);
         let bytes = bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |sum, &bit| sum << 1 | u8::from(bit)));
         [SETUP, &bytes.collect::<Vec<_>>()].concat()
+    }
+
+    #[test]
+    fn headers_in_headers_are_not_all_gone_through() {
+        let one = header(4, 6561);
+        assert!(check(&one.repeat(MAX_PLACES), Container::Ogg).is_ok());
+        assert!(check(&one.repeat(MAX_PLACES + 1), Container::Ogg).is_err());
     }
 
     #[test]

@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::error::EventsError;
 use super::settings::{Labels, Near, Rules, Settings};
-use super::tracker::{Span, Tracker};
-use super::{Event, SettingsError};
+use super::tracker::{Change, Tracker};
+use super::{Event, Lasting, SettingsError};
 use crate::audio::SAMPLE_RATE;
 
 /// Frames of 10 ms from one score of a model without a head to the next, unless told otherwise: 0.24 s.
@@ -50,7 +50,8 @@ pub struct Options {
     pub hop_frames: Option<usize>,
     /// Only these classes of the settings, or labels of the model; all if empty. Each is a name or several, with commas between them.
     pub classes: Vec<String>,
-    /// Folders of classes of one's own, as `ossicle-quantize events` makes them: their labels come behind the model's.
+    /// Folders of classes of one's own, as `ossicle-quantize events` makes them: their labels come behind the model's, with a score for each patch,
+    /// which counts for all cells of it.
     pub add_classes: Vec<PathBuf>,
     /// Whether to collect [`Digests`].
     pub digests: bool,
@@ -76,7 +77,11 @@ pub struct Digests {
 pub enum Heard<'a> {
     /// The scores of one hop, once for each, in order.
     Scores(Scores<'a>),
-    /// An event that is over.
+    /// An event has begun and lasted for its `min_seconds`. It is told once, and an [`Event`](Heard::Event) of this start follows.
+    Start(Lasting<'a>),
+    /// An event whose start was told is still heard, its `repeat_seconds` after it was told last.
+    Repeat(Lasting<'a>),
+    /// An event that is over, and that nothing can join any more.
     Event(Event),
 }
 
@@ -110,7 +115,13 @@ pub struct Detector {
     /// With their names in traces.
     heads: Vec<(String, ClassHead)>,
     labels: Labels,
-    /// One for each label.
+    /// Labels of the model itself.
+    model_labels: usize,
+    /// What a patch gave for each of them, cell after cell.
+    model_scores: Vec<f32>,
+    /// What the last patches gave for added labels, in a ring: a head's scores are of patches before the last.
+    own_scores: Vec<f32>,
+    /// Of a cell one for each label.
     scores: Vec<f32>,
     near: NearScores,
     classes: Vec<String>,
@@ -148,12 +159,9 @@ impl Detector {
         }
         let timing = Timing::new(config, options.hop_frames)?;
         let names = labels(&folder, LABELS_FILE, config.num_labels)?;
+        let model_labels = names.len();
         let near = if config.near_labels == 0 { vec![] } else { labels(&folder, NEAR_LABELS_FILE, config.near_labels)? };
         let near_scores = NearScores::new(near.len(), timing);
-        if let (Some(path), true) = (options.add_classes.first(), config.head.is_some()) {
-            let problem = format!("goes with a model without a head, such as yamnet, not with {}", folder.path().display());
-            return Err(EventsError::Classes { path: path.clone(), problem });
-        }
         let mut labels = Labels { thresholds: vec![None; names.len()], names, near };
         let own = |(i, path): (usize, &PathBuf)| Ok((format!("yamnet.classes.{i}"), head(path, &folder, options.isa, &mut labels)?));
         let heads = options.add_classes.iter().enumerate().map(own).collect::<Result<_, EventsError>>()?;
@@ -161,7 +169,10 @@ impl Detector {
         let mut detector = Self {
             graph,
             heads,
+            model_scores: Vec::with_capacity(timing.cells * model_labels),
+            own_scores: vec![0.0; timing.patches_kept() * (labels.names.len() - model_labels)],
             scores: Vec::with_capacity(labels.names.len()),
+            model_labels,
             labels,
             near: near_scores,
             classes: options.classes,
@@ -190,6 +201,12 @@ impl Detector {
         let mut plan = YamnetGraph::memory_plan(&folder, ossicle_graph::Options { isa, threads }, 1)?;
         plan.scratch += size_of::<YamnetScratch>() + 4 * (PATCH_SAMPLES + PATCH_FRAMES * BINS);
         Ok(plan)
+    }
+
+    /// Memory that the added classes need beside [`memory_plan`](Self::memory_plan), in bytes.
+    pub fn added_bytes(&self) -> usize {
+        let heads: usize = self.heads.iter().map(|(_, head)| head.weight_bytes() + head.scratch_bytes()).sum();
+        heads + 4 * self.own_scores.len()
     }
 
     /// Frames of 10 ms from one patch to the next.
@@ -230,11 +247,15 @@ impl Detector {
             }
         }
         for mut tracker in old {
-            if let Some(span) = tracker.finish(now) {
-                sink(Heard::Event(event(&tracker, span)));
-            }
+            tracker.finish(now, &mut |class, change| sink(heard(class, change)));
         }
         Ok(())
+    }
+
+    /// Seconds: every event of this recording that is still to be told begins here or later.
+    pub fn settled(&self) -> f64 {
+        let next = self.timing.start_of(self.timing.told(self.hops));
+        seconds(self.trackers.iter().filter_map(Tracker::open_since).fold(next, u64::min))
     }
 
     /// Hands every tensor from now on to `tap`; `None` ends that.
@@ -264,9 +285,7 @@ impl Detector {
         }
         let end = self.received;
         for tracker in &mut self.trackers {
-            if let Some(span) = tracker.finish(end) {
-                sink(Heard::Event(event(tracker, span)));
-            }
+            tracker.finish(end, &mut |class, change| sink(heard(class, change)));
             *tracker = Tracker::new(tracker.class.clone());
         }
         self.graph.reset();
@@ -316,27 +335,36 @@ impl Detector {
             le_bytes(Values::F32(frames), |bytes| hashers[0].update(bytes));
         }
         let told = self.timing.told(self.hops)..self.timing.told(self.hops + 1);
-        self.scores.clear();
-        self.scores.extend_from_slice(self.graph.run(&self.patch, 1)?);
+        self.model_scores.clear();
+        self.model_scores.extend_from_slice(self.graph.run(&self.patch, 1)?);
+        let (cells, kept) = (self.timing.cells as u64, self.timing.patches_kept() as u64);
+        let own_labels = self.labels.names.len() - self.model_labels;
+        let own_of = |patch: u64| (patch % kept) as usize * own_labels..((patch % kept) as usize + 1) * own_labels;
+        let mut own = &mut self.own_scores[own_of(self.hops)];
         for (op, head) in &mut self.heads {
             let scores = head.run(self.graph.embeddings())?;
             if let Some(tap) = &self.tap {
                 let values = Values::F32(scores);
                 tap.tensor(&Tensor { op, kernel: "ClassHead", part: "", shape: &[scores.len()], values });
             }
-            self.scores.extend_from_slice(scores);
+            let (now, later) = std::mem::take(&mut own).split_at_mut(scores.len());
+            now.copy_from_slice(scores);
+            own = later;
         }
-        let scores = self.scores.as_slice();
         self.near.keep(self.hops, self.graph.near_scores());
         self.hops += 1;
         // A head's first scores are of what lies before the recording, its last ones of the silence behind it.
         let skipped = self.timing.cells - (told.end - told.start) as usize;
-        for (cell, scores) in told.zip(scores.chunks_exact(self.labels.names.len()).skip(skipped)) {
+        for (cell, of_model) in told.zip(self.model_scores.chunks_exact(self.model_labels).skip(skipped)) {
             let start = self.timing.start_of(cell);
             if start >= self.received {
                 break;
             }
             let end = self.timing.start_of(cell + 1).min(self.received);
+            self.scores.clear();
+            self.scores.extend_from_slice(of_model);
+            self.scores.extend_from_slice(&self.own_scores[own_of(cell / cells)]);
+            let scores = self.scores.as_slice();
             if let Some(hashers) = &mut self.hashers {
                 le_bytes(Values::F32(scores), |bytes| hashers[1].update(bytes));
             }
@@ -344,9 +372,7 @@ impl Detector {
             for tracker in &mut self.trackers {
                 let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
                 let near = tracker.class.near.as_ref().map_or(1.0, |near| self.near.largest(cell, &near.outputs));
-                if let Some(span) = tracker.take(start, end, score, near) {
-                    sink(Heard::Event(event(tracker, span)));
-                }
+                tracker.take(start, end, score, near, &mut |class, change| sink(heard(class, change)));
             }
         }
         Ok(())
@@ -422,6 +448,11 @@ impl Timing {
         (hops * self.cells as u64).saturating_sub(self.lag as u64)
     }
 
+    /// Patches of which something is told after the last: a cell counts for the middle of patch `cell / cells`.
+    fn patches_kept(&self) -> usize {
+        self.lag.div_ceil(self.cells) + 1
+    }
+
     /// Samples of the recording that these scores account for.
     fn scored(&self, hops: u64) -> u64 {
         match (self.head, hops) {
@@ -438,20 +469,31 @@ impl Timing {
     }
 }
 
-fn seconds(samples: u64) -> f64 {
+pub(super) fn seconds(samples: u64) -> f64 {
     samples as f64 / f64::from(SAMPLE_RATE)
 }
 
-pub(super) fn event(tracker: &Tracker, span: Span) -> Event {
-    Event { class: tracker.class.name.clone(), start: seconds(span.start), end: seconds(span.end), peak: span.peak, mean: span.mean }
+/// What becomes of an event of the class `class`, in seconds.
+pub(super) fn heard(class: &str, change: Change) -> Heard<'_> {
+    match change {
+        Change::Start(on) => Heard::Start(Lasting { class, start: seconds(on.start), at: seconds(on.at), peak: on.peak }),
+        Change::Repeat(on) => Heard::Repeat(Lasting { class, start: seconds(on.start), at: seconds(on.at), peak: on.peak }),
+        Change::Over(span) => Heard::Event(Event {
+            class: class.to_owned(),
+            start: seconds(span.start),
+            end: seconds(span.end),
+            peak: span.peak,
+            mean: span.mean,
+        }),
+    }
 }
 
 /// Classes on the embedding of `base`; their labels are put behind those that are known.
 fn head(path: &Path, base: &ModelFolder<YamnetConfig>, isa: Isa, known: &mut Labels) -> Result<ClassHead, EventsError> {
     let folder = ModelFolder::<ClassesConfig>::open(path)?;
     let refuse = |problem: String| EventsError::Classes { path: path.to_owned(), problem };
-    let ClassesConfig { num_labels, embedding, base_sha256, thresholds } = folder.config();
-    if *base_sha256 != base.weights_sha256() {
+    let ClassesConfig { num_labels, embedding, thresholds, .. } = folder.config();
+    if !folder.config().is_of(base) {
         let model = base.path().display();
         return Err(refuse(format!(
             "was learned on other weights than those of {model}: name that model, or make it again with ossicle-quantize events"

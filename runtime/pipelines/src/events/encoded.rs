@@ -9,11 +9,11 @@ use ossicle_graph::yamnet::MemoryPlan;
 use ossicle_trace::{Step, Tap, Values, le_bytes};
 use sha2::{Digest, Sha256};
 
-use super::Event;
-use super::detector::{LABELS_FILE, event, labels};
+use super::detector::{LABELS_FILE, heard, labels, seconds};
 use super::error::EventsError;
 use super::settings::{Labels, Settings};
-use super::tracker::Tracker;
+use super::tracker::{Change, Tracker};
+use super::{Event, Heard, InOrder};
 use crate::audio::SAMPLE_RATE;
 
 /// Frames of 10 ms that a row of the encoder stands for.
@@ -37,6 +37,8 @@ pub struct EncodedEvents {
     run: u64,
     hasher: Option<Box<Sha256>>,
     tap: Option<Arc<dyn Tap>>,
+    /// Events that wait for others which began before them, if they are told in that order.
+    order: Option<InOrder>,
 }
 
 impl EncodedEvents {
@@ -66,7 +68,7 @@ impl EncodedEvents {
         let pending = Vec::with_capacity(STEP_ROWS * config.d_model);
         let graph = WhisperEventsGraph::new(folder, options)?;
         let trackers = resolved.into_iter().map(Tracker::new).collect();
-        Ok(Self { graph, trackers, pending, taken: 0, run: 0, hasher: None, tap: None })
+        Ok(Self { graph, trackers, pending, taken: 0, run: 0, hasher: None, tap: None, order: None })
     }
 
     /// Memory it needs beside Whisper, in bytes.
@@ -86,11 +88,18 @@ impl EncodedEvents {
         self.tap = tap;
     }
 
+    /// Whether the events of the next recording are told in the order in which they begin, not in which they end: what lasts then holds back all
+    /// that begins behind it.
+    pub fn set_in_order(&mut self, in_order: bool) {
+        self.order = in_order.then(InOrder::default);
+    }
+
     /// Begins a recording; with `digest` the scores' digest is collected.
     pub fn begin(&mut self, digest: bool) {
         self.graph.reset();
         self.pending.clear();
         (self.taken, self.run) = (0, 0);
+        self.order = self.order.take().map(|_| InOrder::default());
         self.hasher = digest.then(Box::default);
         for tracker in &mut self.trackers {
             *tracker = Tracker::new(tracker.class.clone());
@@ -128,9 +137,10 @@ impl EncodedEvents {
             self.step(Some(samples), sink)?;
         }
         for tracker in &mut self.trackers {
-            if let Some(span) = tracker.finish(samples) {
-                sink(event(tracker, span));
-            }
+            tracker.finish(samples, &mut over(&mut self.order, sink));
+        }
+        if let Some(order) = &mut self.order {
+            std::iter::from_fn(|| order.next(f64::INFINITY)).for_each(sink);
         }
         Ok(self.hasher.take().map(|hasher| ossicle_trace::hex(&hasher.finalize())))
     }
@@ -162,13 +172,28 @@ impl EncodedEvents {
             let end = samples.map_or(end, |samples| end.min(samples));
             for tracker in &mut self.trackers {
                 let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
-                if let Some(span) = tracker.take(start, end, score, 1.0) {
-                    sink(event(tracker, span));
-                }
+                tracker.take(start, end, score, 1.0, &mut over(&mut self.order, sink));
             }
         }
         self.run += STEP_CELLS as u64;
+        if let Some(order) = &mut self.order {
+            let next = self.run.saturating_sub(lag) * CELL_FRAMES * FRAME_SAMPLES;
+            let settled = self.trackers.iter().filter_map(Tracker::open_since).fold(next, u64::min);
+            std::iter::from_fn(|| order.next(seconds(settled))).for_each(&mut *sink);
+        }
         self.pending.clear();
         Ok(())
+    }
+}
+
+/// Of what is told of a class's events, those that are over: to be put in order, if they are.
+fn over(order: &mut Option<InOrder>, sink: &mut dyn FnMut(Event)) -> impl FnMut(&str, Change) {
+    move |class, change| {
+        if let Heard::Event(event) = heard(class, change) {
+            match order {
+                Some(order) => order.push(event).into_iter().for_each(&mut *sink),
+                None => sink(event),
+            }
+        }
     }
 }

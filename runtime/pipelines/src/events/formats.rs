@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Event, Scores};
+use super::{Event, Lasting, Scores};
 
 /// How to write events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,11 @@ impl Format {
         (self == Self::Tsv).then_some("filename\tonset\toffset\tevent_label\tscore")
     }
 
+    /// Whether it has lines for events that go on; others hold whole ones only.
+    pub fn holds_starts(self) -> bool {
+        matches!(self, Self::Text | Self::Jsonl)
+    }
+
     /// Whether one file can hold the events of several recordings.
     pub fn names_recordings(self) -> bool {
         !matches!(self, Self::Audacity | Self::Raven)
@@ -69,6 +74,22 @@ struct Line<'a> {
     #[serde(flatten)]
     event: &'a Event,
 }
+
+/// An event that goes on, under the name of what is told of it.
+#[derive(Serialize)]
+struct LastingLine<'a> {
+    file: &'a str,
+    event: &'a str,
+    #[serde(flatten)]
+    lasting: Lasting<'a>,
+}
+
+/// What is told of an event, as `event` in JSON: that it has begun.
+pub const SOUND_START: &str = "sound_start";
+/// That it goes on.
+pub const SOUND_REPEAT: &str = "sound_repeat";
+/// That it is over; lines of `ossicle detect` do without.
+pub const SOUND: &str = "sound";
 
 impl Writer {
     /// A writer for one recording.
@@ -107,6 +128,37 @@ impl Writer {
 }
 
 impl Writer {
+    /// An event of the recording `file` that has begun. A format that [holds no starts](Format::holds_starts) leaves it out.
+    ///
+    /// # Errors
+    /// The writer's own.
+    pub fn start(&self, out: &mut dyn Write, file: &str, lasting: Lasting<'_>) -> io::Result<()> {
+        self.lasting(out, file, SOUND_START, lasting)
+    }
+
+    /// The same for one that goes on.
+    ///
+    /// # Errors
+    /// The writer's own.
+    pub fn repeat(&self, out: &mut dyn Write, file: &str, lasting: Lasting<'_>) -> io::Result<()> {
+        self.lasting(out, file, SOUND_REPEAT, lasting)
+    }
+
+    fn lasting(&self, out: &mut dyn Write, file: &str, event: &str, lasting: Lasting<'_>) -> io::Result<()> {
+        let Lasting { class, start, at, peak } = lasting;
+        match self.format {
+            Format::Text => {
+                let what = if event == SOUND_START { "has begun" } else { "goes on" };
+                writeln!(out, "{}{start:9.3} {:>9}  {class}  ({what}, heard to {at:.3}, peak {peak:.2})", self.place(file), "...")
+            }
+            Format::Jsonl => {
+                serde_json::to_writer(&mut *out, &LastingLine { file, event, lasting })?;
+                writeln!(out)
+            }
+            Format::Tsv | Format::Audacity | Format::Raven => Ok(()),
+        }
+    }
+
     /// The `count` labels with the largest scores of one hop of the recording `file`. Audacity's and Raven's formats, which know events alone,
     /// are written as [`Format::Text`].
     ///
@@ -175,6 +227,25 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&top(Writer::new(Format::Jsonl))).unwrap();
         assert_eq!(json["top"], json!([{"label": "Dog", "score": 0.5}, {"label": "Cat", "score": 0.25}]));
         assert_eq!((&json["file"], &json["start"]), (&json!("a\tb.wav"), &json!(0.5)));
+    }
+
+    #[test]
+    fn what_goes_on_has_lines_in_text_and_jsonl() {
+        let lasting = Lasting { class: "Dog", start: 1.0, at: 1.5, peak: 0.75 };
+        let written = |format| {
+            let (writer, mut out) = (Writer::new(format), vec![]);
+            writer.start(&mut out, "-", lasting).unwrap();
+            writer.repeat(&mut out, "-", lasting).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let text = "    1.000       ...  Dog  (has begun, heard to 1.500, peak 0.75)\n    1.000       ...  Dog  (goes on, heard to 1.500, peak 0.75)\n";
+        assert_eq!(written(Format::Text), text);
+        let line =
+            |event: &str| format!("{{\"file\":\"-\",\"event\":\"{event}\",\"class\":\"Dog\",\"start\":1.0,\"at\":1.5,\"peak\":0.75}}\n");
+        assert_eq!(written(Format::Jsonl), line("sound_start") + &line("sound_repeat"));
+        for format in [Format::Tsv, Format::Audacity, Format::Raven] {
+            assert!(!format.holds_starts() && written(format).is_empty());
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Sound events: what is heard, from when to when.
 //!
 //! A [`Detector`] takes samples as they come, scores them with YAMNet every hop and turns scores into [`Event`]s by the rules of
-//! [`Settings`]. Events depend on the samples alone, not on how they are cut into chunks.
+//! [`Settings`]. It tells that one has begun as soon as that is certain, and all of it once it is over. What is told depends on the samples
+//! alone, not on how they are cut into chunks.
 //!
 //! ```no_run
 //! use ossicle::events::{Detector, Heard, Options, Settings};
@@ -23,6 +24,7 @@ mod encoded;
 mod error;
 mod formats;
 mod near;
+mod order;
 mod sets;
 mod settings;
 mod tracker;
@@ -30,7 +32,8 @@ mod tracker;
 pub use detector::{ClassOutputs, Detector, Digests, HOP_FRAMES, Heard, Options, Scores};
 pub use encoded::EncodedEvents;
 pub use error::{EventsError, SettingsError};
-pub use formats::{Format, Writer, one_field};
+pub use formats::{Format, SOUND, SOUND_REPEAT, SOUND_START, Writer, one_field};
+pub use order::InOrder;
 pub use sets::{HOME_SOUNDS, SETS, Set};
 pub use settings::{Near, Rules, SETTINGS_FILE, Settings};
 
@@ -47,4 +50,17 @@ pub struct Event {
     pub peak: f32,
     /// Its mean score, gaps that were closed included.
     pub mean: f32,
+}
+
+/// A sound of a class that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Lasting<'a> {
+    /// The class's name.
+    pub class: &'a str,
+    /// Seconds from the start of the recording: that of its [`Event`].
+    pub start: f64,
+    /// Seconds from the start of the recording: how far it has been heard.
+    pub at: f64,
+    /// Its largest score so far.
+    pub peak: f32,
 }

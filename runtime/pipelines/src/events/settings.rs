@@ -8,6 +8,7 @@
 //! min_seconds = 0.0        # shorter events are dropped
 //! merge_seconds = 0.5      # events this close are one
 //! cooldown_seconds = 0.0   # for so long after an event none of its class begins
+//! repeat_seconds = 0.0     # an event that goes on is told again after so long [0: it is not]
 //!
 //! [classes.dog]
 //! labels = ["Dog", "Bark"] # the largest of their scores counts [the class's own name]
@@ -45,6 +46,8 @@ pub struct Rules {
     pub merge_seconds: f64,
     /// For so long after an event none of its class begins.
     pub cooldown_seconds: f64,
+    /// A stream tells an event that goes on again after so long; 0 if it does not. Changes no event.
+    pub repeat_seconds: f64,
 }
 
 impl Default for Rules {
@@ -69,6 +72,7 @@ struct Written {
     min_seconds: Option<f64>,
     merge_seconds: Option<f64>,
     cooldown_seconds: Option<f64>,
+    repeat_seconds: Option<f64>,
 }
 
 impl Written {
@@ -83,6 +87,7 @@ impl Written {
             min_seconds: self.min_seconds.or(below.min_seconds).unwrap_or(0.0),
             merge_seconds: self.merge_seconds.or(below.merge_seconds).unwrap_or(0.5),
             cooldown_seconds: self.cooldown_seconds.or(below.cooldown_seconds).unwrap_or(0.0),
+            repeat_seconds: self.repeat_seconds.or(below.repeat_seconds).unwrap_or(0.0),
         }
     }
 }
@@ -113,6 +118,7 @@ struct FileClass {
     min_seconds: Option<f64>,
     merge_seconds: Option<f64>,
     cooldown_seconds: Option<f64>,
+    repeat_seconds: Option<f64>,
     near: Option<Vec<String>>,
     near_threshold: Option<f32>,
 }
@@ -124,6 +130,13 @@ pub(crate) struct Resolved {
     pub(crate) outputs: Vec<usize>,
     pub(crate) rules: Rules,
     pub(crate) near: Option<Near>,
+}
+
+impl Resolved {
+    /// Whether this largest score of what is near an event is enough.
+    pub(super) fn has_near(&self, largest: f32) -> bool {
+        self.near.as_ref().is_none_or(|near| largest >= near.threshold)
+    }
 }
 
 /// What has to be heard near an event, or it does not count: the largest score of these outputs has to reach the threshold.
@@ -179,14 +192,24 @@ impl Settings {
         let in_file = |problem| SettingsError::Toml { path: path.to_owned(), problem };
         let file: Tables = toml::from_str(text).map_err(|error| in_file(describe(text, &error)))?;
         let classes = file.classes.into_iter().map(|(name, class)| {
-            let FileClass { labels, threshold, release, min_seconds, merge_seconds, cooldown_seconds, near, near_threshold } = class;
+            let FileClass {
+                labels,
+                threshold,
+                release,
+                min_seconds,
+                merge_seconds,
+                cooldown_seconds,
+                repeat_seconds,
+                near,
+                near_threshold,
+            } = class;
             let labels = labels.unwrap_or_else(|| vec![name.clone()]);
             let near = match (near, near_threshold) {
                 (Some(near), Some(threshold)) => Some((near, threshold)),
                 (None, None) => None,
                 _ => return Err(in_file(format!("classes.{name}: near and near_threshold go together: give both or neither"))),
             };
-            let rules = Written { threshold, release, min_seconds, merge_seconds, cooldown_seconds };
+            let rules = Written { threshold, release, min_seconds, merge_seconds, cooldown_seconds, repeat_seconds };
             Ok((name, Class { labels, rules, near }))
         });
         let settings = Self { default: file.default, classes: classes.collect::<Result<_, _>>()? };
@@ -197,6 +220,11 @@ impl Settings {
     /// The classes' names, in order.
     pub fn class_names(&self) -> impl Iterator<Item = &str> {
         self.classes.keys().map(String::as_str)
+    }
+
+    /// The rules of a class as far as they do not depend on a model; `None` if there is no such class.
+    pub fn rules(&self, class: &str) -> Option<Rules> {
+        Some(self.classes.get(class)?.rules.over(self.default))
     }
 
     fn check(&self) -> Result<(), SettingsError> {
@@ -229,7 +257,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The classes for a model with these labels, by name; of them only `wanted`, if any are named, which may also be labels.
+    /// The classes for a model with these labels, by name, then learned labels that no class has; of them only `wanted`, if any are named, which may also be labels.
     pub(crate) fn resolve(&self, labels: &Labels, wanted: &[String]) -> Result<Vec<Resolved>, SettingsError> {
         let output = |label: &str| labels.names.iter().position(|known| known == label);
         let like = |name: &str, classes: bool| {
@@ -293,7 +321,15 @@ impl Settings {
         if self.classes.is_empty() {
             return Ok(labels.names.iter().enumerate().map(|(output, label)| plain(label, output)).collect());
         }
-        self.classes.iter().map(|(name, found)| class(name, found)).collect()
+        let mut classes = self.classes.iter().map(|(name, found)| class(name, found)).collect::<Result<Vec<_>, _>>()?;
+        // What was learned and added is listened for, even if the settings do not know of it.
+        let added = labels.thresholds.iter().enumerate().filter(|(_, learned)| learned.is_some()).map(|(output, _)| output);
+        let unknown = |output: &usize| {
+            !self.classes.contains_key(&labels.names[*output]) && !classes.iter().any(|class| class.outputs.contains(output))
+        };
+        let added: Vec<usize> = added.filter(unknown).collect();
+        classes.extend(added.into_iter().map(|output| plain(&labels.names[output], output)));
+        Ok(classes)
     }
 }
 
@@ -317,9 +353,12 @@ fn check_rules(place: &str, rules: Rules) -> Result<(), SettingsError> {
     if !(rules.release > 0.0 && rules.release <= rules.threshold) {
         return wrong("release", format!("{} is not above 0 and at most the threshold, {}", rules.release, rules.threshold));
     }
-    for (key, seconds) in
-        [("min_seconds", rules.min_seconds), ("merge_seconds", rules.merge_seconds), ("cooldown_seconds", rules.cooldown_seconds)]
-    {
+    for (key, seconds) in [
+        ("min_seconds", rules.min_seconds),
+        ("merge_seconds", rules.merge_seconds),
+        ("cooldown_seconds", rules.cooldown_seconds),
+        ("repeat_seconds", rules.repeat_seconds),
+    ] {
         if !(0.0..=86_400.0).contains(&seconds) {
             return wrong(key, format!("{seconds} is not within 0 to 86400"));
         }

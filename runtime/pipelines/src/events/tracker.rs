@@ -23,6 +23,28 @@ struct Open {
     near: f32,
     /// Since it fell below the release: the scores so far, which count once it is joined by another.
     gap: Option<(f64, u32)>,
+    /// Where it was told last that it goes on.
+    told: Option<u64>,
+}
+
+/// What becomes of an event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Change {
+    /// It has lasted long enough to be one: it ends in an [`Over`](Change::Over), whatever comes.
+    Start(Lasting),
+    /// It is still heard.
+    Repeat(Lasting),
+    /// It is over, and nothing can join it any more.
+    Over(Span),
+}
+
+/// An event that goes on, in samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Lasting {
+    pub(super) start: u64,
+    /// How far it has been heard.
+    pub(super) at: u64,
+    pub(super) peak: f32,
 }
 
 /// An event in samples.
@@ -48,9 +70,14 @@ impl Tracker {
         Self { class, ..self }
     }
 
-    /// Takes the score of samples `start .. end`, and the largest score of what has to be near, if the class asks for that; returns an event
-    /// that nothing can join any more.
-    pub(super) fn take(&mut self, start: u64, end: u64, score: f32, near: f32) -> Option<Span> {
+    /// Where the event begins that is not over, if there is one.
+    pub(super) fn open_since(&self) -> Option<u64> {
+        self.open.map(|open| open.start)
+    }
+
+    /// Takes the score of samples `start .. end`, and the largest score of what has to be near, if the class asks for that; tells the
+    /// class's name and what becomes of its events.
+    pub(super) fn take(&mut self, start: u64, end: u64, score: f32, near: f32, tell: &mut impl FnMut(&str, Change)) {
         let Rules { threshold, release, merge_seconds, .. } = self.class.rules;
         if let Some(open) = &mut self.open {
             let joins = start - open.end <= samples(merge_seconds);
@@ -64,65 +91,109 @@ impl Tracker {
                     near: open.near.max(near),
                     ..*open
                 };
-                return None;
+                return self.goes_on(tell);
             }
             if joins {
                 let (sum, count) = open.gap.unwrap_or_default();
                 open.gap = Some((sum + f64::from(score), count + 1));
-                return None;
+                return;
             }
         }
-        let over = self.close();
+        self.close(tell);
         if score >= threshold && start >= self.blocked_until {
-            self.open = Some(Open { start, end, peak: score, sum: f64::from(score), count: 1, near, gap: None });
+            self.open = Some(Open { start, end, peak: score, sum: f64::from(score), count: 1, near, gap: None, told: None });
+            self.goes_on(tell);
         }
-        over
     }
 
     /// Ends the recording at sample `end`: an event that is heard in its last hop lasts until then.
-    pub(super) fn finish(&mut self, end: u64) -> Option<Span> {
+    pub(super) fn finish(&mut self, end: u64, tell: &mut impl FnMut(&str, Change)) {
         if let Some(open) = &mut self.open {
             open.end = if open.gap.is_none() { end } else { open.end.min(end) };
         }
-        self.close()
+        self.close(tell);
     }
 
-    fn close(&mut self) -> Option<Span> {
-        let Open { start, end, peak, sum, count, near, .. } = self.open.take()?;
-        let missing = self.class.near.as_ref().is_some_and(|wanted| near < wanted.threshold);
-        if missing || end - start < samples(self.class.rules.min_seconds) {
-            return None;
+    /// Tells the open event's start as soon as it is one, and now and then that it is still heard.
+    fn goes_on(&mut self, tell: &mut impl FnMut(&str, Change)) {
+        let Rules { min_seconds, repeat_seconds, .. } = self.class.rules;
+        let Some(open) = &mut self.open else { return };
+        let has_near = self.class.has_near(open.near);
+        let lasting = Lasting { start: open.start, at: open.end, peak: open.peak };
+        let change = match open.told {
+            None if has_near && open.end - open.start >= samples(min_seconds) => Change::Start(lasting),
+            Some(told) if repeat_seconds > 0.0 && open.end - told >= samples(repeat_seconds) => Change::Repeat(lasting),
+            _ => return,
+        };
+        open.told = Some(open.end);
+        tell(&self.class.name, change);
+    }
+
+    /// An event that was told counts even if the rules have changed since.
+    fn close(&mut self, tell: &mut impl FnMut(&str, Change)) {
+        let Some(Open { start, end, peak, sum, count, near, told, .. }) = self.open.take() else { return };
+        if told.is_none() && (!self.class.has_near(near) || end - start < samples(self.class.rules.min_seconds)) {
+            return;
+        }
+        if told.is_none() {
+            tell(&self.class.name, Change::Start(Lasting { start, at: end, peak }));
         }
         self.blocked_until = end + samples(self.class.rules.cooldown_seconds);
-        Some(Span { start, end, peak, mean: (sum / f64::from(count)) as f32 })
+        tell(&self.class.name, Change::Over(Span { start, end, peak, mean: (sum / f64::from(count)) as f32 }));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::super::settings::Near;
     use super::*;
 
     const SECOND: u64 = SAMPLE_RATE as u64;
 
+    /// Scores with nothing near.
+    fn alone(scores: &[f32]) -> Vec<(f32, f32)> {
+        scores.iter().map(|&score| (score, 0.0)).collect()
+    }
+
+    /// What is told of one score a second, each with what is near, and the index of the score that told it; the number of scores for the end.
+    fn changes(rules: Rules, near: Option<Near>, scores: &[(f32, f32)]) -> Vec<(usize, Change)> {
+        let mut tracker = Tracker::new(Resolved { name: "x".into(), outputs: vec![0], rules, near });
+        let mut told = vec![];
+        for (i, &(score, near)) in scores.iter().enumerate() {
+            let start = i as u64 * SECOND;
+            tracker.take(start, start + SECOND, score, near, &mut |_, change| told.push((i, change)));
+        }
+        tracker.finish(scores.len() as u64 * SECOND, &mut |_, change| told.push((scores.len(), change)));
+        told
+    }
+
     /// Events, in seconds, of one score a second.
     fn events(rules: Rules, scores: &[f32]) -> Vec<(u64, u64, f32, f32)> {
-        events_near(rules, None, &scores.iter().map(|&score| (score, 0.0)).collect::<Vec<_>>())
+        events_near(rules, None, &alone(scores))
     }
 
     /// The same of scores, each with what is near.
     fn events_near(rules: Rules, near: Option<Near>, scores: &[(f32, f32)]) -> Vec<(u64, u64, f32, f32)> {
-        let mut tracker = Tracker::new(Resolved { name: "x".into(), outputs: vec![0], rules, near });
-        let mut spans = vec![];
-        for (i, &(score, near)) in (0..).zip(scores) {
-            spans.extend(tracker.take(i * SECOND, (i + 1) * SECOND, score, near));
-        }
-        spans.extend(tracker.finish(scores.len() as u64 * SECOND));
-        spans.into_iter().map(|span| (span.start / SECOND, span.end / SECOND, span.peak, span.mean)).collect()
+        let over = |(_, change)| if let Change::Over(span) = change { Some(span) } else { None };
+        let spans = changes(rules, near, scores).into_iter().filter_map(over);
+        spans.map(|span| (span.start / SECOND, span.end / SECOND, span.peak, span.mean)).collect()
+    }
+
+    /// When which start was told, and when that it goes on: the score's index, and the start in seconds.
+    fn starts(rules: Rules, scores: &[f32]) -> Vec<(usize, u64, bool)> {
+        let on = |(i, change)| match change {
+            Change::Start(on) => Some((i, on.start / SECOND, false)),
+            Change::Repeat(on) => Some((i, on.start / SECOND, true)),
+            Change::Over(_) => None,
+        };
+        changes(rules, None, &alone(scores)).into_iter().filter_map(on).collect()
     }
 
     fn rules() -> Rules {
-        Rules { threshold: 0.5, release: 0.25, min_seconds: 0.0, merge_seconds: 0.0, cooldown_seconds: 0.0 }
+        Rules { threshold: 0.5, release: 0.25, min_seconds: 0.0, merge_seconds: 0.0, cooldown_seconds: 0.0, repeat_seconds: 0.0 }
     }
 
     #[test]
@@ -168,5 +239,84 @@ mod tests {
     fn after_an_event_there_is_a_pause() {
         let pausing = Rules { cooldown_seconds: 3.0, ..rules() };
         assert_eq!(events(pausing, &[0.5, 0.0, 0.5, 0.0, 0.5, 0.0]), [(0, 1, 0.5, 0.5), (4, 5, 0.5, 0.5)]);
+    }
+
+    #[test]
+    fn a_start_is_told_once_it_is_certain_and_only_once() {
+        let lasting = Rules { min_seconds: 2.0, merge_seconds: 1.0, ..rules() };
+        // Long enough at its second score; what is joined to it is not told again.
+        assert_eq!(starts(lasting, &[0.5, 0.5, 0.5, 0.0, 0.5, 0.0, 0.0]), [(1, 0, false)]);
+        // Short, but joined by another it is long enough.
+        assert_eq!(starts(lasting, &[0.5, 0.0, 0.5, 0.0, 0.0]), [(2, 0, false)]);
+        assert_eq!(starts(lasting, &[0.5, 0.0, 0.0, 0.5, 0.0, 0.0]), []);
+        // Nothing begins in the pause behind an event, and so nothing is told.
+        let pausing = Rules { cooldown_seconds: 3.0, ..rules() };
+        assert_eq!(starts(pausing, &[0.5, 0.0, 0.5, 0.0, 0.5]), [(0, 0, false), (4, 4, false)]);
+    }
+
+    #[test]
+    fn what_goes_on_is_told_again_while_it_is_heard() {
+        let repeating = Rules { repeat_seconds: 2.0, merge_seconds: 4.0, ..rules() };
+        let scores = [0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.5];
+        assert_eq!(starts(repeating, &scores), [(0, 0, false), (2, 0, true), (4, 0, true), (8, 0, true)]);
+    }
+
+    #[test]
+    fn a_start_that_was_told_ends_in_an_event_whatever_the_rules_become() {
+        let class = |rules| Resolved { name: "x".into(), outputs: vec![0], rules, near: None };
+        let mut told = vec![];
+        let mut tracker = Tracker::new(class(rules()));
+        tracker.take(0, SECOND, 0.5, 0.0, &mut |_, change| told.push(change));
+        let mut tracker = tracker.with(class(Rules { min_seconds: 9.0, ..rules() }));
+        tracker.take(SECOND, 2 * SECOND, 0.0, 0.0, &mut |_, change| told.push(change));
+        tracker.finish(2 * SECOND, &mut |_, change| told.push(change));
+        let span = Span { start: 0, end: SECOND, peak: 0.5, mean: 0.5 };
+        assert_eq!(told, [Change::Start(Lasting { start: 0, at: SECOND, peak: 0.5 }), Change::Over(span)]);
+    }
+
+    proptest! {
+        /// Each start has its event and each event its start, told before it and as early as it can be known from the scores so far.
+        #[test]
+        fn starts_and_events_agree(
+            scores in vec((prop_oneof![Just(0.1f32), Just(0.3), Just(0.7), 0.0f32..1.0], 0.0f32..1.0), 0..200),
+            near in prop_oneof![Just(None), (0.0f32..1.0).prop_map(|threshold| Some(Near { outputs: vec![0], threshold }))],
+            seconds in (0u8..6, 0u8..6, 0u8..6, 0u8..4),
+        ) {
+            let [min_seconds, merge_seconds, cooldown_seconds, repeat_seconds] =
+                [seconds.0, seconds.1, seconds.2, seconds.3].map(f64::from);
+            let rules = Rules { min_seconds, merge_seconds, cooldown_seconds, repeat_seconds, ..rules() };
+            let events = |scores: &[(f32, f32)]| events_near(rules, near.clone(), scores);
+            let told = changes(rules, near.clone(), &scores);
+            let mut open: Option<Lasting> = None;
+            for &(i, change) in &told {
+                match change {
+                    Change::Start(on) => {
+                        prop_assert_eq!(open, None);
+                        let long = (on.at - on.start) >= samples(min_seconds);
+                        prop_assert!(long && on.at <= (i as u64 + 1) * SECOND);
+                        open = Some(on);
+                        // The same scores with silence behind them have that event, those without the last have not told it.
+                        let quiet = [&scores[..(i + 1).min(scores.len())], &[(0.0, 0.0); 20]].concat();
+                        prop_assert!(events(&quiet).iter().any(|event| event.0 == on.start / SECOND));
+                    }
+                    Change::Repeat(on) => {
+                        let last = open.expect("a start before it is repeated");
+                        prop_assert!(repeat_seconds > 0.0 && on.start == last.start && on.at - last.at >= samples(repeat_seconds));
+                        open = Some(on);
+                    }
+                    Change::Over(span) => {
+                        let last = open.take().expect("a start before its end");
+                        prop_assert!(last.start == span.start && last.at <= span.end && last.peak <= span.peak);
+                    }
+                }
+            }
+            prop_assert_eq!(open, None);
+            // As early as can be: an event that silence from here on would leave in the list has been told by now.
+            for heard in 0..scores.len() {
+                let quiet = [&scores[..=heard], &[(0.0, 0.0); 20]].concat();
+                let known = told.iter().filter(|(i, change)| *i <= heard && matches!(change, Change::Start(_))).count();
+                prop_assert_eq!(known, events(&quiet).len());
+            }
+        }
     }
 }

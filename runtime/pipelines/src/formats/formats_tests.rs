@@ -160,3 +160,39 @@ fn names() {
     }
     assert_eq!(Format::from_name("xml"), None);
 }
+
+/// Two channels: what the second says begins while the first speaks.
+fn by_channel(format: Format) -> String {
+    let mut writer = format.writer_with(WriterOptions { channels: 2, ..WriterOptions::default() });
+    let mut out = Vec::new();
+    writer.begin(&mut out, &Header { file: "call.wav".into(), ..Header::default() }).unwrap();
+    for (channel, segment) in [
+        (1, segment(0, 0.0, 2.0, " Hello there.")),
+        (2, segment(1, 1.0, 3.0, " Good <morning>,")),
+        (1, segment(2, 4.0, 6.0, " How are you?")),
+        (2, segment(3, 6.5, 8.0, " Fine.")),
+    ] {
+        writer.channel(channel);
+        writer.segment(&mut out, &segment).unwrap();
+    }
+    writer.warnings(&["a part is missing at 3.0 s".into()]);
+    writer.end(&mut out, &Summary { duration: 9.0, ..Summary::default() }).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn channels_are_told_apart_in_every_format() {
+    assert_eq!(by_channel(Format::Text), "1: Hello there.\n2: Good <morning>,\n1: How are you?\n2: Fine.\n");
+    let tsv = "channel\tstart\tend\ttext\n1\t0\t2000\tHello there.\n2\t1000\t3000\tGood <morning>,\n";
+    assert!(by_channel(Format::Tsv).starts_with(tsv));
+    let srt = by_channel(Format::Srt);
+    let starts: Vec<_> = srt.lines().filter_map(|line| line.split_once(" --> ")).map(|(start, _)| start).collect();
+    assert!(starts.len() == 4 && starts.is_sorted(), "{srt}");
+    assert!(srt.starts_with("1\n00:00:00,000 --> 00:00:02,000\n[1] Hello there.\n\n2\n00:00:01,000"), "{srt}");
+    assert!(by_channel(Format::Vtt).contains("\n<v Channel 2>Good &lt;morning&gt;,\n"));
+    let json: serde_json::Value = serde_json::from_str(&by_channel(Format::Json)).unwrap();
+    let channels: Vec<_> = json["segments"].as_array().unwrap().iter().map(|segment| segment["channel"].as_u64()).collect();
+    assert_eq!(channels, [Some(1), Some(2), Some(1), Some(2)]);
+    assert_eq!(json["warnings"][0], "a part is missing at 3.0 s");
+    assert!(by_channel(Format::Jsonl).lines().all(|line| line.contains("\"channel\":")));
+}

@@ -17,10 +17,25 @@ pub(super) struct Json {
     text: String,
     segments: usize,
     events: Vec<Event>,
-    dropped: Vec<Dropped>,
+    dropped: Vec<(Option<usize>, Dropped)>,
+    channel: Option<usize>,
+    warnings: Vec<String>,
+}
+
+/// Something with the number of its channel, if there are several.
+#[derive(Serialize)]
+struct Heard<'a, T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<usize>,
+    #[serde(flatten)]
+    heard: &'a T,
 }
 
 impl TranscriptWriter for Json {
+    fn channel(&mut self, channel: usize) {
+        self.channel = Some(channel);
+    }
+
     fn begin(&mut self, out: &mut dyn Write, header: &Header) -> io::Result<()> {
         *self = Self::default();
         let pairs = [("schema", SCHEMA), ("file", &header.file), ("model", &header.model), ("task", &header.task)];
@@ -35,7 +50,10 @@ impl TranscriptWriter for Json {
 
     fn segment(&mut self, out: &mut dyn Write, segment: &Segment) -> io::Result<()> {
         out.write_all(if self.segments == 0 { b"\n" } else { b",\n" })?;
-        value_to(out, segment)?;
+        match self.channel {
+            None => value_to(out, segment)?,
+            channel => value_to(out, &Heard { channel, heard: segment })?,
+        }
         self.segments += 1;
         self.text.push_str(&segment.text);
         Ok(())
@@ -47,8 +65,12 @@ impl TranscriptWriter for Json {
     }
 
     fn dropped(&mut self, _: &mut dyn Write, dropped: &Dropped) -> io::Result<()> {
-        self.dropped.push(dropped.clone());
+        self.dropped.push((self.channel, dropped.clone()));
         Ok(())
+    }
+
+    fn warnings(&mut self, warnings: &[String]) {
+        self.warnings = warnings.to_vec();
     }
 
     fn end(&mut self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
@@ -72,7 +94,8 @@ impl Json {
             value_to(out, &self.events)?;
         }
         out.write_all(b",\"dropped\":")?;
-        value_to(out, &self.dropped)?;
+        let dropped: Vec<_> = self.dropped.iter().map(|(channel, dropped)| Heard { channel: *channel, heard: dropped }).collect();
+        value_to(out, &dropped)?;
         out.write_all(b",\"text\":")?;
         value_to(out, &self.text)?;
         out.write_all(b",\"language\":")?;
@@ -81,6 +104,10 @@ impl Json {
         value_to(out, &summary.duration)?;
         if summary.language_doubt {
             out.write_all(b",\"language_doubt\":true")?;
+        }
+        if !self.warnings.is_empty() {
+            out.write_all(b",\"warnings\":")?;
+            value_to(out, &self.warnings)?;
         }
         if let Some(digests) = &summary.digests {
             out.write_all(b",\"digests\":")?;
@@ -98,6 +125,8 @@ impl Json {
 #[derive(Serialize)]
 struct Line<'a> {
     file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<usize>,
     #[serde(flatten)]
     segment: &'a Segment,
 }
@@ -114,16 +143,21 @@ struct EventLine<'a> {
 #[derive(Default)]
 pub(super) struct Jsonl {
     file: String,
+    channel: Option<usize>,
 }
 
 impl TranscriptWriter for Jsonl {
+    fn channel(&mut self, channel: usize) {
+        self.channel = Some(channel);
+    }
+
     fn begin(&mut self, _: &mut dyn Write, header: &Header) -> io::Result<()> {
         self.file.clone_from(&header.file);
         Ok(())
     }
 
     fn segment(&mut self, out: &mut dyn Write, segment: &Segment) -> io::Result<()> {
-        value_to(out, &Line { file: &self.file, segment })?;
+        value_to(out, &Line { file: &self.file, channel: self.channel, segment })?;
         out.write_all(b"\n")
     }
 

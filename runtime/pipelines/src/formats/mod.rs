@@ -54,6 +54,8 @@ pub struct WriterOptions {
     pub layout: Layout,
     /// Whether there are others; in json and jsonl every transcript names its recording anyway, and subtitles are always alone.
     pub place: Place,
+    /// How many channels were transcribed side by side, each named; 0 where they were not told apart.
+    pub channels: usize,
 }
 
 /// Writes one transcript. Call [`begin`](Self::begin) once, [`segment`](Self::segment) for each segment and [`end`](Self::end) once.
@@ -63,6 +65,9 @@ pub trait TranscriptWriter {
     /// # Errors
     /// If `out` fails.
     fn begin(&mut self, out: &mut dyn Write, header: &Header) -> io::Result<()>;
+
+    /// Says of which channel what follows is, counted from 1. Segments come in order of time.
+    fn channel(&mut self, _channel: usize) {}
 
     /// Writes a segment.
     ///
@@ -85,6 +90,9 @@ pub trait TranscriptWriter {
     fn dropped(&mut self, _out: &mut dyn Write, _dropped: &Dropped) -> io::Result<()> {
         Ok(())
     }
+
+    /// Takes note of what the recording lacks, before its end is written; formats without a place for it leave it out.
+    fn warnings(&mut self, _warnings: &[String]) {}
 
     /// Writes what comes after the segments.
     ///
@@ -165,14 +173,14 @@ impl Format {
 
     /// A writer for one transcript.
     pub fn writer_with(self, options: WriterOptions) -> Box<dyn TranscriptWriter> {
-        let WriterOptions { layout, place } = options;
+        let WriterOptions { layout, place, channels } = options;
         match self {
             Self::Text => Box::new(tables::Text::new(place)),
-            Self::Tsv => Box::new(tables::Tsv::new(place)),
+            Self::Tsv => Box::new(tables::Tsv::new(place, channels > 0)),
             Self::Json => Box::new(json::Json::default()),
             Self::Jsonl => Box::new(json::Jsonl::default()),
-            Self::Srt => Box::new(subtitles::Srt::new(layout)),
-            Self::Vtt => Box::new(subtitles::Vtt::new(layout)),
+            Self::Srt => Box::new(subtitles::Srt::new(layout, channels)),
+            Self::Vtt => Box::new(subtitles::Vtt::new(layout, channels)),
         }
     }
 }

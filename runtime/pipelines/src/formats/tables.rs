@@ -7,13 +7,15 @@ use crate::events::one_field;
 use crate::whisper::transcript::{Segment, Summary};
 
 /// The text of each segment on a line; of several recordings each begins with its name and a colon, after an empty line.
+/// Of several channels each segment begins with the number of its own.
 pub(super) struct Text {
     place: Place,
+    channel: Option<usize>,
 }
 
 impl Text {
     pub(super) fn new(place: Place) -> Self {
-        Self { place }
+        Self { place, channel: None }
     }
 }
 
@@ -26,7 +28,14 @@ impl TranscriptWriter for Text {
         }
     }
 
+    fn channel(&mut self, channel: usize) {
+        self.channel = Some(channel);
+    }
+
     fn segment(&mut self, out: &mut dyn Write, segment: &Segment) -> io::Result<()> {
+        if let Some(channel) = self.channel {
+            write!(out, "{channel}: ")?;
+        }
         writeln!(out, "{}", segment.text.trim())
     }
 
@@ -35,32 +44,41 @@ impl TranscriptWriter for Text {
     }
 }
 
-/// Start and end in milliseconds, then the text with tabs replaced by spaces; of several recordings the name is the first field.
+/// Start and end in milliseconds, then the text with tabs replaced by spaces. Before them, of several recordings the name, and of several
+/// channels the number.
 pub(super) struct Tsv {
     place: Place,
     /// The first field, with its tab.
     file: String,
+    /// The field of the channel, with its tab, if there is one.
+    channel: Option<String>,
 }
 
 impl Tsv {
-    pub(super) fn new(place: Place) -> Self {
-        Self { place, file: String::new() }
+    pub(super) fn new(place: Place, channels: bool) -> Self {
+        Self { place, file: String::new(), channel: channels.then(|| "1\t".into()) }
     }
 }
 
 impl TranscriptWriter for Tsv {
     fn begin(&mut self, out: &mut dyn Write, header: &Header) -> io::Result<()> {
         self.file = if self.place == Place::Alone { String::new() } else { format!("{}\t", one_field(&header.file)) };
+        let channel = if self.channel.is_some() { "channel\t" } else { "" };
         match self.place {
-            Place::Alone => out.write_all(b"start\tend\ttext\n"),
-            Place::First => out.write_all(b"file\tstart\tend\ttext\n"),
+            Place::Alone => writeln!(out, "{channel}start\tend\ttext"),
+            Place::First => writeln!(out, "file\t{channel}start\tend\ttext"),
             Place::Later => Ok(()),
         }
     }
 
+    fn channel(&mut self, channel: usize) {
+        self.channel = Some(format!("{channel}\t"));
+    }
+
     fn segment(&mut self, out: &mut dyn Write, segment: &Segment) -> io::Result<()> {
         let text = segment.text.trim().replace('\t', " ");
-        writeln!(out, "{}{}\t{}\t{text}", self.file, milliseconds(segment.start), milliseconds(segment.end))
+        let channel = self.channel.as_deref().unwrap_or_default();
+        writeln!(out, "{}{channel}{}\t{}\t{text}", self.file, milliseconds(segment.start), milliseconds(segment.end))
     }
 
     fn end(&mut self, _: &mut dyn Write, _: &Summary) -> io::Result<()> {

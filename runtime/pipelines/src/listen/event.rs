@@ -57,7 +57,21 @@ pub enum Event {
         /// Why words were found and not believed.
         reason: Option<DropReason>,
     },
-    /// A sound other than what was said, or speech as one: an event of [`events`](crate::events), which is over.
+    /// A sound other than what was said, or speech as one, has begun or goes on: an event of [`events`](crate::events), which comes as a
+    /// [`Sound`](Event::Sound) of this start once it is over.
+    SoundOn {
+        /// Its class.
+        class: String,
+        /// Its first sample.
+        start: u64,
+        /// How far it has been heard: the first sample behind that.
+        at: u64,
+        /// Its largest score so far.
+        peak: f32,
+        /// Whether it was told before.
+        again: bool,
+    },
+    /// Such a sound, which is over.
     Sound {
         /// Its class.
         class: String,
@@ -88,11 +102,26 @@ pub enum Event {
     },
 }
 
-impl From<events::Event> for Event {
-    fn from(event: events::Event) -> Self {
-        // Its seconds are whole samples.
-        let sample = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)).round() as u64;
-        let events::Event { class, start, end, peak, mean } = event;
-        Self::Sound { class, start: sample(start), end: sample(end), peak, mean }
+impl Event {
+    /// What a detector of sounds tells, if it is an event.
+    pub fn of_sound(heard: events::Heard<'_>) -> Option<Self> {
+        match heard {
+            events::Heard::Scores(_) => None,
+            events::Heard::Start(lasting) => Some(Self::sound_on(lasting, false)),
+            events::Heard::Repeat(lasting) => Some(Self::sound_on(lasting, true)),
+            events::Heard::Event(events::Event { class, start, end, peak, mean }) => {
+                Some(Self::Sound { class, start: sample(start), end: sample(end), peak, mean })
+            }
+        }
     }
+
+    fn sound_on(lasting: events::Lasting<'_>, again: bool) -> Self {
+        let events::Lasting { class, start, at, peak } = lasting;
+        Self::SoundOn { class: class.to_owned(), start: sample(start), at: sample(at), peak, again }
+    }
+}
+
+/// Seconds of an event are whole samples.
+fn sample(seconds: f64) -> u64 {
+    (seconds * f64::from(SAMPLE_RATE)).round() as u64
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::event::Event;
 use crate::audio::SAMPLE_RATE;
+use crate::events::{SOUND, SOUND_REPEAT, SOUND_START};
 use crate::whisper::transcript::DropReason;
 
 /// The schema that the first line of JSON names.
@@ -100,8 +101,12 @@ pub fn json(out: &mut dyn Write, event: &Event, clock: Clock) -> io::Result<()> 
             Line { text: Some(text), intent: intent.as_ref(), ..span("final", *start, Some(*end)) }
         }
         Event::Nothing { start, end, reason } => Line { reason: reason.map(DropReason::name), ..span("nothing", *start, Some(*end)) },
+        Event::SoundOn { class, start, at, peak, again } => {
+            let event = if *again { SOUND_REPEAT } else { SOUND_START };
+            Line { class: Some(class), at: Some(Clock::seconds(*at)), peak: Some(*peak), ..span(event, *start, None) }
+        }
         Event::Sound { class, start, end, peak, mean } => {
-            Line { class: Some(class), peak: Some(*peak), mean: Some(*mean), ..span("sound", *start, Some(*end)) }
+            Line { class: Some(class), peak: Some(*peak), mean: Some(*mean), ..span(SOUND, *start, Some(*end)) }
         }
         Event::Dropped { samples, total } => Line { event: "dropped", samples: Some(*samples), total: Some(*total), ..Line::default() },
         Event::End { samples, in_utterances, utterances } => Line {
@@ -130,6 +135,10 @@ pub fn text(out: &mut dyn Write, event: &Event) -> io::Result<()> {
         Event::Final { start, text, intent: Some(intent), .. } => (Some(start), "final", format!("{text}  {intent}")),
         Event::Nothing { start, reason, .. } => {
             (Some(start), "nothing", reason.map_or_else(String::new, |reason| reason.name().to_owned()))
+        }
+        Event::SoundOn { class, start, at, peak, again } => {
+            let what = if *again { "goes on" } else { "has begun" };
+            (Some(start), "sound", format!("{class}  ({what}, heard to {:.2}, peak {peak:.2})", Clock::seconds(*at)))
         }
         Event::Sound { class, start, end, peak, .. } => {
             (Some(start), "sound", format!("{class}  (to {:.2}, peak {peak:.2})", Clock::seconds(*end)))

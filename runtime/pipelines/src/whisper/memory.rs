@@ -1,8 +1,8 @@
 //! What a transcription needs of memory, known before anything runs.
 //!
 //! Each part is an upper bound: weights and program count as if every page of them were touched, texts and windows as if they had their
-//! greatest length. Two things are not bounded by it, as they grow with the recording: the index of an m4a file (some 10 KB a minute) and
-//! a JSON transcript, which is kept until it is whole (some 5 KB a minute with words); [`Memory::audio`] holds room for five hours of either.
+//! greatest length. Two things are not bounded by it, as they grow with the recording: the index of an m4a that comes as a stream (some
+//! 10 KB a minute) and the text of a JSON transcript (some 1 KB a minute); [`Memory::audio`] holds room for five hours of either.
 
 use std::fs;
 use std::path::Path;
@@ -28,6 +28,9 @@ const READER_BYTES: usize = 3_500_000;
 
 /// tract's bookkeeping for the encoder and up to 20 decoder graphs, tensor names, parsed headers.
 const BOOKKEEPING_BYTES: usize = 1_000_000;
+
+/// Bytes that each recording takes more which is transcribed beside others: its samples, and what reads it.
+pub const BESIDE_BYTES: usize = 4 * slider::CAPACITY + READER_BYTES;
 
 /// Width of a head.
 const HEAD: usize = ossicle_kernels::attention::HEAD;

@@ -1,11 +1,14 @@
 //! The loop over a recording's windows.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
 use super::attempts::Outcome;
 use super::emit::{Likelihood, Run};
 use super::engine::{Engine, EngineError};
 use super::error::TranscribeError;
 use super::options::TranscribeOptions;
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, seconds};
 use super::quality;
 use super::slider::Slider;
 use super::speech::{SpeechMap, Step};
@@ -13,6 +16,16 @@ use super::transcript::{Segment, Summary, Told};
 use crate::digest::{DigestTaps, Digests};
 use crate::events::{EncodedEvents, Event, EventsError};
 use crate::source::SampleSource;
+
+/// A recording on its way, and how far it is.
+struct OnWay<'a> {
+    run: Run<'a>,
+    slider: Slider<'a>,
+    /// The frame that comes next.
+    seek: u64,
+    /// Most frames of its window.
+    most: usize,
+}
 
 impl<E: Engine> Pipeline<E> {
     /// Transcribes `source`, handing out each segment as soon as it is known. Segments without a letter or digit are left out.
@@ -49,54 +62,111 @@ impl<E: Engine> Pipeline<E> {
         on_told: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
         self.check(options)?;
-        let most_prompt = (self.engine.dims().max_tokens / 2).saturating_sub(1);
-        let mut run = Run {
-            plan: self.plan(options, most_prompt)?,
-            taps: DigestTaps::new(options.digests).with_trace(self.trace.clone()),
-            summary: Summary { events: events.is_some().then_some(0), ..Summary::default() },
-            likelihood: Likelihood::default(),
-            on_told,
-        };
+        let mut on_way = self.begin(source, options, events.is_some(), on_told)?;
         if let Some(events) = &mut events {
             events.begin(options.digests);
         }
-        let speech = options.vad.map(|vad| SpeechMap::new(self.engine.isa(), vad));
-        let mut slider = Slider::new(source).with_speech(speech);
-        let mut seek = 0;
-        let mut most = options.window.max_frames();
-        loop {
-            slider.move_to(seek)?;
-            let Some(step) = slider.step(most) else { break };
-            let advance = match step {
-                Step::Quiet(frames) => self.pass(&slider, seek, frames, events.is_some(), &mut run)?,
-                Step::Window(left) if quality::level_db(slider.window(left)) < options.quality.min_level_db => {
-                    run.summary.stats.silent_windows += 1;
-                    self.pass(&slider, seek, left, events.is_some(), &mut run)?
-                }
-                Step::Window(left) => match self.window(&slider, seek, left, &mut run)? {
-                    Ok(advance) => advance,
-                    Err(frames) => {
-                        most = frames;
-                        continue;
-                    }
-                },
-            };
-            most = options.window.max_frames();
-            if let Some(events) = &mut events {
-                let mut heard = heard(&mut run.summary, run.on_told);
-                events.window(self.engine.encoder_output(), seek, advance, &mut heard).map_err(unheard)?;
-            }
-            seek += advance as u64;
+        while self.step(&mut on_way, events.as_deref_mut())? {}
+        self.finish(on_way, events)
+    }
+
+    /// Transcribes recordings of the same time side by side, such as the two sides of a call: what is told comes in order of time, with the
+    /// number of the recording it was heard in. The windows of all go through one model in turn, so memory grows by a window for each.
+    ///
+    /// # Errors
+    /// As for [`transcribe`](Self::transcribe).
+    pub fn transcribe_side_by_side(
+        &mut self,
+        sources: &mut [&mut dyn SampleSource],
+        options: &TranscribeOptions,
+        on_told: &mut dyn FnMut(usize, Told),
+    ) -> Result<Vec<Summary>, TranscribeError> {
+        self.check(options)?;
+        let waiting: Vec<_> = sources.iter().map(|_| RefCell::new(VecDeque::new())).collect();
+        let mut keep: Vec<_> = waiting.iter().map(|queue| move |told| queue.borrow_mut().push_back(told)).collect();
+        let mut on_way = Vec::new();
+        for (source, keep) in sources.iter_mut().zip(&mut keep) {
+            on_way.push(Some(self.begin(&mut **source, options, false, keep)?));
         }
+        let mut summaries = vec![Summary::default(); on_way.len()];
+        // The one that is least far goes on.
+        let far = |one: &(usize, &mut Option<OnWay<'_>>)| one.1.as_ref().map_or(u64::MAX, |on_way| on_way.seek);
+        while let Some((index, one)) = on_way.iter_mut().enumerate().filter(|(_, one)| one.is_some()).min_by_key(far) {
+            let more = match one {
+                Some(on_way) => self.step(on_way, None)?,
+                None => false,
+            };
+            if let Some(ended) = one.take_if(|_| !more) {
+                summaries[index] = self.finish(ended, None)?;
+            }
+            let all_told_before =
+                on_way.iter().flatten().map(|on_way| on_way.seek).min().map_or(f64::INFINITY, |seek| seconds(seek as usize));
+            tell_in_order(&waiting, all_told_before, on_told);
+        }
+        Ok(summaries)
+    }
+
+    /// Sets out on a recording.
+    fn begin<'a>(
+        &mut self,
+        source: &'a mut dyn SampleSource,
+        options: &'a TranscribeOptions,
+        listens: bool,
+        on_told: &'a mut dyn FnMut(Told),
+    ) -> Result<OnWay<'a>, TranscribeError> {
+        let most_prompt = (self.engine.dims().max_tokens / 2).saturating_sub(1);
+        let run = Run {
+            plan: self.plan(options, most_prompt)?,
+            taps: DigestTaps::new(options.digests).with_trace(self.trace.clone()),
+            summary: Summary { events: listens.then_some(0), ..Summary::default() },
+            likelihood: Likelihood::default(),
+            on_told,
+        };
+        let speech = options.vad.map(|vad| SpeechMap::new(self.engine.isa(), vad));
+        Ok(OnWay { run, slider: Slider::new(source).with_speech(speech), seek: 0, most: options.window.max_frames() })
+    }
+
+    /// Goes on by a window, or what lies between two; false at the end.
+    fn step(&mut self, on_way: &mut OnWay<'_>, events: Option<&mut EncodedEvents>) -> Result<bool, TranscribeError> {
+        let OnWay { run, slider, seek, most } = on_way;
+        let options = run.plan.options;
+        slider.move_to(*seek)?;
+        let Some(step) = slider.step(*most) else { return Ok(false) };
+        let advance = match step {
+            Step::Quiet(frames) => self.pass(slider, *seek, frames, events.is_some(), run)?,
+            Step::Window(left) if quality::level_db(slider.window(left)) < options.quality.min_level_db => {
+                run.summary.stats.silent_windows += 1;
+                self.pass(slider, *seek, left, events.is_some(), run)?
+            }
+            Step::Window(left) => match self.window(slider, *seek, left, run)? {
+                Ok(advance) => advance,
+                Err(frames) => {
+                    *most = frames;
+                    return Ok(true);
+                }
+            },
+        };
+        *most = options.window.max_frames();
+        if let Some(events) = events {
+            let mut heard = heard(&mut run.summary, run.on_told);
+            events.window(self.engine.encoder_output(), *seek, advance, &mut heard).map_err(unheard)?;
+        }
+        *seek += advance as u64;
+        run.summary.stats.decoder_steps += std::mem::take(&mut self.decoder.steps);
+        Ok(true)
+    }
+
+    /// The end of a recording.
+    fn finish(&mut self, on_way: OnWay<'_>, events: Option<&mut EncodedEvents>) -> Result<Summary, TranscribeError> {
+        let OnWay { run, slider, .. } = on_way;
         let Run { mut summary, plan, taps, likelihood, on_told } = run;
-        let scores = match &mut events {
+        let scores = match events {
             Some(events) => events.finish(slider.samples_read(), &mut heard(&mut summary, on_told)).map_err(unheard)?,
             None => None,
         };
         summary.duration = slider.samples_read() as f64 / f64::from(ossicle_frontend::SAMPLE_RATE);
         summary.language = plan.language;
-        summary.language_doubt = !self.specials.multilingual && likelihood.doubts_language(&options.quality);
-        summary.stats.decoder_steps = std::mem::take(&mut self.decoder.steps);
+        summary.language_doubt = !self.specials.multilingual && likelihood.doubts_language(&plan.options.quality);
         summary.digests = taps.finish().map(|digests| Digests { events: scores, ..digests });
         Ok(summary)
     }
@@ -123,6 +193,28 @@ impl<E: Engine> Pipeline<E> {
                 Ok(left)
             }
         })
+    }
+}
+
+/// Tells what begins before a time in seconds, the earliest first, of equals that of the first recording.
+fn tell_in_order(waiting: &[RefCell<VecDeque<Told>>], before: f64, on_told: &mut dyn FnMut(usize, Told)) {
+    let next = |queue: &RefCell<VecDeque<Told>>| queue.borrow().front().map(start).filter(|&start| start < before);
+    let earliest = || {
+        let all = waiting.iter().enumerate().filter_map(|(index, queue)| Some((index, next(queue)?)));
+        all.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index)
+    };
+    while let Some(index) = earliest() {
+        let told = waiting[index].borrow_mut().pop_front();
+        told.into_iter().for_each(|told| on_told(index, told));
+    }
+}
+
+/// When it begins, in seconds.
+fn start(told: &Told) -> f64 {
+    match told {
+        Told::Segment(segment) => segment.start,
+        Told::Dropped(dropped) => dropped.start,
+        Told::Event(event) => event.start,
     }
 }
 

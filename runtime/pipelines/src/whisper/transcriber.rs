@@ -224,4 +224,18 @@ impl Transcriber {
     ) -> Result<Summary, TranscribeError> {
         self.pipeline.transcribe_with(source, options, events, on_told)
     }
+
+    /// Transcribes recordings of the same time side by side, such as the two sides of a call: what is told comes in order of time, with the
+    /// number of the recording it was heard in, from 0.
+    ///
+    /// # Errors
+    /// As for [`transcribe_source`](Self::transcribe_source).
+    pub fn transcribe_side_by_side(
+        &mut self,
+        sources: &mut [&mut dyn SampleSource],
+        options: &TranscribeOptions,
+        on_told: &mut dyn FnMut(usize, Told),
+    ) -> Result<Vec<Summary>, TranscribeError> {
+        self.pipeline.transcribe_side_by_side(sources, options, on_told)
+    }
 }

@@ -46,13 +46,20 @@ pub(crate) fn pages(mut file: &[u8]) -> Vec<Vec<u8>> {
 /// A page with the checksum that its content has now.
 pub(crate) fn sealed(mut page: Vec<u8>) -> Vec<u8> {
     page[22..26].fill(0);
-    let mut sum = 0u32;
-    for &byte in &page {
-        sum ^= u32::from(byte) << 24;
-        for _ in 0..8 {
-            sum = (sum << 1) ^ if sum >> 31 == 1 { 0x04c1_1db7 } else { 0 };
+    const TABLE: [u32; 256] = {
+        let (mut table, mut index) = ([0; 256], 0);
+        while index < 256 {
+            let (mut value, mut bit) = ((index as u32) << 24, 0);
+            while bit < 8 {
+                value = (value << 1) ^ if value >> 31 == 1 { 0x04c1_1db7 } else { 0 };
+                bit += 1;
+            }
+            table[index] = value;
+            index += 1;
         }
-    }
+        table
+    };
+    let sum = page.iter().fold(0u32, |sum, &byte| sum << 8 ^ TABLE[usize::from((sum >> 24) as u8 ^ byte)]);
     page[22..26].copy_from_slice(&sum.to_le_bytes());
     page
 }

@@ -159,8 +159,13 @@ fn ogg_in_several_parts_or_not_whole() {
         assert_eq!(all[..], tone[..all.len()]);
         single.remove(20);
         let (samples, damage) = heard(single.concat()).unwrap();
-        assert_eq!(samples.len(), all.len() - 320);
+        // Silence has taken its place: what comes later has its right time.
+        assert_eq!(samples.len(), all.len());
         assert!(matches!(damage[..], [Damage::Gap { places: 1, .. }]), "{damage:?}");
+        let missing = 18 * 320 - 104;
+        assert_eq!(samples[..missing - 100], all[..missing - 100]);
+        assert!(samples[missing..missing + 320].iter().all(|&x| x == 0.0));
+        assert!(samples[missing + 2000..].iter().zip(&all[missing + 2000..]).all(|(a, b)| (a - b).abs() < 0.01));
         let mut bits = file.clone();
         bits[47 + 90 + 200] ^= 0x10;
         let (samples, damage) = heard(bits).unwrap();
@@ -169,6 +174,23 @@ fn ogg_in_several_parts_or_not_whole() {
     }
     let speex = page(1, 0, 2, 0, b"Speex   1.2");
     assert_eq!(heard(speex).unwrap_err().to_string(), "ogg: cannot decode speex");
+}
+
+#[test]
+fn silence_takes_the_place_of_missing_frames() {
+    let flac = read("tone.flac");
+    let tone = whole(flac.clone());
+    // Frames begin like the first one: sync code, lengths, rate, channels.
+    let first = flac.windows(2).position(|window| window == [0xff, 0xf8]).unwrap();
+    let begin = &flac[first..first + 4];
+    let frames: Vec<_> = flac.windows(4).enumerate().filter(|(_, window)| window == &begin).map(|(at, _)| at).collect();
+    let (samples, damage) = heard([&flac[..frames[1]], &flac[frames[2]..]].concat()).unwrap();
+    assert_eq!(samples.len(), tone.len());
+    assert!(matches!(damage[..], [Damage::Gap { places: 1, .. }]), "{damage:?}");
+    let other = samples.iter().zip(&tone).filter(|(a, b)| a != b).count();
+    let silent = samples.iter().filter(|&&x| x == 0.0).count();
+    // The resampler rounds the edges.
+    assert!(silent > 1_000 && other < silent + 400, "{other} samples are other ones, {silent} are silent");
 }
 
 #[test]

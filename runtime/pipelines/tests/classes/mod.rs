@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use ossicle_graph::folder::{LAYOUT, ModelFolder, NUMERICS_VERSION};
-use ossicle_graph::yamnet::YamnetConfig;
+use ossicle_graph::yamnet::{YamnetConfig, embedding_sha256};
 use serde_json::json;
 
 /// Writes a folder of at most 16 classes to go with `model`, each of which scores `sigmoid(logit)` whatever is heard; as if it read embeddings of
@@ -36,6 +36,7 @@ pub(crate) fn write(folder: &Path, model: &Path, labels: &[&str], logit: f32, em
         "num_labels": labels.len(),
         "embedding": embedding,
         "base_sha256": base.weights_sha256(),
+        "embedding_sha256": embedding_sha256(&base),
         "thresholds": vec![0.5; labels.len()],
     });
     fs::write(folder.join("config.json"), config.to_string()).unwrap();

@@ -2,16 +2,21 @@
 
 use std::io::{ErrorKind, Read};
 
+use ossicle::audio::Pcm;
 use ossicle::formats::Format;
 use ossicle::whisper::options::TranscribeOptions;
 
 use super::answer::ApiError;
+use super::media;
 use super::multipart::{Form, FormError};
 use crate::card::{ModelCard, language};
 use crate::spill::{Spill, SpillError};
 
 /// Most bytes of a field that is not the recording.
 const MAX_FIELD_BYTES: usize = 16 << 10;
+
+/// Bytes of a body that is a recording taken at a time.
+const BLOCK_BYTES: usize = 16 << 10;
 
 /// The name under which clients that know only OpenAI's models ask for this one.
 const ALIAS: &str = "whisper-1";
@@ -29,6 +34,8 @@ pub(super) enum Shape {
 /// A request for a transcript.
 pub(super) struct Request {
     pub(super) file: Spill,
+    /// What its samples are, if its type says so and no header does.
+    pub(super) samples: Option<Pcm>,
     pub(super) options: TranscribeOptions,
     pub(super) shape: Shape,
     pub(super) stream: bool,
@@ -40,9 +47,10 @@ pub(super) struct Request {
 pub(super) fn read<R: Read>(form: &mut Form<R>, card: &ModelCard, defaults: &TranscribeOptions, file: Spill) -> Result<Request, ApiError> {
     let (mut empty, mut file) = (Some(file), None);
     let (mut options, mut shape) = (defaults.clone(), Shape::default());
-    let (mut stream, mut segments, mut words, mut model) = (false, false, false, None);
+    let (mut stream, mut segments, mut words, mut model, mut samples) = (false, false, false, None, None);
     while let Some(name) = form.next().map_err(form_error)? {
         if name == "file" {
+            samples = form.content_type().and_then(media::samples);
             let to = empty.take().ok_or_else(|| ApiError::parameter("file", "give one recording"))?;
             file = Some(spill(form, to)?);
             continue;
@@ -90,7 +98,27 @@ pub(super) fn read<R: Read>(form: &mut Form<R>, card: &ModelCard, defaults: &Tra
         return Err(ApiError::parameter("stream", "goes with response_format json or text"));
     }
     options.word_timestamps |= words || card.aligns && matches!(shape, Shape::Plain(format) if format.is_subtitles());
-    Ok(Request { file, options, shape, stream, segments: segments || !words })
+    Ok(Request { file, samples, options, shape, stream, segments: segments || !words })
+}
+
+/// A body that is a recording itself: it is answered as a form with nothing else in it would be.
+pub(super) fn recording<R: Read>(
+    body: &mut R,
+    content_type: &str,
+    defaults: &TranscribeOptions,
+    mut file: Spill,
+) -> Result<Request, ApiError> {
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        match body.read(&mut block) {
+            Ok(0) => break,
+            Ok(read) => file.push(&block[..read])?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(form_error(FormError::Io(error))),
+        }
+    }
+    let (samples, options) = (media::samples(content_type), defaults.clone());
+    Ok(Request { file, samples, options, shape: Shape::default(), stream: false, segments: true })
 }
 
 /// Refuses any model but the one that is there.

@@ -6,6 +6,7 @@ mod answer;
 mod body;
 mod form;
 mod head;
+mod media;
 mod multipart;
 mod transcript;
 
@@ -132,8 +133,11 @@ fn take(service: &Service, stream: &mut Stream, head: &Head, task: Task, peer: P
     if task == Task::Translate && !service.card.translates {
         return Err(ApiError::new(404, format_args!("{} cannot translate: run a multilingual model", service.card.name)));
     }
-    let boundary = head.content_type.as_deref().and_then(multipart::boundary);
-    let boundary = boundary.ok_or_else(|| ApiError::new(415, "content-type: give multipart/form-data with a boundary"))?;
+    let content_type = head.content_type.as_deref().unwrap_or_default();
+    let boundary = multipart::boundary(content_type);
+    if boundary.is_none() && !media::is_recording(content_type) {
+        return Err(ApiError::new(415, "content-type: give multipart/form-data with a boundary, or that of a recording"));
+    }
     let most = service.limits.upload_bytes;
     let all = most.saturating_add(FORM_BYTES);
     if matches!(head.length, Length::Bytes(bytes) if bytes > all) {
@@ -143,7 +147,10 @@ fn take(service: &Service, stream: &mut Stream, head: &Head, task: Task, peer: P
         stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(|error| ApiError::new(400, error))?;
     }
     let (mut body, file) = (Body::new(stream, head.length, all), Spill::new(most, service.budget.share(peer)));
-    let mut request = form::read(&mut multipart::Form::new(&mut body, boundary), &service.card, &service.options, file)?;
+    let mut request = match boundary {
+        Some(boundary) => form::read(&mut multipart::Form::new(&mut body, boundary), &service.card, &service.options, file)?,
+        None => form::recording(&mut body, content_type, &service.options, file)?,
+    };
     request.options.task = task;
     // What follows the last boundary means nothing, but stands before the next request.
     let ended = io::copy(&mut io::Read::take(&mut body, FORM_BYTES), &mut io::sink()).is_ok() && body.ended();
@@ -152,9 +159,9 @@ fn take(service: &Service, stream: &mut Stream, head: &Head, task: Task, peer: P
 
 /// Has a recording transcribed and answers with the transcript.
 fn transcribe(service: &Service, stream: &mut Stream, request: Request, manner: Manner) -> io::Result<bool> {
-    let Request { file, options, shape, stream: streaming, segments: with_segments } = request;
+    let Request { file, samples, options, shape, stream: streaming, segments: with_segments } = request;
     let task = options.task;
-    let recording = match file.into_audio(&[], service.card.isa) {
+    let recording = match file.into_samples(samples, service.card.isa) {
         Ok(recording) => recording,
         Err(error) => return refuse(service, stream, &error.into(), manner),
     };

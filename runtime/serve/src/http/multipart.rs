@@ -69,6 +69,7 @@ pub(super) struct Form<R> {
     /// Bytes of the buffer already handed out.
     taken: usize,
     parts: usize,
+    content_type: Option<String>,
 }
 
 impl<R: Read> Form<R> {
@@ -76,7 +77,7 @@ impl<R: Read> Form<R> {
     pub(super) fn new(body: R, boundary: &str) -> Self {
         let end = Finder::new(&format!("\r\n--{boundary}")).into_owned();
         // So that the first boundary is like the others.
-        Self { body, end, buffer: b"\r\n".to_vec(), taken: 0, parts: 0 }
+        Self { body, end, buffer: b"\r\n".to_vec(), taken: 0, parts: 0, content_type: None }
     }
 
     /// Goes to the next part, over what is left of this one, and gives its name; `None` at the end of the form.
@@ -137,8 +138,15 @@ impl<R: Read> Form<R> {
         let disposition = disposition.and_then(|field| str::from_utf8(field.value).ok()).and_then(|value| value.split_once(';'));
         let name = disposition.and_then(|(_, parameters)| parameter(parameters, "name"));
         let name = name.ok_or(FormError::Bad("a part has no name"))?.to_owned();
+        let content_type = fields.iter().find(|field| field.name.eq_ignore_ascii_case("content-type"));
+        self.content_type = content_type.and_then(|field| str::from_utf8(field.value).ok()).map(str::to_owned);
         self.taken += len;
         Ok(name)
+    }
+
+    /// What the part says that it is.
+    pub(super) fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
     }
 
     fn rest(&self) -> &[u8] {

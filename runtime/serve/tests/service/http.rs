@@ -98,6 +98,33 @@ fn chunked_bodies_and_many_requests_on_a_connection() {
 }
 
 #[test]
+fn a_recording_may_be_the_body_and_have_no_header() {
+    let service = Service::start(small(), |_| {});
+    let bare = |kind: &str, body: &[u8]| {
+        let length = body.len();
+        let head =
+            format!("POST {TRANSCRIPTIONS} HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        [head.as_bytes(), body].concat()
+    };
+    // A second of mu-law at 8 kHz, and half a second with two channels.
+    let mulaw = vec![0x80; 8_000];
+    let part = String::from_utf8_lossy(&form(&[MODEL], Some(b"!"))).replace("audio/wav", "audio/basic");
+    let part: Vec<u8> = part.bytes().flat_map(|byte| if byte == b'!' { mulaw.clone() } else { vec![byte] }).collect();
+    for (request, samples) in [
+        (bare("audio/wav", &wav(16_000)), 16_000),
+        (bare("application/octet-stream", &wav(8_000)), 8_000),
+        (bare("audio/basic", &mulaw), 16_000),
+        (bare("audio/PCMU; rate=8000; channels=2", &mulaw), 8_000),
+        (post(TRANSCRIPTIONS, &part), 16_000),
+    ] {
+        let answer = service.ask(&request);
+        assert_eq!((answer.status, answer.json()["text"].clone()), (200, json!(format!("heard {samples}."))), "{answer:?}");
+    }
+    assert_eq!(service.ask(&bare("text/plain", b"words")).status, 415);
+    assert_eq!(service.ask(&bare("audio/wav", b"words")).status, 415);
+}
+
+#[test]
 fn what_is_asked_for_the_head_alone_has_no_body() {
     let service = Service::start(small(), |_| {});
     for (path, status) in [("/health", 200), ("/v1/models", 200), ("/v1/models/other", 404), (TRANSCRIPTIONS, 405)] {

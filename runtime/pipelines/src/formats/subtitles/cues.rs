@@ -64,6 +64,11 @@ impl Cutter {
         self.show(&cuts, None)
     }
 
+    /// When the first begins of what is kept back.
+    pub(super) fn waiting(&self) -> Option<f64> {
+        self.kept.first().map(|piece| piece.start)
+    }
+
     /// The cues left over at the recording's end.
     pub(super) fn finish(&mut self, duration: f64) -> Vec<Cue> {
         let cuts = self.cuts();

@@ -9,10 +9,10 @@ use symphonia::core::errors::Error;
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 
-use super::big_endian::{self, PcmHeader};
 use super::damage::{Damage, Damages};
 use super::decoder::{Decoder, Spec};
 use super::format::Format;
+use super::pcm_headers::{self, PcmHeader};
 use super::riff::{WavHeader, is_chunk_id, read_header};
 use super::{AudioError, Container, Pcm};
 
@@ -55,9 +55,9 @@ impl<R: Read + Send> PcmDecoder<BufReader<R>> {
     }
 
     /// Reads the header of an AIFF, CAF or AU file.
-    pub(super) fn big_endian(reader: R, container: Container, file_bytes: Option<u64>) -> Result<Self, AudioError> {
+    pub(super) fn described(reader: R, container: Container, file_bytes: Option<u64>) -> Result<Self, AudioError> {
         let mut stream = BufReader::with_capacity(BUFFER_BYTES, reader);
-        let PcmHeader { format, mut data_bytes, header_bytes } = big_endian::read_header(container, &mut stream)?;
+        let PcmHeader { format, mut data_bytes, header_bytes } = pcm_headers::read_header(container, &mut stream)?;
         let rest = file_bytes.map(|bytes| bytes.saturating_sub(header_bytes));
         let mut damages = Damages::default();
         if data_bytes == Some(0) {
@@ -123,6 +123,10 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
 
     fn frames(&self) -> Option<u64> {
         self.promised
+    }
+
+    fn bytes_per_second(&self) -> Option<f64> {
+        Some(self.format.frame_bytes() as f64 * f64::from(self.format.rate))
     }
 
     fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError> {

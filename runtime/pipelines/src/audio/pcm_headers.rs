@@ -1,7 +1,8 @@
 //! Headers of AIFF, CAF and AU, whose samples are uncompressed.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 
+use super::counting::Counting;
 use super::format::Format;
 use super::{AudioError, Container};
 
@@ -17,7 +18,7 @@ pub(super) struct PcmHeader {
 
 /// Reads the header of a file of this kind, up to the first sample.
 pub(super) fn read_header(container: Container, stream: &mut (impl Read + ?Sized)) -> Result<PcmHeader, AudioError> {
-    let mut reader = Counting { stream, container, count: 0 };
+    let mut reader = Counting::new(stream, container);
     match container {
         Container::Aiff => aiff(&mut reader),
         Container::Caf => caf(&mut reader),
@@ -25,43 +26,13 @@ pub(super) fn read_header(container: Container, stream: &mut (impl Read + ?Sized
     }
 }
 
-struct Counting<'a, R: ?Sized> {
-    stream: &'a mut R,
-    container: Container,
-    count: u64,
-}
-
 impl<R: Read + ?Sized> Counting<'_, R> {
-    fn malformed(&self, detail: &str) -> AudioError {
-        AudioError::Malformed { container: self.container, detail: detail.into(), frames: 0 }
-    }
-
-    fn unsupported(&self, feature: String) -> AudioError {
-        AudioError::Unsupported { container: self.container, feature }
-    }
-
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], AudioError> {
-        let mut bytes = [0; N];
-        self.stream.read_exact(&mut bytes).map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => self.malformed("it ends before its samples begin"),
-            _ => AudioError::Io(error),
-        })?;
-        self.count += N as u64;
-        Ok(bytes)
-    }
-
     fn u16(&mut self) -> Result<u16, AudioError> {
         Ok(u16::from_be_bytes(self.take()?))
     }
 
     fn u32(&mut self) -> Result<u32, AudioError> {
         Ok(u32::from_be_bytes(self.take()?))
-    }
-
-    fn skip(&mut self, bytes: u64) -> Result<(), AudioError> {
-        let skipped = std::io::copy(&mut (&mut *self.stream).take(bytes), &mut std::io::sink()).map_err(AudioError::Io)?;
-        self.count += skipped;
-        if skipped < bytes { Err(self.malformed("it ends before its samples begin")) } else { Ok(()) }
     }
 
     fn format(&self, name: &str, rate: u32, channels: u16) -> Result<Format, AudioError> {
