@@ -10,6 +10,8 @@
 //! What tract does not do here: it allocates no tensor, has no threads and computes nothing. All nodes are layers of ours, none of its
 //! operators runs, and what it hands from node to node is a handle: type, shape and place, but no values.
 
+#![deny(unsafe_code)]
+
 pub mod graph;
 pub mod layer;
 pub mod pool;

@@ -3,6 +3,8 @@
 //! A [`folder::ModelFolder`] maps a model's weights; [`whisper::WhisperGraph`], [`yamnet::YamnetGraph`] and
 //! [`network::NetworkGraph`] wire layers to graphs, plan every buffer beforehand, and then run without touching the heap.
 
+#![forbid(unsafe_code)]
+
 pub mod network;
 pub mod whisper;
 pub mod whisper_events;
