@@ -72,7 +72,7 @@ impl GraphBuilder {
     /// Adds an input of type `T`; inputs count from 0 in the order they are added.
     ///
     /// # Errors
-    /// [`GraphError::Plan`] if the name is taken.
+    /// [`GraphError::Plan`] if tract refuses it.
     pub fn input<T: Element>(&mut self, name: &str, shape: &[usize]) -> Result<Outlet, GraphError> {
         Ok(Outlet(self.model.add_source(name, T::fact(shape))?))
     }
@@ -184,6 +184,11 @@ impl Runner {
         self.plan.bytes.saturating_add(ALIGN)
     }
 
+    /// Bytes of the memory that the graph has: more than it needs where a larger one passed its own on.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory.len().saturating_add(ALIGN)
+    }
+
     /// Takes the memory away, and the outputs with it.
     pub fn detach(&mut self) -> Memory {
         self.ran = false;
@@ -283,7 +288,7 @@ mod tests {
             std::mem::swap(&mut one, &mut other);
         }
         // Two of the three are alive at a time; all begin at multiples of 64 bytes.
-        assert_eq!(one.bytes(), 64 + 16 + ALIGN);
+        assert_eq!((one.bytes(), one.memory_bytes()), (64 + 16 + ALIGN, 64 + 16 + ALIGN));
     }
 
     #[test]

@@ -72,8 +72,6 @@ pub(super) enum Ends {
 pub(super) struct Decoder {
     /// Input 0 is i32 `[tokens]`.
     runner: Runner,
-    /// Rows of logits, packed, where the vocabulary is not whole blocks.
-    logits: Vec<f32>,
     rows: usize,
     vocabulary: usize,
 }
@@ -158,8 +156,7 @@ impl Decoder {
             x = graph.add("decoder.logits", logits, &[x])?[0];
         }
         let (rows, vocabulary) = (rows.map_or(0, LogitRows::count), config.vocab_size);
-        let logits = if rows > 1 { vec![0.0; rows * vocabulary] } else { vec![] };
-        Ok(Self { runner: graph.plan(&[x])?, logits, rows, vocabulary })
+        Ok(Self { runner: graph.plan(&[x])?, rows, vocabulary })
     }
 
     /// Bytes of its memory.
@@ -167,9 +164,9 @@ impl Decoder {
         self.runner.bytes()
     }
 
-    /// Bytes that it has of its own.
-    pub(super) fn own_bytes(&self) -> usize {
-        4 * self.logits.len()
+    /// Bytes of the memory that it has.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.runner.memory_bytes()
     }
 
     /// Takes its memory away.
@@ -187,23 +184,27 @@ impl Decoder {
         self.runner.output(0)
     }
 
-    pub(super) fn logits(&self) -> Result<&[f32], GraphError> {
+    /// The rows of logits of the last run; two of them where [`pack`](Self::pack) put them.
+    pub(super) fn logits<'a>(&'a self, packed: &'a [f32]) -> Result<&'a [f32], GraphError> {
         match self.rows {
             0 => Ok(&[]),
             1 => Ok(&self.output()?[..self.vocabulary]),
-            _ => Ok(&self.logits),
+            _ => Ok(packed),
         }
+    }
+
+    /// Puts the rows of logits one after another, without what rounds the vocabulary up.
+    pub(super) fn pack(&self, packed: &mut Vec<f32>) -> Result<(), GraphError> {
+        let output = self.output()?;
+        packed.resize(self.rows * self.vocabulary, 0.0);
+        for (to, from) in packed.chunks_exact_mut(self.vocabulary).zip(output.chunks_exact(output.len() / self.rows.max(1))) {
+            to.copy_from_slice(&from[..self.vocabulary]);
+        }
+        Ok(())
     }
 
     pub(super) fn run(&mut self, tokens: &[u32]) -> Result<(), GraphError> {
         self.runner.input_mut::<i32>(0)?.copy_from_slice(bytemuck::cast_slice(tokens));
-        self.runner.run()?;
-        if self.rows > 1 {
-            let output = self.runner.output::<f32>(0)?;
-            for (to, from) in self.logits.chunks_exact_mut(self.vocabulary).zip(output.chunks_exact(output.len() / self.rows)) {
-                to.copy_from_slice(&from[..self.vocabulary]);
-            }
-        }
-        Ok(())
+        self.runner.run()
     }
 }

@@ -95,9 +95,19 @@ impl Encoder {
         Ok(Self { runner: graph.plan(&[x])?, positions, mels })
     }
 
-    /// Memory for it.
-    pub(super) fn attach(&mut self) {
-        self.runner.attach(Memory::default());
+    /// Takes its memory away.
+    pub(super) fn detach(&mut self) -> Memory {
+        self.runner.detach()
+    }
+
+    /// Gives it the memory of another window size.
+    pub(super) fn attach(&mut self, memory: Memory) {
+        self.runner.attach(memory);
+    }
+
+    /// Bytes of the memory that it has.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.runner.memory_bytes()
     }
 
     pub(super) fn positions(&self) -> usize {

@@ -83,6 +83,8 @@ pub struct WhisperGraph {
     decoders: HashMap<DecoderKey, Decoder>,
     /// The one that ran last: it has the memory that all of them run in, one at a time.
     last: Option<DecoderKey>,
+    /// Two rows of logits without what rounds the vocabulary up, `[2][vocab_size]`; empty before the first.
+    two_rows: Vec<f32>,
     /// What the logits of the last [`decode_lanes`](WhisperGraph::decode_lanes) are computed from, `[lanes][width]`; empty before.
     lane_rows: Vec<f32>,
 }
@@ -105,7 +107,17 @@ impl WhisperGraph {
         let decoder_spans = DecoderSpans::new(&folder)?;
         let store = Arc::new(Store::new(folder.config()));
         let context = Arc::new(Context::new(folder, options.isa, options.threads));
-        Ok(Self { context, store, encoder_spans, decoder_spans, encoder: None, decoders: HashMap::new(), last: None, lane_rows: vec![] })
+        Ok(Self {
+            context,
+            store,
+            encoder_spans,
+            decoder_spans,
+            encoder: None,
+            decoders: HashMap::new(),
+            last: None,
+            two_rows: vec![],
+            lane_rows: vec![],
+        })
     }
 
     /// The model's configuration.
@@ -128,11 +140,11 @@ impl WhisperGraph {
         let decoder_spans = DecoderSpans::new(folder)?;
         let (context, store) = (Arc::new(Context::unused(folder)), Arc::new(Store::unused()));
         let encoder = Encoder::plan(&context, &store, &encoder_spans, &decoder_spans, positions)?;
-        // None needs more than this one, nor has more of its own.
+        // None needs more than this one.
         let decoder = Decoder::plan(&context, &store, &decoder_spans, PIECE, Ends::Logits(LogitsFor::FirstAndLast))?;
         Ok(MemoryPlan {
             weights: folder.weight_bytes(),
-            slots: encoder.bytes() + decoder.bytes() + decoder.own_bytes(),
+            slots: encoder.bytes() + decoder.bytes() + 4 * 2 * config.vocab_size,
             scratch: options.threads.clamp(1, MAX_THREADS) * Sizes::of(config).bytes(),
             kv_cache: Store::bytes(config),
         })
@@ -145,11 +157,11 @@ impl WhisperGraph {
         self.context.recorder.set(tap);
     }
 
-    /// Bytes of the memory of all plans built so far, and of what they keep beside it.
+    /// Bytes of the memory that the plans run in, and of what is kept beside it.
     pub fn built_slot_bytes(&self) -> usize {
-        let decoders = self.decoders.values().map(Decoder::bytes).max().unwrap_or_default();
-        let own: usize = self.decoders.values().map(Decoder::own_bytes).sum();
-        self.encoder.as_ref().map_or(0, Encoder::bytes) + decoders + own + 4 * self.lane_rows.capacity()
+        let decoder = self.last.and_then(|last| self.decoders.get(&last)).map_or(0, Decoder::memory_bytes);
+        let beside = 4 * (self.two_rows.capacity() + self.lane_rows.capacity());
+        self.encoder.as_ref().map_or(0, Encoder::memory_bytes) + decoder + beside
     }
 
     /// Encodes one window: `mel` is the normalised log-mel spectrogram, `[frames][num_mel_bins]`. The text starts over.
@@ -167,10 +179,10 @@ impl WhisperGraph {
         }
         let positions = frames / 2;
         if self.encoder.as_ref().is_none_or(|encoder| encoder.positions() != positions) {
-            // The old one goes first, so that both are never in memory.
-            self.encoder = None;
+            // The old one's memory is passed on, so that there is only one.
+            let memory = self.encoder.take().map(|mut encoder| encoder.detach()).unwrap_or_default();
             let mut encoder = Encoder::plan(&self.context, &self.store, &self.encoder_spans, &self.decoder_spans, positions)?;
-            encoder.attach();
+            encoder.attach(memory);
             self.encoder = Some(encoder);
         }
         let encoder = self.encoder.as_mut().expect("built above");
@@ -235,10 +247,14 @@ impl WhisperGraph {
                 listener.record("decoder.tokens", "Input").tensor("", &[piece.len()], Values::U32(piece));
             }
             self.decoder(key)?.run(piece)?;
+            if wanted == LogitsFor::FirstAndLast {
+                let Self { decoders, two_rows, .. } = self;
+                decoders.get(&key).map_or(Ok(()), |decoder| decoder.pack(two_rows))?;
+            }
             self.store.set_position(self.store.position() + piece.len());
             rest = after;
         }
-        self.last.and_then(|key| self.decoders.get(&key)).map_or(Ok(&[]), Decoder::logits)
+        self.last.and_then(|key| self.decoders.get(&key)).map_or(Ok(&[]), |decoder| decoder.logits(&self.two_rows))
     }
 
     /// The decoder for `key`, planned when it is first needed, with the memory of the one that ran before.
