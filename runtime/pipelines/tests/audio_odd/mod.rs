@@ -6,7 +6,7 @@ use ossicle::audio::{AudioError, AudioReader, Container, Damage, Encoding, Pcm};
 use ossicle_kernels::simd::Isa;
 
 use super::{amplitude, fixture, heard};
-use made::{chunk, format, id3, page, pages, riff, sealed, tone};
+use made::{chunk, format, id3, page, pages, quicktime, riff, sealed, tone};
 
 fn read(name: &str) -> Vec<u8> {
     std::fs::read(fixture(name)).unwrap()
@@ -254,6 +254,16 @@ fn samples_of_other_byte_orders() {
         let (some, damage) = heard(file[..file.len() - 10_000].to_vec()).unwrap();
         assert_eq!(some, samples[..11_000], "{name}");
         assert_eq!(damage.is_empty(), name.contains("unknown") || name.contains("its end"), "{name}: {damage:?}");
+    }
+}
+
+#[test]
+fn quicktime_with_samples_in_either_order() {
+    let (raw, samples) = tone();
+    let big: Vec<u8> = raw.chunks(2).flat_map(|x| [x[1], x[0]]).collect();
+    // Old writers say that each frame has one byte.
+    for (kind, data, frame_bytes) in [(b"sowt", &raw, 2), (b"sowt", &raw, 1), (b"twos", &big, 2), (b"twos", &big, 1)] {
+        assert_eq!(whole(quicktime(kind, frame_bytes, data)), samples, "{} {frame_bytes}", String::from_utf8_lossy(kind));
     }
 }
 
