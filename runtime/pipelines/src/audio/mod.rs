@@ -63,6 +63,7 @@ mod pcm_decoder;
 mod pcm_headers;
 mod reader;
 mod riff;
+mod riff_tail;
 mod silence;
 mod sniff;
 mod vorbis_bits;
