@@ -4,7 +4,8 @@
     cargo xtask models whisper-base
     OSSICLE=target/release/ossicle python3 tests/accuracy/multilingual.py --least 0.9
 
-Noise and languages are those of ../shared/data, the halves for development; without them only the pauses are checked, and a line says so.
+Noise and languages are those of ../shared/data, the halves for development; without them only the pauses are checked,
+and a line says so.
 """
 
 import argparse
@@ -83,7 +84,8 @@ def pauses(model):
         data = (ROOT / f"samples/{name}.wav").read_bytes()
         header, samples = data[:44], data[44:]
         speech.append(samples)
-    alone = [len(words(transcript["text"])) for transcript in transcribe(model, [ROOT / f"samples/{name}.wav" for name in ("kitchen", "lights")])]
+    recordings = [ROOT / f"samples/{name}.wav" for name in ("kitchen", "lights")]
+    alone = [len(words(transcript["text"])) for transcript in transcribe(model, recordings)]
     # Noise at -66 dB of full scale, as any room has it.
     state, noise = 1, []
     for _ in range(16000):

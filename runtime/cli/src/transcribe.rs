@@ -269,6 +269,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if let [file] = &args.files[..] {
         // One bad file is told before a model is loaded for it.
         let reader = args.raw.open(file, args.model.machine.isa())?;
+        if args.each_channel {
+            transcribe_channels::check(file, reader.info().channels)?;
+        }
         return one(args, reader);
     }
     let outputs = args.outputs()?;

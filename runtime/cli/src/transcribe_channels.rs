@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -25,6 +26,15 @@ pub(crate) fn most(args: &Args) -> usize {
     channels.max().unwrap_or(1)
 }
 
+/// Refuses several channels of standard input.
+pub(crate) fn check(file: &Path, channels: usize) -> Result<(), Fault> {
+    if channels > 1 && input::is_stdin(file) {
+        let what = format!("{channels} channels of standard input, which can be read only once");
+        return Err(Fault::new(what, input::name(file), "save it to a file, or take one with --channel"));
+    }
+    Ok(())
+}
+
 /// As [`Work::write`], with the number of its channel at everything that was said, in order of time.
 pub(crate) fn write(
     work: Work<'_>,
@@ -35,10 +45,7 @@ pub(crate) fn write(
 ) -> Result<ExitCode> {
     let Work { args, options, file } = work;
     let (name, channels) = (input::name(file), first.info().channels);
-    if channels > 1 && input::is_stdin(file) {
-        let what = format!("{channels} channels of standard input, which can be read only once");
-        return Err(Fault::new(what, name, "save it to a file, or take one with --channel").into());
-    }
+    check(file, channels)?;
     let unwritten = Unwritten::default();
     let mut sources = Vec::new();
     let mut reader = Some(first);

@@ -413,7 +413,8 @@ fn the_sides_of_a_call_are_told_apart() {
             assert_eq!(alone["segments"][0][key], json["segments"][index][key], "{key}");
         }
     }
-    let refused = transcribe(&["--each-channel", "-"]).stdin(fs::File::open(&path).unwrap()).output().unwrap();
+    // At once, before a model is looked for.
+    let refused = transcribe(&["--each-channel", "-", "--model", "nowhere"]).stdin(fs::File::open(&path).unwrap()).output().unwrap();
     let line = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(2) && line.lines().count() == 1 && line.contains("2 channels of standard input"), "{line}");
     fs::remove_file(path).unwrap();

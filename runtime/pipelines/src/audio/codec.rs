@@ -1,8 +1,9 @@
 //! From packets to samples, whatever container they came in.
 
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_PCM_F32LE, CODEC_ID_PCM_S16LE,
-    CODEC_ID_PCM_S24LE, CODEC_ID_PCM_S32LE, CODEC_ID_VORBIS,
+    CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_PCM_ALAW, CODEC_ID_PCM_F32BE,
+    CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64BE, CODEC_ID_PCM_F64LE, CODEC_ID_PCM_MULAW, CODEC_ID_PCM_S8, CODEC_ID_PCM_S16BE,
+    CODEC_ID_PCM_S16LE, CODEC_ID_PCM_S24BE, CODEC_ID_PCM_S24LE, CODEC_ID_PCM_S32BE, CODEC_ID_PCM_S32LE, CODEC_ID_PCM_U8, CODEC_ID_VORBIS,
 };
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
@@ -129,10 +130,20 @@ fn name(codec: AudioCodecId) -> Option<&'static str> {
         CODEC_ID_FLAC => "flac",
         CODEC_ID_MP2 => "mp2",
         CODEC_ID_MP3 => "mp3",
+        CODEC_ID_PCM_ALAW => "pcm_alaw",
+        CODEC_ID_PCM_F32BE => "pcm_f32be",
         CODEC_ID_PCM_F32LE => "pcm_f32le",
+        CODEC_ID_PCM_F64BE => "pcm_f64be",
+        CODEC_ID_PCM_F64LE => "pcm_f64le",
+        CODEC_ID_PCM_MULAW => "pcm_mulaw",
+        CODEC_ID_PCM_S8 => "pcm_s8",
+        CODEC_ID_PCM_S16BE => "pcm_s16be",
         CODEC_ID_PCM_S16LE => "pcm_s16le",
+        CODEC_ID_PCM_S24BE => "pcm_s24be",
         CODEC_ID_PCM_S24LE => "pcm_s24le",
+        CODEC_ID_PCM_S32BE => "pcm_s32be",
         CODEC_ID_PCM_S32LE => "pcm_s32le",
+        CODEC_ID_PCM_U8 => "pcm_u8",
         CODEC_ID_OPUS => "opus",
         CODEC_ID_VORBIS => "vorbis",
         _ => return None,

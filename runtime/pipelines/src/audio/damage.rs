@@ -20,6 +20,15 @@ pub enum Damage {
     },
     /// The header says that there are no samples, but there are some: the writer did not finish it.
     NoLength,
+    /// The header promises less than there is, and what follows is no chunk: the writer did not get to correct it.
+    Longer {
+        /// Frames (samples of one channel) promised.
+        promised: u64,
+        /// Frames there.
+        found: u64,
+        /// Frames a second.
+        rate: u32,
+    },
     /// Bytes between the audio belong to none of it.
     Skipped {
         /// Where in the audio, in seconds: the first place.
@@ -92,6 +101,11 @@ impl fmt::Display for Damage {
                 }
             }
             Self::NoLength => write!(f, "its header says that it is empty; all that follows was read"),
+            Self::Longer { promised, found, rate } => {
+                let rate = f64::from(rate.max(1));
+                let (promised, found) = (promised as f64 / rate, found as f64 / rate);
+                write!(f, "its header says {promised:.1} s; all {found:.1} s that are there were read")
+            }
             Self::Skipped { at, bytes, places } => match places {
                 0 | 1 => write!(f, "{bytes} bytes at {at:.1} s are not audio"),
                 n => write!(f, "{bytes} bytes at {n} places, the first at {at:.1} s, are not audio"),

@@ -112,6 +112,8 @@ impl MatroskaDecoder {
         };
         match (element.id, element.bytes) {
             (SEGMENT, bytes) => {
+                // Of a file that is joined to another, too: its times begin anew.
+                self.start = None;
                 self.end = bytes.map(|bytes| self.at + element.head as u64 + bytes);
                 self.skip(element.head as u64)?;
             }
@@ -131,7 +133,9 @@ impl MatroskaDecoder {
             (TRACKS, _) if self.track.is_none() => {
                 return Err(AudioError::Unsupported { container: Container::Matroska, feature: "that many tracks".into() });
             }
-            (_, Some(bytes)) if is_plausible(element.id, bytes) => self.skip(element.head as u64 + bytes)?,
+            (id, Some(bytes)) if is_plausible(id, bytes) && (self.track.is_none() || is_known(id)) => {
+                self.skip(element.head as u64 + bytes)?
+            }
             _ => return self.find_cluster(),
         }
         Ok(true)
@@ -191,7 +195,11 @@ impl MatroskaDecoder {
         let start = *self.start.get_or_insert(time - before);
         let missing = time - start - before;
         if missing > LEAST_GAP_SECONDS && self.packets.is_empty() {
-            self.silence.begin((missing * f64::from(self.spec.rate)) as u64, self.spec);
+            let fits = self.silence.begin((missing * f64::from(self.spec.rate)) as u64, self.spec);
+            if !fits {
+                self.damages.add(Damage::Gap { at: before, places: 1 });
+                self.start = Some(time - before);
+            }
         }
     }
 
@@ -228,6 +236,32 @@ impl MatroskaDecoder {
         }
         Ok(false)
     }
+}
+
+/// Whether the format has such an element among clusters or in them; what else stands there is damage.
+fn is_known(id: u32) -> bool {
+    const KNOWN: [u32; 18] = [
+        // A header, its segment's parts, parts of clusters, and what may stand anywhere.
+        0x1a45_dfa3,
+        0x114d_9b74,
+        INFO,
+        TRACKS,
+        0x1c53_bb6b,
+        0x1941_a469,
+        0x1043_a770,
+        0x1254_c367,
+        TIMESTAMP,
+        SIMPLE_BLOCK,
+        BLOCK_GROUP,
+        0x5854,
+        0xa7,
+        0xab,
+        0xaf,
+        0xec,
+        0xbf,
+        BLOCK,
+    ];
+    KNOWN.contains(&id)
 }
 
 /// Whether an element that is not looked into may be that long.
@@ -342,6 +376,56 @@ impl Decoder for MatroskaDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An element of at most 16 kB.
+    fn element(id: &[u8], body: &[u8]) -> Vec<u8> {
+        [id, &(0x4000 | body.len() as u16).to_be_bytes(), body].concat()
+    }
+
+    /// A file of 16-bit samples at 8 kHz, 100 ms a block in a cluster of its own that begins at this millisecond.
+    fn file(times: &[u32]) -> Vec<u8> {
+        let block = element(&[0xa3], &[&[0x81, 0, 0, 0x80][..], &[1; 1600]].concat());
+        let cluster = |&time: &u32| element(&[0x1f, 0x43, 0xb6, 0x75], &[&element(&[0xe7], &time.to_be_bytes())[..], &block].concat());
+        let audio = [element(&[0xb5], &8000f32.to_be_bytes()), element(&[0x62, 0x64], &[16])].concat();
+        let track = [element(&[0xd7], &[1]), element(&[0x83], &[2]), element(&[0x86], b"A_PCM/INT/LIT"), element(&[0xe1], &audio)];
+        let tracks = element(&[0x16, 0x54, 0xae, 0x6b], &element(&[0xae], &track.concat()));
+        let clusters: Vec<u8> = times.iter().flat_map(cluster).collect();
+        [element(&[0x1a, 0x45, 0xdf, 0xa3], b""), vec![0x18, 0x53, 0x80, 0x67, 0xff], tracks, clusters].concat()
+    }
+
+    /// Milliseconds heard, and what is missing.
+    fn heard(file: Vec<u8>) -> (usize, Vec<Damage>) {
+        let mut decoder = MatroskaDecoder::new(Box::new(std::io::Cursor::new(file))).unwrap();
+        let mut samples = Vec::new();
+        while decoder.next_block(&mut samples).unwrap() {}
+        (samples.len() / 8, decoder.damage().to_vec())
+    }
+
+    #[test]
+    fn silence_lasts_as_long_as_the_gap_and_no_longer() {
+        assert_eq!(heard(file(&[0, 100, 5200, 5300])), (5400, vec![]));
+        // A clock that is slow by a tenth: no more than the true drift, and no silence for a block that is late once.
+        let slow: Vec<u32> = (0..100).map(|block| 110 * block).collect();
+        let (milliseconds, damage) = heard(file(&slow));
+        assert!((10_700..=11_000).contains(&milliseconds) && damage.is_empty(), "{milliseconds} {damage:?}");
+        let late: Vec<u32> = (0..100).map(|block| 100 * block + if block % 10 == 7 { 240 } else { 0 }).collect();
+        assert_eq!(heard(file(&late)), (10_000, vec![]));
+        // Too long a gap is told, and what follows has its times from there on.
+        let (milliseconds, damage) = heard(file(&[0, 7_200_000, 7_205_000]));
+        assert!((5_200..=5_210).contains(&milliseconds), "{milliseconds}");
+        assert!(matches!(damage[..], [Damage::Gap { places: 1, .. }]), "{damage:?}");
+        // In a file that is joined to another, too.
+        assert_eq!(heard([file(&[0, 100, 200]), file(&[0, 100, 5200])].concat()), (300 + 5300, vec![]));
+    }
+
+    #[test]
+    fn after_damage_it_goes_on_with_the_next_cluster() {
+        let whole = file(&[0, 100, 200, 300]);
+        let at = whole.len() - 2500;
+        let (milliseconds, damage) = heard([&whole[..at], &[0x55; 700], &whole[at..]].concat());
+        assert!((300..=420).contains(&milliseconds), "{milliseconds}");
+        assert!(matches!(damage[..], [Damage::Skipped { places: 1, .. }]), "{damage:?}");
+    }
 
     #[test]
     fn packets_of_a_block_are_told_apart() {

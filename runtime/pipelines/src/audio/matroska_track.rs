@@ -3,8 +3,9 @@
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_PCM_F32LE, CODEC_ID_PCM_S16LE,
-    CODEC_ID_PCM_S24LE, CODEC_ID_PCM_S32LE, CODEC_ID_VORBIS,
+    CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64LE,
+    CODEC_ID_PCM_S16BE, CODEC_ID_PCM_S16LE, CODEC_ID_PCM_S24BE, CODEC_ID_PCM_S24LE, CODEC_ID_PCM_S32BE, CODEC_ID_PCM_S32LE,
+    CODEC_ID_PCM_U8, CODEC_ID_VORBIS,
 };
 
 use super::codec::Codec;
@@ -103,7 +104,12 @@ impl<'a> Track<'a> {
             (b"A_PCM/INT/LIT", 16) => (CODEC_ID_PCM_S16LE, &[][..]),
             (b"A_PCM/INT/LIT", 24) => (CODEC_ID_PCM_S24LE, &[][..]),
             (b"A_PCM/INT/LIT", 32) => (CODEC_ID_PCM_S32LE, &[][..]),
+            (b"A_PCM/INT/BIG", 16) => (CODEC_ID_PCM_S16BE, &[][..]),
+            (b"A_PCM/INT/BIG", 24) => (CODEC_ID_PCM_S24BE, &[][..]),
+            (b"A_PCM/INT/BIG", 32) => (CODEC_ID_PCM_S32BE, &[][..]),
+            (b"A_PCM/INT/LIT", 8) => (CODEC_ID_PCM_U8, &[][..]),
             (b"A_PCM/FLOAT/IEEE", 32) => (CODEC_ID_PCM_F32LE, &[][..]),
+            (b"A_PCM/FLOAT/IEEE", 64) => (CODEC_ID_PCM_F64LE, &[][..]),
             (other, _) => return Err(unsupported(format!("encoding {}", String::from_utf8_lossy(other)))),
         };
         let mut parameters = AudioCodecParameters::new();

@@ -11,7 +11,7 @@
 //! | flac | flac | symphonia |
 //! | mp3 | MPEG layers I to III | symphonia |
 //! | aac | AAC-LC with ADTS headers | symphonia |
-//! | m4a | AAC-LC, ALAC, opus | symphonia, ropus |
+//! | m4a, mp4, mov | AAC-LC, ALAC, opus, flac, mp3; in mov the same as wav and aiff | symphonia, ropus |
 //! | ogg | vorbis, flac, opus | symphonia, ropus |
 //! | webm, mkv | opus, vorbis, flac, AAC-LC, ALAC, mp3, integers, 32-bit float | symphonia, ropus |
 //! | raw | signed 16, 24 and 32-bit, 32-bit float, little-endian; unsigned 8-bit; A-law, mu-law | hound, symphonia |
@@ -63,6 +63,7 @@ mod pcm_decoder;
 mod pcm_headers;
 mod reader;
 mod riff;
+mod riff_tail;
 mod silence;
 mod sniff;
 mod vorbis_bits;

@@ -109,6 +109,10 @@ impl OggDecoder {
             }
             Ok(None) => false,
             Err(feature) => {
+                if self.stream.as_ref().is_some_and(|stream| stream.has_audio() && stream.ended) {
+                    // Joined to what was heard, and not heard itself.
+                    self.damages.add(Damage::Gap { at: self.heard.seconds, places: 1 });
+                }
                 self.refused = Some(AudioError::Unsupported { container: Container::Ogg, feature: feature.into() });
                 false
             }

@@ -1,6 +1,6 @@
 //! Uncompressed samples: those of WAVE and its like, and raw ones, decoded by hound; what it lacks, by symphonia.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use hound::{SampleFormat, WavReader, WavSpec};
 use symphonia::core::audio::Channels;
@@ -14,10 +14,13 @@ use super::decoder::{Decoder, Spec};
 use super::format::Format;
 use super::pcm_headers::{self, PcmHeader};
 use super::riff::{WavHeader, is_chunk_id, read_header};
+use super::riff_tail::{self, Tail};
 use super::{AudioError, Container, Pcm};
 
 /// Frames decoded at a time.
 const BLOCK_FRAMES: usize = 4096;
+/// Stands for as much as there is.
+const UNKNOWN: u64 = u64::MAX;
 /// Bytes read from a file at a time.
 const BUFFER_BYTES: usize = 1 << 16;
 
@@ -29,6 +32,13 @@ pub(super) struct PcmDecoder<R> {
     /// Frames the header promises; unknown for a stream.
     promised: Option<u64>,
     decoded: u64,
+    /// Bytes of the promised samples, and at most how many follow them: 0 for those that nothing is looked for behind.
+    data_bytes: u64,
+    beyond: u64,
+    /// Bytes that were looked at, and are samples.
+    ahead: Vec<u8>,
+    /// The promise that samples went on behind, and whether one of them is not 0, with which some writers fill up their files.
+    outdated: Option<(u64, bool)>,
     bytes: Vec<u8>,
     damages: Damages,
 }
@@ -51,7 +61,12 @@ impl<R: Read + Send> PcmDecoder<BufReader<R>> {
                 damages.add(Damage::NoLength);
             }
         }
-        Ok(Self::after_header(stream, Container::Wav, format, data_bytes, rest, damages))
+        let mut decoder = Self::after_header(stream, Container::Wav, format, data_bytes, rest, damages);
+        if let Some(data_bytes) = data_bytes {
+            // Of a stream nobody knows how much follows.
+            (decoder.data_bytes, decoder.beyond) = (data_bytes, rest.map_or(UNKNOWN, |rest| rest.saturating_sub(data_bytes)));
+        }
+        Ok(decoder)
     }
 
     /// Reads the header of an AIFF, CAF or AU file.
@@ -88,7 +103,8 @@ impl<R: Read + Send> PcmDecoder<BufReader<R>> {
             }
             promised = Some(frames.min(found));
         }
-        Self { stream, container, format, promised, decoded: 0, bytes: Vec::new(), damages }
+        let (ahead, outdated, bytes) = (Vec::new(), None, Vec::new());
+        Self { stream, container, format, promised, decoded: 0, data_bytes: 0, beyond: 0, ahead, outdated, bytes, damages }
     }
 }
 
@@ -104,7 +120,73 @@ impl<R: Read + Send> PcmDecoder<R> {
     /// Samples without a header, up to the end of the stream; at least one channel.
     pub(super) fn raw(stream: R, pcm: Pcm) -> Self {
         let (container, format, damages) = (Container::Raw, Format::raw(pcm), Damages::default());
-        Self { stream, container, format, promised: None, decoded: 0, bytes: Vec::new(), damages }
+        let (ahead, outdated, bytes) = (Vec::new(), None, Vec::new());
+        Self { stream, container, format, promised: None, decoded: 0, data_bytes: 0, beyond: 0, ahead, outdated, bytes, damages }
+    }
+
+    /// Looks for more samples behind those that were promised; false if there are none.
+    fn go_on(&mut self) -> Result<bool, AudioError> {
+        let (before, rate, frame_bytes) = (self.decoded, self.format.rate, self.format.frame_bytes() as u64);
+        io::copy(&mut (&mut self.stream).take(self.data_bytes % frame_bytes), &mut io::sink()).map_err(AudioError::Io)?;
+        let (tail, mut left) = riff_tail::next(&mut self.stream, self.beyond, self.data_bytes % 2 == 1)?;
+        let bytes = match tail {
+            Tail::End => 0,
+            Tail::Other => {
+                let skipped = io::copy(&mut self.stream, &mut io::sink()).map_err(AudioError::Io)?;
+                let at = before as f64 / f64::from(rate.max(1));
+                self.damages.add(Damage::Skipped { at, bytes: skipped, places: 1 });
+                0
+            }
+            Tail::Data(bytes) => self.at_most(bytes, left),
+            Tail::File(header) => {
+                self.format = header.format;
+                header.data_bytes.map_or(left, |bytes| self.at_most(bytes, left))
+            }
+            Tail::Samples(mut ahead) => {
+                // Less than a quarter of a second is what some writers leave behind.
+                let least = (u64::from(rate) / 4 * frame_bytes).min(BUFFER_BYTES as u64);
+                let more = (&mut self.stream).take(least).read_to_end(&mut ahead).map_err(AudioError::Io)?;
+                if (more as u64) < least {
+                    return Ok(false);
+                }
+                left = left.saturating_add(ahead.len() as u64 - more as u64);
+                self.ahead = ahead;
+                self.outdated = Some((before, false));
+                left
+            }
+        };
+        (self.data_bytes, self.beyond) = (bytes, left.saturating_sub(bytes));
+        self.promised = if bytes >= UNKNOWN / 2 { None } else { Some(before + bytes / self.format.frame_bytes() as u64) };
+        Ok(self.promised != Some(before))
+    }
+
+    /// How many of these promised bytes are there, of the `left` of the file.
+    fn at_most(&mut self, bytes: u64, left: u64) -> u64 {
+        let (frame_bytes, rate) = (self.format.frame_bytes() as u64, self.format.rate);
+        let frames = |bytes| self.decoded + bytes / frame_bytes;
+        if bytes > left {
+            self.damages.add(Damage::Short { promised: frames(bytes), found: frames(left), rate });
+        }
+        if bytes == 0 { left } else { bytes.min(left) }
+    }
+
+    /// The end: what only it tells.
+    fn finish(&mut self) -> bool {
+        if let Some((promised, true)) = self.outdated.take() {
+            self.damages.add(Damage::Longer { promised, found: self.decoded, rate: self.format.rate });
+        }
+        false
+    }
+
+    /// What was looked at already, and then the stream.
+    fn read(&mut self, from: usize) -> io::Result<usize> {
+        if self.ahead.is_empty() {
+            return self.stream.read(&mut self.bytes[from..]);
+        }
+        let count = self.ahead.len().min(self.bytes.len() - from);
+        self.bytes[from..from + count].copy_from_slice(&self.ahead[..count]);
+        self.ahead.drain(..count);
+        Ok(count)
     }
 }
 
@@ -130,17 +212,20 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
     }
 
     fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError> {
+        if self.beyond > 0 && self.promised == Some(self.decoded) && !self.go_on()? {
+            return Ok(self.finish());
+        }
         let frame_bytes = self.format.frame_bytes();
         let left = self.promised.map_or(u64::MAX, |promised| promised - self.decoded);
         let frames = left.min(BLOCK_FRAMES as u64) as usize;
         if frames == 0 {
-            return Ok(false);
+            return Ok(self.finish());
         }
         self.bytes.resize(frames * frame_bytes, 0);
         let mut filled = 0usize;
         // A live stream hands over what it has: whole frames go on at once instead of waiting for a full block.
         while filled == 0 || !filled.is_multiple_of(frame_bytes) {
-            match self.stream.read(&mut self.bytes[filled..]) {
+            match self.read(filled) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -149,6 +234,9 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
         }
         let whole = filled / frame_bytes;
         let block = &self.bytes[..whole * frame_bytes];
+        if let Some((_, heard)) = &mut self.outdated {
+            *heard |= block.iter().any(|&byte| byte != 0);
+        }
         let decoded = match self.format.symphonia() {
             None => by_hound(&self.format, block, out).map_err(|error| error.to_string()),
             Some(codec) => by_symphonia(codec, &self.format, block, out).map_err(|error| error.to_string()),
@@ -160,7 +248,7 @@ impl<R: Read + Send> Decoder for PcmDecoder<R> {
             // Of a stream, which tells its length only here.
             self.damages.add(Damage::Short { promised, found: self.decoded, rate: self.format.rate });
         }
-        Ok(whole != 0)
+        Ok(whole != 0 || self.finish())
     }
 
     fn damage(&self) -> &[Damage] {

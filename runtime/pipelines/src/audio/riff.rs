@@ -14,6 +14,9 @@ const UNKNOWN_BYTES: u32 = 0x7fff_0000;
 /// Stands for "see the ds64 chunk" in files beyond 4 GiB.
 const IN_DS64: u32 = u32::MAX;
 
+/// Longest length in a ds64 chunk; more stands for one that is not known.
+const MAX_LONG_BYTES: u64 = i64::MAX as u64;
+
 const EXTENSIBLE: u16 = 0xfffe;
 /// The part behind the format tag in an extensible format's GUID.
 const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
@@ -46,6 +49,11 @@ pub(super) fn is_chunk_id(id: [u8; 4]) -> bool {
     CHUNKS.contains(&&id)
 }
 
+/// Whether these could name a chunk.
+pub(super) fn is_chunk_name(id: [u8; 4]) -> bool {
+    id[0].is_ascii_graphic() && id.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ')
+}
+
 /// Reads chunks until the samples begin.
 pub(super) fn read_header(reader: &mut impl Read) -> Result<WavHeader, AudioError> {
     let mut reader = Counting::new(reader, Container::Wav);
@@ -62,7 +70,7 @@ pub(super) fn read_header(reader: &mut impl Read) -> Result<WavHeader, AudioErro
             b"data" => {
                 let format = format.ok_or_else(|| reader.malformed("samples come before their format"))?;
                 let (data_bytes, claimed_bytes) = match (bytes, long_bytes) {
-                    (IN_DS64, Some(long)) => (Some(long), long),
+                    (IN_DS64, Some(long)) => ((long <= MAX_LONG_BYTES).then_some(long), long),
                     (bytes, _) => ((bytes < UNKNOWN_BYTES).then_some(bytes.into()), bytes.into()),
                 };
                 return Ok(WavHeader { format, data_bytes, claimed_bytes, header_bytes: reader.count });
@@ -82,7 +90,7 @@ fn read_format<R: Read>(reader: &mut Counting<'_, R>, bytes: u32) -> Result<Form
     if bytes < 16 {
         return Err(reader.malformed("its format chunk is too short"));
     }
-    let [tag @ .., c0, c1, r0, r1, r2, r3, _, _, _, _, a0, a1, b0, b1] = reader.take::<16>()?;
+    let [tag @ .., c0, c1, r0, r1, r2, r3, p0, p1, p2, p3, a0, a1, b0, b1] = reader.take::<16>()?;
     let mut tag = u16::from_le_bytes(tag);
     let channels = u16::from_le_bytes([c0, c1]);
     let rate = u32::from_le_bytes([r0, r1, r2, r3]);
@@ -104,8 +112,11 @@ fn read_format<R: Read>(reader: &mut Counting<'_, R>, bytes: u32) -> Result<Form
         return Err(reader.unsupported(format!("encoding {name}")));
     }
     let sample_bytes = frame_bytes / channels;
-    if frame_bytes % channels != 0 || bits.div_ceil(8) > sample_bytes {
-        let needed = u32::from(channels) * u32::from(bits.div_ceil(8));
+    let needed = u32::from(channels) * u32::from(bits.div_ceil(8));
+    let bytes_per_second = u32::from_le_bytes([p0, p1, p2, p3]);
+    // 24 bits may lie in four bytes, unless the rate of bytes says that they do not. Elsewhere a wider frame would be read as noise.
+    let wide = sample_bytes == 4 && (17..32).contains(&bits) && bytes_per_second != rate.saturating_mul(needed);
+    if bits > 0 && u32::from(frame_bytes) != needed && !(wide && frame_bytes % channels == 0) || frame_bytes == 0 {
         let detail = format!("its header gives a frame {frame_bytes} bytes, but {channels} x {bits} bits take {needed}");
         return Err(reader.malformed(detail));
     }
@@ -121,7 +132,7 @@ fn chunk<R: Read>(reader: &mut Counting<'_, R>, odd: bool) -> Result<([u8; 4], u
         return Ok(([a, b, c, d], u32::from_le_bytes(reader.take()?)));
     }
     let [e] = reader.take()?;
-    if is_chunk_id([a, b, c, d]) && !is_chunk_id([b, c, d, e]) {
+    if is_chunk_name([a, b, c, d]) && !is_chunk_id([b, c, d, e]) {
         let [f, g, h] = reader.take()?;
         return Ok(([a, b, c, d], u32::from_le_bytes([e, f, g, h])));
     }
@@ -158,6 +169,28 @@ mod tests {
         for (length, expected) in [(0xffff_ffffu32, None), (0x7fff_ffdc, None), (0x7000_0000, Some(0x7000_0000))] {
             let file = [b"RIFF\0\0\0\0WAVE", &format(3, 1, 16_000, 32)[..], b"data", &length.to_le_bytes()].concat();
             assert_eq!(read_header(&mut &file[..]).unwrap().data_bytes, expected);
+        }
+    }
+
+    #[test]
+    fn a_frame_has_the_bytes_that_its_bits_take() {
+        let read = |bits: u16, frame_bytes: u16, bytes_per_second: u32| {
+            let mut format = format(1, 1, 8_000, bits);
+            format[16..20].copy_from_slice(&bytes_per_second.to_le_bytes());
+            format[20..22].copy_from_slice(&frame_bytes.to_le_bytes());
+            read_header(&mut &[b"RIFF\0\0\0\0WAVE", &format[..], &chunk(b"data", &[0; 8])].concat()[..]).map(|header| header.format.name())
+        };
+        for (bits, frame_bytes, bytes_per_second, expected) in
+            [(16, 2, 0, "pcm_s16le"), (12, 2, 16_000, "pcm_s16le"), (24, 3, 24_000, "pcm_s24le"), (24, 4, 32_000, "pcm_s32le")]
+        {
+            assert_eq!(read(bits, frame_bytes, bytes_per_second).unwrap(), expected);
+        }
+        for (bits, frame_bytes, bytes_per_second) in
+            [(16, 4, 32_000), (16, 3, 24_000), (24, 4, 24_000), (24, 6, 48_000), (24, 2, 16_000), (16, 0, 0)]
+        {
+            let error = read(bits, frame_bytes, bytes_per_second).unwrap_err().to_string();
+            let expected = format!("a frame {frame_bytes} bytes, but 1 x {bits} bits take {}", bits / 8);
+            assert!(error.contains(&expected), "{error}");
         }
     }
 

@@ -76,7 +76,8 @@ pub(super) fn sniff(head: &[u8]) -> Result<Container, AudioError> {
 }
 
 /// First bytes of formats that are known by name only, and how many bytes before them.
-const FOREIGN: [(usize, &[u8], &str); 22] = [
+const FOREIGN: [(usize, &[u8], &str); 23] = [
+    (0, b"RIFX", "big-endian wav (RIFX)"),
     (0, b"#!AMR-WB", "AMR-WB"),
     (0, b"#!AMR", "AMR"),
     (0, &[0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11], "Windows Media (wma)"),

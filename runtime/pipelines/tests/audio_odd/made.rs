@@ -77,3 +77,25 @@ pub(crate) fn page(serial: u32, sequence: u32, flags: u8, granule: u64, packet: 
     page.extend(packet);
     sealed(page)
 }
+
+/// A mov of 16-bit samples of one channel at 16 kHz, whose index gives each frame so many bytes.
+pub(crate) fn quicktime(kind: &[u8; 4], frame_bytes: u32, data: &[u8]) -> Vec<u8> {
+    let boxed = |kind: &[u8; 4], body: &[u8]| [&(8 + body.len() as u32).to_be_bytes()[..], kind, body].concat();
+    let table = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<u8>>();
+    let frames = data.len() as u32 / 2;
+    let mut entry = [0; 28];
+    (entry[7], entry[17], entry[19]) = (1, 1, 16);
+    entry[24..26].copy_from_slice(&16_000u16.to_be_bytes());
+    let begin = [boxed(b"ftyp", b"qt  \0\0\0\0"), boxed(b"mdat", data)].concat();
+    let tables = [
+        boxed(b"stsd", &[&table(&[0, 1])[..], &boxed(kind, &entry)].concat()),
+        boxed(b"stts", &table(&[0, 1, frames, 1])),
+        boxed(b"stsc", &table(&[0, 1, 1, frames, 1])),
+        boxed(b"stsz", &table(&[0, frame_bytes, frames])),
+        boxed(b"stco", &table(&[0, 1, 24])),
+    ];
+    let handler = boxed(b"hdlr", &[&[0; 8][..], b"soun", &[0; 13]].concat());
+    let media = [boxed(b"mdhd", &table(&[0, 0, 0, 16_000, frames, 0])), handler, boxed(b"minf", &boxed(b"stbl", &tables.concat()))];
+    let track = [boxed(b"tkhd", &table(&[1, 0, 0, 1, 0])), boxed(b"mdia", &media.concat())];
+    [begin, boxed(b"moov", &boxed(b"trak", &track.concat()))].concat()
+}

@@ -6,7 +6,7 @@ use ossicle::audio::{AudioError, AudioReader, Container, Damage, Encoding, Pcm};
 use ossicle_kernels::simd::Isa;
 
 use super::{amplitude, fixture, heard};
-use made::{chunk, format, id3, page, pages, riff, sealed, tone};
+use made::{chunk, format, id3, page, pages, quicktime, riff, sealed, tone};
 
 fn read(name: &str) -> Vec<u8> {
     std::fs::read(fixture(name)).unwrap()
@@ -56,6 +56,33 @@ fn wav_as_recorders_leave_it() {
         let error = heard(riff(b"RIFF", &[&format(1, frame_bytes), &data])).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn wav_that_goes_on_behind_its_samples() {
+    let (raw, samples) = tone();
+    let (fmt, list) = (format(1, 2), chunk(b"LIST", b"INFOICMT\x05\0\0\0hello", true));
+    let (half, rest) = raw.split_at(raw.len() / 2);
+    let file = riff(b"RIFF", &[&fmt, &chunk(b"data", &raw, true), &list]);
+    assert_eq!(whole(riff(b"RIFF", &[&fmt, &chunk(b"data", half, true), &list, &chunk(b"data", rest, true)])), samples);
+    joined([&file[..], &file].concat(), &samples, &samples);
+    // Of another kind.
+    let adpcm = riff(b"RIFF", &[&chunk(b"fmt ", &[2, 0, 1, 0, 64, 31, 0, 0, 0, 0, 0, 0, 1, 0, 4, 0], true), &chunk(b"data", &raw, true)]);
+    let (heard_samples, damage) = heard([&file[..], &adpcm].concat()).unwrap();
+    assert!(heard_samples == samples && matches!(damage[..], [Damage::Skipped { .. }]), "{damage:?}");
+    // A recorder that corrected its header now and then, and died.
+    let stale = [b"data", &(half.len() as u32).to_le_bytes()[..], &raw].concat();
+    let longer = Damage::Longer { promised: 8_000, found: 16_000, rate: 16_000 };
+    assert_eq!(heard(riff(b"RIFF", &[&fmt, &stale])).unwrap(), (samples.clone(), vec![longer]));
+    // What is only filled up, or followed by a tag or by little, lacks nothing.
+    let filled = whole([&file[..], &[0; 40_000]].concat());
+    assert!(filled[..16_000] == samples[..] && filled[16_000..].iter().all(|&x| x == 0.0));
+    for end in [&b"TAGtitle"[..], b"ID3\x04\0\0\0\0\0\x01x", &[0x99; 3000]] {
+        assert_eq!(whole([&file[..], end].concat()), samples);
+    }
+    // A length in ds64 that was never filled in.
+    let long = chunk(b"ds64", &[0xff; 28], true);
+    assert_eq!(whole(riff(b"RF64", &[&long, &fmt, b"data\xff\xff\xff\xff", &raw])), samples);
 }
 
 #[test]
@@ -173,6 +200,9 @@ fn ogg_in_several_parts_or_not_whole() {
         assert!(matches!(damage[0], Damage::Gap { places: 1, .. }), "{damage:?}");
     }
     let speex = page(1, 0, 2, 0, b"Speex   1.2");
+    let (samples, damage) = heard([read("tone.ogg"), speex.clone()].concat()).unwrap();
+    assert_eq!(samples, whole(read("tone.ogg")));
+    assert!(matches!(damage[..], [Damage::Gap { places: 1, .. }]), "{damage:?}");
     assert_eq!(heard(speex).unwrap_err().to_string(), "ogg: cannot decode speex");
 }
 
@@ -258,8 +288,19 @@ fn samples_of_other_byte_orders() {
 }
 
 #[test]
+fn quicktime_with_samples_in_either_order() {
+    let (raw, samples) = tone();
+    let big: Vec<u8> = raw.chunks(2).flat_map(|x| [x[1], x[0]]).collect();
+    // Old writers say that each frame has one byte.
+    for (kind, data, frame_bytes) in [(b"sowt", &raw, 2), (b"sowt", &raw, 1), (b"twos", &big, 2), (b"twos", &big, 1)] {
+        assert_eq!(whole(quicktime(kind, frame_bytes, data)), samples, "{} {frame_bytes}", String::from_utf8_lossy(kind));
+    }
+}
+
+#[test]
 fn what_is_not_decoded_is_refused_by_name() {
-    let cases: [(&[u8], &str); 6] = [
+    let cases: [(&[u8], &str); 7] = [
+        (b"RIFX\0\0\0\x24WAVEfmt ", "cannot decode big-endian wav (RIFX)"),
         (b"#!AMR\n\x3c\x91\x17", "cannot decode AMR"),
         (b"#!AMR-WB\n\x04\x91", "cannot decode AMR-WB"),
         (&[0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11, 0xa6], "cannot decode Windows Media (wma)"),

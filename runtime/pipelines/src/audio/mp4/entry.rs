@@ -6,7 +6,7 @@ use symphonia::core::formats::TrackType;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::io::MediaSourceStream;
 
-use super::{AudioError, malformed, unsupported};
+use super::{AudioError, malformed, pcm_entry, unsupported};
 
 /// Longest description; real ones have a few hundred bytes.
 pub(super) const MAX_BYTES: u64 = 1 << 16;
@@ -27,9 +27,8 @@ const REFUSED: [(&[u8; 4], &str); 12] = [
     (b"enca", "encrypted audio"),
 ];
 
-/// Where the first entry's kind stands in the body of a sample description, and where its version.
-const KIND: std::ops::Range<usize> = 12..16;
-const VERSION: std::ops::Range<usize> = 24..26;
+/// Where the first entry's kind stands in the body of a sample description.
+pub(super) const KIND: std::ops::Range<usize> = 12..16;
 
 /// Delay, rate and gain in a header of Opus.
 const BIG_ENDIAN: [std::ops::Range<usize>; 3] = [10..12, 12..16, 16..18];
@@ -39,9 +38,8 @@ pub(super) fn parameters(description: &[u8]) -> Result<AudioCodecParameters, Aud
     if let Some(name) = refused(description) {
         return Err(unsupported(name));
     }
-    // Samples whose width the old versions of an entry do not tell: symphonia panics.
-    if description.get(KIND) == Some(b"lpcm") && description.get(VERSION) != Some(&[0, 2]) {
-        return Err(unsupported("lpcm without its width"));
+    if let Some(parameters) = pcm_entry::parameters(description)? {
+        return Ok(parameters);
     }
     // symphonia's parser wants a file around it: one of a single track without a sample.
     let stream = MediaSourceStream::new(Box::new(std::io::Cursor::new(around(description))), Default::default());

@@ -3,6 +3,7 @@
 
 mod entry;
 mod fragments;
+mod pcm_entry;
 mod source;
 mod tables;
 
@@ -218,8 +219,12 @@ impl Mp4 {
             let description = source.bytes(track.description.unwrap_or_default(), entry::MAX_BYTES)?;
             match entry::parameters(&description).and_then(|parameters| Ok((open(&parameters)?, parameters))) {
                 Ok((opened, parameters)) => {
-                    let packets = Packets::new(&track.places, &mut source)?;
-                    let uncompressed = parameters.max_frames_per_packet == Some(1);
+                    let mut packets = Packets::new(&track.places, &mut source)?;
+                    let frame_bytes = pcm_entry::frame_bytes(&parameters);
+                    let uncompressed = frame_bytes.is_some();
+                    if let (Some(packets), Some(bytes)) = (&mut packets, frame_bytes) {
+                        packets.are_at_least(bytes);
+                    }
                     let (in_pieces, torn) = (movie.in_pieces, movie.torn);
                     let next = if source.is_seekable() { 0 } else { end };
                     let mp4 = Self { source, track, packets, uncompressed, in_pieces, piece: None, next, begun: false, torn };

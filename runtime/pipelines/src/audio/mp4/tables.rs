@@ -82,6 +82,11 @@ impl Packets {
         Ok(Some(Self { sizes, alike, chunks, groups, offsets, offset_bytes, count, packet, chunk, group, left, at, torn }))
     }
 
+    /// Frames of samples, which old writers all give one byte.
+    pub(super) fn are_at_least(&mut self, bytes: u32) {
+        self.alike = self.alike.map(|size| size.max(bytes));
+    }
+
     /// Where the next packet lies; of packets that are all alike as many as lie together and take at most `most` bytes. Nothing at the end.
     pub(super) fn next(&mut self, source: &mut Source, most: u64) -> Result<Option<Extent>, AudioError> {
         if self.packet == self.count {
