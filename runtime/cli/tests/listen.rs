@@ -289,7 +289,9 @@ fn classes_of_ones_own_are_heard_beside_the_ten() {
     let heard_by = |own: &[&Path]| {
         let mut command = listen();
         command.args(["-", "--json", "--events", "--event-model"]).arg(root().join("models-int8/sound-events"));
-        own.iter().for_each(|own| drop(command.arg("--add-classes").arg(own)));
+        for own in own {
+            command.arg("--add-classes").arg(own);
+        }
         sounds(&events(&run(command, stream)))
     };
     let (mut heard, ten) = (heard_by(&[&folder.join("own")]), heard_by(&[]));
