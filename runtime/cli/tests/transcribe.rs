@@ -414,7 +414,11 @@ fn the_sides_of_a_call_are_told_apart() {
         }
     }
     // At once, before a model is looked for.
-    let refused = transcribe(&["--each-channel", "-", "--model", "nowhere"]).stdin(fs::File::open(&path).unwrap()).output().unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_ossicle"))
+        .args(["transcribe", "--each-channel", "-", "--model", "nowhere"])
+        .stdin(fs::File::open(&path).unwrap())
+        .output()
+        .unwrap();
     let line = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(2) && line.lines().count() == 1 && line.contains("2 channels of standard input"), "{line}");
     fs::remove_file(path).unwrap();

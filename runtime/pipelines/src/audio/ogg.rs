@@ -84,7 +84,7 @@ impl OggDecoder {
         let at = self.heard.seconds;
         let Some(stream) = self.stream.as_mut().filter(|stream| stream.serial == self.page.serial) else { return Ok(false) };
         let gap = stream.begin_page(&self.page);
-        self.after_gap = gap && stream.has_audio();
+        self.after_gap = gap && (stream.has_audio() || stream.lacks_beginning());
         if gap || self.page.is_damaged() {
             self.damages.add(Damage::Gap { at, places: 1 });
         } else if self.page.skipped > 0 {
@@ -151,7 +151,7 @@ impl OggDecoder {
                 return Ok(true);
             }
         }
-        let missing = stream.end_page(page);
+        let missing = stream.end_page(page, self.spec.rate);
         if std::mem::take(&mut self.after_gap) {
             self.silence.begin(missing, self.spec);
         }

@@ -12,6 +12,9 @@ use super::{AudioError, Container};
 /// The longest packet that is put together; a setup header or frame of lossless audio is a small part of it.
 const MAX_PACKET_BYTES: usize = 1 << 20;
 
+/// Longest audio of a page: 255 packets of 60 ms and more are possible, and one second is usual.
+const MAX_PAGE_SECONDS: u64 = 20;
+
 /// Where the packet that begins FLAC in Ogg keeps the description of its stream.
 const FLAC_INFO: std::ops::Range<usize> = 17..51;
 
@@ -61,6 +64,8 @@ pub(super) struct Stream {
     /// Whether the packet that is under way is not wanted, or its beginning is lost.
     dropping: bool,
     next_sequence: u32,
+    /// Pages that are missing between the headers and the first audio.
+    lost: u32,
     /// Position in the stream of what has been decoded, in frames from its start.
     position: u64,
     /// Where the stream starts, in its own counting.
@@ -81,6 +86,7 @@ impl Stream {
             within: false,
             dropping: false,
             next_sequence: page.sequence.wrapping_add(1),
+            lost: 0,
             position: 0,
             start: None,
             audio: false,
@@ -101,9 +107,17 @@ impl Stream {
         self.audio
     }
 
+    /// Whether the first audio is missing.
+    pub(super) fn lacks_beginning(&self) -> bool {
+        !self.audio && self.lost > 0
+    }
+
     /// Takes note of the next page; true if there is a gap before it.
     pub(super) fn begin_page(&mut self, page: &Page) -> bool {
         let missing = page.sequence != self.next_sequence;
+        if missing && !self.audio && self.codec.is_some() {
+            self.lost = page.sequence.wrapping_sub(self.next_sequence);
+        }
         self.next_sequence = page.sequence.wrapping_add(1);
         self.ended |= page.is_last();
         if missing || page.is_continued() != self.within {
@@ -195,8 +209,9 @@ impl Stream {
         Codec::new(&parameters, Container::Ogg).map(Some)
     }
 
-    /// Compares what has been decoded with where the page says that it is; gives how many frames are missing.
-    pub(super) fn end_page(&mut self, page: &Page) -> u64 {
+    /// Compares what has been decoded with where the page says that it is; gives how many frames, of which there are `rate` a second, are
+    /// missing.
+    pub(super) fn end_page(&mut self, page: &Page, rate: u32) -> u64 {
         let (Some(granule), Some(codec)) = (page.granule, &self.codec) else { return 0 };
         // The last page of a stream may end before its samples do.
         if !self.audio || page.is_last() && self.start.is_none() {
@@ -204,7 +219,10 @@ impl Stream {
         }
         let ticks = u64::from(codec.ticks_per_frame());
         let before = self.position.saturating_mul(ticks);
-        let start = *self.start.get_or_insert_with(|| granule.saturating_sub(before));
+        // What was recorded from within a stream begins with any position; one that lost pages may begin with as much as they held.
+        let first = granule.saturating_sub(before);
+        let most = u64::from(self.lost).saturating_mul(MAX_PAGE_SECONDS * u64::from(rate) * ticks);
+        let start = *self.start.get_or_insert(if first <= most { 0 } else { first });
         let position = self.position.max(granule.saturating_sub(start) / ticks);
         position - std::mem::replace(&mut self.position, position)
     }
