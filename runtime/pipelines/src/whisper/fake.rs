@@ -12,7 +12,7 @@ pub(crate) struct Script {
     confidence: f32,
     no_speech: f32,
     language: u32,
-    other: Option<Other>,
+    others: Vec<Other>,
 }
 
 /// Another text from a token on.
@@ -28,7 +28,7 @@ struct Other {
 
 impl Script {
     pub(crate) fn says(tokens: &[u32]) -> Self {
-        Self { tokens: tokens.to_vec(), confidence: 30.0, no_speech: 0.0, language: 52, other: None }
+        Self { tokens: tokens.to_vec(), confidence: 30.0, no_speech: 0.0, language: 52, others: vec![] }
     }
 
     /// The logit of the scripted token; other texts have 0, other timestamps -10.
@@ -39,7 +39,7 @@ impl Script {
 
     /// A second choice at token `at`: with `tokens[at]`, whose logit is given, the text goes on as `tokens`, as sure as `confidence` says.
     pub(crate) fn or(mut self, at: usize, logit: f32, tokens: &[u32], confidence: f32) -> Self {
-        self.other = Some(Other { at, logit, tokens: tokens.to_vec(), confidence });
+        self.others.push(Other { at, logit, tokens: tokens.to_vec(), confidence });
         self
     }
 
@@ -130,7 +130,7 @@ impl Fake {
         });
         let next = (position + 1).checked_sub(prompt_end);
         let (mut tokens, mut confidence) = (&self.current.tokens, self.current.confidence);
-        if let (Some(other), Some(next)) = (&self.current.other, next) {
+        for (other, next) in self.current.others.iter().filter_map(|other| Some((other, next?))) {
             if next == other.at {
                 row[other.tokens[next] as usize] = other.logit;
             } else if fed.get(prompt_end + other.at) == Some(&other.tokens[other.at]) {

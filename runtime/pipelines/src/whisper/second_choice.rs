@@ -179,9 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn the_same_text_whatever_is_left_in_the_cache() {
-        // Two doubts, the first tried of which is lost: the second is fed from where the two texts part.
-        let script = wrong_turn();
-        assert_eq!(decoded(script.clone(), 1).0, decoded(script, 4).0);
+    fn a_second_choice_goes_on_from_its_own_text_after_another_was_given_up() {
+        // The closest one, at 2, leads nowhere; what it left in the cache must not be taken for the words before the one at 5, which wins.
+        let script = Script::says(&FIRST).confidence(4.5).or(2, 4.2, &[1, 2, 20, 21, 22, 23, 24, 25], 2.0);
+        let script = script.or(5, 4.0, &[1, 2, 3, 4, 5, 30, 31, 32], 30.0);
+        assert_eq!(decoded(script.clone(), 1).0.tokens, FIRST);
+        assert_eq!(decoded(script, 2).0.tokens, [1, 2, 3, 4, 5, 30, 31, 32]);
     }
 }
