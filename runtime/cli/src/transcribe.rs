@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use ossicle::audio::AudioReader;
+use ossicle::audio::{AudioReader, Damage};
 use ossicle::events::EncodedEvents;
-use ossicle::formats::{Format, Header, Place};
+use ossicle::formats::{Format, Header, Place, TranscriptWriter};
 use ossicle::trace;
+use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::memory::{BESIDE_BYTES, Memory};
 use ossicle::whisper::options::{Quality, Task, TranscribeOptions, VadOptions};
 use ossicle::whisper::transcriber::{Options, Transcriber};
@@ -372,6 +373,51 @@ pub(crate) struct Work<'a> {
     pub(crate) file: &'a Path,
 }
 
+/// How the reading of a recording ended.
+pub(crate) struct Ending<'a> {
+    /// What messages call the recording.
+    pub(crate) name: &'a str,
+    /// What it lacks.
+    pub(crate) damage: Vec<Damage>,
+    /// Whether a signal ended it.
+    pub(crate) stopped: bool,
+    /// How far it was read.
+    pub(crate) seconds: f64,
+}
+
+impl Ending<'_> {
+    /// Ends a transcript that cannot go on, if it was begun; gives the error back.
+    pub(crate) fn failed(
+        &self,
+        writer: &mut dyn TranscriptWriter,
+        out: &mut dyn Write,
+        place: &mut Place,
+        begun: bool,
+        error: TranscribeError,
+    ) -> Result<anyhow::Error> {
+        let error = fault::transcription(self.name, error);
+        if begun {
+            let heard = Summary { duration: self.seconds, ..Summary::default() };
+            writer.fail(out, &heard, &fault::one_line(&format!("{error:#}")))?;
+            out.flush()?;
+            next(place);
+        }
+        Ok(error)
+    }
+
+    /// After a transcript was written: says what it lacks.
+    pub(crate) fn written(&self, out: &mut dyn Write, place: &mut Place) -> Result<ExitCode> {
+        out.flush()?;
+        next(place);
+        if self.stopped {
+            let Self { name, seconds, .. } = self;
+            fault::complain(&format!("{name}: stopped by a signal at {seconds:.1} s: what was said so far is written"));
+            return Ok(interrupt::status());
+        }
+        Ok(input::tell_damage(self.name, &self.damage))
+    }
+}
+
 impl Work<'_> {
     /// Writes segments as they come. Nothing is written before something was heard or the end was reached: what cannot be read leaves no
     /// beginning of a transcript.
@@ -408,7 +454,7 @@ impl Work<'_> {
             });
         };
         let summary = model.transcribe_with(&mut source, options, events.as_mut(), &mut tell);
-        let (damage, stopped, seconds) = (source.damage(), source.was_stopped(), source.seconds());
+        let ending = Ending { name: &name, damage: source.damage(), stopped: source.was_stopped(), seconds: source.seconds() };
         drop(source);
         unwritten.check()?;
         match summary {
@@ -416,29 +462,14 @@ impl Work<'_> {
                 if !begun {
                     writer.begin(out, &header)?;
                 }
-                writer.warnings(&input::warnings(&damage));
+                writer.warnings(&input::warnings(&ending.damage));
                 writer.end(out, &summary)?;
                 if summary.language_doubt {
                     tell_doubt(&name);
                 }
             }
-            Err(error) => {
-                let error = fault::transcription(&name, error);
-                if begun {
-                    let heard = Summary { duration: seconds, ..Summary::default() };
-                    writer.fail(out, &heard, &fault::one_line(&format!("{error:#}")))?;
-                    out.flush()?;
-                    next(place);
-                }
-                return Err(error);
-            }
+            Err(error) => return Err(ending.failed(&mut *writer, out, place, begun, error)?),
         }
-        out.flush()?;
-        next(place);
-        if stopped {
-            fault::complain(&format!("{name}: stopped by a signal at {seconds:.1} s: what was said so far is written"));
-            return Ok(interrupt::status());
-        }
-        Ok(input::tell_damage(&name, &damage))
+        ending.written(out, place)
     }
 }

@@ -12,12 +12,10 @@ use ossicle::source::SampleSource;
 use ossicle::whisper::transcriber::Transcriber;
 use ossicle::whisper::transcript::{Summary, Told};
 
-use crate::fault::{self, Fault};
+use crate::fault::Fault;
 use crate::input;
-use crate::interrupt;
 use crate::progress::{Unwritten, Watched};
-use crate::transcribe::{Args, Work, tell_doubt, tell_dropped};
-use crate::transcribe_output::next;
+use crate::transcribe::{Args, Ending, Work, tell_doubt, tell_dropped};
 
 /// The most channels of a recording among those named; what cannot be read has none.
 pub(crate) fn most(args: &Args) -> usize {
@@ -88,8 +86,8 @@ pub(crate) fn write(
     };
     let mut all: Vec<&mut dyn SampleSource> = sources.iter_mut().map(|source| source as &mut dyn SampleSource).collect();
     let summaries = model.transcribe_side_by_side(&mut all, options, &mut tell);
-    let (damage, stopped) = (sources[0].damage(), sources.iter().any(Watched::was_stopped));
     let seconds = sources.iter().map(Watched::seconds).fold(0.0, f64::max);
+    let ending = Ending { name: &name, damage: sources[0].damage(), stopped: sources.iter().any(Watched::was_stopped), seconds };
     drop(sources);
     unwritten.check()?;
     match summaries {
@@ -97,29 +95,14 @@ pub(crate) fn write(
             if !begun.get() {
                 writer.begin(out, &header)?;
             }
-            writer.warnings(&input::warnings(&damage));
+            writer.warnings(&input::warnings(&ending.damage));
             writer.end(out, &together(&summaries))?;
             let doubted = summaries.iter().enumerate().filter(|(_, summary)| summary.language_doubt);
             doubted.for_each(|(channel, _)| tell_doubt(&named(channel)));
         }
-        Err(error) => {
-            let error = fault::transcription(&name, error);
-            if begun.get() {
-                let heard = Summary { duration: seconds, ..Summary::default() };
-                writer.fail(out, &heard, &fault::one_line(&format!("{error:#}")))?;
-                out.flush()?;
-                next(place);
-            }
-            return Err(error);
-        }
+        Err(error) => return Err(ending.failed(&mut *writer, out, place, begun.get(), error)?),
     }
-    out.flush()?;
-    next(place);
-    if stopped {
-        fault::complain(&format!("{name}: stopped by a signal at {seconds:.1} s: what was said so far is written"));
-        return Ok(interrupt::status());
-    }
-    Ok(input::tell_damage(&name, &damage))
+    ending.written(out, place)
 }
 
 /// What is known of all channels: the longest, and the first language that was heard.
