@@ -36,7 +36,7 @@ pub fn write(task: &Task, classes: &[Class], folder: &Path, force: bool) -> Resu
         "num_labels": classes.len(),
         "embedding": inputs,
         "base": name_of(&task.model),
-        "base_sha256": base.weights_sha256(),
+        "base_sha256": base.weights().sha256(),
         "embedding_sha256": embedding_sha256(&base),
         "thresholds": vec![THRESHOLD; classes.len()],
     });

@@ -11,7 +11,7 @@ use ossicle::trace;
 use ossicle::whisper::memory::program_bytes;
 use ossicle::whisper::transcriber::Options as Run;
 use ossicle_graph::GraphError;
-use ossicle_graph::network::MemoryPlan;
+use ossicle_graph::MemoryPlan;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -118,12 +118,12 @@ fn open(args: &Args, folder: &Path) -> Result<(Labeller, usize)> {
     let labeller = match Labeller::open_within(folder, options, usize::try_from(allowed).unwrap_or(usize::MAX)) {
         Ok(labeller) => labeller,
         Err(LabelError::Graph(GraphError::Memory { needed, .. })) => {
-            return Err(refuse(needed, "slots and scratch alone".to_owned()).into());
+            return Err(refuse(needed, "buffers alone".to_owned()).into());
         }
         Err(error) => return Err(fault::label(folder, error)),
     };
-    let MemoryPlan { weights, slots, scratch } = labeller.memory_plan();
-    let parts = [("weights", weights), ("slots", slots), ("scratch", scratch), ("program", program_bytes())];
+    let MemoryPlan { weights, buffers, state } = labeller.memory_plan();
+    let parts = [("weights", weights), ("buffers", buffers), ("state", state), ("program", program_bytes())];
     let total = parts.iter().map(|part| part.1).sum();
     if let Some(left) = allowed.checked_sub(total as u64) {
         return Ok((labeller, usize::try_from(left).unwrap_or(usize::MAX)));

@@ -125,19 +125,19 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
     if info.kind == YAMNET {
         let plan =
             Detector::memory_plan(&path, model.machine.isa(), model.machine.threads()).map_err(|error| fault::events(&path, error))?;
-        return classifier_info(model, &info, [plan.weights, plan.slots, plan.scratch], json);
+        return classifier_info(model, &info, [plan.weights, plan.buffers, plan.state], json);
     }
     if info.kind == WhisperEventsConfig::KIND {
         let plan = EncodedEvents::memory_plan(&path, graph_options(model)).map_err(|error| fault::events(&path, error))?;
-        return classifier_info(model, &info, [plan.weights, plan.slots, plan.scratch], json);
+        return classifier_info(model, &info, [plan.weights, plan.buffers, plan.state], json);
     }
     if info.kind == ClassesConfig::KIND {
         let head = class_head(model, &path)?;
-        return classifier_info(model, &info, [head.weight_bytes(), 0, head.scratch_bytes()], json);
+        return classifier_info(model, &info, [head.weight_bytes(), 0, head.state_bytes()], json);
     }
     if info.kind == NETWORK {
         let plan = labeller(model, &path)?.memory_plan();
-        return classifier_info(model, &info, [plan.weights, plan.slots, plan.scratch], json);
+        return classifier_info(model, &info, [plan.weights, plan.buffers, plan.state], json);
     }
     let plan = model.plan(&path, Window::Full.max_frames(), words)?;
     let mut out = std::io::stdout().lock();
@@ -188,10 +188,10 @@ fn class_head(model: &ModelArgs, path: &Path) -> Result<ClassHead, Fault> {
     folder::ModelFolder::open(path).and_then(|folder| ClassHead::new(folder, model.machine.isa())).map_err(fault::folder)
 }
 
-/// A classifier, and the bytes of its weights, slots and scratch memory.
+/// A classifier, and the bytes of its weights, buffers and state.
 fn classifier_info(model: &ModelArgs, info: &ModelInfo, memory: [usize; 3], json: bool) -> Result<()> {
     let (isa, threads) = (model.machine.isa(), model.machine.threads());
-    let parts: Vec<_> = ["weights", "slots", "scratch"].into_iter().zip(memory).collect();
+    let parts: Vec<_> = ["weights", "buffers", "state"].into_iter().zip(memory).collect();
     let total: usize = parts.iter().map(|part| part.1).sum();
     let mut out = std::io::stdout().lock();
     if json {

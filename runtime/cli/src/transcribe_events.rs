@@ -61,6 +61,6 @@ impl EventArgs {
         let needs = EncodedEvents::memory_plan(&folder, options).map_err(|error| fault::events(&folder, error))?;
         let events = EncodedEvents::open(&folder, &model.path()?, &settings, &self.classes, options)
             .map_err(|error| fault::detector(&folder, config, error))?;
-        Ok(Some((events, needs.weights + needs.slots + needs.scratch)))
+        Ok(Some((events, needs.total())))
     }
 }

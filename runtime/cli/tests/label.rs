@@ -144,13 +144,13 @@ fn memory_is_refused_with_its_figures() {
     let label = |limit: &[&str]| model.label().args(limit).arg(&red).output().unwrap();
     assert!(stdout(label(&["--memory", "1GB", "--board", "pi4"])).contains("red 0.982"));
     let line = refusal(label(&["--memory", "1MB"]));
-    assert!(line.contains("more than --memory 1.0 MB") && line.contains("slots") && line.contains("program"), "{line}");
+    assert!(line.contains("more than --memory 1.0 MB") && line.contains("buffers") && line.contains("program"), "{line}");
     // What the network leaves is not enough for a large image, which its header tells.
     let large = model.file("large.ppm", b"P6 8000 8000 255\n");
     let line = refusal(model.label().args(["--memory", "100MB"]).arg(&large).output().unwrap());
     assert!(line.contains("large.ppm: 8000 x 8000 pixels take 192.0 MB to read"), "{line}");
     let line = refusal(label(&["--memory", "100"]));
-    assert!(line.contains("more than --memory 0.0 MB") && line.contains("slots and scratch alone"), "{line}");
+    assert!(line.contains("more than --memory 0.0 MB") && line.contains("buffers alone"), "{line}");
     // A configuration of a few lines that asks for gigabytes.
     let text = fs::read_to_string(model.path().join("config.json")).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();

@@ -86,6 +86,8 @@ pub enum GraphError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A layer was given values that it does not take: a bug of ours.
+    Layer(&'static str),
     /// tract refused to build or run a plan: a bug of ours.
     Plan(String),
 }
@@ -99,6 +101,7 @@ impl fmt::Display for GraphError {
                 write!(f, "buffers of {} MB, at most {} MB are allowed", needed.div_ceil(1_000_000), most / 1_000_000)
             }
             Self::Access { what, index, problem } => write!(f, "{what} {index}: {problem}"),
+            Self::Layer(problem) => write!(f, "layer: {problem}"),
             Self::Plan(problem) => write!(f, "plan: {problem}"),
         }
     }

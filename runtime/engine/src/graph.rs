@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tract_core::internal::*;
 
+use crate::Session;
 use crate::arena::{ALIGN, Memory};
 use crate::error::GraphError;
 use crate::layer::{Element, Layer};
 use crate::plan::{Plan, Shared, SlotOp};
-use crate::recorder::Recorder;
 
 /// A value of a graph that is being built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +20,11 @@ pub type Outlets = TVec<Outlet>;
 /// Wires layers to a graph.
 ///
 /// ```
-/// use std::sync::Arc;
-///
 /// use ossicle_engine::graph::GraphBuilder;
-/// use ossicle_engine::layer::{Io, Layer};
-/// use tract_core::internal::*;
+/// use ossicle_engine::layer::{Fact, Io, Layer};
+/// use ossicle_engine::weights::Weights;
+/// use ossicle_engine::{GraphError, Options, Session};
+/// use ossicle_kernels::simd::Isa;
 ///
 /// /// Twice each value.
 /// #[derive(Debug)]
@@ -35,11 +35,11 @@ pub type Outlets = TVec<Outlet>;
 ///         "Twice"
 ///     }
 ///
-///     fn outputs(&self) -> TVec<TypedFact> {
-///         tvec!(f32::fact([self.0]))
+///     fn outputs(&self) -> Vec<Fact> {
+///         vec![Fact::f32([self.0])]
 ///     }
 ///
-///     fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+///     fn run(&self, _: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
 ///         for (out, x) in io.output::<f32>(0)?.iter_mut().zip(io.input::<f32>(0)?) {
 ///             *out = 2.0 * x;
 ///         }
@@ -47,7 +47,8 @@ pub type Outlets = TVec<Outlet>;
 ///     }
 /// }
 ///
-/// let mut graph = GraphBuilder::new(&Arc::default());
+/// let session = Session::new(&Weights::none(), Options { isa: Isa::detect(), threads: 1 });
+/// let mut graph = GraphBuilder::new(&session);
 /// let x = graph.input::<f32>("x", &[3])?;
 /// let twice = graph.add("twice", Twice(3), &[x])?[0];
 /// let mut runner = graph.finish(&[twice], usize::MAX)?;
@@ -64,9 +65,9 @@ pub struct GraphBuilder {
 }
 
 impl GraphBuilder {
-    /// A graph without layers, whose results go to `recorder`.
-    pub fn new(recorder: &Arc<Recorder>) -> Self {
-        Self { model: TypedModel::default(), shared: Arc::new(Shared::new(recorder)) }
+    /// A graph without layers, which will run in `session`.
+    pub fn new(session: &Arc<Session>) -> Self {
+        Self { model: TypedModel::default(), shared: Arc::new(Shared::new(session)) }
     }
 
     /// Adds an input of type `T`; inputs count from 0 in the order they are added.
@@ -211,7 +212,14 @@ impl Runner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::Io;
+    use crate::Options;
+    use crate::layer::{Fact, Io};
+    use crate::weights::Weights;
+    use ossicle_kernels::simd::Isa;
+
+    fn session() -> Arc<Session> {
+        Session::new(&Weights::none(), Options { isa: Isa::detect(), threads: 1 })
+    }
 
     /// The sums of neighbours, or each value plus one in place.
     #[derive(Debug)]
@@ -225,18 +233,18 @@ mod tests {
             "Toy"
         }
 
-        fn outputs(&self) -> TVec<TypedFact> {
+        fn outputs(&self) -> Vec<Fact> {
             let (Self::Pairs(count) | Self::Next(count)) = *self;
-            tvec!(f32::fact([count]))
+            vec![Fact::f32([count])]
         }
 
         fn in_place(&self) -> Option<usize> {
             matches!(self, Self::Next(_)).then_some(0)
         }
 
-        fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        fn run(&self, _: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
             let out = io.output::<f32>(0)?;
-            ensure!(io.output::<f32>(0).is_err() && io.scratch::<f32>().is_err() && io.input::<i32>(0).is_err());
+            assert!(io.output::<f32>(0).is_err() && io.input::<i32>(0).is_err());
             match self {
                 Self::Pairs(_) => {
                     for (out, pair) in out.iter_mut().zip(io.input::<f32>(0)?.as_chunks::<2>().0) {
@@ -251,7 +259,7 @@ mod tests {
 
     /// Eight values, their pairs' sums, plus one, and those pairs' sums.
     fn runner() -> Result<Runner, GraphError> {
-        let mut graph = GraphBuilder::new(&Arc::default());
+        let mut graph = GraphBuilder::new(&session());
         let mut x = graph.input::<f32>("x", &[8])?;
         for (i, layer) in [Toy::Pairs(4), Toy::Next(4), Toy::Pairs(2)].into_iter().enumerate() {
             x = graph.add(format!("layer{i}"), layer, &[x])?[0];
@@ -293,11 +301,11 @@ mod tests {
 
     #[test]
     fn what_is_read_later_is_not_taken_over() {
-        let mut graph = GraphBuilder::new(&Arc::default());
+        let mut graph = GraphBuilder::new(&session());
         let x = graph.input::<f32>("x", &[4]).unwrap();
         let next = graph.add("next", Toy::Next(4), &[x]).unwrap()[0];
         assert!(matches!(graph.plan(&[next, x]), Err(GraphError::Plan(_))));
-        let mut graph = GraphBuilder::new(&Arc::default());
+        let mut graph = GraphBuilder::new(&session());
         let x = graph.input::<f32>("x", &[4]).unwrap();
         assert!(matches!(graph.finish(&[x], 15), Err(GraphError::Memory { needed: 80, most: 15 })));
     }

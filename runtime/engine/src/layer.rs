@@ -4,11 +4,13 @@ use std::fmt::Debug;
 
 use bytemuck::Pod;
 use ossicle_trace::Values;
-use tract_core::internal::*;
+use tract_core::internal::{Datum, DatumExt, DatumType, TVec, TractResult, TypedFact, ensure};
 
+use crate::Session;
 use crate::arena::Place;
 use crate::error::GraphError;
 use crate::recorder::Record;
+use crate::scratch::{Need, Scratch, ThreadScratch};
 
 /// A type of values in buffers: f32, i32, i8 or u8.
 pub trait Element: Datum + Pod {}
@@ -18,17 +20,38 @@ impl Element for i32 {}
 impl Element for i8 {}
 impl Element for u8 {}
 
+/// Type and shape of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact(pub(crate) TypedFact);
+
+impl Fact {
+    /// Values of `T` in this shape.
+    pub fn new<T: Element>(shape: &[usize]) -> Self {
+        Self(T::fact(shape))
+    }
+
+    /// Values of f32 in this shape.
+    pub fn f32<const N: usize>(shape: [usize; N]) -> Self {
+        Self::new::<f32>(&shape)
+    }
+
+    /// Values of i8 in this shape.
+    pub fn i8<const N: usize>(shape: [usize; N]) -> Self {
+        Self::new::<i8>(&shape)
+    }
+}
+
 /// One operator of a graph: what it needs and what it computes.
 pub trait Layer: Debug + Send + Sync + 'static {
     /// The layer's name, as traces have it.
     fn name(&self) -> &'static str;
 
     /// Types and shapes of the outputs.
-    fn outputs(&self) -> TVec<TypedFact>;
+    fn outputs(&self) -> Vec<Fact>;
 
-    /// A buffer needed while the layer runs.
-    fn scratch(&self) -> Option<TypedFact> {
-        None
+    /// Memory needed while the layer runs.
+    fn scratch(&self) -> Need {
+        Need::default()
     }
 
     /// The input whose buffer the first output takes over, contents included.
@@ -36,18 +59,18 @@ pub trait Layer: Debug + Send + Sync + 'static {
         None
     }
 
-    /// Computes the outputs, all of every one: their buffers and the scratch hold anything. An input taken over is not among the inputs.
+    /// Computes the outputs, all of every one: their buffers and the scratch memory hold anything. An input taken over is not among the inputs.
     ///
     /// # Errors
-    /// Inputs, outputs or scratch of another type than the layer says, or values that it does not take.
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()>;
+    /// Inputs or outputs of another type than the layer says, or values that it does not take.
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError>;
 
     /// Hands what was computed to a trace, after a run: here the one output as it is. Layers with several results, results with padding, or
     /// results elsewhere do it themselves.
     ///
     /// # Errors
     /// Outputs of another type than the layer says.
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record.tensor("", results.shape(0)?, Values::F32(results.output(0)?));
         Ok(())
     }
@@ -84,7 +107,9 @@ pub(crate) enum Role {
 pub(crate) struct NodeValues {
     pub(crate) inputs: TVec<Value>,
     pub(crate) outputs: TVec<Value>,
-    pub(crate) scratch: Option<Value>,
+    pub(crate) scratch: Option<Place>,
+    /// What of the scratch memory is each thread's.
+    pub(crate) need: Need,
     pub(crate) in_place: bool,
     /// Disjoint parts of the memory, in order.
     pub(crate) parts: Vec<(Place, Role)>,
@@ -95,7 +120,7 @@ impl NodeValues {
     pub(crate) fn finish(&mut self) -> TractResult<()> {
         let inputs = self.inputs.iter().map(|value| (value.place, Role::Input));
         let outputs = self.outputs.iter().enumerate().map(|(i, value)| (value.place, Role::Output(i)));
-        let mut parts: Vec<(Place, Role)> = inputs.chain(outputs).chain(self.scratch.iter().map(|v| (v.place, Role::Scratch))).collect();
+        let mut parts: Vec<(Place, Role)> = inputs.chain(outputs).chain(self.scratch.iter().map(|&place| (place, Role::Scratch))).collect();
         parts.retain(|(place, _)| place.bytes > 0);
         parts.sort_by_key(|(place, _)| place.offset);
         parts.dedup();
@@ -111,22 +136,25 @@ pub struct Io<'a> {
     node: &'a NodeValues,
     inputs: TVec<&'a [u8]>,
     outputs: TVec<Option<&'a mut [u8]>>,
-    scratch: Option<&'a mut [u8]>,
+    shared: Scratch<'a>,
+    threads: Option<ThreadScratch<'a>>,
 }
 
 impl<'a> Io<'a> {
     /// Splits the memory into a node's buffers.
-    pub(crate) fn new(mut memory: &'a mut [u8], node: &'a NodeValues) -> TractResult<Self> {
+    pub(crate) fn new(mut memory: &'a mut [u8], node: &'a NodeValues) -> Result<Self, GraphError> {
         let mut io = Self {
             node,
             inputs: node.inputs.iter().map(|_| Default::default()).collect(),
             outputs: node.outputs.iter().map(|_| Some(Default::default())).collect(),
-            scratch: node.scratch.as_ref().map(|_| Default::default()),
+            shared: Scratch::new(Default::default()),
+            threads: None,
         };
         let mut at = 0;
         for &(place, role) in &node.parts {
-            let _ = memory.split_off_mut(..place.offset - at).context("memory ends before a buffer")?;
-            let part = memory.split_off_mut(..place.bytes).context("memory ends within a buffer")?;
+            let ends = GraphError::Layer("memory ends before a buffer does");
+            let part = memory.split_off_mut(..place.offset - at + place.bytes).ok_or(ends)?;
+            let part = &mut part[place.offset - at..];
             at = place.offset + place.bytes;
             if cfg!(debug_assertions) && role != Role::Input && !(node.in_place && role == Role::Output(0)) {
                 // What a layer does not write shows.
@@ -134,7 +162,11 @@ impl<'a> Io<'a> {
             }
             match role {
                 Role::Output(index) => io.outputs[index] = Some(part),
-                Role::Scratch => io.scratch = Some(part),
+                Role::Scratch => {
+                    let (shared, threads) = part.split_at_mut(node.need.shared);
+                    io.shared = Scratch::new(shared);
+                    io.threads = Some(ThreadScratch::new(threads, node.need.thread));
+                }
                 Role::Input => {
                     let part = &*part;
                     for (input, _) in io.inputs.iter_mut().zip(&node.inputs).filter(|(_, value)| value.place == place) {
@@ -182,15 +214,17 @@ impl<'a> Io<'a> {
         bytemuck::try_cast_slice_mut(bytes.take().ok_or_else(|| wrong("is taken"))?).map_err(|_| wrong("is not aligned"))
     }
 
-    /// The scratch buffer, once.
+    /// The next piece of the scratch memory that is asked for once: `count` values of `T`.
     ///
-    /// # Errors
-    /// [`GraphError::Access`] if the layer has none, it is of another type, or was asked for before.
-    pub fn scratch<T: Element>(&mut self) -> Result<&'a mut [T], GraphError> {
-        let wrong = |problem| GraphError::Access { what: "scratch", index: 0, problem };
-        let (value, bytes) = self.node.scratch.as_ref().zip(self.scratch.take()).ok_or_else(|| wrong("there is none, or it is taken"))?;
-        value.check::<T>("scratch", 0)?;
-        bytemuck::try_cast_slice_mut(bytes).map_err(|_| wrong("is not aligned"))
+    /// # Panics
+    /// If the layer asked for less than it takes: a bug of the layer.
+    pub fn scratch<T: Element>(&mut self, count: usize) -> &'a mut [T] {
+        self.shared.take(count)
+    }
+
+    /// Each thread's scratch memory; none if it was taken before.
+    pub fn thread_scratch(&mut self) -> ThreadScratch<'a> {
+        self.threads.take().unwrap_or_default()
     }
 }
 

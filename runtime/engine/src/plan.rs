@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tract_core::internal::*;
 use tract_core::ops::source::TypedSource;
 
+use crate::Session;
 use crate::arena::{Buffer, InArena, Memory, Place, place};
 use crate::error::GraphError;
 use crate::layer::{Io, Layer, NodeValues, Results, Value};
-use crate::recorder::Recorder;
+use crate::scratch::Need;
 
 /// The tract operator around a [`Layer`].
 #[derive(Clone)]
@@ -62,8 +63,8 @@ impl EvalOp for SlotOp {
     fn eval(&self, ctx: &EvalContext, _: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let node = self.shared.nodes.get().and_then(|nodes| nodes.get(ctx.node_id)).context("places are not planned")?;
         let mut memory = self.shared.memory();
-        self.layer.run(&mut Io::new(memory.get_mut(), &node.values)?)?;
-        if let Some(mut listener) = self.shared.recorder.listener() {
+        self.layer.run(&self.shared.session, &mut Io::new(memory.get_mut(), &node.values)?)?;
+        if let Some(mut listener) = self.shared.session.recorder().listener() {
             let results = Results { memory: memory.get(), outputs: &node.values.outputs };
             self.layer.record(&results, &mut listener.record(&node.name, self.layer.name()))?;
         }
@@ -75,7 +76,7 @@ impl TypedOp for SlotOp {
     as_op!();
 
     fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(self.layer.outputs())
+        Ok(self.layer.outputs().into_iter().map(|fact| fact.0).collect())
     }
 }
 
@@ -91,15 +92,15 @@ struct Node {
 /// What the nodes of one graph share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    recorder: Arc<Recorder>,
+    session: Arc<Session>,
     nodes: OnceLock<Vec<Node>>,
     /// Empty but for the time of a run.
     memory: Mutex<Memory>,
 }
 
 impl Shared {
-    pub(crate) fn new(recorder: &Arc<Recorder>) -> Self {
-        Self { recorder: Arc::clone(recorder), nodes: OnceLock::new(), memory: Mutex::default() }
+    pub(crate) fn new(session: &Arc<Session>) -> Self {
+        Self { session: Arc::clone(session), nodes: OnceLock::new(), memory: Mutex::default() }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -133,7 +134,7 @@ impl Plan {
             }
         }
         let plan = TypedSimplePlan::new(model)?;
-        let (nodes, bytes) = assign(&plan)?;
+        let (nodes, bytes) = assign(&plan, shared.session.threads())?;
         let model = plan.model();
         let value = |outlet: &OutletId| nodes[outlet.node].values.outputs[outlet.slot].clone();
         let inputs: TVec<Value> = model.input_outlets()?.iter().map(value).collect();
@@ -170,9 +171,13 @@ impl Buffers {
     fn add(&mut self, fact: &TypedFact, first: usize, last: usize) -> TractResult<usize> {
         let shape = fact.shape.as_concrete().context("a value's shape is symbolic")?;
         let bytes = shape.iter().fold(fact.datum_type.size_of(), |bytes, &n| bytes.saturating_mul(n));
+        Ok(self.add_values(fact.datum_type, shape.into(), bytes, (first, last)))
+    }
+
+    fn add_values(&mut self, dtype: DatumType, shape: TVec<usize>, bytes: usize, (first, last): (usize, usize)) -> usize {
+        self.facts.push((dtype, shape));
         self.all.push(Buffer { bytes, first, last });
-        self.facts.push((fact.datum_type, shape.into()));
-        Ok(self.all.len() - 1)
+        self.all.len() - 1
     }
 }
 
@@ -181,11 +186,12 @@ impl Buffers {
 struct NodeBuffers {
     outputs: TVec<usize>,
     scratch: Option<usize>,
+    need: Need,
 }
 
 /// Gives each value a place that no other value has as long as it is needed: inputs of the graph from the start, outputs of the graph to the
 /// end, everything else until the last node that reads it has run.
-fn assign(plan: &TypedSimplePlan) -> TractResult<(Vec<Node>, usize)> {
+fn assign(plan: &TypedSimplePlan, threads: usize) -> TractResult<(Vec<Node>, usize)> {
     let model = plan.model();
     let order = plan.order_without_consts();
     let step_of: HashMap<usize, usize> = order.iter().enumerate().map(|(step, &node)| (node, step)).collect();
@@ -216,10 +222,9 @@ fn assign(plan: &TypedSimplePlan) -> TractResult<(Vec<Node>, usize)> {
             };
             of[id].outputs.push(buffer);
         }
-        of[id].scratch = match op.and_then(|op| op.layer.scratch()) {
-            Some(fact) => Some(buffers.add(&fact, step, step)?),
-            None => None,
-        };
+        of[id].need = op.map(|op| op.layer.scratch()).unwrap_or_default();
+        let bytes = of[id].need.bytes(threads);
+        of[id].scratch = (bytes > 0).then(|| buffers.add_values(u8::datum_type(), tvec!(bytes), bytes, (step, step)));
     }
     let (offsets, bytes) = place(&buffers.all);
     let value = |buffer: usize| {
@@ -233,7 +238,8 @@ fn assign(plan: &TypedSimplePlan) -> TractResult<(Vec<Node>, usize)> {
         let mut values = NodeValues {
             inputs: read.map(|(_, source)| value(of[source.node].outputs[source.slot])).collect(),
             outputs: own.outputs.iter().map(|&buffer| value(buffer)).collect(),
-            scratch: own.scratch.map(value),
+            scratch: own.scratch.map(|buffer| value(buffer).place),
+            need: own.need,
             in_place: in_place.is_some(),
             parts: vec![],
         };

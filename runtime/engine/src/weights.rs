@@ -65,13 +65,29 @@ pub struct LinearSpan {
     depth: usize,
 }
 
-/// A model folder, its weights mapped and their names, types and shapes read.
+impl LinearSpan {
+    /// Values of a row that the layer takes.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+}
+
+/// A model's weights, mapped; names, types and shapes of its tensors are read.
+#[derive(Debug)]
+pub struct Weights {
+    /// The file.
+    path: PathBuf,
+    /// None of a model without weights.
+    map: Option<Mmap>,
+    tensors: Tensors,
+}
+
+/// A model folder: its configuration and its weights.
 #[derive(Debug)]
 pub struct ModelFolder<C> {
     path: PathBuf,
     config: C,
-    map: Mmap,
-    tensors: Tensors,
+    weights: Arc<Weights>,
 }
 
 /// Types, shapes and places of tensors, by name.
@@ -95,8 +111,8 @@ impl<C: ModelConfig> ModelFolder<C> {
         if let Some(problem) = config.problem() {
             return Err(malformed(&config_path, problem));
         }
-        let (map, tensors) = map_weights(&path.join(WEIGHTS))?;
-        Ok(Arc::new(Self { path: path.to_owned(), config, map, tensors }))
+        let weights = Arc::new(Weights::open(path.join(WEIGHTS))?);
+        Ok(Arc::new(Self { path: path.to_owned(), config, weights }))
     }
 }
 
@@ -111,28 +127,9 @@ impl<C> ModelFolder<C> {
         &self.config
     }
 
-    /// Bytes of mapped weights.
-    pub fn weight_bytes(&self) -> usize {
-        self.map.len()
-    }
-
-    /// SHA-256 of the file of weights, in lower-case hexadecimal.
-    pub fn weights_sha256(&self) -> String {
-        hex(&Sha256::digest(&self.map))
-    }
-
-    /// SHA-256 of the tensors whose names `wanted` takes: of each, in the order of names, the name, the shape and the bytes. In lower-case
-    /// hexadecimal.
-    pub fn tensors_sha256(&self, wanted: impl Fn(&str) -> bool) -> String {
-        let mut names: Vec<&String> = self.tensors.keys().filter(|name| wanted(name)).collect();
-        names.sort_unstable();
-        let mut hash = Sha256::new();
-        for name in names {
-            let (dtype, shape, range) = &self.tensors[name];
-            hash.update(format!("{name} {dtype:?} {shape:?}\n"));
-            hash.update(&self.map[range.clone()]);
-        }
-        hex(&hash.finalize())
+    /// Its weights.
+    pub fn weights(&self) -> &Arc<Weights> {
+        &self.weights
     }
 
     /// Reads one of the folder's text files.
@@ -154,6 +151,50 @@ impl<C> ModelFolder<C> {
             Ok(metadata) => Ok(metadata.len() as usize),
             Err(source) => Err(FolderError::Read { path, source }),
         }
+    }
+}
+
+impl Weights {
+    /// Maps a file of weights.
+    ///
+    /// # Errors
+    /// [`FolderError`] if it cannot be read, or is not such a file.
+    pub fn open(path: PathBuf) -> Result<Self, FolderError> {
+        let (map, tensors) = map_weights(&path)?;
+        Ok(Self { path, map: Some(map), tensors })
+    }
+
+    /// Those of a model without any.
+    pub fn none() -> Arc<Self> {
+        Arc::new(Self { path: PathBuf::new(), map: None, tensors: Tensors::new() })
+    }
+
+    fn map(&self) -> &[u8] {
+        self.map.as_deref().unwrap_or_default()
+    }
+
+    /// Bytes of mapped weights.
+    pub fn bytes(&self) -> usize {
+        self.map().len()
+    }
+
+    /// SHA-256 of the file of weights, in lower-case hexadecimal.
+    pub fn sha256(&self) -> String {
+        hex(&Sha256::digest(self.map()))
+    }
+
+    /// SHA-256 of the tensors whose names `wanted` takes: of each, in the order of names, the name, the shape and the bytes. In lower-case
+    /// hexadecimal.
+    pub fn tensors_sha256(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut names: Vec<&String> = self.tensors.keys().filter(|name| wanted(name)).collect();
+        names.sort_unstable();
+        let mut hash = Sha256::new();
+        for name in names {
+            let (dtype, shape, range) = &self.tensors[name];
+            hash.update(format!("{name} {dtype:?} {shape:?}\n"));
+            hash.update(&self.map()[range.clone()]);
+        }
+        hex(&hash.finalize())
     }
 
     fn span(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<Span, FolderError> {
@@ -206,18 +247,18 @@ impl<C> ModelFolder<C> {
     }
 
     fn tensor_error(&self, name: &str, problem: String) -> FolderError {
-        FolderError::Tensor { path: self.path.join(WEIGHTS), name: name.to_owned(), problem }
+        FolderError::Tensor { path: self.path.clone(), name: name.to_owned(), problem }
     }
 
     /// The values of a tensor of f32.
     pub fn f32s(&self, span: &Span) -> &[f32] {
-        bytemuck::cast_slice(&self.map[span.0.clone()])
+        bytemuck::cast_slice(&self.map()[span.0.clone()])
     }
 
     /// A linear layer.
     pub fn linear(&self, span: &LinearSpan) -> Linear<'_> {
         Linear {
-            weights: Blocks::new(bytemuck::cast_slice(&self.map[span.weights.0.clone()]), span.depth),
+            weights: Blocks::new(bytemuck::cast_slice(&self.map()[span.weights.0.clone()]), span.depth),
             scales: self.f32s(&span.scales),
             bias: span.bias.as_ref().map_or(&[], |bias| self.f32s(bias)),
         }

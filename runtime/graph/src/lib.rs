@@ -13,7 +13,7 @@ pub mod yamnet;
 mod ops;
 mod scoring;
 
-pub use ossicle_engine::{GraphError, MAX_THREADS, MOST_DEFAULT_THREADS, Options, default_threads};
+pub use ossicle_engine::{GraphError, MAX_THREADS, MOST_DEFAULT_THREADS, MemoryPlan, Options, default_threads};
 
 /// Model folders: the configuration and the memory-mapped weights.
 pub mod folder {

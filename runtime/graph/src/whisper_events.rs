@@ -21,21 +21,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use ossicle_engine::Options;
 use ossicle_engine::graph::{GraphBuilder, Runner};
-use ossicle_engine::layer::{Io, Layer};
-use ossicle_engine::pool::MAX_THREADS;
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::{LinearSpan, ModelConfig, ModelFolder, Span};
-use ossicle_engine::{GraphError, Memory};
+use ossicle_engine::{GraphError, Memory, MemoryPlan, Options, Session};
 use ossicle_kernels::linear::{Finish, linear};
-use ossicle_kernels::rows::{QuantRows, quantize_rows};
 use ossicle_kernels::simd::LANES;
 use ossicle_trace::Tap;
 use serde::Deserialize;
-use tract_core::internal::*;
 
-use crate::scoring::{Classifier, Context, Sigmoid, TAPS, Temporals, UnsignedLinear, Workspace, dilations_problem, relu};
-use crate::yamnet::MemoryPlan;
+use crate::ops::RowBuffers;
+use crate::scoring::{Classifier, Sigmoid, Temporals, UnsignedLinear, dilations_problem, relu};
 
 /// Rows of the encoder that are a cell: 40 ms.
 pub const CELL_ROWS: usize = 2;
@@ -82,23 +79,19 @@ impl WhisperEventsConfig {
     pub fn lag(&self) -> usize {
         self.dilations.iter().sum()
     }
-
-    /// Longest row that is quantised.
-    fn widest(&self) -> usize {
-        (CELL_ROWS * self.d_model).max(TAPS * self.width)
-    }
 }
 
 /// The head, ready to run.
 pub struct WhisperEventsGraph {
-    context: Arc<Context<WhisperEventsConfig>>,
+    folder: Arc<ModelFolder<WhisperEventsConfig>>,
+    session: Arc<Session>,
     blocks: Temporals,
     runner: Runner,
 }
 
 impl fmt::Debug for WhisperEventsGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WhisperEventsGraph").field("folder", &self.context.folder.path()).finish_non_exhaustive()
+        f.debug_struct("WhisperEventsGraph").field("folder", &self.folder.path()).finish_non_exhaustive()
     }
 }
 
@@ -108,16 +101,15 @@ impl WhisperEventsGraph {
     /// # Errors
     /// [`GraphError::Folder`] if a tensor is missing or misshapen.
     pub fn new(folder: Arc<ModelFolder<WhisperEventsConfig>>, options: Options) -> Result<Self, GraphError> {
-        let widest = folder.config().widest();
-        let context = Arc::new(Context::new(folder, options, widest));
-        let (mut runner, blocks) = plan(&context)?;
+        let session = Session::new(folder.weights(), options);
+        let (mut runner, blocks) = plan(&session, folder.config())?;
         runner.attach(Memory::default());
-        Ok(Self { context, blocks, runner })
+        Ok(Self { folder, session, blocks, runner })
     }
 
     /// The head's configuration.
     pub fn config(&self) -> &WhisperEventsConfig {
-        self.context.folder.config()
+        self.folder.config()
     }
 
     /// Memory it needs, known before anything runs: that of the graph, which is planned for it.
@@ -126,24 +118,23 @@ impl WhisperEventsGraph {
     /// As [`new`](Self::new).
     pub fn memory_plan(folder: &Arc<ModelFolder<WhisperEventsConfig>>, options: Options) -> Result<MemoryPlan, GraphError> {
         let config = folder.config();
-        let (runner, _) = plan(&Arc::new(Context::unused(folder)))?;
+        let (runner, _) = plan(&Session::for_planning(folder.weights(), options), config)?;
         Ok(MemoryPlan {
-            weights: folder.weight_bytes(),
-            slots: runner.bytes(),
-            scratch: options.threads.clamp(1, MAX_THREADS) * Workspace::bytes(config.widest())
-                + 4 * Temporals::state_values(&config.dilations, config.width, STEP_CELLS),
+            weights: folder.weights().bytes(),
+            buffers: runner.bytes(),
+            state: 4 * Temporals::state_values(&config.dilations, config.width, STEP_CELLS),
         })
     }
 
-    /// Bytes of the slots.
-    pub fn built_slot_bytes(&self) -> usize {
+    /// Bytes of the memory that the graph runs in.
+    pub fn buffer_bytes(&self) -> usize {
         self.runner.bytes()
     }
 
     /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that. Steps are the
     /// caller's to tell.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.context.recorder.set(tap);
+        self.session.recorder().set(tap);
     }
 
     /// Forgets the recording so far.
@@ -169,35 +160,36 @@ impl WhisperEventsGraph {
 }
 
 /// The head's graph, without memory, and what it remembers.
-fn plan(context: &Arc<Context<WhisperEventsConfig>>) -> Result<(Runner, Temporals), GraphError> {
-    let folder = &context.folder;
-    let config = folder.config();
+fn plan(session: &Arc<Session>, config: &WhisperEventsConfig) -> Result<(Runner, Temporals), GraphError> {
+    let weights = session.weights();
     let (depth, width, labels) = (config.d_model, config.width, config.num_labels);
     let cells = Cells {
-        mean: folder.f32_span("input.mean", &[depth])?,
-        scale: folder.f32_span("input.scale", &[depth])?,
-        layer: folder.linear_span("input", width, CELL_ROWS * depth, true)?,
-        context: Arc::clone(context),
+        mean: weights.f32_span("input.mean", &[depth])?,
+        scale: weights.f32_span("input.scale", &[depth])?,
+        layer: weights.linear_span("input", width, CELL_ROWS * depth, true)?,
+        depth,
+        width,
     };
-    let blocks = Temporals::new(folder, "blocks", &config.dilations, width, STEP_CELLS)?;
-    let linear = UnsignedLinear::new(folder, "classifier", labels, width, true)?;
-    let mut graph = GraphBuilder::new(&context.recorder);
+    let blocks = Temporals::new(weights, "blocks", &config.dilations, width, STEP_CELLS)?;
+    let linear = UnsignedLinear::new(weights, "classifier", labels, width, true)?;
+    let mut graph = GraphBuilder::new(session);
     let mut x = graph.input::<f32>("events.rows", &[STEP_ROWS, depth])?;
     x = graph.add("events.cells", cells, &[x])?[0];
-    x = blocks.wire(context, &mut graph, "events.blocks", x)?;
-    let classifier = Classifier { context: Arc::clone(context), linear, patches: STEP_CELLS, channels: width, labels };
+    x = blocks.wire(&mut graph, "events.blocks", x)?;
+    let classifier = Classifier { linear, patches: STEP_CELLS, channels: width, labels };
     x = graph.add("events.logits", classifier, &[x])?[0];
-    x = graph.add("events.scores", Sigmoid { context: Arc::clone(context), patches: STEP_CELLS, labels }, &[x])?[0];
+    x = graph.add("events.scores", Sigmoid { patches: STEP_CELLS, labels }, &[x])?[0];
     Ok((graph.plan(&[x])?, blocks))
 }
 
 /// `relu(W ((rows - mean) * scale) + b)` of two rows at a time: `[cells][width]`.
 #[derive(Debug)]
 struct Cells {
-    context: Arc<Context<WhisperEventsConfig>>,
     mean: Span,
     scale: Span,
     layer: LinearSpan,
+    depth: usize,
+    width: usize,
 }
 
 impl Layer for Cells {
@@ -205,33 +197,30 @@ impl Layer for Cells {
         "Cells"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([STEP_CELLS, self.context.folder.config().width]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([STEP_CELLS, self.width])]
     }
 
-    /// Standardised rows.
-    fn scratch(&self) -> Option<TypedFact> {
-        Some(f32::fact([STEP_ROWS * self.context.folder.config().d_model]))
+    /// Standardised rows, and quantised ones.
+    fn scratch(&self) -> Need {
+        RowBuffers::need(Need::default().shared::<f32>(STEP_ROWS * self.depth), STEP_CELLS, CELL_ROWS * self.depth)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
-        let folder = &self.context.folder;
-        let depth = folder.config().d_model;
-        let (mean, scale) = (folder.f32s(&self.mean), folder.f32s(&self.scale));
-        let standardised = io.scratch::<f32>()?;
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let (weights, depth) = (session.weights(), self.depth);
+        let (mean, scale) = (weights.f32s(&self.mean), weights.f32s(&self.scale));
+        let standardised = io.scratch::<f32>(STEP_ROWS * depth);
+        let threads = io.thread_scratch();
         for (row, out) in io.input::<f32>(0)?.chunks_exact(depth).zip(standardised.chunks_exact_mut(depth)) {
             for (((out, x), mean), scale) in out.iter_mut().zip(row).zip(mean).zip(scale) {
                 *out = (x - mean) * scale;
             }
         }
-        let mut workspace = self.context.workspace(0);
-        let Workspace { values, scales, .. } = &mut *workspace;
-        let mut sums = [0; STEP_CELLS];
-        let values = bytemuck::cast_slice_mut(values);
-        let mut rows = QuantRows::new(values, scales, &mut sums, STEP_CELLS, CELL_ROWS * depth);
-        quantize_rows(self.context.isa, standardised, CELL_ROWS * depth, CELL_ROWS * depth, &mut rows);
+        let mut memory = threads.of(0);
+        let mut buffers = RowBuffers::take(&mut memory.take_all(), STEP_CELLS, CELL_ROWS * depth);
+        let rows = buffers.quantize(session, standardised, STEP_CELLS, CELL_ROWS * depth, CELL_ROWS * depth);
         let out = io.output::<f32>(0)?;
-        linear(self.context.isa, rows.as_rows(), rows.scales, &folder.linear(&self.layer), Finish::Store, out);
+        linear(session.isa(), rows.as_rows(), rows.scales, &weights.linear(&self.layer), Finish::Store, out);
         relu(out);
         Ok(())
     }

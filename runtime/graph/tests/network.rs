@@ -73,7 +73,7 @@ fn main() {
         network.run(&input).expect("run");
         assert_eq!(allocations(), before, "allocations in the steady state, {threads} threads");
         let plan = network.memory_plan();
-        assert!(plan.slots > 4 * 9 * 7 * 3 && plan.scratch > 0 && plan.weights > 384 * 32, "{plan:?}");
+        assert!(plan.buffers > 4 * 9 * 7 * 3 && plan.weights > 384 * 32, "{plan:?}");
     }
 
     let mut network = graph(&folder, Isa::detect(), 1);
@@ -197,9 +197,9 @@ fn a_plan_that_does_not_fit_is_refused() {
     let small = Folder::new("small", &config(18));
     let plan = NetworkGraph::new(open(&small).expect("a folder"), options).expect("it fits").memory_plan();
     let within = |most| NetworkGraph::new_within(open(&small).expect("a folder"), options, most);
-    assert!(within(plan.slots + plan.scratch).is_ok());
-    let refused = within(plan.slots + plan.scratch - 1);
-    assert!(matches!(refused, Err(GraphError::Memory { needed, .. }) if needed == plan.slots + plan.scratch), "{refused:?}");
+    assert!(within(plan.buffers).is_ok());
+    let refused = within(plan.buffers - 1);
+    assert!(matches!(refused, Err(GraphError::Memory { needed, .. }) if needed == plan.buffers), "{refused:?}");
 }
 
 fn wrong_layers_are_named() {

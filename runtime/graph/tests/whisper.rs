@@ -216,8 +216,8 @@ fn main() {
         }
         whisper.set_tap(None);
         let planned =
-            WhisperGraph::memory_plan(&folder(), options, frames / 2).expect("a plan").slots + WhisperGraph::lane_bytes(&folder());
-        assert!(whisper.built_slot_bytes() <= planned, "{} bytes of slots, {planned} planned", whisper.built_slot_bytes());
+            WhisperGraph::memory_plan(&folder(), options, frames / 2).expect("a plan").buffers + WhisperGraph::lane_bytes(&folder());
+        assert!(whisper.buffer_bytes() <= planned, "{} bytes of slots, {planned} planned", whisper.buffer_bytes());
     }
 
     // Prefill in one piece, in two, and token by token is the same text.

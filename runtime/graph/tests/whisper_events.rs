@@ -57,11 +57,7 @@ fn main() {
     head.run(&rows[..STEP_ROWS * config.d_model]).expect("run");
     head.reset();
     assert_eq!(allocations(), before, "allocations in the steady state");
-    assert_eq!(
-        head.built_slot_bytes(),
-        WhisperEventsGraph::memory_plan(&folder, options).expect("a plan").slots,
-        "slots are not as planned"
-    );
+    assert_eq!(head.buffer_bytes(), WhisperEventsGraph::memory_plan(&folder, options).expect("a plan").buffers, "slots are not as planned");
 
     let refused = head.run(&rows[1..STEP_ROWS * config.d_model]);
     assert!(matches!(refused, Err(GraphError::Size { .. })), "{refused:?}");

@@ -86,7 +86,7 @@ fn a_head_has_the_same_bits_and_remembers_one_recording() {
     yamnet.run(&mel[..PATCH], 1).expect("run");
     yamnet.reset();
     assert_eq!(allocations(), before, "allocations in the steady state of a head");
-    assert_eq!(yamnet.built_slot_bytes(), YamnetGraph::memory_plan(&folder, options, 1).expect("a plan").slots, "slots are not as planned");
+    assert_eq!(yamnet.buffer_bytes(), YamnetGraph::memory_plan(&folder, options, 1).expect("a plan").buffers, "slots are not as planned");
     let refused = yamnet.run(&mel[..2 * PATCH], 2);
     assert!(matches!(refused, Err(GraphError::Size { most: 1, .. })), "{refused:?}");
 }
@@ -140,8 +140,8 @@ fn main() {
         let before = allocations();
         yamnet.run(&mel, patches).expect("run");
         assert_eq!(allocations(), before, "allocations in the steady state, {threads} threads");
-        let planned = YamnetGraph::memory_plan(&folder(), options, patches).expect("a plan").slots;
-        assert_eq!(yamnet.built_slot_bytes(), planned, "slots are not as planned");
+        let planned = YamnetGraph::memory_plan(&folder(), options, patches).expect("a plan").buffers;
+        assert_eq!(yamnet.buffer_bytes(), planned, "slots are not as planned");
     }
 
     let mut yamnet = graph(Isa::detect(), 1);

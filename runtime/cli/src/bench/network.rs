@@ -134,7 +134,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let layers: Vec<_> = layers.into_iter().map(layer).collect();
         let row = json!({"schema": "ossicle.bench.network/1", "model": path.display().to_string(), "isa": isa.name(), "threads": threads,
             "rounds": args.rounds, "load": rounded(load), "rss_mb": peak_rss_mb().map(rounded),
-            "weight_bytes": plan.weights, "slot_bytes": plan.slots, "scratch_bytes": plan.scratch,
+            "weight_bytes": plan.weights, "buffer_bytes": plan.buffers, "state_bytes": plan.state,
             "min": rounded(wall.0), "median": rounded(wall.1), "layers": layers});
         writeln!(out, "{row}")?;
         return Ok(());

@@ -65,7 +65,7 @@ impl SoundArgs {
         let options = Options { isa, threads, hop_frames: self.hop, classes, add_classes, ..Options::default() };
         let detector = Detector::open(&folder, &settings, options).map_err(|error| fault::detector(&folder, config, error))?;
         let needs = Detector::memory_plan(&folder, isa, threads).map_err(|error| fault::events(&folder, error))?;
-        let bytes = needs.weights + needs.slots + needs.scratch + detector.added_bytes();
+        let bytes = needs.total() + detector.added_bytes();
         Ok(Some((Sounds { detector, reload, link: self.broker.connect(&self.event_model) }, bytes)))
     }
 }

@@ -14,53 +14,40 @@
 //! ```
 
 mod config;
-mod context;
 mod ops;
 
 use std::fmt;
 use std::sync::Arc;
 
-use ossicle_engine::GraphError;
-use ossicle_engine::Options;
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
 use ossicle_engine::layer;
 use ossicle_engine::weights::{FolderError, ModelFolder};
+use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_kernels::window::Window;
 use ossicle_trace::Tap;
 
 pub use config::{Block, INPUT, InputShape, Layer, MAX_INPUTS, NetworkConfig, Offset, Op, Scores, Shape, WindowConfig};
 
-use context::{Context, Sizes};
 use ops::{
     AddConstant, Affine, Attention, Concat, Copies, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Packed, Pad, PoolWindows,
     Prepend, Take, Unary,
 };
-
-/// What a network needs, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryPlan {
-    /// Mapped weights; resident only as far as they are used.
-    pub weights: usize,
-    /// Buffers between operators, the input's among them.
-    pub slots: usize,
-    /// Scratch memory of all threads.
-    pub scratch: usize,
-}
 
 /// Most bytes of buffers unless another limit is given: what needs more is no network for a board.
 pub const MAX_BUFFER_BYTES: usize = 1 << 30;
 
 /// A network ready to run.
 pub struct NetworkGraph {
-    context: Arc<Context>,
+    folder: Arc<ModelFolder<NetworkConfig>>,
+    session: Arc<Session>,
     runner: Runner,
     memory: MemoryPlan,
 }
 
 impl fmt::Debug for NetworkGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NetworkGraph").field("folder", &self.context.folder.path()).finish_non_exhaustive()
+        f.debug_struct("NetworkGraph").field("folder", &self.folder.path()).finish_non_exhaustive()
     }
 }
 
@@ -68,8 +55,8 @@ impl NetworkGraph {
     /// Checks the folder's tensors, plans every buffer and starts the threads.
     ///
     /// # Errors
-    /// [`GraphError::Folder`] if a tensor is missing, misshapen or holds what is not a finite number, [`GraphError::Memory`] if slots and scratch
-    /// would take more than [`MAX_BUFFER_BYTES`].
+    /// [`GraphError::Folder`] if a tensor is missing, misshapen or holds what is not a finite number, [`GraphError::Memory`] if buffers would
+    /// take more than [`MAX_BUFFER_BYTES`].
     pub fn new(folder: Arc<ModelFolder<NetworkConfig>>, options: Options) -> Result<Self, GraphError> {
         Self::new_within(folder, options, MAX_BUFFER_BYTES)
     }
@@ -82,14 +69,8 @@ impl NetworkGraph {
         let config = folder.config();
         let shapes = config.shapes().map_err(GraphError::Plan)?;
         let behind = |source: usize| source.checked_sub(1).map_or(config.input_shape(), |layer| shapes[layer].0);
-        let mut sizes = Sizes::default();
-        for (layer, (_, sources)) in config.layers.iter().zip(&shapes) {
-            sizes.add(&layer.op, behind(sources[0]));
-        }
-        let scratch = sizes.bytes(options.threads);
-        let left = most.checked_sub(scratch).ok_or(GraphError::Memory { needed: scratch, most })?;
-        let context = Arc::new(Context::new(Arc::clone(&folder), &sizes, options));
-        let mut graph = GraphBuilder::new(&context.recorder);
+        let session = Session::new(folder.weights(), options);
+        let mut graph = GraphBuilder::new(&session);
         let shape = config.input_shape();
         let source = graph.input::<f32>("network.input", &[shape.positions(), shape.channels])?;
         let mut outlets = vec![source];
@@ -105,28 +86,25 @@ impl NetworkGraph {
             let shapes: Vec<Shape> = sources.iter().map(|&source| behind(source)).collect();
             let stride = if direct { shapes[0].channels } else { shapes[0].padded() };
             let inputs: Vec<Outlet> = sources.iter().map(|&from| if from == 0 && !direct { padded } else { outlets[from] }).collect();
-            let op = operator(&context, layer, &shapes, stride, *output)?;
+            let op = operator(&folder, layer, &shapes, stride, *output)?;
             outlets.push(graph.add_shared(format!("network.{}", layer.name), op, &inputs)?[0]);
         }
-        let scores = ops::Scores { context: Arc::clone(&context), scores: config.scores, labels: config.num_labels };
+        let scores = ops::Scores { scores: config.scores, labels: config.num_labels };
         let last = outlets.last().copied().unwrap_or(source);
         let scores = graph.add("network.scores", scores, &[last])?[0];
-        let runner = graph.finish(&[scores], left).map_err(|error| match error {
-            GraphError::Memory { needed, .. } => GraphError::Memory { needed: needed.saturating_add(scratch), most },
-            other => other,
-        })?;
-        let memory = MemoryPlan { weights: folder.weight_bytes(), slots: runner.bytes(), scratch };
-        Ok(Self { context, runner, memory })
+        let runner = graph.finish(&[scores], most)?;
+        let memory = MemoryPlan { weights: folder.weights().bytes(), buffers: runner.bytes(), state: 0 };
+        Ok(Self { folder, session, runner, memory })
     }
 
     /// The network's configuration.
     pub fn config(&self) -> &NetworkConfig {
-        self.context.folder.config()
+        self.folder.config()
     }
 
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
-        self.context.isa
+        self.session.isa()
     }
 
     /// Memory in use, all of it from the start.
@@ -143,7 +121,7 @@ impl NetworkGraph {
     /// Hands every tensor that is computed from now on to `tap`, layer after layer, without padding; `None` ends that. Steps are called
     /// `network`.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.context.recorder.set(tap);
+        self.session.recorder().set(tap);
     }
 
     /// Scores of one input, `[num_labels]`. Allocates nothing.
@@ -155,7 +133,7 @@ impl NetworkGraph {
         if input.len() != most {
             return Err(GraphError::Size { what: "input values (height times width times channels)", have: input.len(), most });
         }
-        if let Some(listener) = self.context.recorder.listener() {
+        if let Some(listener) = self.session.recorder().listener() {
             listener.step("network", 0, 1);
         }
         self.runner.input_mut(0)?.copy_from_slice(input);
@@ -166,18 +144,17 @@ impl NetworkGraph {
 
 /// A layer's operator, its tensors checked.
 fn operator(
-    context: &Arc<Context>,
+    folder: &ModelFolder<NetworkConfig>,
     layer: &Layer,
     inputs: &[Shape],
     stride: usize,
     output: Shape,
 ) -> Result<Arc<dyn layer::Layer>, FolderError> {
-    let (folder, name, input) = (&context.folder, &layer.name, inputs[0]);
-    let shared = || Arc::clone(context);
-    let tensor = |ending: &str, shape: &[usize]| folder.f32_span(&format!("{name}.{ending}"), shape);
+    let (weights, name, input) = (folder.weights(), &layer.name, inputs[0]);
+    let tensor = |ending: &str, shape: &[usize]| weights.f32_span(&format!("{name}.{ending}"), shape);
     let packed = |depth: usize, offset: Offset| {
-        let layer = folder.linear_span(name, output.channels, depth, true)?;
-        let sums = if offset.is_some() { folder.weight_sums(name, &layer)? } else { Arc::default() };
+        let layer = weights.linear_span(name, output.channels, depth, true)?;
+        let sums = if offset.is_some() { weights.weight_sums(name, &layer)? } else { Arc::default() };
         Ok::<_, FolderError>(Packed { layer, offset, sums, depth })
     };
     let channels = output.padded();
@@ -187,48 +164,48 @@ fn operator(
             let block =
                 Block::new(groups, input.channels, output.channels).unwrap_or(Block { inputs: input.channels, outputs: output.channels });
             let weights = packed((window.taps() * block.inputs).next_multiple_of(LANES), offset)?;
-            Arc::new(Dense { context: shared(), weights, window: Some((window, block)), input, stride, output, activation })
+            Arc::new(Dense { weights, window: Some((window, block)), input, stride, output, activation })
         }
         Op::ConvF32 { window, activation, .. } => {
             let window = Window::from(window);
             let (weights, bias) = (tensor("weight", &[window.taps() * input.channels, channels])?, tensor("bias", &[channels])?);
-            Arc::new(DenseF32 { context: shared(), weights, bias, window, input, stride, output, activation })
+            Arc::new(DenseF32 { weights, bias, window, input, stride, output, activation })
         }
         Op::Linear { activation, offset, .. } => {
             let weights = packed(input.padded(), offset)?;
-            Arc::new(Dense { context: shared(), weights, window: None, input, stride, output, activation })
+            Arc::new(Dense { weights, window: None, input, stride, output, activation })
         }
         Op::Depthwise { window, activation } => {
             let window = Window::from(window);
             let (weights, bias) = (tensor("weight", &[window.taps(), channels])?, tensor("bias", &[channels])?);
-            Arc::new(Depthwise { context: shared(), weights, bias, window, input, output, activation })
+            Arc::new(Depthwise { weights, bias, window, input, output, activation })
         }
-        Op::Pool { window, pool } => Arc::new(PoolWindows { context: shared(), window: window.into(), pool, input, output }),
-        Op::Mean => Arc::new(Mean { context: shared(), output }),
+        Op::Pool { window, pool } => Arc::new(PoolWindows { window: window.into(), pool, input, output }),
+        Op::Mean => Arc::new(Mean { output }),
         Op::Affine { activation } => {
             let (weight, bias) = (tensor("weight", &[channels])?, tensor("bias", &[channels])?);
-            Arc::new(Affine { context: shared(), weight, bias, output, activation })
+            Arc::new(Affine { weight, bias, output, activation })
         }
-        Op::Add { activation } => Arc::new(Join { context: shared(), how: Joined::Sum(activation), output }),
-        Op::Multiply => Arc::new(Join { context: shared(), how: Joined::Product, output }),
-        Op::Scale => Arc::new(Join { context: shared(), how: Joined::Scaled, output }),
-        Op::Activate { activation } => Arc::new(Unary { context: shared(), activation, output }),
+        Op::Add { activation } => Arc::new(Join { how: Joined::Sum(activation), output }),
+        Op::Multiply => Arc::new(Join { how: Joined::Product, output }),
+        Op::Scale => Arc::new(Join { how: Joined::Scaled, output }),
+        Op::Activate { activation } => Arc::new(Unary { activation, output }),
         Op::Norm { epsilon } => {
             let (weight, bias) = (tensor("weight", &[channels])?, tensor("bias", &[channels])?);
-            Arc::new(Norm { context: shared(), weight, bias, epsilon, output })
+            Arc::new(Norm { weight, bias, epsilon, output })
         }
-        Op::Attention { heads } => Arc::new(Attention { context: shared(), heads, output }),
+        Op::Attention { heads } => Arc::new(Attention { heads, output }),
         Op::Prepend { tokens } => {
             let tokens = tensor("tokens", &[tokens, channels])?;
-            Arc::new(Prepend { context: shared(), tokens, output })
+            Arc::new(Prepend { tokens, output })
         }
         Op::AddConstant => {
             let constant = tensor("constant", &[output.positions(), channels])?;
-            Arc::new(AddConstant { context: shared(), constant, output })
+            Arc::new(AddConstant { constant, output })
         }
         Op::Concat { ref channels } => {
             let copies = Copies::new(inputs, channels, output);
-            Arc::new(Concat { context: shared(), copies, output })
+            Arc::new(Concat { copies, output })
         }
         Op::Take { first, .. } => Arc::new(Take { first, output }),
     })

@@ -1,35 +1,18 @@
 //! Self-attention of the encoder.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use ossicle_engine::layer::{Io, Layer};
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::scratch::Need;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded};
-use tract_core::internal::*;
 
-use super::Context;
 use super::qkv::pack_heads;
+use super::{attention_need, attention_scratch};
 
 /// The outputs of [`super::QkvProjection`] to `[tokens][width]`.
 #[derive(Debug)]
 pub(crate) struct Attention {
-    context: Arc<Context>,
-    tokens: usize,
-    heads: usize,
-    stats: Mutex<Stats>,
-}
-
-/// Scale and sum of each channel of the packed values.
-#[derive(Debug)]
-struct Stats {
-    scales: Vec<f32>,
-    sums: Vec<i32>,
-}
-
-impl Attention {
-    pub(crate) fn new(context: Arc<Context>, tokens: usize, heads: usize) -> Self {
-        let width = heads * HEAD;
-        Self { context, tokens, heads, stats: Mutex::new(Stats { scales: vec![0.0; width], sums: vec![0; width] }) }
-    }
+    pub(crate) tokens: usize,
+    pub(crate) heads: usize,
 }
 
 impl Layer for Attention {
@@ -37,34 +20,35 @@ impl Layer for Attention {
         "Attention"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.tokens, self.heads * HEAD]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.tokens, self.heads * HEAD])]
     }
 
-    fn scratch(&self) -> Option<TypedFact> {
-        Some(i8::fact([self.heads, padded(self.tokens) * HEAD]))
+    fn scratch(&self) -> Need {
+        let width = self.heads * HEAD;
+        let packed = Need::default().shared::<i8>(padded(self.tokens) * width).shared::<f32>(width).shared::<i32>(width);
+        attention_need(packed, self.tokens)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let (tokens, heads, width) = (self.tokens, self.heads, self.heads * HEAD);
         let (queries, keys, scales, values) = (io.input::<i8>(0)?, io.input::<i8>(1)?, io.input::<f32>(2)?, io.input::<f32>(3)?);
         let (query_scales, key_scales) = scales.split_at(tokens * heads);
-        let packed = io.scratch::<i8>()?;
-        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        let Stats { scales, sums } = &mut *stats;
-        pack_heads(self.context.isa, &self.context.pool, values, width, tokens, heads, packed, scales, sums)?;
+        let (packed, scales, sums) = (io.scratch(padded(tokens) * width), io.scratch(width), io.scratch(width));
+        pack_heads(session.isa(), session.pool(), values, width, tokens, heads, packed, scales, sums)?;
         let keys = Keys { values: keys, scales: key_scales, tokens, heads };
         let values = Values { values: packed, scales, sums };
         // Head after head: one head's keys and values stay in the cache for all queries.
-        self.context.for_parts(io.output::<f32>(0)?, width, |workspace, start, out| {
+        session.for_parts(&io.thread_scratch(), io.output::<f32>(0)?, width, |scratch, start, out| {
             let rows = out.len() / width;
             let queries = Queries {
                 values: &queries[start * width..][..rows * width],
                 scales: &query_scales[start * heads..][..rows * heads],
                 heads,
             };
+            let mut scores = attention_scratch(scratch, tokens);
             for head in 0..heads {
-                attend(self.context.isa, queries, keys, values, head, &mut workspace.attention.scratch(), out);
+                attend(session.isa(), queries, keys, values, head, &mut scores, out);
             }
         });
         Ok(())

@@ -1,13 +1,12 @@
 //! The two convolutions in front of the encoder, with GELU after each and the positions added.
 
-use std::sync::Arc;
-
-use ossicle_engine::layer::{Io, Layer};
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::{LinearSpan, Span};
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::linear::Finish;
-use tract_core::internal::*;
 
-use super::{Context, ROWS, Workspace};
+use super::{ROWS, RowBuffers};
 
 /// `[2 * positions + 2][mels]` (a frame of zeros at either end) to `[positions][width]`.
 ///
@@ -15,7 +14,6 @@ use super::{Context, ROWS, Workspace};
 /// the width; it is quantised as one row.
 #[derive(Debug)]
 pub(crate) struct ConvStem {
-    pub(crate) context: Arc<Context>,
     pub(crate) first: LinearSpan,
     pub(crate) second: LinearSpan,
     pub(crate) embedding: Span,
@@ -24,22 +22,39 @@ pub(crate) struct ConvStem {
     pub(crate) width: usize,
 }
 
+impl ConvStem {
+    /// Longest row that is quantised.
+    fn depth(&self) -> usize {
+        3 * self.width.max(self.mels)
+    }
+
+    /// Values between the convolutions.
+    fn between(&self) -> usize {
+        (2 * self.positions.min(ROWS) + 1) * self.width
+    }
+}
+
 impl Layer for ConvStem {
     fn name(&self) -> &'static str {
         "ConvStem"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.positions, self.width]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.positions, self.width])]
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn scratch(&self) -> Need {
+        RowBuffers::need(Need::default(), ROWS, self.depth()).thread::<f32>(self.between())
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let mel = io.input::<f32>(0)?;
-        let embedding = self.context.folder.f32s(&self.embedding);
-        let (first, second) = (self.context.folder.linear(&self.first), self.context.folder.linear(&self.second));
+        let embedding = session.weights().f32s(&self.embedding);
+        let (first, second) = (session.weights().linear(&self.first), session.weights().linear(&self.second));
         let (width, mels) = (self.width, self.mels);
-        self.context.for_rows(io.output::<f32>(0)?, width, |workspace, start, out| {
-            let Workspace { rows: buffers, wide, .. } = workspace;
+        session.for_rows(&io.thread_scratch(), io.output::<f32>(0)?, width, |scratch, start, out| {
+            let mut buffers = RowBuffers::take(scratch, ROWS, self.depth());
+            let wide = scratch.take::<f32>(self.between());
             let rows = out.len() / width;
             // Frames 2 * start - 1 ..= 2 * (start + rows) - 1 of the first convolution; frame -1 is zero.
             let between = &mut wide[..(2 * rows + 1) * width];
@@ -47,12 +62,12 @@ impl Layer for ConvStem {
             between[..skip * width].fill(0.0);
             for (i, out) in between[skip * width..].chunks_mut(ROWS * width).enumerate() {
                 let frame = 2 * start + skip - 1 + i * ROWS;
-                let windows = buffers.quantize(&self.context, &mel[frame * mels..], out.len() / width, 3 * mels, mels);
-                self.context.linear(&windows, &first, Finish::Gelu, out);
+                let windows = buffers.quantize(session, &mel[frame * mels..], out.len() / width, 3 * mels, mels);
+                session.linear(&windows, &first, Finish::Gelu, out);
             }
             out.copy_from_slice(&embedding[start * width..][..out.len()]);
-            let windows = buffers.quantize(&self.context, wide, rows, 3 * width, 2 * width);
-            self.context.linear(&windows, &second, Finish::AddGelu, out);
+            let windows = buffers.quantize(session, wide, rows, 3 * width, 2 * width);
+            session.linear(&windows, &second, Finish::AddGelu, out);
         });
         Ok(())
     }

@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::layer::{Io, Layer, Results};
+use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::recorder::Record;
+use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::{LinearSpan, Span};
-use ossicle_kernels::attention::{HEAD, Queries, attend, attend_causal, quantize_heads};
+use ossicle_engine::{GraphError, Session};
+use ossicle_kernels::attention::{HEAD, Queries, Scratch, attend, attend_causal, padded, quantize_heads};
 use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::LANES;
 use ossicle_trace::Values;
-use tract_core::internal::*;
 
-use super::context::AttentionBuffers;
-use super::{Context, MAX_WIDTH, Norm, Rows, Store, Workspace};
+use super::{MAX_WIDTH, Norm, RowBuffers, Rows, Store};
 
 /// Tokens i32 `[tokens]` to `[tokens][width]`: embedding plus position.
 #[derive(Debug)]
 pub(crate) struct Embed {
-    pub(crate) context: Arc<Context>,
     pub(crate) store: Arc<Store>,
     pub(crate) embedding: LinearSpan,
     pub(crate) positions: Span,
@@ -31,19 +30,19 @@ impl Layer for Embed {
         "Embed"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.tokens, self.width]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.tokens, self.width])]
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let tokens = io.input::<i32>(0)?;
-        let embedding = self.context.folder.linear(&self.embedding);
-        let positions = self.context.folder.f32s(&self.positions);
+        let embedding = session.weights().linear(&self.embedding);
+        let positions = session.weights().f32s(&self.positions);
         let out = io.output::<f32>(0)?;
         for (row, (&token, out)) in tokens.iter().zip(out.chunks_exact_mut(self.width)).enumerate() {
             let position = &positions[self.store.position_of(self.rows, row) * self.width..][..self.width];
-            let token = usize::try_from(token)?;
-            let scale = *embedding.scales.get(token).with_context(|| format!("token {token} is beyond the vocabulary"))?;
+            let token = token.cast_unsigned() as usize;
+            let scale = *embedding.scales.get(token).ok_or(GraphError::Layer("a token is beyond the vocabulary"))?;
             for (group, (out, position)) in out.chunks_exact_mut(4).zip(position.chunks_exact(4)).enumerate() {
                 let values = embedding.weights.values(token / LANES, group, token % LANES);
                 for ((out, q), position) in out.iter_mut().zip(values).zip(position) {
@@ -58,7 +57,6 @@ impl Layer for Embed {
 /// What self-attention and cross-attention share: the layer that gives queries, and maybe keys and values, of a few tokens.
 #[derive(Debug)]
 pub(crate) struct TokenAttention {
-    pub(crate) context: Arc<Context>,
     pub(crate) store: Arc<Store>,
     pub(crate) norm: Norm,
     /// `width` outputs, or three times as many.
@@ -67,32 +65,46 @@ pub(crate) struct TokenAttention {
     pub(crate) index: usize,
     pub(crate) tokens: usize,
     pub(crate) heads: usize,
+    /// Most tokens that are attended to.
+    pub(crate) most: usize,
     pub(crate) rows: Rows,
 }
 
 impl TokenAttention {
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.tokens, self.heads * HEAD]))
+    fn scratch(&self, outputs: usize) -> Need {
+        let width = self.heads * HEAD;
+        let rows = RowBuffers::need(Need::default(), self.tokens, width).thread::<f32>(self.tokens * outputs);
+        rows.thread::<f32>(padded(self.most)).thread::<u8>(padded(self.most))
+    }
+
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.tokens, self.heads * HEAD])]
     }
 
     /// Runs the layer and hands each token's row of its outputs to `attend`, with the row's number, its quantised queries and where the
     /// attention goes.
     fn run(
         &self,
+        session: &Session,
         io: &mut Io<'_>,
-        mut attend: impl FnMut(usize, &[f32], Queries<'_>, &mut AttentionBuffers, &mut [f32]),
-    ) -> TractResult<()> {
+        mut attend: impl FnMut(usize, &[f32], Queries<'_>, &mut Scratch<'_>, &mut [f32]),
+    ) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
         let out = io.output::<f32>(0)?;
         let (heads, width) = (self.heads, self.heads * HEAD);
-        let layer = self.context.folder.linear(&self.layer);
+        let layer = session.weights().linear(&self.layer);
         let row = layer.weights.count() * LANES;
-        let Workspace { rows, wide, attention } = &mut *self.context.workspace(0);
-        self.context.linear(&rows.normalize(&self.context, &self.norm, x, self.tokens), &layer, Finish::Store, wide);
+        let threads = io.thread_scratch();
+        let mut memory = threads.of(0);
+        let mut scratch = memory.take_all();
+        let mut buffers = RowBuffers::take(&mut scratch, self.tokens, width);
+        let wide = scratch.take::<f32>(self.tokens * row);
+        let attention = &mut Scratch { scores: scratch.take(padded(self.most)), probs: scratch.take(padded(self.most)) };
+        session.linear(&buffers.normalize(session, &self.norm, x, self.tokens), &layer, Finish::Store, wide);
         for (i, (row, out)) in wide.chunks_exact(row).zip(out.chunks_exact_mut(width)).enumerate() {
             let (mut values, mut scales) = ([0; MAX_WIDTH], [0.0; MAX_WIDTH / HEAD]);
             let (values, scales) = (&mut values[..width], &mut scales[..heads]);
-            quantize_heads(self.context.isa, &row[..width], values, scales);
+            quantize_heads(session.isa(), &row[..width], values, scales);
             attend(i, row, Queries { values, scales, heads }, attention, out);
         }
         Ok(())
@@ -108,16 +120,20 @@ impl Layer for CausalAttention {
         "CausalAttention"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         self.0.outputs()
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
-        let TokenAttention { context, store, index, heads, rows, .. } = &self.0;
-        let (isa, width) = (context.isa, heads * HEAD);
+    fn scratch(&self) -> Need {
+        self.0.scratch(3 * self.0.heads * HEAD)
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let TokenAttention { store, index, heads, rows, .. } = &self.0;
+        let (isa, width) = (session.isa(), heads * HEAD);
         let mut causal = store.causal(*index);
         let mut lanes = store.lanes().layer(*index);
-        self.0.run(io, |row, x, query, buffers, out| {
+        self.0.run(session, io, |row, x, query, buffers, out| {
             let mut cache = match rows {
                 Rows::Text => causal.cache(),
                 Rows::Lanes => lanes[store.lanes().place(row)].cache(),
@@ -125,12 +141,12 @@ impl Layer for CausalAttention {
             let position = store.position_of(*rows, row);
             cache.put(isa, position, &x[width..2 * width], &x[2 * width..]);
             for (head, out) in out.chunks_exact_mut(HEAD).enumerate() {
-                attend_causal(isa, query, &cache, position + 1, head, &mut buffers.scores, out);
+                attend_causal(isa, query, &cache, position + 1, head, buffers.scores, out);
             }
         })
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         let TokenAttention { store, index, tokens, heads, rows, .. } = &self.0;
         let (tokens, heads, width) = (*tokens, *heads, heads * HEAD);
         // The caches of lanes come and go; what they hold shows in the outputs.
@@ -156,17 +172,21 @@ impl Layer for CrossAttention {
         "CrossAttention"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         self.0.outputs()
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
-        let TokenAttention { context, store, index, heads, rows, .. } = &self.0;
+    fn scratch(&self) -> Need {
+        self.0.scratch(self.0.heads * HEAD)
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let TokenAttention { store, index, heads, rows, .. } = &self.0;
         let cross = store.cross(*index);
         let (keys, values) = (cross.keys(store.encoded(), *heads), cross.values());
-        self.0.run(io, |row, _, query, buffers, out| {
+        self.0.run(session, io, |row, _, query, buffers, out| {
             for head in 0..*heads {
-                attend(context.isa, query, keys, values, head, &mut buffers.scratch(), out);
+                attend(session.isa(), query, keys, values, head, buffers, out);
             }
             if *rows == Rows::Text {
                 store.alignment().keep(*index, store.position_of(*rows, row), query);

@@ -1,18 +1,16 @@
 //! The feed-forward block.
 
-use std::sync::Arc;
-
-use ossicle_engine::layer::{Io, Layer};
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::LinearSpan;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::linear::Finish;
-use tract_core::internal::*;
 
-use super::{Context, Norm, Workspace};
+use super::{Norm, ROWS, RowBuffers};
 
 /// `x + second(gelu(first(norm(x))))` on `[tokens][width]`, which is taken over. The inner rows exist for a few tokens at a time only.
 #[derive(Debug)]
 pub(crate) struct FeedForward {
-    pub(crate) context: Arc<Context>,
     pub(crate) norm: Norm,
     pub(crate) first: LinearSpan,
     pub(crate) second: LinearSpan,
@@ -26,21 +24,27 @@ impl Layer for FeedForward {
         "FeedForward"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.tokens, self.width]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.tokens, self.width])]
     }
 
     fn in_place(&self) -> Option<usize> {
         Some(0)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
-        let (first, second) = (self.context.folder.linear(&self.first), self.context.folder.linear(&self.second));
-        self.context.for_rows(io.output::<f32>(0)?, self.width, |workspace, _, out| {
-            let Workspace { rows: buffers, wide, .. } = workspace;
+    fn scratch(&self) -> Need {
+        let rows = self.tokens.min(ROWS);
+        RowBuffers::need(Need::default(), rows, self.width.max(self.inner)).thread::<f32>(rows * self.inner)
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let (first, second) = (session.weights().linear(&self.first), session.weights().linear(&self.second));
+        session.for_rows(&io.thread_scratch(), io.output::<f32>(0)?, self.width, |scratch, _, out| {
             let rows = out.len() / self.width;
-            self.context.linear(&buffers.normalize(&self.context, &self.norm, out, rows), &first, Finish::Gelu, wide);
-            self.context.linear(&buffers.quantize(&self.context, wide, rows, self.inner, self.inner), &second, Finish::Add, out);
+            let mut buffers = RowBuffers::take(scratch, self.tokens, self.width.max(self.inner));
+            let inner = scratch.take(self.tokens.min(ROWS) * self.inner);
+            session.linear(&buffers.normalize(session, &self.norm, out, rows), &first, Finish::Gelu, inner);
+            session.linear(&buffers.quantize(session, inner, rows, self.inner, self.inner), &second, Finish::Add, out);
         });
         Ok(())
     }

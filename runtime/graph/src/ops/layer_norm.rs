@@ -1,17 +1,14 @@
 //! The layer normalisation after the last encoder layer.
 
-use std::sync::Arc;
-
-use ossicle_engine::layer::{Io, Layer};
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::rows::{EPSILON, layer_norm_rows};
-use tract_core::internal::*;
 
-use super::{Context, Norm};
+use super::Norm;
 
 /// Normalises `[tokens][width]`.
 #[derive(Debug)]
 pub(crate) struct LayerNorm {
-    pub(crate) context: Arc<Context>,
     pub(crate) norm: Norm,
     pub(crate) tokens: usize,
     pub(crate) width: usize,
@@ -22,15 +19,15 @@ impl Layer for LayerNorm {
         "LayerNorm"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.tokens, self.width]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.tokens, self.width])]
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
-        let (gamma, beta) = self.norm.get(&self.context);
-        self.context.for_rows(io.output::<f32>(0)?, self.width, |_, start, out| {
-            layer_norm_rows(self.context.isa, &x[start * self.width..][..out.len()], gamma, beta, EPSILON, out);
+        let (gamma, beta) = self.norm.get(session);
+        session.for_rows(&io.thread_scratch(), io.output::<f32>(0)?, self.width, |_, start, out| {
+            layer_norm_rows(session.isa(), &x[start * self.width..][..out.len()], gamma, beta, EPSILON, out);
         });
         Ok(())
     }

@@ -1,18 +1,16 @@
 //! A linear layer added to the residual stream.
 
-use std::sync::Arc;
-
-use ossicle_engine::layer::{Io, Layer};
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::LinearSpan;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::linear::Finish;
-use tract_core::internal::*;
 
-use super::Context;
+use super::RowBuffers;
 
 /// `residual + layer(x)`: inputs the residual stream `[tokens][width]`, which is taken over, and `x` of the same shape.
 #[derive(Debug)]
 pub(crate) struct LinearAdd {
-    pub(crate) context: Arc<Context>,
     pub(crate) layer: LinearSpan,
     pub(crate) tokens: usize,
     pub(crate) width: usize,
@@ -23,22 +21,27 @@ impl Layer for LinearAdd {
         "LinearAdd"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.tokens, self.width]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.tokens, self.width])]
     }
 
     fn in_place(&self) -> Option<usize> {
         Some(0)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn scratch(&self) -> Need {
+        RowBuffers::need(Need::default(), self.tokens, self.width)
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
-        let layer = self.context.folder.linear(&self.layer);
+        let layer = session.weights().linear(&self.layer);
         let width = self.width;
-        self.context.for_rows(io.output::<f32>(0)?, width, |workspace, start, out| {
+        session.for_rows(&io.thread_scratch(), io.output::<f32>(0)?, width, |scratch, start, out| {
             let x = &x[start * width..][..out.len()];
-            let rows = workspace.rows.quantize(&self.context, x, out.len() / width, width, width);
-            self.context.linear(&rows, &layer, Finish::Add, out);
+            let mut buffers = RowBuffers::take(scratch, self.tokens, width);
+            let rows = buffers.quantize(session, x, out.len() / width, width, width);
+            session.linear(&rows, &layer, Finish::Add, out);
         });
         Ok(())
     }

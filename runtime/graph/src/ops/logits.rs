@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::layer::{Io, Layer, Results};
+use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::pool::MAX_THREADS;
 use ossicle_engine::recorder::Record;
+use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::LinearSpan;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::linear::{Finish, Linear, linear};
 use ossicle_kernels::rows::QuantRows;
 use ossicle_kernels::simd::LANES;
 use ossicle_trace::Values;
-use tract_core::internal::*;
 
-use super::{Context, Norm, Store, Workspace};
+use super::{Norm, RowBuffers, Store};
 
 /// Blocks of 16 outputs computed for both rows before they are copied to their places.
 const PAIR_BLOCKS: usize = 64;
@@ -20,14 +21,16 @@ const PAIR_BLOCKS: usize = 64;
 /// Rows of `[tokens][width]` to `[rows][vocabulary]`, the vocabulary rounded up to a multiple of 16 (the rest is zero).
 #[derive(Debug)]
 pub(crate) struct Logits {
-    pub(crate) context: Arc<Context>,
     pub(crate) store: Arc<Store>,
     pub(crate) norm: Norm,
     pub(crate) layer: LinearSpan,
     pub(crate) tokens: usize,
     pub(crate) rows: LogitRows,
     pub(crate) width: usize,
+    /// The vocabulary rounded up.
     pub(crate) vocabulary: usize,
+    /// Tokens that there are.
+    pub(crate) own: usize,
 }
 
 /// Which tokens' logits.
@@ -52,16 +55,24 @@ impl Layer for Logits {
         "Logits"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.rows.count(), self.vocabulary]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.rows.count(), self.vocabulary])]
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn scratch(&self) -> Need {
+        RowBuffers::need(Need::default(), self.rows.count(), self.width).thread::<f32>(2 * self.width)
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
         let (first, last) = (&x[..self.width], &x[(self.tokens - 1) * self.width..]);
         self.store.lanes().rows().keep(self.store.position() + self.tokens - 1, last);
-        let layer = self.context.folder.linear(&self.layer);
-        let Workspace { rows, wide, .. } = &mut *self.context.workspace(0);
+        let layer = session.weights().linear(&self.layer);
+        let threads = io.thread_scratch();
+        let mut memory = threads.of(0);
+        let mut scratch = memory.take_all();
+        let mut rows = RowBuffers::take(&mut scratch, self.rows.count(), self.width);
+        let wide = scratch.take::<f32>(2 * self.width);
         let x = match self.rows {
             LogitRows::Last => last,
             LogitRows::FirstAndLast => {
@@ -71,18 +82,18 @@ impl Layer for Logits {
                 &wide[..2 * self.width]
             }
         };
-        let rows = rows.normalize(&self.context, &self.norm, x, self.rows.count());
+        let rows = rows.normalize(session, &self.norm, x, self.rows.count());
         let out = io.output::<f32>(0)?;
         match self.rows {
-            LogitRows::Last => self.context.linear(&rows, &layer, Finish::Store, out),
-            LogitRows::FirstAndLast => self.pair(&rows, &layer, out),
+            LogitRows::Last => session.linear(&rows, &layer, Finish::Store, out),
+            LogitRows::FirstAndLast => self.pair(session, &rows, &layer, out),
         }
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         let logits = results.output::<f32>(0)?;
-        let own = self.context.folder.config().vocab_size;
+        let own = self.own;
         let rows = self.rows.count();
         if rows == 1 {
             record.tensor("", &[1, own], Values::F32(&logits[..own]));
@@ -99,8 +110,8 @@ impl Layer for Logits {
 
 impl Logits {
     /// Two rows, split over the threads by outputs.
-    fn pair(&self, rows: &QuantRows<'_>, layer: &Linear<'_>, out: &mut [f32]) {
-        let pool = &self.context.pool;
+    fn pair(&self, session: &Session, rows: &QuantRows<'_>, layer: &Linear<'_>, out: &mut [f32]) {
+        let pool = session.pool();
         let (mut first, mut last) = out.split_at_mut(self.vocabulary);
         let mut parts = [const { None }; MAX_THREADS];
         for (part, range) in parts.iter_mut().zip(pool.split(layer.weights.count(), 1)) {
@@ -118,7 +129,7 @@ impl Logits {
                 let scales = &layer.scales[start * LANES..][..first.len()];
                 let part = Linear { weights: layer.weights.slice(start..start + blocks), scales, bias: &[] };
                 let both = &mut both[..2 * first.len()];
-                linear(self.context.isa, rows.as_rows(), rows.scales, &part, Finish::Store, both);
+                linear(session.isa(), rows.as_rows(), rows.scales, &part, Finish::Store, both);
                 let (one, other) = both.split_at(first.len());
                 first.copy_from_slice(one);
                 last.copy_from_slice(other);

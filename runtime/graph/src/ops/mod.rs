@@ -2,7 +2,6 @@
 
 mod alignment;
 mod attention;
-mod context;
 mod conv_stem;
 mod decoder;
 mod feed_forward;
@@ -11,11 +10,11 @@ mod layer_norm;
 mod linear_add;
 mod logits;
 mod qkv;
+mod rows;
 mod store;
 
 pub(crate) use alignment::Alignment;
 pub(crate) use attention::Attention;
-pub(crate) use context::{Context, Norm, RowBuffers, Sizes, Workspace};
 pub(crate) use conv_stem::ConvStem;
 pub(crate) use decoder::{CausalAttention, CrossAttention, Embed, TokenAttention};
 pub(crate) use feed_forward::FeedForward;
@@ -25,10 +24,10 @@ pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear_add::LinearAdd;
 pub(crate) use logits::{LogitRows, Logits};
 pub(crate) use qkv::{CrossKeysValues, QkvProjection, pack_heads, put_keys};
+pub(crate) use rows::{Norm, RowBuffers, UnsignedBuffers, attention_need, attention_scratch};
 pub(crate) use store::Store;
 
-/// Tokens whose intermediate results are in memory at a time, on each thread: a multiple of 12 (the tallest tile) and of 16 (a key block).
-pub(crate) const ROWS: usize = 48;
+pub(crate) use ossicle_engine::session::ROWS;
 
 /// Widest residual stream, for rows kept on the stack.
 pub(crate) const MAX_WIDTH: usize = 2048;

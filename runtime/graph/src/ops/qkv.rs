@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::layer::{Io, Layer, Results};
+use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::pool::{MAX_THREADS, Pool};
 use ossicle_engine::recorder::Record;
+use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::LinearSpan;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::attention::{HEAD, pack_values, padded, quantize_heads, scatter_keys, unpack_values};
 use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::Values;
-use tract_core::internal::*;
 
-use super::{Context, Norm, ROWS, Store, Workspace};
+use super::{Norm, ROWS, RowBuffers, Store};
 
 /// Quantises one row's keys and writes them at `row` of whole blocks of 16 tokens.
 pub(crate) fn put_keys(isa: Isa, x: &[f32], row: usize, heads: usize, keys: &mut [i8], scales: &mut [f32]) {
@@ -29,7 +30,6 @@ pub(crate) fn put_keys(isa: Isa, x: &[f32], row: usize, heads: usize, keys: &mut
 /// of the queries, then `[padded / 16][heads][16]` of the keys), and values f32 `[tokens][width]`.
 #[derive(Debug)]
 pub(crate) struct QkvProjection {
-    pub(crate) context: Arc<Context>,
     pub(crate) norm: Norm,
     pub(crate) layer: LinearSpan,
     pub(crate) tokens: usize,
@@ -41,18 +41,23 @@ impl Layer for QkvProjection {
         "QkvProjection"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         let (tokens, heads) = (self.tokens, self.heads);
         let width = heads * HEAD;
-        tvec!(
-            i8::fact([tokens, width]),
-            i8::fact([padded(tokens), width]),
-            f32::fact([tokens + padded(tokens), heads]),
-            f32::fact([tokens, width])
-        )
+        vec![
+            Fact::i8([tokens, width]),
+            Fact::i8([padded(tokens), width]),
+            Fact::f32([tokens + padded(tokens), heads]),
+            Fact::f32([tokens, width]),
+        ]
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn scratch(&self) -> Need {
+        let width = self.heads * HEAD;
+        RowBuffers::need(Need::default(), self.tokens, width).thread::<f32>(self.tokens.min(ROWS) * 3 * width)
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         struct Part<'a> {
             start: usize,
             queries: &'a mut [i8],
@@ -62,7 +67,8 @@ impl Layer for QkvProjection {
             values: &'a mut [f32],
         }
         let x = io.input::<f32>(0)?;
-        let layer = self.context.folder.linear(&self.layer);
+        let threads = io.thread_scratch();
+        let layer = session.weights().linear(&self.layer);
         let (heads, width) = (self.heads, self.heads * HEAD);
         let (mut queries, mut keys, mut values) = (io.output::<i8>(0)?, io.output::<i8>(1)?, io.output::<f32>(3)?);
         let (mut query_scales, mut key_scales) = io.output::<f32>(2)?.split_at_mut(self.tokens * heads);
@@ -73,29 +79,32 @@ impl Layer for QkvProjection {
             key_scales[last * heads..].fill(0.0);
         }
         let mut parts = [const { None }; MAX_THREADS];
-        for (part, range) in parts.iter_mut().zip(self.context.pool.split(self.tokens, LANES)) {
+        for (part, range) in parts.iter_mut().zip(session.pool().split(self.tokens, LANES)) {
             let blocks = padded(range.len());
             *part = Some(Part {
                 start: range.start,
-                queries: queries.split_off_mut(..range.len() * width).context("queries")?,
-                keys: keys.split_off_mut(..blocks * width).context("keys")?,
-                query_scales: query_scales.split_off_mut(..range.len() * heads).context("query scales")?,
-                key_scales: key_scales.split_off_mut(..blocks * heads).context("key scales")?,
-                values: values.split_off_mut(..range.len() * width).context("values")?,
+                queries: queries.split_off_mut(..range.len() * width).ok_or(GraphError::Layer("queries"))?,
+                keys: keys.split_off_mut(..blocks * width).ok_or(GraphError::Layer("keys"))?,
+                query_scales: query_scales.split_off_mut(..range.len() * heads).ok_or(GraphError::Layer("query scales"))?,
+                key_scales: key_scales.split_off_mut(..blocks * heads).ok_or(GraphError::Layer("key scales"))?,
+                values: values.split_off_mut(..range.len() * width).ok_or(GraphError::Layer("values"))?,
             });
         }
-        self.context.pool.each(parts, |thread, part| {
-            let Workspace { rows: buffers, wide, .. } = &mut *self.context.workspace(thread);
+        session.pool().each(parts, |thread, part| {
+            let mut memory = threads.of(thread);
+            let mut scratch = memory.take_all();
+            let mut buffers = RowBuffers::take(&mut scratch, self.tokens, width);
+            let wide = scratch.take::<f32>(self.tokens.min(ROWS) * 3 * width);
             let rows = part.values.len() / width;
             for begin in (0..rows).step_by(ROWS) {
                 let count = ROWS.min(rows - begin);
                 let x = &x[(part.start + begin) * width..];
-                self.context.linear(&buffers.normalize(&self.context, &self.norm, x, count), &layer, Finish::Store, wide);
+                session.linear(&buffers.normalize(session, &self.norm, x, count), &layer, Finish::Store, wide);
                 for (i, qkv) in wide[..count * 3 * width].chunks_exact(3 * width).enumerate() {
                     let row = begin + i;
                     let queries = &mut part.queries[row * width..][..width];
-                    quantize_heads(self.context.isa, &qkv[..width], queries, &mut part.query_scales[row * heads..][..heads]);
-                    put_keys(self.context.isa, &qkv[width..2 * width], row, heads, part.keys, part.key_scales);
+                    quantize_heads(session.isa(), &qkv[..width], queries, &mut part.query_scales[row * heads..][..heads]);
+                    put_keys(session.isa(), &qkv[width..2 * width], row, heads, part.keys, part.key_scales);
                     part.values[row * width..][..width].copy_from_slice(&qkv[2 * width..]);
                 }
             }
@@ -103,7 +112,7 @@ impl Layer for QkvProjection {
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         let (tokens, heads) = (self.tokens, self.heads);
         let (query_scales, key_scales) = results.output::<f32>(2)?.split_at(tokens * heads);
         record.tensor("queries", &[tokens, heads, HEAD], Values::I8(results.output(0)?));
@@ -117,7 +126,6 @@ impl Layer for QkvProjection {
 /// Computes one decoder layer's cross-attention keys and values from the encoder's output into the store; hands the input on.
 #[derive(Debug)]
 pub(crate) struct CrossKeysValues {
-    pub(crate) context: Arc<Context>,
     pub(crate) layer: LinearSpan,
     pub(crate) store: Arc<Store>,
     pub(crate) index: usize,
@@ -130,19 +138,21 @@ impl Layer for CrossKeysValues {
         "CrossKeysValues"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.tokens, self.heads * HEAD]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.tokens, self.heads * HEAD])]
     }
 
-    fn scratch(&self) -> Option<TypedFact> {
-        Some(f32::fact([self.tokens, self.heads * HEAD]))
+    fn scratch(&self) -> Need {
+        let width = self.heads * HEAD;
+        let values = Need::default().shared::<f32>(self.tokens * width);
+        RowBuffers::need(values, self.tokens, width).thread::<f32>(self.tokens.min(ROWS) * 2 * width)
     }
 
     fn in_place(&self) -> Option<usize> {
         Some(0)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         struct Part<'a> {
             start: usize,
             keys: &'a mut [i8],
@@ -150,40 +160,44 @@ impl Layer for CrossKeysValues {
             values: &'a mut [f32],
         }
         let x = io.output::<f32>(0)?;
-        let values = io.scratch::<f32>()?;
-        let layer = self.context.folder.linear(&self.layer);
+        let values = io.scratch::<f32>(self.tokens * self.heads * HEAD);
+        let threads = io.thread_scratch();
+        let layer = session.weights().linear(&self.layer);
         let (heads, width) = (self.heads, self.heads * HEAD);
         let mut cache = self.store.cross(self.index);
         let cache = &mut *cache;
         {
             let (mut keys, mut scales, mut rest) = (&mut cache.keys[..], &mut cache.key_scales[..], &mut values[..]);
             let mut parts = [const { None }; MAX_THREADS];
-            for (part, range) in parts.iter_mut().zip(self.context.pool.split(self.tokens, LANES)) {
+            for (part, range) in parts.iter_mut().zip(session.pool().split(self.tokens, LANES)) {
                 let blocks = padded(range.len());
                 *part = Some(Part {
                     start: range.start,
-                    keys: keys.split_off_mut(..blocks * width).context("keys")?,
-                    scales: scales.split_off_mut(..blocks * heads).context("key scales")?,
-                    values: rest.split_off_mut(..range.len() * width).context("values")?,
+                    keys: keys.split_off_mut(..blocks * width).ok_or(GraphError::Layer("keys"))?,
+                    scales: scales.split_off_mut(..blocks * heads).ok_or(GraphError::Layer("key scales"))?,
+                    values: rest.split_off_mut(..range.len() * width).ok_or(GraphError::Layer("values"))?,
                 });
             }
-            self.context.pool.each(parts, |thread, part| {
-                let Workspace { rows: buffers, wide, .. } = &mut *self.context.workspace(thread);
+            session.pool().each(parts, |thread, part| {
+                let mut memory = threads.of(thread);
+                let mut scratch = memory.take_all();
+                let mut buffers = RowBuffers::take(&mut scratch, self.tokens, width);
+                let wide = scratch.take::<f32>(self.tokens.min(ROWS) * 2 * width);
                 let rows = part.values.len() / width;
                 for begin in (0..rows).step_by(ROWS) {
                     let count = ROWS.min(rows - begin);
                     let x = &x[(part.start + begin) * width..][..count * width];
-                    self.context.linear(&buffers.quantize(&self.context, x, count, width, width), &layer, Finish::Store, wide);
+                    session.linear(&buffers.quantize(session, x, count, width, width), &layer, Finish::Store, wide);
                     for (i, kv) in wide[..count * 2 * width].chunks_exact(2 * width).enumerate() {
-                        put_keys(self.context.isa, &kv[..width], begin + i, heads, part.keys, part.scales);
+                        put_keys(session.isa(), &kv[..width], begin + i, heads, part.keys, part.scales);
                         part.values[(begin + i) * width..][..width].copy_from_slice(&kv[width..]);
                     }
                 }
             });
         }
         pack_heads(
-            self.context.isa,
-            &self.context.pool,
+            session.isa(),
+            session.pool(),
             values,
             width,
             self.tokens,
@@ -194,7 +208,7 @@ impl Layer for CrossKeysValues {
         )
     }
 
-    fn record(&self, _: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, _: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         let cache = self.store.cross(self.index);
         let (tokens, heads, bytes) = (self.tokens, self.heads, padded(self.tokens) * HEAD);
         record.keys(&cache.keys, &cache.key_scales, 0, tokens, heads);
@@ -221,15 +235,15 @@ pub(crate) fn pack_heads(
     mut values: &mut [i8],
     mut scales: &mut [f32],
     mut sums: &mut [i32],
-) -> TractResult<()> {
+) -> Result<(), GraphError> {
     let bytes = padded(tokens) * HEAD;
     let mut parts = [const { None }; MAX_THREADS];
     for (part, range) in parts.iter_mut().zip(pool.split(heads, 1)) {
         *part = Some((
             range.start,
-            values.split_off_mut(..range.len() * bytes).context("packed values")?,
-            scales.split_off_mut(..range.len() * HEAD).context("value scales")?,
-            sums.split_off_mut(..range.len() * HEAD).context("value sums")?,
+            values.split_off_mut(..range.len() * bytes).ok_or(GraphError::Layer("packed values"))?,
+            scales.split_off_mut(..range.len() * HEAD).ok_or(GraphError::Layer("value scales"))?,
+            sums.split_off_mut(..range.len() * HEAD).ok_or(GraphError::Layer("value sums"))?,
         ));
     }
     pool.each(parts, |_, (start, values, scales, sums)| {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder};
+use ossicle_engine::weights::{FolderError, LinearSpan, Weights};
 
 /// Where a layer's weights are that multiplies rows of u8, and the sums of its weights.
 #[derive(Clone, Debug)]
@@ -12,9 +12,9 @@ pub(crate) struct UnsignedLinear {
 }
 
 impl UnsignedLinear {
-    /// A layer of the folder, as [`ModelFolder::linear_span`] finds it.
-    pub(crate) fn new<C>(folder: &ModelFolder<C>, name: &str, outputs: usize, depth: usize, biased: bool) -> Result<Self, FolderError> {
-        let layer = folder.linear_span(name, outputs, depth, biased)?;
-        Ok(Self { sums: folder.weight_sums(name, &layer)?, layer })
+    /// A layer of the weights, as [`Weights::linear_span`] finds it.
+    pub(crate) fn new(weights: &Weights, name: &str, outputs: usize, depth: usize, biased: bool) -> Result<Self, FolderError> {
+        let layer = weights.linear_span(name, outputs, depth, biased)?;
+        Ok(Self { sums: weights.weight_sums(name, &layer)?, layer })
     }
 }

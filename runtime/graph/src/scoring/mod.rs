@@ -1,12 +1,10 @@
 //! What networks that score sounds have in common: [`YamnetGraph`](crate::yamnet::YamnetGraph) and the head on Whisper's encoder.
 
 mod classifier;
-mod context;
 mod linear;
 mod temporal;
 
 pub(crate) use classifier::{Classifier, Sigmoid};
-pub(crate) use context::{Context, Workspace};
 pub(crate) use linear::UnsignedLinear;
 pub use temporal::TAPS;
 pub(crate) use temporal::{Temporals, dilations_problem};

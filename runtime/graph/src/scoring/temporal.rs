@@ -1,20 +1,19 @@
 //! Temporal convolutions over cells of a recording that come a few at a time: of three taps with dilation, each around a residual (van den Oord
 //! et al. 2016, "WaveNet"; Bai et al. 2018, "TCN"). A convolution sees as far ahead as back, so what it gives comes late.
 
-use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ossicle_engine::GraphError;
 use ossicle_engine::graph::{GraphBuilder, Outlet};
-use ossicle_engine::layer::{Io, Layer};
-use ossicle_engine::weights::{FolderError, ModelFolder};
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::scratch::Need;
+use ossicle_engine::weights::{FolderError, Weights};
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::quantize_unsigned_rows;
-use tract_core::internal::*;
 
-use super::context::Context;
 use super::linear::UnsignedLinear;
 use super::{add, relu};
+use crate::ops::UnsignedBuffers;
 
 /// Taps of a temporal convolution.
 pub const TAPS: usize = 3;
@@ -42,16 +41,10 @@ struct Block {
 }
 
 impl Temporals {
-    /// Layers `NAME.0`, `NAME.1` and so on of the folder.
-    pub(crate) fn new<C>(
-        folder: &ModelFolder<C>,
-        name: &str,
-        dilations: &[usize],
-        width: usize,
-        cells: usize,
-    ) -> Result<Self, FolderError> {
+    /// Layers `NAME.0`, `NAME.1` and so on of the weights.
+    pub(crate) fn new(weights: &Weights, name: &str, dilations: &[usize], width: usize, cells: usize) -> Result<Self, FolderError> {
         let blocks = dilations.iter().enumerate().map(|(i, &dilation)| {
-            let linear = UnsignedLinear::new(folder, &format!("{name}.{i}"), width, TAPS * width, true)?;
+            let linear = UnsignedLinear::new(weights, &format!("{name}.{i}"), width, TAPS * width, true)?;
             Ok(Block { linear, memory: Arc::new(Memory::new((2 * dilation + cells) * width)), dilation })
         });
         Ok(Self { blocks: blocks.collect::<Result<_, FolderError>>()?, width, cells })
@@ -70,17 +63,11 @@ impl Temporals {
     }
 
     /// Adds them to a graph, from cells to cells that come later by the sum of the dilations.
-    pub(crate) fn wire<C: Debug + Send + Sync + 'static>(
-        &self,
-        context: &Arc<Context<C>>,
-        graph: &mut GraphBuilder,
-        name: &str,
-        mut x: Outlet,
-    ) -> Result<Outlet, GraphError> {
+    pub(crate) fn wire(&self, graph: &mut GraphBuilder, name: &str, mut x: Outlet) -> Result<Outlet, GraphError> {
         let mut lag = 0;
         for (i, block) in self.blocks.iter().enumerate() {
             lag += block.dilation;
-            let block = Temporal { context: Arc::clone(context), block: block.clone(), lag, cells: self.cells, width: self.width };
+            let block = Temporal { block: block.clone(), lag, cells: self.cells, width: self.width };
             x = graph.add(format!("{name}.{i}"), block, &[x])?[0];
         }
         Ok(x)
@@ -119,8 +106,7 @@ impl Memory {
 /// `relu(x(t) + W [x(t - d), x(t), x(t + d)] + b)`: `[cells][width]`, `d` cells later than what comes in. What lies before the recording's
 /// first cell is zero, here and in the output.
 #[derive(Debug)]
-struct Temporal<C> {
-    context: Arc<Context<C>>,
+struct Temporal {
     block: Block,
     /// Cells by which the output is late in all.
     lag: usize,
@@ -128,23 +114,24 @@ struct Temporal<C> {
     width: usize,
 }
 
-impl<C: Debug + Send + Sync + 'static> Layer for Temporal<C> {
+impl Layer for Temporal {
     fn name(&self) -> &'static str {
         "Temporal"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.cells, self.width]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.cells, self.width])]
     }
 
-    fn scratch(&self) -> Option<TypedFact> {
-        Some(f32::fact([self.cells, TAPS * self.width]))
+    fn scratch(&self) -> Need {
+        let depth = TAPS * self.width;
+        UnsignedBuffers::need(Need::default().shared::<f32>(self.cells * depth), self.cells, depth)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let Block { linear, memory, dilation } = &self.block;
         let (width, dilation) = (self.width, dilation * self.width);
-        let gathered = io.scratch::<f32>()?;
+        let gathered = io.scratch::<f32>(self.cells * TAPS * width);
         let out = io.output::<f32>(0)?;
         let mut memory = memory.cells();
         memory.values.copy_within(self.cells * width.., 0);
@@ -154,11 +141,13 @@ impl<C: Debug + Send + Sync + 'static> Layer for Temporal<C> {
                 values.copy_from_slice(&memory.values[cell * width + tap * dilation..][..width]);
             }
         }
-        let mut workspace = self.context.workspace(0);
-        let mut rows = workspace.rows(self.cells, TAPS * width);
-        quantize_unsigned_rows(self.context.isa, gathered, &mut rows);
-        let layer = self.context.folder.linear(&linear.layer);
-        linear_u8(self.context.isa, rows.as_rows(&linear.sums), rows.scales, &layer, false, out);
+        let threads = io.thread_scratch();
+        let mut scratch = threads.of(0);
+        let mut buffers = UnsignedBuffers::take(&mut scratch.take_all(), self.cells, TAPS * width);
+        let mut rows = buffers.rows(self.cells, TAPS * width);
+        quantize_unsigned_rows(session.isa(), gathered, &mut rows);
+        let layer = session.weights().linear(&linear.layer);
+        linear_u8(session.isa(), rows.as_rows(&linear.sums), rows.scales, &layer, false, out);
         add(out, &memory.values[dilation..][..self.cells * width]);
         relu(out);
         let before = self.lag.saturating_sub(memory.taken).min(self.cells);

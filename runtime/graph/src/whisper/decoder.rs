@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
-use ossicle_engine::{GraphError, Memory};
+use ossicle_engine::{GraphError, Memory, Session};
 
 use super::spans::{LayerSpans, norm};
 use super::{LogitsFor, WhisperConfig, padded_vocabulary};
 use crate::ops::{
-    CausalAttention, Context, CrossAttention, Embed, FeedForward, LayerNorm, LinearAdd, LogitRows, Logits, Norm, Rows, Store,
-    TokenAttention,
+    CausalAttention, CrossAttention, Embed, FeedForward, LayerNorm, LinearAdd, LogitRows, Logits, Norm, Rows, Store, TokenAttention,
 };
 
 /// Where the decoder's weights are.
@@ -33,7 +32,7 @@ struct DecoderLayerSpans {
 
 impl DecoderSpans {
     pub(super) fn new(folder: &ModelFolder<WhisperConfig>) -> Result<Self, FolderError> {
-        let config = folder.config();
+        let (config, folder) = (folder.config(), folder.weights());
         let (width, inner) = (config.d_model, config.decoder_ffn_dim);
         let layers = (0..config.decoder_layers).map(|i| {
             let prefix = format!("model.decoder.layers.{i}");
@@ -79,20 +78,20 @@ pub(super) struct Decoder {
 impl Decoder {
     /// The decoder without memory.
     pub(super) fn plan(
-        context: &Arc<Context>,
+        session: &Arc<Session>,
+        config: &WhisperConfig,
         store: &Arc<Store>,
         spans: &DecoderSpans,
         tokens: usize,
         ends: Ends,
     ) -> Result<Self, GraphError> {
-        let config = context.folder.config();
         let (heads, width) = (config.decoder_attention_heads, config.d_model);
-        let mut graph = GraphBuilder::new(&context.recorder);
-        let (context, store) = (|| Arc::clone(context), || Arc::clone(store));
+        let mut graph = GraphBuilder::new(session);
+        let store = || Arc::clone(store);
+        let most = config.max_source_positions.max(config.max_target_positions);
         let token_rows = if ends == Ends::Lanes { Rows::Lanes } else { Rows::Text };
         let source = graph.input::<i32>("tokens", &[tokens])?;
         let embed = Embed {
-            context: context(),
             store: store(),
             embedding: spans.embedding.clone(),
             positions: spans.positions.clone(),
@@ -104,25 +103,24 @@ impl Decoder {
         for (index, layer) in spans.layers.iter().enumerate() {
             let name = |part: &str| format!("decoder.layers.{index}.{part}");
             let attention = |norm: &Norm, layer: &LinearSpan| TokenAttention {
-                context: context(),
                 store: store(),
                 norm: norm.clone(),
                 layer: layer.clone(),
                 index,
                 tokens,
                 heads,
+                most,
                 rows: token_rows,
             };
             let causal = CausalAttention(attention(&layer.common.attention_norm, &layer.common.qkv));
             let attended = graph.add(name("self_attn"), causal, &[x])?[0];
-            let out = LinearAdd { context: context(), layer: layer.common.out.clone(), tokens, width };
+            let out = LinearAdd { layer: layer.common.out.clone(), tokens, width };
             x = graph.add(name("self_attn.out_proj"), out, &[x, attended])?[0];
             let cross = CrossAttention(attention(&layer.cross_norm, &layer.cross_query));
             let attended = graph.add(name("encoder_attn"), cross, &[x])?[0];
-            let out = LinearAdd { context: context(), layer: layer.cross_out.clone(), tokens, width };
+            let out = LinearAdd { layer: layer.cross_out.clone(), tokens, width };
             x = graph.add(name("encoder_attn.out_proj"), out, &[x, attended])?[0];
             let forward = FeedForward {
-                context: context(),
                 norm: layer.common.forward_norm.clone(),
                 first: layer.common.first.clone(),
                 second: layer.common.second.clone(),
@@ -134,7 +132,7 @@ impl Decoder {
         }
         let rows = match ends {
             Ends::Lanes => {
-                let norm = LayerNorm { context: context(), norm: spans.norm.clone(), tokens, width };
+                let norm = LayerNorm { norm: spans.norm.clone(), tokens, width };
                 x = graph.add("decoder.layer_norm", norm, &[x])?[0];
                 None
             }
@@ -144,7 +142,6 @@ impl Decoder {
         };
         if let Some(rows) = rows {
             let logits = Logits {
-                context: context(),
                 store: store(),
                 norm: spans.norm.clone(),
                 layer: spans.embedding.clone(),
@@ -152,6 +149,7 @@ impl Decoder {
                 rows,
                 width,
                 vocabulary: padded_vocabulary(config),
+                own: config.vocab_size,
             };
             x = graph.add("decoder.logits", logits, &[x])?[0];
         }

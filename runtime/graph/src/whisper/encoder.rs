@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
-use ossicle_engine::{GraphError, Memory};
+use ossicle_engine::{GraphError, Memory, Session};
 
 use super::WhisperConfig;
 use super::decoder::DecoderSpans;
 use super::spans::{LayerSpans, norm};
-use crate::ops::{Attention, Context, ConvStem, CrossKeysValues, FeedForward, LayerNorm, LinearAdd, Norm, QkvProjection, Store};
+use crate::ops::{Attention, ConvStem, CrossKeysValues, FeedForward, LayerNorm, LinearAdd, Norm, QkvProjection, Store};
 
 /// Where the encoder's weights are.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct EncoderSpans {
 
 impl EncoderSpans {
     pub(super) fn new(folder: &ModelFolder<WhisperConfig>) -> Result<Self, FolderError> {
-        let config = folder.config();
+        let (config, folder) = (folder.config(), folder.weights());
         let (width, inner) = (config.d_model, config.encoder_ffn_dim);
         let layers = (0..config.encoder_layers).map(|i| LayerSpans::new(folder, &format!("model.encoder.layers.{i}"), width, inner));
         Ok(Self {
@@ -47,19 +47,17 @@ pub(super) struct Encoder {
 impl Encoder {
     /// The encoder without memory.
     pub(super) fn plan(
-        context: &Arc<Context>,
+        session: &Arc<Session>,
+        config: &WhisperConfig,
         store: &Arc<Store>,
         spans: &EncoderSpans,
         decoder: &DecoderSpans,
         positions: usize,
     ) -> Result<Self, GraphError> {
-        let config = context.folder.config();
         let (tokens, heads, width, mels) = (positions, config.encoder_attention_heads, config.d_model, config.num_mel_bins);
-        let mut graph = GraphBuilder::new(&context.recorder);
-        let context = || Arc::clone(context);
+        let mut graph = GraphBuilder::new(session);
         let mel = graph.input::<f32>("mel", &[2 * positions + 2, mels])?;
         let stem = ConvStem {
-            context: context(),
             first: spans.first.clone(),
             second: spans.second.clone(),
             embedding: spans.positions.clone(),
@@ -70,13 +68,12 @@ impl Encoder {
         let mut x = graph.add("encoder.conv", stem, &[mel])?[0];
         for (i, layer) in spans.layers.iter().enumerate() {
             let name = |part: &str| format!("encoder.layers.{i}.{part}");
-            let qkv = QkvProjection { context: context(), norm: layer.attention_norm.clone(), layer: layer.qkv.clone(), tokens, heads };
+            let qkv = QkvProjection { norm: layer.attention_norm.clone(), layer: layer.qkv.clone(), tokens, heads };
             let qkv = graph.add(name("self_attn.qkv"), qkv, &[x])?;
-            let attended = graph.add(name("self_attn"), Attention::new(context(), tokens, heads), &qkv)?[0];
-            let out = LinearAdd { context: context(), layer: layer.out.clone(), tokens, width };
+            let attended = graph.add(name("self_attn"), Attention { tokens, heads }, &qkv)?[0];
+            let out = LinearAdd { layer: layer.out.clone(), tokens, width };
             x = graph.add(name("self_attn.out_proj"), out, &[x, attended])?[0];
             let forward = FeedForward {
-                context: context(),
                 norm: layer.forward_norm.clone(),
                 first: layer.first.clone(),
                 second: layer.second.clone(),
@@ -86,10 +83,10 @@ impl Encoder {
             };
             x = graph.add(name("ffn"), forward, &[x])?[0];
         }
-        let last = LayerNorm { context: context(), norm: spans.norm.clone(), tokens, width };
+        let last = LayerNorm { norm: spans.norm.clone(), tokens, width };
         x = graph.add("encoder.layer_norm", last, &[x])?[0];
         for (index, layer) in decoder.cross_keys_values().enumerate() {
-            let cross = CrossKeysValues { context: context(), layer: layer.clone(), store: Arc::clone(store), index, tokens, heads };
+            let cross = CrossKeysValues { layer: layer.clone(), store: Arc::clone(store), index, tokens, heads };
             x = graph.add(format!("decoder.layers.{index}.encoder_attn.kv"), cross, &[x])?[0];
         }
         Ok(Self { runner: graph.plan(&[x])?, positions, mels })

@@ -1,7 +1,7 @@
 //! Several texts at once over the same audio, for searching among hypotheses.
 
-use ossicle_engine::GraphError;
 use ossicle_engine::weights::ModelFolder;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::linear::{Finish, Linear};
 use ossicle_kernels::rows::QuantRows;
 use ossicle_kernels::simd::LANES;
@@ -9,7 +9,7 @@ use ossicle_trace::Values;
 
 use super::decoder::Ends;
 use super::{LANE_TOKENS, MAX_LANES, WhisperConfig, WhisperGraph};
-use crate::ops::{Branch, Lanes, RowBuffers, Workspace};
+use crate::ops::{Branch, Lanes, RowBuffers};
 
 impl WhisperGraph {
     /// Bytes that lanes need beyond the [`MemoryPlan`](super::MemoryPlan), once they are used.
@@ -53,7 +53,7 @@ impl WhisperGraph {
             return Err(GraphError::Size { what: "tokens of a lane", have: position + 1, most });
         }
         self.store.lanes().branch(branches, position, &self.store);
-        if let Some(mut listener) = self.context.recorder.listener() {
+        if let Some(mut listener) = self.session.recorder().listener() {
             listener.step("lanes", position, tokens.len());
             listener.record("decoder.tokens", "Input").tensor("", &[tokens.len()], Values::U32(tokens));
         }
@@ -82,22 +82,21 @@ impl WhisperGraph {
         if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(GraphError::Size { what: "token", have: token as usize, most: vocabulary - 1 });
         }
-        let layer = self.context.folder.linear(&self.decoder_spans.embedding);
-        let Workspace { rows, .. } = &mut *self.context.workspace(0);
-        let rows = self.branch_row(branch, rows)?;
-        // Tokens that lie in one block of outputs are computed together if they are neighbours.
-        let (mut block, mut values) = (usize::MAX, [0.0; LANES]);
-        for (&token, out) in tokens.iter().zip(out.iter_mut()) {
-            let (own, place) = (token as usize / LANES, token as usize % LANES);
-            if own != block {
-                block = own;
-                let scales = &layer.scales[block * LANES..][..LANES];
-                let part = Linear { weights: layer.weights.slice(block..block + 1), scales, bias: &[] };
-                self.context.linear(&rows, &part, Finish::Store, &mut values);
+        self.with_row(branch, |session, layer, rows| {
+            // Tokens that lie in one block of outputs are computed together if they are neighbours.
+            let (mut block, mut values) = (usize::MAX, [0.0; LANES]);
+            for (&token, out) in tokens.iter().zip(out.iter_mut()) {
+                let (own, place) = (token as usize / LANES, token as usize % LANES);
+                if own != block {
+                    block = own;
+                    let scales = &layer.scales[block * LANES..][..LANES];
+                    let part = Linear { weights: layer.weights.slice(block..block + 1), scales, bias: &[] };
+                    session.linear(rows, &part, Finish::Store, &mut values);
+                }
+                *out = values[place];
             }
-            *out = values[place];
-        }
-        if let Some(mut listener) = self.context.recorder.listener() {
+        })?;
+        if let Some(mut listener) = self.session.recorder().listener() {
             listener.record("decoder.lane_logits", "Logits").tensor("", &[tokens.len()], Values::F32(out));
         }
         Ok(())
@@ -110,18 +109,25 @@ impl WhisperGraph {
     /// [`start_lanes`](Self::start_lanes).
     pub fn lane_vocabulary(&mut self, branch: Branch, out: &mut Vec<f32>) -> Result<(), GraphError> {
         let vocabulary = self.config().vocab_size;
-        let layer = self.context.folder.linear(&self.decoder_spans.embedding);
-        out.resize(layer.weights.count() * LANES, 0.0);
-        {
-            let Workspace { rows, .. } = &mut *self.context.workspace(0);
-            let rows = self.branch_row(branch, rows)?;
-            self.context.linear(&rows, &layer, Finish::Store, out);
-        }
+        self.with_row(branch, |session, layer, rows| {
+            out.resize(layer.weights.count() * LANES, 0.0);
+            session.linear(rows, layer, Finish::Store, out);
+        })?;
         out.truncate(vocabulary);
-        if let Some(mut listener) = self.context.recorder.listener() {
+        if let Some(mut listener) = self.session.recorder().listener() {
             listener.record("decoder.lane_logits", "Logits").tensor("", &[vocabulary], Values::F32(out));
         }
         Ok(())
+    }
+
+    /// Hands `work` the layer of the logits, and the quantised row that the logits after `branch` are computed from.
+    fn with_row(&mut self, branch: Branch, work: impl FnOnce(&Session, &Linear<'_>, &QuantRows<'_>)) -> Result<(), GraphError> {
+        let mut memory = std::mem::take(&mut self.beside);
+        let mut buffers = RowBuffers::take(&mut memory.take_all(), 1, self.config().d_model);
+        let layer = self.session.weights().linear(&self.decoder_spans.embedding);
+        let result = self.branch_row(branch, &mut buffers).map(|rows| work(&self.session, &layer, &rows));
+        self.beside = memory;
+        result
     }
 
     /// Tokens of what a lane would continue.
@@ -140,7 +146,7 @@ impl WhisperGraph {
     }
 
     /// Quantises what the logits after `branch` are computed from.
-    fn branch_row<'r>(&self, branch: Branch, rows: &'r mut RowBuffers) -> Result<QuantRows<'r>, GraphError> {
+    fn branch_row<'r>(&self, branch: Branch, rows: &'r mut RowBuffers<'_>) -> Result<QuantRows<'r>, GraphError> {
         let width = self.config().d_model;
         match branch {
             Branch::Text(tokens) => {
@@ -148,13 +154,13 @@ impl WhisperGraph {
                 let row = tokens.checked_sub(1).and_then(|token| kept.get(token, width));
                 let row =
                     row.ok_or(GraphError::Size { what: "tokens of the text with a row kept", have: tokens, most: self.position() })?;
-                Ok(rows.normalize(&self.context, &self.decoder_spans.norm, row, 1))
+                Ok(rows.normalize(&self.session, &self.decoder_spans.norm, row, 1))
             }
             Branch::Lane(lane) => {
                 let most = (self.lane_rows.len() / width).saturating_sub(1);
                 let row = self.lane_rows.chunks_exact(width).nth(lane);
                 let row = row.ok_or(GraphError::Size { what: "lane with logits", have: lane, most })?;
-                Ok(rows.quantize(&self.context, row, 1, width, width))
+                Ok(rows.quantize(&self.session, row, 1, width, width))
             }
         }
     }

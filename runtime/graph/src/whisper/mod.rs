@@ -24,15 +24,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use ossicle_engine::GraphError;
 pub use ossicle_engine::Options;
-use ossicle_engine::pool::MAX_THREADS;
+use ossicle_engine::scratch::{Need, OwnScratch};
 use ossicle_engine::weights::ModelFolder;
+use ossicle_engine::{GraphError, MemoryPlan, Session};
+use ossicle_kernels::attention::padded;
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::{Tap, Values};
 
 pub use crate::ops::{Branch, LANE_TOKENS, MAX_LANES};
-use crate::ops::{Context, Sizes, Store};
+use crate::ops::{RowBuffers, Store};
 pub use config::WhisperConfig;
 use decoder::{Decoder, DecoderSpans, Ends};
 use encoder::{Encoder, EncoderSpans};
@@ -51,29 +52,10 @@ pub enum LogitsFor {
     FirstAndLast,
 }
 
-/// What a model needs, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryPlan {
-    /// Mapped weights; resident only as far as they are used.
-    pub weights: usize,
-    /// Buffers between operators.
-    pub slots: usize,
-    /// Scratch memory of all threads.
-    pub scratch: usize,
-    /// Keys and values of the decoder.
-    pub kv_cache: usize,
-}
-
-impl MemoryPlan {
-    /// The sum.
-    pub fn total(&self) -> usize {
-        self.weights + self.slots + self.scratch + self.kv_cache
-    }
-}
-
 /// A Whisper model ready to run.
 pub struct WhisperGraph {
-    context: Arc<Context>,
+    folder: Arc<ModelFolder<WhisperConfig>>,
+    session: Arc<Session>,
     store: Arc<Store>,
     encoder_spans: EncoderSpans,
     decoder_spans: DecoderSpans,
@@ -87,13 +69,15 @@ pub struct WhisperGraph {
     two_rows: Vec<f32>,
     /// What the logits of the last [`decode_lanes`](WhisperGraph::decode_lanes) are computed from, `[lanes][width]`; empty before.
     lane_rows: Vec<f32>,
+    /// For what is computed between runs.
+    beside: OwnScratch,
 }
 
 type DecoderKey = (usize, Ends);
 
 impl std::fmt::Debug for WhisperGraph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WhisperGraph").field("folder", &self.context.folder.path()).finish_non_exhaustive()
+        f.debug_struct("WhisperGraph").field("folder", &self.folder.path()).finish_non_exhaustive()
     }
 }
 
@@ -106,9 +90,11 @@ impl WhisperGraph {
         let encoder_spans = EncoderSpans::new(&folder)?;
         let decoder_spans = DecoderSpans::new(&folder)?;
         let store = Arc::new(Store::new(folder.config()));
-        let context = Arc::new(Context::new(folder, options.isa, options.threads));
+        let session = Session::new(folder.weights(), options);
+        let beside = OwnScratch::new(beside(folder.config()));
         Ok(Self {
-            context,
+            folder,
+            session,
             store,
             encoder_spans,
             decoder_spans,
@@ -117,17 +103,18 @@ impl WhisperGraph {
             last: None,
             two_rows: vec![],
             lane_rows: vec![],
+            beside,
         })
     }
 
     /// The model's configuration.
     pub fn config(&self) -> &WhisperConfig {
-        self.context.folder.config()
+        self.folder.config()
     }
 
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
-        self.context.isa
+        self.session.isa()
     }
 
     /// Memory for windows of up to `positions` encoder positions, known before anything runs: that of the graphs, which are planned for it.
@@ -138,15 +125,14 @@ impl WhisperGraph {
         let config = folder.config();
         let encoder_spans = EncoderSpans::new(folder)?;
         let decoder_spans = DecoderSpans::new(folder)?;
-        let (context, store) = (Arc::new(Context::unused(folder)), Arc::new(Store::unused()));
-        let encoder = Encoder::plan(&context, &store, &encoder_spans, &decoder_spans, positions)?;
+        let (session, store) = (Session::for_planning(folder.weights(), options), Arc::new(Store::unused()));
+        let encoder = Encoder::plan(&session, config, &store, &encoder_spans, &decoder_spans, positions)?;
         // None needs more than this one.
-        let decoder = Decoder::plan(&context, &store, &decoder_spans, PIECE, Ends::Logits(LogitsFor::FirstAndLast))?;
+        let decoder = Decoder::plan(&session, config, &store, &decoder_spans, PIECE, Ends::Logits(LogitsFor::FirstAndLast))?;
         Ok(MemoryPlan {
-            weights: folder.weight_bytes(),
-            slots: encoder.bytes() + decoder.bytes() + 4 * 2 * config.vocab_size,
-            scratch: options.threads.clamp(1, MAX_THREADS) * Sizes::of(config).bytes(),
-            kv_cache: Store::bytes(config),
+            weights: folder.weights().bytes(),
+            buffers: encoder.bytes() + decoder.bytes(),
+            state: Store::bytes(config) + beside(config).bytes(1) + 4 * 2 * config.vocab_size,
         })
     }
 
@@ -154,14 +140,13 @@ impl WhisperGraph {
     ///
     /// Steps are called `encoder` (counting positions) and `decoder` (at the first token's position, counting tokens).
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.context.recorder.set(tap);
+        self.session.recorder().set(tap);
     }
 
-    /// Bytes of the memory that the plans run in, and of what is kept beside it.
-    pub fn built_slot_bytes(&self) -> usize {
+    /// Bytes of the memory that the graphs run in.
+    pub fn buffer_bytes(&self) -> usize {
         let decoder = self.last.and_then(|last| self.decoders.get(&last)).map_or(0, Decoder::memory_bytes);
-        let beside = 4 * (self.two_rows.capacity() + self.lane_rows.capacity());
-        self.encoder.as_ref().map_or(0, Encoder::memory_bytes) + decoder + beside
+        self.encoder.as_ref().map_or(0, Encoder::memory_bytes) + decoder
     }
 
     /// Encodes one window: `mel` is the normalised log-mel spectrogram, `[frames][num_mel_bins]`. The text starts over.
@@ -181,7 +166,8 @@ impl WhisperGraph {
         if self.encoder.as_ref().is_none_or(|encoder| encoder.positions() != positions) {
             // The old one's memory is passed on, so that there is only one.
             let memory = self.encoder.take().map(|mut encoder| encoder.detach()).unwrap_or_default();
-            let mut encoder = Encoder::plan(&self.context, &self.store, &self.encoder_spans, &self.decoder_spans, positions)?;
+            let mut encoder =
+                Encoder::plan(&self.session, self.folder.config(), &self.store, &self.encoder_spans, &self.decoder_spans, positions)?;
             encoder.attach(memory);
             self.encoder = Some(encoder);
         }
@@ -191,7 +177,7 @@ impl WhisperGraph {
         self.store.set_position(0);
         self.store.lanes().clear();
         self.lane_rows.clear();
-        if let Some(listener) = self.context.recorder.listener() {
+        if let Some(listener) = self.session.recorder().listener() {
             listener.step("encoder", 0, positions);
         }
         encoder.run(mel)?;
@@ -242,7 +228,7 @@ impl WhisperGraph {
             let (piece, after) = rest.split_at(piece_len(rest.len(), wanted));
             let wanted = if after.is_empty() { wanted } else { LogitsFor::None };
             let key = (piece.len(), Ends::Logits(wanted));
-            if let Some(mut listener) = self.context.recorder.listener() {
+            if let Some(mut listener) = self.session.recorder().listener() {
                 listener.step("decoder", self.store.position(), piece.len());
                 listener.record("decoder.tokens", "Input").tensor("", &[piece.len()], Values::U32(piece));
             }
@@ -265,7 +251,9 @@ impl WhisperGraph {
         };
         let decoder = match self.decoders.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Decoder::plan(&self.context, &self.store, &self.decoder_spans, key.0, key.1)?),
+            Entry::Vacant(entry) => {
+                entry.insert(Decoder::plan(&self.session, self.folder.config(), &self.store, &self.decoder_spans, key.0, key.1)?)
+            }
         };
         if let Some(memory) = memory {
             decoder.attach(memory);
@@ -302,7 +290,7 @@ impl WhisperGraph {
     ///
     /// # Errors
     /// [`GraphError::Size`] if there is no such head, or `out` is not of that size.
-    pub fn head_weights(&self, index: usize, out: &mut [f32]) -> Result<(), GraphError> {
+    pub fn head_weights(&mut self, index: usize, out: &mut [f32]) -> Result<(), GraphError> {
         let alignment = self.store.alignment();
         let (tokens, positions) = (alignment.tokens(), self.store.encoded());
         if tokens == 0 || index >= alignment.heads() {
@@ -313,9 +301,9 @@ impl WhisperGraph {
         }
         let cross = self.store.cross(alignment.layer(index));
         let keys = cross.keys(positions, self.config().decoder_attention_heads);
-        let scores = &mut self.context.workspace(0).attention.scores;
-        alignment.probabilities(self.context.isa, index, keys, scores, out);
-        if let Some(mut listener) = self.context.recorder.listener() {
+        let scores = self.beside.take_all().take(padded(positions));
+        alignment.probabilities(self.session.isa(), index, keys, scores, out);
+        if let Some(mut listener) = self.session.recorder().listener() {
             listener.record("decoder.align", "Alignment").tensor("", &[tokens, positions], Values::F32(out));
         }
         Ok(())
@@ -328,6 +316,13 @@ fn piece_len(left: usize, wanted: LogitsFor) -> usize {
         LogitsFor::None => PIECE.min(1 << left.ilog2()),
         LogitsFor::Last | LogitsFor::FirstAndLast => PIECE.min(left),
     }
+}
+
+/// Scratch memory for what is computed between runs: a row of logits, or the scores of a row of an alignment.
+fn beside(config: &WhisperConfig) -> Need {
+    let row = RowBuffers::need(Need::default(), 1, config.d_model);
+    let scores = Need::default().thread::<f32>(padded(config.max_source_positions));
+    if row.bytes(1) > scores.bytes(1) { row } else { scores }
 }
 
 /// A vocabulary rounded up to whole blocks.

@@ -1,8 +1,7 @@
 //! Where the weights that encoder and decoder layers have in common are.
 
-use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder};
+use ossicle_engine::weights::{FolderError, LinearSpan, Weights};
 
-use super::WhisperConfig;
 use crate::ops::Norm;
 
 /// Self-attention and feed-forward block of one layer.
@@ -18,7 +17,7 @@ pub(super) struct LayerSpans {
 
 impl LayerSpans {
     /// The layer whose tensors' names start with `prefix`, `width` wide, `inner` inside the feed-forward block.
-    pub(super) fn new(folder: &ModelFolder<WhisperConfig>, prefix: &str, width: usize, inner: usize) -> Result<Self, FolderError> {
+    pub(super) fn new(folder: &Weights, prefix: &str, width: usize, inner: usize) -> Result<Self, FolderError> {
         let name = |part: &str| format!("{prefix}.{part}");
         Ok(Self {
             attention_norm: norm(folder, &name("self_attn_layer_norm"), width)?,
@@ -32,6 +31,6 @@ impl LayerSpans {
 }
 
 /// A layer normalisation by name.
-pub(super) fn norm(folder: &ModelFolder<WhisperConfig>, name: &str, width: usize) -> Result<Norm, FolderError> {
+pub(super) fn norm(folder: &Weights, name: &str, width: usize) -> Result<Norm, FolderError> {
     Ok(Norm { gamma: folder.f32_span(&format!("{name}.weight"), &[width])?, beta: folder.f32_span(&format!("{name}.bias"), &[width])? })
 }

@@ -51,7 +51,7 @@ impl ModelConfig for ClassesConfig {
 impl ClassesConfig {
     /// Whether the embedding of the model in `base` is the one that was learned on.
     pub fn is_of(&self, base: &ModelFolder<YamnetConfig>) -> bool {
-        self.base_sha256 == base.weights_sha256() || self.embedding_sha256.as_ref().is_some_and(|known| *known == embedding_sha256(base))
+        self.base_sha256 == base.weights().sha256() || self.embedding_sha256.as_ref().is_some_and(|known| *known == embedding_sha256(base))
     }
 }
 
@@ -73,8 +73,8 @@ impl ClassHead {
     /// [`FolderError`] if one is missing or misshapen.
     pub fn new(folder: Arc<ModelFolder<ClassesConfig>>, isa: Isa) -> Result<Self, FolderError> {
         let &ClassesConfig { num_labels, embedding, .. } = folder.config();
-        let layer = folder.linear_span("classifier", num_labels, embedding, true)?;
-        let sums = folder.weight_sums("classifier", &layer)?;
+        let layer = folder.weights().linear_span("classifier", num_labels, embedding, true)?;
+        let sums = folder.weights().weight_sums("classifier", &layer)?;
         Ok(Self { isa, layer, values: vec![0; embedding], logits: vec![0.0; sums.len()], sums, folder })
     }
 
@@ -85,11 +85,11 @@ impl ClassHead {
 
     /// Bytes of the mapped weights.
     pub fn weight_bytes(&self) -> usize {
-        self.folder.weight_bytes()
+        self.folder.weights().bytes()
     }
 
     /// Bytes of what it keeps beside them.
-    pub fn scratch_bytes(&self) -> usize {
+    pub fn state_bytes(&self) -> usize {
         4 * (self.sums.len() + self.logits.len()) + self.values.len()
     }
 
@@ -105,7 +105,7 @@ impl ClassHead {
         let mut scale = [0.0];
         let mut rows = UnsignedRows::new(&mut self.values, &mut scale, 1, depth);
         quantize_unsigned_rows(self.isa, embedding, &mut rows);
-        linear_u8(self.isa, rows.as_rows(&self.sums), rows.scales, &self.folder.linear(&self.layer), false, &mut self.logits);
+        linear_u8(self.isa, rows.as_rows(&self.sums), rows.scales, &self.folder.weights().linear(&self.layer), false, &mut self.logits);
         let scores = &mut self.logits[..self.folder.config().num_labels];
         sigmoid_all(self.isa, scores);
         Ok(scores)

@@ -6,7 +6,7 @@ use ossicle_kernels::simd::LANES;
 use serde::Deserialize;
 
 use crate::ops::ROWS;
-use crate::scoring::{TAPS, Temporals, dilations_problem};
+use crate::scoring::{Temporals, dilations_problem};
 
 /// Most patches of one run.
 pub const MAX_PATCHES: usize = 16;
@@ -110,7 +110,7 @@ pub(super) struct Shape {
 
 /// SHA-256 of all weights that the embedding depends on, in lower-case hexadecimal: the same for a YAMNet with a head and without.
 pub fn embedding_sha256(folder: &ModelFolder<YamnetConfig>) -> String {
-    folder.tensors_sha256(|name| name.starts_with("stem.") || name.starts_with("layers."))
+    folder.weights().tensors_sha256(|name| name.starts_with("stem.") || name.starts_with("layers."))
 }
 
 impl YamnetConfig {
@@ -137,12 +137,6 @@ impl YamnetConfig {
     /// Values of the embedding: channels of the last map.
     pub fn embedding(&self) -> usize {
         self.layers.last().map_or(self.stem_channels, |layer| layer.channels)
-    }
-
-    /// Widest rows of a layer's input.
-    pub(super) fn widest(&self) -> usize {
-        let head = self.head.as_ref().map_or(0, |head| head.widest(self));
-        self.shapes().map(|shape| shape.inputs).fold(self.embedding().max(head), usize::max)
     }
 
     /// Values that the classifier reads.
@@ -200,11 +194,6 @@ impl HeadConfig {
     pub(super) fn depths<'a>(&'a self, yamnet: &'a YamnetConfig) -> impl Iterator<Item = usize> + 'a {
         let maps = self.inputs.iter().filter_map(|&layer| yamnet.shapes().nth(layer));
         maps.map(|shape| BANDS * shape.outputs).chain([yamnet.embedding()])
-    }
-
-    /// Longest row that is quantised.
-    pub(super) fn widest(&self, yamnet: &YamnetConfig) -> usize {
-        self.depths(yamnet).fold(TAPS * self.width, usize::max)
     }
 
     /// Values of what it remembers from patch to patch.

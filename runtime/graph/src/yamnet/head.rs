@@ -5,15 +5,13 @@
 //! cells (van den Oord et al. 2016, "WaveNet"; Bai et al. 2018, "TCN"), and a linear layer reads the classes from what they leave. A
 //! convolution sees as far ahead as back, so scores come [`HeadConfig::lag`] cells late.
 
-use std::sync::Arc;
-
 use ossicle_engine::GraphError;
 use ossicle_engine::graph::{GraphBuilder, Outlet};
 use ossicle_engine::weights::{FolderError, ModelFolder};
 
 use super::config::{HeadConfig, YamnetConfig};
 use super::head_ops::{BandMeans, HeadJoin};
-use crate::scoring::{Context, Temporals, UnsignedLinear};
+use crate::scoring::{Temporals, UnsignedLinear};
 
 /// Where a head's weights are, and what it remembers.
 #[derive(Debug)]
@@ -27,10 +25,10 @@ impl Head {
         let config = folder.config();
         let inputs = head.depths(config).enumerate().map(|(i, depth)| {
             // The sum of all has one bias, that of the first.
-            UnsignedLinear::new(folder, &format!("head.inputs.{i}"), head.width, depth, i == 0)
+            UnsignedLinear::new(folder.weights(), &format!("head.inputs.{i}"), head.width, depth, i == 0)
         });
         let inputs = inputs.collect::<Result<_, _>>()?;
-        Ok(Self { inputs, blocks: Temporals::new(folder, "head.blocks", &head.dilations, head.width, head.cells(config))? })
+        Ok(Self { inputs, blocks: Temporals::new(folder.weights(), "head.blocks", &head.dilations, head.width, head.cells(config))? })
     }
 
     /// Forgets the recording so far.
@@ -41,24 +39,23 @@ impl Head {
     /// Adds the head to a graph of one patch: from the layers' maps and the last one's mean to the values of its cells.
     pub(super) fn wire(
         &self,
-        context: &Arc<Context<YamnetConfig>>,
+        config: &YamnetConfig,
         head: &HeadConfig,
         graph: &mut GraphBuilder,
         maps: &[Outlet],
         mean: Outlet,
     ) -> Result<Outlet, GraphError> {
-        let config = context.folder.config();
         let cells = head.cells(config);
         let mut rows = vec![];
         let shapes: Vec<_> = config.shapes().collect();
         for (i, &layer) in head.inputs.iter().enumerate() {
             let shape = shapes[layer];
-            let means = BandMeans { context: Arc::clone(context), size: shape.output, channels: shape.outputs };
+            let means = BandMeans { size: shape.output, channels: shape.outputs };
             rows.push(graph.add(format!("yamnet.head.inputs.{i}"), means, &[maps[layer]])?[0]);
         }
         rows.push(mean);
-        let join = HeadJoin { context: Arc::clone(context), inputs: self.inputs.clone(), cells, width: head.width };
+        let join = HeadJoin { inputs: self.inputs.clone(), cells, width: head.width };
         let x = graph.add("yamnet.head.cells", join, &rows)?[0];
-        self.blocks.wire(context, graph, "yamnet.head.blocks", x)
+        self.blocks.wire(graph, "yamnet.head.blocks", x)
     }
 }

@@ -1,20 +1,19 @@
 //! The head's operators, of one patch at a time.
 
-use std::sync::Arc;
-
-use ossicle_engine::layer::{Io, Layer};
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::scratch::Need;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::conv::{Size, mean_rows};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::quantize_unsigned_rows;
-use tract_core::internal::*;
 
-use super::config::{BANDS, PARTS, YamnetConfig};
-use crate::scoring::{Context, UnsignedLinear, add, relu};
+use super::config::{BANDS, PARTS};
+use crate::ops::UnsignedBuffers;
+use crate::scoring::{UnsignedLinear, add, relu};
 
 /// The middle third of a map's rows, their bands joined into four: `[height / 3][4 * channels]`.
 #[derive(Debug)]
 pub(super) struct BandMeans {
-    pub(super) context: Arc<Context<YamnetConfig>>,
     pub(super) size: Size,
     pub(super) channels: usize,
 }
@@ -24,16 +23,16 @@ impl Layer for BandMeans {
         "BandMeans"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.size.height / PARTS, BANDS * self.channels]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.size.height / PARTS, BANDS * self.channels])]
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let rows = self.size.height / PARTS;
         let band = self.size.width / BANDS * self.channels;
         let bands = io.input::<f32>(0)?.chunks_exact(band).skip(rows * BANDS);
         for (band, out) in bands.zip(io.output::<f32>(0)?.chunks_exact_mut(self.channels)) {
-            mean_rows(self.context.isa, band, out);
+            mean_rows(session.isa(), band, out);
         }
         Ok(())
     }
@@ -42,10 +41,16 @@ impl Layer for BandMeans {
 /// The sum of all inputs' projections to one width, and ReLU: `[cells][width]`. A row of an input stands for as many cells as it takes.
 #[derive(Debug)]
 pub(super) struct HeadJoin {
-    pub(super) context: Arc<Context<YamnetConfig>>,
     pub(super) inputs: Vec<UnsignedLinear>,
     pub(super) cells: usize,
     pub(super) width: usize,
+}
+
+impl HeadJoin {
+    /// Longest row that is quantised.
+    fn depth(&self) -> usize {
+        self.inputs.iter().map(|input| input.layer.depth()).max().unwrap_or_default()
+    }
 }
 
 impl Layer for HeadJoin {
@@ -53,27 +58,29 @@ impl Layer for HeadJoin {
         "HeadJoin"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.cells, self.width]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.cells, self.width])]
     }
 
-    fn scratch(&self) -> Option<TypedFact> {
-        Some(f32::fact([self.cells, self.width]))
+    fn scratch(&self) -> Need {
+        UnsignedBuffers::need(Need::default().shared::<f32>(self.cells * self.width), self.cells, self.depth())
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
-        let projected = io.scratch::<f32>()?;
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let projected = io.scratch::<f32>(self.cells * self.width);
         let out = io.output::<f32>(0)?;
-        let mut workspace = self.context.workspace(0);
+        let threads = io.thread_scratch();
+        let mut memory = threads.of(0);
+        let mut buffers = UnsignedBuffers::take(&mut memory.take_all(), self.cells, self.depth());
         out.fill(0.0);
         for (input, linear) in self.inputs.iter().enumerate() {
             let x = io.input::<f32>(input)?;
             let rows = io.input_shape(input)?[0];
-            let mut quantized = workspace.rows(rows, x.len() / rows);
-            quantize_unsigned_rows(self.context.isa, x, &mut quantized);
-            let layer = self.context.folder.linear(&linear.layer);
+            let mut quantized = buffers.rows(rows, x.len() / rows);
+            quantize_unsigned_rows(session.isa(), x, &mut quantized);
+            let layer = session.weights().linear(&linear.layer);
             let projected = &mut projected[..rows * self.width];
-            linear_u8(self.context.isa, quantized.as_rows(&linear.sums), quantized.scales, &layer, false, projected);
+            linear_u8(session.isa(), quantized.as_rows(&linear.sums), quantized.scales, &layer, false, projected);
             let stands_for = self.cells / rows * self.width;
             for (out, row) in out.chunks_exact_mut(stands_for).zip(projected.chunks_exact(self.width)) {
                 for cell in out.chunks_exact_mut(self.width) {

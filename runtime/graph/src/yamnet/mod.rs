@@ -23,11 +23,9 @@ mod ops;
 use std::fmt;
 use std::sync::Arc;
 
-use ossicle_engine::Options;
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
-use ossicle_engine::pool::MAX_THREADS;
 use ossicle_engine::weights::{FolderError, ModelFolder};
-use ossicle_engine::{GraphError, Memory};
+use ossicle_engine::{GraphError, Memory, MemoryPlan, Options, Session};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
 
@@ -35,20 +33,9 @@ pub use crate::scoring::TAPS;
 pub use classes::{ClassHead, ClassesConfig, MAX_CLASSES};
 pub use config::{BANDS, HeadConfig, MAX_PATCHES, YamnetConfig, YamnetLayer, embedding_sha256};
 
-use crate::scoring::{Classifier, Context, Sigmoid, UnsignedLinear, Workspace};
+use crate::scoring::{Classifier, Sigmoid, UnsignedLinear};
 use head::Head;
 use ops::{ConvPlane, FilterSpans, MeanPool, Separable};
-
-/// What a model needs, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryPlan {
-    /// Mapped weights; resident only as far as they are used.
-    pub weights: usize,
-    /// Buffers between operators.
-    pub slots: usize,
-    /// Scratch memory of all threads.
-    pub scratch: usize,
-}
 
 /// Where the weights are.
 #[derive(Debug)]
@@ -65,20 +52,20 @@ impl Spans {
     fn new(folder: &ModelFolder<YamnetConfig>) -> Result<Self, FolderError> {
         let config = folder.config();
         let filters = |name: &str, channels: usize, stride: usize| {
-            let weights = folder.f32_span(&format!("{name}.weight"), &[9, channels])?;
-            Ok(FilterSpans { weights, bias: folder.f32_span(&format!("{name}.bias"), &[channels])?, stride })
+            let weights = folder.weights().f32_span(&format!("{name}.weight"), &[9, channels])?;
+            Ok(FilterSpans { weights, bias: folder.weights().f32_span(&format!("{name}.bias"), &[channels])?, stride })
         };
         let layers = config.shapes().zip(&config.layers).enumerate().map(|(i, (shape, layer))| {
             let depthwise = filters(&format!("layers.{i}.depthwise"), shape.inputs, layer.stride)?;
             let name = format!("layers.{i}.pointwise");
-            Ok((depthwise, UnsignedLinear::new(folder, &name, shape.outputs, shape.inputs, true)?))
+            Ok((depthwise, UnsignedLinear::new(folder.weights(), &name, shape.outputs, shape.inputs, true)?))
         });
-        let near = || UnsignedLinear::new(folder, "near", config.near_labels, config.embedding(), true);
+        let near = || UnsignedLinear::new(folder.weights(), "near", config.near_labels, config.embedding(), true);
         Ok(Self {
             stem: filters("stem", config.stem_channels, 2)?,
             layers: layers.collect::<Result<_, FolderError>>()?,
             head: config.head.as_ref().map(|head| Head::new(folder, head)).transpose()?,
-            classifier: UnsignedLinear::new(folder, "classifier", config.num_labels, config.classified(), true)?,
+            classifier: UnsignedLinear::new(folder.weights(), "classifier", config.num_labels, config.classified(), true)?,
             near: (config.near_labels > 0).then(near).transpose()?,
         })
     }
@@ -93,7 +80,8 @@ struct Network {
 
 /// A YAMNet ready to run.
 pub struct YamnetGraph {
-    context: Arc<Context<YamnetConfig>>,
+    folder: Arc<ModelFolder<YamnetConfig>>,
+    session: Arc<Session>,
     spans: Spans,
     /// For the number of patches that ran last.
     network: Option<Network>,
@@ -101,7 +89,7 @@ pub struct YamnetGraph {
 
 impl fmt::Debug for YamnetGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("YamnetGraph").field("folder", &self.context.folder.path()).finish_non_exhaustive()
+        f.debug_struct("YamnetGraph").field("folder", &self.folder.path()).finish_non_exhaustive()
     }
 }
 
@@ -112,18 +100,17 @@ impl YamnetGraph {
     /// [`GraphError::Folder`] if a tensor is missing or misshapen.
     pub fn new(folder: Arc<ModelFolder<YamnetConfig>>, options: Options) -> Result<Self, GraphError> {
         let spans = Spans::new(&folder)?;
-        let widest = folder.config().widest();
-        Ok(Self { context: Arc::new(Context::new(folder, options, widest)), spans, network: None })
+        Ok(Self { session: Session::new(folder.weights(), options), folder, spans, network: None })
     }
 
     /// The model's configuration.
     pub fn config(&self) -> &YamnetConfig {
-        self.context.folder.config()
+        self.folder.config()
     }
 
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
-        self.context.isa
+        self.session.isa()
     }
 
     /// Memory for runs of `patches`, known before anything runs: that of the graph, which is planned for it.
@@ -132,19 +119,15 @@ impl YamnetGraph {
     /// As [`new`](Self::new).
     pub fn memory_plan(folder: &Arc<ModelFolder<YamnetConfig>>, options: Options, patches: usize) -> Result<MemoryPlan, GraphError> {
         let config = folder.config();
-        let network = Network::plan(&Arc::new(Context::unused(folder)), &Spans::new(folder)?, patches)?;
+        let network = Network::plan(&Session::for_planning(folder.weights(), options), config, &Spans::new(folder)?, patches)?;
         let state = config.head.as_ref().map_or(0, |head| head.state_values(config));
-        Ok(MemoryPlan {
-            weights: folder.weight_bytes(),
-            slots: network.runner.bytes(),
-            scratch: options.threads.clamp(1, MAX_THREADS) * Workspace::bytes(config.widest()) + 4 * state,
-        })
+        Ok(MemoryPlan { weights: folder.weights().bytes(), buffers: network.runner.bytes(), state: 4 * state })
     }
 
     /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that. Steps are
     /// called `yamnet`, counting patches.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.context.recorder.set(tap);
+        self.session.recorder().set(tap);
     }
 
     /// Forgets the recording so far: the next patch is the first one of another. Only a head remembers anything.
@@ -154,8 +137,8 @@ impl YamnetGraph {
         }
     }
 
-    /// Bytes of the slots of the plan in use.
-    pub fn built_slot_bytes(&self) -> usize {
+    /// Bytes of the memory that the graph in use runs in.
+    pub fn buffer_bytes(&self) -> usize {
         self.network.as_ref().map_or(0, |network| network.runner.bytes())
     }
 
@@ -177,13 +160,13 @@ impl YamnetGraph {
         if mel.len() != values {
             return Err(GraphError::Size { what: "mel values (patches times frames times bands)", have: mel.len(), most: values });
         }
-        if let Some(listener) = self.context.recorder.listener() {
+        if let Some(listener) = self.session.recorder().listener() {
             listener.step("yamnet", 0, patches);
         }
         let network = match self.network.take().filter(|network| network.patches == patches) {
             Some(network) => self.network.insert(network),
             None => {
-                let mut network = Network::plan(&self.context, &self.spans, patches)?;
+                let mut network = Network::plan(&self.session, self.folder.config(), &self.spans, patches)?;
                 network.runner.attach(Memory::default());
                 self.network.insert(network)
             }
@@ -210,36 +193,29 @@ impl YamnetGraph {
 
 impl Network {
     /// The network without memory.
-    fn plan(context: &Arc<Context<YamnetConfig>>, spans: &Spans, patches: usize) -> Result<Self, GraphError> {
-        let config = context.folder.config();
-        let mut graph = GraphBuilder::new(&context.recorder);
+    fn plan(session: &Arc<Session>, config: &YamnetConfig, spans: &Spans, patches: usize) -> Result<Self, GraphError> {
+        let mut graph = GraphBuilder::new(session);
         let mut x = graph.input::<f32>("yamnet.mel", &[patches * config.patch_frames, config.num_mel_bins])?;
-        let stem = ConvPlane {
-            context: Arc::clone(context),
-            filters: spans.stem.clone(),
-            patch: config.patch(),
-            patches,
-            channels: config.stem_channels,
-        };
+        let stem = ConvPlane { filters: spans.stem.clone(), patch: config.patch(), patches, channels: config.stem_channels };
         let mut maps = vec![];
         x = graph.add("yamnet.stem", stem, &[x])?[0];
         for (i, (shape, (filters, pointwise))) in config.shapes().zip(&spans.layers).enumerate() {
-            let layer = Separable { context: Arc::clone(context), filters: filters.clone(), pointwise: pointwise.clone(), shape, patches };
+            let layer = Separable { filters: filters.clone(), pointwise: pointwise.clone(), shape, patches };
             x = graph.add(format!("yamnet.layers.{i}"), layer, &[x])?[0];
             maps.push(x);
         }
         let positions = config.shapes().last().map_or(config.stem(), |shape| shape.output).positions();
         let channels = config.embedding();
-        let pool = MeanPool { context: Arc::clone(context), positions, patches, channels };
+        let pool = MeanPool { positions, patches, channels };
         let embedding = graph.add("yamnet.embedding", pool, &[x])?[0];
         x = match spans.head.as_ref().zip(config.head.as_ref()) {
-            Some((head, config)) => head.wire(context, config, &mut graph, &maps, embedding)?,
+            Some((head, shape)) => head.wire(config, shape, &mut graph, &maps, embedding)?,
             None => embedding,
         };
         let mut score = |name: &str, linear: &UnsignedLinear, x: Outlet, patches: usize, channels: usize, labels: usize| {
-            let classifier = Classifier { context: Arc::clone(context), linear: linear.clone(), patches, channels, labels };
+            let classifier = Classifier { linear: linear.clone(), patches, channels, labels };
             let logits = graph.add(format!("{name}logits"), classifier, &[x])?[0];
-            let sigmoid = Sigmoid { context: Arc::clone(context), patches, labels };
+            let sigmoid = Sigmoid { patches, labels };
             Ok::<_, GraphError>(graph.add(format!("{name}scores"), sigmoid, &[logits])?[0])
         };
         let cells = patches * config.cells();

@@ -1,18 +1,17 @@
 //! YAMNet's operators. All maps are `[patches * positions][channels]`, f32.
 
-use std::sync::Arc;
-
-use ossicle_engine::layer::{Io, Layer};
-use ossicle_engine::weights::Span;
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::scratch::Need;
+use ossicle_engine::weights::{Span, Weights};
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::conv::{Filters, Size, convolve_plane, depthwise, mean_rows};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::UnsignedRows;
 use ossicle_kernels::simd::LANES;
-use tract_core::internal::*;
 
-use super::config::{Shape, YamnetConfig};
+use super::config::Shape;
 use crate::ops::ROWS;
-use crate::scoring::{Context, UnsignedLinear, Workspace};
+use crate::scoring::UnsignedLinear;
 
 /// Where the filters of a 3 x 3 convolution are.
 #[derive(Clone, Debug)]
@@ -23,8 +22,8 @@ pub(super) struct FilterSpans {
 }
 
 impl FilterSpans {
-    fn get<'a>(&self, context: &'a Context<YamnetConfig>) -> Filters<'a> {
-        Filters { weights: context.folder.f32s(&self.weights), bias: context.folder.f32s(&self.bias), stride: self.stride }
+    fn get<'a>(&self, weights: &'a Weights) -> Filters<'a> {
+        Filters { weights: weights.f32s(&self.weights), bias: weights.f32s(&self.bias), stride: self.stride }
     }
 }
 
@@ -42,7 +41,6 @@ fn by_patch(first: usize, count: usize, positions: usize) -> impl Iterator<Item 
 /// The first convolution, of patches `[patches * frames][bands]`, and ReLU.
 #[derive(Debug)]
 pub(super) struct ConvPlane {
-    pub(super) context: Arc<Context<YamnetConfig>>,
     pub(super) filters: FilterSpans,
     pub(super) patch: Size,
     pub(super) patches: usize,
@@ -54,16 +52,16 @@ impl Layer for ConvPlane {
         "ConvPlane"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.patches * self.patch.strided(self.filters.stride).positions(), self.channels]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.patches * self.patch.strided(self.filters.stride).positions(), self.channels])]
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
-        let filters = self.filters.get(&self.context);
-        let (isa, patch, channels) = (self.context.isa, self.patch, self.channels);
+        let filters = self.filters.get(session.weights());
+        let (isa, patch, channels) = (session.isa(), self.patch, self.channels);
         let positions = patch.strided(filters.stride).positions();
-        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, start, mut out| {
+        session.pool().for_parts(io.output::<f32>(0)?, channels, LANES, |_, start, mut out| {
             for (index, first, count) in by_patch(start, out.len() / channels, positions) {
                 let own = out.split_off_mut(..count * channels).unwrap_or_default();
                 convolve_plane(isa, &x[index * patch.positions()..][..patch.positions()], patch, &filters, first, own);
@@ -76,11 +74,17 @@ impl Layer for ConvPlane {
 /// A depthwise convolution, ReLU, a 1 x 1 convolution, ReLU.
 #[derive(Debug)]
 pub(super) struct Separable {
-    pub(super) context: Arc<Context<YamnetConfig>>,
     pub(super) filters: FilterSpans,
     pub(super) pointwise: UnsignedLinear,
     pub(super) shape: Shape,
     pub(super) patches: usize,
+}
+
+impl Separable {
+    /// Positions that are quantised at a time.
+    fn rows(&self) -> usize {
+        (self.patches * self.shape.output.positions()).min(ROWS)
+    }
 }
 
 impl Layer for Separable {
@@ -88,20 +92,27 @@ impl Layer for Separable {
         "Separable"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.patches * self.shape.output.positions(), self.shape.outputs]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.patches * self.shape.output.positions(), self.shape.outputs])]
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn scratch(&self) -> Need {
+        let (rows, depth) = (self.rows(), self.shape.inputs);
+        Need::default().thread::<f32>(depth).thread::<u8>(rows * depth).thread::<f32>(rows)
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
-        let filters = self.filters.get(&self.context);
-        let layer = self.context.folder.linear(&self.pointwise.layer);
+        let threads = io.thread_scratch();
+        let filters = self.filters.get(session.weights());
+        let layer = session.weights().linear(&self.pointwise.layer);
         let Shape { input, output, inputs: depth, outputs: width } = self.shape;
-        let (isa, map) = (self.context.isa, input.positions() * depth);
-        self.context.pool.for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
-            let mut workspace = self.context.workspace(thread);
+        let (isa, map) = (session.isa(), input.positions() * depth);
+        session.pool().for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
+            let (mut memory, most) = (threads.of(thread), self.rows());
+            let mut scratch = memory.take_all();
+            let (row, values, scales) = (scratch.take(depth), scratch.take(most * depth), scratch.take(most));
             for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
-                let Workspace { row, values, scales } = &mut *workspace;
                 let rows = out.len() / width;
                 let mut done = 0;
                 for (patch, first, count) in by_patch(start + block * ROWS, rows, output.positions()) {
@@ -109,7 +120,7 @@ impl Layer for Separable {
                     depthwise(isa, &x[patch * map..][..map], input, &filters, first, row, &mut quantized);
                     done += count;
                 }
-                let rows = workspace.rows(rows, depth);
+                let rows = UnsignedRows::new(values, scales, rows, depth);
                 linear_u8(isa, rows.as_rows(&self.pointwise.sums), rows.scales, &layer, true, out);
             }
         });
@@ -120,7 +131,6 @@ impl Layer for Separable {
 /// The mean of each patch's positions.
 #[derive(Debug)]
 pub(super) struct MeanPool {
-    pub(super) context: Arc<Context<YamnetConfig>>,
     pub(super) positions: usize,
     pub(super) patches: usize,
     pub(super) channels: usize,
@@ -131,14 +141,14 @@ impl Layer for MeanPool {
         "MeanPool"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.patches, self.channels]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.patches, self.channels])]
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let maps = io.input::<f32>(0)?.chunks_exact(self.positions * self.channels);
         for (map, out) in maps.zip(io.output::<f32>(0)?.chunks_exact_mut(self.channels)) {
-            mean_rows(self.context.isa, map, out);
+            mean_rows(session.isa(), map, out);
         }
         Ok(())
     }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ossicle_frontend::yamnet::{BINS, HOP_SAMPLES, PATCH_FRAMES, PATCH_SAMPLES, YamnetMel, YamnetScratch, samples_of};
+use ossicle_graph::MemoryPlan;
 use ossicle_graph::folder::{FolderError, ModelFolder};
-use ossicle_graph::yamnet::{ClassHead, ClassesConfig, MemoryPlan, YamnetConfig, YamnetGraph};
+use ossicle_graph::yamnet::{ClassHead, ClassesConfig, YamnetConfig, YamnetGraph};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::{Step, Tap, Tensor, Values, le_bytes};
 use serde::Serialize;
@@ -199,13 +200,13 @@ impl Detector {
     pub fn memory_plan(model: &Path, isa: Isa, threads: usize) -> Result<MemoryPlan, EventsError> {
         let folder = ModelFolder::open(model)?;
         let mut plan = YamnetGraph::memory_plan(&folder, ossicle_graph::Options { isa, threads }, 1)?;
-        plan.scratch += size_of::<YamnetScratch>() + 4 * (PATCH_SAMPLES + PATCH_FRAMES * BINS);
+        plan.state += size_of::<YamnetScratch>() + 4 * (PATCH_SAMPLES + PATCH_FRAMES * BINS);
         Ok(plan)
     }
 
     /// Memory that the added classes need beside [`memory_plan`](Self::memory_plan), in bytes.
     pub fn added_bytes(&self) -> usize {
-        let heads: usize = self.heads.iter().map(|(_, head)| head.weight_bytes() + head.scratch_bytes()).sum();
+        let heads: usize = self.heads.iter().map(|(_, head)| head.weight_bytes() + head.state_bytes()).sum();
         heads + 4 * self.own_scores.len()
     }
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ossicle_graph::MemoryPlan;
 use ossicle_graph::folder::{ModelFolder, WhisperConfig};
 use ossicle_graph::whisper_events::{CELL_ROWS, STEP_CELLS, STEP_ROWS, WhisperEventsConfig, WhisperEventsGraph};
-use ossicle_graph::yamnet::MemoryPlan;
 use ossicle_trace::{Step, Tap, Values, le_bytes};
 use sha2::{Digest, Sha256};
 
@@ -57,7 +57,7 @@ impl EncodedEvents {
         let folder = ModelFolder::<WhisperEventsConfig>::open(head)?;
         let config = folder.config();
         let encoder: Arc<ModelFolder<WhisperConfig>> = ModelFolder::open(whisper)?;
-        let known = encoder.weights_sha256();
+        let known = encoder.weights().sha256();
         if encoder.config().d_model != config.d_model || config.encoders.values().all(|digest| *digest != known) {
             let names: Vec<&str> = config.encoders.keys().map(String::as_str).collect();
             let problem = format!("was learned on the encoder of {}, not of {}", names.join(" or "), whisper.display());
@@ -78,7 +78,7 @@ impl EncodedEvents {
     pub fn memory_plan(head: &Path, options: ossicle_graph::Options) -> Result<MemoryPlan, EventsError> {
         let folder = ModelFolder::<WhisperEventsConfig>::open(head)?;
         let mut plan = WhisperEventsGraph::memory_plan(&folder, options)?;
-        plan.scratch += 4 * STEP_ROWS * folder.config().d_model;
+        plan.state += 4 * STEP_ROWS * folder.config().d_model;
         Ok(plan)
     }
 

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ossicle_frontend::yamnet::{BINS, YamnetMel, YamnetScratch, samples_of};
+use ossicle_graph::MemoryPlan;
 use ossicle_graph::folder::{FolderError, ModelFolder};
-use ossicle_graph::network::{InputShape, MAX_BUFFER_BYTES, MemoryPlan, NetworkGraph};
+use ossicle_graph::network::{InputShape, MAX_BUFFER_BYTES, NetworkGraph};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::{Step, Tap, Tensor, Values};
 
@@ -57,7 +58,7 @@ impl Labeller {
         Self::open_within(model, options, MAX_BUFFER_BYTES)
     }
 
-    /// As [`open`](Self::open), with another limit to the network's slots and scratch memory, in bytes.
+    /// As [`open`](Self::open), with another limit to the network's buffers, in bytes.
     ///
     /// # Errors
     /// As [`open`](Self::open); [`GraphError::Memory`](ossicle_graph::GraphError::Memory) in [`LabelError::Graph`] if the limit is too low.

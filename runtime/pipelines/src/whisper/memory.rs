@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ossicle_frontend::mel::MelScratch;
+use ossicle_graph::MemoryPlan;
 use ossicle_graph::folder::{FolderError, ModelFolder, WhisperConfig};
-use ossicle_graph::whisper::{MemoryPlan, Options as GraphOptions, WhisperGraph};
+use ossicle_graph::whisper::{Options as GraphOptions, WhisperGraph};
 use ossicle_graph::{GraphError, MAX_THREADS};
 
 use super::config::GenerationConfig;
@@ -61,7 +62,7 @@ pub struct Request {
 /// Upper bounds in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Weights, buffers between operators, scratch, keys and values.
+    /// Weights, buffers of the graphs, keys and values.
     pub network: MemoryPlan,
     /// The vocabulary while it is read, and logits.
     pub vocabulary: usize,
@@ -89,7 +90,7 @@ impl Memory {
         let positions = (request.frames / FRAMES_PER_POSITION).min(config.max_source_positions);
         let mut network = WhisperGraph::memory_plan(folder, request.options, positions)?;
         if request.lanes {
-            network.kv_cache += WhisperGraph::lane_bytes(folder);
+            network.state += WhisperGraph::lane_bytes(folder);
         }
         let tokenizer = folder.file_bytes("tokenizer.json")?;
         let vocabulary = vocabulary_bytes(tokenizer, config.vocab_size);
@@ -98,20 +99,19 @@ impl Memory {
         let words = word_bytes(folder, positions)?;
         let audio = 4 * slider::CAPACITY + features + READER_BYTES;
         // Freed blocks of one window size do not always serve the next: an eighth was never reached in measurements.
-        let allocator = BOOKKEEPING_BYTES + (network.slots + words) / 8;
+        let allocator = BOOKKEEPING_BYTES + (network.buffers + words) / 8;
         let stacks = request.options.threads.clamp(1, MAX_THREADS) * STACK_BYTES;
         let Request { others, program, .. } = request;
         Ok(Self { network, vocabulary, audio, words, stacks, others, program, allocator })
     }
 
     /// The parts with their names, largest scope first.
-    pub fn parts(&self) -> [(&'static str, usize); 11] {
+    pub fn parts(&self) -> [(&'static str, usize); 10] {
         let Self { network, vocabulary, audio, words, stacks, others, program, allocator } = *self;
         [
             ("weights", network.weights),
-            ("activations", network.slots),
-            ("scratch", network.scratch),
-            ("caches", network.kv_cache),
+            ("buffers", network.buffers),
+            ("caches", network.state),
             ("vocabulary", vocabulary),
             ("audio", audio),
             ("words", words),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ossicle_graph::GraphError;
+use ossicle_graph::MemoryPlan;
 use ossicle_graph::folder::{FolderError, ModelFolder, WhisperConfig};
-use ossicle_graph::whisper::{MemoryPlan, Options as GraphOptions, WhisperGraph};
+use ossicle_graph::whisper::{Options as GraphOptions, WhisperGraph};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
 

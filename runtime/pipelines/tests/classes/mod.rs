@@ -35,7 +35,7 @@ pub(crate) fn write(folder: &Path, model: &Path, labels: &[&str], logit: f32, em
         "numerics_version": NUMERICS_VERSION,
         "num_labels": labels.len(),
         "embedding": embedding,
-        "base_sha256": base.weights_sha256(),
+        "base_sha256": base.weights().sha256(),
         "embedding_sha256": embedding_sha256(&base),
         "thresholds": vec![0.5; labels.len()],
     });

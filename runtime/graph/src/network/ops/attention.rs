@@ -1,30 +1,36 @@
 //! Self-attention.
 
-use std::sync::Arc;
-
-use ossicle_engine::layer::{Io, Layer, Results};
+use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::pool::MAX_THREADS;
 use ossicle_engine::recorder::Record;
+use ossicle_engine::scratch::Need;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded, quantize_heads};
 use ossicle_kernels::simd::LANES;
-use tract_core::internal::*;
 
 use super::{map_fact, record_map};
 use crate::network::config::Shape;
-use crate::network::context::{Context, Heads};
-use crate::ops::{pack_heads, put_keys};
+use crate::ops::{attention_need, attention_scratch, pack_heads, put_keys};
+
+/// Quantised queries and keys.
+#[derive(Debug)]
+struct Heads<'a> {
+    queries: &'a mut [i8],
+    query_scales: &'a mut [f32],
+    keys: &'a mut [i8],
+    key_scales: &'a mut [f32],
+}
 
 /// `[positions][3][heads][64]` to `[positions][heads][64]`.
 #[derive(Debug)]
 pub(in crate::network) struct Attention {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) heads: usize,
     pub(in crate::network) output: Shape,
 }
 
 impl Attention {
     /// Quantises queries and keys, split over the threads by positions.
-    fn quantize(&self, x: &[f32], buffers: &mut Heads) -> TractResult<()> {
+    fn quantize(&self, session: &Session, x: &[f32], buffers: &mut Heads<'_>) -> Result<(), GraphError> {
         struct Part<'a> {
             start: usize,
             queries: &'a mut [i8],
@@ -33,24 +39,26 @@ impl Attention {
             key_scales: &'a mut [f32],
         }
         let (tokens, heads, width) = (self.output.positions(), self.heads, self.heads * HEAD);
-        let isa = self.context.isa;
-        let (mut queries, mut query_scales) = (&mut buffers.queries[..], &mut buffers.query_scales[..]);
-        let (mut keys, mut key_scales) = (&mut buffers.keys[..padded(tokens) * width], &mut buffers.key_scales[..]);
-        // What a longer attention left behind the last token.
+        let isa = session.isa();
+        let (mut queries, mut query_scales) = (&mut *buffers.queries, &mut *buffers.query_scales);
+        let (mut keys, mut key_scales) = (&mut *buffers.keys, &mut *buffers.key_scales);
+        // There are no tokens after the last one.
         let last = keys.len() - LANES * width;
         keys[last..].fill(0);
+        let last = key_scales.len() - LANES * heads;
+        key_scales[last..].fill(0.0);
         let mut parts = [const { None }; MAX_THREADS];
-        for (part, range) in parts.iter_mut().zip(self.context.pool.split(tokens, LANES)) {
+        for (part, range) in parts.iter_mut().zip(session.pool().split(tokens, LANES)) {
             let blocks = padded(range.len());
             *part = Some(Part {
                 start: range.start,
-                queries: queries.split_off_mut(..range.len() * width).context("queries")?,
-                query_scales: query_scales.split_off_mut(..range.len() * heads).context("query scales")?,
-                keys: keys.split_off_mut(..blocks * width).context("keys")?,
-                key_scales: key_scales.split_off_mut(..blocks * heads).context("key scales")?,
+                queries: queries.split_off_mut(..range.len() * width).ok_or(GraphError::Layer("queries"))?,
+                query_scales: query_scales.split_off_mut(..range.len() * heads).ok_or(GraphError::Layer("query scales"))?,
+                keys: keys.split_off_mut(..blocks * width).ok_or(GraphError::Layer("keys"))?,
+                key_scales: key_scales.split_off_mut(..blocks * heads).ok_or(GraphError::Layer("key scales"))?,
             });
         }
-        self.context.pool.each(parts, |_, part| {
+        session.pool().each(parts, |_, part| {
             let rows = part.queries.len() / width;
             for (row, qkv) in x[part.start * 3 * width..][..rows * 3 * width].chunks_exact(3 * width).enumerate() {
                 let queries = &mut part.queries[row * width..][..width];
@@ -67,38 +75,51 @@ impl Layer for Attention {
         "SelfAttention"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn scratch(&self) -> Need {
+        let (tokens, heads, width) = (self.output.positions(), self.heads, self.heads * HEAD);
+        let queries = Need::default().shared::<i8>(tokens * width).shared::<f32>(tokens * heads);
+        let keys = queries.shared::<i8>(padded(tokens) * width).shared::<f32>(padded(tokens) * heads);
+        attention_need(keys.shared::<i8>(padded(tokens) * width).shared::<f32>(width).shared::<i32>(width), tokens)
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
         let (tokens, heads, width) = (self.output.positions(), self.heads, self.heads * HEAD);
-        let isa = self.context.isa;
-        let buffers = &mut *self.context.heads();
-        self.quantize(x, buffers)?;
-        let values = &mut buffers.values[..padded(tokens) * width];
-        let (scales, sums) = (&mut buffers.value_scales[..width], &mut buffers.value_sums[..width]);
-        pack_heads(isa, &self.context.pool, &x[2 * width..], 3 * width, tokens, heads, values, scales, sums)?;
-        let keys = Keys { values: &buffers.keys, scales: &buffers.key_scales, tokens, heads };
+        let isa = session.isa();
+        let mut buffers = Heads {
+            queries: io.scratch(tokens * width),
+            query_scales: io.scratch(tokens * heads),
+            keys: io.scratch(padded(tokens) * width),
+            key_scales: io.scratch(padded(tokens) * heads),
+        };
+        self.quantize(session, x, &mut buffers)?;
+        let (values, scales, sums) = (io.scratch(padded(tokens) * width), io.scratch(width), io.scratch(width));
+        let threads = io.thread_scratch();
+        pack_heads(isa, session.pool(), &x[2 * width..], 3 * width, tokens, heads, values, scales, sums)?;
+        let keys = Keys { values: buffers.keys, scales: buffers.key_scales, tokens, heads };
         let values = Values { values, scales, sums };
-        let (queries, query_scales) = (&buffers.queries, &buffers.query_scales);
-        self.context.pool.for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
+        let (queries, query_scales) = (&*buffers.queries, &*buffers.query_scales);
+        session.pool().for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
             let rows = out.len() / width;
             let queries = Queries {
                 values: &queries[start * width..][..rows * width],
                 scales: &query_scales[start * heads..][..rows * heads],
                 heads,
             };
-            let mut workspace = self.context.workspace(thread);
+            let mut memory = threads.of(thread);
+            let mut scores = attention_scratch(&mut memory.take_all(), tokens);
             for head in 0..heads {
-                attend(isa, queries, keys, values, head, &mut workspace.attention(), out);
+                attend(isa, queries, keys, values, head, &mut scores, out);
             }
         });
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }

@@ -1,15 +1,12 @@
 //! Channels of several maps as one.
 
-use std::sync::Arc;
-
-use ossicle_engine::layer::{Io, Layer, Results};
+use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::recorder::Record;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::simd::LANES;
-use tract_core::internal::*;
 
 use super::{map_fact, record_map};
-use crate::network::config::Shape;
-use crate::network::context::Context;
+use crate::network::config::{MAX_INPUTS, Shape};
 
 /// Neighbouring channels that stay neighbours.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +62,6 @@ impl Copies {
 /// Channels of several maps, one position after the other.
 #[derive(Debug)]
 pub(in crate::network) struct Concat {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) copies: Copies,
     pub(in crate::network) output: Shape,
 }
@@ -75,17 +71,17 @@ impl Layer for Concat {
         "Concat"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
-        let mut maps: TVec<&[f32]> = tvec![];
-        for input in 0..io.inputs() {
-            maps.push(io.input(input)?);
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let mut maps = [<&[f32]>::default(); MAX_INPUTS];
+        for (input, map) in maps.iter_mut().enumerate().take(io.inputs()) {
+            *map = io.input(input)?;
         }
         let width = self.output.padded();
-        self.context.pool.for_parts(io.output::<f32>(0)?, width, LANES, |_, first, out| {
+        session.pool().for_parts(io.output::<f32>(0)?, width, LANES, |_, first, out| {
             for (position, out) in out.chunks_exact_mut(width).enumerate() {
                 for (map, Copied { stride, runs, singles }) in maps.iter().zip(&self.copies.0) {
                     let map = &map[(first + position) * stride..][..*stride];
@@ -102,7 +98,7 @@ impl Layer for Concat {
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }

@@ -3,20 +3,20 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ossicle_engine::layer::{Io, Layer, Results};
+use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::recorder::Record;
+use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::{LinearSpan, Span};
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::linear::{Finish, linear_columns, linear_u8_columns};
 use ossicle_kernels::patches::{Patches, quantize_offset_patches, quantize_patches};
 use ossicle_kernels::rows::{QuantRows, UnsignedRows, quantize_offset_rows, quantize_rows};
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::{Map, Window, gather, multiply_rows};
-use tract_core::internal::*;
 
 use super::{finish, map_fact, record_map};
 use crate::network::config::{Block, Offset, Shape};
-use crate::network::context::{Context, Workspace};
 use crate::ops::ROWS;
 
 /// Where a layer's weights are, how rows are quantised for them, and the sums that rows of u8 need.
@@ -32,7 +32,6 @@ pub(in crate::network) struct Packed {
 /// `activation(layer(x))` for each position, or for each window's values.
 #[derive(Debug)]
 pub(in crate::network) struct Dense {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) weights: Packed,
     pub(in crate::network) window: Option<(Window, Block)>,
     pub(in crate::network) input: Shape,
@@ -71,19 +70,27 @@ impl Layer for Dense {
         "Dense"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn scratch(&self) -> Need {
+        let rows = self.output.positions().min(ROWS);
+        Need::default().thread::<u8>(rows * self.weights.depth).thread::<f32>(rows).thread::<i32>(rows)
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
+        let threads = io.thread_scratch();
         let Packed { layer, offset, sums, depth } = &self.weights;
-        let layer = self.context.folder.linear(layer);
-        let (isa, width, depth) = (self.context.isa, self.output.padded(), *depth);
+        let layer = session.weights().linear(layer);
+        let (isa, width, depth) = (session.isa(), self.output.padded(), *depth);
         // Rows of u8 have it in their epilogue.
         let relu = offset.is_some() && self.activation == Activation::Relu;
-        self.context.pool.for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
-            let Workspace { values, scales, sums: row_sums, .. } = &mut *self.context.workspace(thread);
+        session.pool().for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
+            let (mut memory, most) = (threads.of(thread), self.output.positions().min(ROWS));
+            let mut scratch = memory.take_all();
+            let (values, scales, row_sums) = (scratch.take::<u8>(most * depth), scratch.take(most), scratch.take(most));
             for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
                 let (first, rows) = (start + block * ROWS, out.len() / width);
                 for part in self.parts() {
@@ -124,7 +131,7 @@ impl Layer for Dense {
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }
@@ -132,7 +139,6 @@ impl Layer for Dense {
 /// As [`Dense`] on windows, in f32.
 #[derive(Debug)]
 pub(in crate::network) struct DenseF32 {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) weights: Span,
     pub(in crate::network) bias: Span,
     pub(in crate::network) window: Window,
@@ -148,16 +154,23 @@ impl Layer for DenseF32 {
         "DenseF32"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn scratch(&self) -> Need {
+        let depth = self.window.taps() * self.input.channels;
+        Need::default().thread::<f32>(self.output.positions().min(ROWS) * depth)
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let threads = io.thread_scratch();
         let map = Map { values: io.input::<f32>(0)?, size: self.input.size, channels: self.stride };
-        let (weights, bias) = (self.context.folder.f32s(&self.weights), self.context.folder.f32s(&self.bias));
-        let (isa, width, depth) = (self.context.isa, self.output.padded(), self.window.taps() * self.input.channels);
-        self.context.pool.for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
-            let Workspace { gathered, .. } = &mut *self.context.workspace(thread);
+        let (weights, bias) = (session.weights().f32s(&self.weights), session.weights().f32s(&self.bias));
+        let (isa, width, depth) = (session.isa(), self.output.padded(), self.window.taps() * self.input.channels);
+        session.pool().for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
+            let mut memory = threads.of(thread);
+            let gathered = memory.take_all().take::<f32>(self.output.positions().min(ROWS) * depth);
             for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
                 let gathered = &mut gathered[..out.len() / width * depth];
                 gather(map, self.input.channels, &self.window, start + block * ROWS, depth, gathered);
@@ -168,7 +181,7 @@ impl Layer for DenseF32 {
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }

@@ -14,17 +14,17 @@ pub(super) use pointwise::{Affine, Join, Joined, Norm, Scores, Unary};
 pub(super) use spatial::{Depthwise, Mean, PoolWindows};
 pub(super) use tokens::{AddConstant, Pad, Prepend, Take};
 
-use ossicle_engine::layer::Results;
+use ossicle_engine::GraphError;
+use ossicle_engine::layer::{Fact, Results};
 use ossicle_engine::recorder::Record;
 use ossicle_kernels::activation::{Activation, activate};
 use ossicle_kernels::simd::Isa;
-use tract_core::internal::*;
 
 use super::config::Shape;
 
 /// The fact of a map.
-fn map_fact(shape: Shape) -> TVec<TypedFact> {
-    tvec!(f32::fact([shape.positions(), shape.padded()]))
+fn map_fact(shape: Shape) -> Vec<Fact> {
+    vec![Fact::f32([shape.positions(), shape.padded()])]
 }
 
 /// Applies a function to whole positions; what that makes of the padding is undone.
@@ -38,7 +38,7 @@ fn finish(isa: Isa, activation: Activation, shape: Shape, out: &mut [f32]) {
 }
 
 /// Traces a map without its padding.
-fn record_map(shape: Shape, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+fn record_map(shape: Shape, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
     let values = results.output::<f32>(0)?;
     record.gather_f32("", &[shape.positions(), shape.channels], |out| unpad(values, shape, out));
     Ok(())

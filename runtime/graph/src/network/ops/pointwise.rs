@@ -1,19 +1,16 @@
 //! What works on each position or value by itself.
 
-use std::sync::Arc;
-
-use ossicle_engine::layer::{Io, Layer, Results};
+use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::weights::Span;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::activation::{Activation, activate, softmax};
 use ossicle_kernels::elementwise::{add, affine_channels, multiply, scale_channels};
 use ossicle_kernels::rows::layer_norm_rows;
 use ossicle_kernels::simd::LANES;
-use tract_core::internal::*;
 
 use super::{finish, map_fact, record_map};
 use crate::network::config::{self, Shape};
-use crate::network::context::Context;
 
 /// How two maps become one.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +26,6 @@ pub(in crate::network) enum Joined {
 /// Two maps value by value.
 #[derive(Debug)]
 pub(in crate::network) struct Join {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) how: Joined,
     pub(in crate::network) output: Shape,
 }
@@ -39,14 +35,14 @@ impl Layer for Join {
         "Join"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let (a, b) = (io.input::<f32>(0)?, io.input::<f32>(1)?);
-        let (isa, channels) = (self.context.isa, self.output.padded());
-        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
+        let (isa, channels) = (session.isa(), self.output.padded());
+        session.pool().for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
             let own = first * channels..first * channels + out.len();
             match self.how {
                 Joined::Sum(activation) => {
@@ -60,7 +56,7 @@ impl Layer for Join {
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }
@@ -68,7 +64,6 @@ impl Layer for Join {
 /// Each channel by a factor, plus a shift.
 #[derive(Debug)]
 pub(in crate::network) struct Affine {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) weight: Span,
     pub(in crate::network) bias: Span,
     pub(in crate::network) output: Shape,
@@ -80,22 +75,22 @@ impl Layer for Affine {
         "Affine"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
-        let (weight, bias) = (self.context.folder.f32s(&self.weight), self.context.folder.f32s(&self.bias));
-        let (isa, channels) = (self.context.isa, self.output.padded());
-        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
+        let (weight, bias) = (session.weights().f32s(&self.weight), session.weights().f32s(&self.bias));
+        let (isa, channels) = (session.isa(), self.output.padded());
+        session.pool().for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
             affine_channels(isa, &x[first * channels..][..out.len()], weight, bias, out);
             finish(isa, self.activation, self.output, out);
         });
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }
@@ -103,7 +98,6 @@ impl Layer for Affine {
 /// A function of each value.
 #[derive(Debug)]
 pub(in crate::network) struct Unary {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) activation: Activation,
     pub(in crate::network) output: Shape,
 }
@@ -113,21 +107,21 @@ impl Layer for Unary {
         "Unary"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
         let channels = self.output.padded();
-        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
+        session.pool().for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
             out.copy_from_slice(&x[first * channels..][..out.len()]);
-            finish(self.context.isa, self.activation, self.output, out);
+            finish(session.isa(), self.activation, self.output, out);
         });
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }
@@ -135,7 +129,6 @@ impl Layer for Unary {
 /// Layer normalisation of each position.
 #[derive(Debug)]
 pub(in crate::network) struct Norm {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) weight: Span,
     pub(in crate::network) bias: Span,
     pub(in crate::network) epsilon: f32,
@@ -147,21 +140,21 @@ impl Layer for Norm {
         "Norm"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
-        let (weight, bias) = (self.context.folder.f32s(&self.weight), self.context.folder.f32s(&self.bias));
+        let (weight, bias) = (session.weights().f32s(&self.weight), session.weights().f32s(&self.bias));
         let channels = self.output.padded();
-        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
-            layer_norm_rows(self.context.isa, &x[first * channels..][..out.len()], weight, bias, self.epsilon, out);
+        session.pool().for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
+            layer_norm_rows(session.isa(), &x[first * channels..][..out.len()], weight, bias, self.epsilon, out);
         });
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }
@@ -169,7 +162,6 @@ impl Layer for Norm {
 /// Scores from the last layer's one position: `[labels]`.
 #[derive(Debug)]
 pub(in crate::network) struct Scores {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) scores: config::Scores,
     pub(in crate::network) labels: usize,
 }
@@ -179,17 +171,17 @@ impl Layer for Scores {
         "Scores"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.labels]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.labels])]
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let scores = io.output::<f32>(0)?;
         scores.copy_from_slice(&io.input::<f32>(0)?[..self.labels]);
         match self.scores {
             config::Scores::Plain => {}
-            config::Scores::Softmax => softmax(self.context.isa, scores),
-            config::Scores::Sigmoid => activate(self.context.isa, Activation::Sigmoid, scores),
+            config::Scores::Softmax => softmax(session.isa(), scores),
+            config::Scores::Sigmoid => activate(session.isa(), Activation::Sigmoid, scores),
         }
         Ok(())
     }

@@ -1,24 +1,20 @@
 //! What looks at a neighbourhood of each channel, or at all of it.
 
-use std::sync::Arc;
-
-use ossicle_engine::layer::{Io, Layer, Results};
+use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::weights::Span;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::conv::mean_rows;
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::{Map, Pool, Window, depthwise_map, pool_map};
-use tract_core::internal::*;
 
 use super::{finish, map_fact, record_map};
 use crate::network::config::Shape;
-use crate::network::context::Context;
 
 /// A convolution of each channel by itself, f32.
 #[derive(Debug)]
 pub(in crate::network) struct Depthwise {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) weights: Span,
     pub(in crate::network) bias: Span,
     pub(in crate::network) window: Window,
@@ -32,22 +28,22 @@ impl Layer for Depthwise {
         "Depthwise"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let map = Map { values: io.input::<f32>(0)?, size: self.input.size, channels: self.input.padded() };
-        let (weights, bias) = (self.context.folder.f32s(&self.weights), self.context.folder.f32s(&self.bias));
-        let isa = self.context.isa;
-        self.context.pool.for_parts(io.output::<f32>(0)?, self.output.padded(), LANES, |_, first, out| {
+        let (weights, bias) = (session.weights().f32s(&self.weights), session.weights().f32s(&self.bias));
+        let isa = session.isa();
+        session.pool().for_parts(io.output::<f32>(0)?, self.output.padded(), LANES, |_, first, out| {
             depthwise_map(isa, map, &self.window, weights, bias, first, out);
             finish(isa, self.activation, self.output, out);
         });
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }
@@ -55,7 +51,6 @@ impl Layer for Depthwise {
 /// The largest value or the mean of each window.
 #[derive(Debug)]
 pub(in crate::network) struct PoolWindows {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) window: Window,
     pub(in crate::network) pool: Pool,
     pub(in crate::network) input: Shape,
@@ -67,20 +62,20 @@ impl Layer for PoolWindows {
         "PoolWindows"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let map = Map { values: io.input::<f32>(0)?, size: self.input.size, channels: self.input.padded() };
-        let (isa, channels) = (self.context.isa, self.output.padded());
-        self.context.pool.for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
+        let (isa, channels) = (session.isa(), self.output.padded());
+        session.pool().for_parts(io.output::<f32>(0)?, channels, LANES, |_, first, out| {
             pool_map(isa, map, &self.window, self.pool, first, out);
         });
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }
@@ -88,7 +83,6 @@ impl Layer for PoolWindows {
 /// The mean of all positions.
 #[derive(Debug)]
 pub(in crate::network) struct Mean {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) output: Shape,
 }
 
@@ -97,16 +91,16 @@ impl Layer for Mean {
         "Mean"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
-        mean_rows(self.context.isa, io.input::<f32>(0)?, io.output::<f32>(0)?);
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        mean_rows(session.isa(), io.input::<f32>(0)?, io.output::<f32>(0)?);
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }

@@ -1,16 +1,13 @@
 //! What puts positions together and takes them apart.
 
-use std::sync::Arc;
-
-use ossicle_engine::layer::{Io, Layer, Results};
+use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::weights::Span;
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::elementwise::add;
-use tract_core::internal::*;
 
 use super::{map_fact, record_map};
 use crate::network::config::Shape;
-use crate::network::context::Context;
 
 /// The input, its channels padded to whole vectors.
 #[derive(Debug)]
@@ -23,11 +20,11 @@ impl Layer for Pad {
         "Pad"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, _: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let channels = self.output.channels;
         let out = io.output::<f32>(0)?.chunks_exact_mut(self.output.padded());
         for (x, out) in io.input::<f32>(0)?.chunks_exact(channels).zip(out) {
@@ -37,7 +34,7 @@ impl Layer for Pad {
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }
@@ -45,7 +42,6 @@ impl Layer for Pad {
 /// Constant positions in front of the input's.
 #[derive(Debug)]
 pub(in crate::network) struct Prepend {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) tokens: Span,
     pub(in crate::network) output: Shape,
 }
@@ -55,19 +51,19 @@ impl Layer for Prepend {
         "Prepend"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
-        let tokens = self.context.folder.f32s(&self.tokens);
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let tokens = session.weights().f32s(&self.tokens);
         let (constant, rest) = io.output::<f32>(0)?.split_at_mut(tokens.len());
         constant.copy_from_slice(tokens);
         rest.copy_from_slice(io.input::<f32>(0)?);
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }
@@ -75,7 +71,6 @@ impl Layer for Prepend {
 /// A constant for each value.
 #[derive(Debug)]
 pub(in crate::network) struct AddConstant {
-    pub(in crate::network) context: Arc<Context>,
     pub(in crate::network) constant: Span,
     pub(in crate::network) output: Shape,
 }
@@ -85,16 +80,16 @@ impl Layer for AddConstant {
         "AddConstant"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
-        add(self.context.isa, io.input::<f32>(0)?, self.context.folder.f32s(&self.constant), io.output::<f32>(0)?);
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        add(session.isa(), io.input::<f32>(0)?, session.weights().f32s(&self.constant), io.output::<f32>(0)?);
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }
@@ -111,17 +106,17 @@ impl Layer for Take {
         "Take"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
+    fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, _: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let out = io.output::<f32>(0)?;
         out.copy_from_slice(&io.input::<f32>(0)?[self.first * self.output.padded()..][..out.len()]);
         Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_map(self.output, results, record)
     }
 }
