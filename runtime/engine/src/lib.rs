@@ -14,6 +14,7 @@
 
 pub mod graph;
 pub mod layer;
+pub mod layers;
 pub mod pool;
 pub mod recorder;
 pub mod scratch;

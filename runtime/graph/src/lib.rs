@@ -10,9 +10,6 @@ pub mod whisper;
 pub mod whisper_events;
 pub mod yamnet;
 
-mod ops;
-mod scoring;
-
 pub use ossicle_engine::{GraphError, MAX_THREADS, MOST_DEFAULT_THREADS, MemoryPlan, Options, default_threads};
 
 /// Model folders: the configuration and the memory-mapped weights.

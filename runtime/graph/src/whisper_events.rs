@@ -31,8 +31,7 @@ use ossicle_kernels::simd::LANES;
 use ossicle_trace::Tap;
 use serde::Deserialize;
 
-use crate::ops::RowBuffers;
-use crate::scoring::{Classifier, Sigmoid, Temporals, UnsignedLinear, dilations_problem, relu};
+use ossicle_engine::layers::{Classifier, RowBuffers, Sigmoid, Temporals, UnsignedLinear, dilations_problem, relu};
 
 /// Rows of the encoder that are a cell: 40 ms.
 pub const CELL_ROWS: usize = 2;

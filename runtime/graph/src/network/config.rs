@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use ossicle_engine::layers::map::{Block, MAX_INPUTS, Offset, Scores, Shape};
 use ossicle_engine::weights::ModelConfig;
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::attention::HEAD;
@@ -16,9 +17,6 @@ pub const INPUT: &str = "input";
 
 /// Most values of one map.
 const MAX_VALUES: usize = 1 << 26;
-
-/// Most inputs of a layer.
-pub const MAX_INPUTS: usize = 4;
 
 /// Largest figure of a window.
 const MAX_FIGURE: usize = 1 << 15;
@@ -47,18 +45,6 @@ pub struct InputShape {
     pub channels: usize,
 }
 
-/// What becomes of the logits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scores {
-    /// They stay what they are.
-    Plain,
-    /// Probabilities that sum to one: exactly one label holds.
-    Softmax,
-    /// A probability for each label by itself.
-    Sigmoid,
-}
-
 /// One layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
@@ -70,9 +56,6 @@ pub struct Layer {
     #[serde(flatten)]
     pub op: Op,
 }
-
-/// How a layer's input rows are quantised: s8 by their largest magnitude, or u8 above `-offset`.
-pub type Offset = Option<f32>;
 
 /// What a layer computes. Weights are tensors of the layer's name with the endings given here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -257,61 +240,11 @@ enum PoolName {
     PaddedMean,
 }
 
-/// What a convolution in groups multiplies at once: neighbouring groups, until both sides are whole vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// Its input channels; with one group all of them. The last block may reach beyond the map's.
-    pub inputs: usize,
-    /// Its output channels.
-    pub outputs: usize,
-}
-
-impl Block {
-    /// None if the channels are no multiples of the groups, or too many.
-    pub fn new(groups: usize, inputs: usize, outputs: usize) -> Option<Self> {
-        if groups == 0 || !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
-            return None;
-        }
-        if groups == 1 {
-            return Some(Self { inputs, outputs });
-        }
-        let (inputs, outputs) = (inputs / groups, outputs / groups);
-        let mut joined = 1;
-        while !inputs.checked_mul(joined)?.is_multiple_of(LANES) || !outputs.checked_mul(joined)?.is_multiple_of(LANES) {
-            joined *= 2;
-        }
-        Some(Self { inputs: joined * inputs, outputs: joined * outputs })
-    }
-}
-
-/// Shape of a map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Positions.
-    pub size: Size,
-    /// Channels, without padding.
-    pub channels: usize,
-}
-
-impl Shape {
-    /// Channels as they are kept: whole vectors.
-    pub(super) fn padded(self) -> usize {
-        self.channels.next_multiple_of(LANES)
-    }
-
-    /// Positions.
-    pub(super) fn positions(self) -> usize {
-        self.size.positions()
-    }
-
-    fn line(positions: usize, channels: usize) -> Self {
-        Self { size: Size { height: 1, width: positions }, channels }
-    }
-
-    fn fits(self) -> bool {
-        let values = self.size.height.checked_mul(self.size.width).and_then(|n| n.checked_mul(self.channels.checked_add(LANES)?));
-        self.channels > 0 && values.is_some_and(|n| n > 0 && n <= MAX_VALUES)
-    }
+/// Whether a map of this shape has values, and no more than [`MAX_VALUES`].
+fn fits(shape: Shape) -> bool {
+    let Shape { size, channels } = shape;
+    let values = size.height.checked_mul(size.width).and_then(|n| n.checked_mul(channels.checked_add(LANES)?));
+    channels > 0 && values.is_some_and(|n| n > 0 && n <= MAX_VALUES)
 }
 
 impl NetworkConfig {
@@ -325,7 +258,7 @@ impl NetworkConfig {
     /// # Errors
     /// The first layer that cannot be, and why.
     pub(super) fn shapes(&self) -> Result<Vec<(Shape, Vec<usize>)>, String> {
-        if !self.input_shape().fits() {
+        if !fits(self.input_shape()) {
             return Err(format!("input {:?} is empty or too large", self.input));
         }
         let mut known: HashMap<&str, (usize, Shape)> = HashMap::from([(INPUT, (0, self.input_shape()))]);
@@ -338,7 +271,7 @@ impl NetworkConfig {
             }
             let inputs: Vec<Shape> = sources.iter().map(|&(_, shape)| shape).collect();
             let shape = layer.op.shape(&inputs).map_err(wrong)?;
-            if !shape.fits() {
+            if !fits(shape) {
                 return Err(wrong(format!("a map of {shape:?} is empty or too large")));
             }
             if known.insert(&layer.name, (i + 1, shape)).is_some() {

@@ -14,7 +14,6 @@
 //! ```
 
 mod config;
-mod ops;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,11 +26,12 @@ use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_kernels::window::Window;
 use ossicle_trace::Tap;
 
-pub use config::{Block, INPUT, InputShape, Layer, MAX_INPUTS, NetworkConfig, Offset, Op, Scores, Shape, WindowConfig};
+pub use config::{INPUT, InputShape, Layer, NetworkConfig, Op, WindowConfig};
+pub use ossicle_engine::layers::map::{Block, MAX_INPUTS, Offset, Scores, Shape};
 
-use ops::{
+use ossicle_engine::layers::map::{
     AddConstant, Affine, Attention, Concat, Copies, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Packed, Pad, PoolWindows,
-    Prepend, Take, Unary,
+    Prepend, Take, ToScores, Unary,
 };
 
 /// Most bytes of buffers unless another limit is given: what needs more is no network for a board.
@@ -89,7 +89,7 @@ impl NetworkGraph {
             let op = operator(&folder, layer, &shapes, stride, *output)?;
             outlets.push(graph.add_shared(format!("network.{}", layer.name), op, &inputs)?[0]);
         }
-        let scores = ops::Scores { scores: config.scores, labels: config.num_labels };
+        let scores = ToScores { scores: config.scores, labels: config.num_labels };
         let last = outlets.last().copied().unwrap_or(source);
         let scores = graph.add("network.scores", scores, &[last])?[0];
         let runner = graph.finish(&[scores], most)?;

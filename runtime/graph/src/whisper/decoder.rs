@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
+use ossicle_engine::layers::{FeedForward, LayerNorm, LinearAdd, Norm};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
 use ossicle_engine::{GraphError, Memory, Session};
 
+use super::layers::{CausalAttention, CrossAttention, Embed, LogitRows, Logits, Rows, Store, TokenAttention};
 use super::spans::{LayerSpans, norm};
 use super::{LogitsFor, WhisperConfig, padded_vocabulary};
-use crate::ops::{
-    CausalAttention, CrossAttention, Embed, FeedForward, LayerNorm, LinearAdd, LogitRows, Logits, Norm, Rows, Store, TokenAttention,
-};
 
 /// Where the decoder's weights are.
 #[derive(Debug)]

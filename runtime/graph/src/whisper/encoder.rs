@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
+use ossicle_engine::layers::{Attention, FeedForward, LayerNorm, LinearAdd, Norm, QkvProjection};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
 use ossicle_engine::{GraphError, Memory, Session};
 
 use super::WhisperConfig;
 use super::decoder::DecoderSpans;
+use super::layers::{ConvStem, CrossKeysValues, Store};
 use super::spans::{LayerSpans, norm};
-use crate::ops::{Attention, ConvStem, CrossKeysValues, FeedForward, LayerNorm, LinearAdd, Norm, QkvProjection, Store};
 
 /// Where the encoder's weights are.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Several texts at once over the same audio, for searching among hypotheses.
 
+use ossicle_engine::layers::RowBuffers;
 use ossicle_engine::weights::ModelFolder;
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::linear::{Finish, Linear};
@@ -8,8 +9,8 @@ use ossicle_kernels::simd::LANES;
 use ossicle_trace::Values;
 
 use super::decoder::Ends;
+use super::layers::{Branch, Lanes};
 use super::{LANE_TOKENS, MAX_LANES, WhisperConfig, WhisperGraph};
-use crate::ops::{Branch, Lanes, RowBuffers};
 
 impl WhisperGraph {
     /// Bytes that lanes need beyond the [`MemoryPlan`](super::MemoryPlan), once they are used.

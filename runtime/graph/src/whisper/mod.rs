@@ -18,6 +18,7 @@ mod config;
 mod decoder;
 mod encoder;
 mod lanes;
+mod layers;
 mod spans;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 pub use ossicle_engine::Options;
+use ossicle_engine::layers::RowBuffers;
 use ossicle_engine::scratch::{Need, OwnScratch};
 use ossicle_engine::weights::ModelFolder;
 use ossicle_engine::{GraphError, MemoryPlan, Session};
@@ -32,11 +34,11 @@ use ossicle_kernels::attention::padded;
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::{Tap, Values};
 
-pub use crate::ops::{Branch, LANE_TOKENS, MAX_LANES};
-use crate::ops::{RowBuffers, Store};
 pub use config::WhisperConfig;
 use decoder::{Decoder, DecoderSpans, Ends};
 use encoder::{Encoder, EncoderSpans};
+use layers::Store;
+pub use layers::{Branch, LANE_TOKENS, MAX_LANES};
 
 /// Most tokens of one run of the decoder; longer inputs are taken in pieces.
 const PIECE: usize = 16;

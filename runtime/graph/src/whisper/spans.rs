@@ -1,8 +1,7 @@
 //! Where the weights that encoder and decoder layers have in common are.
 
+use ossicle_engine::layers::Norm;
 use ossicle_engine::weights::{FolderError, LinearSpan, Weights};
-
-use crate::ops::Norm;
 
 /// Self-attention and feed-forward block of one layer.
 #[derive(Debug)]

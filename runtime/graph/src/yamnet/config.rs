@@ -1,12 +1,11 @@
 //! `config.json` of a YAMNet.
 
+use ossicle_engine::layers::{SeparableShape, Temporals, dilations_problem};
+use ossicle_engine::session::ROWS;
 use ossicle_engine::weights::{ModelConfig, ModelFolder};
 use ossicle_kernels::conv::Size;
 use ossicle_kernels::simd::LANES;
 use serde::Deserialize;
-
-use crate::ops::ROWS;
-use crate::scoring::{Temporals, dilations_problem};
 
 /// Most patches of one run.
 pub const MAX_PATCHES: usize = 16;
@@ -97,17 +96,6 @@ impl ModelConfig for YamnetConfig {
     }
 }
 
-/// Maps in front of and behind a layer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
-    pub(super) input: Size,
-    pub(super) output: Size,
-    /// Channels in front of it.
-    pub(super) inputs: usize,
-    /// Channels behind it.
-    pub(super) outputs: usize,
-}
-
 /// SHA-256 of all weights that the embedding depends on, in lower-case hexadecimal: the same for a YAMNet with a head and without.
 pub fn embedding_sha256(folder: &ModelFolder<YamnetConfig>) -> String {
     folder.weights().tensors_sha256(|name| name.starts_with("stem.") || name.starts_with("layers."))
@@ -125,10 +113,10 @@ impl YamnetConfig {
     }
 
     /// The layers' maps.
-    pub(super) fn shapes(&self) -> impl Iterator<Item = Shape> {
+    pub(super) fn shapes(&self) -> impl Iterator<Item = SeparableShape> {
         let start = (self.stem(), self.stem_channels);
         self.layers.iter().scan(start, |(size, channels), layer| {
-            let shape = Shape { input: *size, output: size.strided(layer.stride), inputs: *channels, outputs: layer.channels };
+            let shape = SeparableShape { input: *size, output: size.strided(layer.stride), inputs: *channels, outputs: layer.channels };
             (*size, *channels) = (shape.output, shape.outputs);
             Some(shape)
         })

@@ -11,7 +11,7 @@ use ossicle_engine::weights::{FolderError, ModelFolder};
 
 use super::config::{HeadConfig, YamnetConfig};
 use super::head_ops::{BandMeans, HeadJoin};
-use crate::scoring::{Temporals, UnsignedLinear};
+use ossicle_engine::layers::{Temporals, UnsignedLinear};
 
 /// Where a head's weights are, and what it remembers.
 #[derive(Debug)]

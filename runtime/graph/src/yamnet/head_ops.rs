@@ -8,8 +8,7 @@ use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::quantize_unsigned_rows;
 
 use super::config::{BANDS, PARTS};
-use crate::ops::UnsignedBuffers;
-use crate::scoring::{UnsignedLinear, add, relu};
+use ossicle_engine::layers::{UnsignedBuffers, UnsignedLinear, add, relu};
 
 /// The middle third of a map's rows, their bands joined into four: `[height / 3][4 * channels]`.
 #[derive(Debug)]

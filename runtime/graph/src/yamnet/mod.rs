@@ -18,7 +18,6 @@ mod classes;
 mod config;
 mod head;
 mod head_ops;
-mod ops;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,13 +28,12 @@ use ossicle_engine::{GraphError, Memory, MemoryPlan, Options, Session};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
 
-pub use crate::scoring::TAPS;
 pub use classes::{ClassHead, ClassesConfig, MAX_CLASSES};
 pub use config::{BANDS, HeadConfig, MAX_PATCHES, YamnetConfig, YamnetLayer, embedding_sha256};
+pub use ossicle_engine::layers::TAPS;
 
-use crate::scoring::{Classifier, Sigmoid, UnsignedLinear};
 use head::Head;
-use ops::{ConvPlane, FilterSpans, MeanPool, Separable};
+use ossicle_engine::layers::{Classifier, ConvPlane, FilterSpans, MeanPool, Separable, Sigmoid, UnsignedLinear};
 
 /// Where the weights are.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ossicle_engine::layer::{Fact, Io, Layer, Results};
+use ossicle_engine::layers::{Norm, RowBuffers};
 use ossicle_engine::pool::MAX_THREADS;
 use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::Need;
@@ -13,7 +14,7 @@ use ossicle_kernels::rows::QuantRows;
 use ossicle_kernels::simd::LANES;
 use ossicle_trace::Values;
 
-use super::{Norm, RowBuffers, Store};
+use super::Store;
 
 /// Blocks of 16 outputs computed for both rows before they are copied to their places.
 const PAIR_BLOCKS: usize = 64;

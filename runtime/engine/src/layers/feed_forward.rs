@@ -1,22 +1,29 @@
 //! The feed-forward block.
 
-use ossicle_engine::layer::{Fact, Io, Layer};
-use ossicle_engine::scratch::Need;
-use ossicle_engine::weights::LinearSpan;
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer};
+use crate::scratch::Need;
+use crate::session::ROWS;
+use crate::weights::LinearSpan;
+use crate::{GraphError, Session};
 use ossicle_kernels::linear::Finish;
 
-use super::{Norm, ROWS, RowBuffers};
+use super::{Norm, RowBuffers};
 
 /// `x + second(gelu(first(norm(x))))` on `[tokens][width]`, which is taken over. The inner rows exist for a few tokens at a time only.
 #[derive(Debug)]
-pub(crate) struct FeedForward {
-    pub(crate) norm: Norm,
-    pub(crate) first: LinearSpan,
-    pub(crate) second: LinearSpan,
-    pub(crate) tokens: usize,
-    pub(crate) width: usize,
-    pub(crate) inner: usize,
+pub struct FeedForward {
+    /// Normalisation of the input.
+    pub norm: Norm,
+    /// Weights of the layer that widens.
+    pub first: LinearSpan,
+    /// Weights of the layer that narrows.
+    pub second: LinearSpan,
+    /// Tokens: rows of the input.
+    pub tokens: usize,
+    /// Values of a row of the input and the output.
+    pub width: usize,
+    /// Values of a row between the two layers.
+    pub inner: usize,
 }
 
 impl Layer for FeedForward {

@@ -1,26 +1,31 @@
 //! What looks at a neighbourhood of each channel, or at all of it.
 
-use ossicle_engine::layer::{Fact, Io, Layer, Results};
-use ossicle_engine::recorder::Record;
-use ossicle_engine::weights::Span;
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer, Results};
+use crate::recorder::Record;
+use crate::weights::Span;
+use crate::{GraphError, Session};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::conv::mean_rows;
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::{Map, Pool, Window, depthwise_map, pool_map};
 
-use super::{finish, map_fact, record_map};
-use crate::network::config::Shape;
+use super::{Shape, finish, map_fact, record_map};
 
 /// A convolution of each channel by itself, f32.
 #[derive(Debug)]
-pub(in crate::network) struct Depthwise {
-    pub(in crate::network) weights: Span,
-    pub(in crate::network) bias: Span,
-    pub(in crate::network) window: Window,
-    pub(in crate::network) input: Shape,
-    pub(in crate::network) output: Shape,
-    pub(in crate::network) activation: Activation,
+pub struct Depthwise {
+    /// Weights, `[taps][channels]`.
+    pub weights: Span,
+    /// Biases, one for each channel.
+    pub bias: Span,
+    /// What the output looks at.
+    pub window: Window,
+    /// Shape of the input.
+    pub input: Shape,
+    /// Shape of the output.
+    pub output: Shape,
+    /// Applied to the result.
+    pub activation: Activation,
 }
 
 impl Layer for Depthwise {
@@ -50,11 +55,15 @@ impl Layer for Depthwise {
 
 /// The largest value or the mean of each window.
 #[derive(Debug)]
-pub(in crate::network) struct PoolWindows {
-    pub(in crate::network) window: Window,
-    pub(in crate::network) pool: Pool,
-    pub(in crate::network) input: Shape,
-    pub(in crate::network) output: Shape,
+pub struct PoolWindows {
+    /// What the output looks at.
+    pub window: Window,
+    /// The largest value or the mean.
+    pub pool: Pool,
+    /// Shape of the input.
+    pub input: Shape,
+    /// Shape of the output.
+    pub output: Shape,
 }
 
 impl Layer for PoolWindows {
@@ -82,8 +91,9 @@ impl Layer for PoolWindows {
 
 /// The mean of all positions.
 #[derive(Debug)]
-pub(in crate::network) struct Mean {
-    pub(in crate::network) output: Shape,
+pub struct Mean {
+    /// Shape of the output.
+    pub output: Shape,
 }
 
 impl Layer for Mean {

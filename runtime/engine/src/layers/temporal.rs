@@ -3,30 +3,28 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ossicle_engine::graph::{GraphBuilder, Outlet};
-use ossicle_engine::layer::{Fact, Io, Layer};
-use ossicle_engine::scratch::Need;
-use ossicle_engine::weights::{FolderError, Weights};
-use ossicle_engine::{GraphError, Session};
+use crate::graph::{GraphBuilder, Outlet};
+use crate::layer::{Fact, Io, Layer};
+use crate::scratch::Need;
+use crate::weights::{FolderError, Weights};
+use crate::{GraphError, Session};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::quantize_unsigned_rows;
 
-use super::linear::UnsignedLinear;
-use super::{add, relu};
-use crate::ops::UnsignedBuffers;
+use super::{UnsignedBuffers, UnsignedLinear, add, relu};
 
 /// Taps of a temporal convolution.
 pub const TAPS: usize = 3;
 
 /// What is wrong with the cells between the taps of each convolution, if anything.
-pub(crate) fn dilations_problem(dilations: &[usize]) -> Option<String> {
+pub fn dilations_problem(dilations: &[usize]) -> Option<String> {
     let wrong = dilations.len() > 16 || dilations.iter().any(|dilation| !(1..=64).contains(dilation));
     wrong.then(|| format!("dilations are {dilations:?}, not at most 16 within 1..=64"))
 }
 
 /// Temporal convolutions one after another: where their weights are, and what they remember.
 #[derive(Debug)]
-pub(crate) struct Temporals {
+pub struct Temporals {
     blocks: Vec<Block>,
     width: usize,
     /// That come at a time.
@@ -42,7 +40,7 @@ struct Block {
 
 impl Temporals {
     /// Layers `NAME.0`, `NAME.1` and so on of the weights.
-    pub(crate) fn new(weights: &Weights, name: &str, dilations: &[usize], width: usize, cells: usize) -> Result<Self, FolderError> {
+    pub fn new(weights: &Weights, name: &str, dilations: &[usize], width: usize, cells: usize) -> Result<Self, FolderError> {
         let blocks = dilations.iter().enumerate().map(|(i, &dilation)| {
             let linear = UnsignedLinear::new(weights, &format!("{name}.{i}"), width, TAPS * width, true)?;
             Ok(Block { linear, memory: Arc::new(Memory::new((2 * dilation + cells) * width)), dilation })
@@ -51,19 +49,19 @@ impl Temporals {
     }
 
     /// Values of what is remembered from cells to cells.
-    pub(crate) fn state_values(dilations: &[usize], width: usize, cells: usize) -> usize {
+    pub fn state_values(dilations: &[usize], width: usize, cells: usize) -> usize {
         dilations.iter().map(|dilation| (2 * dilation + cells) * width).sum()
     }
 
     /// Forgets the recording so far.
-    pub(crate) fn reset(&self) {
+    pub fn reset(&self) {
         for block in &self.blocks {
             block.memory.reset();
         }
     }
 
     /// Adds them to a graph, from cells to cells that come later by the sum of the dilations.
-    pub(crate) fn wire(&self, graph: &mut GraphBuilder, name: &str, mut x: Outlet) -> Result<Outlet, GraphError> {
+    pub fn wire(&self, graph: &mut GraphBuilder, name: &str, mut x: Outlet) -> Result<Outlet, GraphError> {
         let mut lag = 0;
         for (i, block) in self.blocks.iter().enumerate() {
             lag += block.dilation;

@@ -1,12 +1,11 @@
 //! Channels of several maps as one.
 
-use ossicle_engine::layer::{Fact, Io, Layer, Results};
-use ossicle_engine::recorder::Record;
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer, Results};
+use crate::recorder::Record;
+use crate::{GraphError, Session};
 use ossicle_kernels::simd::LANES;
 
-use super::{map_fact, record_map};
-use crate::network::config::{MAX_INPUTS, Shape};
+use super::{MAX_INPUTS, Shape, map_fact, record_map};
 
 /// Neighbouring channels that stay neighbours.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +32,11 @@ struct Copied {
 
 /// Where each channel comes from, for each input.
 #[derive(Debug)]
-pub(in crate::network) struct Copies(Vec<Copied>);
+pub struct Copies(Vec<Copied>);
 
 impl Copies {
     /// Those of `channels`, counted over all inputs; all of them if it is empty. The shapes have been checked.
-    pub(in crate::network) fn new(inputs: &[Shape], channels: &[usize], output: Shape) -> Self {
+    pub fn new(inputs: &[Shape], channels: &[usize], output: Shape) -> Self {
         let mut all: Vec<Copied> = inputs.iter().map(|input| Copied { stride: input.padded(), ..Copied::default() }).collect();
         for to in 0..output.channels {
             let mut from = channels.get(to).copied().unwrap_or(to);
@@ -61,9 +60,11 @@ impl Copies {
 
 /// Channels of several maps, one position after the other.
 #[derive(Debug)]
-pub(in crate::network) struct Concat {
-    pub(in crate::network) copies: Copies,
-    pub(in crate::network) output: Shape,
+pub struct Concat {
+    /// Where each channel comes from.
+    pub copies: Copies,
+    /// Shape of the output.
+    pub output: Shape,
 }
 
 impl Layer for Concat {

@@ -1,19 +1,22 @@
 //! A linear layer added to the residual stream.
 
-use ossicle_engine::layer::{Fact, Io, Layer};
-use ossicle_engine::scratch::Need;
-use ossicle_engine::weights::LinearSpan;
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer};
+use crate::scratch::Need;
+use crate::weights::LinearSpan;
+use crate::{GraphError, Session};
 use ossicle_kernels::linear::Finish;
 
 use super::RowBuffers;
 
 /// `residual + layer(x)`: inputs the residual stream `[tokens][width]`, which is taken over, and `x` of the same shape.
 #[derive(Debug)]
-pub(crate) struct LinearAdd {
-    pub(crate) layer: LinearSpan,
-    pub(crate) tokens: usize,
-    pub(crate) width: usize,
+pub struct LinearAdd {
+    /// Weights of the linear layer.
+    pub layer: LinearSpan,
+    /// Tokens: rows of the input.
+    pub tokens: usize,
+    /// Values of a row.
+    pub width: usize,
 }
 
 impl Layer for LinearAdd {

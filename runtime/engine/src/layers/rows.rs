@@ -1,15 +1,15 @@
 //! Rows that are quantised, maybe normalised before, in a layer's scratch memory.
 
-use ossicle_engine::Session;
-use ossicle_engine::scratch::{Need, Scratch};
-use ossicle_engine::session::ROWS;
-use ossicle_engine::weights::Span;
+use crate::Session;
+use crate::scratch::{Need, Scratch};
+use crate::session::ROWS;
+use crate::weights::Span;
 use ossicle_kernels::attention::{self, QUERIES, padded};
 use ossicle_kernels::rows::{QuantRows, UnsignedRows, layer_norm_quantize_rows, quantize_rows};
 
 /// Memory for quantised rows.
 #[derive(Debug)]
-pub(crate) struct RowBuffers<'a> {
+pub struct RowBuffers<'a> {
     values: &'a mut [i8],
     scales: &'a mut [f32],
     sums: &'a mut [i32],
@@ -19,26 +19,26 @@ pub(crate) struct RowBuffers<'a> {
 
 impl<'a> RowBuffers<'a> {
     /// What `rows` rows of at most `depth` values need of each thread.
-    pub(crate) fn need(need: Need, rows: usize, depth: usize) -> Need {
+    pub fn need(need: Need, rows: usize, depth: usize) -> Need {
         let rows = rows.min(ROWS);
         need.thread::<i8>(rows * depth).thread::<f32>(rows).thread::<i32>(rows).thread::<f32>(depth)
     }
 
     /// Takes what [`need`](Self::need) asked for.
-    pub(crate) fn take(scratch: &mut Scratch<'a>, rows: usize, depth: usize) -> Self {
+    pub fn take(scratch: &mut Scratch<'a>, rows: usize, depth: usize) -> Self {
         let rows = rows.min(ROWS);
         Self { values: scratch.take(rows * depth), scales: scratch.take(rows), sums: scratch.take(rows), normalized: scratch.take(depth) }
     }
 
     /// Quantises rows of `depth` values, `stride` apart.
-    pub(crate) fn quantize(&mut self, session: &Session, x: &[f32], rows: usize, depth: usize, stride: usize) -> QuantRows<'_> {
+    pub fn quantize(&mut self, session: &Session, x: &[f32], rows: usize, depth: usize, stride: usize) -> QuantRows<'_> {
         let mut out = QuantRows::new(self.values, self.scales, self.sums, rows, depth);
         quantize_rows(session.isa(), x, depth, stride, &mut out);
         out
     }
 
     /// Normalises and quantises rows.
-    pub(crate) fn normalize(&mut self, session: &Session, norm: &Norm, x: &[f32], rows: usize) -> QuantRows<'_> {
+    pub fn normalize(&mut self, session: &Session, norm: &Norm, x: &[f32], rows: usize) -> QuantRows<'_> {
         let (gamma, beta) = norm.get(session);
         let mut out = QuantRows::new(self.values, self.scales, self.sums, rows, gamma.len());
         layer_norm_quantize_rows(session.isa(), x, gamma, beta, self.normalized, &mut out);
@@ -48,47 +48,50 @@ impl<'a> RowBuffers<'a> {
 
 /// Memory for rows of u8.
 #[derive(Debug)]
-pub(crate) struct UnsignedBuffers<'a> {
+pub struct UnsignedBuffers<'a> {
     values: &'a mut [u8],
     scales: &'a mut [f32],
 }
 
 impl<'a> UnsignedBuffers<'a> {
     /// What `rows` rows of at most `depth` values need of each thread.
-    pub(crate) fn need(need: Need, rows: usize, depth: usize) -> Need {
+    pub fn need(need: Need, rows: usize, depth: usize) -> Need {
         need.thread::<u8>(rows * depth).thread::<f32>(rows)
     }
 
     /// Takes what [`need`](Self::need) asked for.
-    pub(crate) fn take(scratch: &mut Scratch<'a>, rows: usize, depth: usize) -> Self {
+    pub fn take(scratch: &mut Scratch<'a>, rows: usize, depth: usize) -> Self {
         Self { values: scratch.take(rows * depth), scales: scratch.take(rows) }
     }
 
     /// `rows` rows of `depth`, for whatever fills them.
-    pub(crate) fn rows(&mut self, rows: usize, depth: usize) -> UnsignedRows<'_> {
+    pub fn rows(&mut self, rows: usize, depth: usize) -> UnsignedRows<'_> {
         UnsignedRows::new(self.values, self.scales, rows, depth)
     }
 }
 
 /// What the scores of a few queries over `tokens` tokens need of each thread.
-pub(crate) fn attention_need(need: Need, tokens: usize) -> Need {
+pub fn attention_need(need: Need, tokens: usize) -> Need {
     need.thread::<f32>(QUERIES * padded(tokens)).thread::<u8>(QUERIES * padded(tokens))
 }
 
 /// Takes what [`attention_need`] asked for.
-pub(crate) fn attention_scratch<'a>(scratch: &mut Scratch<'a>, tokens: usize) -> attention::Scratch<'a> {
+pub fn attention_scratch<'a>(scratch: &mut Scratch<'a>, tokens: usize) -> attention::Scratch<'a> {
     attention::Scratch { scores: scratch.take(QUERIES * padded(tokens)), probs: scratch.take(QUERIES * padded(tokens)) }
 }
 
 /// Where the weights of a layer normalisation are.
 #[derive(Clone, Debug)]
-pub(crate) struct Norm {
-    pub(crate) gamma: Span,
-    pub(crate) beta: Span,
+pub struct Norm {
+    /// Factors.
+    pub gamma: Span,
+    /// Shifts.
+    pub beta: Span,
 }
 
 impl Norm {
-    pub(crate) fn get<'a>(&self, session: &'a Session) -> (&'a [f32], &'a [f32]) {
+    /// Factors and shifts.
+    pub fn get<'a>(&self, session: &'a Session) -> (&'a [f32], &'a [f32]) {
         (session.weights().f32s(&self.gamma), session.weights().f32s(&self.beta))
     }
 }

@@ -1,8 +1,8 @@
 //! Self-attention of the encoder.
 
-use ossicle_engine::layer::{Fact, Io, Layer};
-use ossicle_engine::scratch::Need;
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer};
+use crate::scratch::Need;
+use crate::{GraphError, Session};
 use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded};
 
 use super::qkv::pack_heads;
@@ -10,9 +10,11 @@ use super::{attention_need, attention_scratch};
 
 /// The outputs of [`super::QkvProjection`] to `[tokens][width]`.
 #[derive(Debug)]
-pub(crate) struct Attention {
-    pub(crate) tokens: usize,
-    pub(crate) heads: usize,
+pub struct Attention {
+    /// Tokens: rows of the input.
+    pub tokens: usize,
+    /// Heads of 64 values.
+    pub heads: usize,
 }
 
 impl Layer for Attention {

@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ossicle_engine::layer::{Fact, Io, Layer, Results};
-use ossicle_engine::recorder::Record;
-use ossicle_engine::scratch::Need;
-use ossicle_engine::weights::{LinearSpan, Span};
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer, Results};
+use crate::recorder::Record;
+use crate::scratch::Need;
+use crate::session::ROWS;
+use crate::weights::{LinearSpan, Span};
+use crate::{GraphError, Session};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::linear::{Finish, linear_columns, linear_u8_columns};
 use ossicle_kernels::patches::{Patches, quantize_offset_patches, quantize_patches};
@@ -15,30 +16,36 @@ use ossicle_kernels::rows::{QuantRows, UnsignedRows, quantize_offset_rows, quant
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::{Map, Window, gather, multiply_rows};
 
-use super::{finish, map_fact, record_map};
-use crate::network::config::{Block, Offset, Shape};
-use crate::ops::ROWS;
+use super::{Block, Offset, Shape, finish, map_fact, record_map};
 
 /// Where a layer's weights are, how rows are quantised for them, and the sums that rows of u8 need.
 #[derive(Clone, Debug)]
-pub(in crate::network) struct Packed {
-    pub(in crate::network) layer: LinearSpan,
-    pub(in crate::network) offset: Offset,
-    pub(in crate::network) sums: Arc<[i32]>,
+pub struct Packed {
+    /// Weights of the linear layer.
+    pub layer: LinearSpan,
+    /// How rows are quantised.
+    pub offset: Offset,
+    /// Sums of the weights of each output, which rows of u8 need.
+    pub sums: Arc<[i32]>,
     /// Values of a row.
-    pub(in crate::network) depth: usize,
+    pub depth: usize,
 }
 
 /// `activation(layer(x))` for each position, or for each window's values.
 #[derive(Debug)]
-pub(in crate::network) struct Dense {
-    pub(in crate::network) weights: Packed,
-    pub(in crate::network) window: Option<(Window, Block)>,
-    pub(in crate::network) input: Shape,
+pub struct Dense {
+    /// Weights of the layer.
+    pub weights: Packed,
+    /// What the output looks at.
+    pub window: Option<(Window, Block)>,
+    /// Shape of the input.
+    pub input: Shape,
     /// Values of each position of the input.
-    pub(in crate::network) stride: usize,
-    pub(in crate::network) output: Shape,
-    pub(in crate::network) activation: Activation,
+    pub stride: usize,
+    /// Shape of the output.
+    pub output: Shape,
+    /// Applied to the result.
+    pub activation: Activation,
 }
 
 /// What is multiplied at once.
@@ -138,15 +145,21 @@ impl Layer for Dense {
 
 /// As [`Dense`] on windows, in f32.
 #[derive(Debug)]
-pub(in crate::network) struct DenseF32 {
-    pub(in crate::network) weights: Span,
-    pub(in crate::network) bias: Span,
-    pub(in crate::network) window: Window,
-    pub(in crate::network) input: Shape,
+pub struct DenseF32 {
+    /// Weights of the layer.
+    pub weights: Span,
+    /// Biases, one for each channel.
+    pub bias: Span,
+    /// What the output looks at.
+    pub window: Window,
+    /// Shape of the input.
+    pub input: Shape,
     /// Values of each position of the input.
-    pub(in crate::network) stride: usize,
-    pub(in crate::network) output: Shape,
-    pub(in crate::network) activation: Activation,
+    pub stride: usize,
+    /// Shape of the output.
+    pub output: Shape,
+    /// Applied to the result.
+    pub activation: Activation,
 }
 
 impl Layer for DenseF32 {

@@ -1,30 +1,45 @@
-//! YAMNet's operators. All maps are `[patches * positions][channels]`, f32.
+//! Layers on several patches of a recording at a time. All maps are `[patches * positions][channels]`, f32.
 
-use ossicle_engine::layer::{Fact, Io, Layer};
-use ossicle_engine::scratch::Need;
-use ossicle_engine::weights::{Span, Weights};
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer};
+use crate::scratch::Need;
+use crate::session::ROWS;
+use crate::weights::{Span, Weights};
+use crate::{GraphError, Session};
 use ossicle_kernels::conv::{Filters, Size, convolve_plane, depthwise, mean_rows};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::UnsignedRows;
 use ossicle_kernels::simd::LANES;
 
-use super::config::Shape;
-use crate::ops::ROWS;
-use crate::scoring::UnsignedLinear;
+use super::UnsignedLinear;
 
 /// Where the filters of a 3 x 3 convolution are.
 #[derive(Clone, Debug)]
-pub(super) struct FilterSpans {
-    pub(super) weights: Span,
-    pub(super) bias: Span,
-    pub(super) stride: usize,
+pub struct FilterSpans {
+    /// Weights, `[9][channels]`.
+    pub weights: Span,
+    /// Biases, one for each channel.
+    pub bias: Span,
+    /// Positions from one window to the next.
+    pub stride: usize,
 }
 
 impl FilterSpans {
     fn get<'a>(&self, weights: &'a Weights) -> Filters<'a> {
         Filters { weights: weights.f32s(&self.weights), bias: weights.f32s(&self.bias), stride: self.stride }
     }
+}
+
+/// Maps before and after a [`Separable`].
+#[derive(Clone, Copy, Debug)]
+pub struct SeparableShape {
+    /// Positions of the input.
+    pub input: Size,
+    /// Positions of the output.
+    pub output: Size,
+    /// Channels of the input.
+    pub inputs: usize,
+    /// Channels of the output.
+    pub outputs: usize,
 }
 
 /// Positions `first ..` of all patches, cut where a patch ends: patch, first position in it, and number.
@@ -40,11 +55,15 @@ fn by_patch(first: usize, count: usize, positions: usize) -> impl Iterator<Item 
 
 /// The first convolution, of patches `[patches * frames][bands]`, and ReLU.
 #[derive(Debug)]
-pub(super) struct ConvPlane {
-    pub(super) filters: FilterSpans,
-    pub(super) patch: Size,
-    pub(super) patches: usize,
-    pub(super) channels: usize,
+pub struct ConvPlane {
+    /// Weights of the 3 x 3 convolution.
+    pub filters: FilterSpans,
+    /// Frames and bands of a patch.
+    pub patch: Size,
+    /// Patches, or cells, that come at a time.
+    pub patches: usize,
+    /// Channels of a position.
+    pub channels: usize,
 }
 
 impl Layer for ConvPlane {
@@ -73,11 +92,15 @@ impl Layer for ConvPlane {
 
 /// A depthwise convolution, ReLU, a 1 x 1 convolution, ReLU.
 #[derive(Debug)]
-pub(super) struct Separable {
-    pub(super) filters: FilterSpans,
-    pub(super) pointwise: UnsignedLinear,
-    pub(super) shape: Shape,
-    pub(super) patches: usize,
+pub struct Separable {
+    /// Weights of the 3 x 3 convolution.
+    pub filters: FilterSpans,
+    /// Weights of the 1 x 1 convolution.
+    pub pointwise: UnsignedLinear,
+    /// Maps before and after it.
+    pub shape: SeparableShape,
+    /// Patches, or cells, that come at a time.
+    pub patches: usize,
 }
 
 impl Separable {
@@ -106,7 +129,7 @@ impl Layer for Separable {
         let threads = io.thread_scratch();
         let filters = self.filters.get(session.weights());
         let layer = session.weights().linear(&self.pointwise.layer);
-        let Shape { input, output, inputs: depth, outputs: width } = self.shape;
+        let SeparableShape { input, output, inputs: depth, outputs: width } = self.shape;
         let (isa, map) = (session.isa(), input.positions() * depth);
         session.pool().for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
             let (mut memory, most) = (threads.of(thread), self.rows());
@@ -130,10 +153,13 @@ impl Layer for Separable {
 
 /// The mean of each patch's positions.
 #[derive(Debug)]
-pub(super) struct MeanPool {
-    pub(super) positions: usize,
-    pub(super) patches: usize,
-    pub(super) channels: usize,
+pub struct MeanPool {
+    /// Positions of a patch.
+    pub positions: usize,
+    /// Patches, or cells, that come at a time.
+    pub patches: usize,
+    /// Channels of a position.
+    pub channels: usize,
 }
 
 impl Layer for MeanPool {

@@ -1,17 +1,20 @@
 //! The layer normalisation after the last encoder layer.
 
-use ossicle_engine::layer::{Fact, Io, Layer};
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer};
+use crate::{GraphError, Session};
 use ossicle_kernels::rows::{EPSILON, layer_norm_rows};
 
 use super::Norm;
 
 /// Normalises `[tokens][width]`.
 #[derive(Debug)]
-pub(crate) struct LayerNorm {
-    pub(crate) norm: Norm,
-    pub(crate) tokens: usize,
-    pub(crate) width: usize,
+pub struct LayerNorm {
+    /// Factors and shifts.
+    pub norm: Norm,
+    /// Tokens: rows of the input.
+    pub tokens: usize,
+    /// Values of a row of the output.
+    pub width: usize,
 }
 
 impl Layer for LayerNorm {

@@ -1,16 +1,16 @@
 //! Self-attention.
 
-use ossicle_engine::layer::{Fact, Io, Layer, Results};
-use ossicle_engine::pool::MAX_THREADS;
-use ossicle_engine::recorder::Record;
-use ossicle_engine::scratch::Need;
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer, Results};
+use crate::pool::MAX_THREADS;
+use crate::recorder::Record;
+use crate::scratch::Need;
+use crate::{GraphError, Session};
 use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded, quantize_heads};
 use ossicle_kernels::simd::LANES;
 
-use super::{map_fact, record_map};
-use crate::network::config::Shape;
-use crate::ops::{attention_need, attention_scratch, pack_heads, put_keys};
+use crate::layers::{attention_need, attention_scratch, pack_heads, put_keys};
+
+use super::{Shape, map_fact, record_map};
 
 /// Quantised queries and keys.
 #[derive(Debug)]
@@ -23,9 +23,11 @@ struct Heads<'a> {
 
 /// `[positions][3][heads][64]` to `[positions][heads][64]`.
 #[derive(Debug)]
-pub(in crate::network) struct Attention {
-    pub(in crate::network) heads: usize,
-    pub(in crate::network) output: Shape,
+pub struct Attention {
+    /// Heads of 64 values.
+    pub heads: usize,
+    /// Shape of the output.
+    pub output: Shape,
 }
 
 impl Attention {

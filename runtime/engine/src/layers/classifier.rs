@@ -1,24 +1,27 @@
 //! From rows to scores.
 
-use ossicle_engine::layer::{Fact, Io, Layer, Results};
-use ossicle_engine::recorder::Record;
-use ossicle_engine::scratch::Need;
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer, Results};
+use crate::recorder::Record;
+use crate::scratch::Need;
+use crate::{GraphError, Session};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::math::sigmoid_all;
 use ossicle_kernels::rows::quantize_unsigned_rows;
 use ossicle_kernels::simd::LANES;
 
-use super::linear::UnsignedLinear;
-use crate::ops::UnsignedBuffers;
+use super::{UnsignedBuffers, UnsignedLinear};
 
 /// Logits from the rows of patches or cells, `[patches][labels]`, labels rounded up to whole blocks.
 #[derive(Debug)]
-pub(crate) struct Classifier {
-    pub(crate) linear: UnsignedLinear,
-    pub(crate) patches: usize,
-    pub(crate) channels: usize,
-    pub(crate) labels: usize,
+pub struct Classifier {
+    /// Weights of the linear layer.
+    pub linear: UnsignedLinear,
+    /// Patches, or cells, that come at a time.
+    pub patches: usize,
+    /// Channels of a position.
+    pub channels: usize,
+    /// Classes.
+    pub labels: usize,
 }
 
 impl Layer for Classifier {
@@ -54,9 +57,11 @@ impl Layer for Classifier {
 
 /// Scores from logits: `[patches][labels]`.
 #[derive(Debug)]
-pub(crate) struct Sigmoid {
-    pub(crate) patches: usize,
-    pub(crate) labels: usize,
+pub struct Sigmoid {
+    /// Patches, or cells, that come at a time.
+    pub patches: usize,
+    /// Classes.
+    pub labels: usize,
 }
 
 impl Layer for Sigmoid {

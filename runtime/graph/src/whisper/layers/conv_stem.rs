@@ -1,12 +1,12 @@
 //! The two convolutions in front of the encoder, with GELU after each and the positions added.
 
 use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::layers::RowBuffers;
 use ossicle_engine::scratch::Need;
+use ossicle_engine::session::ROWS;
 use ossicle_engine::weights::{LinearSpan, Span};
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::linear::Finish;
-
-use super::{ROWS, RowBuffers};
 
 /// `[2 * positions + 2][mels]` (a frame of zeros at either end) to `[positions][width]`.
 ///

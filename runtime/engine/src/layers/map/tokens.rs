@@ -1,18 +1,18 @@
 //! What puts positions together and takes them apart.
 
-use ossicle_engine::layer::{Fact, Io, Layer, Results};
-use ossicle_engine::recorder::Record;
-use ossicle_engine::weights::Span;
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer, Results};
+use crate::recorder::Record;
+use crate::weights::Span;
+use crate::{GraphError, Session};
 use ossicle_kernels::elementwise::add;
 
-use super::{map_fact, record_map};
-use crate::network::config::Shape;
+use super::{Shape, map_fact, record_map};
 
 /// The input, its channels padded to whole vectors.
 #[derive(Debug)]
-pub(in crate::network) struct Pad {
-    pub(in crate::network) output: Shape,
+pub struct Pad {
+    /// Shape of the output.
+    pub output: Shape,
 }
 
 impl Layer for Pad {
@@ -41,9 +41,11 @@ impl Layer for Pad {
 
 /// Constant positions in front of the input's.
 #[derive(Debug)]
-pub(in crate::network) struct Prepend {
-    pub(in crate::network) tokens: Span,
-    pub(in crate::network) output: Shape,
+pub struct Prepend {
+    /// The positions, `[count][channels]`.
+    pub tokens: Span,
+    /// Shape of the output.
+    pub output: Shape,
 }
 
 impl Layer for Prepend {
@@ -70,9 +72,11 @@ impl Layer for Prepend {
 
 /// A constant for each value.
 #[derive(Debug)]
-pub(in crate::network) struct AddConstant {
-    pub(in crate::network) constant: Span,
-    pub(in crate::network) output: Shape,
+pub struct AddConstant {
+    /// The constant, of the shape of the output.
+    pub constant: Span,
+    /// Shape of the output.
+    pub output: Shape,
 }
 
 impl Layer for AddConstant {
@@ -96,9 +100,11 @@ impl Layer for AddConstant {
 
 /// Some positions in a row.
 #[derive(Debug)]
-pub(in crate::network) struct Take {
-    pub(in crate::network) first: usize,
-    pub(in crate::network) output: Shape,
+pub struct Take {
+    /// The first position taken.
+    pub first: usize,
+    /// Shape of the output.
+    pub output: Shape,
 }
 
 impl Layer for Take {

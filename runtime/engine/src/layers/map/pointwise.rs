@@ -1,20 +1,19 @@
 //! What works on each position or value by itself.
 
-use ossicle_engine::layer::{Fact, Io, Layer, Results};
-use ossicle_engine::recorder::Record;
-use ossicle_engine::weights::Span;
-use ossicle_engine::{GraphError, Session};
+use crate::layer::{Fact, Io, Layer, Results};
+use crate::recorder::Record;
+use crate::weights::Span;
+use crate::{GraphError, Session};
 use ossicle_kernels::activation::{Activation, activate, softmax};
 use ossicle_kernels::elementwise::{add, affine_channels, multiply, scale_channels};
 use ossicle_kernels::rows::layer_norm_rows;
 use ossicle_kernels::simd::LANES;
 
-use super::{finish, map_fact, record_map};
-use crate::network::config::{self, Shape};
+use super::{Scores, Shape, finish, map_fact, record_map};
 
 /// How two maps become one.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::network) enum Joined {
+pub enum Joined {
     /// Their sum, and a function of it.
     Sum(Activation),
     /// Their product.
@@ -25,9 +24,11 @@ pub(in crate::network) enum Joined {
 
 /// Two maps value by value.
 #[derive(Debug)]
-pub(in crate::network) struct Join {
-    pub(in crate::network) how: Joined,
-    pub(in crate::network) output: Shape,
+pub struct Join {
+    /// How the two become one.
+    pub how: Joined,
+    /// Shape of the output.
+    pub output: Shape,
 }
 
 impl Layer for Join {
@@ -63,11 +64,15 @@ impl Layer for Join {
 
 /// Each channel by a factor, plus a shift.
 #[derive(Debug)]
-pub(in crate::network) struct Affine {
-    pub(in crate::network) weight: Span,
-    pub(in crate::network) bias: Span,
-    pub(in crate::network) output: Shape,
-    pub(in crate::network) activation: Activation,
+pub struct Affine {
+    /// Factors, one for each channel.
+    pub weight: Span,
+    /// Biases, one for each channel.
+    pub bias: Span,
+    /// Shape of the output.
+    pub output: Shape,
+    /// Applied to the result.
+    pub activation: Activation,
 }
 
 impl Layer for Affine {
@@ -97,9 +102,11 @@ impl Layer for Affine {
 
 /// A function of each value.
 #[derive(Debug)]
-pub(in crate::network) struct Unary {
-    pub(in crate::network) activation: Activation,
-    pub(in crate::network) output: Shape,
+pub struct Unary {
+    /// Applied to the result.
+    pub activation: Activation,
+    /// Shape of the output.
+    pub output: Shape,
 }
 
 impl Layer for Unary {
@@ -128,11 +135,15 @@ impl Layer for Unary {
 
 /// Layer normalisation of each position.
 #[derive(Debug)]
-pub(in crate::network) struct Norm {
-    pub(in crate::network) weight: Span,
-    pub(in crate::network) bias: Span,
-    pub(in crate::network) epsilon: f32,
-    pub(in crate::network) output: Shape,
+pub struct Norm {
+    /// Factors, one for each channel.
+    pub weight: Span,
+    /// Biases, one for each channel.
+    pub bias: Span,
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// Shape of the output.
+    pub output: Shape,
 }
 
 impl Layer for Norm {
@@ -161,12 +172,14 @@ impl Layer for Norm {
 
 /// Scores from the last layer's one position: `[labels]`.
 #[derive(Debug)]
-pub(in crate::network) struct Scores {
-    pub(in crate::network) scores: config::Scores,
-    pub(in crate::network) labels: usize,
+pub struct ToScores {
+    /// What becomes of the logits.
+    pub scores: Scores,
+    /// Classes.
+    pub labels: usize,
 }
 
-impl Layer for Scores {
+impl Layer for ToScores {
     fn name(&self) -> &'static str {
         "Scores"
     }
@@ -179,9 +192,9 @@ impl Layer for Scores {
         let scores = io.output::<f32>(0)?;
         scores.copy_from_slice(&io.input::<f32>(0)?[..self.labels]);
         match self.scores {
-            config::Scores::Plain => {}
-            config::Scores::Softmax => softmax(session.isa(), scores),
-            config::Scores::Sigmoid => activate(session.isa(), Activation::Sigmoid, scores),
+            Scores::Plain => {}
+            Scores::Softmax => softmax(session.isa(), scores),
+            Scores::Sigmoid => activate(session.isa(), Activation::Sigmoid, scores),
         }
         Ok(())
     }

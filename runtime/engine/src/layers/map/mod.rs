@@ -1,26 +1,26 @@
-//! A network's operators. All maps but the input are `[positions][channels]`, f32, channels rounded up to whole vectors; the padding is zero.
+//! Layers on maps. All maps but the input are `[positions][channels]`, f32, channels rounded up to whole vectors; the padding is zero.
 
 mod attention;
 mod concat;
 mod dense;
 mod pointwise;
+mod shape;
 mod spatial;
 mod tokens;
 
-pub(super) use attention::Attention;
-pub(super) use concat::{Concat, Copies};
-pub(super) use dense::{Dense, DenseF32, Packed};
-pub(super) use pointwise::{Affine, Join, Joined, Norm, Scores, Unary};
-pub(super) use spatial::{Depthwise, Mean, PoolWindows};
-pub(super) use tokens::{AddConstant, Pad, Prepend, Take};
+pub use attention::Attention;
+pub use concat::{Concat, Copies};
+pub use dense::{Dense, DenseF32, Packed};
+pub use pointwise::{Affine, Join, Joined, Norm, ToScores, Unary};
+pub use shape::{Block, MAX_INPUTS, Offset, Scores, Shape};
+pub use spatial::{Depthwise, Mean, PoolWindows};
+pub use tokens::{AddConstant, Pad, Prepend, Take};
 
-use ossicle_engine::GraphError;
-use ossicle_engine::layer::{Fact, Results};
-use ossicle_engine::recorder::Record;
+use crate::GraphError;
+use crate::layer::{Fact, Results};
+use crate::recorder::Record;
 use ossicle_kernels::activation::{Activation, activate};
 use ossicle_kernels::simd::Isa;
-
-use super::config::Shape;
 
 /// The fact of a map.
 fn map_fact(shape: Shape) -> Vec<Fact> {

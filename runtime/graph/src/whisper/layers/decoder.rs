@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ossicle_engine::layer::{Fact, Io, Layer, Results};
+use ossicle_engine::layers::{Norm, RowBuffers};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::{LinearSpan, Span};
@@ -12,7 +13,7 @@ use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::LANES;
 use ossicle_trace::Values;
 
-use super::{MAX_WIDTH, Norm, RowBuffers, Rows, Store};
+use super::{MAX_WIDTH, Rows, Store};
 
 /// Tokens i32 `[tokens]` to `[tokens][width]`: embedding plus position.
 #[derive(Debug)]

@@ -1,0 +1,39 @@
+//! Layers that models are wired from, each over the functions of `ossicle-kernels`.
+
+pub mod map;
+
+mod attention;
+mod classifier;
+mod feed_forward;
+mod layer_norm;
+mod linear_add;
+mod patches;
+mod qkv;
+mod rows;
+mod temporal;
+mod unsigned;
+
+pub use attention::Attention;
+pub use classifier::{Classifier, Sigmoid};
+pub use feed_forward::FeedForward;
+pub use layer_norm::LayerNorm;
+pub use linear_add::LinearAdd;
+pub use patches::{ConvPlane, FilterSpans, MeanPool, Separable, SeparableShape};
+pub use qkv::{QkvProjection, pack_heads, put_keys};
+pub use rows::{Norm, RowBuffers, UnsignedBuffers, attention_need, attention_scratch};
+pub use temporal::{TAPS, Temporals, dilations_problem};
+pub use unsigned::UnsignedLinear;
+
+/// `out + x`, value by value.
+pub fn add(out: &mut [f32], x: &[f32]) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out += x;
+    }
+}
+
+/// Whatever is not above zero is +0.
+pub fn relu(x: &mut [f32]) {
+    for x in x {
+        *x = if *x > 0.0 { *x } else { 0.0 };
+    }
+}
