@@ -168,7 +168,8 @@ fn added(tokens: Vec<AddedToken>) -> Result<Added, TokenizerError> {
     }
     let mut added = Added::default();
     for token in tokens {
-        let odd = [(token.single_word, "single_word"), (token.lstrip, "lstrip"), (token.rstrip, "rstrip"), (token.normalized, "normalized")];
+        let odd =
+            [(token.single_word, "single_word"), (token.lstrip, "lstrip"), (token.rstrip, "rstrip"), (token.normalized, "normalized")];
         if let Some((_, odd)) = odd.iter().find(|(on, _)| *on) {
             return Err(unsupported("added_tokens with", (*odd).to_owned()));
         }

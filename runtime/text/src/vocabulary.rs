@@ -68,7 +68,8 @@ impl<'de> Visitor<'de> for Reader {
             if id as usize >= MAX_TOKENS || vocabulary.entries.len() >= MAX_TOKENS {
                 return Err(A::Error::custom(format!("token {token:?} has id {id}: ids below {MAX_TOKENS} are read")));
             }
-            let bytes = u16::try_from(token.len()).map_err(|_| A::Error::custom(format!("a token has more than {MAX_TOKEN_BYTES} bytes")))?;
+            let bytes =
+                u16::try_from(token.len()).map_err(|_| A::Error::custom(format!("a token has more than {MAX_TOKEN_BYTES} bytes")))?;
             // The file's size bounds this.
             let start = u32::try_from(vocabulary.text.len()).map_err(A::Error::custom)?;
             vocabulary.text.push_str(&token);

@@ -50,7 +50,10 @@ impl ModelConfig for MiniLmConfig {
             return Some(format!("{name} is {value}, not a multiple of {LANES}"));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) || ![32, 64].contains(&self.head_size()) {
-            return Some(format!("hidden_size {} in {} heads: heads of 32 or 64 values are possible", self.hidden_size, self.num_attention_heads));
+            return Some(format!(
+                "hidden_size {} in {} heads: heads of 32 or 64 values are possible",
+                self.hidden_size, self.num_attention_heads
+            ));
         }
         let epsilon = self.layer_norm_eps;
         (!(epsilon > 0.0 && epsilon < 1.0)).then(|| format!("layer_norm_eps is {epsilon}, above 0 and below 1 is possible"))

@@ -402,7 +402,8 @@ impl Layer for FeedForward {
         let (width, inner) = (context.config().hidden_size, context.config().intermediate_size);
         let scratch = io.scratch::<u8>()?;
         for_rows(context, io.output::<f32>(0)?, width, scratch, |start, out, scratch| {
-            let mut scratch = FeedForwardScratch { up: RowScratch::new(scratch, width, width)?, down: RowScratch::new(scratch, inner, inner)? };
+            let mut scratch =
+                FeedForwardScratch { up: RowScratch::new(scratch, width, width)?, down: RowScratch::new(scratch, inner, inner)? };
             for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
                 let x = &x[(start + block * ROWS) * width..][..out.len()];
                 self.rows(x, &mut scratch, out);
