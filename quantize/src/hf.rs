@@ -125,11 +125,16 @@ fn read_file(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
 /// # Errors
 /// The header is malformed or a tensor is not f32, f16 or bf16.
 pub fn parse(path: &Path, file: Arc<Vec<u8>>) -> Result<BTreeMap<String, Tensor>, Error> {
+    parse_wanted(path, file, |_| true)
+}
+
+/// As [`parse`], of the tensors whose names `wanted` takes.
+pub(crate) fn parse_wanted(path: &Path, file: Arc<Vec<u8>>, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Tensor>, Error> {
     let broken = |reason: String| Error::Safetensors { path: path.to_owned(), reason };
     let (header, metadata) = SafeTensors::read_metadata(&file).map_err(|e| broken(e.to_string()))?;
     let start = size_of::<u64>() + header;
     let mut tensors = BTreeMap::new();
-    for (name, info) in metadata.tensors() {
+    for (name, info) in metadata.tensors().into_iter().filter(|(name, _)| wanted(name)) {
         let float = match info.dtype {
             Dtype::F32 => Float::F32,
             Dtype::F16 => Float::F16,

@@ -32,6 +32,7 @@ pub mod head;
 pub mod hf;
 pub mod import;
 pub mod layout;
+pub mod minilm;
 pub mod network;
 pub mod onnx;
 pub mod pack;

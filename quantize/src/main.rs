@@ -14,7 +14,7 @@ use ossicle_quantize::events::Progress;
 use ossicle_quantize::import::{self, Checkpoint};
 use ossicle_quantize::network::{Network, Parts, inputs};
 use ossicle_quantize::report::{self, Report};
-use ossicle_quantize::{Source, calibration, cost, events, float_folder, folder};
+use ossicle_quantize::{Source, calibration, cost, events, float_folder, folder, minilm};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,6 +36,38 @@ struct Cli {
 enum Subcommands {
     /// Learn sound classes of your own from a few recordings, for ossicle detect --add-classes
     Events(EventsArgs),
+    /// Turn a sentence encoder (sentence-transformers' MiniLM) into a model folder, for ossicle detect --find and ossicle find
+    Minilm(MiniLmArgs),
+}
+
+const MINILM_EXAMPLES: &str = "\
+Examples:
+  ossicle-quantize minilm all-MiniLM-L6-v2 -o models-int8/minilm
+  ossicle-quantize minilm all-MiniLM-L6-v2 -o models-int8/minilm --force --measure sentences.txt
+
+SOURCE holds config.json, model.safetensors and tokenizer.json, and what sentence-transformers lays beside them.";
+
+/// What to turn into a sentence encoder.
+#[derive(clap::Args)]
+#[command(after_help = MINILM_EXAMPLES)]
+struct MiniLmArgs {
+    /// Folder with a BERT encoder that is pooled by the mean
+    source: PathBuf,
+    /// Model folder to write
+    #[arg(short, long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// Replace FOLDER if it is a model folder already
+    #[arg(long)]
+    force: bool,
+    /// Markdown for the model card: origin, licence
+    #[arg(long, value_name = "FILE")]
+    notes: Option<PathBuf>,
+    /// Sentences that ranges and rounding are chosen with, one a line, in place of 200 built-in ones
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
+    /// Sentences to compare INT8 with float on, one a line; prints a table and puts it into the card
+    #[arg(long, value_name = "FILE")]
+    measure: Option<PathBuf>,
 }
 
 const EVENTS_EXAMPLES: &str = "\
@@ -105,6 +137,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match (&cli.command, &cli.checkpoint) {
         (Some(Subcommands::Events(args)), _) => learn(args),
+        (Some(Subcommands::Minilm(args)), _) => import_minilm(args),
         (None, Some(args)) => run(args),
         (None, None) => Err(anyhow::anyhow!("nothing to do: see --help")),
     };
@@ -139,6 +172,33 @@ fn learn(args: &EventsArgs) -> anyhow::Result<()> {
     bar.finish_and_clear();
     events::write(&task, &classes, &args.output, args.force)?;
     print!("{}", events::table(&classes));
+    Ok(())
+}
+
+/// Turns a sentence encoder into a model folder, and says what INT8 costs if asked.
+fn import_minilm(args: &MiniLmArgs) -> anyhow::Result<()> {
+    folder::check_target(&args.output, args.force)?;
+    let text = |path: &Option<PathBuf>| match path {
+        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string()),
+        None => Ok(String::new()),
+    };
+    let task = minilm::Task {
+        force: args.force,
+        notes: text(&args.notes)?,
+        calibration: text(&args.calibration)?,
+        measured: text(&args.measure)?,
+    };
+    let encoder = minilm::Encoder::open(&args.source)?;
+    let bar = ProgressBar::new_spinner();
+    let report = encoder.write(&args.output, &task, &mut |what| {
+        bar.set_message(what.to_owned());
+        bar.tick();
+    })?;
+    bar.finish_and_clear();
+    if let Some(report) = report {
+        print!("{}", report.markdown());
+    }
+    eprintln!("{}: {} parameters quantised", args.output.display(), encoder.parameters());
     Ok(())
 }
 

@@ -1,0 +1,172 @@
+//! Vectors of sentences: a BERT encoder with mean pooling.
+//!
+//! Only as many rows are computed as a text has tokens, so nothing is padded and nothing has to be masked.
+//!
+//! ```no_run
+//! use ossicle_graph::Options;
+//! use ossicle_graph::folder::ModelFolder;
+//! use ossicle_graph::minilm::MiniLmGraph;
+//! use ossicle_kernels::simd::Isa;
+//!
+//! let folder = ModelFolder::open("models-int8/minilm".as_ref())?;
+//! let mut encoder = MiniLmGraph::new(folder, Options { isa: Isa::detect(), threads: 1 })?;
+//! let vector = encoder.run(&[101, 1037, 3899, 17554, 102])?;
+//! assert_eq!(vector.len(), 384);
+//! # Ok::<(), ossicle_graph::GraphError>(())
+//! ```
+
+mod attention;
+mod config;
+mod layers;
+mod pooling;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ossicle_engine::graph::{GraphBuilder, Runner};
+use ossicle_engine::pool::Pool;
+use ossicle_engine::recorder::Recorder;
+use ossicle_engine::weights::{FolderError, ModelFolder};
+use ossicle_engine::{GraphError, Options};
+use ossicle_kernels::simd::Isa;
+use ossicle_trace::Tap;
+
+pub use config::{MAX_TOKENS, MiniLmConfig};
+
+use attention::SelfAttention;
+use layers::{AttentionOutput, Embed, FeedForward, Qkv};
+use pooling::MeanPooling;
+
+/// What all layers share.
+#[derive(Debug)]
+struct Context {
+    folder: Arc<ModelFolder<MiniLmConfig>>,
+    isa: Isa,
+    pool: Pool,
+    recorder: Arc<Recorder>,
+    /// Tokens of the text that is encoded: rows that are computed.
+    tokens: AtomicUsize,
+}
+
+impl Context {
+    fn config(&self) -> &MiniLmConfig {
+        self.folder.config()
+    }
+
+    fn tokens(&self) -> usize {
+        self.tokens.load(Ordering::Relaxed)
+    }
+}
+
+/// What an encoder needs, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Mapped weights; resident only as far as they are used.
+    pub weights: usize,
+    /// Buffers of the graph, scratch memory included.
+    pub slots: usize,
+}
+
+/// A sentence encoder ready to run.
+pub struct MiniLmGraph {
+    context: Arc<Context>,
+    runner: Runner,
+}
+
+impl fmt::Debug for MiniLmGraph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MiniLmGraph").field("folder", &self.context.folder.path()).finish_non_exhaustive()
+    }
+}
+
+impl MiniLmGraph {
+    /// Checks the folder's tensors, plans every buffer and starts the threads.
+    ///
+    /// # Errors
+    /// [`GraphError::Folder`] if a tensor is missing, misshapen or holds what is not a finite number, [`GraphError::Memory`] if the buffers would
+    /// take more than a gibibyte.
+    pub fn new(folder: Arc<ModelFolder<MiniLmConfig>>, options: Options) -> Result<Self, GraphError> {
+        Self::new_within(folder, options, 1 << 30)
+    }
+
+    /// As [`new`](Self::new), with another limit, in bytes. What does not fit is refused before anything is allocated.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn new_within(folder: Arc<ModelFolder<MiniLmConfig>>, options: Options, most: usize) -> Result<Self, GraphError> {
+        let context = Arc::new(Context {
+            folder,
+            isa: options.isa,
+            pool: Pool::new(options.threads),
+            recorder: Arc::default(),
+            tokens: AtomicUsize::new(1),
+        });
+        let config = context.config();
+        let mut graph = GraphBuilder::new(&context.recorder);
+        let ids = graph.input::<i32>("minilm.tokens", &[config.max_tokens])?;
+        let mut x = graph.add("minilm.embed", Embed::new(&context)?, &[ids])?[0];
+        for i in 0..config.num_hidden_layers {
+            let name = |part: &str| format!("layers.{i}.{part}");
+            let qkv = graph.add(format!("minilm.{}", name("qkv")), Qkv::new(&context, &name("qkv"))?, &[x])?[0];
+            let attention = graph.add(format!("minilm.{}", name("attention")), SelfAttention::new(&context), &[qkv])?[0];
+            let output = AttentionOutput::new(&context, &name("output"))?;
+            x = graph.add(format!("minilm.{}", name("output")), output, &[attention, x])?[0];
+            x = graph.add(format!("minilm.{}", name("feed_forward")), FeedForward::new(&context, &name("feed_forward"))?, &[x])?[0];
+        }
+        let vector = graph.add("minilm.pool", MeanPooling::new(&context), &[x])?[0];
+        let runner = graph.finish(&[vector], most)?;
+        Ok(Self { context, runner })
+    }
+
+    /// The encoder's configuration.
+    pub fn config(&self) -> &MiniLmConfig {
+        self.context.config()
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.context.isa
+    }
+
+    /// Memory in use, all of it from the start.
+    pub fn memory_plan(&self) -> MemoryPlan {
+        MemoryPlan { weights: self.context.folder.weight_bytes(), slots: self.runner.bytes() }
+    }
+
+    /// Hands every tensor that is computed from now on to `tap`; `None` ends that. Steps are called `minilm`.
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.context.recorder.set(tap);
+    }
+
+    /// The vector of a text's tokens, `[hidden_size]`, of length 1. Allocates nothing once it has run.
+    ///
+    /// # Errors
+    /// [`GraphError::Size`] if there are no tokens, or more than the model takes; [`GraphError::Plan`] if one is beyond the vocabulary.
+    pub fn run(&mut self, tokens: &[u32]) -> Result<&[f32], GraphError> {
+        let (have, most) = (tokens.len(), self.config().max_tokens);
+        if have == 0 || have > most {
+            return Err(GraphError::Size { what: "tokens, at least one", have, most });
+        }
+        let vocabulary = self.config().vocab_size;
+        if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
+            return Err(GraphError::Plan(format!("token {token} is beyond the vocabulary of {vocabulary}")));
+        }
+        self.context.tokens.store(have, Ordering::Relaxed);
+        if let Some(listener) = self.context.recorder.listener() {
+            listener.step("minilm", 0, have);
+        }
+        let ids = self.runner.input_mut::<i32>(0)?;
+        for (id, token) in ids.iter_mut().zip(tokens.iter().copied().chain(std::iter::repeat(0))) {
+            // Below the vocabulary's size, 2^20 at most.
+            *id = token as i32;
+        }
+        self.runner.run()?;
+        self.runner.output(0)
+    }
+}
+
+/// A tensor of f32 for each value of a row.
+fn row_span(context: &Context, name: &str, what: &str) -> Result<ossicle_engine::weights::Span, FolderError> {
+    context.folder.f32_span(&format!("{name}.{what}"), &[context.config().hidden_size])
+}

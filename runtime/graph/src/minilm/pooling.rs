@@ -1,0 +1,60 @@
+//! From rows to one vector.
+
+use std::sync::Arc;
+
+use ossicle_engine::layer::{Io, Layer};
+use ossicle_kernels::simd::LANES;
+use tract_core::internal::*;
+
+use super::Context;
+
+/// The mean of all rows, divided by its length.
+#[derive(Debug)]
+pub(super) struct MeanPooling {
+    context: Arc<Context>,
+}
+
+impl MeanPooling {
+    pub(super) fn new(context: &Arc<Context>) -> Self {
+        Self { context: Arc::clone(context) }
+    }
+}
+
+impl Layer for MeanPooling {
+    fn name(&self) -> &'static str {
+        "MeanPooling"
+    }
+
+    fn outputs(&self) -> TVec<TypedFact> {
+        tvec!(f32::fact([self.context.config().hidden_size]))
+    }
+
+    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+        let out = io.output::<f32>(0)?;
+        let (tokens, width) = (self.context.tokens(), out.len());
+        out.fill(0.0);
+        for x in io.input::<f32>(0)?.chunks_exact(width).take(tokens) {
+            for (sum, x) in out.iter_mut().zip(x) {
+                *sum += x;
+            }
+        }
+        let count = tokens as f32;
+        out.iter_mut().for_each(|sum| *sum /= count);
+        normalize(out);
+        Ok(())
+    }
+}
+
+/// Divides a vector by its length, whose square is summed in 16 lanes. One of zeros stays as it is.
+fn normalize(vector: &mut [f32]) {
+    let mut lanes = [0.0f32; LANES];
+    for chunk in vector.chunks(LANES) {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += x * x;
+        }
+    }
+    let length = lanes.iter().sum::<f32>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|x| *x /= length);
+    }
+}

@@ -1,0 +1,33 @@
+//! Compares token ids with those in a file of lines `{"text": ..., "ids": [...]}`: `compare tokenizer.json lines.jsonl`.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use ossicle_text::Tokenizer;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Line {
+    text: String,
+    ids: Vec<u32>,
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(tokenizer), Some(lines)) = (arguments.next(), arguments.next()) else {
+        return Err("compare tokenizer.json lines.jsonl".into());
+    };
+    let tokenizer = Tokenizer::from_json(&std::fs::read_to_string(tokenizer)?)?;
+    let (mut count, mut wrong) = (0, 0);
+    for line in std::fs::read_to_string(lines)?.lines() {
+        let Line { text, ids } = serde_json::from_str(line)?;
+        let ours = tokenizer.encode(&text, usize::MAX).ids;
+        count += 1;
+        if ours != ids {
+            wrong += 1;
+            println!("{text:?}\n  ours   {ours:?}\n  theirs {ids:?}");
+        }
+    }
+    println!("{count} texts, {wrong} differ");
+    Ok(if wrong == 0 && count > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

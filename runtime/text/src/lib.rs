@@ -1,0 +1,103 @@
+//! Text to tokens, as a model's `tokenizer.json` says it (Hugging Face's format).
+//!
+//! What a file asks for is either done exactly as the `tokenizers` library does it, or refused by name. Files are untrusted: sizes are limited,
+//! and nothing here panics on any of them.
+//!
+//! ```
+//! use ossicle_text::Tokenizer;
+//!
+//! let tokenizer = Tokenizer::from_json(r###"{
+//!   "added_tokens": [{"id": 1, "content": "[CLS]"}, {"id": 2, "content": "[SEP]"}],
+//!   "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "lowercase": true},
+//!   "pre_tokenizer": {"type": "BertPreTokenizer"},
+//!   "post_processor": {"type": "TemplateProcessing",
+//!     "single": [{"SpecialToken": {"id": "[CLS]"}}, {"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "[SEP]"}}],
+//!     "special_tokens": {"[CLS]": {"ids": [1]}, "[SEP]": {"ids": [2]}}},
+//!   "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+//!     "vocab": {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "snor": 3, "##ing": 4, "!": 5}}
+//! }"###)?;
+//! let encoding = tokenizer.encode("Snoring!", 128);
+//! assert_eq!(encoding.ids, [1, 3, 4, 5, 2]);
+//! assert_eq!(encoding.left_out, 0);
+//! # Ok::<(), ossicle_text::TokenizerError>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod added;
+mod bert;
+mod error;
+mod file;
+mod tables;
+mod template;
+mod vocabulary;
+mod wordpiece;
+
+pub use error::TokenizerError;
+
+use added::{Added, Piece};
+use bert::Normalizer;
+use template::Template;
+use wordpiece::WordPiece;
+
+/// Most bytes of a `tokenizer.json`.
+pub const MAX_FILE_BYTES: usize = 64 << 20;
+
+/// Most tokens of a vocabulary; ids are below it, too.
+pub const MAX_TOKENS: usize = 1 << 20;
+
+/// A text's tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encoding {
+    /// Token ids, those that the model wants around a text included.
+    pub ids: Vec<u32>,
+    /// Tokens at the end of the text that did not fit.
+    pub left_out: usize,
+}
+
+/// A tokenizer.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    added: Added,
+    normalizer: Normalizer,
+    model: WordPiece,
+    template: Template,
+}
+
+impl Tokenizer {
+    /// Reads the text of `tokenizer.json`. What it says about padding and truncation is left to the caller.
+    ///
+    /// # Errors
+    /// If it is no JSON of that form, too large, or asks for what is not done here.
+    pub fn from_json(text: &str) -> Result<Self, TokenizerError> {
+        if text.len() > MAX_FILE_BYTES {
+            return Err(TokenizerError::TooLarge { what: "bytes", have: text.len(), most: MAX_FILE_BYTES });
+        }
+        let file: file::File = serde_json::from_str(text).map_err(TokenizerError::Json)?;
+        file.build()
+    }
+
+    /// The tokens of a text, at most `most` of them: what does not fit is cut off at the text's end and counted. The tokens that the model wants
+    /// around a text always fit, so there may be more of them than `most`.
+    pub fn encode(&self, text: &str, most: usize) -> Encoding {
+        let mut ids = vec![];
+        for piece in self.added.split(text) {
+            match piece {
+                Piece::Token(id) => ids.push(id),
+                Piece::Text(text) => {
+                    let normalized = self.normalizer.apply(text);
+                    bert::words(&normalized, |word| self.model.encode(word, &mut ids));
+                }
+            }
+        }
+        let room = most.saturating_sub(self.template.len());
+        let left_out = ids.len().saturating_sub(room);
+        ids.truncate(room);
+        Encoding { ids: self.template.around(&ids), left_out }
+    }
+
+    /// One more than the largest id.
+    pub fn size(&self) -> usize {
+        self.model.size().max(self.added.size()).max(self.template.size())
+    }
+}
