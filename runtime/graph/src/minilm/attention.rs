@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::layer::{Io, Layer, Results};
+use ossicle_engine::layer::{Fact, Io, Layer, Results};
+use ossicle_engine::layers::{attention_need, attention_scratch, pack_heads, put_keys};
 use ossicle_engine::recorder::Record;
-use ossicle_kernels::attention::{self, HEAD, Keys, QUERIES, Queries, Values, attend, padded, quantize_heads};
+use ossicle_engine::scratch::Need;
+use ossicle_engine::{GraphError, Session};
+use ossicle_kernels::attention::{HEAD, Keys, QUERIES, Queries, Values, attend, padded, quantize_heads};
 use ossicle_kernels::simd::LANES;
-use tract_core::internal::*;
 
-use super::Context;
-use super::layers::{Scratch, for_rows, map, record_rows};
-use crate::ops::{pack_heads, put_keys};
+use super::Text;
+use super::layers::{for_rows, map, record_rows};
 
 /// `[tokens][3][heads][head]` to `[tokens][heads][head]`.
 #[derive(Debug)]
 pub(super) struct SelfAttention {
-    context: Arc<Context>,
+    text: Arc<Text>,
     heads: usize,
     /// Values of a head.
     head: usize,
@@ -35,43 +36,13 @@ struct Heads<'a> {
 }
 
 impl SelfAttention {
-    pub(super) fn new(context: &Arc<Context>) -> Self {
-        let config = context.config();
-        Self { heads: config.num_attention_heads, head: config.head_size(), context: Arc::clone(context) }
+    pub(super) fn new(text: &Arc<Text>) -> Self {
+        Self { heads: text.config.num_attention_heads, head: text.config.head_size(), text: Arc::clone(text) }
     }
 
     /// Width of a row as the kernels take it.
     fn width(&self) -> usize {
         self.heads * HEAD
-    }
-
-    /// Bytes of [`Heads`] for as many tokens as there may be.
-    fn heads_bytes(&self) -> usize {
-        let (tokens, width) = (padded(self.context.config().max_tokens), self.width());
-        let scales = 2 * Scratch::bytes::<f32>(tokens * self.heads);
-        3 * Scratch::bytes::<i8>(tokens * width) + scales + 2 * Scratch::bytes::<f32>(width) + Scratch::bytes::<f32>(tokens * width)
-    }
-
-    /// Bytes that each thread needs: scores and probabilities, and rows of wide heads.
-    fn thread_bytes(&self) -> usize {
-        let tokens = padded(self.context.config().max_tokens);
-        let scores = Scratch::bytes::<f32>(QUERIES * tokens) + Scratch::bytes::<u8>(QUERIES * tokens);
-        scores + Scratch::bytes::<f32>(QUERIES * self.width())
-    }
-
-    fn split<'a>(&self, bytes: &'a mut [u8]) -> TractResult<Heads<'a>> {
-        let (tokens, width) = (padded(self.context.config().max_tokens), self.width());
-        let mut scratch = Scratch::split(bytes, 1).next().context("scratch memory")?;
-        Ok(Heads {
-            queries: scratch.take(tokens * width)?,
-            query_scales: scratch.take(tokens * self.heads)?,
-            keys: scratch.take(tokens * width)?,
-            key_scales: scratch.take(tokens * self.heads)?,
-            values: scratch.take(tokens * width)?,
-            value_scales: scratch.take(width)?,
-            value_sums: scratch.take(width)?,
-            wide: scratch.take(tokens * width)?,
-        })
     }
 
     /// The kernels know heads of [`HEAD`] values only: narrower ones get zeros behind them, which change no product and no scale.
@@ -88,8 +59,8 @@ impl SelfAttention {
     }
 
     /// Quantises all heads of `x`, `[tokens][3][heads][head]`.
-    fn quantize(&self, x: &[f32], tokens: usize, buffers: &mut Heads<'_>) -> TractResult<()> {
-        let (isa, heads, width, own) = (self.context.isa, self.heads, self.width(), self.heads * self.head);
+    fn quantize(&self, session: &Session, x: &[f32], tokens: usize, buffers: &mut Heads<'_>) -> Result<(), GraphError> {
+        let (isa, heads, width, own) = (session.isa(), self.heads, self.width(), self.heads * self.head);
         let factor = self.score_factor();
         // What a longer text left behind the last token.
         buffers.keys[(padded(tokens) - LANES) * width..padded(tokens) * width].fill(0);
@@ -106,7 +77,7 @@ impl SelfAttention {
             self.widen(&qkv[2 * own..], wide);
         }
         let values = &mut buffers.values[..padded(tokens) * width];
-        pack_heads(isa, &self.context.pool, buffers.wide, width, tokens, heads, values, buffers.value_scales, buffers.value_sums)
+        pack_heads(isa, session.pool(), buffers.wide, width, tokens, heads, values, buffers.value_scales, buffers.value_sums)
     }
 }
 
@@ -115,27 +86,39 @@ impl Layer for SelfAttention {
         "SelfAttention"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        map(&self.context, self.heads * self.head)
+    fn outputs(&self) -> Vec<Fact> {
+        map(&self.text, self.heads * self.head)
     }
 
-    fn scratch(&self) -> Option<TypedFact> {
-        Some(u8::fact([self.heads_bytes() + self.context.pool.threads() * self.thread_bytes()]))
+    fn scratch(&self) -> Need {
+        let (tokens, width) = (padded(self.text.config.max_tokens), self.width());
+        let queries = Need::default().shared::<i8>(tokens * width).shared::<f32>(tokens * self.heads);
+        let keys = queries.shared::<i8>(tokens * width).shared::<f32>(tokens * self.heads);
+        let values = keys.shared::<i8>(tokens * width).shared::<f32>(width).shared::<i32>(width).shared::<f32>(tokens * width);
+        attention_need(values, tokens).thread::<f32>(QUERIES * width)
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
-        let (context, heads, width, own) = (&self.context, self.heads, self.width(), self.heads * self.head);
-        let tokens = context.tokens();
-        let (shared, threads) = io.scratch::<u8>()?.split_at_mut(self.heads_bytes());
-        let mut buffers = self.split(shared)?;
-        self.quantize(io.input::<f32>(0)?, tokens, &mut buffers)?;
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let (text, heads, width, own) = (&self.text, self.heads, self.width(), self.heads * self.head);
+        let (tokens, most) = (text.tokens(), padded(text.config.max_tokens));
+        let mut buffers = Heads {
+            queries: io.scratch(most * width),
+            query_scales: io.scratch(most * heads),
+            keys: io.scratch(most * width),
+            key_scales: io.scratch(most * heads),
+            values: io.scratch(most * width),
+            value_scales: io.scratch(width),
+            value_sums: io.scratch(width),
+            wide: io.scratch(most * width),
+        };
+        let threads = io.thread_scratch();
+        self.quantize(session, io.input::<f32>(0)?, tokens, &mut buffers)?;
         let Heads { queries, query_scales, keys, key_scales, values, value_scales, value_sums, .. } = buffers;
         let keys = Keys { values: keys, scales: key_scales, tokens, heads };
         let values = Values { values, scales: value_scales, sums: value_sums };
-        for_rows(context, io.output::<f32>(0)?, own, threads, |start, out, scratch| {
-            let scores = scratch.take(QUERIES * padded(tokens))?;
-            let mut scores = attention::Scratch { scores, probs: scratch.take(QUERIES * padded(tokens))? };
-            let wide = scratch.take::<f32>(QUERIES * width)?;
+        for_rows(text, session, &threads, io.output::<f32>(0)?, own, |scratch, start, out| {
+            let mut scores = attention_scratch(scratch, most);
+            let wide = scratch.take::<f32>(QUERIES * width);
             for (block, out) in out.chunks_mut(QUERIES * own).enumerate() {
                 let (first, rows) = (start + block * QUERIES, out.len() / own);
                 let queries = Queries {
@@ -144,17 +127,17 @@ impl Layer for SelfAttention {
                     heads,
                 };
                 for head in 0..heads {
-                    attend(context.isa, queries, keys, values, head, &mut scores, wide);
+                    attend(session.isa(), queries, keys, values, head, &mut scores, wide);
                 }
                 for (wide, out) in wide.chunks_exact(HEAD).zip(out.chunks_exact_mut(self.head)) {
                     out.copy_from_slice(&wide[..self.head]);
                 }
             }
-            Ok(())
-        })
+        });
+        Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> TractResult<()> {
-        record_rows(&self.context, results, record)
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
+        record_rows(&self.text, results, record)
     }
 }

@@ -25,10 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
-use ossicle_engine::pool::Pool;
-use ossicle_engine::recorder::Recorder;
-use ossicle_engine::weights::{FolderError, ModelFolder};
-use ossicle_engine::{GraphError, Options};
+use ossicle_engine::weights::{FolderError, ModelFolder, Span, Weights};
+use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
 
@@ -38,45 +36,31 @@ use attention::SelfAttention;
 use layers::{AttentionOutput, Embed, FeedForward, Qkv};
 use pooling::MeanPooling;
 
-/// What all layers share.
+/// The text that is encoded.
 #[derive(Debug)]
-struct Context {
-    folder: Arc<ModelFolder<MiniLmConfig>>,
-    isa: Isa,
-    pool: Pool,
-    recorder: Arc<Recorder>,
-    /// Tokens of the text that is encoded: rows that are computed.
+struct Text {
+    config: MiniLmConfig,
+    /// Rows that are computed.
     tokens: AtomicUsize,
 }
 
-impl Context {
-    fn config(&self) -> &MiniLmConfig {
-        self.folder.config()
-    }
-
+impl Text {
     fn tokens(&self) -> usize {
         self.tokens.load(Ordering::Relaxed)
     }
 }
 
-/// What an encoder needs, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryPlan {
-    /// Mapped weights; resident only as far as they are used.
-    pub weights: usize,
-    /// Buffers of the graph, scratch memory included.
-    pub slots: usize,
-}
-
 /// A sentence encoder ready to run.
 pub struct MiniLmGraph {
-    context: Arc<Context>,
+    folder: Arc<ModelFolder<MiniLmConfig>>,
+    session: Arc<Session>,
+    text: Arc<Text>,
     runner: Runner,
 }
 
 impl fmt::Debug for MiniLmGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MiniLmGraph").field("folder", &self.context.folder.path()).finish_non_exhaustive()
+        f.debug_struct("MiniLmGraph").field("folder", &self.folder.path()).finish_non_exhaustive()
     }
 }
 
@@ -95,48 +79,43 @@ impl MiniLmGraph {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn new_within(folder: Arc<ModelFolder<MiniLmConfig>>, options: Options, most: usize) -> Result<Self, GraphError> {
-        let context = Arc::new(Context {
-            folder,
-            isa: options.isa,
-            pool: Pool::new(options.threads),
-            recorder: Arc::default(),
-            tokens: AtomicUsize::new(1),
-        });
-        let config = context.config();
-        let mut graph = GraphBuilder::new(&context.recorder);
+        let (config, weights) = (folder.config(), folder.weights());
+        let session = Session::new(weights, options);
+        let text = Arc::new(Text { config: config.clone(), tokens: AtomicUsize::new(1) });
+        let mut graph = GraphBuilder::new(&session);
         let ids = graph.input::<i32>("minilm.tokens", &[config.max_tokens])?;
-        let mut x = graph.add("minilm.embed", Embed::new(&context)?, &[ids])?[0];
+        let mut x = graph.add("minilm.embed", Embed::new(weights, &text)?, &[ids])?[0];
         for i in 0..config.num_hidden_layers {
             let name = |part: &str| format!("layers.{i}.{part}");
-            let qkv = graph.add(format!("minilm.{}", name("qkv")), Qkv::new(&context, &name("qkv"))?, &[x])?[0];
-            let attention = graph.add(format!("minilm.{}", name("attention")), SelfAttention::new(&context), &[qkv])?[0];
-            let output = AttentionOutput::new(&context, &name("output"))?;
+            let qkv = graph.add(format!("minilm.{}", name("qkv")), Qkv::new(weights, &text, &name("qkv"))?, &[x])?[0];
+            let attention = graph.add(format!("minilm.{}", name("attention")), SelfAttention::new(&text), &[qkv])?[0];
+            let output = AttentionOutput::new(weights, &text, &name("output"))?;
             x = graph.add(format!("minilm.{}", name("output")), output, &[attention, x])?[0];
-            x = graph.add(format!("minilm.{}", name("feed_forward")), FeedForward::new(&context, &name("feed_forward"))?, &[x])?[0];
+            x = graph.add(format!("minilm.{}", name("feed_forward")), FeedForward::new(weights, &text, &name("feed_forward"))?, &[x])?[0];
         }
-        let vector = graph.add("minilm.pool", MeanPooling::new(&context), &[x])?[0];
+        let vector = graph.add("minilm.pool", MeanPooling::new(&text), &[x])?[0];
         let runner = graph.finish(&[vector], most)?;
-        Ok(Self { context, runner })
+        Ok(Self { folder, session, text, runner })
     }
 
     /// The encoder's configuration.
     pub fn config(&self) -> &MiniLmConfig {
-        self.context.config()
+        self.folder.config()
     }
 
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
-        self.context.isa
+        self.session.isa()
     }
 
     /// Memory in use, all of it from the start.
     pub fn memory_plan(&self) -> MemoryPlan {
-        MemoryPlan { weights: self.context.folder.weight_bytes(), slots: self.runner.bytes() }
+        MemoryPlan { weights: self.folder.weights().bytes(), buffers: self.runner.bytes(), state: 0 }
     }
 
     /// Hands every tensor that is computed from now on to `tap`; `None` ends that. Steps are called `minilm`.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.context.recorder.set(tap);
+        self.session.recorder().set(tap);
     }
 
     /// The vector of a text's tokens, `[hidden_size]`, of length 1. Allocates nothing once it has run.
@@ -152,8 +131,8 @@ impl MiniLmGraph {
         if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(GraphError::Plan(format!("token {token} is beyond the vocabulary of {vocabulary}")));
         }
-        self.context.tokens.store(have, Ordering::Relaxed);
-        if let Some(listener) = self.context.recorder.listener() {
+        self.text.tokens.store(have, Ordering::Relaxed);
+        if let Some(listener) = self.session.recorder().listener() {
             listener.step("minilm", 0, have);
         }
         let ids = self.runner.input_mut::<i32>(0)?;
@@ -167,6 +146,6 @@ impl MiniLmGraph {
 }
 
 /// A tensor of f32 for each value of a row.
-fn row_span(context: &Context, name: &str, what: &str) -> Result<ossicle_engine::weights::Span, FolderError> {
-    context.folder.f32_span(&format!("{name}.{what}"), &[context.config().hidden_size])
+fn row_span(weights: &Weights, text: &Text, name: &str, what: &str) -> Result<Span, FolderError> {
+    weights.f32_span(&format!("{name}.{what}"), &[text.config.hidden_size])
 }

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::layer::{Io, Layer};
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::simd::LANES;
-use tract_core::internal::*;
 
-use super::Context;
+use super::Text;
 
 /// The mean of all rows, divided by its length.
 #[derive(Debug)]
 pub(super) struct MeanPooling {
-    context: Arc<Context>,
+    text: Arc<Text>,
 }
 
 impl MeanPooling {
-    pub(super) fn new(context: &Arc<Context>) -> Self {
-        Self { context: Arc::clone(context) }
+    pub(super) fn new(text: &Arc<Text>) -> Self {
+        Self { text: Arc::clone(text) }
     }
 }
 
@@ -25,13 +25,13 @@ impl Layer for MeanPooling {
         "MeanPooling"
     }
 
-    fn outputs(&self) -> TVec<TypedFact> {
-        tvec!(f32::fact([self.context.config().hidden_size]))
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.text.config.hidden_size])]
     }
 
-    fn run(&self, io: &mut Io<'_>) -> TractResult<()> {
+    fn run(&self, _: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let out = io.output::<f32>(0)?;
-        let (tokens, width) = (self.context.tokens(), out.len());
+        let (tokens, width) = (self.text.tokens(), out.len());
         out.fill(0.0);
         for x in io.input::<f32>(0)?.chunks_exact(width).take(tokens) {
             for (sum, x) in out.iter_mut().zip(x) {
