@@ -1,6 +1,6 @@
 //! What a model will need on a board, before anything is deployed: memory, and the time of each phase.
 //!
-//! The work of each phase is counted from the model's shapes ([`work`]), its costs are those of the board's core
+//! The work of each phase is what the layers of its graph say ([`work`]), its costs are those of the board's core
 //! ([`ossicle_boards::cost`]), and where a phase reads more weights than the caches hold, memory's bandwidth sets a floor. docs/boards.md
 //! says how far such predictions were off where they could be checked.
 
@@ -84,16 +84,18 @@ impl Plan {
         let options = Options { isa: Isa::detect(), threads };
         let request = Request { options, frames: LONGEST_FRAMES, words, lanes: false, others: 0, program: PROGRAM_BYTES };
         let memory = Memory::plan(folder, request).map_err(PlanError::Model)?;
-        let config = folder.config();
-        let time = |phase: Phase| predict(config, profile, &costs, phase, &shape, threads);
+        let time = |phase: Phase| {
+            let work = work::of(folder, phase, &shape).map_err(PlanError::Model)?;
+            Ok::<_, PlanError>(predict(&work, profile, &costs, threads))
+        };
         Ok(Self {
             threads,
             memory,
             budget: profile.budget_bytes(),
-            mel: time(Phase::Mel),
-            encoder: time(Phase::Encoder),
-            prefill: time(Phase::Prefill),
-            token: time(Phase::Token),
+            mel: time(Phase::Mel)?,
+            encoder: time(Phase::Encoder)?,
+            prefill: time(Phase::Prefill)?,
+            token: time(Phase::Token)?,
             shape,
             costs,
         })
@@ -136,8 +138,7 @@ impl std::fmt::Display for PlanError {
 impl std::error::Error for PlanError {}
 
 /// Products of weights wait for arithmetic or for memory, whichever is slower; what has no weights comes on top.
-fn predict(config: &WhisperConfig, profile: &Profile, costs: &Costs, phase: Phase, shape: &Shape, threads: usize) -> Time {
-    let work = work::of(config, phase, shape);
+fn predict(work: &work::Work, profile: &Profile, costs: &Costs, threads: usize) -> Time {
     let milliseconds = |cycles: f64| cycles / (f64::from(profile.cpu.clock_mhz) * 1e3);
     let threads = threads.clamp(1, profile.cpu.cores) as f64;
     let scaling = SERIAL_SHARE * (1.0 - 1.0 / threads) + 1.0 / threads;

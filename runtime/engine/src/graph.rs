@@ -9,6 +9,7 @@ use crate::arena::{ALIGN, Memory};
 use crate::error::GraphError;
 use crate::layer::{Element, Layer};
 use crate::plan::{Plan, Shared, SlotOp};
+use crate::work::Work;
 
 /// A value of a graph that is being built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +179,16 @@ impl Runner {
             return Err(wrong("has not been computed"));
         }
         bytemuck::try_cast_slice(output.place.of(self.memory.get())).map_err(|_| wrong("is not aligned"))
+    }
+
+    /// Each layer in the order of the run: its name in the graph, the layer's kind, and how much it computes.
+    pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str, Work)> {
+        self.plan.work()
+    }
+
+    /// How much all layers compute together.
+    pub fn work(&self) -> Work {
+        self.layers().fold(Work::default(), |sum, (_, _, work)| sum.plus(work))
     }
 
     /// Bytes of the memory that the graph needs.

@@ -11,6 +11,7 @@ use crate::arena::Place;
 use crate::error::GraphError;
 use crate::recorder::Record;
 use crate::scratch::{Need, Scratch, ThreadScratch};
+use crate::work::Work;
 
 /// A type of values in buffers: f32, i32, i8 or u8.
 pub trait Element: Datum + Pod {}
@@ -52,6 +53,11 @@ pub trait Layer: Debug + Send + Sync + 'static {
     /// Memory needed while the layer runs.
     fn scratch(&self) -> Need {
         Need::default()
+    }
+
+    /// How much it computes.
+    fn work(&self) -> Work {
+        Work::default()
     }
 
     /// The input whose buffer the first output takes over, contents included.

@@ -20,6 +20,7 @@ pub mod recorder;
 pub mod scratch;
 pub mod session;
 pub mod weights;
+pub mod work;
 
 mod arena;
 mod error;

@@ -14,6 +14,7 @@ use crate::arena::{Buffer, InArena, Memory, Place, place};
 use crate::error::GraphError;
 use crate::layer::{Io, Layer, NodeValues, Results, Value};
 use crate::scratch::Need;
+use crate::work::Work;
 
 /// The tract operator around a [`Layer`].
 #[derive(Clone)]
@@ -145,6 +146,13 @@ impl Plan {
             return Err(GraphError::Plan("places were planned twice".into()));
         }
         Ok(Self { state, shared, handles, inputs, outputs, bytes })
+    }
+
+    /// Each layer in the order of the run: the node's name, the layer's, and how much it computes.
+    pub(crate) fn work(&self) -> impl Iterator<Item = (&str, &'static str, Work)> {
+        let plan = self.state.plan();
+        let nodes = plan.order_without_consts().iter().map(move |&id| &plan.model().nodes()[id]);
+        nodes.filter_map(|node| Some((&*node.name, node.op_as::<SlotOp>()?))).map(|(name, op)| (name, op.layer.name(), op.layer.work()))
     }
 
     /// Runs the graph in `memory`, which holds its inputs and is large enough.

@@ -11,6 +11,7 @@ pub mod whisper;
 pub mod whisper_events;
 pub mod yamnet;
 
+pub use ossicle_engine::work::{Units, Work};
 pub use ossicle_engine::{GraphError, MAX_THREADS, MOST_DEFAULT_THREADS, MemoryPlan, Options, default_threads};
 
 /// Model folders: the configuration and the memory-mapped weights.

@@ -25,6 +25,7 @@ use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::layer::{Fact, Io, Layer};
 use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::{LinearSpan, ModelConfig, ModelFolder, Span};
+use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Memory, MemoryPlan, Options, Session};
 use ossicle_kernels::linear::{Finish, linear};
 use ossicle_kernels::simd::LANES;
@@ -203,6 +204,11 @@ impl Layer for Cells {
     /// Standardised rows, and quantised ones.
     fn scratch(&self) -> Need {
         RowBuffers::need(Need::default().shared::<f32>(STEP_ROWS * self.depth), STEP_CELLS, CELL_ROWS * self.depth)
+    }
+
+    fn work(&self) -> Work {
+        let row = Units { quantize: (CELL_ROWS * self.depth) as f64, ..Units::default() };
+        Work::product(STEP_CELLS, CELL_ROWS * self.depth, self.width).and(STEP_CELLS, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

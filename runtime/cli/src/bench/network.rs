@@ -1,5 +1,6 @@
 //! `ossicle bench network`: a classifier from ONNX.
 
+use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,9 +8,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use ossicle::label::LabelError;
-use ossicle_graph::Options;
 use ossicle_graph::folder::ModelFolder;
 use ossicle_graph::network::NetworkGraph;
+use ossicle_graph::{Options, Work};
 use ossicle_trace::{Step, Tap, Tensor};
 use serde_json::json;
 
@@ -124,12 +125,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let times = bench.rounds(args.rounds)?;
     let wall = min_and_median(times.into_iter());
     let layers = if args.layers { layers(&mut bench, args.rounds)? } else { vec![] };
+    let work: HashMap<String, Work> = bench.network.layers().map(|(name, _, work)| (name.to_owned(), work)).collect();
+    let of = |name: &str| work.get(name).copied().unwrap_or_default();
     let plan = bench.network.memory_plan();
     let mut out = std::io::stdout().lock();
     if args.json {
         let layer = |layer: Timed| {
             let (min, median) = min_and_median(layer.times.into_iter());
-            json!({"name": layer.name, "kernel": layer.kernel, "min": rounded(min), "median": rounded(median)})
+            let Work { bytes, .. } = of(&layer.name);
+            json!({"name": layer.name, "kernel": layer.kernel, "min": rounded(min), "median": rounded(median),
+                "multiplications": of(&layer.name).multiplications(), "bytes": bytes})
         };
         let layers: Vec<_> = layers.into_iter().map(layer).collect();
         let row = json!({"schema": "ossicle.bench.network/1", "model": path.display().to_string(), "isa": isa.name(), "threads": threads,
@@ -142,10 +147,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     writeln!(out, "{}, {isa}, threads: {threads}", path.display())?;
     writeln!(out, "{:>10.3} ms (median {:.3}), loaded in {load:.1} ms", wall.0, wall.1)?;
     if let Some(width) = layers.iter().map(|layer| layer.name.len()).max() {
-        writeln!(out, "\n{:<width$}  {:<12}{:>10}{:>10}", "layer", "kernel", "min, ms", "median")?;
+        writeln!(out, "\n{:<width$}  {:<12}{:>10}{:>10}{:>10}{:>10}", "layer", "kernel", "min, ms", "median", "MMAC", "GMAC/s")?;
         for Timed { name, kernel, times } in layers {
             let (min, median) = min_and_median(times.into_iter());
-            writeln!(out, "{name:<width$}  {kernel:<12}{min:>10.3}{median:>10.3}")?;
+            let million = of(&name).multiplications() / 1e6;
+            writeln!(out, "{name:<width$}  {kernel:<12}{min:>10.3}{median:>10.3}{million:>10.2}{:>10.1}", million / min)?;
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use crate::layer::{Fact, Io, Layer};
 use crate::scratch::Need;
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded};
 
@@ -30,6 +31,11 @@ impl Layer for Attention {
         let width = self.heads * HEAD;
         let packed = Need::default().shared::<i8>(padded(self.tokens) * width).shared::<f32>(width).shared::<i32>(width);
         attention_need(packed, self.tokens)
+    }
+
+    fn work(&self) -> Work {
+        let row = Units { pack: (self.heads * HEAD) as f64, score: (self.heads * self.tokens) as f64, ..Units::default() };
+        Work::default().and(self.tokens, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

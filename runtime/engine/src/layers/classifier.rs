@@ -3,6 +3,7 @@
 use crate::layer::{Fact, Io, Layer, Results};
 use crate::recorder::Record;
 use crate::scratch::Need;
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::math::sigmoid_all;
@@ -35,6 +36,11 @@ impl Layer for Classifier {
 
     fn scratch(&self) -> Need {
         UnsignedBuffers::need(Need::default(), self.patches, self.channels)
+    }
+
+    fn work(&self) -> Work {
+        let row = Units { quantize: self.channels as f64, ..Units::default() };
+        Work::product(self.patches, self.channels, self.labels).and(self.patches, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

@@ -4,6 +4,7 @@ use crate::layer::{Fact, Io, Layer};
 use crate::scratch::Need;
 use crate::session::ROWS;
 use crate::weights::LinearSpan;
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::linear::Finish;
 
@@ -42,6 +43,12 @@ impl Layer for FeedForward {
     fn scratch(&self) -> Need {
         let rows = self.tokens.min(ROWS);
         RowBuffers::need(Need::default(), rows, self.width.max(self.inner)).thread::<f32>(rows * self.inner)
+    }
+
+    fn work(&self) -> Work {
+        let (width, inner) = (self.width, self.inner);
+        let row = Units { normalize: width as f64, gelu: inner as f64, quantize: inner as f64, ..Units::default() };
+        Work::product(self.tokens, width, inner).plus(Work::product(self.tokens, inner, width)).and(self.tokens, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

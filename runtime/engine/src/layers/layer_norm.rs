@@ -1,6 +1,7 @@
 //! The layer normalisation after the last encoder layer.
 
 use crate::layer::{Fact, Io, Layer};
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::rows::{EPSILON, layer_norm_rows};
 
@@ -24,6 +25,10 @@ impl Layer for LayerNorm {
 
     fn outputs(&self) -> Vec<Fact> {
         vec![Fact::f32([self.tokens, self.width])]
+    }
+
+    fn work(&self) -> Work {
+        Work::default().and(self.tokens, Units { normalize: self.width as f64, ..Units::default() })
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

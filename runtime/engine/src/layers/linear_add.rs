@@ -3,6 +3,7 @@
 use crate::layer::{Fact, Io, Layer};
 use crate::scratch::Need;
 use crate::weights::LinearSpan;
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::linear::Finish;
 
@@ -34,6 +35,11 @@ impl Layer for LinearAdd {
 
     fn scratch(&self) -> Need {
         RowBuffers::need(Need::default(), self.tokens, self.width)
+    }
+
+    fn work(&self) -> Work {
+        let row = Units { quantize: self.width as f64, ..Units::default() };
+        Work::product(self.tokens, self.width, self.width).and(self.tokens, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

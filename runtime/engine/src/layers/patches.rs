@@ -4,6 +4,7 @@ use crate::layer::{Fact, Io, Layer};
 use crate::scratch::Need;
 use crate::session::ROWS;
 use crate::weights::{Span, Weights};
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::conv::{Filters, Size, convolve_plane, depthwise, mean_rows};
 use ossicle_kernels::linear::linear_u8;
@@ -75,6 +76,13 @@ impl Layer for ConvPlane {
         vec![Fact::f32([self.patches * self.patch.strided(self.filters.stride).positions(), self.channels])]
     }
 
+    fn work(&self) -> Work {
+        let positions = self.patches * self.patch.strided(self.filters.stride).positions();
+        let mut work = Work::default().and(positions, Units { float_mac: 9.0 * self.channels as f64, ..Units::default() });
+        work.bytes = 4.0 * 10.0 * self.channels as f64;
+        work
+    }
+
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let x = io.input::<f32>(0)?;
         let filters = self.filters.get(session.weights());
@@ -122,6 +130,12 @@ impl Layer for Separable {
     fn scratch(&self) -> Need {
         let (rows, depth) = (self.rows(), self.shape.inputs);
         Need::default().thread::<f32>(depth).thread::<u8>(rows * depth).thread::<f32>(rows)
+    }
+
+    fn work(&self) -> Work {
+        let (positions, inputs) = (self.patches * self.shape.output.positions(), self.shape.inputs);
+        let row = Units { float_mac: 9.0 * inputs as f64, quantize: inputs as f64, ..Units::default() };
+        Work::product(positions, inputs, self.shape.outputs).and(positions, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

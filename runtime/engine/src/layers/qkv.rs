@@ -6,6 +6,7 @@ use crate::recorder::Record;
 use crate::scratch::Need;
 use crate::session::ROWS;
 use crate::weights::LinearSpan;
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::attention::{HEAD, pack_values, padded, quantize_heads, scatter_keys};
 use ossicle_kernels::linear::Finish;
@@ -58,6 +59,12 @@ impl Layer for QkvProjection {
     fn scratch(&self) -> Need {
         let width = self.heads * HEAD;
         RowBuffers::need(Need::default(), self.tokens, width).thread::<f32>(self.tokens.min(ROWS) * 3 * width)
+    }
+
+    fn work(&self) -> Work {
+        let width = self.heads * HEAD;
+        let row = Units { normalize: width as f64, head: 2.0 * width as f64, ..Units::default() };
+        Work::product(self.tokens, width, 3 * width).and(self.tokens, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

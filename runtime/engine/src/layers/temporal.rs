@@ -7,6 +7,7 @@ use crate::graph::{GraphBuilder, Outlet};
 use crate::layer::{Fact, Io, Layer};
 use crate::scratch::Need;
 use crate::weights::{FolderError, Weights};
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::rows::quantize_unsigned_rows;
@@ -124,6 +125,11 @@ impl Layer for Temporal {
     fn scratch(&self) -> Need {
         let depth = TAPS * self.width;
         UnsignedBuffers::need(Need::default().shared::<f32>(self.cells * depth), self.cells, depth)
+    }
+
+    fn work(&self) -> Work {
+        let row = Units { quantize: (TAPS * self.width) as f64, ..Units::default() };
+        Work::product(self.cells, TAPS * self.width, self.width).and(self.cells, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

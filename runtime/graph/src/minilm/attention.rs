@@ -6,6 +6,7 @@ use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::layers::{attention_need, attention_scratch, pack_heads, put_keys};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::Need;
+use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::attention::{HEAD, Keys, QUERIES, Queries, Values, attend, padded, quantize_heads};
 use ossicle_kernels::simd::LANES;
@@ -96,6 +97,12 @@ impl Layer for SelfAttention {
         let keys = queries.shared::<i8>(tokens * width).shared::<f32>(tokens * self.heads);
         let values = keys.shared::<i8>(tokens * width).shared::<f32>(width).shared::<i32>(width).shared::<f32>(tokens * width);
         attention_need(values, tokens).thread::<f32>(QUERIES * width)
+    }
+
+    fn work(&self) -> Work {
+        let (tokens, width) = (self.text.tokens(), self.width() as f64);
+        let row = Units { head: 2.0 * width, pack: width, score: (self.heads * tokens) as f64, ..Units::default() };
+        Work::default().and(tokens, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

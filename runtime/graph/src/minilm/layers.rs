@@ -7,6 +7,7 @@ use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::{Need, Scratch, ThreadScratch};
 use ossicle_engine::session::ROWS;
 use ossicle_engine::weights::{FolderError, LinearSpan, Span, Weights};
+use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::elementwise::{add, affine_channels};
@@ -202,6 +203,11 @@ impl Layer for Qkv {
         RowScratch::need(Need::default(), width, width)
     }
 
+    fn work(&self) -> Work {
+        let (tokens, width) = (self.text.tokens(), self.text.config.hidden_size);
+        Work::product(tokens, width, 3 * width).and(tokens, Units { quantize: width as f64, ..Units::default() })
+    }
+
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let (text, width) = (&self.text, self.text.config.hidden_size);
         let (x, layer) = (io.input::<f32>(0)?, session.weights().linear(&self.layer));
@@ -251,6 +257,12 @@ impl Layer for AttentionOutput {
     fn scratch(&self) -> Need {
         let width = self.text.config.hidden_size;
         RowScratch::need(Need::default(), width, width)
+    }
+
+    fn work(&self) -> Work {
+        let (tokens, width) = (self.text.tokens(), self.text.config.hidden_size);
+        let row = Units { quantize: width as f64, normalize: width as f64, ..Units::default() };
+        Work::product(tokens, width, width).and(tokens, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
@@ -348,6 +360,12 @@ impl Layer for FeedForward {
     fn scratch(&self) -> Need {
         let (width, inner) = (self.text.config.hidden_size, self.text.config.intermediate_size);
         RowScratch::need(RowScratch::need(Need::default(), width, width), inner, inner)
+    }
+
+    fn work(&self) -> Work {
+        let (tokens, width, inner) = (self.text.tokens(), self.text.config.hidden_size, self.text.config.intermediate_size);
+        let row = Units { gelu: inner as f64, quantize: (width + inner) as f64, normalize: width as f64, ..Units::default() };
+        Work::product(tokens, width, inner).plus(Work::product(tokens, inner, width)).and(tokens, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::weights::{FolderError, ModelFolder, Span, Weights};
+use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
@@ -111,6 +112,11 @@ impl MiniLmGraph {
     /// Memory in use, all of it from the start.
     pub fn memory_plan(&self) -> MemoryPlan {
         MemoryPlan { weights: self.folder.weights().bytes(), buffers: self.runner.bytes(), state: 0 }
+    }
+
+    /// Each layer in the order of the run: its name, its kind and how much it computes.
+    pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str, Work)> {
+        self.runner.layers()
     }
 
     /// Hands every tensor that is computed from now on to `tap`; `None` ends that. Steps are called `minilm`.

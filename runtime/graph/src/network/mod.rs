@@ -21,6 +21,7 @@ use std::sync::Arc;
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
 use ossicle_engine::layer;
 use ossicle_engine::weights::{FolderError, ModelFolder};
+use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_kernels::window::Window;
@@ -116,6 +117,11 @@ impl NetworkGraph {
     pub fn input_len(&self) -> usize {
         let shape = self.config().input_shape();
         shape.positions() * shape.channels
+    }
+
+    /// Each layer in the order of the run: its name, its kind and how much it computes.
+    pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str, Work)> {
+        self.runner.layers()
     }
 
     /// Hands every tensor that is computed from now on to `tap`, layer after layer, without padding; `None` ends that. Steps are called

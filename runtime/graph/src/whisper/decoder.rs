@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::layers::{FeedForward, LayerNorm, LinearAdd, Norm};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
+use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, Memory, Session};
 
 use super::layers::{CausalAttention, CrossAttention, Embed, LogitRows, Logits, Rows, Store, TokenAttention};
@@ -154,6 +155,11 @@ impl Decoder {
         }
         let (rows, vocabulary) = (rows.map_or(0, LogitRows::count), config.vocab_size);
         Ok(Self { runner: graph.plan(&[x])?, rows, vocabulary })
+    }
+
+    /// How much it computes.
+    pub(super) fn work(&self) -> Work {
+        self.runner.work()
     }
 
     /// Bytes of its memory.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::layers::{Attention, FeedForward, LayerNorm, LinearAdd, Norm, QkvProjection};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
+use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, Memory, Session};
 
 use super::WhisperConfig;
@@ -106,6 +107,11 @@ impl Encoder {
     /// Bytes of the memory that it has.
     pub(super) fn memory_bytes(&self) -> usize {
         self.runner.memory_bytes()
+    }
+
+    /// How much it computes.
+    pub(super) fn work(&self) -> Work {
+        self.runner.work()
     }
 
     pub(super) fn positions(&self) -> usize {

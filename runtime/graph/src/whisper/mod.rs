@@ -19,6 +19,7 @@ mod decoder;
 mod encoder;
 mod lanes;
 mod layers;
+mod plan;
 mod spans;
 
 use std::collections::HashMap;
@@ -26,10 +27,9 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 pub use ossicle_engine::Options;
-use ossicle_engine::layers::RowBuffers;
-use ossicle_engine::scratch::{Need, OwnScratch};
+use ossicle_engine::scratch::OwnScratch;
 use ossicle_engine::weights::ModelFolder;
-use ossicle_engine::{GraphError, MemoryPlan, Session};
+use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::attention::padded;
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::{Tap, Values};
@@ -39,6 +39,7 @@ use decoder::{Decoder, DecoderSpans, Ends};
 use encoder::{Encoder, EncoderSpans};
 use layers::Store;
 pub use layers::{Branch, LANE_TOKENS, MAX_LANES};
+use plan::beside;
 
 /// Most tokens of one run of the decoder; longer inputs are taken in pieces.
 const PIECE: usize = 16;
@@ -117,25 +118,6 @@ impl WhisperGraph {
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
         self.session.isa()
-    }
-
-    /// Memory for windows of up to `positions` encoder positions, known before anything runs: that of the graphs, which are planned for it.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub fn memory_plan(folder: &Arc<ModelFolder<WhisperConfig>>, options: Options, positions: usize) -> Result<MemoryPlan, GraphError> {
-        let config = folder.config();
-        let encoder_spans = EncoderSpans::new(folder)?;
-        let decoder_spans = DecoderSpans::new(folder)?;
-        let (session, store) = (Session::for_planning(folder.weights(), options), Arc::new(Store::unused()));
-        let encoder = Encoder::plan(&session, config, &store, &encoder_spans, &decoder_spans, positions)?;
-        // None needs more than this one.
-        let decoder = Decoder::plan(&session, config, &store, &decoder_spans, PIECE, Ends::Logits(LogitsFor::FirstAndLast))?;
-        Ok(MemoryPlan {
-            weights: folder.weights().bytes(),
-            buffers: encoder.bytes() + decoder.bytes(),
-            state: Store::bytes(config) + beside(config).bytes(1) + 4 * 2 * config.vocab_size,
-        })
     }
 
     /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that.
@@ -318,13 +300,6 @@ fn piece_len(left: usize, wanted: LogitsFor) -> usize {
         LogitsFor::None => PIECE.min(1 << left.ilog2()),
         LogitsFor::Last | LogitsFor::FirstAndLast => PIECE.min(left),
     }
-}
-
-/// Scratch memory for what is computed between runs: a row of logits, or the scores of a row of an alignment.
-fn beside(config: &WhisperConfig) -> Need {
-    let row = RowBuffers::need(Need::default(), 1, config.d_model);
-    let scores = Need::default().thread::<f32>(padded(config.max_source_positions));
-    if row.bytes(1) > scores.bytes(1) { row } else { scores }
 }
 
 /// A vocabulary rounded up to whole blocks.

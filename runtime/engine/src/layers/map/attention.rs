@@ -4,6 +4,7 @@ use crate::layer::{Fact, Io, Layer, Results};
 use crate::pool::MAX_THREADS;
 use crate::recorder::Record;
 use crate::scratch::Need;
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded, quantize_heads};
 use ossicle_kernels::simd::LANES;
@@ -86,6 +87,12 @@ impl Layer for Attention {
         let queries = Need::default().shared::<i8>(tokens * width).shared::<f32>(tokens * heads);
         let keys = queries.shared::<i8>(padded(tokens) * width).shared::<f32>(padded(tokens) * heads);
         attention_need(keys.shared::<i8>(padded(tokens) * width).shared::<f32>(width).shared::<i32>(width), tokens)
+    }
+
+    fn work(&self) -> Work {
+        let (tokens, width) = (self.output.positions(), (self.heads * HEAD) as f64);
+        let row = Units { head: 2.0 * width, pack: width, score: (self.heads * tokens) as f64, ..Units::default() };
+        Work::default().and(tokens, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

@@ -8,6 +8,7 @@ use crate::recorder::Record;
 use crate::scratch::Need;
 use crate::session::ROWS;
 use crate::weights::{LinearSpan, Span};
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::linear::{Finish, linear_columns, linear_u8_columns};
@@ -84,6 +85,13 @@ impl Layer for Dense {
     fn scratch(&self) -> Need {
         let rows = self.output.positions().min(ROWS);
         Need::default().thread::<u8>(rows * self.weights.depth).thread::<f32>(rows).thread::<i32>(rows)
+    }
+
+    fn work(&self) -> Work {
+        let positions = self.output.positions();
+        let row = Units { quantize: self.weights.depth as f64, ..Units::default() };
+        let products = self.parts().map(|part| Work::product(positions, self.weights.depth, part.blocks.len() * LANES));
+        products.fold(Work::default(), Work::plus).and(positions, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
@@ -174,6 +182,13 @@ impl Layer for DenseF32 {
     fn scratch(&self) -> Need {
         let depth = self.window.taps() * self.input.channels;
         Need::default().thread::<f32>(self.output.positions().min(ROWS) * depth)
+    }
+
+    fn work(&self) -> Work {
+        let depth = self.window.taps() * self.input.channels;
+        let row = Units { float_mac: (depth * self.output.channels) as f64, ..Units::default() };
+        let work = Work::default().and(self.output.positions(), row);
+        Work { bytes: 4.0 * (depth * self.output.channels) as f64, ..work }
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

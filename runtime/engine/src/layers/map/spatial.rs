@@ -3,6 +3,7 @@
 use crate::layer::{Fact, Io, Layer, Results};
 use crate::recorder::Record;
 use crate::weights::Span;
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::conv::mean_rows;
@@ -35,6 +36,12 @@ impl Layer for Depthwise {
 
     fn outputs(&self) -> Vec<Fact> {
         map_fact(self.output)
+    }
+
+    fn work(&self) -> Work {
+        let taps = self.window.taps() * self.output.channels;
+        let work = Work::default().and(self.output.positions(), Units { float_mac: taps as f64, ..Units::default() });
+        Work { bytes: 4.0 * taps as f64, ..work }
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

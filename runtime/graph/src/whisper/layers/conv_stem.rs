@@ -5,6 +5,7 @@ use ossicle_engine::layers::RowBuffers;
 use ossicle_engine::scratch::Need;
 use ossicle_engine::session::ROWS;
 use ossicle_engine::weights::{LinearSpan, Span};
+use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::linear::Finish;
 
@@ -45,6 +46,13 @@ impl Layer for ConvStem {
 
     fn scratch(&self) -> Need {
         RowBuffers::need(Need::default(), ROWS, self.depth()).thread::<f32>(self.between())
+    }
+
+    fn work(&self) -> Work {
+        let (frames, positions, width) = (2 * self.positions, self.positions, self.width);
+        let rows = |depth: usize| Units { gelu: width as f64, quantize: depth as f64, ..Units::default() };
+        let first = Work::product(frames, 3 * self.mels, width).and(frames, rows(3 * self.mels));
+        first.plus(Work::product(positions, 3 * width, width).and(positions, rows(3 * width)))
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

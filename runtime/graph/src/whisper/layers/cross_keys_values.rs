@@ -9,6 +9,7 @@ use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::Need;
 use ossicle_engine::session::ROWS;
 use ossicle_engine::weights::LinearSpan;
+use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::attention::{HEAD, padded, unpack_values};
 use ossicle_kernels::linear::Finish;
@@ -44,6 +45,12 @@ impl Layer for CrossKeysValues {
 
     fn in_place(&self) -> Option<usize> {
         Some(0)
+    }
+
+    fn work(&self) -> Work {
+        let width = self.heads * HEAD;
+        let row = Units { quantize: width as f64, head: width as f64, pack: width as f64, ..Units::default() };
+        Work::product(self.tokens, width, 2 * width).and(self.tokens, row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

@@ -7,6 +7,7 @@ use ossicle_engine::layers::{Norm, RowBuffers};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::{LinearSpan, Span};
+use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::attention::{HEAD, Queries, Scratch, attend, attend_causal, padded, quantize_heads};
 use ossicle_kernels::linear::Finish;
@@ -129,6 +130,14 @@ impl Layer for CausalAttention {
         self.0.scratch(3 * self.0.heads * HEAD)
     }
 
+    fn work(&self) -> Work {
+        let TokenAttention { store, tokens, heads, .. } = &self.0;
+        let width = (heads * HEAD) as f64;
+        let before = store.position() as f64 + *tokens as f64 / 2.0;
+        let row = Units { normalize: width, head: 3.0 * width, causal_score: *heads as f64 * before, ..Units::default() };
+        Work::product(*tokens, heads * HEAD, 3 * heads * HEAD).and(*tokens, row)
+    }
+
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let TokenAttention { store, index, heads, rows, .. } = &self.0;
         let (isa, width) = (session.isa(), heads * HEAD);
@@ -179,6 +188,14 @@ impl Layer for CrossAttention {
 
     fn scratch(&self) -> Need {
         self.0.scratch(self.0.heads * HEAD)
+    }
+
+    fn work(&self) -> Work {
+        let TokenAttention { store, tokens, heads, .. } = &self.0;
+        let (width, encoded) = ((heads * HEAD) as f64, store.encoded() as f64);
+        let row = Units { normalize: width, head: width, vector_score: *heads as f64 * encoded, ..Units::default() };
+        let work = Work::product(*tokens, heads * HEAD, heads * HEAD).and(*tokens, row);
+        Work { bytes: work.bytes + 2.0 * encoded * width, ..work }
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

@@ -8,6 +8,7 @@ use ossicle_engine::pool::MAX_THREADS;
 use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::LinearSpan;
+use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::linear::{Finish, Linear, linear};
 use ossicle_kernels::rows::QuantRows;
@@ -62,6 +63,15 @@ impl Layer for Logits {
 
     fn scratch(&self) -> Need {
         RowBuffers::need(Need::default(), self.rows.count(), self.width).thread::<f32>(2 * self.width)
+    }
+
+    fn work(&self) -> Work {
+        let (rows, weights) = (self.rows.count(), (self.width * self.own) as f64);
+        let row = Units { normalize: self.width as f64, ..Units::default() };
+        let mut work = Work { bytes: weights, ..Work::default() }.and(rows, row);
+        // Both rows are split by outputs.
+        work.shared = Units { vector_mac: weights, mac: (rows - 1) as f64 * weights, ..Units::default() };
+        work
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

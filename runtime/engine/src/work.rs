@@ -1,0 +1,146 @@
+//! How much a layer computes, in units whose costs can be measured for a core.
+
+use std::ops::AddAssign;
+
+use ossicle_kernels::attention::HEAD;
+use ossicle_kernels::simd::LANES;
+
+/// Units of work. What they are worth differs from core to core.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Units {
+    /// 8-bit multiplications of several rows with the same weights.
+    pub mac: f64,
+    /// 8-bit multiplications of one row, which waits for the weights.
+    pub vector_mac: f64,
+    /// Multiplications of f32.
+    pub float_mac: f64,
+    /// Results of products written.
+    pub store: f64,
+    /// Values of an activation function.
+    pub gelu: f64,
+    /// Values quantised.
+    pub quantize: f64,
+    /// Values normalised and quantised.
+    pub normalize: f64,
+    /// Values of queries, keys and cached values quantised by heads.
+    pub head: f64,
+    /// Values of attention packed.
+    pub pack: f64,
+    /// Scores of many queries, softmax and weighted values included.
+    pub score: f64,
+    /// As `score`, of one query.
+    pub vector_score: f64,
+    /// Scores over the text so far.
+    pub causal_score: f64,
+}
+
+impl AddAssign for Units {
+    fn add_assign(&mut self, other: Self) {
+        self.mac += other.mac;
+        self.vector_mac += other.vector_mac;
+        self.float_mac += other.float_mac;
+        self.store += other.store;
+        self.gelu += other.gelu;
+        self.quantize += other.quantize;
+        self.normalize += other.normalize;
+        self.head += other.head;
+        self.pack += other.pack;
+        self.score += other.score;
+        self.vector_score += other.vector_score;
+        self.causal_score += other.causal_score;
+    }
+}
+
+/// The work of a layer, or of a graph's layers together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// What is split over the threads.
+    pub shared: Units,
+    /// What one thread does.
+    pub alone: Units,
+    /// Weights, keys and values read.
+    pub bytes: f64,
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.shared += other.shared;
+        self.alone += other.alone;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Work {
+    /// A product of `rows` rows of `depth` values with weights for `outputs` outputs.
+    ///
+    /// A row by itself is split over the threads by its outputs, many rows are split by rows, a few are not split.
+    pub fn product(rows: usize, depth: usize, outputs: usize) -> Self {
+        let (count, weights) = (rows as f64, depth as f64 * outputs as f64);
+        let mut work = Self { bytes: weights, ..Self::default() };
+        if rows == 1 {
+            work.shared.vector_mac = weights;
+        } else if rows <= LANES {
+            work.alone = Units { vector_mac: weights, mac: (count - 1.0) * weights, ..Units::default() };
+        } else {
+            work.shared = Units { mac: count * weights, store: count * outputs as f64, ..Units::default() };
+        }
+        work
+    }
+
+    /// And what is done to each of `rows` rows besides products.
+    #[must_use]
+    pub fn and(mut self, rows: usize, row: Units) -> Self {
+        let part = if rows > LANES { &mut self.shared } else { &mut self.alone };
+        let times = |units: Units| {
+            let n = rows as f64;
+            Units {
+                mac: n * units.mac,
+                vector_mac: n * units.vector_mac,
+                float_mac: n * units.float_mac,
+                store: n * units.store,
+                gelu: n * units.gelu,
+                quantize: n * units.quantize,
+                normalize: n * units.normalize,
+                head: n * units.head,
+                pack: n * units.pack,
+                score: n * units.score,
+                vector_score: n * units.vector_score,
+                causal_score: n * units.causal_score,
+            }
+        };
+        *part += times(row);
+        self
+    }
+
+    /// The sum of two.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+
+    /// Multiplications of 8 bits and of f32, attention's included: a score takes twice the values of a head.
+    pub fn multiplications(&self) -> f64 {
+        let of = |units: &Units| {
+            let scores = units.score + units.vector_score + units.causal_score;
+            units.mac + units.vector_mac + units.float_mac + 2.0 * HEAD as f64 * scores
+        };
+        of(&self.shared) + of(&self.alone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_decide_who_works() {
+        let [one, few, many] = [1, 3, 40].map(|rows| Work::product(rows, 10, 20));
+        assert_eq!((one.shared.vector_mac, one.alone), (200.0, Units::default()));
+        assert_eq!((few.alone.vector_mac, few.alone.mac, few.shared), (200.0, 400.0, Units::default()));
+        assert_eq!((many.shared.mac, many.shared.store, many.bytes), (8000.0, 800.0, 200.0));
+        let row = Units { quantize: 10.0, ..Units::default() };
+        assert_eq!(many.and(40, row).shared.quantize, 400.0);
+        assert_eq!(one.and(1, row).plus(few).multiplications(), 200.0 + 600.0);
+    }
+}
