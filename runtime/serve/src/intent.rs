@@ -94,11 +94,12 @@ impl fmt::Display for Intent {
 }
 
 /// A text or a number; whole numbers without a point.
-fn value(value: &SlotValue) -> Value {
-    match (value, value.whole()) {
+fn value(slot: &SlotValue) -> Value {
+    match (slot, slot.whole()) {
         (SlotValue::Text(text) | SlotValue::Free(text), _) => text.as_str().into(),
         (_, Some(whole)) => whole.into(),
         (SlotValue::Number(number), None) => (*number).into(),
+        (SlotValue::Several(values), None) => values.iter().map(value).collect(),
     }
 }
 

@@ -1,9 +1,11 @@
 //! `ossicle command`.
 
+pub(crate) mod folder;
 pub(crate) mod language;
 mod output;
 pub(crate) mod sentences;
 mod tune;
+mod typed;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -62,6 +64,9 @@ pub(crate) struct Args {
 enum Also {
     /// Check a sentence file, count its sentences and show some
     Sentences(sentences::Args),
+    /// Tell what typed text means, a line each
+    #[command(name = "match")]
+    Match(typed::Args),
     /// Measure misses and false alarms over recordings, for choosing a threshold
     Tune(Box<tune::Args>),
 }
@@ -143,6 +148,7 @@ pub(crate) fn compile(model: &mut Transcriber, grammar: impl Into<Arc<Grammar>>,
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.also {
         Some(Also::Sentences(args)) => return sentences::run(args),
+        Some(Also::Match(args)) => return typed::run(args),
         Some(Also::Tune(args)) => return tune::run(args),
         None => {}
     }

@@ -56,6 +56,7 @@ impl Serialize for SlotValue {
             (Value::Text(text) | Value::Free(text), _) => serializer.serialize_str(text),
             (_, Some(whole)) => serializer.serialize_i64(whole),
             (Value::Number(number), None) => serializer.serialize_f64(*number),
+            (Value::Several(values), None) => serializer.collect_seq(values.iter().cloned().map(SlotValue)),
         }
     }
 }
