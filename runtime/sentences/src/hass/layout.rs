@@ -60,7 +60,9 @@ impl Corpus {
         for file in files.iter().filter(|file| file.path == "intents.yaml" || file.path == "intents.yml") {
             loader.catalogue(file)?;
         }
-        for file in &files {
+        // Beside the folders of one layout, other files have to do with other things.
+        let folders = files.iter().any(|file| file.path.starts_with("sentences/"));
+        for file in files.iter().filter(|file| !folders || file.path.contains('/')) {
             loader.file(file)?;
         }
         loader.finish()

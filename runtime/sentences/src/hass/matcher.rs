@@ -4,7 +4,7 @@
 
 use super::needs::apart;
 use super::program::{Body, Op, Part32, Program, trimmed};
-use super::text::{is_word, lower};
+use super::text::{is_word, lower, unspaced};
 
 /// The most steps for one text.
 const MAX_STEPS: usize = 1 << 20;
@@ -62,7 +62,7 @@ pub(super) struct Matcher<'a> {
 impl<'a> Matcher<'a> {
     /// `text` is normalised and has no signs; a blank is added to its end.
     pub(super) fn new(program: &'a Program, text: &str, ends_with_blank: bool) -> Self {
-        let mut original: Vec<char> = text.chars().filter(|c| !program.ignore_blanks || !c.is_whitespace()).collect();
+        let mut original: Vec<char> = if program.ignore_blanks { unspaced(text).chars().collect() } else { text.chars().collect() };
         if ends_with_blank && !program.ignore_blanks {
             original.push(' ');
         }
@@ -155,7 +155,7 @@ impl<'a> Matcher<'a> {
             return join(out, way);
         }
         let (mut wanted, mut at) = (chunk, way.at as usize);
-        if way.begins && !self.program.ignore_blanks {
+        if way.begins || self.program.ignore_blanks {
             wanted = &chunk[chunk.iter().take_while(|c| c.is_whitespace()).count()..];
             at = self.after_blanks(at);
         }
@@ -167,7 +167,8 @@ impl<'a> Matcher<'a> {
         }
         let letters = way.letters + trimmed(wanted).len() as u32;
         let end = (at + wanted.len()) as u32;
-        let begins = chunk.last().is_some_and(|c| c.is_whitespace());
+        // After an article that an apostrophe joins to the next word, blanks do not count either.
+        let begins = chunk.last().is_some_and(|&c| c == ' ' || c == '\'');
         if self.starts(at, wanted, way.apart) {
             join(out, Way { at: end, begins, letters, ..way });
         } else if trimmed(wanted).is_empty() && trimmed(&self.text[at..]).is_empty() {
@@ -180,10 +181,12 @@ impl<'a> Matcher<'a> {
     /// Ends free text at each place where `wanted` stands.
     fn after_free(&mut self, chunk: &[char], wanted: &[char], link: Link, way: Way, out: &mut Vec<Way>) {
         let from = way.at as usize;
-        let word = link.open == Some(true) && !self.program.ignore_blanks;
+        // Free text before white space ends with a word, unless it may as well end further back.
+        let mut word = link.open == Some(true) && !self.program.ignore_blanks;
         for at in from + 1..self.text.len() {
             let boundary = is_word(self.text[at - 1]) != is_word(self.text[at]);
             if (!word || boundary) && self.starts(at, wanted, way.apart) && !trimmed(&self.text[from..at]).is_empty() {
+                word = false;
                 let history = self.link(Link { open: None, start: from as u32, end: at as u32, ..link });
                 self.text(chunk, Way { at: at as u32, begins: true, history, ..way }, out);
             }
@@ -224,7 +227,7 @@ impl<'a> Matcher<'a> {
             Body::Range { range, words } => match self.open(way) {
                 None => {
                     if !self.figures(mention, range, way, out) {
-                        let at = if way.begins { self.after_blanks(way.at as usize) } else { way.at as usize };
+                        let at = if way.begins || self.program.ignore_blanks { self.after_blanks(way.at as usize) } else { way.at as usize };
                         self.words(mention, words, range.multiplier, Way { at: at as u32, ..way }, out);
                     }
                 }

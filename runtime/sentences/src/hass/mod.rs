@@ -22,7 +22,7 @@ use corpus::{Block, Condition};
 use matcher::{Held, Link, Matcher, NONE, Way};
 use needs::apart;
 use program::{Body, FreeEnd, Program, Sentence, trimmed};
-use text::{Skip, SkipWords, lower, normalised, without_signs};
+use text::{Skip, SkipWords, lower, normalised, unspaced, without_signs};
 
 use crate::error::Error;
 use crate::value::Value;
@@ -104,7 +104,9 @@ impl Intents {
         let skipped = plain != full;
         let mut words: Vec<char> = full.chars().chain("\n".chars()).chain(plain.chars()).map(lower).map(apart).collect();
         if self.program.ignore_blanks {
-            words.retain(|&c| c == '\n' || !c.is_whitespace());
+            let spaced: String = words.iter().collect();
+            words.push('\n');
+            words.extend(unspaced(&spaced).chars());
         }
         let met = self.program.needs.met(&words);
         let mut texts = Texts { intents: self, full, plain: &plain, made: [const { None }; 5] };
@@ -122,7 +124,8 @@ impl Intents {
                 let matcher = texts.matcher(kind);
                 for way in matcher.sentence(sentence.part) {
                     let fit = self.fit(matcher, way);
-                    if best.as_ref().is_none_or(|(other, _)| fit < *other)
+                    let name = self.corpus.intents[sentence.intent as usize].name.as_str();
+                    if best.as_ref().is_none_or(|(other, found)| (fit, name) < (*other, found.intent))
                         && let Some(found) = self.found(sentence, matcher, way, context)
                     {
                         best = Some((fit, found));

@@ -7,7 +7,7 @@ use super::house::House;
 use super::needs::Needs;
 use super::number_words;
 use super::template::{self, ListRef, Part};
-use super::text::{lower, normalised};
+use super::text::{lower, normalised, unspaced};
 use crate::error::{Error, Fault};
 use crate::source::Source;
 use crate::value::Value;
@@ -70,7 +70,6 @@ pub(super) struct Sentence {
     pub(super) block: u32,
     pub(super) need: u32,
     pub(super) free: FreeEnd,
-    pub(super) line: u32,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +106,7 @@ pub(super) fn compile(corpus: &Corpus, house: &House) -> Result<Program, Error> 
 pub(super) fn house_lists(house: &House) -> Vec<List> {
     let named = |name: &str, given: &str, context: Vec<(String, String)>, entity: Option<String>| {
         let input = Located { text: given.to_owned(), file: "home".into(), mark: crate::source::Mark { line: 1, column: 1 } };
-        ListValue { input, template: false, output: Some(Value::Text(name.to_owned())), context, entity }
+        ListValue { template: is_template(given), input, output: Some(Value::Text(name.to_owned())), context, entity }
     };
     let places = |places: &[super::house::Place]| {
         places
@@ -124,6 +123,12 @@ pub(super) fn house_lists(house: &House) -> Vec<List> {
     }
     let list = |name: &str, values| List { name: name.to_owned(), kind: ListKind::Values(values) };
     vec![list("name", values), list("area", places(&house.areas)), list("floor", places(&house.floors))]
+}
+
+/// Whether a name of a house has several forms: `Kitchen[s]`, `kuchyn(a|e)`. A bracket alone may be part of a name.
+fn is_template(name: &str) -> bool {
+    let choice = name.find('(').is_some_and(|at| name[at..].contains('|'));
+    (choice || name.contains('[')) && template::parse(name).is_ok()
 }
 
 fn names<'a>(name: &'a str, aliases: &'a [String]) -> impl Iterator<Item = &'a str> {
@@ -163,7 +168,7 @@ impl<'a> Compiler<'a> {
             let free = self.free_end(scope, &parsed);
             let need = self.program.needs.of(&self.program.ops, part);
             let order = if self.has_free_text(scope, &parsed) { -(texts(&parsed) as i64) } else { 0 };
-            sentences.push((order, Sentence { part, intent, block: block_index, need, free, line: template.mark.line }));
+            sentences.push((order, Sentence { part, intent, block: block_index, need, free }));
         }
         // Of sentences with free text, those with more words of their own come first.
         sentences.sort_by_key(|(order, _)| *order);
@@ -222,7 +227,8 @@ impl<'a> Compiler<'a> {
 
     fn text(&self, text: &str) -> Box<[char]> {
         let text = normalised(text);
-        text.chars().filter(|c| !self.program.ignore_blanks || !c.is_whitespace()).map(lower).collect()
+        let text = if self.program.ignore_blanks { unspaced(&text) } else { text };
+        text.chars().map(lower).collect()
     }
 
     fn parts(&mut self, scope: u32, at: &Located, parts: &[Part]) -> Result<Box<[Part32]>, Error> {

@@ -1,12 +1,19 @@
 //! Texts as they are compared: composed letters, one white space between words, no signs at the ends of words, skipped words gone.
 
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 /// Signs that do not count at the ends of words.
-const SIGNS: &str = "。,，?¿？؟!¡！;；:：’\"";
+const SIGNS: &str = "。,，?¿？؟!¡！;；:：’…—–―\"";
 
-/// One letter in lower case, where it stays one letter.
+/// One letter in lower case, where it stays one letter; letters that differ only in some languages or at ends of words are one.
 pub(super) fn lower(c: char) -> char {
+    match c {
+        'İ' | 'ı' => return 'i',
+        'ς' => return 'σ',
+        'ſ' => return 's',
+        _ => {}
+    }
     let mut lower = c.to_lowercase();
     match (lower.next(), lower.next()) {
         (Some(only), None) => only,
@@ -31,9 +38,22 @@ pub(super) fn normalised(text: &str) -> String {
     out
 }
 
-/// Whether `c` is part of a word in the sense of regular expressions.
+/// Whether `c` is part of a word in the sense of Python's regular expressions: vowel signs of their own are none.
 pub(super) fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
+    c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii() && c.is_alphanumeric() && !is_combining_mark(c)
+}
+
+/// Letters of scripts that are written without blanks between words.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7AF}')
+}
+
+/// `text` without the blanks at its ends and beside letters that are written without.
+pub(super) fn unspaced(text: &str) -> String {
+    let chars: Vec<char> = text.trim().chars().collect();
+    let beside = |i: usize| is_unspaced(chars[i - 1]) || is_unspaced(chars[i + 1]);
+    let kept = chars.iter().enumerate().filter(|&(i, c)| !(c.is_whitespace() && beside(i)));
+    kept.map(|(_, c)| c).collect()
 }
 
 fn is_sign(c: char) -> bool {
@@ -177,6 +197,12 @@ mod tests {
         ] {
             assert_eq!(without_signs(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn blanks_stay_where_words_have_them() {
+        assert_eq!(unspaced(" 播放 Taylor Swift 的 歌 "), "播放Taylor Swift的歌");
+        assert_eq!(unspaced(" "), "");
     }
 
     #[test]
