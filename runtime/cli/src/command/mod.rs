@@ -1,6 +1,7 @@
 //! `ossicle command`.
 
 pub(crate) mod folder;
+mod house;
 pub(crate) mod language;
 mod output;
 pub(crate) mod sentences;
@@ -64,6 +65,8 @@ pub(crate) struct Args {
 enum Also {
     /// Check a sentence file, count its sentences and show some
     Sentences(sentences::Args),
+    /// Write the house file of a Home Assistant
+    House(house::Args),
     /// Tell what typed text means, a line each
     #[command(name = "match")]
     Match(typed::Args),
@@ -148,6 +151,7 @@ pub(crate) fn compile(model: &mut Transcriber, grammar: impl Into<Arc<Grammar>>,
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.also {
         Some(Also::Sentences(args)) => return sentences::run(args),
+        Some(Also::House(args)) => return house::run(args),
         Some(Also::Match(args)) => return typed::run(args),
         Some(Also::Tune(args)) => return tune::run(args),
         None => {}

@@ -106,7 +106,8 @@ pub(super) fn compile(corpus: &Corpus, house: &House) -> Result<Program, Error> 
 pub(super) fn house_lists(house: &House) -> Vec<List> {
     let named = |name: &str, given: &str, context: Vec<(String, String)>, entity: Option<String>| {
         let input = Located { text: given.to_owned(), file: "home".into(), mark: crate::source::Mark { line: 1, column: 1 } };
-        ListValue { template: is_template(given), input, output: Some(Value::Text(name.to_owned())), context, entity }
+        let shown = if is_template(name) { name.replace('\\', "") } else { name.to_owned() };
+        ListValue { template: is_template(given), input, output: Some(Value::Text(shown)), context, entity }
     };
     let places = |places: &[super::house::Place]| {
         places
