@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ossicle_sentences::hass::Intents;
 use ossicle_sentences::{Grammar, Match, Value as SlotValue};
 use serde::Serialize;
 use serde_json::Value;
@@ -71,6 +72,20 @@ impl Recognise for Grammar {
         let matches = self.matches(text);
         let fewest = matches.first().map_or(0, |best| best.free_words);
         matches.iter().filter(|found| found.ambiguous && found.free_words == fewest).map(intent).collect()
+    }
+}
+
+/// The meaning that sentences of a folder have for a text.
+impl Recognise for Intents {
+    fn languages(&self) -> Vec<String> {
+        vec![self.corpus().language().to_owned()]
+    }
+
+    fn recognise(&self, text: &str) -> Option<Intent> {
+        let found = self.understand(text)?;
+        let entities = found.slots.iter().map(|(name, slot)| Entity { name: (*name).to_owned(), value: value(slot) });
+        // What the files have for a response is the key of a template, and nothing to say.
+        Some(Intent { name: found.intent.to_owned(), entities: entities.collect(), text: None })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ossicle_sentences::MAX_FILE_BYTES;
-use ossicle_sentences::hass::{Context, Corpus, House, Intents, MAX_BYTES, MAX_FILES, SourceFile, wants_folder};
+use ossicle_sentences::hass::{Corpus, House, Intents, MAX_BYTES, MAX_FILES, SourceFile, wants_folder};
 
 use crate::fault::{self, Fault};
 use crate::input;
@@ -23,11 +23,6 @@ pub(crate) struct HouseArgs {
 }
 
 impl HouseArgs {
-    /// What is known beside a text.
-    pub(crate) fn context(&self) -> Context {
-        Context { area: self.area.clone() }
-    }
-
     /// Reads the house; an empty one if there is none.
     pub(crate) fn house(&self) -> Result<House, Fault> {
         let Some(path) = &self.home else { return Ok(House::default()) };
@@ -44,7 +39,8 @@ impl HouseArgs {
         if let Some(note) = corpus.note() {
             fault::tell(&format!("{folder}: {note}"));
         }
-        Intents::new(corpus, &house).map_err(Fault::line)
+        let intents = Intents::new(corpus, &house).map_err(Fault::line)?;
+        Ok(intents.in_area(self.area.clone()))
     }
 }
 

@@ -6,12 +6,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::ValueEnum;
 use ossicle::command::set::SlotValue;
-use ossicle_sentences::Grammar;
-use ossicle_sentences::hass::{Context, Intents, Understood};
+use ossicle_sentences::hass::Understood;
 use serde_json::{Map, Value, json};
 
-use super::folder::{self, HouseArgs};
-use super::sentences;
+use super::folder::HouseArgs;
+use super::loaded::Loaded;
 use crate::fault::Fault;
 
 const EXAMPLES: &str = "\
@@ -49,30 +48,20 @@ enum FormatName {
     Jsonl,
 }
 
-/// What tells the meaning of a text.
-enum Source {
-    Folder(Box<Intents>, Context),
-    File(Box<Grammar>),
-}
-
-impl Source {
-    fn answer(&self, text: &str) -> Value {
-        match self {
-            Self::Folder(intents, context) => {
-                intents.understand(text, context).map_or_else(|| none(text), |found| understood(text, &found))
-            }
-            Self::File(grammar) => {
-                let matches = grammar.matches(text);
-                let Some(found) = matches.first().filter(|found| !found.ambiguous) else { return none(text) };
-                let slots = found.slots.iter().map(|slot| (slot.name.to_owned(), json!(SlotValue(slot.value.clone()))));
-                let mut answer = json!({"text": text, "intent": found.intent, "slots": slots.collect::<Map<_, _>>()});
-                if let Some(response) = found.response {
-                    answer["response"] = response.into();
-                }
-                answer
-            }
-        }
+/// What the sentences have for a text.
+fn answer(sentences: &Loaded, text: &str) -> Value {
+    let grammar = match sentences {
+        Loaded::Folder(intents) => return intents.understand(text).map_or_else(|| none(text), |found| understood(text, &found)),
+        Loaded::File(grammar) => grammar,
+    };
+    let matches = grammar.matches(text);
+    let Some(found) = matches.first().filter(|found| !found.ambiguous) else { return none(text) };
+    let slots = found.slots.iter().map(|slot| (slot.name.to_owned(), json!(SlotValue(slot.value.clone()))));
+    let mut answer = json!({"text": text, "intent": found.intent, "slots": slots.collect::<Map<_, _>>()});
+    if let Some(response) = found.response {
+        answer["response"] = response.into();
     }
+    answer
 }
 
 fn none(text: &str) -> Value {
@@ -96,17 +85,7 @@ fn understood(text: &str, found: &Understood<'_>) -> Value {
 
 /// `ossicle command match`.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let source = if folder::is_folder(&args.sentences) {
-        let intents = args.house.intents(&args.sentences, args.language.as_deref())?;
-        Source::Folder(Box::new(intents), args.house.context())
-    } else {
-        if args.house.home.is_some() {
-            return Err(
-                Fault::new("a house for sentences that name none", &args.sentences, "give a folder of sentences, or no --home").into()
-            );
-        }
-        Source::File(Box::new(sentences::load(&args.sentences)?))
-    };
+    let sentences = Loaded::open(&args.sentences, args.language.as_deref(), &args.house)?;
     let (mut input, mut out) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
     let mut line = Vec::new();
     loop {
@@ -119,7 +98,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches(['\n', '\r']);
-        let answer = source.answer(text);
+        let answer = answer(&sentences, text);
         match args.format {
             FormatName::Jsonl => writeln!(out, "{answer}")?,
             FormatName::Text => writeln!(out, "{}", plain(text, &answer))?,

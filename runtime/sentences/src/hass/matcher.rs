@@ -227,7 +227,8 @@ impl<'a> Matcher<'a> {
             Body::Range { range, words } => match self.open(way) {
                 None => {
                     if !self.figures(mention, range, way, out) {
-                        let at = if way.begins || self.program.ignore_blanks { self.after_blanks(way.at as usize) } else { way.at as usize };
+                        let at =
+                            if way.begins || self.program.ignore_blanks { self.after_blanks(way.at as usize) } else { way.at as usize };
                         self.words(mention, words, range.multiplier, Way { at: at as u32, ..way }, out);
                     }
                 }

@@ -10,6 +10,8 @@ mod matcher;
 mod needs;
 mod number_words;
 mod program;
+mod speech;
+mod spoken;
 mod template;
 mod text;
 mod tree;
@@ -17,6 +19,7 @@ mod tree;
 pub use corpus::Corpus;
 pub use house::{Entity, House, Place};
 pub use layout::{MAX_BYTES, MAX_FILES, SourceFile, wants_folder};
+pub use speech::{SpeechAutomaton, SpeechState};
 
 use corpus::{Block, Condition};
 use matcher::{Held, Link, Matcher, NONE, Way};
@@ -36,13 +39,8 @@ pub struct Intents {
     corpus: Corpus,
     program: Program,
     skip: SkipWords,
-}
-
-/// What is known beside a text.
-#[derive(Clone, Debug, Default)]
-pub struct Context {
-    /// The area of the device that heard it.
-    pub area: Option<String>,
+    /// The area of the device that hears.
+    area: Option<String>,
 }
 
 /// What a text means.
@@ -83,7 +81,13 @@ impl Intents {
     pub fn new(corpus: Corpus, house: &House) -> Result<Self, Error> {
         let program = program::compile(&corpus, house)?;
         let skip = SkipWords::new(corpus.skip_words.iter().map(|word| word.text.as_str()), !corpus.ignore_blanks);
-        Ok(Self { corpus, program, skip })
+        Ok(Self { corpus, program, skip, area: None })
+    }
+
+    /// The same for a device in this area: where sentences leave the area open, answers give it.
+    #[must_use]
+    pub fn in_area(self, area: Option<String>) -> Self {
+        Self { area, ..self }
     }
 
     /// The sentences.
@@ -94,7 +98,7 @@ impl Intents {
 
     /// What `text` means, if it is one of the sentences.
     #[must_use]
-    pub fn understand(&self, text: &str, context: &Context) -> Option<Understood<'_>> {
+    pub fn understand(&self, text: &str) -> Option<Understood<'_>> {
         let full = normalised(&without_signs(&normalised(text)));
         let full = full.trim();
         if full.is_empty() || full.chars().count() > MAX_CHARS {
@@ -126,7 +130,7 @@ impl Intents {
                     let fit = self.fit(matcher, way);
                     let name = self.corpus.intents[sentence.intent as usize].name.as_str();
                     if best.as_ref().is_none_or(|(other, found)| (fit, name) < (*other, found.intent))
-                        && let Some(found) = self.found(sentence, matcher, way, context)
+                        && let Some(found) = self.found(sentence, matcher, way)
                     {
                         best = Some((fit, found));
                     }
@@ -150,12 +154,12 @@ impl Intents {
         fit
     }
 
-    fn found(&self, sentence: &Sentence, matcher: &Matcher<'_>, way: Way, context: &Context) -> Option<Understood<'_>> {
+    fn found(&self, sentence: &Sentence, matcher: &Matcher<'_>, way: Way) -> Option<Understood<'_>> {
         let intent = &self.corpus.intents[sentence.intent as usize];
         let block = &intent.blocks[sentence.block as usize];
         let mut said: Vec<Link> = links(matcher, way).collect();
         said.reverse();
-        let mut known: Vec<(&str, &str)> = context.area.iter().map(|area| ("area", area.as_str())).collect();
+        let mut known: Vec<(&str, &str)> = self.area.iter().map(|area| ("area", area.as_str())).collect();
         let mut entity = None;
         let mut slots: Vec<(&str, Value)> = Vec::new();
         for link in said {

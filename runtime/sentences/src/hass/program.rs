@@ -82,6 +82,15 @@ pub(super) struct Program {
     pub(super) ignore_blanks: bool,
 }
 
+impl Program {
+    /// A text as templates and texts are compared.
+    pub(super) fn folded(&self, text: &str) -> Box<[char]> {
+        let text = normalised(text);
+        let text = if self.ignore_blanks { unspaced(&text) } else { text };
+        text.chars().map(lower).collect()
+    }
+}
+
 impl Located {
     pub(super) fn error(&self, fault: Fault, found: impl Into<String>, wanted: impl Into<String>) -> Error {
         Source { name: &self.file, text: "" }.error(self.mark, fault, found, wanted)
@@ -226,19 +235,13 @@ impl<'a> Compiler<'a> {
         Ok(self.program.ops.len() as u32 - 1)
     }
 
-    fn text(&self, text: &str) -> Box<[char]> {
-        let text = normalised(text);
-        let text = if self.program.ignore_blanks { unspaced(&text) } else { text };
-        text.chars().map(lower).collect()
-    }
-
     fn parts(&mut self, scope: u32, at: &Located, parts: &[Part]) -> Result<Box<[Part32]>, Error> {
         parts.iter().map(|part| self.part(scope, at, part)).collect()
     }
 
     fn part(&mut self, scope: u32, at: &Located, part: &Part) -> Result<Part32, Error> {
         let op = match part {
-            Part::Text(text) => Op::Text(self.text(text)),
+            Part::Text(text) => Op::Text(self.program.folded(text)),
             Part::Sequence(parts) => Op::Sequence(self.parts(scope, at, parts)?),
             Part::Choice(parts) => Op::Choice(self.parts(scope, at, parts)?),
             Part::Permutation(parts) => Op::Permutation(self.parts(scope, at, parts)?),
@@ -319,7 +322,7 @@ impl<'a> Compiler<'a> {
                 if let Some(language) = language.filter(|_| range.numbers().take(MAX_SPELLED + 1).count() <= MAX_SPELLED) {
                     for tenths in range.numbers() {
                         for way in number_words::spellings(language, tenths) {
-                            let way = self.text(&way);
+                            let way = self.program.folded(&way);
                             let of_first = words.entry(way[0]).or_default();
                             if !of_first.iter().any(|(other, _)| *other == way) {
                                 of_first.push((way, tenths));

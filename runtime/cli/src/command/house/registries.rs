@@ -14,8 +14,21 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// Domains that Home Assistant exposes to voice unless it is told otherwise.
 const EXPOSED_DOMAINS: [&str; 15] = [
-    "climate", "conversation", "cover", "fan", "humidifier", "input_boolean", "light", "media_player", "scene", "script", "switch", "todo",
-    "vacuum", "valve", "water_heater",
+    "climate",
+    "conversation",
+    "cover",
+    "fan",
+    "humidifier",
+    "input_boolean",
+    "light",
+    "media_player",
+    "scene",
+    "script",
+    "switch",
+    "todo",
+    "vacuum",
+    "valve",
+    "water_heater",
 ];
 /// And of sensors, these kinds.
 const EXPOSED_BINARY_SENSORS: [&str; 7] = ["door", "garage_door", "lock", "motion", "opening", "presence", "window"];
