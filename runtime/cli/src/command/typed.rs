@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::ValueEnum;
 use ossicle::command::set::SlotValue;
+use ossicle_sentences::Value as Held;
 use ossicle_sentences::hass::Understood;
 use serde_json::{Map, Value, json};
 
@@ -75,6 +76,10 @@ fn understood(text: &str, found: &Understood<'_>) -> Value {
         if let Some(value) = value {
             answer[key] = value.into();
         }
+    }
+    let free: Vec<&str> = found.slots.iter().filter(|(_, value)| matches!(value, Held::Free(_))).map(|(name, _)| *name).collect();
+    if !free.is_empty() {
+        answer["free_text"] = free.into();
     }
     if !found.metadata.is_empty() {
         let metadata = found.metadata.iter().map(|(name, value)| (name.clone(), json!(SlotValue(value.clone()))));

@@ -116,17 +116,41 @@ impl SpeechAutomaton {
     }
 }
 
-/// What stands between two words.
+/// What was read last, and so what may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Gap {
-    /// Nothing: the next letter belongs to the word.
-    None,
-    /// A blank must come before the next letter.
-    Blank,
-    /// As that, after a sign.
-    Sign,
-    /// The text begins: a blank may come.
+    /// Nothing: a blank may come, or a word.
     Start,
+    /// A word; a blank must come before the next.
+    Blank,
+    /// As that, and a sign.
+    Sign,
+    /// A blank: a word begins.
+    First,
+    /// A small letter of a word, after which no capitals come.
+    Small,
+    /// A word's first capital.
+    Capital,
+    /// So many capitals: two, three.
+    Two,
+    Three,
+}
+
+impl Gap {
+    /// What a byte of a word makes of it; nothing if nobody writes it so: `Tv` and `TV`, not `tV`.
+    fn letter(self, byte: u8) -> Option<Self> {
+        let capital = byte.is_ascii_uppercase();
+        match self {
+            Self::Start | Self::First if capital => Some(Self::Capital),
+            Self::Capital if capital => Some(Self::Two),
+            Self::Two if capital => Some(Self::Three),
+            Self::Two | Self::Three if byte.is_ascii_lowercase() => None,
+            Self::Start | Self::First | Self::Small | Self::Capital | Self::Two | Self::Three if !capital => {
+                Some(if byte == b'-' { Self::First } else { Self::Small })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Not inside a list.
@@ -203,7 +227,7 @@ impl Made {
                 match network.steps[pc as usize] {
                     Step::Byte { .. } | Step::Accept => set.push(place),
                     Step::Blank { next } => {
-                        let gap = if gap == Gap::None { Gap::Blank } else { gap };
+                        let gap = if matches!(gap, Gap::Start | Gap::Sign) { gap } else { Gap::Blank };
                         stack.push(Place { pc: next, returns, gap });
                     }
                     Step::Split { start, len } => stack.extend(network.targets(start, len).iter().map(|&pc| Place { pc, returns, gap })),
@@ -250,13 +274,10 @@ impl Made {
 fn read(network: &Network, place: Place, byte: u8) -> Option<Place> {
     let Place { pc, gap, .. } = place;
     match network.steps[pc as usize] {
-        Step::Byte { byte: wanted, next } => match gap {
-            Gap::None | Gap::Start if byte == wanted || byte.to_ascii_lowercase() == wanted => {
-                Some(Place { pc: next, gap: Gap::None, ..place })
-            }
-            Gap::Start | Gap::Blank | Gap::Sign if byte == b' ' => Some(Place { gap: Gap::None, ..place }),
-            Gap::Blank if byte == b'-' => Some(Place { gap: Gap::None, ..place }),
-            Gap::Blank if matches!(byte, b',' | b'.') => Some(Place { gap: Gap::Sign, ..place }),
+        Step::Byte { byte: wanted, next } => match (gap, byte) {
+            (Gap::Start | Gap::Blank | Gap::Sign, b' ') | (Gap::Blank, b'-') => Some(Place { gap: Gap::First, ..place }),
+            (Gap::Blank, b',' | b'.') => Some(Place { gap: Gap::Sign, ..place }),
+            _ if byte.to_ascii_lowercase() == wanted => gap.letter(byte).map(|gap| Place { pc: next, gap, ..place }),
             _ => None,
         },
         // A sentence may end with a sign, or three points.
