@@ -39,6 +39,7 @@ mod compile;
 mod error;
 mod expr;
 mod grammar;
+pub mod hass;
 mod lattice;
 mod lexicon;
 mod matcher;

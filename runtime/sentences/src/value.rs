@@ -13,6 +13,8 @@ pub enum Value {
     Free(String),
     /// A number of a range, or one written as `out:` or under `slots:`.
     Number(f64),
+    /// Several values, any of which may be meant: those of an `out:` of Home Assistant's that is a list.
+    Several(Vec<Value>),
 }
 
 impl Value {
@@ -20,7 +22,7 @@ impl Value {
     pub fn whole(&self) -> Option<i64> {
         match *self {
             Self::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => Some(number as i64),
-            Self::Number(_) | Self::Text(_) | Self::Free(_) => None,
+            Self::Number(_) | Self::Text(_) | Self::Free(_) | Self::Several(_) => None,
         }
     }
 }
@@ -33,6 +35,7 @@ impl PartialEq for Value {
                 words::split(a).iter().map(|word| &word.text).eq(words::split(b).iter().map(|word| &word.text))
             }
             (Self::Number(a), Self::Number(b)) => a == b,
+            (Self::Several(a), Self::Several(b)) => a == b,
             _ => false,
         }
     }
@@ -43,6 +46,12 @@ impl fmt::Display for Value {
         match self {
             Self::Text(text) | Self::Free(text) => f.write_str(text),
             Self::Number(number) => write!(f, "{number}"),
+            Self::Several(values) => {
+                for (i, value) in values.iter().enumerate() {
+                    write!(f, "{}{value}", if i == 0 { "" } else { "," })?;
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -44,10 +44,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 pub(crate) fn read(source: &Source<'_>) -> Result<Node, Error> {
-    if source.text.len() > MAX_FILE_BYTES {
-        let found = format!("{} bytes", source.text.len());
-        return Err(source.error(Mark { line: 1, column: 1 }, Fault::TooLarge, found, format!("at most {MAX_FILE_BYTES}")));
-    }
+    check_size(source)?;
     let mut reader = Reader { source, events: Parser::new_from_str(source.text) };
     let node = loop {
         let (event, at) = reader.next()?;
@@ -65,6 +62,29 @@ pub(crate) fn read(source: &Source<'_>) -> Result<Node, Error> {
             _ => return Err(reader.refuse(at, "a second document", "one file holds one document")),
         }
     }
+}
+
+/// Every document of a file; none of an empty one.
+pub(crate) fn read_all(source: &Source<'_>) -> Result<Vec<Node>, Error> {
+    check_size(source)?;
+    let mut reader = Reader { source, events: Parser::new_from_str(source.text) };
+    let mut nodes = Vec::new();
+    loop {
+        let (event, at) = reader.next()?;
+        match event {
+            Event::StreamEnd => return Ok(nodes),
+            Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
+            event => nodes.push(reader.node(event, at, 0)?),
+        }
+    }
+}
+
+fn check_size(source: &Source<'_>) -> Result<(), Error> {
+    if source.text.len() <= MAX_FILE_BYTES {
+        return Ok(());
+    }
+    let found = format!("{} bytes", source.text.len());
+    Err(source.error(Mark { line: 1, column: 1 }, Fault::TooLarge, found, format!("at most {MAX_FILE_BYTES}")))
 }
 
 struct Reader<'a> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ossicle_sentences::hass::Intents;
 use ossicle_sentences::{Grammar, Match, Value as SlotValue};
 use serde::Serialize;
 use serde_json::Value;
@@ -74,6 +75,20 @@ impl Recognise for Grammar {
     }
 }
 
+/// The meaning that sentences of a folder have for a text.
+impl Recognise for Intents {
+    fn languages(&self) -> Vec<String> {
+        vec![self.corpus().language().to_owned()]
+    }
+
+    fn recognise(&self, text: &str) -> Option<Intent> {
+        let found = self.understand(text)?;
+        let entities = found.slots.iter().map(|(name, slot)| Entity { name: (*name).to_owned(), value: value(slot) });
+        // What the files have for a response is the key of a template, and nothing to say.
+        Some(Intent { name: found.intent.to_owned(), entities: entities.collect(), text: None })
+    }
+}
+
 fn intent(found: &Match<'_>) -> Intent {
     let entities = found.slots.iter().map(|slot| Entity { name: slot.name.to_owned(), value: value(&slot.value) });
     Intent { name: found.intent.to_owned(), entities: entities.collect(), text: found.response.map(str::to_owned) }
@@ -94,11 +109,12 @@ impl fmt::Display for Intent {
 }
 
 /// A text or a number; whole numbers without a point.
-fn value(value: &SlotValue) -> Value {
-    match (value, value.whole()) {
+fn value(slot: &SlotValue) -> Value {
+    match (slot, slot.whole()) {
         (SlotValue::Text(text) | SlotValue::Free(text), _) => text.as_str().into(),
         (_, Some(whole)) => whole.into(),
         (SlotValue::Number(number), None) => (*number).into(),
+        (SlotValue::Several(values), None) => values.iter().map(value).collect(),
     }
 }
 

@@ -1,14 +1,17 @@
 //! `ossicle command`.
 
+pub(crate) mod folder;
+mod house;
 pub(crate) mod language;
+pub(crate) mod loaded;
 mod output;
 pub(crate) mod sentences;
 mod tune;
+mod typed;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
@@ -16,8 +19,9 @@ use ossicle::audio::{AudioReader, Damage};
 use ossicle::command::recogniser::{CommandOptions, Recogniser};
 use ossicle::command::set::CommandSet;
 use ossicle::whisper::transcriber::Transcriber;
-use ossicle_sentences::Grammar;
 
+use self::folder::HouseArgs;
+use self::loaded::Loaded;
 use crate::fault::{self, Fault};
 use crate::input::{self, RawArgs};
 use crate::interrupt;
@@ -62,6 +66,11 @@ pub(crate) struct Args {
 enum Also {
     /// Check a sentence file, count its sentences and show some
     Sentences(sentences::Args),
+    /// Write the house file of a Home Assistant
+    House(house::Args),
+    /// Tell what typed text means, a line each
+    #[command(name = "match")]
+    Match(typed::Args),
     /// Measure misses and false alarms over recordings, for choosing a threshold
     Tune(Box<tune::Args>),
 }
@@ -69,9 +78,12 @@ enum Also {
 /// How to recognise.
 #[derive(clap::Args)]
 struct RecognitionArgs {
-    /// Sentence file, or the name of one that comes with the program (see `ossicle command sentences`)
-    #[arg(long, value_name = "NAME|FILE.yaml", required = true)]
+    /// Sentence file, the name of one that comes with the program (see `ossicle command sentences`), or a folder in the layout of Home
+    /// Assistant's sentences
+    #[arg(long, value_name = "NAME|FILE.yaml|FOLDER", required = true)]
     sentences: Option<String>,
+    #[command(flatten)]
+    house: HouseArgs,
     #[command(flatten)]
     model: ModelArgs,
     /// Language to decode, as a code or English name; auto detects it [default: that of the sentences]
@@ -117,32 +129,20 @@ impl RecognitionArgs {
     fn open(&self) -> Result<(Transcriber, Recogniser<CommandSet>, Option<String>)> {
         // A fault in the sentences is told before a model is loaded.
         let name = self.sentences.as_deref().unwrap_or_default();
-        let grammar = sentences::load(name)?;
+        let sentences = Loaded::open(name, self.language.as_deref(), &self.house)?;
         let mut model = self.model.open_for_commands(ossicle_frontend::mel::WINDOW_FRAMES, false, 0)?;
-        let language = language::decoded(&model, self.language.as_deref(), grammar.language(), name)?;
-        let recogniser = recogniser(&mut model, grammar, name)?;
+        let language = language::decoded(&model, self.language.as_deref(), sentences.language(), name)?;
+        let recogniser = sentences.recogniser(&mut model, name)?;
         Ok((model, recogniser, language))
     }
-}
-
-/// What recognises the sentences of a file called `name` with a model.
-pub(crate) fn recogniser(model: &mut Transcriber, grammar: impl Into<Arc<Grammar>>, name: &str) -> Result<Recogniser<CommandSet>> {
-    Ok(Recogniser::new(compile(model, grammar, name)?))
-}
-
-/// The sentences of a file called `name`, compiled for a model.
-pub(crate) fn compile(model: &mut Transcriber, grammar: impl Into<Arc<Grammar>>, name: &str) -> Result<CommandSet> {
-    let pipeline = model.pipeline();
-    let eot = pipeline.specials().eot;
-    let tokenizer = pipeline.tokenizer().map_err(|error| fault::transcription("", error))?;
-    let set = CommandSet::new(grammar, tokenizer, eot);
-    Ok(set.map_err(|error| Fault::new(error, name, "check it with ossicle command sentences"))?)
 }
 
 /// Recognises the command in every file with one model; a bad file gives its line and the others go on.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.also {
         Some(Also::Sentences(args)) => return sentences::run(args),
+        Some(Also::House(args)) => return house::run(args),
+        Some(Also::Match(args)) => return typed::run(args),
         Some(Also::Tune(args)) => return tune::run(args),
         None => {}
     }

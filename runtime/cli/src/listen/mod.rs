@@ -20,6 +20,8 @@ use ossicle::listen::{Commands, EndpointConfig, Event, Listener, Options, Popped
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::window::Window;
 
+use crate::command::folder::HouseArgs;
+use crate::command::loaded::Loaded;
 use crate::command::{self, parse_threshold};
 use crate::fault::{self, Fault};
 use crate::input;
@@ -74,9 +76,12 @@ pub(crate) struct Args {
     /// Listen from a press to a release: Enter on the terminal toggles, SIGUSR1 presses, SIGUSR2 releases
     #[arg(long)]
     push_to_talk: bool,
-    /// Take utterances for commands: a sentence file, or the name of one that comes with the program (see `ossicle command sentences`)
-    #[arg(long, value_name = "NAME|FILE.yaml", conflicts_with = "partial")]
+    /// Take utterances for commands: a sentence file, the name of one that comes with the program (see `ossicle command sentences`), or a
+    /// folder in the layout of Home Assistant's sentences
+    #[arg(long, value_name = "NAME|FILE.yaml|FOLDER", conflicts_with = "partial")]
     sentences: Option<String>,
+    #[command(flatten)]
+    house: HouseArgs,
     /// How sure one has to be that a command was meant, 0 to 1
     #[arg(long, value_name = "P", requires = "sentences", value_parser = parse_threshold)]
     threshold: Option<f32>,
@@ -133,10 +138,10 @@ impl Args {
             model.check(&options).map_err(|error| fault::transcription("", error))?;
             return Ok(Box::new(Speech::new(model, options)));
         };
-        let grammar = command::sentences::load(name)?;
+        let sentences = Loaded::open(name, self.language.as_deref(), &self.house)?;
         let mut model = self.model.open_for_commands(Window::default().max_frames(), false, others)?;
-        let language = command::language::decoded(&model, self.language.as_deref(), grammar.language(), name)?;
-        let sentences = command::recogniser(&mut model, grammar, name)?;
+        let language = command::language::decoded(&model, self.language.as_deref(), sentences.language(), name)?;
+        let sentences = sentences.recogniser(&mut model, name)?;
         let default = CommandOptions::default();
         let mut options = CommandOptions { threshold: self.threshold.unwrap_or(default.threshold), ..default };
         options.transcribe.language = language;

@@ -1,7 +1,6 @@
 //! The model of a service that knows commands.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use anyhow::Result;
 use ossicle::audio::SAMPLE_RATE;
@@ -21,7 +20,7 @@ const MOST_SAMPLES: usize = 30 * SAMPLE_RATE as usize;
 /// A model, and sentences that a voice assistant's recordings are compared with before they are written down word by word.
 pub(super) struct Assistant {
     model: Transcriber,
-    recogniser: Recogniser<Arc<CommandSet>>,
+    recogniser: Recogniser<CommandSet>,
     threshold: f32,
     languages: Languages,
     samples: Vec<f32>,
@@ -29,9 +28,9 @@ pub(super) struct Assistant {
 
 impl Assistant {
     /// `threshold` is how sure one has to be that a command was meant, 0 to 1; `decoded` the language that is decoded, `None` to detect it.
-    pub(super) fn new(model: Transcriber, set: Arc<CommandSet>, threshold: f32, decoded: Option<String>) -> Self {
+    pub(super) fn new(model: Transcriber, set: CommandSet, threshold: f32, decoded: Option<String>) -> Self {
         let recogniser = Recogniser::new(set);
-        let written = recogniser.sentences().grammar().language();
+        let written = recogniser.sentences().language();
         let written = languages::of_tag(written).unwrap_or(written).to_owned();
         Self { model, recogniser, threshold, languages: Languages { written, decoded }, samples: Vec::new() }
     }

@@ -19,6 +19,8 @@ use ossicle_serve::{Address, Limits, Model, ModelCard, Server};
 use assistant::Assistant;
 
 use crate::broker::parse_name;
+use crate::command::folder::HouseArgs;
+use crate::command::loaded::Loaded;
 use crate::fault::{self, Fault};
 use crate::model::ModelArgs;
 use crate::notify::Notifier;
@@ -55,9 +57,12 @@ pub(crate) struct Args {
     /// Listen for HTTP clients; may be repeated
     #[arg(long, value_name = "HOST:PORT")]
     http: Vec<String>,
-    /// Answer Wyoming clients who ask what a text means, by a sentence file or one that comes with the program
-    #[arg(long, value_name = "NAME|FILE.yaml")]
+    /// Answer Wyoming clients who ask what a text means, by a sentence file, one that comes with the program, or a folder in the layout of
+    /// Home Assistant's sentences
+    #[arg(long, value_name = "NAME|FILE.yaml|FOLDER")]
     sentences: Option<String>,
+    #[command(flatten)]
+    house: HouseArgs,
     /// Compare what Wyoming clients say with the sentences, as `ossicle command` does, before it is written down word by word
     #[arg(long, requires = "sentences")]
     constrained: bool,
@@ -158,7 +163,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let options = TranscribeOptions { language, ..TranscribeOptions::default() };
     let limits = args.limits.limits()?;
     // A fault in the sentences is told before a model is loaded.
-    let grammar = args.sentences.as_deref().map(command::sentences::load).transpose()?.map(Arc::new);
+    let open = |name| Loaded::open(name, args.language.as_deref(), &args.house);
+    let sentences = args.sentences.as_deref().map(open).transpose()?;
     args.model.verify()?;
     // A client may ask for word times.
     let (frames, words) = (Window::default().max_frames(), true);
@@ -168,16 +174,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut server = Server::new(ModelCard::of(model), limits);
     server.defaults(options);
     server.stream_transcripts(args.stream);
-    if let Some(grammar) = &grammar {
-        server.recognise(Box::new(Arc::clone(grammar)));
+    match &sentences {
+        Some(Loaded::File(grammar)) => server.recognise(Box::new(Arc::clone(grammar))),
+        Some(Loaded::Folder(intents)) => server.recognise(Box::new(Arc::clone(intents))),
+        None => {}
     }
-    let mut models: Vec<Box<dyn Model + Send>> = match grammar.filter(|_| args.constrained) {
+    let mut models: Vec<Box<dyn Model + Send>> = match sentences.filter(|_| args.constrained) {
         None => transcribers.into_iter().map(|model| Box::new(model) as _).collect(),
-        Some(grammar) => {
+        Some(sentences) => {
             let name = args.sentences.as_deref().unwrap_or_default();
-            let language = command::language::decoded(model, args.language.as_deref(), grammar.language(), name)?;
-            let set = Arc::new(command::compile(model, grammar, name)?);
-            let assistant = |model| Assistant::new(model, Arc::clone(&set), args.threshold, language.clone());
+            let language = command::language::decoded(model, args.language.as_deref(), sentences.language(), name)?;
+            let set = sentences.compile(model, name)?;
+            let assistant = |model| Assistant::new(model, set.clone(), args.threshold, language.clone());
             transcribers.into_iter().map(|model| Box::new(assistant(model)) as _).collect()
         }
     };

@@ -1,7 +1,8 @@
-//! The sentences of a file, compiled for a model.
+//! The sentences of a file or a folder, compiled for a model.
 
 use std::sync::Arc;
 
+use ossicle_sentences::hass::{Intents, SpeechAutomaton, SpeechState, Understood};
 use ossicle_sentences::{CompileError, Grammar, Match, State, TokenAutomaton, Value};
 use serde::{Serialize, Serializer};
 
@@ -10,11 +11,24 @@ use super::sentences::{Meant, Sentences};
 use super::vocabulary::WhisperVocabulary;
 use crate::whisper::tokenizer::Tokenizer;
 
-/// A grammar and its automaton over a model's tokens.
-#[derive(Debug)]
-pub struct CommandSet {
-    grammar: Arc<Grammar>,
-    automaton: TokenAutomaton,
+/// Sentences, and their automaton over a model's tokens. Copies share what does not change; searches side by side need one each.
+#[derive(Clone, Debug)]
+pub struct CommandSet(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    File { grammar: Arc<Grammar>, automaton: Arc<TokenAutomaton> },
+    Folder { intents: Arc<Intents>, automaton: SpeechAutomaton },
+}
+
+/// A place in the automaton of a [`CommandSet`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SetState(Place);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    File(State),
+    Folder(SpeechState),
 }
 
 /// What is wanted: an intent and its slots.
@@ -42,6 +56,15 @@ impl Intent {
     }
 }
 
+impl From<Understood<'_>> for Intent {
+    fn from(found: Understood<'_>) -> Self {
+        let mut slots: Vec<_> = found.slots.into_iter().map(|(name, value)| (name.to_owned(), SlotValue(value))).collect();
+        slots.sort_by(|(a, _), (b, _)| a.cmp(b));
+        // What Home Assistant's files have for a response is the key of a template.
+        Self { name: found.intent.to_owned(), slots, response: None, threshold: None }
+    }
+}
+
 /// Equal if the same is wanted, however it was said.
 impl PartialEq for Intent {
     fn eq(&self, other: &Self) -> bool {
@@ -56,6 +79,7 @@ impl Serialize for SlotValue {
             (Value::Text(text) | Value::Free(text), _) => serializer.serialize_str(text),
             (_, Some(whole)) => serializer.serialize_i64(whole),
             (Value::Number(number), None) => serializer.serialize_f64(*number),
+            (Value::Several(values), None) => serializer.collect_seq(values.iter().cloned().map(SlotValue)),
         }
     }
 }
@@ -67,42 +91,82 @@ impl CommandSet {
     /// If the automaton would be too large, or the vocabulary cannot write a word.
     pub fn new(grammar: impl Into<Arc<Grammar>>, tokenizer: &Tokenizer, eot: u32) -> Result<Self, CompileError> {
         let grammar = grammar.into();
-        let automaton = TokenAutomaton::compile(&grammar, &WhisperVocabulary::new(tokenizer, eot))?;
-        Ok(Self { grammar, automaton })
+        let automaton = TokenAutomaton::compile(&grammar, &WhisperVocabulary::new(tokenizer, eot))?.into();
+        Ok(Self(Kind::File { grammar, automaton }))
     }
 
-    /// The grammar.
-    pub fn grammar(&self) -> &Grammar {
-        &self.grammar
+    /// Sentences of a folder and a house, for such a model.
+    pub fn of_intents(intents: impl Into<Arc<Intents>>, tokenizer: &Tokenizer, eot: u32) -> Self {
+        let intents = intents.into();
+        let automaton = SpeechAutomaton::new(&intents, &WhisperVocabulary::new(tokenizer, eot));
+        Self(Kind::Folder { intents, automaton })
     }
 
-    /// The automaton.
-    pub fn automaton(&self) -> &TokenAutomaton {
-        &self.automaton
+    /// The language that the sentences say they are in, as a code.
+    pub fn language(&self) -> &str {
+        match &self.0 {
+            Kind::File { grammar, .. } => grammar.language(),
+            Kind::Folder { intents, .. } => intents.corpus().language(),
+        }
+    }
+
+    /// Bytes of memory that the automaton holds.
+    pub fn bytes(&self) -> usize {
+        match &self.0 {
+            Kind::File { automaton, .. } => automaton.bytes(),
+            Kind::Folder { automaton, .. } => automaton.bytes(),
+        }
+    }
+
+    /// What cannot be recognised and was left out, in one line; nothing if nothing was.
+    pub fn note(&self) -> Option<String> {
+        match &self.0 {
+            Kind::File { .. } => None,
+            Kind::Folder { automaton, .. } => automaton.note(),
+        }
     }
 }
 
 impl Automaton for CommandSet {
-    type State = State;
+    type State = SetState;
 
-    fn start(&self) -> State {
-        self.automaton.start()
+    fn start(&self) -> SetState {
+        SetState(match &self.0 {
+            Kind::File { automaton, .. } => Place::File(automaton.start()),
+            Kind::Folder { automaton, .. } => Place::Folder(automaton.start()),
+        })
     }
 
-    fn arcs(&self, state: State, out: &mut Vec<(u32, State)>) {
-        out.extend(self.automaton.arcs(state).iter().map(|arc| (arc.token, arc.to)));
+    fn arcs(&self, state: SetState, out: &mut Vec<(u32, SetState)>) {
+        match (&self.0, state.0) {
+            (Kind::File { automaton, .. }, Place::File(state)) => {
+                out.extend(automaton.arcs(state).iter().map(|arc| (arc.token, SetState(Place::File(arc.to)))));
+            }
+            (Kind::Folder { automaton, .. }, Place::Folder(state)) => {
+                automaton.arcs(state, |token, to| out.push((token, SetState(Place::Folder(to)))));
+            }
+            _ => {}
+        }
     }
 
-    fn accepts(&self, state: State) -> bool {
-        self.automaton.accepts(state)
+    fn accepts(&self, state: SetState) -> bool {
+        match (&self.0, state.0) {
+            (Kind::File { automaton, .. }, Place::File(state)) => automaton.accepts(state),
+            (Kind::Folder { automaton, .. }, Place::Folder(state)) => automaton.accepts(state),
+            _ => false,
+        }
     }
 
-    fn allows_text(&self, state: State) -> bool {
-        self.automaton.any_text(state).is_some()
+    fn allows_text(&self, state: SetState) -> bool {
+        matches!((&self.0, state.0), (Kind::File { automaton, .. }, Place::File(state)) if automaton.any_text(state).is_some())
     }
 
-    fn next(&self, state: State, token: u32) -> Option<State> {
-        self.automaton.next(state, token)
+    fn next(&self, state: SetState, token: u32) -> Option<SetState> {
+        match (&self.0, state.0) {
+            (Kind::File { automaton, .. }, Place::File(state)) => automaton.next(state, token).map(|to| SetState(Place::File(to))),
+            (Kind::Folder { automaton, .. }, Place::Folder(state)) => automaton.next(state, token).map(|to| SetState(Place::Folder(to))),
+            _ => None,
+        }
     }
 }
 
@@ -110,7 +174,14 @@ impl Sentences for CommandSet {
     type Meaning = Intent;
 
     fn meanings(&self, text: &str) -> Vec<Meant<Intent>> {
-        let matches = self.grammar.matches(text);
+        let grammar = match &self.0 {
+            Kind::File { grammar, .. } => grammar,
+            Kind::Folder { intents, .. } => {
+                let found = intents.understand(text);
+                return found.into_iter().map(|found| Meant { meaning: found.into(), fits_best: true }).collect();
+            }
+        };
+        let matches = grammar.matches(text);
         let fewest = matches.first().map_or(0, |best| best.free_words);
         matches.iter().map(|found| Meant { meaning: Intent::new(found), fits_best: found.free_words == fewest }).collect()
     }
