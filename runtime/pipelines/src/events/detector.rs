@@ -120,6 +120,8 @@ pub struct Detector {
     near: NearScores,
     classes: Vec<String>,
     trackers: Vec<Tracker>,
+    /// Of each tracker, what is around the cells of one patch.
+    around: Vec<Around>,
     mel: YamnetMel,
     scratch: Box<YamnetScratch>,
     timing: Timing,
@@ -171,6 +173,7 @@ impl Detector {
             near: near_scores,
             classes: options.classes,
             trackers: vec![],
+            around: vec![],
             mel: YamnetMel::new(options.isa),
             scratch: Box::default(),
             timing,
@@ -241,6 +244,7 @@ impl Detector {
                 None => self.trackers.push(Tracker::new(class)),
             }
         }
+        self.around = vec![Around::default(); self.trackers.len()];
         for mut tracker in old {
             tracker.finish(now, &mut |class, change| sink(heard(class, change)));
         }
@@ -350,6 +354,7 @@ impl Detector {
         self.hops += 1;
         // A head's first scores are of what lies before the recording, its last ones of the silence behind it.
         let skipped = self.timing.cells - (told.end - told.start) as usize;
+        let mut patch = None;
         for (cell, of_model) in told.zip(self.model_scores.chunks_exact(self.model_labels).skip(skipped)) {
             let start = self.timing.start_of(cell);
             if start >= self.received {
@@ -364,10 +369,14 @@ impl Detector {
                 le_bytes(Values::F32(scores), |bytes| hashers[1].update(bytes));
             }
             sink(Heard::Scores(Scores { start: seconds(start), end: seconds(end), scores }));
-            for tracker in &mut self.trackers {
+            if patch.replace(cell / cells) != Some(cell / cells) {
+                for (around, tracker) in self.around.iter_mut().zip(&self.trackers) {
+                    let largest = |of: &Option<Near>| of.as_ref().map_or(0.0, |of| self.near.largest(cell, &of.outputs));
+                    *around = Around { near: largest(&tracker.class.near), against: largest(&tracker.class.unless) };
+                }
+            }
+            for (tracker, &around) in self.trackers.iter_mut().zip(&self.around) {
                 let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
-                let largest = |of: &Option<Near>| of.as_ref().map_or(0.0, |of| self.near.largest(cell, &of.outputs));
-                let around = Around { near: largest(&tracker.class.near), against: largest(&tracker.class.unless) };
                 tracker.take(start, end, score, around, &mut |class, change| sink(heard(class, change)));
             }
         }
