@@ -9,7 +9,7 @@ use ossicle::events::Detector;
 use super::Args;
 use crate::{fault, reload};
 
-/// Writes the classes with their thresholds, labels and what has to be near them, then the model's labels.
+/// Writes the classes with their thresholds, labels and what has to be near them or must not be, then the model's labels.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
     let config = args.config.as_deref();
@@ -23,9 +23,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         for class in detector.classes() {
             let named: Vec<&str> = class.outputs.iter().map(|&output| labels[output].as_str()).collect();
             write!(out, "  {:20} {:.2}  {}", class.name, class.rules.threshold, named.join("; "))?;
-            if let Some(near) = class.near {
+            for (word, near) in [("near", class.near), ("unless", class.unless)] {
+                let Some(near) = near else { continue };
                 let named: Vec<&str> = near.outputs.iter().map(|&output| detector.near_labels()[output].as_str()).collect();
-                write!(out, ", near {} at {}", named.join("; "), near.threshold)?;
+                write!(out, ", {word} {} at {}", named.join("; "), near.threshold)?;
             }
             writeln!(out)?;
         }

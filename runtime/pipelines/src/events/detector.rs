@@ -12,26 +12,17 @@ use ossicle_trace::{Step, Tap, Tensor, Values, le_bytes};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::around::{Around, Near};
 use super::error::EventsError;
-use super::settings::{Labels, Near, Rules, Settings};
+use super::near_scores::NearScores;
+use super::settings::{Labels, Rules, Settings};
+use super::timing::Timing;
 use super::tracker::{Change, Tracker};
 use super::{Event, Lasting, SettingsError};
 use crate::audio::SAMPLE_RATE;
 
-/// Frames of 10 ms from one score of a model without a head to the next, unless told otherwise: 0.24 s.
-pub const HOP_FRAMES: usize = 24;
-
-/// Frames from one patch to the next for a head, which keeps the middle third of each.
-const HEAD_HOP_FRAMES: usize = PATCH_FRAMES / 3;
-
 /// Scores of a patch that a head's timing is made for: cells of 40 ms.
 const HEAD_CELLS: usize = 8;
-
-/// Samples of silence in front of what a head hears: its first cell of 40 ms is the first one of the recording then.
-const HEAD_LEAD_SAMPLES: usize = 5440;
-
-/// Patches to either side of an event's own whose scores of near labels count for it: they are 0.32 s apart.
-const NEAR_PATCHES: u64 = 2;
 
 /// The file with a line for each label.
 pub(super) const LABELS_FILE: &str = "labels.txt";
@@ -46,7 +37,7 @@ pub struct Options {
     pub isa: Isa,
     /// Threads, held to 1..=8; change no bit.
     pub threads: usize,
-    /// Frames of 10 ms from one patch to the next: 2 to 96, an even number; by default the model's own, [`HOP_FRAMES`] without a head. A
+    /// Frames of 10 ms from one patch to the next: 2 to 96, an even number; by default the model's own, [`HOP_FRAMES`](super::HOP_FRAMES) without a head. A
     /// head takes no other than its own.
     pub hop_frames: Option<usize>,
     /// Only these classes of the settings, or labels of the model; all if empty. Each is a name or several, with commas between them.
@@ -108,6 +99,9 @@ pub struct ClassOutputs<'a> {
     pub rules: Rules,
     /// What has to be heard near an event, of [`Detector::near_labels`].
     pub near: Option<&'a Near>,
+    /// What speaks against an event, of the same: it does not count where the largest score of these reaches the threshold and is more than
+    /// that of `near`.
+    pub unless: Option<&'a Near>,
 }
 
 /// Turns samples into events. Memory is fixed whatever the length.
@@ -127,6 +121,8 @@ pub struct Detector {
     near: NearScores,
     classes: Vec<String>,
     trackers: Vec<Tracker>,
+    /// Of each tracker, what is around the cells of one patch.
+    around: Vec<Around>,
     mel: YamnetMel,
     scratch: Box<YamnetScratch>,
     timing: Timing,
@@ -178,6 +174,7 @@ impl Detector {
             near: near_scores,
             classes: options.classes,
             trackers: vec![],
+            around: vec![],
             mel: YamnetMel::new(options.isa),
             scratch: Box::default(),
             timing,
@@ -229,7 +226,8 @@ impl Detector {
     pub fn classes(&self) -> impl Iterator<Item = ClassOutputs<'_>> {
         self.trackers.iter().map(|tracker| {
             let class = &tracker.class;
-            ClassOutputs { name: &class.name, outputs: &class.outputs, rules: class.rules, near: class.near.as_ref() }
+            let (near, unless) = (class.near.as_ref(), class.unless.as_ref());
+            ClassOutputs { name: &class.name, outputs: &class.outputs, rules: class.rules, near, unless }
         })
     }
 
@@ -247,6 +245,7 @@ impl Detector {
                 None => self.trackers.push(Tracker::new(class)),
             }
         }
+        self.around = vec![Around::default(); self.trackers.len()];
         for mut tracker in old {
             tracker.finish(now, &mut |class, change| sink(heard(class, change)));
         }
@@ -356,6 +355,7 @@ impl Detector {
         self.hops += 1;
         // A head's first scores are of what lies before the recording, its last ones of the silence behind it.
         let skipped = self.timing.cells - (told.end - told.start) as usize;
+        let mut patch = None;
         for (cell, of_model) in told.zip(self.model_scores.chunks_exact(self.model_labels).skip(skipped)) {
             let start = self.timing.start_of(cell);
             if start >= self.received {
@@ -370,103 +370,18 @@ impl Detector {
                 le_bytes(Values::F32(scores), |bytes| hashers[1].update(bytes));
             }
             sink(Heard::Scores(Scores { start: seconds(start), end: seconds(end), scores }));
-            for tracker in &mut self.trackers {
+            if patch.replace(cell / cells) != Some(cell / cells) {
+                for (around, tracker) in self.around.iter_mut().zip(&self.trackers) {
+                    let largest = |of: &Option<Near>| of.as_ref().map_or(0.0, |of| self.near.largest(cell, &of.outputs));
+                    *around = Around { near: largest(&tracker.class.near), against: largest(&tracker.class.unless) };
+                }
+            }
+            for (tracker, &around) in self.trackers.iter_mut().zip(&self.around) {
                 let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
-                let near = tracker.class.near.as_ref().map_or(1.0, |near| self.near.largest(cell, &near.outputs));
-                tracker.take(start, end, score, near, &mut |class, change| sink(heard(class, change)));
+                tracker.take(start, end, score, around, &mut |class, change| sink(heard(class, change)));
             }
         }
         Ok(())
-    }
-}
-
-/// Scores of near labels of the patches that events may still ask for.
-struct NearScores {
-    labels: usize,
-    /// Patches that are kept.
-    kept: u64,
-    /// Patches behind an event's own that are known when it is told: [`NEAR_PATCHES`] unless the head is hardly late.
-    ahead: u64,
-    /// Cells of a patch.
-    cells: u64,
-    /// `[kept][labels]`; patch p is in row p % kept.
-    scores: Vec<f32>,
-}
-
-impl NearScores {
-    fn new(labels: usize, timing: Timing) -> Self {
-        // A cell is told as many patches after its own as the head is late, and asks for some before that.
-        let kept = NEAR_PATCHES + timing.lag.div_ceil(timing.cells) as u64 + 1;
-        let ahead = NEAR_PATCHES.min((timing.lag / timing.cells) as u64);
-        Self { labels, kept, ahead, cells: timing.cells as u64, scores: vec![0.0; kept as usize * labels] }
-    }
-
-    fn keep(&mut self, patch: u64, scores: &[f32]) {
-        let row = (patch % self.kept) as usize * self.labels;
-        self.scores[row..row + self.labels].copy_from_slice(&scores[..self.labels]);
-    }
-
-    /// The largest score of these outputs around a cell that is told now.
-    fn largest(&self, cell: u64, outputs: &[usize]) -> f32 {
-        let patch = cell / self.cells;
-        let near = patch.saturating_sub(NEAR_PATCHES)..=patch + self.ahead;
-        let rows = near.map(|patch| &self.scores[(patch % self.kept) as usize * self.labels..][..self.labels]);
-        rows.flat_map(|row| outputs.iter().map(|&output| row[output])).fold(0.0, f32::max)
-    }
-}
-
-/// When which scores come, and for which samples they count.
-#[derive(Clone, Copy, Debug)]
-struct Timing {
-    /// Frames from one patch to the next.
-    hop: usize,
-    /// Scores of every class that a patch gives, each for an equal part of the hop.
-    cells: usize,
-    /// Cells by which scores come late, if the model has a head.
-    lag: usize,
-    /// Samples of silence in front of a recording.
-    lead: usize,
-    /// Whether the model has a head.
-    head: bool,
-}
-
-impl Timing {
-    fn new(config: &YamnetConfig, hop: Option<usize>) -> Result<Self, EventsError> {
-        let head = match &config.head {
-            Some(head) => Self { hop: HEAD_HOP_FRAMES, cells: config.cells(), lag: head.lag(), lead: HEAD_LEAD_SAMPLES, head: true },
-            None => Self { hop: HOP_FRAMES, cells: 1, lag: 0, lead: 0, head: false },
-        };
-        match hop {
-            Some(frames) if head.head && frames != head.hop => Err(EventsError::HeadHop { frames, only: head.hop }),
-            Some(frames) if !(2..=PATCH_FRAMES).contains(&frames) || !frames.is_multiple_of(2) => Err(EventsError::Hop { frames }),
-            Some(hop) => Ok(Self { hop, ..head }),
-            None => Ok(head),
-        }
-    }
-
-    /// Cells whose scores are known after so many patches.
-    fn told(&self, hops: u64) -> u64 {
-        (hops * self.cells as u64).saturating_sub(self.lag as u64)
-    }
-
-    /// Patches of which something is told after the last: a cell counts for the middle of patch `cell / cells`.
-    fn patches_kept(&self) -> usize {
-        self.lag.div_ceil(self.cells) + 1
-    }
-
-    /// Samples of the recording that these scores account for.
-    fn scored(&self, hops: u64) -> u64 {
-        match (self.head, hops) {
-            (true, _) => self.start_of(self.told(hops)),
-            (false, 0) => 0,
-            (false, _) => (hops - 1) * (self.hop * HOP_SAMPLES) as u64 + PATCH_SAMPLES as u64,
-        }
-    }
-
-    /// Where the samples begin that a cell's scores count for; without a head half a hop before the patch's middle, and the first at 0.
-    fn start_of(&self, cell: u64) -> u64 {
-        let length = (self.hop * HOP_SAMPLES / self.cells) as u64;
-        if self.head || cell == 0 { cell * length } else { cell * length + PATCH_SAMPLES as u64 / 2 - length / 2 }
     }
 }
 
@@ -523,40 +438,4 @@ pub(super) fn labels<C>(folder: &ModelFolder<C>, file: &str, wanted: usize) -> R
         return Err(FolderError::Malformed { path: folder.path().join(file), problem });
     }
     Ok(labels)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Patch p scores 1 / (p + 1) in label 0, and nothing in label 1.
-    fn told(lag: usize, patches: u64) -> Vec<(u64, f32, f32)> {
-        let timing = Timing { hop: 32, cells: 8, lag, lead: 0, head: true };
-        let mut near = NearScores::new(2, timing);
-        let mut told = vec![];
-        for hops in 0..patches {
-            near.keep(hops, &[1.0 / (hops + 1) as f32, 0.0]);
-            for cell in timing.told(hops)..timing.told(hops + 1) {
-                told.push((cell, near.largest(cell, &[0, 1]), near.largest(cell, &[1])));
-            }
-        }
-        told
-    }
-
-    #[test]
-    fn what_is_near_lies_two_patches_around() {
-        for (lag, ahead) in [(19, 2), (16, 2), (15, 1), (0, 0)] {
-            for (cell, largest, none) in told(lag, 20) {
-                let patch = cell / 8;
-                // The earliest patch that counts has the largest score, so a row that is too old or too new would show.
-                assert_eq!((largest, none), (1.0 / (patch.saturating_sub(2) + 1) as f32, 0.0), "cell {cell}, {lag} late");
-            }
-            let mut rising = NearScores::new(1, Timing { hop: 32, cells: 8, lag, lead: 0, head: true });
-            for patch in 0..12 {
-                rising.keep(patch, &[patch as f32 / 16.0]);
-            }
-            let last = Timing { hop: 32, cells: 8, lag, lead: 0, head: true }.told(12) - 1;
-            assert_eq!(rising.largest(last, &[0]), (last / 8 + ahead) as f32 / 16.0, "{lag} late");
-        }
-    }
 }

@@ -9,6 +9,7 @@ use ossicle_graph::whisper_events::{CELL_ROWS, STEP_CELLS, STEP_ROWS, WhisperEve
 use ossicle_trace::{Step, Tap, Values, le_bytes};
 use sha2::{Digest, Sha256};
 
+use super::around::Around;
 use super::detector::{LABELS_FILE, heard, labels, seconds};
 use super::error::EventsError;
 use super::settings::{Labels, Settings};
@@ -172,7 +173,7 @@ impl EncodedEvents {
             let end = samples.map_or(end, |samples| end.min(samples));
             for tracker in &mut self.trackers {
                 let score = tracker.class.outputs.iter().map(|&output| scores[output]).fold(0.0, f32::max);
-                tracker.take(start, end, score, 1.0, &mut over(&mut self.order, sink));
+                tracker.take(start, end, score, Around::default(), &mut over(&mut self.order, sink));
             }
         }
         self.run += STEP_CELLS as u64;

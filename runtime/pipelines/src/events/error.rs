@@ -46,6 +46,8 @@ pub enum SettingsError {
     Near {
         /// The class that asks for it.
         class: String,
+        /// As what: `near` or `unless`.
+        key: &'static str,
         /// The label.
         label: String,
         /// Labels that are like it.
@@ -74,8 +76,8 @@ impl fmt::Display for SettingsError {
             Self::Label { class, label, near } => {
                 write!(f, "classes.{class}: no label {label:?}: labels.txt of the model lists them{}", listed(near))
             }
-            Self::Near { class, label, near } => {
-                write!(f, "classes.{class}.near: no label {label:?}: near_labels.txt of the model lists them{}", listed(near))
+            Self::Near { class, key, label, near } => {
+                write!(f, "classes.{class}.{key}: no label {label:?}: near_labels.txt of the model lists them{}", listed(near))
             }
             Self::Class { class, near } => {
                 write!(f, "no class {class:?}: give one of the settings, or a label of the model{}", listed(near))

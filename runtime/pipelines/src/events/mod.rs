@@ -19,23 +19,28 @@
 //! # Ok::<(), ossicle::events::EventsError>(())
 //! ```
 
+mod around;
 mod detector;
 mod encoded;
 mod error;
 mod formats;
 mod near;
+mod near_scores;
 mod order;
 mod sets;
 mod settings;
+mod timing;
 mod tracker;
 
-pub use detector::{ClassOutputs, Detector, Digests, HOP_FRAMES, Heard, Options, Scores};
+pub use around::Near;
+pub use detector::{ClassOutputs, Detector, Digests, Heard, Options, Scores};
 pub use encoded::EncodedEvents;
 pub use error::{EventsError, SettingsError};
 pub use formats::{Format, SOUND, SOUND_REPEAT, SOUND_START, Writer, one_field};
 pub use order::InOrder;
 pub use sets::{HOME_SOUNDS, SETS, Set};
-pub use settings::{Near, Rules, SETTINGS_FILE, Settings};
+pub use settings::{Rules, SETTINGS_FILE, Settings};
+pub use timing::HOP_FRAMES;
 
 /// A sound of a class.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

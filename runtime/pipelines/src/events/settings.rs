@@ -15,6 +15,8 @@
 //! threshold = 0.2
 //! near = ["Growling"]      # an event counts only where the largest score of these, of `near_labels.txt`, reaches the next [none]
 //! near_threshold = 0.05    # above 0 to 1
+//! unless = ["Siren"]       # nor does it count where the largest score of these reaches the next and is more than that of `near` [none]
+//! unless_threshold = 0.3   # above 0 to 1
 //! ```
 
 use std::collections::BTreeMap;
@@ -24,6 +26,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::around::{Around, Named, Near};
 use super::error::SettingsError;
 use super::near::near;
 
@@ -96,7 +99,8 @@ impl Written {
 struct Class {
     labels: Vec<String>,
     rules: Written,
-    near: Option<(Vec<String>, f32)>,
+    near: Option<Named>,
+    unless: Option<Named>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +125,8 @@ struct FileClass {
     repeat_seconds: Option<f64>,
     near: Option<Vec<String>>,
     near_threshold: Option<f32>,
+    unless: Option<Vec<String>>,
+    unless_threshold: Option<f32>,
 }
 
 /// A class of a model: which outputs, and by which rules.
@@ -130,22 +136,14 @@ pub(crate) struct Resolved {
     pub(crate) outputs: Vec<usize>,
     pub(crate) rules: Rules,
     pub(crate) near: Option<Near>,
+    pub(crate) unless: Option<Near>,
 }
 
 impl Resolved {
-    /// Whether this largest score of what is near an event is enough.
-    pub(super) fn has_near(&self, largest: f32) -> bool {
-        self.near.as_ref().is_none_or(|near| largest >= near.threshold)
+    /// Whether an event with this around it counts.
+    pub(super) fn lets(&self, around: Around) -> bool {
+        around.lets(self.near.as_ref(), self.unless.as_ref())
     }
-}
-
-/// What has to be heard near an event, or it does not count: the largest score of these outputs has to reach the threshold.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Near {
-    /// Of the model's near labels.
-    pub outputs: Vec<usize>,
-    /// Above 0 to 1.
-    pub threshold: f32,
 }
 
 /// What a detector scores.
@@ -202,15 +200,14 @@ impl Settings {
                 repeat_seconds,
                 near,
                 near_threshold,
+                unless,
+                unless_threshold,
             } = class;
             let labels = labels.unwrap_or_else(|| vec![name.clone()]);
-            let near = match (near, near_threshold) {
-                (Some(near), Some(threshold)) => Some((near, threshold)),
-                (None, None) => None,
-                _ => return Err(in_file(format!("classes.{name}: near and near_threshold go together: give both or neither"))),
-            };
+            let near = Named::new(&name, "near", near, near_threshold).map_err(in_file)?;
+            let unless = Named::new(&name, "unless", unless, unless_threshold).map_err(in_file)?;
             let rules = Written { threshold, release, min_seconds, merge_seconds, cooldown_seconds, repeat_seconds };
-            Ok((name, Class { labels, rules, near }))
+            Ok((name, Class { labels, rules, near, unless }))
         });
         let settings = Self { default: file.default, classes: classes.collect::<Result<_, _>>()? };
         settings.check().map_err(|error| in_file(error.to_string()))?;
@@ -237,14 +234,8 @@ impl Settings {
             if class.labels.is_empty() {
                 return Err(SettingsError::Value { key: format!("{place}.labels"), problem: "name at least one label".into() });
             }
-            if let Some((labels, threshold)) = &class.near {
-                if labels.is_empty() {
-                    return Err(SettingsError::Value { key: format!("{place}.near"), problem: "name at least one label".into() });
-                }
-                if !(*threshold > 0.0 && *threshold <= 1.0) {
-                    let problem = format!("{threshold} is not above 0 and at most 1");
-                    return Err(SettingsError::Value { key: format!("{place}.near_threshold"), problem });
-                }
+            for (key, named) in [("near", &class.near), ("unless", &class.unless)] {
+                named.as_ref().map_or(Ok(()), |named| named.check(name, key))?;
             }
             // What it takes over is known only with the model: its labels may have thresholds of their own.
             let Written { threshold, release, .. } = class.rules;
@@ -278,6 +269,7 @@ impl Settings {
             outputs: vec![output],
             rules: below(&[output]).over(Written::default()),
             near: None,
+            unless: None,
         };
         let class = |name: &str, class: &Class| {
             let outputs = class
@@ -290,17 +282,9 @@ impl Settings {
                 .collect::<Result<Vec<_>, _>>()?;
             let rules = class.rules.over(below(&outputs));
             check_rules(&format!("classes.{name}"), rules)?;
-            let near = class.near.as_ref().map(|(names, threshold)| {
-                let outputs = names.iter().map(|label| {
-                    labels.near.iter().position(|known| known == label).ok_or_else(|| SettingsError::Near {
-                        class: name.to_owned(),
-                        label: label.clone(),
-                        near: near(label, labels.near.iter().map(String::as_str)),
-                    })
-                });
-                Ok(Near { outputs: outputs.collect::<Result<_, SettingsError>>()?, threshold: *threshold })
-            });
-            Ok(Resolved { name: name.to_owned(), outputs, rules, near: near.transpose()? })
+            let named = |key, named: &Option<Named>| named.as_ref().map(|named| named.resolve(name, key, labels)).transpose();
+            let (near, unless) = (named("near", &class.near)?, named("unless", &class.unless)?);
+            Ok(Resolved { name: name.to_owned(), outputs, rules, near, unless })
         };
         if !wanted.is_empty() {
             let known = |name: &str| self.classes.contains_key(name) || output(name).is_some();
@@ -374,137 +358,4 @@ fn describe(text: &str, error: &toml::de::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Settings, String> {
-        Settings::parse(text, Path::new("events.toml")).map_err(|error| error.to_string())
-    }
-
-    fn labels() -> Labels {
-        let near = ["Growling", "Wild animals"].map(str::to_owned).to_vec();
-        Labels { names: ["Speech", "Dog", "Bark"].map(str::to_owned).to_vec(), thresholds: vec![None, None, Some(0.75)], near }
-    }
-
-    #[test]
-    fn what_was_learned_with_a_threshold_keeps_it() {
-        let threshold = |text: &str| {
-            let classes = parse(text).unwrap().resolve(&labels(), &[]).unwrap();
-            classes.into_iter().map(|class| (class.name, class.rules.threshold, class.rules.release)).collect::<Vec<_>>()
-        };
-        let all = threshold("[default]\nthreshold = 0.5\nrelease = 0.25\n");
-        assert_eq!(all, [("Speech".into(), 0.5, 0.25), ("Dog".into(), 0.5, 0.25), ("Bark".into(), 0.75, 0.5)]);
-        assert_eq!(threshold("[classes.Bark]\nthreshold = 0.5\nrelease = 0.5\n"), [("Bark".into(), 0.5, 0.5)]);
-        let high = parse("[classes.Bark]\nrelease = 0.8\nthreshold = 0.9\n[classes.loud]\nlabels = [\"Bark\"]\nrelease = 0.2\n").unwrap();
-        assert_eq!(high.resolve(&labels(), &[]).unwrap()[1].rules.threshold, 0.75);
-        // A release above the default threshold, but not above the learned one.
-        assert_eq!(threshold("[classes.Bark]\nrelease = 0.7\n"), [("Bark".into(), 0.75, 0.7)]);
-        let error = parse("[classes.Dog]\nrelease = 0.7\n").unwrap().resolve(&labels(), &[]).unwrap_err();
-        assert_eq!(error.to_string(), "classes.Dog.release: 0.7 is not above 0 and at most the threshold, 0.3");
-        // A class with other labels too is judged as they are.
-        let mix = threshold("[default]\nthreshold = 0.2\nrelease = 0.1\n[classes.mix]\nlabels = [\"Speech\", \"Bark\"]\n");
-        assert_eq!(mix, [("mix".into(), 0.2, 0.1)]);
-    }
-
-    #[test]
-    fn what_has_to_be_near_is_a_label_of_its_own_list() {
-        let resolve = |near: &str| {
-            let settings = parse(&format!("[classes.Dog]\n{near}\n"))?;
-            let classes = settings.resolve(&labels(), &[]).map_err(|error| error.to_string())?;
-            Ok::<_, String>(classes.into_iter().next().unwrap().near)
-        };
-        let near = Near { outputs: vec![1, 0], threshold: 0.05 };
-        assert_eq!(resolve("near = [\"Wild animals\", \"Growling\"]\nnear_threshold = 0.05"), Ok(Some(near)));
-        assert_eq!(resolve(""), Ok(None));
-        for (near, expected) in [
-            ("near = [\"Growling\"]", "events.toml: classes.Dog: near and near_threshold go together: give both or neither"),
-            ("near_threshold = 0.5", "events.toml: classes.Dog: near and near_threshold go together: give both or neither"),
-            ("near = []\nnear_threshold = 0.5", "events.toml: classes.Dog.near: name at least one label"),
-            ("near = [\"Growling\"]\nnear_threshold = 0.0", "events.toml: classes.Dog.near_threshold: 0 is not above 0 and at most 1"),
-            ("near = [\"Growling\"]\nnear_threshold = nan", "events.toml: classes.Dog.near_threshold: NaN is not above 0 and at most 1"),
-            (
-                "near = [\"Growlin\"]\nnear_threshold = 0.5",
-                "classes.Dog.near: no label \"Growlin\": near_labels.txt of the model lists them; near it: \"Growling\"",
-            ),
-        ] {
-            assert_eq!(resolve(near).unwrap_err(), expected);
-        }
-        // A label of the model is none that can be near, and what is named by label alone has nothing to wait for.
-        assert!(resolve("near = [\"Speech\"]\nnear_threshold = 0.5").is_err());
-        let none = Labels { near: vec![], ..labels() };
-        let settings = parse("[classes.Dog]\nnear = [\"Growling\"]\nnear_threshold = 0.5\n").unwrap();
-        let line = settings.resolve(&none, &[]).unwrap_err().to_string();
-        assert_eq!(line, "classes.Dog.near: no label \"Growling\": near_labels.txt of the model lists them");
-    }
-
-    #[test]
-    fn what_never_ends_is_not_read() {
-        let path = std::env::temp_dir().join(format!("ossicle-settings-{}.toml", std::process::id()));
-        let mut text = "[classes.dog]\n".to_owned();
-        text.push_str(&"#".repeat(MAX_BYTES as usize - text.len()));
-        std::fs::write(&path, &text).unwrap();
-        assert_eq!(Settings::read(&path).unwrap().classes.len(), 1);
-        std::fs::write(&path, text + "#").unwrap();
-        let line = Settings::read(&path).unwrap_err().to_string();
-        std::fs::remove_file(&path).unwrap();
-        assert!(line.ends_with("has more than 64 KiB: give a small TOML"), "{line}");
-    }
-
-    #[test]
-    fn what_is_not_written_comes_from_above() {
-        let text = "[default]\nthreshold = 0.6\nrelease = 0.5\nmerge_seconds = 1\n[classes.dog]\nlabels = [\"Dog\", \"Bark\"]\nthreshold = 0.3\n[classes.Speech]\n";
-        let classes = parse(text).unwrap().resolve(&labels(), &[]).unwrap();
-        assert_eq!((classes[0].name.as_str(), classes[0].outputs.as_slice()), ("Speech", &[0][..]));
-        assert_eq!((classes[0].rules.threshold, classes[0].rules.release), (0.6, 0.5));
-        assert_eq!((classes[1].name.as_str(), classes[1].outputs.as_slice()), ("dog", &[1, 2][..]));
-        assert_eq!((classes[1].rules.threshold, classes[1].rules.merge_seconds), (0.3, 1.0));
-        assert!((classes[1].rules.release - 0.2).abs() < 1e-6);
-    }
-
-    #[test]
-    fn classes_are_chosen_by_name_or_label() {
-        let settings = parse("[classes.dog]\nlabels = [\"Bark\"]\n").unwrap();
-        let named = |names: &[&str]| settings.resolve(&labels(), &names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
-        let outputs: Vec<_> = named(&["Speech", "dog"]).unwrap().into_iter().map(|class| class.outputs).collect();
-        assert_eq!(outputs, [[0], [2]]);
-        assert_eq!(named(&["Speech,dog"]).unwrap().len(), 2);
-        assert!(named(&["Dog", "dog,Dog"]).unwrap_err().to_string().contains("class \"Dog\" twice"));
-        assert!(named(&["dog,"]).unwrap_err().to_string().starts_with("no class \"\""));
-        assert!(named(&["cat"]).unwrap_err().to_string().starts_with("no class \"cat\""));
-        let line = named(&["dogg"]).unwrap_err().to_string();
-        assert!(line.ends_with("a label of the model; near it: \"dog\", \"Dog\""), "{line}");
-        assert_eq!(Settings::default().resolve(&labels(), &[]).unwrap().len(), 3);
-    }
-
-    #[test]
-    fn names_may_hold_commas() {
-        let known = ["Dog", "Baby cry, infant cry", "Baby cry"];
-        let split = |list| split(list, |name| known.contains(&name));
-        assert_eq!(split("Dog,Baby cry, infant cry"), ["Dog", "Baby cry, infant cry"]);
-        assert_eq!(split("Baby cry, infant cry, Dog"), ["Baby cry, infant cry", "Dog"]);
-        assert_eq!(split("Baby cry,Dog"), ["Baby cry", "Dog"]);
-        assert_eq!(split("cat, mouse,Dog"), ["cat", "mouse", "Dog"]);
-    }
-
-    #[test]
-    fn errors_name_file_and_key() {
-        for (text, expected) in [
-            ("[default]\nthreshold = 0\n", "events.toml: default.threshold: 0 is not above 0"),
-            (
-                "[classes.dog]\nthreshold = 0.2\nrelease = 0.3\n",
-                "events.toml: classes.dog.release: 0.3 is not above 0 and at most the threshold, 0.2",
-            ),
-            ("[classes.dog]\nlabels = []\n", "events.toml: classes.dog.labels: name at least one"),
-            ("[default]\nmin_seconds = -1\n", "events.toml: default.min_seconds: -1 is not within"),
-            ("[default]\nmerge_seconds = nan\n", "events.toml: default.merge_seconds"),
-            ("\n[default]\ntreshold = 0.1\n", "events.toml: line 3: unknown field `treshold`"),
-            ("[default\n", "events.toml: line 1: "),
-        ] {
-            let line = parse(text).unwrap_err();
-            assert!(line.starts_with(expected) && !line.contains('\n'), "{line}");
-        }
-        let missing = parse("[classes.dog]\nlabels = [\"Dogg\"]\n").unwrap().resolve(&labels(), &[]).unwrap_err();
-        let missing = missing.to_string();
-        assert!(missing.starts_with("classes.dog: no label \"Dogg\"") && missing.ends_with("; near it: \"Dog\""), "{missing}");
-    }
-}
+mod tests;

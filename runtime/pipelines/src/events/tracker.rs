@@ -1,5 +1,6 @@
 //! From the scores of a class to its events.
 
+use super::around::Around;
 use super::settings::{Resolved, Rules};
 use crate::audio::SAMPLE_RATE;
 
@@ -19,8 +20,8 @@ struct Open {
     peak: f32,
     sum: f64,
     count: u32,
-    /// The largest score of what has to be near it.
-    near: f32,
+    /// The largest scores around it.
+    around: Around,
     /// Since it fell below the release: the scores so far, which count once it is joined by another.
     gap: Option<(f64, u32)>,
     /// Where it was told last that it goes on.
@@ -75,9 +76,9 @@ impl Tracker {
         self.open.map(|open| open.start)
     }
 
-    /// Takes the score of samples `start .. end`, and the largest score of what has to be near, if the class asks for that; tells the
-    /// class's name and what becomes of its events.
-    pub(super) fn take(&mut self, start: u64, end: u64, score: f32, near: f32, tell: &mut impl FnMut(&str, Change)) {
+    /// Takes the score of samples `start .. end`, and the largest scores around them of what the class asks for; tells the class's name
+    /// and what becomes of its events.
+    pub(super) fn take(&mut self, start: u64, end: u64, score: f32, around: Around, tell: &mut impl FnMut(&str, Change)) {
         let Rules { threshold, release, merge_seconds, .. } = self.class.rules;
         if let Some(open) = &mut self.open {
             let joins = start - open.end <= samples(merge_seconds);
@@ -88,7 +89,7 @@ impl Tracker {
                     peak: open.peak.max(score),
                     sum: open.sum + sum + f64::from(score),
                     count: open.count + count + 1,
-                    near: open.near.max(near),
+                    around: open.around.max(around),
                     ..*open
                 };
                 return self.goes_on(tell);
@@ -101,7 +102,7 @@ impl Tracker {
         }
         self.close(tell);
         if score >= threshold && start >= self.blocked_until {
-            self.open = Some(Open { start, end, peak: score, sum: f64::from(score), count: 1, near, gap: None, told: None });
+            self.open = Some(Open { start, end, peak: score, sum: f64::from(score), count: 1, around, gap: None, told: None });
             self.goes_on(tell);
         }
     }
@@ -118,10 +119,10 @@ impl Tracker {
     fn goes_on(&mut self, tell: &mut impl FnMut(&str, Change)) {
         let Rules { min_seconds, repeat_seconds, .. } = self.class.rules;
         let Some(open) = &mut self.open else { return };
-        let has_near = self.class.has_near(open.near);
+        let counts = self.class.lets(open.around);
         let lasting = Lasting { start: open.start, at: open.end, peak: open.peak };
         let change = match open.told {
-            None if has_near && open.end - open.start >= samples(min_seconds) => Change::Start(lasting),
+            None if counts && open.end - open.start >= samples(min_seconds) => Change::Start(lasting),
             Some(told) if repeat_seconds > 0.0 && open.end - told >= samples(repeat_seconds) => Change::Repeat(lasting),
             _ => return,
         };
@@ -131,8 +132,8 @@ impl Tracker {
 
     /// An event that was told counts even if the rules have changed since.
     fn close(&mut self, tell: &mut impl FnMut(&str, Change)) {
-        let Some(Open { start, end, peak, sum, count, near, told, .. }) = self.open.take() else { return };
-        if told.is_none() && (!self.class.has_near(near) || end - start < samples(self.class.rules.min_seconds)) {
+        let Some(Open { start, end, peak, sum, count, around, told, .. }) = self.open.take() else { return };
+        if told.is_none() && (!self.class.lets(around) || end - start < samples(self.class.rules.min_seconds)) {
             return;
         }
         if told.is_none() {
@@ -148,23 +149,34 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::super::settings::Near;
+    use super::super::around::Near;
     use super::*;
 
     const SECOND: u64 = SAMPLE_RATE as u64;
 
-    /// Scores with nothing near.
-    fn alone(scores: &[f32]) -> Vec<(f32, f32)> {
-        scores.iter().map(|&score| (score, 0.0)).collect()
+    /// A score, what is near, and what speaks against it.
+    type Score = (f32, f32, f32);
+
+    const QUIET: [Score; 20] = [(0.0, 0.0, 0.0); 20];
+
+    /// Scores with nothing around them.
+    fn alone(scores: &[f32]) -> Vec<Score> {
+        scores.iter().map(|&score| (score, 0.0, 0.0)).collect()
     }
 
-    /// What is told of one score a second, each with what is near, and the index of the score that told it; the number of scores for the end.
-    fn changes(rules: Rules, near: Option<Near>, scores: &[(f32, f32)]) -> Vec<(usize, Change)> {
-        let mut tracker = Tracker::new(Resolved { name: "x".into(), outputs: vec![0], rules, near });
+    fn class(rules: Rules, [near, unless]: [Option<f32>; 2]) -> Resolved {
+        let asked = |threshold: Option<f32>| threshold.map(|threshold| Near { outputs: vec![0], threshold });
+        Resolved { name: "x".into(), outputs: vec![0], rules, near: asked(near), unless: asked(unless) }
+    }
+
+    /// What is told of one score a second by thresholds for what is near and against it, and the index of the score that told it; the
+    /// number of scores for the end.
+    fn changes(rules: Rules, asked: [Option<f32>; 2], scores: &[Score]) -> Vec<(usize, Change)> {
+        let mut tracker = Tracker::new(class(rules, asked));
         let mut told = vec![];
-        for (i, &(score, near)) in scores.iter().enumerate() {
+        for (i, &(score, near, against)) in scores.iter().enumerate() {
             let start = i as u64 * SECOND;
-            tracker.take(start, start + SECOND, score, near, &mut |_, change| told.push((i, change)));
+            tracker.take(start, start + SECOND, score, Around { near, against }, &mut |_, change| told.push((i, change)));
         }
         tracker.finish(scores.len() as u64 * SECOND, &mut |_, change| told.push((scores.len(), change)));
         told
@@ -172,13 +184,13 @@ mod tests {
 
     /// Events, in seconds, of one score a second.
     fn events(rules: Rules, scores: &[f32]) -> Vec<(u64, u64, f32, f32)> {
-        events_near(rules, None, &alone(scores))
+        events_among(rules, [None; 2], &alone(scores))
     }
 
-    /// The same of scores, each with what is near.
-    fn events_near(rules: Rules, near: Option<Near>, scores: &[(f32, f32)]) -> Vec<(u64, u64, f32, f32)> {
+    /// The same of scores, each with what is around it.
+    fn events_among(rules: Rules, asked: [Option<f32>; 2], scores: &[Score]) -> Vec<(u64, u64, f32, f32)> {
         let over = |(_, change)| if let Change::Over(span) = change { Some(span) } else { None };
-        let spans = changes(rules, near, scores).into_iter().filter_map(over);
+        let spans = changes(rules, asked, scores).into_iter().filter_map(over);
         spans.map(|span| (span.start / SECOND, span.end / SECOND, span.peak, span.mean)).collect()
     }
 
@@ -189,7 +201,7 @@ mod tests {
             Change::Repeat(on) => Some((i, on.start / SECOND, true)),
             Change::Over(_) => None,
         };
-        changes(rules, None, &alone(scores)).into_iter().filter_map(on).collect()
+        changes(rules, [None; 2], &alone(scores)).into_iter().filter_map(on).collect()
     }
 
     fn rules() -> Rules {
@@ -205,19 +217,40 @@ mod tests {
 
     #[test]
     fn an_event_counts_where_something_is_near_it() {
-        let near = || Some(Near { outputs: vec![0], threshold: 0.25 });
-        let heard = |scores: &[(f32, f32)]| events_near(rules(), near(), scores);
+        let near = [Some(0.25), None];
+        let with = |scores: &[(f32, f32)]| scores.iter().map(|&(score, near)| (score, near, 0.0)).collect::<Vec<_>>();
+        let heard = |rules: Rules, scores: &[(f32, f32)]| events_among(rules, near, &with(scores));
         // As soon as it is reached once, anywhere in the event, all of the event counts.
-        assert_eq!(heard(&[(0.5, 0.0), (0.5, 0.25), (0.5, 0.125), (0.0, 0.0)]), [(0, 3, 0.5, 0.5)]);
-        assert_eq!(heard(&[(0.5, 0.125), (0.5, 0.125), (0.0, 1.0), (0.5, 0.0)]), []);
+        assert_eq!(heard(rules(), &[(0.5, 0.0), (0.5, 0.25), (0.5, 0.125), (0.0, 0.0)]), [(0, 3, 0.5, 0.5)]);
+        assert_eq!(heard(rules(), &[(0.5, 0.125), (0.5, 0.125), (0.0, 1.0), (0.5, 0.0)]), []);
         // Of two that are joined one is enough, but not what is near the gap.
         let merging = Rules { merge_seconds: 1.0, cooldown_seconds: 4.0, ..rules() };
-        assert_eq!(events_near(merging, near(), &[(0.5, 0.0), (0.0, 0.0), (0.5, 0.5)]), [(0, 3, 0.5, (0.5 + 0.5) / 3.0)]);
-        assert_eq!(events_near(merging, near(), &[(0.5, 0.0), (0.0, 1.0), (0.5, 0.0)]), []);
+        assert_eq!(heard(merging, &[(0.5, 0.0), (0.0, 0.0), (0.5, 0.5)]), [(0, 3, 0.5, (0.5 + 0.5) / 3.0)]);
+        assert_eq!(heard(merging, &[(0.5, 0.0), (0.0, 1.0), (0.5, 0.0)]), []);
         // What does not count is followed by no pause.
-        assert_eq!(events_near(merging, near(), &[(0.5, 0.0), (0.0, 0.0), (0.0, 0.0), (0.5, 1.0)]), [(3, 4, 0.5, 0.5)]);
+        assert_eq!(heard(merging, &[(0.5, 0.0), (0.0, 0.0), (0.0, 0.0), (0.5, 1.0)]), [(3, 4, 0.5, 0.5)]);
         // A class that asks for nothing needs nothing.
-        assert_eq!(events_near(rules(), None, &[(0.5, 0.0)]), [(0, 1, 0.5, 0.5)]);
+        assert_eq!(events_among(rules(), [None; 2], &with(&[(0.5, 0.0)])), [(0, 1, 0.5, 0.5)]);
+    }
+
+    #[test]
+    fn an_event_does_not_count_where_something_speaks_against_it() {
+        let heard = |rules: Rules, scores: &[Score]| events_among(rules, [None, Some(0.25)], scores);
+        assert_eq!(heard(rules(), &[(0.5, 0.0, 0.125), (0.5, 0.0, 0.0), (0.0, 0.0, 1.0)]), [(0, 2, 0.5, 0.5)]);
+        assert_eq!(heard(rules(), &[(0.5, 0.0, 0.25), (0.5, 0.0, 0.0), (0.0, 0.0, 0.0)]), []);
+        // What speaks for it may come later, and then all of it counts; as much of both is enough.
+        assert_eq!(heard(rules(), &[(0.5, 0.125, 0.5), (0.5, 0.5, 0.5), (0.0, 0.0, 0.0)]), [(0, 2, 0.5, 0.5)]);
+        assert_eq!(heard(rules(), &[(0.5, 0.125, 0.5), (0.5, 0.25, 0.25), (0.0, 0.5, 0.0)]), []);
+        // What comes once it is certain, after its first two seconds, does not matter any more.
+        let long = Rules { min_seconds: 2.0, ..rules() };
+        assert_eq!(heard(long, &[(0.5, 0.0, 0.0), (0.5, 0.0, 0.0), (0.5, 0.0, 1.0)]), [(0, 3, 0.5, 0.5)]);
+        assert_eq!(heard(long, &[(0.5, 0.0, 0.0), (0.5, 0.0, 1.0), (0.5, 0.0, 0.0)]), []);
+        // Nor what lies in a gap that is closed.
+        let merging = Rules { min_seconds: 3.0, merge_seconds: 1.0, ..rules() };
+        assert_eq!(heard(merging, &[(0.5, 0.0, 0.0), (0.0, 0.0, 1.0), (0.5, 0.0, 0.0)]), [(0, 3, 0.5, (0.5 + 0.5) / 3.0)]);
+        // With something to be near it, both have to be right.
+        let both = |near, against| events_among(rules(), [Some(0.5), Some(0.25)], &[(0.5, near, against)]).len();
+        assert_eq!((both(0.5, 0.25), both(0.5, 0.625), both(0.25, 0.0)), (1, 0, 0));
     }
 
     #[test]
@@ -263,12 +296,12 @@ mod tests {
 
     #[test]
     fn a_start_that_was_told_ends_in_an_event_whatever_the_rules_become() {
-        let class = |rules| Resolved { name: "x".into(), outputs: vec![0], rules, near: None };
+        let class = |rules| class(rules, [None; 2]);
         let mut told = vec![];
         let mut tracker = Tracker::new(class(rules()));
-        tracker.take(0, SECOND, 0.5, 0.0, &mut |_, change| told.push(change));
+        tracker.take(0, SECOND, 0.5, Around::default(), &mut |_, change| told.push(change));
         let mut tracker = tracker.with(class(Rules { min_seconds: 9.0, ..rules() }));
-        tracker.take(SECOND, 2 * SECOND, 0.0, 0.0, &mut |_, change| told.push(change));
+        tracker.take(SECOND, 2 * SECOND, 0.0, Around::default(), &mut |_, change| told.push(change));
         tracker.finish(2 * SECOND, &mut |_, change| told.push(change));
         let span = Span { start: 0, end: SECOND, peak: 0.5, mean: 0.5 };
         assert_eq!(told, [Change::Start(Lasting { start: 0, at: SECOND, peak: 0.5 }), Change::Over(span)]);
@@ -278,15 +311,15 @@ mod tests {
         /// Each start has its event and each event its start, told before it and as early as it can be known from the scores so far.
         #[test]
         fn starts_and_events_agree(
-            scores in vec((prop_oneof![Just(0.1f32), Just(0.3), Just(0.7), 0.0f32..1.0], 0.0f32..1.0), 0..200),
-            near in prop_oneof![Just(None), (0.0f32..1.0).prop_map(|threshold| Some(Near { outputs: vec![0], threshold }))],
+            scores in vec((prop_oneof![Just(0.1f32), Just(0.3), Just(0.7), 0.0f32..1.0], 0.0f32..1.0, 0.0f32..1.0), 0..200),
+            asked in [prop_oneof![Just(None), (0.0f32..1.0).prop_map(Some)], prop_oneof![Just(None), (0.0f32..1.0).prop_map(Some)]],
             seconds in (0u8..6, 0u8..6, 0u8..6, 0u8..4),
         ) {
             let [min_seconds, merge_seconds, cooldown_seconds, repeat_seconds] =
                 [seconds.0, seconds.1, seconds.2, seconds.3].map(f64::from);
             let rules = Rules { min_seconds, merge_seconds, cooldown_seconds, repeat_seconds, ..rules() };
-            let events = |scores: &[(f32, f32)]| events_near(rules, near.clone(), scores);
-            let told = changes(rules, near.clone(), &scores);
+            let events = |scores: &[Score]| events_among(rules, asked, scores);
+            let told = changes(rules, asked, &scores);
             let mut open: Option<Lasting> = None;
             for &(i, change) in &told {
                 match change {
@@ -296,7 +329,7 @@ mod tests {
                         prop_assert!(long && on.at <= (i as u64 + 1) * SECOND);
                         open = Some(on);
                         // The same scores with silence behind them have that event, those without the last have not told it.
-                        let quiet = [&scores[..(i + 1).min(scores.len())], &[(0.0, 0.0); 20]].concat();
+                        let quiet = [&scores[..(i + 1).min(scores.len())], &QUIET].concat();
                         prop_assert!(events(&quiet).iter().any(|event| event.0 == on.start / SECOND));
                     }
                     Change::Repeat(on) => {
@@ -313,7 +346,7 @@ mod tests {
             prop_assert_eq!(open, None);
             // As early as can be: an event that silence from here on would leave in the list has been told by now.
             for heard in 0..scores.len() {
-                let quiet = [&scores[..=heard], &[(0.0, 0.0); 20]].concat();
+                let quiet = [&scores[..=heard], &QUIET].concat();
                 let known = told.iter().filter(|(i, change)| *i <= heard && matches!(change, Change::Start(_))).count();
                 prop_assert_eq!(known, events(&quiet).len());
             }
