@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::whisper::{Options, WhisperGraph};
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::whisper::{Options, WhisperGraph};
 use ossicle_kernels::simd::Isa;
 
 const CONFIG: &str = include_str!("../../models-int8/whisper-tiny.en/config.json");

@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::network::NetworkGraph;
-use ossicle_graph::whisper::Options;
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::network::NetworkGraph;
+use ossicle_models::whisper::Options;
 use ossicle_kernels::simd::Isa;
 
 const MEGABYTE: usize = 1 << 20;

@@ -13,8 +13,8 @@ use ossicle::trace::{self, DigestError};
 use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::{OpenError, Options, Transcriber};
-use ossicle_graph::folder::NUMERICS_VERSION;
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_trace::{Header, Tap};
 use serde::Deserialize;
 
@@ -327,7 +327,7 @@ impl Subject {
         match self.beside.first() {
             None => model.transcribe_source(&mut source, options, &mut |_| {})?,
             Some(head) => {
-                let one = ossicle_graph::Options { isa: run.isa, threads: 1 };
+                let one = ossicle_models::Options { isa: run.isa, threads: 1 };
                 let events = EncodedEvents::open(head, &self.model, &Settings::default(), &[], one);
                 let mut events = events.map_err(|error| SubjectError::Events(head.clone(), error))?;
                 events.set_tap(Some(tap));

@@ -16,7 +16,7 @@ use ossicle_sim::report::{self, Sides};
 use ossicle_sim::subject::{Subject, Task};
 use ossicle_trace::{Step, Tap, Tensor, Trace, Writer, WriterOptions};
 
-#[path = "../../runtime/graph/tests/toy/mod.rs"]
+#[path = "../../runtime/models/tests/toy/mod.rs"]
 mod toy;
 
 /// Faults belong to the process.

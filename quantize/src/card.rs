@@ -1,7 +1,7 @@
 //! The model card, `README.md` of a model folder.
 
 use crate::source::Source;
-use ossicle_graph::folder::{LAYOUT, NUMERICS_VERSION};
+use ossicle_models::folder::{LAYOUT, NUMERICS_VERSION};
 
 pub(crate) fn text(source: &Source, name: &str, weights_bytes: u64, notes: &str) -> String {
     let config = source.model.config();

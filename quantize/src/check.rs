@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use ossicle::whisper::transcriber::{OpenError, Options, Transcriber};
-use ossicle_graph::GraphError;
-use ossicle_graph::folder::FolderError;
-use ossicle_graph::whisper::{LogitsFor, WhisperGraph};
+use ossicle_models::GraphError;
+use ossicle_models::folder::FolderError;
+use ossicle_models::whisper::{LogitsFor, WhisperGraph};
 
 use crate::{Error, Source};
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::whisper::{LogitsFor, Options, WhisperGraph};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::whisper::{LogitsFor, Options, WhisperGraph};
 use serde::Serialize;
 
 use crate::Error;

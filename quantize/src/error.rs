@@ -1,7 +1,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use ossicle_graph::folder::FolderError;
+use ossicle_models::folder::FolderError;
 
 use crate::ct2;
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 use ossicle_frontend::mel::LogMel;
-use ossicle_graph::folder::{self, ModelConfig};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::{self, ModelConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use ossicle_graph::folder::{LAYOUT, NUMERICS_VERSION, check_weights};
+use ossicle_models::folder::{LAYOUT, NUMERICS_VERSION, check_weights};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ossicle_graph::yamnet::{BANDS, TAPS};
+use ossicle_models::yamnet::{BANDS, TAPS};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

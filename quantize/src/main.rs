@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use ossicle::label::{Preprocessor, Target};
-use ossicle_graph::network::InputShape;
+use ossicle_models::network::InputShape;
 use ossicle_quantize::events::Progress;
 use ossicle_quantize::import::{self, Checkpoint};
 use ossicle_quantize::network::{Network, Parts, inputs};

@@ -143,7 +143,7 @@ pub fn measure(
     });
     let report = Report {
         schema: SCHEMA,
-        numerics_version: ossicle_graph::folder::NUMERICS_VERSION,
+        numerics_version: ossicle_models::folder::NUMERICS_VERSION,
         synthetic,
         clips: clips.collect(),
         groups: groups(source),

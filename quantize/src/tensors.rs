@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use ossicle_graph::folder::{LAYOUT, NUMERICS_VERSION};
+use ossicle_models::folder::{LAYOUT, NUMERICS_VERSION};
 
 use crate::Error;
 use crate::folder::FORMAT;

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ossicle::audio::{AudioReader, SAMPLE_RATE};
 use ossicle_frontend::mel::{LogMel, MelScratch, WINDOW_FRAMES};
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::whisper::{Options, WhisperGraph};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::whisper::{Options, WhisperGraph};
 use ossicle_trace::{Step, Tap, Tensor, Values};
 
 const WINDOW_SAMPLES: usize = 30 * SAMPLE_RATE as usize;

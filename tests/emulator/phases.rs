@@ -7,9 +7,9 @@ use std::error::Error;
 use std::hint::black_box;
 
 use ossicle_frontend::mel::{LogMel, MelScratch};
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::whisper::{LogitsFor, Options, WhisperGraph};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::whisper::{LogitsFor, Options, WhisperGraph};
 
 const PROMPT: [u32; 2] = [50257, 50362];
 const TEXT: [u32; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];

@@ -69,7 +69,7 @@ fn written(events: &[Event]) -> Vec<Value> {
 fn transcribe_with_events(samples: &[f32], options: Options) -> Value {
     let models = root().join("models-int8");
     let (head, whisper) = (models.join("whisper-events"), models.join("whisper-tiny.en"));
-    let run = ossicle_graph::Options { isa: options.isa, threads: options.threads };
+    let run = ossicle_models::Options { isa: options.isa, threads: options.threads };
     let mut events = EncodedEvents::open(&head, &whisper, &Settings::default(), &[], run).expect("the bundled head");
     let mut transcriber = Transcriber::open_folder(&whisper, options).expect("the bundled model");
     let wanted = TranscribeOptions { digests: true, ..TranscribeOptions::default() };

@@ -11,8 +11,8 @@ use ossicle::whisper::memory::{Memory, Request};
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle_frontend::mel::WINDOW_FRAMES;
-use ossicle_graph::folder::ModelFolder;
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::ModelFolder;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -72,7 +72,7 @@ fn the_heap_stays_below_the_plan() {
         }
         for (&seconds, words) in lengths.iter().flat_map(|seconds| [(seconds, false), (seconds, true)]) {
             let options = Options { isa: Isa::detect(), threads: 2 };
-            let graph = ossicle_graph::whisper::Options { isa: options.isa, threads: options.threads };
+            let graph = ossicle_models::whisper::Options { isa: options.isa, threads: options.threads };
             let before = NOW.load(Ordering::Relaxed);
             PEAK.store(before, Ordering::Relaxed);
             {

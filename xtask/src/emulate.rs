@@ -55,7 +55,7 @@ impl Extent {
         match self {
             Self::Quick => (&["ossicle-kernels", "ossicle-frontend"], &["kernels", "mel", "resample", "samples", "vad", "endpoint"]),
             Self::Whole => (
-                &["ossicle-kernels", "ossicle-frontend", "ossicle-engine", "ossicle-graph", "ossicle-tests"],
+                &["ossicle-kernels", "ossicle-frontend", "ossicle-engine", "ossicle-models", "ossicle-tests"],
                 &["kernels", "mel", "resample", "samples", "vad", "endpoint", "whisper", "yamnet", "golden", "memory"],
             ),
         }

@@ -11,8 +11,8 @@ use std::fs::{self, File};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use ossicle_graph::{MAX_THREADS, default_threads};
 use ossicle_kernels::simd::{Isa, IsaError};
+use ossicle_models::{MAX_THREADS, default_threads};
 use ossicle_trace::{Key, Trace, TraceError};
 
 use crate::fault::{Fault, complain};

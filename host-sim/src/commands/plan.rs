@@ -9,9 +9,9 @@ use clap::builder::RangedU64ValueParser;
 use ossicle::whisper::config::GenerationConfig;
 use ossicle::whisper::window::Window;
 use ossicle_boards::catalog;
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::{MAX_THREADS, MOST_DEFAULT_THREADS};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::{MAX_THREADS, MOST_DEFAULT_THREADS};
 use ossicle_sim::plan::{self, Plan, Shape};
 
 use crate::fault::Fault;

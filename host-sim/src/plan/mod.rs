@@ -13,10 +13,10 @@ use std::sync::Arc;
 use ossicle::whisper::memory::{Memory, Request};
 use ossicle_boards::cost::{self, Costs};
 use ossicle_boards::profile::Profile;
-use ossicle_graph::GraphError;
-use ossicle_graph::folder::{ModelFolder, WhisperConfig};
-use ossicle_graph::whisper::Options;
 use ossicle_kernels::simd::Isa;
+use ossicle_models::GraphError;
+use ossicle_models::folder::{ModelFolder, WhisperConfig};
+use ossicle_models::whisper::Options;
 
 pub use report::{json, table};
 pub use work::{Phase, Shape};

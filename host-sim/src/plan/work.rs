@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ossicle_boards::cost::Units;
 use ossicle_engine::work;
-use ossicle_graph::GraphError;
-use ossicle_graph::folder::{ModelFolder, WhisperConfig};
-use ossicle_graph::whisper::{LogitsFor, Options, WhisperGraph};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::GraphError;
+use ossicle_models::folder::{ModelFolder, WhisperConfig};
+use ossicle_models::whisper::{LogitsFor, Options, WhisperGraph};
 
 /// Frames of the spectrogram in a second.
 const FRAMES_PER_SECOND: f64 = 100.0;

@@ -1,4 +1,4 @@
-"""The head: from YAMNet's maps to a score for each class every 40 ms, as `runtime/graph/src/yamnet/head.rs` describes it."""
+"""The head: from YAMNet's maps to a score for each class every 40 ms, as `runtime/models/src/yamnet/head.rs` describes it."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""YAMNet's log-mel features, and of its maps what the head reads, as `runtime/graph/src/yamnet` computes them.
+"""YAMNet's log-mel features, and of its maps what the head reads, as `runtime/models/src/yamnet` computes them.
 
 A patch of 96 frames every 32; of its early maps the middle third is kept, so that the patches' middles join without a gap.
 """

@@ -1,4 +1,4 @@
-"""The head: from the encoder's rows to a score for each class every 40 ms, as `runtime/graph/src/whisper_events/mod.rs` describes it."""
+"""The head: from the encoder's rows to a score for each class every 40 ms, as `runtime/models/src/whisper_events/mod.rs` describes it."""
 
 import pathlib
 import sys

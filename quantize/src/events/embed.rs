@@ -4,11 +4,11 @@ use std::path::Path;
 
 use ossicle::events::HOP_FRAMES;
 use ossicle_frontend::yamnet::{BINS, HOP_SAMPLES, PATCH_FRAMES, PATCH_SAMPLES, YamnetMel, YamnetScratch, frames_of};
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::yamnet::{MAX_PATCHES, YamnetConfig, YamnetGraph};
-use ossicle_graph::{Options, default_threads};
 use ossicle_kernels::rows::{UnsignedRows, quantize_unsigned_rows};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::yamnet::{MAX_PATCHES, YamnetConfig, YamnetGraph};
+use ossicle_models::{Options, default_threads};
 
 use crate::Error;
 

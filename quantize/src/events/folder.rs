@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use ossicle_graph::folder::{ModelFolder, NUMERICS_VERSION};
-use ossicle_graph::yamnet::{YamnetConfig, embedding_sha256};
+use ossicle_models::folder::{ModelFolder, NUMERICS_VERSION};
+use ossicle_models::yamnet::{YamnetConfig, embedding_sha256};
 use serde_json::json;
 
 use super::{Class, Quality, THRESHOLD, Task, corpus, name_of};

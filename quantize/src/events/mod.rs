@@ -13,8 +13,8 @@ mod validate;
 
 use std::path::{Path, PathBuf};
 
-use ossicle_graph::folder::{FolderError, ModelFolder};
-use ossicle_graph::yamnet::{MAX_CLASSES, YamnetConfig};
+use ossicle_models::folder::{FolderError, ModelFolder};
+use ossicle_models::yamnet::{MAX_CLASSES, YamnetConfig};
 
 use crate::Error;
 

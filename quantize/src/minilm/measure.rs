@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use ossicle_graph::Options;
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::minilm::MiniLmGraph;
 use ossicle_kernels::simd::Isa;
+use ossicle_models::Options;
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::minilm::MiniLmGraph;
 
 use super::float::{dot, unit};
 use super::{Encoder, refusal};

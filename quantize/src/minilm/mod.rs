@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ossicle_graph::folder::{FolderError, ModelConfig};
-use ossicle_graph::minilm::MiniLmConfig;
+use ossicle_models::folder::{FolderError, ModelConfig};
+use ossicle_models::minilm::MiniLmConfig;
 use ossicle_text::Tokenizer;
 use serde::Deserialize;
 
@@ -284,8 +284,8 @@ impl Tensors {
 }
 
 /// Why the runtime does not take a folder, without the draft's path, which is gone when this is read.
-fn refusal(error: ossicle_graph::GraphError) -> String {
-    use ossicle_graph::GraphError;
+fn refusal(error: ossicle_models::GraphError) -> String {
+    use ossicle_models::GraphError;
     match error {
         GraphError::Folder(FolderError::Malformed { problem, .. }) => problem,
         GraphError::Folder(FolderError::Tensor { name, problem, .. }) => format!("tensor {name} {problem}"),

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use ossicle_graph::folder::NUMERICS_VERSION;
 use ossicle_kernels::activation::Activation;
+use ossicle_models::folder::NUMERICS_VERSION;
 use serde_json::json;
 
 use super::float::Input;

@@ -1,7 +1,7 @@
 //! Layers joined: factors and activations into the layer in front of them, and what nobody reads left out.
 
-use ossicle_graph::network::Scores;
 use ossicle_kernels::activation::Activation;
+use ossicle_models::network::Scores;
 
 use super::ir::{Kind, Layer, Part};
 

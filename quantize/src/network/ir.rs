@@ -1,9 +1,9 @@
 //! A network between ONNX and a model folder: float layers on maps, and what is left of patterns until they are whole.
 
-use ossicle_graph::network::WindowConfig;
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::conv::Size;
 use ossicle_kernels::window::Pool;
+use ossicle_models::network::WindowConfig;
 
 use super::view::View;
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ossicle_graph::Options;
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::network::{NetworkGraph, Scores};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::Options;
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::network::{NetworkGraph, Scores};
 use ossicle_trace::{Step, Tap, Tensor, Values};
 use serde::Serialize;
 

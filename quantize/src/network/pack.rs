@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use ossicle_graph::folder::{FolderError, ModelFolder, NUMERICS_VERSION};
-use ossicle_graph::network::{self as runtime, INPUT, InputShape, NetworkConfig, NetworkGraph, Op};
-use ossicle_graph::{GraphError, Options};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::dot::MAX_DEPTH_U8;
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::{FolderError, ModelFolder, NUMERICS_VERSION};
+use ossicle_models::network::{self as runtime, INPUT, InputShape, NetworkConfig, NetworkGraph, Op};
+use ossicle_models::{GraphError, Options};
 use serde_json::{Value, json};
 
 use super::Network;

@@ -37,7 +37,7 @@ pub fn linear(name: &str, weight: &QuantizedRows, bias: &[f32]) -> Vec<u8> {
     graph.floats("bias", &[1, outputs], bias);
     fma(&mut graph, "sums_f32", "scales", "bias");
     let graph = proto::graph(name, graph.nodes, graph.constants, proto::value(INPUT, inputs), proto::value(OUTPUT, outputs));
-    let version = ossicle_graph::folder::NUMERICS_VERSION;
+    let version = ossicle_models::folder::NUMERICS_VERSION;
     let doc = format!("{name}: an int8 linear layer with dynamic row quantisation, numerics version {version}");
     proto::model(IR_VERSION, OPSET, &doc, graph).into_bytes()
 }

@@ -80,8 +80,8 @@ impl Toy {
         if let Ok(yamnet) = &opened {
             let model = folder.join("out");
             yamnet.write(&model, false, "").unwrap();
-            ossicle_graph::folder::verify(&model).unwrap();
-            ossicle_graph::folder::ModelFolder::<ossicle_graph::yamnet::YamnetConfig>::open(&model).unwrap();
+            ossicle_models::folder::verify(&model).unwrap();
+            ossicle_models::folder::ModelFolder::<ossicle_models::yamnet::YamnetConfig>::open(&model).unwrap();
         }
         fs::remove_dir_all(&folder).unwrap();
         opened
@@ -138,14 +138,14 @@ fn a_head_takes_the_place_of_the_classifier() {
     assert_eq!((with.labels.len(), with.classifier.inputs, with.classifier.weights[16]), (16, 16, 16.0));
     let model = folder.join("out");
     with.write(&model, false, "").unwrap();
-    ossicle_graph::folder::verify(&model).unwrap();
-    let opened = ossicle_graph::folder::ModelFolder::<ossicle_graph::yamnet::YamnetConfig>::open(&model).unwrap();
+    ossicle_models::folder::verify(&model).unwrap();
+    let opened = ossicle_models::folder::ModelFolder::<ossicle_models::yamnet::YamnetConfig>::open(&model).unwrap();
     assert_eq!(opened.config().head.as_ref().map(|head| (head.width, head.lag())), Some((16, 2)));
     assert!(opened.read_text(RULES).unwrap().contains("classes.b"));
     // What it took the place of stays, for labels near the head's.
     assert_eq!((opened.config().near_labels, opened.read_text("near_labels.txt").unwrap().as_str()), (2, "Speech\nCat, \"small\"\n"));
-    let options = ossicle_graph::Options { isa: ossicle_kernels::simd::Isa::detect(), threads: 1 };
-    let mut graph = ossicle_graph::yamnet::YamnetGraph::new(opened, options).unwrap();
+    let options = ossicle_models::Options { isa: ossicle_kernels::simd::Isa::detect(), threads: 1 };
+    let mut graph = ossicle_models::yamnet::YamnetGraph::new(opened, options).unwrap();
     assert_eq!(graph.run(&[0.0; PATCH_FRAMES * MEL_BINS], 1).unwrap().len(), 8 * 16);
     assert_eq!(graph.near_scores().len(), 2);
     fs::remove_dir_all(&folder).unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use ossicle::events::{Detector, EventsError, Options, Settings, SettingsError};
-use ossicle_graph::folder::{FolderError, LAYOUT, NUMERICS_VERSION};
+use ossicle_models::folder::{FolderError, LAYOUT, NUMERICS_VERSION};
 use serde_json::{Value, json};
 
 use super::{Filters, MEL_BINS, PATCH_FRAMES, TAPS, Yamnet};

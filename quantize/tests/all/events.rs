@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use ossicle::audio::AudioReader;
 use ossicle::events::{Detector, Event, Heard, Options, Settings};
-use ossicle_graph::folder;
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder;
 use ossicle_quantize::events::{Progress, THRESHOLD, Task, table, train, write};
 
 const RATE: f32 = 16_000.0;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ossicle::label::{Image, Labeller, Options, Preprocessor, Target};
-use ossicle_graph::network::InputShape;
 use ossicle_kernels::simd::Isa;
+use ossicle_models::network::InputShape;
 use ossicle_quantize::network::{Network, Parts};
 
 use crate::common::TempDir;

@@ -11,8 +11,8 @@ use ossicle::models::ModelError;
 use ossicle::source::SourceError;
 use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::transcriber::OpenError;
-use ossicle_graph::GraphError;
-use ossicle_graph::folder::FolderError;
+use ossicle_models::GraphError;
+use ossicle_models::folder::FolderError;
 
 pub(crate) use ossicle_usage::{BAD_INPUT, Fault, one_line, tell};
 

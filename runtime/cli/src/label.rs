@@ -10,8 +10,8 @@ use ossicle::label::{Image, LabelError, Labeller, Options, Reading};
 use ossicle::trace;
 use ossicle::whisper::memory::program_bytes;
 use ossicle::whisper::transcriber::Options as Run;
-use ossicle_graph::GraphError;
-use ossicle_graph::MemoryPlan;
+use ossicle_models::GraphError;
+use ossicle_models::MemoryPlan;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

@@ -8,10 +8,10 @@ use anyhow::Result;
 use ossicle::whisper::memory::{Memory, Request, program_bytes};
 use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle_boards::catalog;
-use ossicle_graph::folder::{self, ModelFolder};
-use ossicle_graph::whisper::Options as GraphOptions;
-use ossicle_graph::{MAX_THREADS, default_threads};
 use ossicle_kernels::simd::{Isa, IsaError};
+use ossicle_models::folder::{self, ModelFolder};
+use ossicle_models::whisper::Options as GraphOptions;
+use ossicle_models::{MAX_THREADS, default_threads};
 
 use crate::fault::{self, Fault};
 use crate::size;

@@ -10,9 +10,9 @@ use ossicle::events::{Detector, EncodedEvents, Options, Settings};
 use ossicle::label::{self, Labeller};
 use ossicle::models::ModelInfo;
 use ossicle::whisper::window::Window;
-use ossicle_graph::folder::{self, ModelConfig};
-use ossicle_graph::whisper_events::{WhisperEventsConfig, WhisperEventsGraph};
-use ossicle_graph::yamnet::{ClassHead, ClassesConfig};
+use ossicle_models::folder::{self, ModelConfig};
+use ossicle_models::whisper_events::{WhisperEventsConfig, WhisperEventsGraph};
+use ossicle_models::yamnet::{ClassHead, ClassesConfig};
 use serde_json::json;
 
 use crate::fault::{self, Fault};
@@ -175,8 +175,8 @@ fn labeller(model: &ModelArgs, path: &Path) -> Result<Labeller> {
     Labeller::open(path, options).map_err(|error| fault::label(path, error))
 }
 
-fn graph_options(model: &ModelArgs) -> ossicle_graph::Options {
-    ossicle_graph::Options { isa: model.machine.isa(), threads: model.machine.threads() }
+fn graph_options(model: &ModelArgs) -> ossicle_models::Options {
+    ossicle_models::Options { isa: model.machine.isa(), threads: model.machine.threads() }
 }
 
 fn whisper_events(model: &ModelArgs, path: &Path) -> Result<WhisperEventsGraph> {

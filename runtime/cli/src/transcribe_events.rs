@@ -6,7 +6,7 @@ use anyhow::Result;
 use ossicle::events::EncodedEvents;
 use ossicle::formats::Format;
 use ossicle::trace;
-use ossicle_graph::Options;
+use ossicle_models::Options;
 use ossicle_trace::Model;
 
 use crate::fault::{self, Fault};

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ossicle_graph::MAX_THREADS;
-use ossicle_graph::folder::NUMERICS_VERSION;
+use ossicle_models::MAX_THREADS;
+use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_trace::{Header, Input, Machine, Model, sha256_hex};
 
 use crate::whisper::options::TranscribeOptions;

@@ -4,7 +4,7 @@
 #[path = "audio_odd/bombs.rs"]
 mod bombs;
 mod classes;
-#[path = "../../graph/tests/counting/mod.rs"]
+#[path = "../../models/tests/counting/mod.rs"]
 mod counting;
 #[path = "audio_odd/made.rs"]
 #[allow(dead_code, reason = "other tests take the rest")]

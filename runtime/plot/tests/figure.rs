@@ -40,7 +40,8 @@ fn figure(name: &str) -> Figure {
     sketch.heard(&Heard::Event(event(NASTY, 3.0, 3.1)));
     sketch.heard(&Heard::Event(event("Tone", 1.0, 2.0)));
     let rules = Rules::default();
-    let classes = [("Tone", &[0][..]), (NASTY, &[1])].map(|(name, outputs)| ClassOutputs { name, outputs, rules, near: None, unless: None });
+    let classes =
+        [("Tone", &[0][..]), (NASTY, &[1])].map(|(name, outputs)| ClassOutputs { name, outputs, rules, near: None, unless: None });
     sketch.finish(name, classes.into_iter())
 }
 

@@ -1,8 +1,8 @@
 //! Linear layers, normalisation, and sums and products of values and constants.
 
-use ossicle_graph::network::WindowConfig;
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::conv::Size;
+use ossicle_models::network::WindowConfig;
 use tract_onnx::pb::NodeProto;
 
 use super::shapes::axis_of;

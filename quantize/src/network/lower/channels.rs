@@ -1,6 +1,6 @@
 //! Channels of one map or of several as a map of their own.
 
-use ossicle_graph::network::MAX_INPUTS;
+use ossicle_models::network::MAX_INPUTS;
 use tract_onnx::pb::NodeProto;
 
 use super::{Lowerer, Refused};

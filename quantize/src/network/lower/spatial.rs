@@ -1,9 +1,9 @@
 //! Convolutions, pooling and means.
 
-use ossicle_graph::network::{Block, WindowConfig};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::conv::Size;
 use ossicle_kernels::window::{Pool, Window};
+use ossicle_models::network::{Block, WindowConfig};
 use tract_onnx::pb::NodeProto;
 
 use super::shapes::axis_of;

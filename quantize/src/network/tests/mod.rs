@@ -126,7 +126,7 @@ fn measured(folder: &Path, network: &Network) -> Report {
     let inputs: Vec<Vec<f32>> = (0..4).map(|seed| values(count, 100 + seed)).collect();
     let model = folder.join("model");
     write(&model, network).unwrap();
-    ossicle_graph::folder::verify(&model).unwrap();
+    ossicle_models::folder::verify(&model).unwrap();
     let report = network.measure(&model, &inputs).unwrap();
     assert_eq!(report.agreement.inputs, inputs.len());
     report
@@ -320,7 +320,7 @@ fn a_flattened_map_is_a_convolution_as_large_as_it() {
     toy.then("Softmax", &[], "p", vec![attribute("axis", -1)]);
     let (folder, network) = toy.read();
     let network = network.unwrap();
-    assert_eq!(network.scores(), ossicle_graph::network::Scores::Softmax);
+    assert_eq!(network.scores(), ossicle_models::network::Scores::Softmax);
     check(&folder.0, &network);
 }
 

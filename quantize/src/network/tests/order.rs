@@ -1,6 +1,6 @@
 //! Patterns whose tensors lie in another order than the runtime's layers have it: refused, or computed as ONNX says.
 
-use ossicle_graph::network::Scores;
+use ossicle_models::network::Scores;
 
 use super::{Kind, Toy, attribute, check, integers, kinds};
 use crate::onnx::proto::Message;

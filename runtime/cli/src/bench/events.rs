@@ -7,8 +7,8 @@ use anyhow::Result;
 use ossicle::audio::{AudioReader, SAMPLE_RATE};
 use ossicle::events::{Detector, Heard, Options, Settings};
 use ossicle_frontend::yamnet::{BINS, PATCH_FRAMES, YamnetMel, YamnetScratch, frames_of};
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::yamnet::YamnetGraph;
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::yamnet::YamnetGraph;
 use serde_json::json;
 
 use super::clock::{Clock, min_and_median, rounded};
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let path = ossicle::models::find(&args.model).map_err(fault::model)?;
     let options = Options { isa, threads, hop_frames: args.hop, ..Options::default() };
     let mut detector = Detector::open(&path, &Settings::default(), options).map_err(|error| fault::events(&path, error))?;
-    let mut graph = YamnetGraph::new(ModelFolder::open(&path)?, ossicle_graph::Options { isa, threads })?;
+    let mut graph = YamnetGraph::new(ModelFolder::open(&path)?, ossicle_models::Options { isa, threads })?;
     let hop = detector.hop_frames() as f64 / 100.0;
     let (mel, mut scratch) = (YamnetMel::new(isa), Box::<YamnetScratch>::default());
     let mut frames = vec![0.0; frames_of(samples.len()).max(PATCH_FRAMES) * BINS];

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use ossicle_graph::folder::{ModelFolder, WhisperConfig};
 use ossicle_kernels::dot::Blocks;
 use ossicle_kernels::linear::{Finish, Linear, linear};
 use ossicle_kernels::rows::{QuantRows, quantize_rows};
 use ossicle_kernels::simd::{Isa, LANES};
+use ossicle_models::folder::{ModelFolder, WhisperConfig};
 use serde_json::json;
 
 use super::clock::{min_and_median, rounded};

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use ossicle::label::LabelError;
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::network::NetworkGraph;
-use ossicle_graph::{Options, Work};
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::network::NetworkGraph;
+use ossicle_models::{Options, Work};
 use ossicle_trace::{Step, Tap, Tensor};
 use serde_json::json;
 

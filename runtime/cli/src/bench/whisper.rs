@@ -10,8 +10,8 @@ use ossicle::whisper::options::{Quality, TranscribeOptions};
 use ossicle::whisper::pipeline::Pipeline;
 use ossicle::whisper::transcriber::OpenError;
 use ossicle::whisper::window::Window;
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::whisper::{Options, WhisperGraph};
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::whisper::{Options, WhisperGraph};
 use serde_json::{Value, json};
 
 use super::clock::{Clock, Times, min_and_median, peak_rss_mb, rounded};

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::builder::ArgPredicate;
 use ossicle::events::{Detector, EventsError, HOME_SOUNDS, Heard, Options};
 use ossicle::listen::Event;
-use ossicle_graph::folder;
+use ossicle_models::folder;
 
 use crate::broker::{BrokerArgs, Link};
 use crate::detect::parse_hop;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ossicle_frontend::yamnet::{BINS, HOP_SAMPLES, PATCH_FRAMES, PATCH_SAMPLES, YamnetMel, YamnetScratch, samples_of};
-use ossicle_graph::MemoryPlan;
-use ossicle_graph::folder::{FolderError, ModelFolder};
-use ossicle_graph::yamnet::{ClassHead, ClassesConfig, YamnetConfig, YamnetGraph};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::MemoryPlan;
+use ossicle_models::folder::{FolderError, ModelFolder};
+use ossicle_models::yamnet::{ClassHead, ClassesConfig, YamnetConfig, YamnetGraph};
 use ossicle_trace::{Step, Tap, Tensor, Values, le_bytes};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -162,7 +162,7 @@ impl Detector {
         let mut labels = Labels { thresholds: vec![None; names.len()], names, near };
         let own = |(i, path): (usize, &PathBuf)| Ok((format!("yamnet.classes.{i}"), head(path, &folder, options.isa, &mut labels)?));
         let heads = options.add_classes.iter().enumerate().map(own).collect::<Result<_, EventsError>>()?;
-        let graph = YamnetGraph::new(folder, ossicle_graph::Options { isa: options.isa, threads: options.threads })?;
+        let graph = YamnetGraph::new(folder, ossicle_models::Options { isa: options.isa, threads: options.threads })?;
         let mut detector = Self {
             graph,
             heads,
@@ -196,7 +196,7 @@ impl Detector {
     /// If the folder cannot be used.
     pub fn memory_plan(model: &Path, isa: Isa, threads: usize) -> Result<MemoryPlan, EventsError> {
         let folder = ModelFolder::open(model)?;
-        let mut plan = YamnetGraph::memory_plan(&folder, ossicle_graph::Options { isa, threads }, 1)?;
+        let mut plan = YamnetGraph::memory_plan(&folder, ossicle_models::Options { isa, threads }, 1)?;
         plan.state += size_of::<YamnetScratch>() + 4 * (PATCH_SAMPLES + PATCH_FRAMES * BINS);
         Ok(plan)
     }

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ossicle_graph::MemoryPlan;
-use ossicle_graph::folder::{ModelFolder, WhisperConfig};
-use ossicle_graph::whisper_events::{CELL_ROWS, STEP_CELLS, STEP_ROWS, WhisperEventsConfig, WhisperEventsGraph};
+use ossicle_models::MemoryPlan;
+use ossicle_models::folder::{ModelFolder, WhisperConfig};
+use ossicle_models::whisper_events::{CELL_ROWS, STEP_CELLS, STEP_ROWS, WhisperEventsConfig, WhisperEventsGraph};
 use ossicle_trace::{Step, Tap, Values, le_bytes};
 use sha2::{Digest, Sha256};
 
@@ -53,7 +53,7 @@ impl EncodedEvents {
         whisper: &Path,
         settings: &Settings,
         classes: &[String],
-        options: ossicle_graph::Options,
+        options: ossicle_models::Options,
     ) -> Result<Self, EventsError> {
         let folder = ModelFolder::<WhisperEventsConfig>::open(head)?;
         let config = folder.config();
@@ -76,7 +76,7 @@ impl EncodedEvents {
     ///
     /// # Errors
     /// If the folder cannot be used.
-    pub fn memory_plan(head: &Path, options: ossicle_graph::Options) -> Result<MemoryPlan, EventsError> {
+    pub fn memory_plan(head: &Path, options: ossicle_models::Options) -> Result<MemoryPlan, EventsError> {
         let folder = ModelFolder::<WhisperEventsConfig>::open(head)?;
         let mut plan = WhisperEventsGraph::memory_plan(&folder, options)?;
         plan.state += 4 * STEP_ROWS * folder.config().d_model;

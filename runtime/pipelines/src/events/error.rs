@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use ossicle_graph::GraphError;
-use ossicle_graph::folder::FolderError;
+use ossicle_models::GraphError;
+use ossicle_models::folder::FolderError;
 
 use super::near::listed;
 

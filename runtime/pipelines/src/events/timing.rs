@@ -1,7 +1,7 @@
 //! When which scores come, and for which samples they count.
 
 use ossicle_frontend::yamnet::{HOP_SAMPLES, PATCH_FRAMES, PATCH_SAMPLES};
-use ossicle_graph::yamnet::YamnetConfig;
+use ossicle_models::yamnet::YamnetConfig;
 
 use super::error::EventsError;
 

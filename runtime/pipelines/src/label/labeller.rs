@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ossicle_frontend::yamnet::{BINS, YamnetMel, YamnetScratch, samples_of};
-use ossicle_graph::MemoryPlan;
-use ossicle_graph::folder::{FolderError, ModelFolder};
-use ossicle_graph::network::{InputShape, MAX_BUFFER_BYTES, NetworkGraph};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::MemoryPlan;
+use ossicle_models::folder::{FolderError, ModelFolder};
+use ossicle_models::network::{InputShape, MAX_BUFFER_BYTES, NetworkGraph};
 use ossicle_trace::{Step, Tap, Tensor, Values};
 
 use super::{Frames, Image, LabelError, Preprocessor, Target};
@@ -61,10 +61,10 @@ impl Labeller {
     /// As [`open`](Self::open), with another limit to the network's buffers, in bytes.
     ///
     /// # Errors
-    /// As [`open`](Self::open); [`GraphError::Memory`](ossicle_graph::GraphError::Memory) in [`LabelError::Graph`] if the limit is too low.
+    /// As [`open`](Self::open); [`GraphError::Memory`](ossicle_models::GraphError::Memory) in [`LabelError::Graph`] if the limit is too low.
     pub fn open_within(model: &Path, options: Options, most: usize) -> Result<Self, LabelError> {
         let folder = ModelFolder::open(model)?;
-        let run = ossicle_graph::Options { isa: options.isa, threads: options.threads };
+        let run = ossicle_models::Options { isa: options.isa, threads: options.threads };
         let graph = NetworkGraph::new_within(Arc::clone(&folder), run, most)?;
         let text = folder.read_text("labels.txt")?;
         let labels: Vec<String> = text.lines().map(str::to_owned).collect();

@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-pub use ossicle_graph::whisper::Branch;
 use ossicle_kernels::simd::Isa;
+pub use ossicle_models::whisper::Branch;
 
 /// Which logits [`Engine::decode`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
-//! The engine on ossicle-graph.
+//! The engine on ossicle-models.
 
-use ossicle_graph::GraphError;
-use ossicle_graph::whisper::{LANE_TOKENS, LogitsFor as GraphLogitsFor, MAX_LANES, WhisperGraph};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::GraphError;
+use ossicle_models::whisper::{LANE_TOKENS, LogitsFor as GraphLogitsFor, MAX_LANES, WhisperGraph};
 
 use super::engine::{Branch, Dims, Engine, EngineError, Lanes, LogitsFor};
 

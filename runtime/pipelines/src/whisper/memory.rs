@@ -9,10 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ossicle_frontend::mel::MelScratch;
-use ossicle_graph::MemoryPlan;
-use ossicle_graph::folder::{FolderError, ModelFolder, WhisperConfig};
-use ossicle_graph::whisper::{Options as GraphOptions, WhisperGraph};
-use ossicle_graph::{GraphError, MAX_THREADS};
+use ossicle_models::MemoryPlan;
+use ossicle_models::folder::{FolderError, ModelFolder, WhisperConfig};
+use ossicle_models::whisper::{Options as GraphOptions, WhisperGraph};
+use ossicle_models::{GraphError, MAX_THREADS};
 
 use super::config::GenerationConfig;
 use super::options::TranscribeOptions;

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ossicle_graph::GraphError;
-use ossicle_graph::MemoryPlan;
-use ossicle_graph::folder::{FolderError, ModelFolder, WhisperConfig};
-use ossicle_graph::whisper::{Options as GraphOptions, WhisperGraph};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::GraphError;
+use ossicle_models::MemoryPlan;
+use ossicle_models::folder::{FolderError, ModelFolder, WhisperConfig};
+use ossicle_models::whisper::{Options as GraphOptions, WhisperGraph};
 use ossicle_trace::Tap;
 
 use super::error::TranscribeError;
@@ -25,7 +25,7 @@ use crate::source::SampleSource;
 pub struct Options {
     /// The instruction set.
     pub isa: Isa,
-    /// Threads, the caller included; held to 1..=8 ([`MAX_THREADS`](ossicle_graph::MAX_THREADS)).
+    /// Threads, the caller included; held to 1..=8 ([`MAX_THREADS`](ossicle_models::MAX_THREADS)).
     pub threads: usize,
 }
 

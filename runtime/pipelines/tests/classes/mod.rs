@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use ossicle_graph::folder::{LAYOUT, ModelFolder, NUMERICS_VERSION};
-use ossicle_graph::yamnet::{YamnetConfig, embedding_sha256};
+use ossicle_models::folder::{LAYOUT, ModelFolder, NUMERICS_VERSION};
+use ossicle_models::yamnet::{YamnetConfig, embedding_sha256};
 use serde_json::json;
 
 /// Writes a folder of at most 16 classes to go with `model`, each of which scores `sigmoid(logit)` whatever is heard; as if it read embeddings of

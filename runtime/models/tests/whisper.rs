@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use counting::allocations;
-use ossicle_graph::GraphError;
-use ossicle_graph::folder::{ModelFolder, WhisperConfig};
-use ossicle_graph::whisper::{Branch, LANE_TOKENS, LogitsFor, Options, WhisperGraph};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::GraphError;
+use ossicle_models::folder::{ModelFolder, WhisperConfig};
+use ossicle_models::whisper::{Branch, LANE_TOKENS, LogitsFor, Options, WhisperGraph};
 use ossicle_trace::{Header, Tap, Trace, Writer, WriterOptions};
 
 const MELS: usize = 80;

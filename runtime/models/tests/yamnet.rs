@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use counting::allocations;
-use ossicle_graph::folder::ModelFolder;
-use ossicle_graph::yamnet::{MAX_PATCHES, YamnetConfig, YamnetGraph};
-use ossicle_graph::{GraphError, Options};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::yamnet::{MAX_PATCHES, YamnetConfig, YamnetGraph};
+use ossicle_models::{GraphError, Options};
 use ossicle_trace::{Header, Trace, Writer, WriterOptions};
 
 const PATCH: usize = 96 * 64;

@@ -5,16 +5,16 @@
 //! "Whisper-AT"; that reads every layer's output, this the last one's alone.
 //!
 //! ```no_run
-//! use ossicle_graph::Options;
-//! use ossicle_graph::folder::ModelFolder;
-//! use ossicle_graph::whisper_events::{STEP_ROWS, WhisperEventsGraph};
+//! use ossicle_models::Options;
+//! use ossicle_models::folder::ModelFolder;
+//! use ossicle_models::whisper_events::{STEP_ROWS, WhisperEventsGraph};
 //! use ossicle_kernels::simd::Isa;
 //!
 //! let folder = ModelFolder::open("models-int8/whisper-events".as_ref())?;
 //! let mut head = WhisperEventsGraph::new(folder, Options { isa: Isa::detect(), threads: 1 })?;
 //! let scores = head.run(&[0.0; STEP_ROWS * 384])?;
 //! assert_eq!(scores.len(), STEP_ROWS / 2 * 13);
-//! # Ok::<(), ossicle_graph::GraphError>(())
+//! # Ok::<(), ossicle_models::GraphError>(())
 //! ```
 
 use std::collections::BTreeMap;

@@ -1,16 +1,16 @@
 //! Networks as ossicle-quantize brings them in from ONNX: image classifiers and audio taggers as layers of integer kernels.
 //!
 //! ```no_run
-//! use ossicle_graph::folder::ModelFolder;
-//! use ossicle_graph::network::NetworkGraph;
-//! use ossicle_graph::Options;
+//! use ossicle_models::folder::ModelFolder;
+//! use ossicle_models::network::NetworkGraph;
+//! use ossicle_models::Options;
 //! use ossicle_kernels::simd::Isa;
 //!
 //! let folder = ModelFolder::open("shapes".as_ref())?;
 //! let mut network = NetworkGraph::new(folder, Options { isa: Isa::detect(), threads: 1 })?;
 //! let grey = vec![0.0; network.input_len()];
 //! let scores = network.run(&grey)?;
-//! # Ok::<(), ossicle_graph::GraphError>(())
+//! # Ok::<(), ossicle_models::GraphError>(())
 //! ```
 
 mod config;

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use counting::allocations;
-use ossicle_graph::folder::{FolderError, ModelFolder, WhisperConfig};
-use ossicle_graph::whisper_events::{STEP_CELLS, STEP_ROWS, WhisperEventsConfig, WhisperEventsGraph};
-use ossicle_graph::{GraphError, Options};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::{FolderError, ModelFolder, WhisperConfig};
+use ossicle_models::whisper_events::{STEP_CELLS, STEP_ROWS, WhisperEventsConfig, WhisperEventsGraph};
+use ossicle_models::{GraphError, Options};
 
-fn folder<C: ossicle_graph::folder::ModelConfig>(name: &str) -> Result<Arc<ModelFolder<C>>, FolderError> {
+fn folder<C: ossicle_models::folder::ModelConfig>(name: &str) -> Result<Arc<ModelFolder<C>>, FolderError> {
     ModelFolder::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models-int8").join(name))
 }
 

@@ -1,9 +1,9 @@
 //! YAMNet, a MobileNet v1 that scores sounds (Google, <https://github.com/tensorflow/models/tree/master/research/audioset/yamnet>).
 //!
 //! ```no_run
-//! use ossicle_graph::folder::ModelFolder;
-//! use ossicle_graph::yamnet::YamnetGraph;
-//! use ossicle_graph::Options;
+//! use ossicle_models::folder::ModelFolder;
+//! use ossicle_models::yamnet::YamnetGraph;
+//! use ossicle_models::Options;
 //! use ossicle_kernels::simd::Isa;
 //!
 //! let folder = ModelFolder::open("models-int8/yamnet".as_ref())?;
@@ -11,7 +11,7 @@
 //! let silence = vec![0.001f32.ln(); 96 * 64];
 //! let scores = yamnet.run(&silence, 1)?;
 //! assert_eq!(scores.len(), 521);
-//! # Ok::<(), ossicle_graph::GraphError>(())
+//! # Ok::<(), ossicle_models::GraphError>(())
 //! ```
 
 mod classes;

@@ -1,8 +1,8 @@
 //! Whisper: encoder, prefill and one-token decoder.
 //!
 //! ```no_run
-//! use ossicle_graph::folder::ModelFolder;
-//! use ossicle_graph::whisper::{LogitsFor, Options, WhisperGraph};
+//! use ossicle_models::folder::ModelFolder;
+//! use ossicle_models::whisper::{LogitsFor, Options, WhisperGraph};
 //! use ossicle_kernels::simd::Isa;
 //!
 //! let folder = ModelFolder::open("models-int8/whisper-tiny.en".as_ref())?;
@@ -11,7 +11,7 @@
 //! whisper.encode(&silence, 3000)?;
 //! let logits = whisper.decode(&[50257, 50362], LogitsFor::Last)?;
 //! assert_eq!(logits.len(), 51864);
-//! # Ok::<(), ossicle_graph::GraphError>(())
+//! # Ok::<(), ossicle_models::GraphError>(())
 //! ```
 
 mod config;

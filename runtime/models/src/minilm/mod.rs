@@ -3,16 +3,16 @@
 //! Only as many rows are computed as a text has tokens, so nothing is padded and nothing has to be masked.
 //!
 //! ```no_run
-//! use ossicle_graph::Options;
-//! use ossicle_graph::folder::ModelFolder;
-//! use ossicle_graph::minilm::MiniLmGraph;
+//! use ossicle_models::Options;
+//! use ossicle_models::folder::ModelFolder;
+//! use ossicle_models::minilm::MiniLmGraph;
 //! use ossicle_kernels::simd::Isa;
 //!
 //! let folder = ModelFolder::open("models-int8/minilm".as_ref())?;
 //! let mut encoder = MiniLmGraph::new(folder, Options { isa: Isa::detect(), threads: 1 })?;
 //! let vector = encoder.run(&[101, 1037, 3899, 17554, 102])?;
 //! assert_eq!(vector.len(), 384);
-//! # Ok::<(), ossicle_graph::GraphError>(())
+//! # Ok::<(), ossicle_models::GraphError>(())
 //! ```
 
 mod attention;

@@ -6,10 +6,10 @@ mod toy;
 use std::sync::Arc;
 
 use counting::allocations;
-use ossicle_graph::folder::{FolderError, ModelFolder, check_weights};
-use ossicle_graph::network::{NetworkConfig, NetworkGraph};
-use ossicle_graph::{GraphError, Options};
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::{FolderError, ModelFolder, check_weights};
+use ossicle_models::network::{NetworkConfig, NetworkGraph};
+use ossicle_models::{GraphError, Options};
 use ossicle_trace::{Header, Trace, Writer, WriterOptions};
 use serde_json::{Value, json};
 use toy::{Folder, config, tensors};
