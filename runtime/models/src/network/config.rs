@@ -1,25 +1,13 @@
 //! `config.json` of a network: its layers, by name.
 
-use std::collections::HashMap;
-
-use ossicle_engine::layers::map::{Block, MAX_INPUTS, Offset, Scores, Shape};
+use ossicle_engine::layers::map::{Offset, Scores};
 use ossicle_engine::weights::ModelConfig;
 use ossicle_kernels::activation::Activation;
-use ossicle_kernels::attention::HEAD;
-use ossicle_kernels::conv::Size;
-use ossicle_kernels::dot::{MAX_DEPTH, MAX_DEPTH_U8};
-use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::{Pool, Window};
 use serde::{Deserialize, Serialize};
 
 /// What layers call the network's input.
 pub const INPUT: &str = "input";
-
-/// Most values of one map.
-const MAX_VALUES: usize = 1 << 26;
-
-/// Largest figure of a window.
-const MAX_FIGURE: usize = 1 << 15;
 
 /// A network as layers that read the input or earlier layers; the last one gives a logit for each label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +50,7 @@ pub struct Layer {
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Op {
     /// A convolution: a linear layer on windows. `.weight`, `.weight_scale`, `.bias`, as for [`Op::Linear`] with `taps * channels` inputs,
-    /// rounded up to 16. In groups, the channels are those of a [`Block`].
+    /// rounded up to 16. In groups, the channels are those of a [`Block`](ossicle_engine::layers::map::Block).
     Conv {
         /// Its geometry.
         window: WindowConfig,
@@ -156,7 +144,7 @@ pub enum Op {
     },
     /// A constant for each value: `.constant` `[positions][channels]`, f32.
     AddConstant,
-    /// The channels of up to [`MAX_INPUTS`] maps behind one another, or some of them.
+    /// The channels of up to [`MAX_INPUTS`](ossicle_engine::layers::map::MAX_INPUTS) maps behind one another, or some of them.
     Concat {
         /// Which of all inputs' channels, counted on from one input to the next; all of them if empty.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -238,159 +226,6 @@ enum PoolName {
     Max,
     Mean,
     PaddedMean,
-}
-
-/// Whether a map of this shape has values, and no more than [`MAX_VALUES`].
-fn fits(shape: Shape) -> bool {
-    let Shape { size, channels } = shape;
-    let values = size.height.checked_mul(size.width).and_then(|n| n.checked_mul(channels.checked_add(LANES)?));
-    channels > 0 && values.is_some_and(|n| n > 0 && n <= MAX_VALUES)
-}
-
-impl NetworkConfig {
-    /// The input's shape.
-    pub(super) fn input_shape(&self) -> Shape {
-        Shape { size: Size { height: self.input.height, width: self.input.width }, channels: self.input.channels }
-    }
-
-    /// The shape behind each layer, and where its inputs come from: 0 is the network's input, `i + 1` layer `i`.
-    ///
-    /// # Errors
-    /// The first layer that cannot be, and why.
-    pub(super) fn shapes(&self) -> Result<Vec<(Shape, Vec<usize>)>, String> {
-        if !fits(self.input_shape()) {
-            return Err(format!("input {:?} is empty or too large", self.input));
-        }
-        let mut known: HashMap<&str, (usize, Shape)> = HashMap::from([(INPUT, (0, self.input_shape()))]);
-        let mut shapes = vec![];
-        for (i, layer) in self.layers.iter().enumerate() {
-            let wrong = |problem: String| format!("layer {:?}: {problem}", layer.name);
-            let mut sources = vec![];
-            for name in &layer.inputs {
-                sources.push(*known.get(name.as_str()).ok_or_else(|| wrong(format!("{name:?} is no layer before it")))?);
-            }
-            let inputs: Vec<Shape> = sources.iter().map(|&(_, shape)| shape).collect();
-            let shape = layer.op.shape(&inputs).map_err(wrong)?;
-            if !fits(shape) {
-                return Err(wrong(format!("a map of {shape:?} is empty or too large")));
-            }
-            if known.insert(&layer.name, (i + 1, shape)).is_some() {
-                return Err(wrong("there are two of that name".into()));
-            }
-            shapes.push((shape, sources.into_iter().map(|(source, _)| source).collect()));
-        }
-        Ok(shapes)
-    }
-}
-
-impl Op {
-    /// The shape behind a layer with these inputs.
-    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let wanted = match self {
-            Self::Add { .. } | Self::Multiply | Self::Scale => 2..=2,
-            Self::Concat { .. } => 1..=MAX_INPUTS,
-            _ => 1..=1,
-        };
-        if !wanted.contains(&inputs.len()) {
-            return Err(format!("{} inputs, not {}", inputs.len(), wanted.end()));
-        }
-        let x = inputs[0];
-        let windowed = |window: &WindowConfig| {
-            let figures = [window.kernel, window.stride, window.dilation].into_iter().flatten().chain(window.padding);
-            let window = Window::from(*window);
-            if figures.max() > Some(MAX_FIGURE) {
-                return Err(format!("{window:?} is out of bounds"));
-            }
-            let size = window.output(x.size).ok_or_else(|| format!("{window:?} does not fit {:?}", x.size))?;
-            Ok::<_, String>((window, size))
-        };
-        match *self {
-            Self::Conv { ref window, channels, groups, offset, .. } => {
-                let (window, size) = windowed(window)?;
-                let block = Block::new(groups, x.channels, channels);
-                let block = block.ok_or_else(|| format!("{groups} groups of {} channels to {channels}", x.channels))?;
-                let depth = window.kernel[0].checked_mul(window.kernel[1]).and_then(|taps| taps.checked_mul(block.inputs));
-                check_rows(depth.unwrap_or(usize::MAX), offset)?;
-                Ok(Shape { size, channels })
-            }
-            Self::ConvF32 { ref window, channels, .. } => {
-                let (window, size) = windowed(window)?;
-                let depth = window.kernel[0].checked_mul(window.kernel[1]).and_then(|taps| taps.checked_mul(x.channels));
-                check_depth(depth.unwrap_or(usize::MAX), MAX_DEPTH)?;
-                Ok(Shape { size, channels })
-            }
-            Self::Linear { channels, offset, .. } => {
-                check_rows(x.channels, offset)?;
-                Ok(Shape { size: x.size, channels })
-            }
-            Self::Depthwise { ref window, .. } => Ok(Shape { size: windowed(window)?.1, channels: x.channels }),
-            Self::Pool { ref window, .. } => {
-                let (window, size) = windowed(window)?;
-                // Or a window could see nothing but padding.
-                let reach = |axis: usize| window.kernel[axis].saturating_sub(1).saturating_mul(window.dilation[axis]);
-                if window.dilation != [1, 1] || (0..2).any(|axis| window.before[axis] > reach(axis) || window.after[axis] > reach(axis)) {
-                    return Err(format!("a pool with {window:?}: dilation 1 and padding below the kernel's size are possible"));
-                }
-                Ok(Shape { size, channels: x.channels })
-            }
-            Self::Mean => Ok(Shape { size: Size { height: 1, width: 1 }, channels: x.channels }),
-            Self::Affine { .. } | Self::Activate { .. } | Self::AddConstant => Ok(x),
-            Self::Norm { epsilon } => {
-                if !x.channels.is_multiple_of(LANES) {
-                    return Err(format!("{} channels: layer normalisation wants a multiple of {LANES}", x.channels));
-                }
-                if epsilon.is_finite() && epsilon >= 0.0 { Ok(x) } else { Err(format!("epsilon {epsilon}")) }
-            }
-            Self::Add { .. } | Self::Multiply => {
-                if x == inputs[1] || (x.channels == inputs[1].channels && x.positions() == inputs[1].positions()) {
-                    return Ok(x);
-                }
-                Err(format!("{x:?} and {:?} differ", inputs[1]))
-            }
-            Self::Scale => {
-                let fits = inputs[1].positions() == 1 && inputs[1].channels == x.channels;
-                if fits { Ok(x) } else { Err(format!("{x:?} cannot be scaled by {:?}", inputs[1])) }
-            }
-            Self::Attention { heads } => {
-                let fits = heads > 0 && heads.checked_mul(3 * HEAD) == Some(x.channels);
-                // The products over positions are as deep as there are positions, and probabilities are u8.
-                check_depth(x.positions(), MAX_DEPTH_U8)?;
-                if fits { Ok(Shape { channels: heads * HEAD, ..x }) } else { Err(format!("{heads} heads in {} channels", x.channels)) }
-            }
-            Self::Prepend { tokens } => {
-                let positions = x.positions().checked_add(tokens).ok_or("too many tokens")?;
-                Ok(Shape::line(positions, x.channels))
-            }
-            Self::Concat { ref channels } => {
-                if let Some(other) = inputs.iter().find(|other| other.positions() != x.positions()) {
-                    return Err(format!("{x:?} and {other:?} differ in positions"));
-                }
-                // Each map is within bounds, and there are few.
-                let all = inputs.iter().map(|input| input.channels).sum();
-                if let Some(channel) = channels.iter().find(|&&channel| channel >= all) {
-                    return Err(format!("channel {channel} of {all}"));
-                }
-                Ok(Shape { channels: if channels.is_empty() { all } else { channels.len() }, ..x })
-            }
-            Self::Take { first, count } => {
-                let fits = count > 0 && first.checked_add(count).is_some_and(|end| end <= x.positions());
-                if fits { Ok(Shape::line(count, x.channels)) } else { Err(format!("{count} positions from {first} on of {x:?}")) }
-            }
-        }
-    }
-}
-
-fn check_depth(depth: usize, most: usize) -> Result<(), String> {
-    let padded = depth.checked_next_multiple_of(LANES);
-    if padded.is_some_and(|depth| depth <= most) { Ok(()) } else { Err(format!("products over {depth} values, at most {most}")) }
-}
-
-/// Rows of a product: their length, and the offset that makes them u8.
-fn check_rows(depth: usize, offset: Offset) -> Result<(), String> {
-    if let Some(offset) = offset.filter(|offset| !offset.is_finite() || *offset < 0.0) {
-        return Err(format!("offset {offset}, not a number from zero up"));
-    }
-    check_depth(depth, if offset.is_some() { MAX_DEPTH_U8 } else { MAX_DEPTH })
 }
 
 impl ModelConfig for NetworkConfig {

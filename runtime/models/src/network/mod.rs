@@ -14,6 +14,7 @@
 //! ```
 
 mod config;
+mod shapes;
 
 use std::fmt;
 use std::sync::Arc;
