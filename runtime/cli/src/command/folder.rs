@@ -84,7 +84,8 @@ impl Walk<'_> {
             let Ok(name) = entry.file_name().into_string() else { continue };
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(name),
-                _ if name.ends_with(".yaml") || name.ends_with(".yml") => files.push(name),
+                // What is no file might never end.
+                _ if (name.ends_with(".yaml") || name.ends_with(".yml")) && entry.path().is_file() => files.push(name),
                 _ => {}
             }
         }

@@ -9,15 +9,22 @@ use ossicle::command::set::SlotValue;
 use ossicle_sentences::{Grammar, MAX_FILE_BYTES, PACKS, Sample, pack};
 use serde_json::json;
 
+use super::folder::{self, HouseArgs};
 use crate::fault::Fault;
 use crate::input;
 
 /// Which file, and what of it.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Sentence file, or the name of one that comes with the program; all names if left out
-    #[arg(value_name = "NAME|FILE.yaml")]
+    /// Sentence file, the name of one that comes with the program, or a folder in the layout of Home Assistant's sentences; all names if
+    /// left out
+    #[arg(value_name = "NAME|FILE.yaml|FOLDER")]
     sentences: Option<String>,
+    /// Language of a folder's sentences, as a code [default: the only one there]
+    #[arg(long, value_name = "LANGUAGE", requires = "sentences")]
+    language: Option<String>,
+    #[command(flatten)]
+    house: HouseArgs,
     /// Show this many sentences drawn at random, with what they mean
     #[arg(long, value_name = "N", default_value_t = 0, requires = "sentences")]
     sample: usize,
@@ -53,6 +60,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     };
+    if folder::is_folder(name) {
+        if args.sample > 0 {
+            return Err(Fault::new("no sentences are drawn of a folder", name, "leave --sample out, or give a file").into());
+        }
+        let intents = args.house.intents(name, args.language.as_deref())?;
+        let corpus = intents.corpus();
+        writeln!(out, "{} intents, {} templates, language {}", corpus.intents().count(), corpus.templates(), corpus.language())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let grammar = load(name)?;
     if args.json {
         for Sample { text, intent, slots } in grammar.samples(args.seed).take(args.sample) {

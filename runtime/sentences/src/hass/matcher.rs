@@ -7,9 +7,9 @@ use super::program::{Body, Op, Part32, Program, trimmed};
 use super::text::{is_word, lower, unspaced};
 
 /// The most steps for one text.
-const MAX_STEPS: usize = 1 << 20;
+const MAX_STEPS: usize = 1 << 18;
 /// The most ways that are followed side by side.
-const MAX_WAYS: usize = 4096;
+const MAX_WAYS: usize = 512;
 
 /// No link of a history.
 pub(super) const NONE: u32 = u32::MAX;

@@ -18,6 +18,8 @@ const MAX_RULE_DEPTH: usize = 24;
 const MAX_PARTS: usize = 1 << 20;
 /// Numbers in words are known for ranges of so many numbers at most.
 const MAX_SPELLED: usize = 10_001;
+/// The most numbers of all ranges together, of those in words.
+const MAX_NUMBERS: usize = 1 << 17;
 
 pub(super) type Part32 = u32;
 
@@ -153,6 +155,8 @@ struct Compiler<'a> {
     lists: HashMap<(u32, String), u32>,
     rules: HashMap<(u32, String), Option<Part32>>,
     depth: usize,
+    /// Numbers in words so far.
+    numbers: usize,
     /// The block whose own lists and rules count; scope 0 has none.
     own: Option<&'a Block>,
     scope: u32,
@@ -161,7 +165,7 @@ struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     fn new(corpus: &'a Corpus, house: Vec<List>) -> Self {
         let (program, lists, rules) = Default::default();
-        Self { corpus, house, program, lists, rules, depth: 0, own: None, scope: 0 }
+        Self { corpus, house, program, lists, rules, depth: 0, numbers: 0, own: None, scope: 0 }
     }
 
     fn block(&mut self, intent: u32, block_index: u32, block: &'a Block) -> Result<(), Error> {
@@ -303,7 +307,7 @@ impl<'a> Compiler<'a> {
                     }
                     _ => return Err(at.error(Fault::Undefined, format!("{{{}}} is not defined", mention.list), "define it under lists:")),
                 };
-                let body = self.body(scope, &kind)?;
+                let body = self.body(scope, at, &kind)?;
                 self.program.lists.push(body);
                 let list = self.program.lists.len() as u32 - 1;
                 self.lists.insert(key, list);
@@ -313,13 +317,19 @@ impl<'a> Compiler<'a> {
         Ok(Op::List { list, slot: slot as u32, capture: mention.capture, ends_word: mention.ends_word })
     }
 
-    fn body(&mut self, scope: u32, kind: &ListKind) -> Result<Body, Error> {
+    fn body(&mut self, scope: u32, at: &Located, kind: &ListKind) -> Result<Body, Error> {
         Ok(match kind {
             ListKind::Wildcard => Body::Wildcard,
             ListKind::Range(range) => {
                 let mut words: HashMap<char, Vec<(Box<[char]>, i64)>> = HashMap::new();
                 let language = range.words.as_deref().map(|language| if language.is_empty() { &self.corpus.language } else { language });
-                if let Some(language) = language.filter(|_| range.numbers().take(MAX_SPELLED + 1).count() <= MAX_SPELLED) {
+                let count = range.numbers().take(MAX_SPELLED + 1).count();
+                if let Some(language) = language.filter(|_| count <= MAX_SPELLED) {
+                    self.numbers += count;
+                    if self.numbers > MAX_NUMBERS {
+                        let wanted = format!("at most {MAX_NUMBERS} in all; make ranges shorter or their steps larger");
+                        return Err(at.error(Fault::TooLarge, "ranges with too many numbers", wanted));
+                    }
                     for tenths in range.numbers() {
                         for way in number_words::spellings(language, tenths) {
                             let way = self.program.folded(&way);

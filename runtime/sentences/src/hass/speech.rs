@@ -15,6 +15,10 @@ use crate::vocabulary::Vocabulary;
 const KEPT: usize = 4 << 20;
 /// What one search may make, in bytes. Past that, states lead nowhere.
 const MOST: usize = 6 << 20;
+/// The most places one search may pass on its way, which bounds its time.
+const MAX_PLACES: usize = 1 << 25;
+/// The most places of one state.
+const MAX_SET: usize = 1 << 16;
 
 /// A state of a [`SpeechAutomaton`], good until its next [`start`](SpeechAutomaton::start).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +79,7 @@ impl SpeechAutomaton {
             *made = Made::default();
         }
         made.limit = made.bytes + MOST;
+        made.places = 0;
         if made.sets.is_empty() {
             let start = Place { pc: self.shared.network.start, returns: NOWHERE, gap: Gap::Start };
             let set = made.closure(&self.shared.network, vec![start]);
@@ -177,6 +182,8 @@ struct Made {
     return_ids: HashMap<Arc<[Pc]>, u32>,
     bytes: usize,
     limit: usize,
+    /// Places passed since the last start.
+    places: usize,
 }
 
 impl Made {
@@ -197,11 +204,12 @@ impl Made {
             return next;
         }
         let set = self.sets.get(state as usize)?.clone();
+        self.places += set.len();
         let mut reached = Vec::new();
         for &place in &*set {
             reached.extend(read(network, place, byte));
         }
-        let next = if reached.is_empty() || self.bytes > self.limit {
+        let next = if reached.is_empty() || self.bytes > self.limit || self.places > MAX_PLACES {
             None
         } else {
             let set = self.closure(network, reached);
@@ -221,9 +229,10 @@ impl Made {
         loop {
             while let Some(place) = stack.pop() {
                 let Place { pc, returns, gap } = place;
-                if !seen.insert(place) {
+                if !seen.insert(place) || set.len() == MAX_SET {
                     continue;
                 }
+                self.places += 1;
                 match network.steps[pc as usize] {
                     Step::Byte { .. } | Step::Accept => set.push(place),
                     Step::Blank { next } => {

@@ -11,6 +11,8 @@ use super::program::{Body, Choice, Op, Part32};
 
 /// The most steps of a network.
 pub(super) const MAX_STEPS: usize = 1 << 19;
+/// The most steps made, those taken back counted.
+const MAX_WORK: usize = 4 * MAX_STEPS;
 
 pub(super) type Pc = u32;
 
@@ -45,7 +47,7 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn new(intents: &Intents) -> Self {
         let network = Self { steps: Vec::new(), targets: Vec::new(), start: 0, free: 0, beyond: 0 };
-        let mut builder = Builder { intents, network, lists: HashMap::new(), made: HashMap::new(), block: None, met_free: false };
+        let mut builder = Builder { intents, network, lists: HashMap::new(), made: HashMap::new(), block: None, met_free: false, work: 0 };
         builder.build();
         builder.network
     }
@@ -69,6 +71,7 @@ struct Builder<'a> {
     made: HashMap<(Part32, Pc), Option<Pc>>,
     block: Option<&'a Block>,
     met_free: bool,
+    work: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -86,7 +89,11 @@ impl<'a> Builder<'a> {
             self.network.steps[end as usize] = self.network.steps[split as usize];
         }
         let mut starts = Vec::new();
-        for sentence in &intents.program.sentences {
+        for (i, sentence) in intents.program.sentences.iter().enumerate() {
+            if self.work > MAX_WORK {
+                self.network.beyond += intents.program.sentences.len() - i;
+                break;
+            }
             let block = &intents.corpus.intents[sentence.intent as usize].blocks[sentence.block as usize];
             if !self.block.is_some_and(|other| std::ptr::eq(other, block)) {
                 self.made.clear();
@@ -130,6 +137,7 @@ impl<'a> Builder<'a> {
     }
 
     fn push(&mut self, step: Step) -> Pc {
+        self.work += 1;
         self.network.steps.push(step);
         self.network.steps.len() as Pc - 1
     }
@@ -148,7 +156,7 @@ impl<'a> Builder<'a> {
         if let Some(&made) = self.made.get(&(part, next)) {
             return made;
         }
-        if self.network.steps.len() > MAX_STEPS {
+        if self.network.steps.len() > MAX_STEPS || self.work > MAX_WORK + MAX_STEPS {
             return None;
         }
         let intents = self.intents;
