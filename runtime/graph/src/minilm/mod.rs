@@ -27,9 +27,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::pool::Pool;
 use ossicle_engine::recorder::Recorder;
-use ossicle_engine::weights::{FolderError, ModelFolder};
+use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder};
 use ossicle_engine::{GraphError, Options};
-use ossicle_kernels::simd::Isa;
+use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::Tap;
 
 pub use config::{MAX_TOKENS, MiniLmConfig};
@@ -72,6 +72,7 @@ pub struct MemoryPlan {
 pub struct MiniLmGraph {
     context: Arc<Context>,
     runner: Runner,
+    sounds: Option<LinearSpan>,
 }
 
 impl fmt::Debug for MiniLmGraph {
@@ -116,7 +117,9 @@ impl MiniLmGraph {
         }
         let vector = graph.add("minilm.pool", MeanPooling::new(&context), &[x])?[0];
         let runner = graph.finish(&[vector], most)?;
-        Ok(Self { context, runner })
+        let (sounds, width) = (context.config().sounds, context.config().hidden_size);
+        let sounds = (sounds > 0).then(|| context.folder.linear_span("sounds", sounds, width, false)).transpose()?;
+        Ok(Self { context, runner, sounds })
     }
 
     /// The encoder's configuration.
@@ -127,6 +130,20 @@ impl MiniLmGraph {
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
         self.context.isa
+    }
+
+    /// Vectors of the folder's phrases for sounds, `[sounds][hidden_size]`: none if it has none.
+    pub fn sounds(&self) -> Vec<f32> {
+        let Some(span) = &self.sounds else { return vec![] };
+        let table = self.context.folder.linear(span);
+        let mut values = vec![];
+        for row in 0..self.config().sounds {
+            let scale = table.scales[row];
+            for group in 0..self.config().hidden_size / 4 {
+                values.extend(table.weights.values(row / LANES, group, row % LANES).map(|q| f32::from(q) * scale));
+            }
+        }
+        values
     }
 
     /// Memory in use, all of it from the start.
