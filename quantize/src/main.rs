@@ -42,7 +42,7 @@ enum Subcommands {
 
 const MINILM_EXAMPLES: &str = "\
 Examples:
-  ossicle-quantize minilm all-MiniLM-L6-v2 -o models-int8/minilm
+  ossicle-quantize minilm all-MiniLM-L6-v2 -o models-int8/minilm --sounds quantize/cards/sounds.tsv
   ossicle-quantize minilm all-MiniLM-L6-v2 -o models-int8/minilm --force --measure sentences.txt
 
 SOURCE holds config.json, model.safetensors and tokenizer.json, and what sentence-transformers lays beside them.";
@@ -68,6 +68,9 @@ struct MiniLmArgs {
     /// Sentences to compare INT8 with float on, one a line; prints a table and puts it into the card
     #[arg(long, value_name = "FILE")]
     measure: Option<PathBuf>,
+    /// Phrases for sounds, one a line (a label of YAMNet, a tab, the phrase), whose vectors ossicle detect --find needs
+    #[arg(long, value_name = "FILE")]
+    sounds: Option<PathBuf>,
 }
 
 const EVENTS_EXAMPLES: &str = "\
@@ -187,6 +190,7 @@ fn import_minilm(args: &MiniLmArgs) -> anyhow::Result<()> {
         notes: text(&args.notes)?,
         calibration: text(&args.calibration)?,
         measured: text(&args.measure)?,
+        sounds: text(&args.sounds)?,
     };
     let encoder = minilm::Encoder::open(&args.source)?;
     let bar = ProgressBar::new_spinner();

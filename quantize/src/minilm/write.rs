@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ossicle_kernels::activation::Activation;
 use ossicle_models::folder::NUMERICS_VERSION;
+use ossicle_models::minilm::MiniLmConfig;
 use serde_json::json;
 
 use super::float::Input;
@@ -29,6 +30,8 @@ pub struct Task {
     pub calibration: String,
     /// Sentences to measure with, one a line; not measured if empty.
     pub measured: String,
+    /// Phrases for sounds, one a line: a label of YAMNet, a tab, the phrase. Their vectors go into the folder.
+    pub sounds: String,
 }
 
 /// Mean and standard deviation of each channel.
@@ -52,13 +55,22 @@ impl Encoder {
         let mut partial = Partial::create(folder, task.force)?;
         let at = partial.path.clone();
         let calibration = if task.calibration.trim().is_empty() { SENTENCES } else { &task.calibration };
-        tensors::write(&at.join("model.safetensors"), &self.path, &self.tensors(&lines(calibration), progress))?;
-        let mut config = serde_json::to_value(&self.config).map_err(|e| Error::json(&self.path, e))?;
-        config["kind"] = json!("minilm");
-        config["numerics_version"] = json!(NUMERICS_VERSION);
-        write_text(&at.join("config.json"), &pretty(&config))?;
+        let mut tensors = self.tensors(&lines(calibration), progress);
+        self.put(&at, &tensors, 0)?;
         write_text(&at.join("tokenizer.json"), &self.tokenizer_json)?;
         progress("running what was written");
+        let sounds = lines(&task.sounds);
+        if !sounds.is_empty() {
+            let phrases: Option<Vec<&str>> = sounds.iter().map(|line| line.split_once('\t').map(|(_, phrase)| phrase)).collect();
+            let phrases =
+                phrases.ok_or_else(|| Error::unsupported(&self.path, "a line of --sounds without a tab: give label, tab, phrase"))?;
+            let vectors = self.vectors(&at, &phrases)?.concat();
+            let rows = pack::quantize_rows(&vectors, phrases.len(), self.config.hidden_size);
+            put_rows(&mut tensors, "sounds", &rows, None);
+            fs::remove_file(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?;
+            self.put(&at, &tensors, phrases.len())?;
+            write_text(&at.join("sounds.tsv"), &sounds.iter().flat_map(|line| [line, "\n"]).collect::<String>())?;
+        }
         let measured = lines(&task.measured);
         let report = self.measure(&at, if measured.is_empty() { &["A dog barks."] } else { &measured })?;
         let report = (!measured.is_empty()).then_some(report);
@@ -72,6 +84,16 @@ impl Encoder {
         seal(&at)?;
         partial.publish(folder)?;
         Ok(report)
+    }
+
+    /// Weights and configuration.
+    fn put(&self, at: &Path, tensors: &[Tensor], sounds: usize) -> Result<(), Error> {
+        tensors::write(&at.join("model.safetensors"), &self.path, tensors)?;
+        let config = MiniLmConfig { sounds, ..self.config.clone() };
+        let mut config = serde_json::to_value(config).map_err(|e| Error::json(&self.path, e))?;
+        config["kind"] = json!("minilm");
+        config["numerics_version"] = json!(NUMERICS_VERSION);
+        write_text(&at.join("config.json"), &pretty(&config))
     }
 
     fn tensors(&self, sentences: &[&str], progress: &mut dyn FnMut(&str)) -> Vec<Tensor> {

@@ -41,6 +41,7 @@ Examples:
   ossicle detect --top 5 kitchen.wav
   ossicle detect --html kitchen.html --plot kitchen.png kitchen.wav
   ossicle detect --add-classes my-sounds hall.wav
+  ossicle detect --find \"glass breaking\" --find \"someone snoring\" night.flac
   arecord -f S16_LE -r 16000 -t raw | ossicle detect --raw --model yamnet --config events.toml -
   arecord -f S16_LE -r 16000 -t raw | ossicle detect --raw --config home-sounds --format jsonl -
 
@@ -80,7 +81,7 @@ pub(crate) struct Args {
         long,
         value_name = "NAME|FOLDER",
         default_value = "sound-events",
-        default_value_ifs = [("add_classes", ArgPredicate::IsPresent, "yamnet"), ("config", HOME_SOUNDS.name.into(), HOME_SOUNDS.model)]
+        default_value_ifs = [("add_classes", ArgPredicate::IsPresent, "yamnet"), ("find", ArgPredicate::IsPresent, "yamnet"), ("config", HOME_SOUNDS.name.into(), HOME_SOUNDS.model)]
     )]
     model: String,
     #[command(flatten)]
@@ -92,6 +93,12 @@ pub(crate) struct Args {
     /// Only these classes of the settings, or labels of the model; a name may hold commas, as "Baby cry, infant cry" does
     #[arg(long, value_name = "NAME,NAME...")]
     classes: Vec<String>,
+    /// Find a sound in your own words, as "glass breaking"; may be given several times, and each is a class
+    #[arg(long, value_name = "WORDS")]
+    find: Vec<String>,
+    /// Sentence encoder that understands --find: a name (see `ossicle models list`) or a folder
+    #[arg(long, value_name = "NAME|FOLDER", default_value = ossicle::find::MODEL)]
+    find_model: String,
     /// Write the classes of the settings and the labels of the model that --classes takes, and nothing else
     #[arg(long, conflicts_with = "files")]
     list_classes: bool,
@@ -168,15 +175,21 @@ impl Args {
     }
 
     /// How to detect.
-    fn options(&self) -> Options {
-        Options {
+    fn options(&self) -> Result<Options> {
+        let find_model = match self.find.is_empty() {
+            true => PathBuf::new(),
+            false => ossicle::models::find(&self.find_model).map_err(fault::model)?,
+        };
+        Ok(Options {
+            find: self.find.clone(),
+            find_model,
             isa: self.machine.isa(),
             threads: self.machine.threads(),
             hop_frames: self.hop,
             classes: self.classes.clone(),
             add_classes: self.add_classes.clone(),
             digests: self.digests,
-        }
+        })
     }
 }
 
@@ -205,7 +218,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
     let config = args.config.as_deref();
     let (mut reload, settings) = reload::settings(config, &folder)?;
-    let mut detector = Detector::open(&folder, &settings, args.options()).map_err(|error| fault::detector(&folder, config, error))?;
+    let mut detector = Detector::open(&folder, &settings, args.options()?).map_err(|error| fault::detector(&folder, config, error))?;
     let format = Format::from(args.format);
     let outputs = args.output_dir.as_ref().map(|to| input::outputs(&args.files, to, format.extension())).transpose()?;
     if outputs.is_none() {
@@ -269,6 +282,9 @@ fn check(args: &Args) -> Result<(), Fault> {
     if args.files.len() > 1 && !format.names_recordings() && args.output_dir.is_none() {
         let count = args.files.len();
         return Err(Fault::line(format!("--format: {count} recordings in one output of events without names: add --output-dir")));
+    }
+    if args.trace.trace.is_some() && !args.find.is_empty() {
+        return Err(Fault::line("--trace: sounds by --find cannot be replayed: take --classes"));
     }
     if args.trace.trace.is_some() && args.files.len() > 1 {
         return Err(Fault::line(format!("--trace: {} recordings: a trace is of one: take them one by one", args.files.len())));

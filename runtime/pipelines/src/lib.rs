@@ -11,6 +11,7 @@ pub mod command;
 pub mod digest;
 pub mod events;
 mod exact;
+pub mod find;
 pub mod formats;
 pub mod label;
 pub mod listen;

@@ -14,7 +14,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
     let config = args.config.as_deref();
     let settings = reload::read(config, &folder)?;
-    let detector = Detector::open(&folder, &settings, args.options()).map_err(|error| fault::detector(&folder, config, error))?;
+    let detector = Detector::open(&folder, &settings, args.options()?).map_err(|error| fault::detector(&folder, config, error))?;
     let labels = detector.labels();
     let mut out = io::stdout().lock();
     // Without settings every label is a class, and the second list says it all.

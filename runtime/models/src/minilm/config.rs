@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Most tokens of a text.
 pub const MAX_TOKENS: usize = 512;
 
+/// Most phrases for sounds.
+const MAX_SOUNDS: usize = 1 << 16;
+
 /// Widest rows.
 const MAX_WIDTH: usize = 4096;
 
@@ -27,6 +30,14 @@ pub struct MiniLmConfig {
     pub max_tokens: usize,
     /// Added to the variance by layer normalisation.
     pub layer_norm_eps: f32,
+    /// Phrases for sounds whose vectors are in the folder, one for each line of `sounds.tsv`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sounds: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl MiniLmConfig {
@@ -41,6 +52,9 @@ impl ModelConfig for MiniLmConfig {
 
     fn problem(&self) -> Option<String> {
         let sizes = [("vocab_size", self.vocab_size, 1 << 20), ("num_hidden_layers", self.num_hidden_layers, 64)];
+        if self.sounds > MAX_SOUNDS {
+            return Some(format!("sounds is {}, at most {MAX_SOUNDS} are possible", self.sounds));
+        }
         let widths = [("hidden_size", self.hidden_size, MAX_WIDTH), ("intermediate_size", self.intermediate_size, 4 * MAX_WIDTH)];
         let tokens = [("max_tokens", self.max_tokens, MAX_TOKENS), ("num_attention_heads", self.num_attention_heads, 256)];
         if let Some((name, value, most)) = sizes.iter().chain(&widths).chain(&tokens).find(|(_, value, most)| *value == 0 || value > most) {

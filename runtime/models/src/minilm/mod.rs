@@ -25,10 +25,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
-use ossicle_engine::weights::{FolderError, ModelFolder, Span, Weights};
+use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span, Weights};
 use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
-use ossicle_kernels::simd::Isa;
+use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_trace::Tap;
 
 pub use config::{MAX_TOKENS, MiniLmConfig};
@@ -57,6 +57,7 @@ pub struct MiniLmGraph {
     session: Arc<Session>,
     text: Arc<Text>,
     runner: Runner,
+    sounds: Option<LinearSpan>,
 }
 
 impl fmt::Debug for MiniLmGraph {
@@ -96,7 +97,9 @@ impl MiniLmGraph {
         }
         let vector = graph.add("minilm.pool", MeanPooling::new(&text), &[x])?[0];
         let runner = graph.finish(&[vector], most)?;
-        Ok(Self { folder, session, text, runner })
+        let (sounds, width) = (config.sounds, config.hidden_size);
+        let sounds = (sounds > 0).then(|| weights.linear_span("sounds", sounds, width, false)).transpose()?;
+        Ok(Self { session, text, runner, sounds, folder })
     }
 
     /// The encoder's configuration.
@@ -107,6 +110,20 @@ impl MiniLmGraph {
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
         self.session.isa()
+    }
+
+    /// Vectors of the folder's phrases for sounds, `[sounds][hidden_size]`: none if it has none.
+    pub fn sounds(&self) -> Vec<f32> {
+        let Some(span) = &self.sounds else { return vec![] };
+        let table = self.folder.weights().linear(span);
+        let mut values = vec![];
+        for row in 0..self.config().sounds {
+            let scale = table.scales[row];
+            for group in 0..self.config().hidden_size / 4 {
+                values.extend(table.weights.values(row / LANES, group, row % LANES).map(|q| f32::from(q) * scale));
+            }
+        }
+        values
     }
 
     /// Memory in use, all of it from the start.

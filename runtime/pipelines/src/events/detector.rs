@@ -20,9 +20,16 @@ use super::timing::Timing;
 use super::tracker::{Change, Tracker};
 use super::{Event, Lasting, SettingsError};
 use crate::audio::SAMPLE_RATE;
+use crate::find::{FindError, Query, SoundWords, TextEncoder};
 
 /// Scores of a patch that a head's timing is made for: cells of 40 ms.
 const HEAD_CELLS: usize = 8;
+
+/// Most sounds in words at once.
+const MAX_QUERIES: usize = 256;
+
+/// Threshold of sounds in words, unless the settings' default class has another.
+const WORDS_THRESHOLD: f32 = 0.2;
 
 /// The file with a line for each label.
 pub(super) const LABELS_FILE: &str = "labels.txt";
@@ -45,13 +52,27 @@ pub struct Options {
     /// Folders of classes of one's own, as `ossicle-quantize events` makes them: their labels come behind the model's, with a score for each patch,
     /// which counts for all cells of it.
     pub add_classes: Vec<PathBuf>,
+    /// Sounds in words: each is a class beside those of `classes`, scored by what the model's own classes have to do with it. For models
+    /// without a head.
+    pub find: Vec<String>,
+    /// Folder of the sentence encoder that understands them.
+    pub find_model: PathBuf,
     /// Whether to collect [`Digests`].
     pub digests: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { isa: Isa::detect(), threads: 1, hop_frames: None, classes: vec![], add_classes: vec![], digests: false }
+        Self {
+            isa: Isa::detect(),
+            threads: 1,
+            hop_frames: None,
+            classes: vec![],
+            add_classes: vec![],
+            find: vec![],
+            find_model: PathBuf::new(),
+            digests: false,
+        }
     }
 }
 
@@ -109,6 +130,8 @@ pub struct Detector {
     graph: YamnetGraph,
     /// With their names in traces.
     heads: Vec<(String, ClassHead)>,
+    /// Sounds in words, whose labels come last.
+    queries: Vec<Query>,
     labels: Labels,
     /// Labels of the model itself.
     model_labels: usize,
@@ -162,17 +185,20 @@ impl Detector {
         let mut labels = Labels { thresholds: vec![None; names.len()], names, near };
         let own = |(i, path): (usize, &PathBuf)| Ok((format!("yamnet.classes.{i}"), head(path, &folder, options.isa, &mut labels)?));
         let heads = options.add_classes.iter().enumerate().map(own).collect::<Result<_, EventsError>>()?;
+        let queries = words(&options, &folder, &mut labels, model_labels)?;
+        let classes = options.find.iter().chain(&options.classes).cloned().collect();
         let graph = YamnetGraph::new(folder, ossicle_models::Options { isa: options.isa, threads: options.threads })?;
         let mut detector = Self {
             graph,
             heads,
+            queries,
             model_scores: Vec::with_capacity(timing.cells * model_labels),
             own_scores: vec![0.0; timing.patches_kept() * (labels.names.len() - model_labels)],
             scores: Vec::with_capacity(labels.names.len()),
             model_labels,
             labels,
             near: near_scores,
-            classes: options.classes,
+            classes,
             trackers: vec![],
             around: vec![],
             mel: YamnetMel::new(options.isa),
@@ -351,6 +377,9 @@ impl Detector {
             now.copy_from_slice(scores);
             own = later;
         }
+        for (score, query) in own.iter_mut().zip(&self.queries) {
+            *score = query.score(&self.model_scores);
+        }
         self.near.keep(self.hops, self.graph.near_scores());
         self.hops += 1;
         // A head's first scores are of what lies before the recording, its last ones of the silence behind it.
@@ -429,6 +458,43 @@ fn head(path: &Path, base: &ModelFolder<YamnetConfig>, isa: Isa, known: &mut Lab
     }
     known.thresholds.extend(thresholds.iter().copied().map(Some));
     Ok(ClassHead::new(folder, isa)?)
+}
+
+/// Sounds in words; their labels are put behind those that are known. What is a label of the model already is that label.
+fn words(
+    options: &Options,
+    folder: &ModelFolder<YamnetConfig>,
+    known: &mut Labels,
+    model_labels: usize,
+) -> Result<Vec<Query>, EventsError> {
+    if options.find.is_empty() {
+        return Ok(vec![]);
+    }
+    if folder.config().head.is_some() {
+        return Err(EventsError::Classes {
+            path: folder.path().to_owned(),
+            problem: "has a head of its own, and knows no other sounds to find words by: use --model yamnet".into(),
+        });
+    }
+    if options.find.len() > MAX_QUERIES {
+        let problem = format!("{} sounds in words, at most {MAX_QUERIES} are looked for at once", options.find.len());
+        return Err(EventsError::Classes { path: options.find_model.clone(), problem });
+    }
+    let mut encoder = TextEncoder::open(&options.find_model, options.isa, options.threads)?;
+    let sounds = SoundWords::new(&encoder, &known.names[..model_labels])?;
+    let mut queries = vec![];
+    for text in &options.find {
+        if known.names[..model_labels].contains(text) {
+            continue;
+        }
+        if text.contains(char::is_control) {
+            return Err(FindError::Text { text: text.clone(), problem: "holds control characters: give plain text".into() }.into());
+        }
+        queries.push(sounds.query(options.isa, encoder.encode(text)?));
+        known.names.push(text.clone());
+        known.thresholds.push(Some(WORDS_THRESHOLD));
+    }
+    Ok(queries)
 }
 
 pub(super) fn labels<C>(folder: &ModelFolder<C>, file: &str, wanted: usize) -> Result<Vec<String>, FolderError> {

@@ -8,6 +8,7 @@ use ossicle_models::GraphError;
 use ossicle_models::folder::FolderError;
 
 use super::near::listed;
+use crate::find::FindError;
 
 /// Settings that cannot be used.
 #[derive(Debug)]
@@ -103,6 +104,8 @@ pub enum EventsError {
     Folder(FolderError),
     /// The settings are.
     Settings(SettingsError),
+    /// Sounds in words cannot be looked for.
+    Find(FindError),
     /// A folder of classes, or a head, does not go with the model.
     Classes {
         /// The folder.
@@ -131,6 +134,7 @@ impl fmt::Display for EventsError {
         match self {
             Self::Folder(error) => error.fmt(f),
             Self::Settings(error) => error.fmt(f),
+            Self::Find(error) => error.fmt(f),
             Self::Classes { path, problem } => write!(f, "{}: {problem}", path.display()),
             Self::Hop { frames } => write!(f, "a hop of {frames} frames: give 2 to 96, an even number"),
             Self::HeadHop { frames, only } => write!(f, "a hop of {frames} frames: this model has a hop of {only} and scores in it"),
@@ -145,6 +149,7 @@ impl std::error::Error for EventsError {
             // Their text is this error's.
             Self::Folder(error) => error.source(),
             Self::Settings(error) => error.source(),
+            Self::Find(error) => error.source(),
             Self::Hop { .. } | Self::HeadHop { .. } | Self::Classes { .. } => None,
             Self::Graph(error) => error.source(),
         }
@@ -169,5 +174,11 @@ impl From<GraphError> for EventsError {
             GraphError::Folder(error) => Self::Folder(error),
             other => Self::Graph(other),
         }
+    }
+}
+
+impl From<FindError> for EventsError {
+    fn from(error: FindError) -> Self {
+        Self::Find(error)
     }
 }

@@ -1,0 +1,121 @@
+//! How near words are to each of YAMNet's classes.
+
+use ossicle_kernels::activation::softmax;
+use ossicle_kernels::simd::{Isa, LANES};
+
+use super::{FindError, TextEncoder};
+
+/// Below this cosine a class hardly counts beside one that is nearer by as much.
+const TEMPERATURE: f32 = 0.05;
+
+/// Phrases for sounds, by class.
+#[derive(Debug)]
+pub struct SoundWords {
+    width: usize,
+    classes: usize,
+    /// The mean of all phrases' vectors, which says nothing of any.
+    mean: Vec<f32>,
+    /// `[phrases][width]`: vectors without the mean, of length 1.
+    phrases: Vec<f32>,
+    /// The class of each phrase.
+    owners: Vec<usize>,
+}
+
+/// A sentence as weights of YAMNet's classes, which sum to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    weights: Vec<f32>,
+}
+
+impl SoundWords {
+    /// The encoder's phrases for these classes.
+    ///
+    /// # Errors
+    /// If it has none, or none for one of the classes.
+    pub fn new(encoder: &TextEncoder, labels: &[String]) -> Result<Self, FindError> {
+        let (owners, mut phrases) = encoder.sounds()?;
+        let refuse = |problem: String| FindError::Sounds { path: encoder.path().to_owned(), problem };
+        let width = phrases.len() / owners.len();
+        let owners = owners.iter().map(|owner| {
+            let found = labels.iter().position(|label| label == owner);
+            found.ok_or_else(|| refuse(format!("has a phrase for {owner:?}, which is no label of the sound model: use --model yamnet")))
+        });
+        let owners: Vec<usize> = owners.collect::<Result<_, _>>()?;
+        if let Some(label) = (0..labels.len()).find(|class| !owners.contains(class)) {
+            return Err(refuse(format!("has no phrase for {:?}", labels[label])));
+        }
+        let mut mean = vec![0.0; width];
+        for phrase in phrases.chunks_exact(width) {
+            mean.iter_mut().zip(phrase).for_each(|(sum, x)| *sum += x);
+        }
+        let count = owners.len() as f32;
+        mean.iter_mut().for_each(|sum| *sum /= count);
+        for phrase in phrases.chunks_exact_mut(width) {
+            centre(phrase, &mean);
+        }
+        Ok(Self { width, classes: labels.len(), mean, phrases, owners })
+    }
+
+    /// The weights of a sentence's vector.
+    pub fn query(&self, isa: Isa, vector: &[f32]) -> Query {
+        let mut vector = vector.to_vec();
+        centre(&mut vector, &self.mean);
+        // A class is as near as its nearest phrase.
+        let mut weights = vec![-1.0 / TEMPERATURE; self.classes];
+        for (phrase, &owner) in self.phrases.chunks_exact(self.width).zip(&self.owners) {
+            weights[owner] = weights[owner].max(dot(phrase, &vector) / TEMPERATURE);
+        }
+        softmax(isa, &mut weights);
+        Query { weights }
+    }
+
+    /// Queries for the classes themselves, by the first phrase of each: what a recording is compared by.
+    pub fn classes(&self, isa: Isa) -> Vec<Query> {
+        let first = |class: usize| self.owners.iter().position(|&owner| owner == class).unwrap_or(0);
+        let vector = |phrase: usize| -> Vec<f32> {
+            let phrase = &self.phrases[phrase * self.width..][..self.width];
+            phrase.iter().zip(&self.mean).map(|(x, mean)| x + mean).collect()
+        };
+        (0..self.classes).map(|class| self.query(isa, &vector(first(class)))).collect()
+    }
+}
+
+impl Query {
+    /// How much of the sentence is heard, 0 to 1, given the roots of all classes' scores.
+    pub fn heard(&self, roots: &[f32]) -> f32 {
+        dot(&self.weights, roots)
+    }
+
+    /// The score of the sentence, 0 to 1, given scores of all classes: the square of the weighted mean of their roots, so that many faint
+    /// relatives do not count for more than the sound itself.
+    pub fn score(&self, scores: &[f32]) -> f32 {
+        let mut lanes = [0.0f32; LANES];
+        for (weights, scores) in self.weights.chunks(LANES).zip(scores.chunks(LANES)) {
+            for ((lane, weight), score) in lanes.iter_mut().zip(weights).zip(scores) {
+                *lane += weight * score.max(0.0).sqrt();
+            }
+        }
+        let root: f32 = lanes.iter().sum();
+        (root * root).min(1.0)
+    }
+}
+
+/// Takes the mean away and divides by the length.
+fn centre(vector: &mut [f32], mean: &[f32]) {
+    vector.iter_mut().zip(mean).for_each(|(x, mean)| *x -= mean);
+    let length = dot(vector, vector).sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|x| *x /= length);
+    }
+}
+
+/// Summed in 16 lanes, without fused operations: the same bits everywhere.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += a * b;
+        }
+    }
+    lanes.iter().sum()
+}
