@@ -242,7 +242,11 @@ fn models_are_named_as_people_type_it() {
         let output = models(args);
         let line = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), line.lines().count()), (Some(2), 1), "{line}");
-        assert!(args.len() > 2 || line.contains("model wisper not found") && line.contains("found: sound-events, whisper-"), "{line}");
+        assert!(
+            args.len() > 2
+                || line.contains("model wisper not found") && line.contains("; found: ") && line.contains("sound-events, whisper-"),
+            "{line}"
+        );
     }
 }
 
