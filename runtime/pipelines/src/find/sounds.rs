@@ -100,14 +100,11 @@ impl SoundRows {
         detector.finish(&mut |heard| hear(&heard, window, windows))?;
         let (rest, mut windows) = (std::mem::take(window), std::mem::take(windows));
         // A short rest belongs to the window before it.
-        match windows.last_mut() {
-            Some(last) if 2 * rest.hops < WINDOW_HOPS => {
-                if rest.hops > 0 {
-                    last.add(&rest);
-                }
+        if rest.hops > 0 {
+            match windows.last_mut() {
+                Some(last) if 2 * rest.hops < WINDOW_HOPS => last.add(&rest),
+                _ => windows.push(rest),
             }
-            _ if rest.hops > 0 => windows.push(rest),
-            _ => {}
         }
         let mut rows = vec![];
         for windows in windows.chunks(PASSAGE_WINDOWS) {
