@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use ossicle::audio::AudioReader;
 use ossicle::events::{self, Detector, EncodedEvents, Event, Heard, Settings};
+use ossicle::find::TextEncoder;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle::whisper::transcript::Told;
 use ossicle_kernels::simd::Isa;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -85,6 +87,50 @@ fn transcribe_with_events(samples: &[f32], options: Options) -> Value {
     assert_eq!(summary.events, Some(found.len()));
     let digests = summary.digests.expect("digests were asked for");
     json!({ "digests": { "encoder": digests.encoder, "events": digests.events }, "events": written(&found) })
+}
+
+/// Vectors of some sentences: the digest of all bits, and the first values to look at.
+fn encode(isa: Isa, threads: usize) -> Value {
+    let mut encoder = TextEncoder::open(&root().join("models-int8/minilm"), isa, threads).expect("the bundled model");
+    let long = "The old dog barked at the postman, then slept. ".repeat(20);
+    let mut digest = Digester::default();
+    let mut first = vec![];
+    for text in ["rain", "A dog barking.", "glass breaking on the kitchen floor, na\u{ef}ve caf\u{e9}", &long] {
+        let vector = encoder.encode(text).expect("a vector");
+        let length: f32 = vector.iter().map(|x| x * x).sum();
+        assert!((length - 1.0).abs() < 1e-5, "{text}: length {length}");
+        digest.update(vector);
+        first.push(json!([text, format!("{:08x}", vector[0].to_bits())]));
+    }
+    json!({ "digest": digest.finish(), "first": first })
+}
+
+/// SHA-256 of values.
+#[derive(Default)]
+struct Digester(Vec<u8>);
+
+impl Digester {
+    fn update(&mut self, values: &[f32]) {
+        values.iter().for_each(|x| self.0.extend(x.to_le_bytes()));
+    }
+
+    fn finish(self) -> String {
+        ossicle_trace::hex(&Sha256::digest(&self.0))
+    }
+}
+
+#[test]
+fn sentences_give_the_recorded_bits_everywhere() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/sentences/minilm.json");
+    if std::env::var_os("OSSICLE_BLESS").is_some() {
+        fs::write(&file, serde_json::to_string_pretty(&encode(Isa::detect(), 1)).expect("JSON") + "\n").expect("write");
+    }
+    let expected: Value = serde_json::from_str(&fs::read_to_string(&file).expect("the golden file")).expect("JSON");
+    for isa in Isa::available() {
+        for threads in [1, 2] {
+            assert_eq!(encode(isa, threads), expected, "{isa} with {threads} threads");
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod broker;
 mod command;
 mod detect;
 mod fault;
+mod find;
 mod input;
 mod interrupt;
 mod label;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Subcommands::Command(args) => command::run(args),
         Subcommands::Listen(args) => listen::run(args),
         Subcommands::Detect(args) => detect::run(args),
+        Subcommands::Find(args) => find::run(args),
         Subcommands::Label(args) => label::run(args),
         Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]

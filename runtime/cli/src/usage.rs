@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "serve")]
 use crate::serve;
-use crate::{bench, board, command, detect, label, listen, models, transcribe, watch};
+use crate::{bench, board, command, detect, find, label, listen, models, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 5] = [
@@ -52,6 +52,8 @@ pub(crate) enum Subcommands {
     Listen(listen::Args),
     /// Tell which sounds are heard in recordings, and when
     Detect(detect::Args),
+    /// Find recordings in which a sound is heard, described in words
+    Find(find::Args),
     /// Name what is in images or recordings, by a model that came from ONNX
     Label(label::Args),
     /// Transcribe recordings that are put into a folder, as a service

@@ -301,6 +301,28 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
     fs::read(path).map_err(|source| FolderError::Read { path: path.to_owned(), source })
 }
 
+/// A file that is mapped to be read.
+#[derive(Debug)]
+pub struct MappedFile(Mmap);
+
+impl MappedFile {
+    /// Maps a file that is only ever replaced by renaming, as models and indexes are.
+    ///
+    /// # Errors
+    /// [`FolderError::Read`] if it cannot be opened or mapped.
+    pub fn open(path: &Path) -> Result<Self, FolderError> {
+        map(path).map(Self)
+    }
+}
+
+impl std::ops::Deref for MappedFile {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 pub(crate) fn map(path: &Path) -> Result<Mmap, FolderError> {
     let error = |source| FolderError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(error)?;

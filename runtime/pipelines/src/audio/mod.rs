@@ -81,6 +81,12 @@ pub const ENDINGS: [&str; 29] = [
     "aac", "webm", "weba", "mkv", "mka", "aif", "aiff", "aifc", "caf", "au", "snd",
 ];
 
+/// Whether a file's name ends like a recording's.
+pub fn has_audio_ending(path: &std::path::Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}
+
 /// Rate of everything a source gives, in samples per second.
 pub const SAMPLE_RATE: u32 = ossicle_frontend::SAMPLE_RATE;
 /// Lowest rate of a recording.

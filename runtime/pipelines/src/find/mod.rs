@@ -3,12 +3,30 @@
 //! A [`TextEncoder`] makes a vector of a sentence; [`SoundWords`] says how near it is to each of YAMNet's classes, by several phrases for each.
 
 mod error;
+mod index;
+mod sounds;
+mod table;
 mod text;
 mod words;
 
 pub use error::FindError;
+pub use index::{Finder, Hit, Update, Window};
+pub use sounds::{Row, SoundRows};
+pub use table::{Entry, Index, IndexError, Lock, Models};
 pub use text::TextEncoder;
 pub use words::{Query, SoundWords};
+
+/// What identifies a model folder: the digest of its SHA256SUMS.
+///
+/// # Errors
+/// [`FindError::Folder`] if it has none.
+pub fn identity(folder: &std::path::Path) -> Result<String, FindError> {
+    use ossicle_graph::folder::FolderError;
+    use sha2::{Digest, Sha256};
+    let path = folder.join("SHA256SUMS");
+    let sums = std::fs::read(&path).map_err(|source| FolderError::Read { path, source })?;
+    Ok(ossicle_trace::hex(&Sha256::digest(&sums)))
+}
 
 /// The model that is used unless another is named.
 pub const MODEL: &str = "minilm";

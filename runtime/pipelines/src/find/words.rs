@@ -86,6 +86,17 @@ impl Query {
         dot(&self.weights, roots)
     }
 
+    /// As [`heard`](Self::heard), given the roots times 255.
+    pub(super) fn heard_bytes(&self, roots: &[u8]) -> f32 {
+        let mut lanes = [0.0f32; LANES];
+        for (weights, roots) in self.weights.chunks(LANES).zip(roots.chunks(LANES)) {
+            for ((lane, weight), &root) in lanes.iter_mut().zip(weights).zip(roots) {
+                *lane += weight * f32::from(root);
+            }
+        }
+        lanes.iter().sum::<f32>() / 255.0
+    }
+
     /// The score of the sentence, 0 to 1, given scores of all classes: the square of the weighted mean of their roots, so that many faint
     /// relatives do not count for more than the sound itself.
     pub fn score(&self, scores: &[f32]) -> f32 {

@@ -1,0 +1,141 @@
+//! `ossicle find`, and `ossicle detect --find`, from the outside.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Folder, ossicle, refusal, stdout};
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn program(command: &str) -> Command {
+    let mut program = ossicle();
+    program.env("OSSICLE_MODELS", root().join("models-int8")).arg(command);
+    program
+}
+
+fn copy(folder: &Folder, sample: &str, name: &str) {
+    fs::copy(root().join("samples").join(sample), folder.0.join(name)).unwrap();
+}
+
+/// The files of the hits, the best first.
+fn files(output: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let hit: Value = serde_json::from_str(line).unwrap();
+        Path::new(hit["file"].as_str().unwrap()).file_name().unwrap().to_str().unwrap().to_owned()
+    };
+    output.lines().map(name).collect()
+}
+
+fn find(folder: &Folder, words: &str) -> Vec<String> {
+    files(&stdout(program("find").args([words, "--format", "jsonl"]).arg(&folder.0).output().unwrap()))
+}
+
+#[test]
+fn an_index_follows_its_folder() {
+    let folder = Folder::new("find");
+    copy(&folder, "kitchen.wav", "a-voice.wav");
+    copy(&folder, "sounds.wav", "b-sounds.wav");
+    folder.file("notes.txt", "no recording");
+    assert_eq!(find(&folder, "someone is speaking")[0], "a-voice.wav");
+    let index = folder.0.join(".ossicle-index");
+    let first = fs::read(&index).unwrap();
+    assert_eq!(find(&folder, "a person talking").len(), 2);
+    assert_eq!(fs::read(&index).unwrap(), first, "nothing was new");
+
+    // Moved ones are known again without being listened to: what they hold is no recording any more.
+    fs::rename(folder.0.join("a-voice.wav"), folder.0.join("c-moved.wav")).unwrap();
+    assert_eq!(find(&folder, "someone is speaking")[0], "c-moved.wav");
+    fs::remove_file(folder.0.join("c-moved.wav")).unwrap();
+    assert_eq!(find(&folder, "someone is speaking"), ["b-sounds.wav"]);
+
+    // What cannot be read is told each time, until it can.
+    folder.file("d-broken.wav", "no audio");
+    let output = program("find").args(["--index"]).arg(&folder.0).output().unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && line.contains("d-broken.wav") && line.ends_with("tried again next time\n"), "{line}");
+    assert_eq!(line.lines().count(), 1);
+    assert!(output.stdout.is_empty());
+    copy(&folder, "lights.wav", "d-broken.wav");
+    let mut found = find(&folder, "someone is speaking");
+    found.sort();
+    assert_eq!(found, ["b-sounds.wav", "d-broken.wav"]);
+
+    let lines = stdout(program("find").args(["speech", "--no-update", "--format", "tsv"]).arg(&folder.0).output().unwrap());
+    assert!(lines.starts_with("file\tscore\tstart\tend\twindow_score\n") && lines.lines().count() > 2, "{lines}");
+    let json: Value =
+        serde_json::from_str(&stdout(program("find").args(["speech", "--format", "json"]).arg(&folder.0).output().unwrap())).unwrap();
+    assert_eq!((json["words"].as_str(), json["hits"].as_array().map(Vec::len)), (Some("speech"), Some(2)));
+}
+
+#[test]
+fn damaged_foreign_and_locked_indexes_are_refused() {
+    let folder = Folder::new("find-bad");
+    copy(&folder, "lights.wav", "a.wav");
+    let run = |arguments: &[&str]| program("find").args(arguments).arg(&folder.0).output().unwrap();
+    stdout(run(&["--index"]));
+    let index = folder.0.join(".ossicle-index");
+    let whole = fs::read(&index).unwrap();
+    for length in [0, 7, 8, 200, whole.len() - 1] {
+        fs::write(&index, &whole[..length]).unwrap();
+        let line = refusal(run(&["speech"]));
+        assert!(line.contains(".ossicle-index") && line.contains("made anew"), "{length}: {line}");
+    }
+    // Made by other models.
+    let digest = whole.windows(10).position(|bytes| bytes == b"\"sounds\":\"").unwrap() + 10;
+    let mut other = whole.clone();
+    other[digest] = if other[digest] == b'0' { b'1' } else { b'0' };
+    fs::write(&index, &other).unwrap();
+    let line = refusal(run(&["speech"]));
+    assert!(line.contains("other models made this index") && line.contains("--rebuild"), "{line}");
+    assert!(stdout(run(&["speech", "--rebuild"])).contains("a.wav"));
+
+    let lock = fs::File::options().write(true).open(folder.0.join(".ossicle-index.lock")).unwrap();
+    lock.lock().unwrap();
+    copy(&folder, "kitchen.wav", "b.wav");
+    assert!(refusal(run(&["speech"])).contains("another process is writing this index"));
+    assert!(stdout(run(&["speech", "--no-update"])).contains("a.wav"));
+    drop(lock);
+    assert!(stdout(run(&["speech"])).contains("b.wav"));
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 4, "two recordings, the index and its lock");
+}
+
+#[test]
+fn bad_usage_is_one_line() {
+    let folder = Folder::new("find-usage");
+    let run = |arguments: &[&str]| refusal(program("find").args(arguments).current_dir(&folder.0).output().unwrap());
+    assert!(run(&["a dog"]).contains("no folder"));
+    assert!(run(&["a dog", "nowhere"]).contains("nowhere"));
+    assert!(run(&["a dog", ".", "."]).contains("--index-file"));
+    assert!(run(&["  ", "."]).contains("there is no word in it"));
+    assert!(run(&["a dog", ".", "--no-update"]).contains("no index"));
+    assert!(run(&[&"dog ".repeat(600), "."]).contains("tokens too many"));
+    assert!(run(&["a dog", ".", "--model", "sound-events"]).contains("sound"));
+    assert!(fs::read_dir(&folder.0).unwrap().next().is_none(), "nothing was written");
+}
+
+#[test]
+fn words_are_classes_of_detect() {
+    let sample = root().join("samples/kitchen.wav");
+    let run = |isa: &str, format: &str| {
+        let words = ["--find", "a person talking", "--find", "glass breaking", "--format", format, "--isa", isa];
+        stdout(program("detect").args(words).arg(&sample).output().unwrap())
+    };
+    let jsonl = run("scalar", "jsonl");
+    let events: Vec<Value> = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(!events.is_empty() && events.iter().all(|event| event["class"] == "a person talking"), "{jsonl}");
+    assert_eq!(run(ossicle_kernels::simd::Isa::detect().name(), "jsonl"), jsonl);
+    for format in ["text", "tsv", "audacity", "raven"] {
+        assert!(run("scalar", format).contains("a person talking"), "{format}");
+    }
+    let refused = |arguments: &[&str]| refusal(program("detect").args(arguments).arg(&sample).output().unwrap());
+    assert!(refused(&["--find", "a dog", "--model", "sound-events"]).contains("use --model yamnet"));
+    assert!(refused(&["--find", "a\tdog"]).contains("control characters"));
+    assert!(refused(&["--find", "a dog", "--find", "a dog"]).contains("twice"));
+    assert!(refused(&["--find", "a dog", "--find-model", "yamnet"]).contains("config.json"));
+}

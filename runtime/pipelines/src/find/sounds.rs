@@ -1,0 +1,142 @@
+//! A recording as rows that words can be compared with.
+
+use std::path::Path;
+
+use ossicle_kernels::simd::Isa;
+
+use super::{Query, SoundWords, TextEncoder};
+use crate::events::{Detector, EventsError, Heard, Options, Settings};
+
+/// Frames of 10 ms from one score of YAMNet to the next.
+const HOP_FRAMES: usize = 48;
+
+/// Scores of a window: 9.6 s.
+const WINDOW_HOPS: usize = 20;
+
+/// Windows of a passage: 96 s. What lasts is found by its passage, what is short by its window.
+const PASSAGE_WINDOWS: usize = 10;
+
+/// Added to what is heard before it is compared, so that a silent recording matches nothing.
+pub(super) const FLOOR: f32 = 1e-3;
+
+/// A part of a recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Whether it is a passage, of which a recording's rank is made, or a window within.
+    pub passage: bool,
+    /// Seconds.
+    pub start: f32,
+    /// Seconds.
+    pub end: f32,
+    /// How much of any sound is heard: what a sentence has to beat.
+    pub norm: f32,
+    /// Roots of the mean scores of YAMNet's classes, times 255.
+    pub roots: Vec<u8>,
+}
+
+/// Makes rows of recordings.
+pub struct SoundRows {
+    detector: Detector,
+    bank: Vec<Query>,
+    /// Sums of scores of the window that is heard, how many, and where it began and ends.
+    window: Sums,
+    windows: Vec<Sums>,
+}
+
+/// Scores of a stretch of a recording.
+#[derive(Clone, Debug, Default)]
+struct Sums {
+    sums: Vec<f64>,
+    hops: usize,
+    start: f64,
+    end: f64,
+}
+
+impl Sums {
+    fn add(&mut self, other: &Self) {
+        if self.hops == 0 {
+            *self = other.clone();
+            return;
+        }
+        self.sums.iter_mut().zip(&other.sums).for_each(|(sum, x)| *sum += x);
+        self.hops += other.hops;
+        self.end = other.end;
+    }
+}
+
+impl SoundRows {
+    /// Opens a YAMNet without a head, to be compared by the encoder's phrases.
+    ///
+    /// # Errors
+    /// If the model cannot be used, or is another than the phrases are for.
+    pub fn open(model: &Path, encoder: &TextEncoder, isa: Isa, threads: usize) -> Result<(Self, SoundWords), EventsError> {
+        let options = Options { isa, threads, hop_frames: Some(HOP_FRAMES), ..Options::default() };
+        let detector = Detector::open(model, &Settings::default(), options)?;
+        let words = SoundWords::new(encoder, detector.labels())?;
+        let bank = words.classes(isa);
+        Ok((Self { detector, bank, window: Sums::default(), windows: vec![] }, words))
+    }
+
+    /// Classes of each row.
+    pub fn classes(&self) -> usize {
+        self.bank.len()
+    }
+
+    /// Takes finite 16 kHz samples.
+    ///
+    /// # Errors
+    /// If the network cannot run.
+    pub fn push(&mut self, samples: &[f32]) -> Result<(), EventsError> {
+        let Self { detector, window, windows, .. } = self;
+        detector.push(samples, &mut |heard| hear(&heard, window, windows))
+    }
+
+    /// Ends the recording, and gives its rows.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn finish(&mut self) -> Result<Vec<Row>, EventsError> {
+        let Self { detector, window, windows, bank } = self;
+        detector.finish(&mut |heard| hear(&heard, window, windows))?;
+        let (rest, mut windows) = (std::mem::take(window), std::mem::take(windows));
+        // A short rest belongs to the window before it.
+        if rest.hops > 0 {
+            match windows.last_mut() {
+                Some(last) if 2 * rest.hops < WINDOW_HOPS => last.add(&rest),
+                _ => windows.push(rest),
+            }
+        }
+        let mut rows = vec![];
+        for windows in windows.chunks(PASSAGE_WINDOWS) {
+            let mut passage = Sums::default();
+            windows.iter().for_each(|window| passage.add(window));
+            rows.push(row(bank, &passage, true));
+            rows.extend(windows.iter().map(|window| row(bank, window, false)));
+        }
+        Ok(rows)
+    }
+}
+
+fn hear(heard: &Heard<'_>, window: &mut Sums, windows: &mut Vec<Sums>) {
+    let Heard::Scores(scores) = heard else { return };
+    let sums = scores.scores.iter().map(|&score| f64::from(score)).collect();
+    window.add(&Sums { sums, hops: 1, start: scores.start, end: scores.end });
+    if window.hops == WINDOW_HOPS {
+        windows.push(std::mem::take(window));
+    }
+}
+
+fn row(bank: &[Query], sums: &Sums, passage: bool) -> Row {
+    let root = |sum: &f64| (255.0 * (sum / sums.hops as f64).clamp(0.0, 1.0).sqrt()).round() as u8;
+    let roots: Vec<u8> = sums.sums.iter().map(root).collect();
+    let values: Vec<f32> = roots.iter().map(|&root| f32::from(root) / 255.0).collect();
+    let cubes: f32 = bank.iter().map(|query| query.heard(&values) + FLOOR).map(|heard| heard * heard * heard).sum();
+    // The cube root by halving: no function of a C library decides on a bit.
+    let mean = cubes / bank.len() as f32;
+    let (mut low, mut high) = (0.0f32, 2.0f32);
+    for _ in 0..40 {
+        let middle = 0.5 * (low + high);
+        if middle * middle * middle < mean { low = middle } else { high = middle }
+    }
+    Row { passage, start: sums.start as f32, end: sums.end as f32, norm: high, roots }
+}
