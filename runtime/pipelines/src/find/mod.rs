@@ -21,7 +21,7 @@ pub use words::{Query, SoundWords};
 /// # Errors
 /// [`FindError::Folder`] if it has none.
 pub fn identity(folder: &std::path::Path) -> Result<String, FindError> {
-    use ossicle_graph::folder::FolderError;
+    use ossicle_models::folder::FolderError;
     use sha2::{Digest, Sha256};
     let path = folder.join("SHA256SUMS");
     let sums = std::fs::read(&path).map_err(|source| FolderError::Read { path, source })?;

@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ossicle_graph::folder::MappedFile;
+use ossicle_models::folder::MappedFile;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::Row;
