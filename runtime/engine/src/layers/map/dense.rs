@@ -57,7 +57,26 @@ struct Part {
     blocks: Range<usize>,
 }
 
+/// Weights of more bytes than this do not stay in a core's second cache while rows go by.
+const HEAVY_BYTES: usize = 512 * 1024;
+
+/// Rows of the tallest tile.
+const TALLEST: usize = 12;
+
+/// Quantised rows that do.
+const RESIDENT_BYTES: usize = 256 * 1024;
+
 impl Dense {
+    /// Rows that are quantised and multiplied at a time: heavy weights come from memory once for each block of rows, so those are few and alike.
+    fn rows(&self) -> usize {
+        let (positions, depth) = (self.output.positions(), self.weights.depth);
+        if depth * self.output.padded() < HEAVY_BYTES {
+            return positions.min(ROWS);
+        }
+        let most = (RESIDENT_BYTES / depth).max(ROWS);
+        positions.div_ceil(positions.div_ceil(most)).next_multiple_of(TALLEST).min(positions)
+    }
+
     /// All channels, or those of one block of groups after the other.
     fn parts(&self) -> impl Iterator<Item = Part> {
         let vectors = self.output.padded() / LANES;
@@ -83,7 +102,7 @@ impl Layer for Dense {
     }
 
     fn scratch(&self) -> Need {
-        let rows = self.output.positions().min(ROWS);
+        let rows = self.rows();
         Need::default().thread::<u8>(rows * self.weights.depth).thread::<f32>(rows).thread::<i32>(rows)
     }
 
@@ -103,11 +122,11 @@ impl Layer for Dense {
         // Rows of u8 have it in their epilogue.
         let relu = offset.is_some() && self.activation == Activation::Relu;
         session.pool().for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
-            let (mut memory, most) = (threads.of(thread), self.output.positions().min(ROWS));
+            let (mut memory, most) = (threads.of(thread), self.rows());
             let mut scratch = memory.take_all();
             let (values, scales, row_sums) = (scratch.take::<u8>(most * depth), scratch.take(most), scratch.take(most));
-            for (block, out) in out.chunks_mut(ROWS * width).enumerate() {
-                let (first, rows) = (start + block * ROWS, out.len() / width);
+            for (block, out) in out.chunks_mut(most * width).enumerate() {
+                let (first, rows) = (start + block * most, out.len() / width);
                 for part in self.parts() {
                     let (layer, columns) = (layer.slice(part.blocks.clone()), part.blocks.start * LANES);
                     let patches = self.window.as_ref().map(|(window, block)| Patches {
