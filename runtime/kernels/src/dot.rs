@@ -392,23 +392,29 @@ fn panel<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: 
 ) {
     let mut row = 0;
     while row + MR <= acts.rows() {
-        tile::<S, A, E, MR, NR>(simd, acts, weights, row, block, epilogue);
+        // While one tile is computed the next panel is fetched: heavy weights are far away, and a new panel would be waited for.
+        if row == MR && block + 2 * NR <= weights.count() {
+            tile::<S, A, E, MR, NR, true>(simd, acts, weights, row, block, epilogue);
+        } else {
+            tile::<S, A, E, MR, NR, false>(simd, acts, weights, row, block, epilogue);
+        }
         row += MR;
     }
     if MR > 4 {
         while row + 4 <= acts.rows() {
-            tile::<S, A, E, 4, NR>(simd, acts, weights, row, block, epilogue);
+            tile::<S, A, E, 4, NR, false>(simd, acts, weights, row, block, epilogue);
             row += 4;
         }
     }
     while row < acts.rows() {
-        tile::<S, A, E, 1, NR>(simd, acts, weights, row, block, epilogue);
+        tile::<S, A, E, 1, NR, false>(simd, acts, weights, row, block, epilogue);
         row += 1;
     }
 }
 
+/// `MR` rows by `NR` blocks; with `AHEAD`, the next `NR` blocks exist and are fetched.
 #[inline(always)]
-fn tile<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: usize>(
+fn tile<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: usize, const AHEAD: bool>(
     simd: S,
     acts: A,
     weights: Blocks<'_>,
@@ -429,6 +435,12 @@ fn tile<S: Simd, A: Activations<S>, E: Epilogue<S>, const MR: usize, const NR: u
         for (j, w) in w.iter_mut().enumerate() {
             // SAFETY: the panel's blocks and this group exist.
             *w = A::weights(simd, unsafe { weights.get(block + j, group) });
+        }
+        if AHEAD {
+            for j in 0..NR {
+                // SAFETY: the caller vouches for the next panel.
+                simd.fetch(unsafe { weights.get(block + NR + j, group) });
+            }
         }
         for (r, acc) in acc.iter_mut().enumerate() {
             // SAFETY: the tile's rows exist, and the depths are equal.

@@ -161,6 +161,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `acc[n] + sum_i w[n][i] * (a[i] - PROB_OFFSET)`.
     fn dot_u8(self, acc: Self::I32, w: Self::Weights, a: Self::Acts) -> Self::I32;
 
+    /// Asks for a block that will be read soon. Changes nothing but time.
+    #[inline(always)]
+    fn fetch(self, _: &[i8; 64]) {}
+
     /// Multiplies `m` activation rows with packed weights and hands each sum of 16 outputs to `epilogue`. The tile shape is the
     /// instruction set's own; sums are exact, so no result depends on it.
     #[inline(always)]

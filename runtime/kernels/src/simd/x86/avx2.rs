@@ -165,6 +165,10 @@ impl Simd for Avx2 {
         op!([_mm256_blendv_ps(b[0], a[0], m[0]), _mm256_blendv_ps(b[1], a[1], m[1])])
     }
     #[inline(always)]
+    fn fetch(self, block: &[i8; 64]) {
+        op!(_mm_prefetch::<_MM_HINT_T1>(block.as_ptr()))
+    }
+    #[inline(always)]
     fn reduce_add(self, a: F) -> f32 {
         op!({
             let half = _mm256_add_ps(a[0], a[1]);

@@ -125,6 +125,10 @@ impl Simd for Avx512Vnni {
         op!(_mm512_mask_blend_ps(m, b, a))
     }
     #[inline(always)]
+    fn fetch(self, block: &[i8; 64]) {
+        op!(_mm_prefetch::<_MM_HINT_T1>(block.as_ptr()))
+    }
+    #[inline(always)]
     fn reduce_add(self, a: __m512) -> f32 {
         op!({
             let half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a));
