@@ -174,7 +174,7 @@ impl<'a> Matcher<'a> {
         } else if trimmed(wanted).is_empty() && trimmed(&self.text[at..]).is_empty() {
             join(out, way);
         } else if !way.apart && self.starts(at, wanted, true) {
-            join(out, Way { at: end, apart: true, ..way });
+            join(out, Way { at: end, begins, apart: true, ..way });
         }
     }
 
