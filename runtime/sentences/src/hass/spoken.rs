@@ -196,7 +196,8 @@ impl<'a> Builder<'a> {
 
     fn letter(&mut self, c: char, next: Pc) -> Pc {
         if c.is_whitespace() {
-            return self.push(Step::Blank { next });
+            // Skipped words are told by their blanks.
+            return self.push(if self.block.is_none() { Step::Space { next } } else { Step::Blank { next } });
         }
         let lower = self.bytes(c, next);
         let mut upper = c.to_uppercase();
