@@ -4,7 +4,7 @@
 FOLDER is in the layout of OHF-Voice/intents (../shared/data/ha_intents if not given). A sentence is right with its intent and every slot
 that its test names, case aside; where a test lists several values, each of them is right. Each sentence is asked once more with words
 that nobody expects before and behind it: none of these may be taken. hassil runs in a process of its own; give a Python that has hassil
-and pyyaml with --hassil. Times are those of the answers alone, without reading the sentences; memory is a process's largest.
+and pyyaml with --hassil. Times are processor time of the answers alone, without reading the sentences; memory is a process's largest.
 """
 
 import argparse
@@ -145,9 +145,9 @@ def work(folder, language):
             lists[list_name] = TextSlotList.from_strings([place["name"] for place in house[key]], name=list_name)
         answers = []
         for text in lines:
-            start = time.perf_counter()
+            start = time.process_time()
             best = recognize_best(text, intents, slot_lists=lists, intent_context={"area": "here"}, best_slot_name="name")
-            asked, seconds = asked + 1, seconds + time.perf_counter() - start
+            asked, seconds = asked + 1, seconds + time.process_time() - start
             slots = {name: entity.value for name, entity in best.entities.items()} if best else {}
             answers.append({"intent": best.intent.name if best else None, "slots": slots})
         usage = {"microseconds": 1e6 * seconds / asked, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}

@@ -3,7 +3,7 @@
 
 All places and things of the tests of a language are one house. Of the sentences that `ossicle command match` gets right in that house and
 that need no free text, which recognition leaves out, some are drawn (--seed) and spoken by each voice. A clip is right with its intent
-and every slot that its test names. The folder is in the layout of OHF-Voice/intents (../shared/data/ha_intents if not given).
+and every slot that its test names. The same voices say what is no command. The folder is in the layout of OHF-Voice/intents (../shared/data/ha_intents if not given).
 """
 
 import argparse
@@ -61,20 +61,24 @@ def main():
     said = [one for one, answer in zip(said, answers) if ha_sentences.is_right(one[1], one[2], answer) and not answer.get("free_text")]
     drawn = random.Random(args.seed).sample(said, min(args.sentences, len(said)))
     print(f"{len(drawn)} of {len(said)} sentences; {', '.join(f'{len(v)} {k}' for k, v in house.items())}")
+    talk = [(text, None, {}) for text in packs.OTHER]
     good = True
     with tempfile.TemporaryDirectory() as folder:
         home = pathlib.Path(folder) / "home.yaml"
         home.write_text(yaml.safe_dump(house, allow_unicode=True), encoding="utf-8")
         for engine, voice, speed in voices:
-            paths = [pathlib.Path(folder) / f"{engine}-{voice}-{number}.wav" for number in range(len(drawn))]
+            paths = [pathlib.Path(folder) / f"{engine}-{voice}-{number}.wav" for number in range(len(drawn) + len(talk))]
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
-                list(pool.map(lambda clip: packs.speak(engine, voice, speed, clip[0][0], clip[1]), zip(drawn, paths)))
+                list(pool.map(lambda clip: packs.speak(engine, voice, speed, clip[0][0], clip[1]), zip(drawn + talk, paths)))
             command = [ha_sentences.BINARY, "command", "--sentences", str(args.folder), "--language", args.language, "--home", str(home)]
             command += ["--format", "json", "--threads", "1", "--model", args.model, *map(str, paths)]
             run = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "OSSICLE_MODELS": MODELS})
-            counts = collections.Counter()
-            for (text, intent, slots), line in zip(drawn, run.stdout.splitlines()):
+            counts, taken = collections.Counter(), 0
+            for (text, intent, slots), line in zip(drawn + talk, run.stdout.splitlines(), strict=True):
                 found = json.loads(line)
+                if intent is None:
+                    taken += found["intent"] is not None
+                    continue
                 if ha_sentences.is_right(intent, slots, found):
                     outcome = "right"
                 elif found["intent"] is None:
@@ -87,7 +91,7 @@ def main():
                     print(f"{outcome}: {text!r} {intent} {slots} became {found['text']!r} {found['intent']} {found['slots']}, heard {found['heard']!r} {best}")
             share = 100 * counts["right"] / max(len(drawn), 1)
             good &= args.least is None or share >= args.least
-            print(f"{engine} {voice}: {share:.1f} % right; {dict(counts)}", flush=True)
+            print(f"{engine} {voice}: {share:.1f} % right; {dict(counts)}; {taken} of {len(talk)} clips of other talk taken", flush=True)
     return 0 if good else 1
 
 

@@ -174,8 +174,15 @@ impl<'a> Matcher<'a> {
         } else if trimmed(wanted).is_empty() && trimmed(&self.text[at..]).is_empty() {
             join(out, way);
         } else if !way.apart && self.starts(at, wanted, true) {
-            join(out, Way { at: end, apart: true, ..way });
+            join(out, Way { at: end, begins, apart: true, ..way });
+        } else if way.begins && self.hyphen(at) && self.starts(at + 1, wanted, true) {
+            // Behind a list a hyphen is no more than a blank.
+            join(out, Way { at: end + 1, begins, apart: true, letters, ..way });
         }
+    }
+
+    fn hyphen(&self, at: usize) -> bool {
+        matches!(self.text.get(at), Some('-' | '_'))
     }
 
     /// Ends free text at each place where `wanted` stands.
@@ -229,6 +236,7 @@ impl<'a> Matcher<'a> {
                     if !self.figures(mention, range, way, out) {
                         let at =
                             if way.begins || self.program.ignore_blanks { self.after_blanks(way.at as usize) } else { way.at as usize };
+                        let at = at + usize::from(way.begins && self.hyphen(at));
                         self.words(mention, words, range.multiplier, Way { at: at as u32, ..way }, out);
                     }
                 }

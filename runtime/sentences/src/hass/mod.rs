@@ -13,6 +13,8 @@ mod program;
 mod speech;
 mod spoken;
 mod template;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tree;
 

@@ -99,8 +99,10 @@ impl SpeechAutomaton {
         tokens.walk(0..tokens.order.len(), 0, state.0, &mut |state, byte| made.next(&self.shared.network, state, byte), &mut arcs);
         arcs.sort_unstable();
         arcs.iter().for_each(|&(token, to)| tell(token, SpeechState(to)));
-        made.bytes += arcs.len() * size_of::<(u32, u32)>() + 48;
-        made.arcs.insert(state.0, arcs.into());
+        if !made.is_full() {
+            made.bytes += arcs.len() * size_of::<(u32, u32)>() + 48;
+            made.arcs.insert(state.0, arcs.into());
+        }
     }
 
     /// Whether a sentence may end here.
@@ -128,10 +130,14 @@ enum Gap {
     Start,
     /// A word; a blank must come before the next.
     Blank,
+    /// As that, and no hyphen: beside skipped words.
+    Apart,
     /// As that, and a sign.
     Sign,
     /// A blank: a word begins.
     First,
+    /// A hyphen for a blank: a word begins, but no figures, before which it would be a minus sign.
+    Joined,
     /// A small letter of a word, after which no capitals come.
     Small,
     /// A word's first capital.
@@ -146,11 +152,12 @@ impl Gap {
     fn letter(self, byte: u8) -> Option<Self> {
         let capital = byte.is_ascii_uppercase();
         match self {
-            Self::Start | Self::First if capital => Some(Self::Capital),
+            Self::Joined if byte.is_ascii_digit() => None,
+            Self::Start | Self::First | Self::Joined if capital => Some(Self::Capital),
             Self::Capital if capital => Some(Self::Two),
             Self::Two if capital => Some(Self::Three),
             Self::Two | Self::Three if byte.is_ascii_lowercase() => None,
-            Self::Start | Self::First | Self::Small | Self::Capital | Self::Two | Self::Three if !capital => {
+            Self::Start | Self::First | Self::Joined | Self::Small | Self::Capital | Self::Two | Self::Three if !capital => {
                 Some(if byte == b'-' { Self::First } else { Self::Small })
             }
             _ => None,
@@ -187,6 +194,11 @@ struct Made {
 }
 
 impl Made {
+    /// Whether a search has made its share.
+    fn is_full(&self) -> bool {
+        self.bytes > self.limit || self.places > MAX_PLACES
+    }
+
     fn id(&mut self, set: Vec<Place>) -> u32 {
         if let Some(&id) = self.ids.get(&set[..]) {
             return id;
@@ -203,13 +215,16 @@ impl Made {
         if let Some(&next) = self.steps.get(&(state, byte)) {
             return next;
         }
+        if self.is_full() {
+            return None;
+        }
         let set = self.sets.get(state as usize)?.clone();
         self.places += set.len();
         let mut reached = Vec::new();
         for &place in &*set {
             reached.extend(read(network, place, byte));
         }
-        let next = if reached.is_empty() || self.bytes > self.limit || self.places > MAX_PLACES {
+        let next = if reached.is_empty() {
             None
         } else {
             let set = self.closure(network, reached);
@@ -236,7 +251,11 @@ impl Made {
                 match network.steps[pc as usize] {
                     Step::Byte { .. } | Step::Accept => set.push(place),
                     Step::Blank { next } => {
-                        let gap = if matches!(gap, Gap::Start | Gap::Sign) { gap } else { Gap::Blank };
+                        let gap = if matches!(gap, Gap::Start | Gap::Apart | Gap::Sign) { gap } else { Gap::Blank };
+                        stack.push(Place { pc: next, returns, gap });
+                    }
+                    Step::Space { next } => {
+                        let gap = if matches!(gap, Gap::Start | Gap::Sign) { gap } else { Gap::Apart };
                         stack.push(Place { pc: next, returns, gap });
                     }
                     Step::Split { start, len } => stack.extend(network.targets(start, len).iter().map(|&pc| Place { pc, returns, gap })),
@@ -284,8 +303,9 @@ fn read(network: &Network, place: Place, byte: u8) -> Option<Place> {
     let Place { pc, gap, .. } = place;
     match network.steps[pc as usize] {
         Step::Byte { byte: wanted, next } => match (gap, byte) {
-            (Gap::Start | Gap::Blank | Gap::Sign, b' ') | (Gap::Blank, b'-') => Some(Place { gap: Gap::First, ..place }),
-            (Gap::Blank, b',' | b'.') => Some(Place { gap: Gap::Sign, ..place }),
+            (Gap::Start | Gap::Blank | Gap::Apart | Gap::Sign, b' ') => Some(Place { gap: Gap::First, ..place }),
+            (Gap::Blank, b'-') => Some(Place { gap: Gap::Joined, ..place }),
+            (Gap::Blank | Gap::Apart, b',' | b'.') => Some(Place { gap: Gap::Sign, ..place }),
             _ if byte.to_ascii_lowercase() == wanted => gap.letter(byte).map(|gap| Place { pc: next, gap, ..place }),
             _ => None,
         },

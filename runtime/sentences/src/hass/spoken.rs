@@ -22,6 +22,8 @@ pub(super) enum Step {
     Byte { byte: u8, next: Pc },
     /// White space, one for all that stand together.
     Blank { next: Pc },
+    /// White space that nothing else stands for.
+    Space { next: Pc },
     /// Each of these.
     Split { start: u32, len: u32 },
     /// A list, and what follows it.
@@ -84,7 +86,7 @@ impl<'a> Builder<'a> {
         let end = self.push(Step::Accept);
         if let Some(skip) = skip {
             let call = self.push(Step::Call { list: skip, next: end });
-            let after = self.push(Step::Blank { next: call });
+            let after = self.push(Step::Space { next: call });
             let split = self.split(&[accept, after]);
             self.network.steps[end as usize] = self.network.steps[split as usize];
         }
@@ -118,11 +120,11 @@ impl<'a> Builder<'a> {
         starts.sort_unstable();
         starts.dedup();
         let sentences = self.split(&starts);
-        let start = self.push(Step::Blank { next: sentences });
+        let start = self.push(Step::Space { next: sentences });
         if let Some(skip) = skip {
             let call = self.push(Step::Call { list: skip, next: start });
             let split = self.split(&[sentences, call]);
-            self.network.steps[start as usize] = Step::Blank { next: split };
+            self.network.steps[start as usize] = Step::Space { next: split };
         }
         self.network.start = start;
         self.network.steps.shrink_to_fit();
@@ -194,7 +196,8 @@ impl<'a> Builder<'a> {
 
     fn letter(&mut self, c: char, next: Pc) -> Pc {
         if c.is_whitespace() {
-            return self.push(Step::Blank { next });
+            // Skipped words are told by their blanks.
+            return self.push(if self.block.is_none() { Step::Space { next } } else { Step::Blank { next } });
         }
         let lower = self.bytes(c, next);
         let mut upper = c.to_uppercase();
