@@ -40,7 +40,8 @@ fn figure(name: &str) -> Figure {
     sketch.heard(&Heard::Event(event(NASTY, 3.0, 3.1)));
     sketch.heard(&Heard::Event(event("Tone", 1.0, 2.0)));
     let rules = Rules::default();
-    let classes = [("Tone", &[0][..]), (NASTY, &[1])].map(|(name, outputs)| ClassOutputs { name, outputs, rules, near: None });
+    let classes =
+        [("Tone", &[0][..]), (NASTY, &[1])].map(|(name, outputs)| ClassOutputs { name, outputs, rules, near: None, unless: None });
     sketch.finish(name, classes.into_iter())
 }
 
@@ -170,7 +171,7 @@ fn one_score_is_a_line_and_a_long_name_stays_inside() {
     sketch.samples(&[0.0; 1600]);
     sketch.heard(&Heard::Scores(Scores { start: 0.0, end: 0.1, scores: &[0.75] }));
     sketch.heard(&Heard::Event(event(&long, 0.0, 0.1)));
-    let figure = sketch.finish("short", [ClassOutputs { name: &long, outputs: &[0], rules, near: None }].into_iter());
+    let figure = sketch.finish("short", [ClassOutputs { name: &long, outputs: &[0], rules, near: None, unless: None }].into_iter());
     assert_eq!(figure.lanes[0].curve, [(0.0, 0.75), (0.1, 0.75)]);
     let picture = decode(&figure.png());
     // The frequencies' axis is beside the name.
