@@ -92,7 +92,7 @@ fn transcribe_with_events(samples: &[f32], options: Options) -> Value {
 /// Vectors of some sentences: the digest of all bits, and the first values to look at.
 fn encode(isa: Isa, threads: usize) -> Value {
     let mut encoder = TextEncoder::open(&root().join("models-int8/minilm"), isa, threads).expect("the bundled model");
-    let long = "The old dog barked at the postman, then slept. ".repeat(20);
+    let long = "The old dog barked at the postman, then slept. ".repeat(6);
     let mut digest = Digester::default();
     let mut first = vec![];
     for text in ["rain", "A dog barking.", "glass breaking on the kitchen floor, na\u{ef}ve caf\u{e9}", &long] {

@@ -30,7 +30,7 @@ Examples:
 
 The first search in a folder listens to all recordings there and below, and keeps what it heard in one file, .ossicle-index in the folder;
 later ones listen to new and changed recordings only. Recordings that were moved are known again, those that are gone are forgotten, and those
-that could not be read are told and tried again. A search that is stopped or killed goes on where it last saved, every 30 s.
+that could not be read are told and tried again. A search that is stopped or killed goes on where it last saved, some seconds before.
 
 The score orders recordings: it says how much of the words is heard next to other sounds. 1 and more is a likely match.
 
@@ -39,8 +39,8 @@ Exit status: 0 done; 1 some recordings could not be read, or not to their end; 2
 /// The index's name in a folder.
 const INDEX_FILE: &str = ".ossicle-index";
 
-/// How often what was heard is saved.
-const SAVE_EVERY: Duration = Duration::from_secs(30);
+/// How often what was heard is saved, at most; a save takes no more than a twentieth of the time.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 /// Labels of the sound model.
 const LABELS: &str = "labels.txt";
@@ -201,7 +201,7 @@ impl Task<'_> {
         let (mut sounds, _) = opened.map_err(|error| fault::events(&self.sounds, error))?;
         let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
         let bar = bar(files.iter().map(|path| bytes(path)).sum());
-        let (mut status, mut saved) = (ExitCode::SUCCESS, Instant::now());
+        let (mut status, mut saved, mut wait) = (ExitCode::SUCCESS, Instant::now(), SAVE_EVERY);
         for path in &files {
             if interrupt::came() {
                 status = interrupt::status();
@@ -227,9 +227,11 @@ impl Task<'_> {
             }
             update.heard(index, path, rows);
             bar.inc(bytes(path));
-            if saved.elapsed() > SAVE_EVERY {
+            if saved.elapsed() > wait {
+                let start = Instant::now();
                 update.apply(index);
                 index.save(&self.file, &self.models).map_err(index_fault)?;
+                wait = SAVE_EVERY.max(20 * start.elapsed());
                 saved = Instant::now();
             }
         }

@@ -31,10 +31,10 @@ fn tokens_are_those_of_hugging_face() {
 fn what_does_not_fit_is_counted() {
     let tokenizer = Tokenizer::from_json(&file()).unwrap();
     let whole = tokenizer.encode("a dog barks in the garden", 128);
-    assert_eq!((whole.ids.len(), whole.left_out), (8, 0));
+    assert_eq!((whole.ids.len(), whole.left_out), (9, 0));
     let cut = tokenizer.encode("a dog barks in the garden", 5);
-    assert_eq!((cut.ids.len(), cut.left_out), (5, 3));
-    assert_eq!((cut.ids[..4].to_vec(), cut.ids[4]), (whole.ids[..4].to_vec(), whole.ids[7]));
+    assert_eq!((cut.ids.len(), cut.left_out), (5, 4));
+    assert_eq!((cut.ids[..4].to_vec(), cut.ids[4]), (whole.ids[..4].to_vec(), whole.ids[8]));
     assert_eq!(tokenizer.encode("a dog", 0).ids, [101, 102]);
 }
 
