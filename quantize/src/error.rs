@@ -35,6 +35,13 @@ pub enum Error {
         /// What the reader said.
         reason: String,
     },
+    /// A PyTorch checkpoint is malformed, or calls for more than tensors.
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// Place and reason.
+        reason: String,
+    },
     /// An ONNX file is malformed, or holds another network than the one expected.
     Onnx {
         /// The file.
@@ -105,7 +112,10 @@ impl fmt::Display for Error {
                 path.display()
             ),
             Self::Ct2 { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Safetensors { path, reason } | Self::Json { path, reason } | Self::Onnx { path, reason } => {
+            Self::Safetensors { path, reason }
+            | Self::Pickle { path, reason }
+            | Self::Json { path, reason }
+            | Self::Onnx { path, reason } => {
                 write!(f, "{}: {reason}", path.display())
             }
             Self::Tensor { path, name, problem } => write!(f, "{}: tensor {name}: {problem}", path.display()),

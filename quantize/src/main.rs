@@ -14,7 +14,7 @@ use ossicle_quantize::events::Progress;
 use ossicle_quantize::import::{self, Checkpoint};
 use ossicle_quantize::network::{Network, Parts, inputs};
 use ossicle_quantize::report::{self, Report};
-use ossicle_quantize::{Source, calibration, cost, events, float_folder, folder, minilm};
+use ossicle_quantize::{Source, calibration, cost, efficientnet, events, float_folder, folder, minilm};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,6 +38,41 @@ enum Subcommands {
     Events(EventsArgs),
     /// Turn a sentence encoder (sentence-transformers' MiniLM) into a model folder, for ossicle detect --find and ossicle find
     Minilm(MiniLmArgs),
+    /// Turn an EfficientNet-Lite0 from PyTorch into a model folder, for ossicle label
+    Efficientnet(EfficientNetArgs),
+}
+
+const EFFICIENTNET_EXAMPLES: &str = "\
+Examples:
+  ossicle-quantize efficientnet efficientnet-lite0-57934424.pth -o models-int8/efficientnet-lite0
+  ossicle-quantize efficientnet flowers.pt --labels flowers.txt --calibration flowers/ -o models-int8/flowers
+
+SOURCE is a state dict with the names of EfficientNet-PyTorch, as torch.save wrote it; nothing in it is run.";
+
+/// What to turn into an image classifier.
+#[derive(clap::Args)]
+#[command(after_help = EFFICIENTNET_EXAMPLES)]
+struct EfficientNetArgs {
+    /// State dict: .pth or .pt
+    source: PathBuf,
+    /// Model folder to write
+    #[arg(short, long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// A name for each class, one a line, in place of ImageNet's 1000
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Replace FOLDER if it is a model folder already
+    #[arg(long)]
+    force: bool,
+    /// Markdown for the model card: origin, licence
+    #[arg(long, value_name = "FILE")]
+    notes: Option<PathBuf>,
+    /// Images, or folders of them, to choose the rounding with and to compare INT8 with float on
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    calibration: Vec<PathBuf>,
+    /// Images taken from --calibration, evenly spread
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "calibration")]
+    images: usize,
 }
 
 const MINILM_EXAMPLES: &str = "\
@@ -141,6 +176,7 @@ fn main() -> ExitCode {
     let outcome = match (&cli.command, &cli.checkpoint) {
         (Some(Subcommands::Events(args)), _) => learn(args),
         (Some(Subcommands::Minilm(args)), _) => import_minilm(args),
+        (Some(Subcommands::Efficientnet(args)), _) => import_efficientnet(args),
         (None, Some(args)) => run(args),
         (None, None) => Err(anyhow::anyhow!("nothing to do: see --help")),
     };
@@ -178,19 +214,20 @@ fn learn(args: &EventsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The text of a file that may be given.
+fn text(path: Option<&Path>) -> anyhow::Result<String> {
+    path.map_or(Ok(String::new()), |path| std::fs::read_to_string(path).with_context(|| path.display().to_string()))
+}
+
 /// Turns a sentence encoder into a model folder, and says what INT8 costs if asked.
 fn import_minilm(args: &MiniLmArgs) -> anyhow::Result<()> {
     folder::check_target(&args.output, args.force)?;
-    let text = |path: &Option<PathBuf>| match path {
-        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string()),
-        None => Ok(String::new()),
-    };
     let task = minilm::Task {
         force: args.force,
-        notes: text(&args.notes)?,
-        calibration: text(&args.calibration)?,
-        measured: text(&args.measure)?,
-        sounds: text(&args.sounds)?,
+        notes: text(args.notes.as_deref())?,
+        calibration: text(args.calibration.as_deref())?,
+        measured: text(args.measure.as_deref())?,
+        sounds: text(args.sounds.as_deref())?,
     };
     let encoder = minilm::Encoder::open(&args.source)?;
     let bar = ProgressBar::new_spinner();
@@ -207,10 +244,7 @@ fn import_minilm(args: &MiniLmArgs) -> anyhow::Result<()> {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    let mut notes = match &args.notes {
-        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
-        None => String::new(),
-    };
+    let mut notes = text(args.notes.as_deref())?;
     if let Some(onnx) = &args.onnx {
         return import_network(args, onnx, notes);
     }
@@ -254,7 +288,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
 /// An ONNX classifier as a model folder, calibrated and measured with what there is to do that with.
 fn import_network(args: &Args, onnx: &Path, notes: String) -> anyhow::Result<()> {
     let beside = onnx.parent().unwrap_or(Path::new(""));
-    let mut network = Network::read(onnx)?;
+    let network = Network::read(onnx)?;
     let InputShape { height, width, channels } = network.input();
     let target = Target { height, width, channels };
     let preprocessor = Preprocessor::read(beside, target)?;
@@ -264,19 +298,44 @@ fn import_network(args: &Args, onnx: &Path, notes: String) -> anyhow::Result<()>
     let mut inputs = vec![];
     if !args.calibration.is_empty() {
         inputs = inputs::read(&args.calibration, args.clips.unwrap_or(64), &preprocessor, target)?;
-        network.calibrate(&inputs)?;
     }
-    let parts = Parts { labels: labels.lines().map(str::to_owned).collect(), preprocessor: preprocessor.to_json(), notes, extra: vec![] };
-    network.write(&args.output, args.force, parts, |draft, parts| {
+    let labels = labels.lines().map(str::to_owned).collect();
+    let parts = Parts { labels, preprocessor: preprocessor.to_json(), notes, ..Parts::default() };
+    write_network(network, &inputs, &args.output, args.force, parts)
+}
+
+/// EfficientNet-Lite0 as a model folder.
+fn import_efficientnet(args: &EfficientNetArgs) -> anyhow::Result<()> {
+    folder::check_target(&args.output, args.force)?;
+    let network = efficientnet::open(&args.source)?;
+    let labels = match &args.labels {
+        Some(path) => text(Some(path))?,
+        None => efficientnet::LABELS.to_owned(),
+    };
+    let parts = efficientnet::parts(&labels, text(args.notes.as_deref())?)?;
+    let mut inputs = vec![];
+    if !args.calibration.is_empty() {
+        let InputShape { height, width, channels } = network.input();
+        inputs = inputs::read(&args.calibration, args.images, &efficientnet::preprocessor()?, Target { height, width, channels })?;
+    }
+    write_network(network, &inputs, &args.output, args.force, parts)
+}
+
+/// Writes a network, calibrated and measured with what there is to do that with.
+fn write_network(mut network: Network, inputs: &[Vec<f32>], output: &Path, force: bool, parts: Parts) -> anyhow::Result<()> {
+    if !inputs.is_empty() {
+        network.calibrate(inputs)?;
+    }
+    network.write(output, force, parts, |draft, parts| {
         if !inputs.is_empty() {
-            let report = network.measure(draft, &inputs)?;
+            let report = network.measure(draft, inputs)?;
             print!("{}", report.text());
             parts.notes = format!("{}\n\n{}", parts.notes.trim_end(), report.markdown());
             parts.extra.push(("report.json".to_owned(), report.json()));
         }
         Ok(())
     })?;
-    eprintln!("{}: {} parameters quantised", args.output.display(), network.parameters());
+    eprintln!("{}: {} parameters quantised", output.display(), network.parameters());
     Ok(())
 }
 

@@ -54,10 +54,17 @@ impl Graph {
     /// # Errors
     /// It cannot be read, is no ONNX, holds an operator that nobody knows, or its shapes do not follow.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = crate::source::read(path)?;
+        Self::parse(path, &crate::source::read(path)?)
+    }
+
+    /// As [`read`](Self::read), of a file's bytes; `path` is named in errors.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Onnx { path: path.to_owned(), reason };
         let framework = tract_onnx::onnx().with_ignore_value_info(true);
-        let proto = framework.proto_model_for_read(&mut &bytes[..]).map_err(|e| wrong(format!("not an ONNX file: {}", root(&e))))?;
+        let proto = framework.proto_model_for_read(&mut &*bytes).map_err(|e| wrong(format!("not an ONNX file: {}", root(&e))))?;
         let graph = proto.graph.as_ref().ok_or_else(|| wrong("not an ONNX file: it holds no graph".into()))?;
         if let Some(node) = graph.node.iter().find(|node| !framework.op_register.0.contains_key(&node.op_type)) {
             return Err(wrong(refusal(node, "this operator is not known")));

@@ -46,7 +46,16 @@ impl Network {
     /// # Errors
     /// [`Error::Onnx`] names the node that cannot be lowered, or what is wrong with the file.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let graph = Graph::read(path)?;
+        Self::lowered(Graph::read(path)?)
+    }
+
+    /// Lowers an ONNX file of these bytes; `path` is what errors name.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
+        Self::lowered(Graph::parse(path, bytes)?)
+    }
+
+    fn lowered(graph: Graph) -> Result<Self, Error> {
+        let path = graph.path();
         let lowered = lower::lower(&graph)?;
         let fused = fuse::fuse(lowered.layers, lowered.last);
         if let Some(part) = fused.layers.iter().find(|layer| matches!(layer.kind, ir::Kind::Part(_))) {

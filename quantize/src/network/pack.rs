@@ -30,6 +30,8 @@ pub struct Parts {
     pub labels: Vec<String>,
     /// `preprocessor_config.json`.
     pub preprocessor: String,
+    /// First sentence of the model card; one about ONNX if it is empty.
+    pub introduction: String,
     /// Markdown for the model card.
     pub notes: String,
     /// Other files: name and text.
@@ -124,7 +126,7 @@ impl Network {
         measure(&at, &mut parts)?;
         let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
         let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
-        write_text(&at.join("README.md"), &self.card(&name, bytes, &parts.notes))?;
+        write_text(&at.join("README.md"), &self.card(&name, bytes, &parts))?;
         for (name, text) in &parts.extra {
             write_text(&at.join(name), text)?;
         }
@@ -196,7 +198,7 @@ impl Network {
         Ok(value)
     }
 
-    fn card(&self, name: &str, bytes: u64, notes: &str) -> String {
+    fn card(&self, name: &str, bytes: u64, parts: &Parts) -> String {
         let InputShape { height, width, channels } = self.input();
         let rows = [
             ("kind", format!("network, {} classes", self.outputs())),
@@ -206,7 +208,11 @@ impl Network {
             ("weights here", format!("{bytes} bytes: products int8 with one f32 scale per output, everything else f32")),
             ("numerics version", NUMERICS_VERSION.to_string()),
         ];
-        card::page(name, "An ONNX network for the Ossicle runtime, made by `ossicle-quantize --onnx`.", &rows, notes)
+        let introduction = match &*parts.introduction {
+            "" => "An ONNX network for the Ossicle runtime, made by `ossicle-quantize --onnx`.",
+            own => own,
+        };
+        card::page(name, introduction, &rows, &parts.notes)
     }
 }
 

@@ -29,7 +29,6 @@ impl Message {
     }
 
     /// A field of type float.
-    #[cfg(test)]
     pub(crate) fn float(mut self, field: u32, value: f32) -> Self {
         const FIXED_32: u32 = 5;
         self.varint(u64::from(field << 3 | FIXED_32));
@@ -87,6 +86,12 @@ pub(crate) fn attribute(name: &str, value: i64) -> Message {
     Message::default().bytes(1, name.as_bytes()).int(3, value).int(20, INT)
 }
 
+/// `AttributeProto` of a float.
+pub(crate) fn real(name: &str, value: f32) -> Message {
+    const FLOAT: i64 = 1;
+    Message::default().bytes(1, name.as_bytes()).float(2, value).int(20, FLOAT)
+}
+
 /// `TensorProto`; `data` is little-endian.
 pub(crate) fn tensor(name: &str, data_type: DataType, dims: &[i64], data: &[u8]) -> Message {
     let tensor = dims.iter().fold(Message::default(), |tensor, &dim| tensor.int(1, dim));
@@ -102,7 +107,6 @@ pub(crate) fn value(name: &str, width: i64) -> Message {
 }
 
 /// `ValueInfoProto` of f32 of a fixed shape.
-#[cfg(test)]
 pub(crate) fn shaped(name: &str, dims: &[i64]) -> Message {
     let shape = dims.iter().fold(Message::default(), |shape, &dim| shape.message(1, Message::default().int(1, dim)));
     let tensor = Message::default().int(1, DataType::Float as i64).message(2, shape);
@@ -110,7 +114,6 @@ pub(crate) fn shaped(name: &str, dims: &[i64]) -> Message {
 }
 
 /// `AttributeProto` of integers.
-#[cfg(test)]
 pub(crate) fn integers(name: &str, values: &[i64]) -> Message {
     const INTS: i64 = 7;
     values.iter().fold(Message::default().bytes(1, name.as_bytes()), |m, &v| m.int(8, v)).int(20, INTS)

@@ -1,0 +1,3 @@
+//! File formats that checkpoints come in.
+
+pub mod pickle;
