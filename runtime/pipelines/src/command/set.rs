@@ -18,7 +18,7 @@ pub struct CommandSet(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     File { grammar: Arc<Grammar>, automaton: Arc<TokenAutomaton> },
-    Folder { intents: Arc<Intents>, automaton: SpeechAutomaton },
+    Folder { intents: Arc<Intents>, automaton: Box<SpeechAutomaton> },
 }
 
 /// A place in the automaton of a [`CommandSet`].
@@ -98,7 +98,7 @@ impl CommandSet {
     /// Sentences of a folder and a house, for such a model.
     pub fn of_intents(intents: impl Into<Arc<Intents>>, tokenizer: &Tokenizer, eot: u32) -> Self {
         let intents = intents.into();
-        let automaton = SpeechAutomaton::new(&intents, &WhisperVocabulary::new(tokenizer, eot));
+        let automaton = SpeechAutomaton::new(&intents, &WhisperVocabulary::new(tokenizer, eot)).into();
         Self(Kind::Folder { intents, automaton })
     }
 

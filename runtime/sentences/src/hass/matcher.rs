@@ -3,7 +3,7 @@
 //! All ways on are followed side by side, and ways that meet go on as one. A number of steps bounds the rest.
 
 use super::needs::apart;
-use super::program::{Body, Op, Part32, Program, trimmed};
+use super::program::{Body, NumberWords, Op, Part32, Program, trimmed};
 use super::text::{is_word, lower, unspaced};
 
 /// The most steps for one text.
@@ -287,14 +287,15 @@ impl<'a> Matcher<'a> {
         }
         let mut tenths = number.saturating_mul(10);
         let mut exact = true;
-        if !range.tenths.is_empty() && matches!(self.text.get(at), Some('.' | ',')) {
-            if let Some(tenth) = digit(at + 1) {
-                tenths = tenths.saturating_add(tenth);
-                at += 2;
-                while let Some(figure) = digit(at) {
-                    exact &= figure == 0;
-                    at += 1;
-                }
+        if !range.tenths.is_empty()
+            && matches!(self.text.get(at), Some('.' | ','))
+            && let Some(tenth) = digit(at + 1)
+        {
+            tenths = tenths.saturating_add(tenth);
+            at += 2;
+            while let Some(figure) = digit(at) {
+                exact &= figure == 0;
+                at += 1;
             }
         }
         let tenths = if minus { -tenths } else { tenths };
@@ -307,14 +308,7 @@ impl<'a> Matcher<'a> {
         true
     }
 
-    fn words(
-        &mut self,
-        mention: Mention,
-        words: &std::collections::HashMap<char, Vec<(Box<[char]>, i64)>>,
-        multiplier: f64,
-        way: Way,
-        out: &mut Vec<Way>,
-    ) {
+    fn words(&mut self, mention: Mention, words: &NumberWords, multiplier: f64, way: Way, out: &mut Vec<Way>) {
         let Some(&first) = self.text.get(way.at as usize) else { return };
         for (word, tenths) in words.get(&first).into_iter().flatten() {
             let at = way.at as usize;

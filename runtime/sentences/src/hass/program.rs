@@ -38,10 +38,13 @@ pub(super) enum Op {
     },
 }
 
+/// Numbers in words, by their first letters: each word with its number in tenths.
+pub(super) type NumberWords = HashMap<char, Vec<(Box<[char]>, i64)>>;
+
 #[derive(Debug)]
 pub(super) enum Body {
     Values(Vec<Choice>),
-    Range { range: Range, words: HashMap<char, Vec<(Box<[char]>, i64)>> },
+    Range { range: Range, words: NumberWords },
     Wildcard,
 }
 
@@ -179,9 +182,9 @@ impl<'a> Compiler<'a> {
         for template in &block.sentences {
             let parsed = self.parse(template)?;
             let part = self.part(scope, template, &parsed)?;
-            let free = self.free_end(scope, &parsed);
+            let free = self.free_end(&parsed);
             let need = self.program.needs.of(&self.program.ops, part);
-            let order = if self.has_free_text(scope, &parsed) { -(texts(&parsed) as i64) } else { 0 };
+            let order = if self.has_free_text(&parsed) { -(texts(&parsed) as i64) } else { 0 };
             sentences.push((order, Sentence { part, intent, block: block_index, need, free }));
         }
         // Of sentences with free text, those with more words of their own come first.
@@ -211,7 +214,7 @@ impl<'a> Compiler<'a> {
         matches!(part, Part::List(list) if self.find_list(&list.list).is_some_and(|list| matches!(list.kind, ListKind::Wildcard)))
     }
 
-    fn free_end(&self, _: u32, part: &Part) -> FreeEnd {
+    fn free_end(&self, part: &Part) -> FreeEnd {
         match part {
             Part::List(_) if self.is_free(part) => FreeEnd::Whole,
             Part::Sequence(parts) if parts.first().is_some_and(|part| self.is_free(part)) => FreeEnd::Start,
@@ -221,11 +224,9 @@ impl<'a> Compiler<'a> {
     }
 
     /// Whether free text is mentioned, in rules not looked for.
-    fn has_free_text(&self, scope: u32, part: &Part) -> bool {
+    fn has_free_text(&self, part: &Part) -> bool {
         match part {
-            Part::Sequence(parts) | Part::Choice(parts) | Part::Permutation(parts) => {
-                parts.iter().any(|part| self.has_free_text(scope, part))
-            }
+            Part::Sequence(parts) | Part::Choice(parts) | Part::Permutation(parts) => parts.iter().any(|part| self.has_free_text(part)),
             Part::List(_) => self.is_free(part),
             Part::Text(_) | Part::Rule(_) => false,
         }
@@ -321,7 +322,7 @@ impl<'a> Compiler<'a> {
         Ok(match kind {
             ListKind::Wildcard => Body::Wildcard,
             ListKind::Range(range) => {
-                let mut words: HashMap<char, Vec<(Box<[char]>, i64)>> = HashMap::new();
+                let mut words = NumberWords::new();
                 let language = range.words.as_deref().map(|language| if language.is_empty() { &self.corpus.language } else { language });
                 let count = range.numbers().take(MAX_SPELLED + 1).count();
                 if let Some(language) = language.filter(|_| count <= MAX_SPELLED) {

@@ -89,7 +89,7 @@ pub(super) fn without_signs(text: &str) -> String {
 
 /// Whether the text is initials with points: `A.C.`.
 fn ends_in_initials(chars: &[char]) -> bool {
-    chars.len() >= 4 && chars.len() % 2 == 0 && chars.chunks(2).all(|pair| is_word(pair[0]) && pair[1] == '.')
+    chars.len() >= 4 && chars.len().is_multiple_of(2) && chars.chunks(2).all(|pair| is_word(pair[0]) && pair[1] == '.')
 }
 
 /// Where skipped words may stand.
