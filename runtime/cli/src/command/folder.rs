@@ -37,7 +37,7 @@ impl HouseArgs {
         let house = self.house()?;
         let corpus = read(folder, language)?;
         if let Some(note) = corpus.note() {
-            fault::tell(format!("{folder}: {note}"));
+            fault::tell(format_args!("{folder}: {note}"));
         }
         let intents = Intents::new(corpus, &house).map_err(Fault::line)?;
         Ok(intents.in_area(self.area.clone()))

@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         input::whole_file(&args.output, |out| Ok(out.write_all(text.as_bytes())?))?;
     }
     let House { areas, floors, .. } = &house;
-    fault::tell(format!("{} areas, {} floors, {exposed} of {all} entities exposed", areas.len(), floors.len()));
+    fault::tell(format_args!("{} areas, {} floors, {exposed} of {all} entities exposed", areas.len(), floors.len()));
     Ok(ExitCode::SUCCESS)
 }
 

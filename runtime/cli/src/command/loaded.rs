@@ -53,7 +53,7 @@ impl Loaded {
             Self::Folder(intents) => CommandSet::of_intents(intents.clone(), tokenizer, eot),
         };
         if let Some(note) = set.note() {
-            fault::tell(format!("{name}: {note}"));
+            fault::tell(format_args!("{name}: {note}"));
         }
         Ok(set)
     }
