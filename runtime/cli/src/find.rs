@@ -146,7 +146,7 @@ fn full(folder: &str) -> Result<PathBuf, Fault> {
     if path.is_dir() { Ok(path) } else { Err(Fault::new("no folder", folder, "give a folder of recordings")) }
 }
 
-fn find_fault(error: FindError) -> anyhow::Error {
+pub(crate) fn find_fault(error: FindError) -> anyhow::Error {
     match error {
         FindError::Folder(error) => fault::folder(error).into(),
         other => Fault::line(other).into(),

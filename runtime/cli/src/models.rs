@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 use ossicle::events::{Detector, EncodedEvents, Options, Settings};
+use ossicle::find::TextEncoder;
 use ossicle::label::{self, Labeller};
 use ossicle::models::ModelInfo;
 use ossicle::whisper::window::Window;
 use ossicle_models::folder::{self, ModelConfig};
+use ossicle_models::minilm::MiniLmConfig;
 use ossicle_models::whisper_events::{WhisperEventsConfig, WhisperEventsGraph};
 use ossicle_models::yamnet::{ClassHead, ClassesConfig};
 use serde_json::json;
@@ -109,6 +111,7 @@ fn list(json: bool) -> Result<()> {
             let ModelInfo { name, kind, multilingual, num_labels, bytes, path, .. } = &model;
             let knows = match (num_labels, multilingual) {
                 (labels, _) if kind == NETWORK => format!("{labels} labels"),
+                (0, _) if kind == MiniLmConfig::KIND => "sentences".to_owned(),
                 (0, true) => "multilingual".to_owned(),
                 (0, false) => "English".to_owned(),
                 (labels, _) => format!("{labels} sounds"),
@@ -134,6 +137,10 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
     if info.kind == ClassesConfig::KIND {
         let head = class_head(model, &path)?;
         return classifier_info(model, &info, [head.weight_bytes(), 0, head.state_bytes()], json);
+    }
+    if info.kind == MiniLmConfig::KIND {
+        let plan = text_encoder(model, &path)?.memory_plan();
+        return classifier_info(model, &info, [plan.weights, plan.buffers, plan.state], json);
     }
     if info.kind == NETWORK {
         let plan = labeller(model, &path)?.memory_plan();
@@ -188,7 +195,11 @@ fn class_head(model: &ModelArgs, path: &Path) -> Result<ClassHead, Fault> {
     folder::ModelFolder::open(path).and_then(|folder| ClassHead::new(folder, model.machine.isa())).map_err(fault::folder)
 }
 
-/// A classifier, and the bytes of its weights, buffers and state.
+fn text_encoder(model: &ModelArgs, path: &Path) -> Result<TextEncoder> {
+    TextEncoder::open(path, model.machine.isa(), model.machine.threads()).map_err(crate::find::find_fault)
+}
+
+/// A classifier or an encoder, and the bytes of its weights, buffers and state.
 fn classifier_info(model: &ModelArgs, info: &ModelInfo, memory: [usize; 3], json: bool) -> Result<()> {
     let (isa, threads) = (model.machine.isa(), model.machine.threads());
     let parts: Vec<_> = ["weights", "buffers", "state"].into_iter().zip(memory).collect();
@@ -205,7 +216,10 @@ fn classifier_info(model: &ModelArgs, info: &ModelInfo, memory: [usize; 3], json
         ("name", info.name.clone()),
         ("folder", info.path.display().to_string()),
         ("kind", info.kind.clone()),
-        ("classes", format!("{}, by name in labels.txt", info.num_labels)),
+        match info.num_labels {
+            0 => ("gives", "a vector for a sentence".to_owned()),
+            labels => ("classes", format!("{labels}, by name in labels.txt")),
+        },
         ("numerics", format!("version {}", info.numerics_version)),
         ("files", size::megabytes(info.bytes)),
         ("memory", format!("{} beside the program ({})", size::megabytes(total as u64), figures.join(", "))),
@@ -226,6 +240,7 @@ fn verify(model: &ModelArgs) -> Result<()> {
         NETWORK => drop(labeller(model, &path)?),
         WhisperEventsConfig::KIND => drop(whisper_events(model, &path)?),
         ClassesConfig::KIND => drop(class_head(model, &path)?),
+        MiniLmConfig::KIND => drop(text_encoder(model, &path)?),
         _ => drop(model.open(Window::Full.max_frames(), false)?),
     }
     writeln!(std::io::stdout().lock(), "{}: every file is as recorded", path.display())?;
