@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ossicle::audio::AudioReader;
 use ossicle::events::{self, Detector, EncodedEvents, Event, Heard, Settings};
 use ossicle::find::TextEncoder;
+use ossicle::label::{self, Image, Labeller};
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle::whisper::transcript::Told;
@@ -129,6 +130,37 @@ fn sentences_give_the_recorded_bits_everywhere() {
     for isa in Isa::available() {
         for threads in [1, 2] {
             assert_eq!(encode(isa, threads), expected, "{isa} with {threads} threads");
+        }
+    }
+}
+
+/// Digest of a picture's scores, and the five largest to the last bit.
+fn label(image: &Image, isa: Isa, threads: usize) -> Value {
+    let options = label::Options { isa, threads };
+    let mut labeller = Labeller::open(&root().join("models-int8/efficientnet-lite0"), options).expect("the bundled model");
+    let scores = labeller.image(image).expect("scores").to_vec();
+    let mut hash = Sha256::new();
+    scores.iter().for_each(|score| hash.update(score.to_le_bytes()));
+    let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let top: Vec<Value> = order[..5].iter().map(|&at| json!([labeller.labels()[at], format!("{:08x}", scores[at].to_bits())])).collect();
+    json!({ "scores": digest, "top": top })
+}
+
+#[test]
+fn a_picture_gives_the_recorded_bits_everywhere() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/cat/expected.json");
+    let image = Image::read(&root().join("samples/cat.jpg")).expect("the sample");
+    if std::env::var_os("OSSICLE_BLESS").is_some() {
+        let made = label(&image, Isa::detect(), 1);
+        fs::write(&file, serde_json::to_string_pretty(&made).expect("JSON") + "\n").expect("write");
+    }
+    let expected: Value = serde_json::from_str(&fs::read_to_string(&file).expect("the golden file")).expect("JSON");
+    assert!(expected["top"].as_array().is_some_and(|top| top.iter().any(|entry| entry[0] == "tabby")));
+    for isa in Isa::available() {
+        for threads in [1, 2] {
+            assert_eq!(label(&image, isa, threads), expected, "{isa} with {threads} threads");
         }
     }
 }

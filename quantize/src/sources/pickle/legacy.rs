@@ -34,7 +34,7 @@ pub(super) fn read(file: &[u8]) -> Result<(Pickle<'_>, Storages<'_>), Refused> {
     let mut storages = Storages::new();
     for key in keys {
         let known = key.text().and_then(|key| named.get(key));
-        let storage = known.ok_or_else(|| format!("storage {key:?} is no tensor's"))?;
+        let storage = known.ok_or_else(|| format!("storage {:?} is no tensor's", key.text().unwrap_or_default()))?;
         let cut = || format!("the file is cut off within storage {:?}", storage.key);
         let (count, rest) = file[at..].split_first_chunk().ok_or_else(cut)?;
         let count = i64::from_le_bytes(*count);

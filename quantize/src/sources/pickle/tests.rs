@@ -92,10 +92,11 @@ fn views_stay_within_their_storage() {
     more.push(0);
     assert!(refused(more).contains("1 bytes behind the last storage"));
     // Two tensors that disagree about one storage.
-    let two = tensor(0, 1, 1);
-    let (first, second) = (&two[..two.len() - 2], String::from_utf8_lossy(&two[3..two.len() - 2]).replace("Float", "Half"));
-    let both = [first, b"s", &second.into_bytes(), b"s."].concat();
-    assert!(refused(legacy(&both)).contains("has two types or lengths"), "{}", refused(legacy(&both)));
+    let one = tensor(0, 1, 1);
+    let one = &one[..one.len() - 2];
+    let float = one.windows(5).position(|bytes| bytes == b"Float").unwrap();
+    let both = [one, b"s", &one[3..float], b"Half", &one[float + 5..], b"s."].concat();
+    assert!(refused(legacy(&both)).contains("has two types or lengths"));
 }
 
 #[test]
@@ -107,7 +108,7 @@ fn memory_is_bounded_whatever_a_pickle_says() {
         assert!(refused(legacy(&object)).contains("more than 1048576 opcodes"));
     }
     // A dict that holds itself, and one that claims a text of 4 GB.
-    assert!(refused(legacy(b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.")).contains("\"a\" is no tensor"));
+    assert!(refused(legacy(b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.")).contains("storage \"0\" is no tensor's"));
     assert!(refused(legacy(b"\x80\x02X\xff\xff\xff\xff")).contains("cut off"));
 }
 
