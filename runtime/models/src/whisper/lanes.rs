@@ -13,7 +13,7 @@ use super::layers::{Branch, Lanes};
 use super::{LANE_TOKENS, MAX_LANES, WhisperConfig, WhisperGraph};
 
 impl WhisperGraph {
-    /// Bytes that lanes need beyond the [`MemoryPlan`](super::MemoryPlan), once they are used.
+    /// Bytes that lanes need beyond the [`MemoryPlan`](ossicle_engine::MemoryPlan), once they are used.
     pub fn lane_bytes(folder: &ModelFolder<WhisperConfig>) -> usize {
         Lanes::bytes(folder.config()) + 4 * MAX_LANES * folder.config().d_model
     }
