@@ -26,7 +26,7 @@ const SIDE: usize = 224;
 const PREPROCESSOR: &str = r#"{"size": {"shortest_edge": 256}, "do_center_crop": true, "resample": 3,
     "rescale_factor": 0.00392156862745098, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}"#;
 
-/// Blocks in a row: how many, their window's side, stride of the first, expansion, channels behind them.
+/// Blocks in a row: how many, their window's side, stride of the first, expansion, channels after them.
 const STAGES: [(usize, usize, usize, usize, usize); 7] =
     [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)];
 
@@ -151,7 +151,7 @@ impl Graph {
         Ok(classes as i64)
     }
 
-    /// A convolution, its batch normalisation and its activation. `side` is the map's before it, and behind it afterwards.
+    /// A convolution, its batch normalisation and its activation. `side` is the map's size before the call, and after the convolution when it returns.
     fn conv(&mut self, name: &str, norm: &str, conv: &Conv, side: &mut usize) -> Result<(), Error> {
         let Conv { inputs, outputs, kernel, stride, depthwise, relu } = *conv;
         let filters = if depthwise { 1 } else { inputs };
@@ -214,7 +214,7 @@ impl Graph {
     fn nothing_left(&self) -> Result<(), Error> {
         let Some(name) = self.tensors.keys().next() else { return Ok(()) };
         let squeeze = if name.contains("._se_") { " (it has no squeeze-and-excitation: export B0 to B7 to ONNX)" } else { "" };
-        Err(Error::unsupported(&self.path, format!("tensor {name} is no part of EfficientNet-Lite0{squeeze}")))
+        Err(Error::unsupported(&self.path, format!("tensor {name} does not belong to EfficientNet-Lite0{squeeze}")))
     }
 }
 

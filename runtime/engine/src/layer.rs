@@ -2,24 +2,16 @@
 
 use std::fmt::Debug;
 
-use bytemuck::Pod;
 use ossicle_trace::Values;
-use tract_core::internal::{Datum, DatumExt, DatumType, TVec, TractResult, TypedFact, ensure};
+use tract_core::internal::{DatumExt, DatumType, TVec, TractResult, TypedFact, ensure};
 
 use crate::Session;
 use crate::arena::Place;
+pub use crate::element::Element;
 use crate::error::GraphError;
 use crate::recorder::Record;
 use crate::scratch::{Need, Scratch, ThreadScratch};
 use crate::work::Work;
-
-/// A type of values in buffers: f32, i32, i8 or u8.
-pub trait Element: Datum + Pod {}
-
-impl Element for f32 {}
-impl Element for i32 {}
-impl Element for i8 {}
-impl Element for u8 {}
 
 /// Type and shape of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

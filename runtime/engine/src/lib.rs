@@ -23,6 +23,7 @@ pub mod weights;
 pub mod work;
 
 mod arena;
+mod element;
 mod error;
 mod memory_plan;
 mod options;

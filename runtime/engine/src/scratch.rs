@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::arena::{ALIGN, Memory};
-use crate::layer::Element;
+use crate::element::Element;
 use crate::pool::MAX_THREADS;
 
 /// How much scratch memory a layer needs, in bytes, each piece rounded up to 64.

@@ -5,49 +5,58 @@ use std::ops::AddAssign;
 use ossicle_kernels::attention::HEAD;
 use ossicle_kernels::simd::LANES;
 
-/// Units of work. What they are worth differs from core to core.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Units {
-    /// 8-bit multiplications of several rows with the same weights.
-    pub mac: f64,
-    /// 8-bit multiplications of one row, which waits for the weights.
-    pub vector_mac: f64,
-    /// Multiplications of f32.
-    pub float_mac: f64,
-    /// Results of products written.
-    pub store: f64,
-    /// Values of an activation function.
-    pub gelu: f64,
-    /// Values quantised.
-    pub quantize: f64,
-    /// Values normalised and quantised.
-    pub normalize: f64,
-    /// Values of queries, keys and cached values quantised by heads.
-    pub head: f64,
-    /// Values of attention packed.
-    pub pack: f64,
-    /// Scores of many queries, softmax and weighted values included.
-    pub score: f64,
-    /// As `score`, of one query.
-    pub vector_score: f64,
-    /// Scores over the text so far.
-    pub causal_score: f64,
+/// Makes a struct of f64 from its fields, with the operations that go field by field.
+macro_rules! units {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: f64,)*
+        }
+
+        impl AddAssign for $name {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$field += other.$field;)*
+            }
+        }
+
+        impl $name {
+            /// So many times each.
+            #[must_use]
+            pub fn times(self, count: f64) -> Self {
+                Self { $($field: count * self.$field,)* }
+            }
+        }
+    };
 }
 
-impl AddAssign for Units {
-    fn add_assign(&mut self, other: Self) {
-        self.mac += other.mac;
-        self.vector_mac += other.vector_mac;
-        self.float_mac += other.float_mac;
-        self.store += other.store;
-        self.gelu += other.gelu;
-        self.quantize += other.quantize;
-        self.normalize += other.normalize;
-        self.head += other.head;
-        self.pack += other.pack;
-        self.score += other.score;
-        self.vector_score += other.vector_score;
-        self.causal_score += other.causal_score;
+units! {
+    /// Units of work. What they are worth differs from core to core.
+    Units {
+        /// 8-bit multiplications of several rows with the same weights.
+        mac,
+        /// 8-bit multiplications of one row, which waits for the weights.
+        vector_mac,
+        /// Multiplications of f32.
+        float_mac,
+        /// Results of products written.
+        store,
+        /// Values of an activation function.
+        gelu,
+        /// Values quantised.
+        quantize,
+        /// Values normalised and quantised.
+        normalize,
+        /// Values of queries, keys and cached values quantised by heads.
+        head,
+        /// Values of attention packed.
+        pack,
+        /// Scores of many queries, softmax and weighted values included.
+        score,
+        /// As `score`, of one query.
+        vector_score,
+        /// Scores over the text so far.
+        causal_score,
     }
 }
 
@@ -91,24 +100,7 @@ impl Work {
     #[must_use]
     pub fn and(mut self, rows: usize, row: Units) -> Self {
         let part = if rows > LANES { &mut self.shared } else { &mut self.alone };
-        let times = |units: Units| {
-            let n = rows as f64;
-            Units {
-                mac: n * units.mac,
-                vector_mac: n * units.vector_mac,
-                float_mac: n * units.float_mac,
-                store: n * units.store,
-                gelu: n * units.gelu,
-                quantize: n * units.quantize,
-                normalize: n * units.normalize,
-                head: n * units.head,
-                pack: n * units.pack,
-                score: n * units.score,
-                vector_score: n * units.vector_score,
-                causal_score: n * units.causal_score,
-            }
-        };
-        *part += times(row);
+        *part += row.times(rows as f64);
         self
     }
 

@@ -23,18 +23,20 @@ pub(super) fn read(file: &[u8]) -> Result<(Pickle<'_>, Storages<'_>), Refused> {
         return Err(format!("{:?} as its protocol, {PROTOCOL} was expected", protocol.top));
     }
     let system = machine::run(file, &mut at)?;
-    let Some(Object::Dict(system)) = system.object(system.top) else { return Err("no dict of the system behind the protocol".into()) };
+    let Some(Object::Dict(system)) = system.object(system.top) else {
+        return Err("the protocol is not followed by the system's dict".into());
+    };
     if system.iter().any(|&(key, value)| key == Value::Text("little_endian") && value != Value::Bool(true)) {
         return Err("written by a big-endian machine".into());
     }
     let pickle = machine::run(file, &mut at)?;
     let keys = machine::run(file, &mut at)?;
-    let Some(Object::List(keys)) = keys.object(keys.top) else { return Err("no list of storages behind the object".into()) };
+    let Some(Object::List(keys)) = keys.object(keys.top) else { return Err("the object is not followed by the list of storages".into()) };
     let named = named(&pickle)?;
     let mut storages = Storages::new();
     for key in keys {
         let known = key.text().and_then(|key| named.get(key));
-        let storage = known.ok_or_else(|| format!("storage {:?} is no tensor's", key.text().unwrap_or_default()))?;
+        let storage = known.ok_or_else(|| format!("storage {:?} does not belong to a tensor", key.text().unwrap_or_default()))?;
         let cut = || format!("the file is cut off within storage {:?}", storage.key);
         let (count, rest) = file[at..].split_first_chunk().ok_or_else(cut)?;
         let count = i64::from_le_bytes(*count);
@@ -50,6 +52,6 @@ pub(super) fn read(file: &[u8]) -> Result<(Pickle<'_>, Storages<'_>), Refused> {
     }
     match file.len() - at {
         0 => Ok((pickle, storages)),
-        more => Err(format!("{more} bytes behind the last storage")),
+        more => Err(format!("{more} bytes after the last storage")),
     }
 }

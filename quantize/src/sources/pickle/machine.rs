@@ -155,10 +155,10 @@ impl<'a> Pickle<'a> {
     }
 }
 
-/// Runs the pickle that starts at `at`, and leaves `at` behind it.
+/// Runs the pickle that starts at `at`, and leaves `at` after it.
 ///
 /// # Errors
-/// The opcode, or the name it calls, that is no part of a state dict.
+/// The opcode, or the name it calls, that does not belong in a state dict.
 pub(super) fn run<'a>(bytes: &'a [u8], at: &mut usize) -> Result<Pickle<'a>, Refused> {
     let mut machine = Machine { bytes, at: *at, objects: vec![], stack: vec![], marks: vec![], memo: HashMap::new() };
     for _ in 0..MAX_STEPS {
@@ -171,7 +171,7 @@ pub(super) fn run<'a>(bytes: &'a [u8], at: &mut usize) -> Result<Pickle<'a>, Ref
         }
         machine.step(opcode).map_err(|why| format!("pickle, byte {start}: {why}"))?;
     }
-    Err(format!("a pickle of more than {MAX_STEPS} opcodes is no state dict"))
+    Err(format!("a pickle of more than {MAX_STEPS} opcodes is not a state dict"))
 }
 
 struct Machine<'a> {
@@ -235,7 +235,7 @@ impl<'a> Machine<'a> {
         self.stack.last().copied().ok_or_else(|| "it reads a value that is not there".into())
     }
 
-    /// The values behind the last mark.
+    /// The values after the last mark.
     fn marked(&mut self) -> Result<Vec<Value<'a>>, Refused> {
         let mark = self.marks.pop().ok_or("it lacks a mark")?;
         Ok(self.stack.split_off(mark))
@@ -263,11 +263,11 @@ impl<'a> Machine<'a> {
 
     /// Adds to the list or dict on top of the stack.
     fn extend(&mut self, items: Vec<Value<'a>>) -> Result<(), Refused> {
-        let Value::Object(place) = self.last()? else { return Err("it fills what is no list or dict".into()) };
+        let Value::Object(place) = self.last()? else { return Err("it fills something other than a list or dict".into()) };
         match self.objects.get_mut(place) {
             Some(Object::List(list)) => list.extend(items),
             Some(Object::Dict(dict)) if items.len().is_multiple_of(2) => dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
-            _ => return Err("it fills what is no list or dict".into()),
+            _ => return Err("it fills something other than a list or dict".into()),
         }
         Ok(())
     }
@@ -360,7 +360,7 @@ impl<'a> Machine<'a> {
         };
         let known = known.ok_or_else(|| {
             let name = format!("{module}.{name}");
-            format!("it calls {name:?}, which is no part of a state dict: save that alone, torch.save(model.state_dict(), FILE)")
+            format!("it calls {name:?}, which does not belong in a state dict: save that alone, torch.save(model.state_dict(), FILE)")
         })?;
         self.push(Value::Name(known))
     }
@@ -384,7 +384,7 @@ impl<'a> Machine<'a> {
                 let Some(&Object::Storage(storage)) = self.objects.get(storage) else { return Err("a tensor has no storage".into()) };
                 let numbers = |value| self.items(value)?.iter().map(|&n| n.index()).collect::<Option<Vec<usize>>>();
                 let (Some(offset), Some(shape), Some(stride)) = (offset.index(), numbers(shape), numbers(stride)) else {
-                    return Err("a tensor's offset, shape or strides are no counts".into());
+                    return Err("a tensor's offset, shape or strides are not counts".into());
                 };
                 if shape.len() != stride.len() {
                     return Err(format!("a tensor of shape {shape:?} with strides {stride:?}"));
@@ -403,7 +403,7 @@ impl<'a> Machine<'a> {
                 }
             }
             (Value::Name(name), arguments) => Err(format!("it calls {name:?} with {} arguments that are not its own", arguments.len())),
-            _ => Err("it calls what is no name".into()),
+            _ => Err("it calls something that is not a name".into()),
         }
     }
 
@@ -422,11 +422,11 @@ impl<'a> Machine<'a> {
                 &[Value::Text("storage"), Value::Name(Name::Storage(element)), Value::Text(key), Value::Text(_), len]
                 | &[Value::Text("storage"), Value::Name(Name::Storage(element)), Value::Text(key), Value::Text(_), len, Value::None],
             ) => {
-                let len = len.index().ok_or("a storage's length is no count")?;
+                let len = len.index().ok_or("a storage's length is not a count")?;
                 self.make(Object::Storage(Storage { key, element, len }))
             }
             Some([Value::Text("storage"), _, _, _, _, _]) => Err("a storage that is a part of another: save the state dict anew".into()),
-            _ => Err("what lies outside of the pickle is no storage".into()),
+            _ => Err("what lies outside of the pickle is not a storage".into()),
         }
     }
 }
@@ -441,7 +441,7 @@ fn refusal(opcode: u8) -> String {
         0x82..=0x84 => "EXT",
         b'P' => "PERSID",
         b'I' | b'L' | b'F' | b'S' | b'V' | b'p' | b'g' | b'l' | b'd' => return "protocol 0, which torch.save does not write".into(),
-        _ => return format!("opcode {opcode:#04x} is no part of a state dict"),
+        _ => return format!("opcode {opcode:#04x} does not belong in a state dict"),
     };
     format!("opcode {name} makes objects of any class: save the state dict alone, torch.save(model.state_dict(), FILE)")
 }

@@ -33,7 +33,7 @@ const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 /// `state_dict`, `model_state_dict` or `model`.
 ///
 /// # Errors
-/// The file is malformed or cut off, calls a name or holds a value that is no part of a state dict, or a tensor is not f32, f16 or
+/// The file is malformed or cut off, calls a name or holds a value that does not belong in a state dict, or a tensor is not f32, f16 or
 /// bf16, or does not fit its storage.
 ///
 /// ```no_run
@@ -91,13 +91,13 @@ fn state_dict<'a, 'p>(pickle: &'p Pickle<'a>) -> Result<Vec<(&'a str, &'p View<'
     });
     let mut tensors = vec![];
     for &(key, value) in nested.unwrap_or(top) {
-        let name = key.text().ok_or_else(|| format!("a key of the state dict is no text: {advice}"))?;
+        let name = key.text().ok_or_else(|| format!("a key of the state dict is not text: {advice}"))?;
         if name.contains(char::is_control) {
             return Err(format!("tensor {name:?} has control characters in its name"));
         }
         match pickle.object(value) {
             Some(Object::Tensor(view)) => tensors.push((name, view)),
-            _ => return Err(format!("{name:?} is no tensor: {advice}")),
+            _ => return Err(format!("{name:?} is not a tensor: {advice}")),
         }
     }
     Ok(tensors)

@@ -73,7 +73,7 @@ fn what_would_be_code_is_refused_by_name() {
     assert!(refused(legacy(by_stack)).contains("it calls \"posix.system\""));
     assert!(refused(legacy(b"\x80\x02(ios\nsystem\n.")).contains("opcode INST"));
     assert!(refused(legacy(b"\x80\x02)\x81.")).contains("opcode NEWOBJ"));
-    assert!(refused(legacy(b"\x80\x02B\x00\x00\x00\x00.")).contains("opcode 0x42 is no part of a state dict"));
+    assert!(refused(legacy(b"\x80\x02B\x00\x00\x00\x00.")).contains("opcode 0x42 does not belong in a state dict"));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn views_stay_within_their_storage() {
     assert!(refused(legacy(&tensor(0, 255, 0))).contains("tensor w: shape [255] repeats more values than the file has"));
     let mut more = legacy(&tensor(0, 4, 1));
     more.push(0);
-    assert!(refused(more).contains("1 bytes behind the last storage"));
+    assert!(refused(more).contains("1 bytes after the last storage"));
     // Two tensors that disagree about one storage.
     let one = tensor(0, 1, 1);
     let one = &one[..one.len() - 2];
@@ -108,7 +108,7 @@ fn memory_is_bounded_whatever_a_pickle_says() {
         assert!(refused(legacy(&object)).contains("more than 1048576 opcodes"));
     }
     // A dict that holds itself, and one that claims a text of 4 GB.
-    assert!(refused(legacy(b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.")).contains("storage \"0\" is no tensor's"));
+    assert!(refused(legacy(b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.")).contains("storage \"0\" does not belong to a tensor"));
     assert!(refused(legacy(b"\x80\x02X\xff\xff\xff\xff")).contains("cut off"));
 }
 

@@ -46,7 +46,7 @@ impl SelfAttention {
         self.heads * HEAD
     }
 
-    /// The kernels know heads of [`HEAD`] values only: narrower ones get zeros behind them, which change no product and no scale.
+    /// The kernels know heads of [`HEAD`] values only: narrower ones get zeros after them, which change no product and no scale.
     fn widen(&self, x: &[f32], out: &mut [f32]) {
         for (x, out) in x.chunks_exact(self.head).zip(out.chunks_exact_mut(HEAD)) {
             out[..self.head].copy_from_slice(x);

@@ -48,7 +48,7 @@ impl Norm {
     }
 }
 
-/// What brings the channels of a row to like ranges before it is quantised: `x * scale + shift`, undone by the weights and the bias behind it.
+/// What brings the channels of a row to like ranges before it is quantised: `x * scale + shift`, undone by the weights and the bias after it.
 ///
 /// A few channels of a BERT are far larger than the rest, always on the same side; without this they take nearly all of the 8 bits.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! What YAMNet's labels for whole patches say around an event: for it, and against it.
 
 use super::error::SettingsError;
+use super::labels::Labels;
 use super::near::near;
-use super::settings::Labels;
 
 /// Labels of a model with a head that are scored for whole patches: the largest of their scores around an event counts.
 #[derive(Clone, Debug, PartialEq)]

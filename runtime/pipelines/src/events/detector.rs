@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::around::{Around, Near};
 use super::error::EventsError;
+use super::labels::Labels;
 use super::near_scores::NearScores;
-use super::settings::{Labels, Rules, Settings};
+use super::settings::{Rules, Settings};
 use super::timing::Timing;
 use super::tracker::{Change, Tracker};
 use super::{Event, Lasting, SettingsError};

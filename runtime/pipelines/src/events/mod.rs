@@ -24,6 +24,7 @@ mod detector;
 mod encoded;
 mod error;
 mod formats;
+mod labels;
 mod near;
 mod near_scores;
 mod order;

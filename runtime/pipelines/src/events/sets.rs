@@ -41,7 +41,7 @@ impl Set {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::settings::Labels;
+    use super::super::labels::Labels;
     use super::*;
 
     #[test]

@@ -28,6 +28,7 @@ use serde::Deserialize;
 
 use super::around::{Around, Named, Near};
 use super::error::SettingsError;
+use super::labels::Labels;
 use super::near::near;
 
 /// The file of a model's folder with the settings it comes with.
@@ -144,16 +145,6 @@ impl Resolved {
     pub(super) fn lets(&self, around: Around) -> bool {
         around.lets(self.near.as_ref(), self.unless.as_ref())
     }
-}
-
-/// What a detector scores.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Labels {
-    pub(crate) names: Vec<String>,
-    /// The threshold that a label was learned with, if it was.
-    pub(crate) thresholds: Vec<Option<f32>>,
-    /// Labels that a model with a head scores for whole patches beside its classes.
-    pub(crate) near: Vec<String>,
 }
 
 impl Settings {

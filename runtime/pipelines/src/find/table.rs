@@ -62,7 +62,7 @@ pub enum IndexError {
         /// Why.
         source: io::Error,
     },
-    /// It is no index, or damaged.
+    /// It is not an index, or damaged.
     Malformed {
         /// The file.
         path: PathBuf,
@@ -159,10 +159,10 @@ impl Index {
         }
         let malformed = |problem: &str| IndexError::Malformed { path: path.to_owned(), problem: problem.to_owned() };
         let map = MappedFile::open(path).map_err(|error| malformed(&error.to_string()))?;
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|_| malformed("is no index of ossicle find"))?;
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|_| malformed("is not an index of ossicle find"))?;
         let says = |key: &str| metadata.metadata().as_ref().and_then(|all| all.get(key)).map(String::as_str);
         if says("format") != Some(FORMAT) {
-            return Err(malformed("is no index of this version of ossicle find"));
+            return Err(malformed("is not an index of this version of ossicle find"));
         }
         if says("sounds") != Some(&models.sounds) || says("words") != Some(&models.words) {
             return Err(IndexError::Models { path: path.to_owned() });

@@ -38,7 +38,7 @@ impl SoundWords {
         let width = phrases.len() / owners.len();
         let owners = owners.iter().map(|owner| {
             let found = labels.iter().position(|label| label == owner);
-            found.ok_or_else(|| refuse(format!("has a phrase for {owner:?}, which is no label of the sound model: use --model yamnet")))
+            found.ok_or_else(|| refuse(format!("has a phrase for {owner:?}, which is not a label of the sound model: use --model yamnet")))
         });
         let owners: Vec<usize> = owners.collect::<Result<_, _>>()?;
         if let Some(label) = (0..labels.len()).find(|class| !owners.contains(class)) {

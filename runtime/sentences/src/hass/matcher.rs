@@ -176,7 +176,7 @@ impl<'a> Matcher<'a> {
         } else if !way.apart && self.starts(at, wanted, true) {
             join(out, Way { at: end, begins, apart: true, ..way });
         } else if way.begins && self.hyphen(at) && self.starts(at + 1, wanted, true) {
-            // Behind a list a hyphen is no more than a blank.
+            // After a list a hyphen is no more than a blank.
             join(out, Way { at: end + 1, begins, apart: true, letters, ..way });
         }
     }

@@ -19,7 +19,7 @@ pub(super) fn whole(n: i64) -> Vec<String> {
             };
             let mut ways: Vec<String> =
                 heads(place / 100).iter().flat_map(|head| rest.iter().map(move |rest| format!("{head}百{rest}"))).collect();
-            // Of tens behind hundreds the ten may be left out.
+            // Of tens after hundreds the ten may be left out.
             if place % 100 >= 10 && place.is_multiple_of(10) {
                 ways.extend(heads(place / 100).iter().map(|head| format!("{head}百{}", DIGITS[place % 100 / 10])));
             }
