@@ -233,7 +233,7 @@ fn op(layer: &Layer, offset: Option<f32>) -> Option<Op> {
         Kind::Scale => Op::Scale,
         Kind::Activate(activation) => Op::Activate { activation },
         Kind::Norm { epsilon, .. } => Op::Norm { epsilon },
-        Kind::Attention { heads } => Op::Attention { heads },
+        Kind::Attention { heads, causal } => Op::Attention { heads, causal },
         Kind::Prepend { ref tokens } => Op::Prepend { tokens: tokens.len() / channels },
         Kind::AddConstant { .. } => Op::AddConstant,
         Kind::Concat { ref channels } => Op::Concat { channels: channels.clone() },

@@ -136,6 +136,9 @@ pub enum Op {
     Attention {
         /// Heads of 64 values.
         heads: usize,
+        /// Whether each position looks only at itself and those before it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        causal: bool,
     },
     /// Constant positions in front of the input's: `.tokens` `[tokens][channels]`, f32.
     Prepend {
@@ -180,6 +183,11 @@ fn one() -> usize {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn is_one(groups: &usize) -> bool {
     *groups == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn dense() -> [usize; 2] {

@@ -32,7 +32,7 @@ pub use config::{INPUT, InputShape, Layer, NetworkConfig, Op, WindowConfig};
 pub use ossicle_engine::layers::map::{Block, MAX_INPUTS, Offset, Scores, Shape};
 
 use ossicle_engine::layers::map::{
-    AddConstant, Affine, Attention, Concat, Copies, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Packed, Pad, PoolWindows,
+    AddConstant, Affine, Attention, CausalAttention, Concat, Copies, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Packed, Pad, PoolWindows,
     Prepend, Take, ToScores, Unary,
 };
 
@@ -201,7 +201,8 @@ fn operator(
             let (weight, bias) = (tensor("weight", &[channels])?, tensor("bias", &[channels])?);
             Arc::new(Norm { weight, bias, epsilon, output })
         }
-        Op::Attention { heads } => Arc::new(Attention { heads, output }),
+        Op::Attention { heads, causal: false } => Arc::new(Attention { heads, output }),
+        Op::Attention { heads, causal: true } => Arc::new(CausalAttention { heads, output }),
         Op::Prepend { tokens } => {
             let tokens = tensor("tokens", &[tokens, channels])?;
             Arc::new(Prepend { tokens, output })

@@ -104,7 +104,7 @@ impl Op {
                 let fits = inputs[1].positions() == 1 && inputs[1].channels == x.channels;
                 if fits { Ok(x) } else { Err(format!("{x:?} cannot be scaled by {:?}", inputs[1])) }
             }
-            Self::Attention { heads } => attended(heads, x),
+            Self::Attention { heads, .. } => attended(heads, x),
             Self::Prepend { tokens } => {
                 let positions = x.positions().checked_add(tokens).ok_or("too many tokens")?;
                 Ok(Shape::line(positions, x.channels))

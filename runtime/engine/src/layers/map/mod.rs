@@ -8,7 +8,7 @@ mod shape;
 mod spatial;
 mod tokens;
 
-pub use attention::Attention;
+pub use attention::{Attention, CausalAttention};
 pub use concat::{Concat, Copies};
 pub use dense::{Dense, DenseF32, Packed};
 pub use pointwise::{Affine, Join, Joined, Norm, ToScores, Unary};
