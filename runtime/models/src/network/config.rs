@@ -153,6 +153,8 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         channels: Vec<usize>,
     },
+    /// The position at which a text ends, whichever that is in a run. Only towers of texts have one.
+    TextEnd,
     /// Some positions in a row.
     Take {
         /// The first.
@@ -240,8 +242,8 @@ impl ModelConfig for NetworkConfig {
     const KIND: &'static str = "network";
 
     fn problem(&self) -> Option<String> {
-        if self.layers.len() > 4096 {
-            return Some(format!("{} layers, at most 4096", self.layers.len()));
+        if self.layers.iter().any(|layer| layer.op == Op::TextEnd) {
+            return Some("op text_end is for texts".into());
         }
         let shapes = match self.shapes() {
             Ok(shapes) => shapes,
