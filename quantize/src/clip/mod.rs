@@ -103,6 +103,11 @@ impl Clip {
         Ok(Self { path: folder.to_owned(), config, logit_scale, image, text })
     }
 
+    /// A text's tokens, those around it included; one that is too long is cut off. None without a text tower.
+    pub fn tokens(&self, text: &str) -> Vec<u32> {
+        self.text.as_ref().map(|tower| tower.tokenizer.encode(text, self.config.text.tokens).ids).unwrap_or_default()
+    }
+
     /// Weights and biases in all.
     pub fn parameters(&self) -> usize {
         let image = self.image.as_ref().map_or(0, |tower| tower.network.parameters());
