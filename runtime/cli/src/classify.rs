@@ -14,6 +14,8 @@ use ossicle::label::{Image, LabelError, Labeller, Options, Reading};
 use ossicle::trace;
 use ossicle::whisper::memory::program_bytes;
 use ossicle::whisper::transcriber::Options as Run;
+use ossicle_models::clip::ClipConfig;
+use ossicle_models::folder::ModelConfig;
 use ossicle_models::network::MAX_BUFFER_BYTES;
 use ossicle_models::{GraphError, MemoryPlan};
 use ossicle_trace::Tap;
@@ -106,6 +108,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
     };
     let folder = ossicle::models::find(name).map_err(fault::model)?;
+    if words.is_none() && ossicle::models::info(&folder).is_ok_and(|info| info.kind == ClipConfig::KIND) {
+        return Err(Fault::new("this model knows labels by their words", folder.display(), "give some with --labels").into());
+    }
     let (mut model, left) = open(args, &folder, words.as_ref())?;
     if !model.hears() {
         args.raw.check_unused("the model labels images")?;
