@@ -33,10 +33,10 @@ impl ImageEncoder {
             return Err(EmbedError::Kind { path: model.to_owned(), kind, what: "images" });
         }
         let folder = ModelFolder::<ClipConfig>::open(model)?;
-        let graph = ImageGraph::new(Arc::clone(&folder), options.into(), options.most)?;
         let Some(InputShape { height, width, channels }) = folder.config().image.as_ref().map(|tower| tower.input) else {
             return Err(EmbedError::Kind { path: model.to_owned(), kind: ClipConfig::KIND.into(), what: "images" });
         };
+        let graph = ImageGraph::new(folder, options.into(), options.most)?;
         let target = Target { height, width, channels };
         match Preprocessor::read(model, target)? {
             Preprocessor::Pixels(pixels) => Ok(Self { path: model.to_owned(), graph, pixels, target, tap: None }),
