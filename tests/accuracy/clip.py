@@ -2,10 +2,10 @@
 """CLIP's import beside Transformers: clip.py --vocabulary bpe_simple_vocab_16e6.txt.gz [--shapes small,tiny,b32] [--data ../shared/data]
 
 No trained CLIP can be had offline, so this makes checkpoints with seeded weights in Transformers' own CLIPModel, imports them with
-`ossicle-quantize clip`, and compares: pixels after resizing and normalisation, tokens of 10,000 random and odd strings, float vectors of
+`ossicle-quantize clip` (those of open_clip likewise, from its own class), and compares: pixels after resizing and normalisation, tokens of 10,000 random and odd strings, float vectors of
 images and texts (the importer's, on tract's operators), and INT8 vectors (`ossicle embed`). Fails if a token or a pixel differs, or a float
 vector by more than 1e-4. The cosines of INT8 are of weights nobody trained: they are told, not judged. Needs torch, transformers,
-tokenizers, Pillow and numpy; the vocabulary is in PyPI's open_clip_torch.
+tokenizers, open_clip_torch, Pillow and numpy; the vocabulary is in open_clip_torch.
 """
 
 import argparse
@@ -30,6 +30,20 @@ SHAPES = {
     ),
     "b32": (dict(), dict(), 512),
 }
+OPEN_CLIP = {
+    "open_clip": dict(
+        embed_dim=64,
+        vision_cfg=dict(image_size=64, layers=3, width=128, patch_size=16),
+        text_cfg=dict(context_length=77, vocab_size=49408, width=64, heads=1, layers=3),
+    ),
+    "open_clip-b32": dict(
+        embed_dim=512,
+        quick_gelu=True,
+        vision_cfg=dict(image_size=224, layers=12, width=768, patch_size=32),
+        text_cfg=dict(context_length=77, vocab_size=49408, width=512, heads=8, layers=12),
+    ),
+}
+MEAN, DEVIATION = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
@@ -84,6 +98,32 @@ def checkpoint(folder, shape, seed, vocabulary):
     vision, text, projection = SHAPES[shape]
     text = dict(text, bos_token_id=49406, eos_token_id=49407)
     model = CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=projection)).eval()
+    livelier(model)
+    model.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer(vocabulary)))
+    side = vision.get("image_size", 224)
+    json.dump(
+        dict(crop_size=side, do_center_crop=True, do_normalize=True, do_resize=True, resample=3, size=side,
+             image_mean=MEAN, image_std=DEVIATION),
+        open(folder / "preprocessor_config.json", "w"),
+    )
+
+    def vector(found):
+        return getattr(found, "pooler_output", found)
+
+    def encode_image(pixels):
+        return vector(model.get_image_features(pixel_values=pixels))
+
+    def encode_text(ids):
+        return vector(model.get_text_features(input_ids=ids))
+
+    return encode_image, encode_text, side
+
+
+def livelier(model):
+    """Weights further from those that training begins with."""
+    import torch
+
     for name, values in model.named_parameters():
         if values.ndim == 1:
             values.data += 0.2 * torch.randn_like(values)
@@ -91,15 +131,27 @@ def checkpoint(folder, shape, seed, vocabulary):
             values.data += 0.05 * torch.randn_like(values)
         elif values.ndim > 1:
             values.data *= 2
-    model.save_pretrained(folder)
+
+
+def open_clip_checkpoint(folder, shape, seed, vocabulary):
+    """The same by open_clip's class, saved as it saves: functions of a batch of pixels and of one of tokens."""
+    import torch
+    from open_clip.model import CLIP
+    from torch.nn import functional
+
+    torch.manual_seed(seed)
+    config = OPEN_CLIP[shape]
+    model = CLIP(**config).eval()
+    livelier(model)
+    torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer(vocabulary)))
-    side = vision.get("image_size", 224)
-    json.dump(
-        dict(crop_size=side, do_center_crop=True, do_normalize=True, do_resize=True, resample=3, size=side,
-             image_mean=[0.48145466, 0.4578275, 0.40821073], image_std=[0.26862954, 0.26130258, 0.27577711]),
-        open(folder / "preprocessor_config.json", "w"),
-    )
-    return model, side
+    preprocess = dict(mean=MEAN, std=DEVIATION, interpolation="bicubic", resize_mode="shortest", mode="RGB")
+    (folder / "open_clip_config.json").write_text(json.dumps(dict(model_cfg=config, preprocess_cfg=preprocess)))
+
+    def encode(ids):
+        return model.encode_text(functional.pad(ids, (0, 77 - ids.shape[1])))
+
+    return model.encode_image, encode, config["vision_cfg"]["image_size"]
 
 
 def strings(count, seed):
@@ -136,7 +188,7 @@ def main():
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", required=True)
-    parser.add_argument("--shapes", default="small,tiny")
+    parser.add_argument("--shapes", default="small,tiny,open_clip")
     parser.add_argument("--data", default="../shared/data")
     parser.add_argument("--pictures", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
@@ -161,13 +213,16 @@ def main():
         for shape in arguments.shapes.split(","):
             source, model_folder = folder / f"{shape}-f32", folder / shape
             source.mkdir()
-            model, side = checkpoint(source, shape, arguments.seed, arguments.vocabulary)
+            make = open_clip_checkpoint if shape in OPEN_CLIP else checkpoint
+            encode_image, encode_text, side = make(source, shape, arguments.seed, arguments.vocabulary)
             texts = folder / "texts.txt"
             texts.write_text("".join(f"{text}\n" for text in captions))
             subprocess.run([target / "ossicle-quantize", "clip", source, "-o", model_folder], check=True, capture_output=True)
             floats = subprocess.run([target / "examples/clip_vectors", source, images, texts], capture_output=True, text=True, check=True)
             floats = [json.loads(line) for line in floats.stdout.split("\n") if line]
-            processor = CLIPImageProcessorPil.from_pretrained(source)
+            processor = CLIPImageProcessorPil(
+                size={"shortest_edge": side}, crop_size={"height": side, "width": side}, image_mean=MEAN, image_std=DEVIATION
+            )
             oracle = Tokenizer.from_file(str(source / "tokenizer.json"))
             oracle.enable_truncation(77)
             worst = {"pixels": 0.0, "image": 0.0, "text": 0.0}
@@ -179,12 +234,11 @@ def main():
                         pixels = processor(Image.open(line["image"]), return_tensors="pt")["pixel_values"]
                         ours = torch.tensor(line["pixels"]).reshape(1, side, side, 3).permute(0, 3, 1, 2)
                         worst["pixels"] = max(worst["pixels"], float((pixels - ours).abs().max()))
-                        vector, kind = model.get_image_features(pixel_values=pixels), "image"
+                        vector, kind = encode_image(pixels)[0], "image"
                     else:
                         ids = oracle.encode(line["text"]).ids
                         tokens += ids != line["tokens"]
-                        vector, kind = model.get_text_features(input_ids=torch.tensor([ids])), "text"
-                    vector = getattr(vector, "pooler_output", vector)[0]
+                        vector, kind = encode_text(torch.tensor([ids]))[0], "text"
                     vector = (vector / vector.norm()).numpy()
                     references[kind].append(vector)
                     worst[kind] = max(worst[kind], float(numpy.abs(vector - numpy.array(line["vector"])).max()))
