@@ -210,6 +210,7 @@ enum ActivationName {
     QuickGelu,
     Gelu,
     Tanh,
+    Elu,
 }
 
 fn identity() -> Activation {
