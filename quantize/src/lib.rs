@@ -17,6 +17,7 @@
 pub mod calibration;
 mod card;
 mod check;
+pub mod clip;
 pub mod cost;
 pub mod ct2;
 mod ct2_model;
@@ -44,6 +45,7 @@ pub mod source;
 pub mod sources;
 pub mod store;
 mod tensors;
+pub mod vectors;
 pub mod yamnet;
 
 pub use error::{Error, TensorProblem};

@@ -1,3 +1,4 @@
 //! File formats that checkpoints come in.
 
+pub(crate) mod checkpoint;
 pub mod pickle;
