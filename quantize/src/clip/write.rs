@@ -112,8 +112,7 @@ impl Clip {
             None => None,
             Some(tower) => {
                 let (layers, own) = tower.network.layers("text.")?;
-                let (vocab_size, max_tokens, width) =
-                    (self.config.text.vocabulary, self.config.text.tokens, self.config.text.blocks.width);
+                let (vocab_size, max_tokens, width) = (self.config.text.vocabulary, self.config.text.tokens, self.config.text.blocks.width);
                 let words = pack::quantize_rows(&tower.words, vocab_size, width);
                 tensors::put_rows(&mut tensors, "text.tokens", &words, None);
                 tensors.push(Tensor::floats("text.positions".into(), vec![max_tokens, width], tower.positions.clone()));

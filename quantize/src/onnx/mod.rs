@@ -1,7 +1,7 @@
 //! ONNX: a layer of ours written as standard operators, and files read for YAMNet.
 
-mod layer;
 pub(crate) mod builder;
+mod layer;
 pub(crate) mod proto;
 pub(crate) mod read;
 

@@ -3,6 +3,7 @@
 
 mod common;
 mod ct2;
+mod encodec;
 mod events;
 mod folder;
 mod hf;

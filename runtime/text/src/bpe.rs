@@ -35,8 +35,7 @@ type Candidate = Reverse<(u32, usize, (u32, u32))>;
 impl Merges {
     /// Merges in the order of their ranks: two tokens, and the one they become. Of a pair that comes again the first counts.
     pub(crate) fn new(merges: impl Iterator<Item = ((u32, u32), u32)>) -> Self {
-        let mut merges: Vec<Merge> =
-            merges.zip(0..).map(|((pair, joined), rank)| Merge { pair, rank, joined }).collect();
+        let mut merges: Vec<Merge> = merges.zip(0..).map(|((pair, joined), rank)| Merge { pair, rank, joined }).collect();
         merges.sort_by_key(|merge| (merge.pair, merge.rank));
         merges.dedup_by_key(|merge| merge.pair);
         Self { merges }

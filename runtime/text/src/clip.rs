@@ -2,11 +2,11 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::TokenizerError;
 use crate::bpe::{Merges, byte_character};
 use crate::letters::{LETTERS, NUMBERS};
 use crate::tables::within;
 use crate::vocabulary::Vocabulary;
-use crate::TokenizerError;
 
 /// The words of a text, as CLIP's `tokenizer.json` has the expression.
 pub(crate) const WORDS: &str = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
@@ -55,8 +55,7 @@ impl Clip {
     /// The tokens of a word.
     pub(crate) fn encode(&self, word: &str, ids: &mut Vec<u32>) {
         let Some((last, bytes)) = word.as_bytes().split_last() else { return };
-        let symbols: Vec<u32> =
-            bytes.iter().map(|&byte| self.inner[usize::from(byte)]).chain([self.last[usize::from(*last)]]).collect();
+        let symbols: Vec<u32> = bytes.iter().map(|&byte| self.inner[usize::from(byte)]).chain([self.last[usize::from(*last)]]).collect();
         self.merges.apply(&symbols, ids);
     }
 }

@@ -104,7 +104,8 @@ impl TextTower {
     }
 
     fn problem(&self) -> Option<String> {
-        let sizes = [("vocab_size", self.vocab_size, 1 << 20), ("width", self.width, MAX_WIDTH), ("max_tokens", self.max_tokens, MAX_TOKENS)];
+        let sizes =
+            [("vocab_size", self.vocab_size, 1 << 20), ("width", self.width, MAX_WIDTH), ("max_tokens", self.max_tokens, MAX_TOKENS)];
         if let Some((name, value, most)) = sizes.iter().find(|(_, value, most)| !(1..=*most).contains(value)) {
             return Some(format!("text: {name} is {value}, 1 to {most} are possible"));
         }

@@ -34,7 +34,6 @@ pub use ossicle_engine::layers::map::{Block, MAX_INPUTS, Offset, Scores, Shape};
 pub(crate) use shapes::shapes;
 pub(crate) use wire::{Part, Tensors};
 
-
 /// Most bytes of buffers unless another limit is given: what needs more is no network for a board.
 pub const MAX_BUFFER_BYTES: usize = 1 << 30;
 

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ossicle_engine::GraphError;
 use ossicle_engine::graph::{GraphBuilder, Outlet};
 use ossicle_engine::layer;
 use ossicle_engine::layers::map::{
@@ -11,7 +12,6 @@ use ossicle_engine::layers::map::{
     Packed, Pad, PoolWindows, Prepend, Shape, Take, TakeOne, Unary,
 };
 use ossicle_engine::weights::{FolderError, LinearSpan, Weights};
-use ossicle_engine::GraphError;
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::Window;
 
