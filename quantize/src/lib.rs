@@ -23,6 +23,7 @@ pub mod ct2;
 mod ct2_model;
 pub mod dense;
 pub mod efficientnet;
+pub mod encodec;
 mod error;
 pub mod events;
 pub mod float;

@@ -1,6 +1,8 @@
 //! `ossicle-quantize SOURCE -o FOLDER`: a float checkpoint in, an int8 model folder out.
 #![forbid(unsafe_code)]
 
+mod imports;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,6 +43,8 @@ enum Subcommands {
     Minilm(MiniLmArgs),
     /// Turn CLIP from Hugging Face into a model folder, for ossicle classify and ossicle embed
     Clip(ClipArgs),
+    /// Turn an EnCodec from Hugging Face or audiocraft into a model folder: sound to codes and back
+    Encodec(imports::EncodecArgs),
     /// Turn an EfficientNet-Lite0 from PyTorch into a model folder, for ossicle label
     Efficientnet(EfficientNetArgs),
 }
@@ -223,6 +227,7 @@ fn main() -> ExitCode {
     let outcome = match (&cli.command, &cli.checkpoint) {
         (Some(Subcommands::Events(args)), _) => learn(args),
         (Some(Subcommands::Minilm(args)), _) => import_minilm(args),
+        (Some(Subcommands::Encodec(args)), _) => imports::encodec(args),
         (Some(Subcommands::Clip(args)), _) => import_clip(args),
         (Some(Subcommands::Efficientnet(args)), _) => import_efficientnet(args),
         (None, Some(args)) => run(args),

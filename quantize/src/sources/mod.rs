@@ -2,3 +2,4 @@
 
 pub(crate) mod checkpoint;
 pub mod pickle;
+pub(crate) mod yaml;

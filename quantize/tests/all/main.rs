@@ -4,6 +4,7 @@
 mod clip;
 mod common;
 mod ct2;
+mod encodec;
 mod events;
 mod folder;
 mod hf;

@@ -1,6 +1,7 @@
 //! Layers that models are wired from, each over the functions of `ossicle-kernels`.
 
 pub mod map;
+pub mod signal;
 
 mod attention;
 mod classifier;

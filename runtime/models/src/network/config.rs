@@ -220,6 +220,7 @@ enum ActivationName {
     QuickGelu,
     Gelu,
     Tanh,
+    Elu,
 }
 
 fn identity() -> Activation {
