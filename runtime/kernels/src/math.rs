@@ -131,19 +131,24 @@ pub fn gelu<S: Simd>(s: S, x: S::F32) -> S::F32 {
 
 /// [`exp`] of each value, in place.
 pub fn exp_all(isa: Isa, values: &mut [f32]) {
-    isa.dispatch(ExpAll(values));
+    isa.dispatch(All::<false>(values));
 }
 
-struct ExpAll<'a>(&'a mut [f32]);
+/// [`log`] of each value, in place.
+pub fn log_all(isa: Isa, values: &mut [f32]) {
+    isa.dispatch(All::<true>(values));
+}
 
-impl SimdOp for ExpAll<'_> {
+struct All<'a, const LOG: bool>(&'a mut [f32]);
+
+impl<const LOG: bool> SimdOp for All<'_, LOG> {
     type Output = ();
 
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         for values in self.0.chunks_mut(LANES) {
-            let y = exp(s, s.load_partial(values, 0.0));
-            s.store_partial(y, values);
+            let x = s.load_partial(values, 1.0);
+            s.store_partial(if LOG { log(s, x) } else { exp(s, x) }, values);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod hibari;
 pub mod minilm;
 pub mod network;
 pub mod whisper;
