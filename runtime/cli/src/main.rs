@@ -24,6 +24,7 @@ mod reload;
 #[cfg(feature = "serve")]
 mod serve;
 mod size;
+mod speak;
 mod spool;
 mod trace;
 mod transcribe;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Subcommands::Detect(args) => detect::run(args),
         Subcommands::Find(args) => find::run(args),
         Subcommands::Label(args) => label::run(args),
+        Subcommands::Speak(args) => speak::run(args),
         Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]
         Subcommands::Serve(args) => serve::run(args),

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "serve")]
 use crate::serve;
-use crate::{bench, board, command, detect, find, label, listen, models, transcribe, watch};
+use crate::{bench, board, command, detect, find, label, listen, models, speak, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 5] = [
@@ -56,6 +56,8 @@ pub(crate) enum Subcommands {
     Find(find::Args),
     /// Name what is in images or recordings, by a model that came from ONNX
     Label(label::Args),
+    /// Say phonemes with a small voice, to a wav file or a player
+    Speak(speak::Args),
     /// Transcribe recordings that are put into a folder, as a service
     Watch(watch::Args),
     /// Transcribe for other programs: Wyoming (Home Assistant) and OpenAI's interface over HTTP

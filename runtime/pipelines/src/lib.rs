@@ -1,7 +1,8 @@
 //! Ossicle: speech to text on small boards, with the same bits on every machine.
 //!
 //! Recordings in, text with times out: [`audio`] reads files, [`models`] finds model folders, [`whisper`] turns samples into segments and
-//! [`formats`] writes them; [`listen`] does so live, [`events`] tells which sounds are heard, and [`label`] names images and recordings. Memory is bounded whatever the length of
+//! [`formats`] writes them; [`listen`] does so live, [`events`] tells which sounds are heard, [`label`] names images and recordings, and [`speak`]
+//! goes the other way. Memory is bounded whatever the length of
 //! a recording; nothing here prints, exits or reaches for a network.
 
 #![forbid(unsafe_code)]
@@ -17,5 +18,6 @@ pub mod label;
 pub mod listen;
 pub mod models;
 pub mod source;
+pub mod speak;
 pub mod trace;
 pub mod whisper;
