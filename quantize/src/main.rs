@@ -17,7 +17,7 @@ use ossicle_quantize::events::Progress;
 use ossicle_quantize::import::{self, Checkpoint};
 use ossicle_quantize::network::{Network, Parts, inputs};
 use ossicle_quantize::report::{self, Report};
-use ossicle_quantize::{Source, calibration, cost, efficientnet, events, float_folder, folder, minilm};
+use ossicle_quantize::{Source, calibration, cost, efficientnet, events, float_folder, folder, hibari, minilm};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,6 +47,34 @@ enum Subcommands {
     Encodec(imports::EncodecArgs),
     /// Turn an EfficientNet-Lite0 from PyTorch into a model folder, for ossicle label
     Efficientnet(EfficientNetArgs),
+    /// Turn a hibari voice from ONNX into a model folder, for ossicle speak
+    Hibari(HibariArgs),
+}
+
+const HIBARI_EXAMPLES: &str = "\
+Examples:
+  ossicle-quantize hibari hibari/assets/hibari.onnx --notice NOTICE -o models-int8/hibari
+
+SOURCE is int8 already (MatMulInteger), and its weights stay as they are; vocab.json lies beside it.";
+
+/// What to turn into a voice.
+#[derive(clap::Args)]
+#[command(after_help = HIBARI_EXAMPLES)]
+struct HibariArgs {
+    /// The voice: an ONNX file of hibari-tts
+    source: PathBuf,
+    /// Model folder to write
+    #[arg(short, long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// Replace FOLDER if it is a model folder already
+    #[arg(long)]
+    force: bool,
+    /// Markdown for the model card: origin, licence
+    #[arg(long, value_name = "FILE")]
+    notes: Option<PathBuf>,
+    /// The notice that the licence wants to travel with the weights
+    #[arg(long, value_name = "FILE")]
+    notice: Option<PathBuf>,
 }
 
 const CLIP_EXAMPLES: &str = "\
@@ -230,6 +258,7 @@ fn main() -> ExitCode {
         (Some(Subcommands::Encodec(args)), _) => imports::encodec(args),
         (Some(Subcommands::Clip(args)), _) => import_clip(args),
         (Some(Subcommands::Efficientnet(args)), _) => import_efficientnet(args),
+        (Some(Subcommands::Hibari(args)), _) => import_hibari(args),
         (None, Some(args)) => run(args),
         (None, None) => Err(anyhow::anyhow!("nothing to do: see --help")),
     };
@@ -322,6 +351,15 @@ fn import_clip(args: &ClipArgs) -> anyhow::Result<()> {
     bar.finish_and_clear();
     print!("{}", report.markdown());
     eprintln!("{}: {} parameters quantised", args.output.display(), clip.parameters());
+    Ok(())
+}
+
+/// Turns a voice into a model folder.
+fn import_hibari(args: &HibariArgs) -> anyhow::Result<()> {
+    folder::check_target(&args.output, args.force)?;
+    let voice = hibari::Voice::open(&args.source, args.notice.as_deref())?;
+    voice.write(&args.output, &hibari::Task { force: args.force, notes: text(args.notes.as_deref())? })?;
+    eprintln!("{}: {} parameters in 8 bits", args.output.display(), voice.parameters());
     Ok(())
 }
 

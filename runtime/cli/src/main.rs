@@ -25,6 +25,7 @@ mod reload;
 #[cfg(feature = "serve")]
 mod serve;
 mod size;
+mod speak;
 mod spool;
 mod trace;
 mod transcribe;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Subcommands::Find(args) => find::run(args),
         Subcommands::Classify(args) => classify::run(args),
         Subcommands::Embed(args) => embed::run(args),
+        Subcommands::Speak(args) => speak::run(args),
         Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]
         Subcommands::Serve(args) => serve::run(args),
