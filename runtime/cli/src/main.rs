@@ -17,6 +17,7 @@ mod find;
 mod input;
 mod interrupt;
 mod listen;
+mod look;
 mod model;
 mod models;
 mod notify;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Subcommands::Find(args) => find::run(args),
         Subcommands::Classify(args) => classify::run(args),
         Subcommands::Embed(args) => embed::run(args),
+        Subcommands::Look(args) => look::run(args),
         Subcommands::Speak(args) => speak::run(args),
         Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]

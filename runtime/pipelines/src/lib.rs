@@ -18,6 +18,7 @@ pub mod find;
 pub mod formats;
 pub mod label;
 pub mod listen;
+pub mod look;
 pub mod models;
 pub mod source;
 pub mod speak;
