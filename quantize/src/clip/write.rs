@@ -87,10 +87,12 @@ impl Clip {
         if let Some(tower) = &mut self.text {
             progress("float vectors of the calibration texts");
             let inputs = tower.inputs(texts, config.tokens, config.blocks.width);
+            tower.network.smooth(&inputs)?;
             tower.network.calibrate(&inputs)?;
         }
         if let Some(tower) = self.image.as_mut().filter(|_| !task.images.is_empty()) {
             progress("float vectors of the calibration images");
+            tower.network.smooth(&task.images)?;
             tower.network.calibrate(&task.images)?;
         }
         Ok(())
