@@ -12,7 +12,11 @@ use crate::folder::FORMAT;
 use crate::pack::{self, QuantizedRows};
 use crate::store::{self, Element, Slot};
 
+/// Rows and inputs are rounded up to whole vectors of this many values.
+pub(crate) const LANES: usize = pack::BLOCK_ROWS;
+
 /// A tensor to be written.
+#[derive(Debug)]
 pub(crate) enum Tensor {
     Bytes(Vec<i8>, Slot),
     Floats(Vec<f32>, Slot),

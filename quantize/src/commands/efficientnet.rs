@@ -1,6 +1,6 @@
 //! `ossicle-quantize efficientnet`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ossicle::label::Target;
 use ossicle_models::network::InputShape;
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Markdown for the model card: origin, licence
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
+    /// Sentence encoder whose vectors of the labels' words the folder gets, for ossicle classify --labels; ImageNet's labels only
+    #[arg(long, value_name = "NAME|FOLDER")]
+    words: Option<String>,
     /// Images, or folders of them, to choose the rounding with and to compare INT8 with float on
     #[arg(long, value_name = "PATH", num_args = 1..)]
     calibration: Vec<PathBuf>,
@@ -51,7 +54,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Some(path) => text(Some(path))?,
         None => efficientnet::LABELS.to_owned(),
     };
-    let parts = efficientnet::parts(&labels, text(args.notes.as_deref())?)?;
+    let encoder = args.words.as_deref().map(ossicle::models::find).transpose()?;
+    let name = encoder.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let parts = efficientnet::parts(&labels, text(args.notes.as_deref())?, encoder.as_deref().map(|folder| (folder, name.as_str())))?;
     let mut inputs = vec![];
     if !args.calibration.is_empty() {
         let InputShape { height, width, channels } = network.input();

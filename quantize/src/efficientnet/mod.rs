@@ -4,6 +4,10 @@
 //! The checkpoint is written down as the ONNX graph that it means, and goes on as every other network does: the same lowering, folding and
 //! measuring.
 
+mod words;
+
+pub use words::WordVectors;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,17 +61,21 @@ pub fn open(path: &Path) -> Result<Network, Error> {
     Network::parse(path, &file)
 }
 
-/// What comes with the network: these labels, what becomes of an image, and notes for the model card.
+/// What comes with the network: these labels, what becomes of an image, notes for the model card and, if a sentence encoder's folder and name
+/// are given, its vectors of the labels' words.
 ///
 /// # Errors
-/// None but a fault in this module.
-pub fn parts(labels: &str, notes: String) -> Result<Parts, Error> {
+/// The sentence encoder cannot be used, or the labels have no words.
+pub fn parts(labels: &str, notes: String, text_model: Option<(&Path, &str)>) -> Result<Parts, Error> {
+    let labels: Vec<String> = labels.lines().map(str::to_owned).collect();
+    let words = text_model.map(|(folder, name)| words::encode(folder, name, &labels)).transpose()?;
     Ok(Parts {
-        labels: labels.lines().map(str::to_owned).collect(),
+        labels,
         preprocessor: preprocessor()?.to_json(),
         introduction: "EfficientNet-Lite0 for the Ossicle runtime, made by `ossicle-quantize efficientnet`.".into(),
         notes,
         extra: vec![],
+        words,
     })
 }
 

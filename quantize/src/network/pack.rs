@@ -8,7 +8,7 @@ use ossicle_kernels::activation::Activation;
 use ossicle_kernels::dot::MAX_DEPTH_U8;
 use ossicle_kernels::simd::Isa;
 use ossicle_models::folder::{FolderError, ModelFolder, NUMERICS_VERSION};
-use ossicle_models::network::{self as runtime, INPUT, InputShape, NetworkConfig, NetworkGraph, Op};
+use ossicle_models::network::{self as runtime, INPUT, InputShape, NetworkConfig, NetworkGraph, Op, Words};
 use ossicle_models::{GraphError, Options};
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use super::Network;
 use super::ir::{Kind, Layer, Weights};
 use crate::Error;
 use crate::card;
+use crate::efficientnet::WordVectors;
 use crate::folder::{Partial, pretty, seal, write_text};
 use crate::pack::{self, quantize_rows};
 use crate::tensors::{self, Tensor};
@@ -24,7 +25,7 @@ use crate::tensors::{self, Tensor};
 const LANES: usize = pack::BLOCK_ROWS;
 
 /// What comes with a network.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Parts {
     /// A name for each score.
     pub labels: Vec<String>,
@@ -36,6 +37,8 @@ pub struct Parts {
     pub notes: String,
     /// Other files: name and text.
     pub extra: Vec<(String, String)>,
+    /// How images are compared with texts, and the tensors of that.
+    pub words: Option<WordVectors>,
 }
 
 /// Weights and biases of a layer.
@@ -113,9 +116,13 @@ impl Network {
         }
         let mut partial = Partial::create(folder, force)?;
         let at = partial.path.clone();
-        let (layers, tensors) = self.layers("")?;
+        let (layers, mut tensors) = self.layers("")?;
+        let words = parts.words.take().map(|words| {
+            tensors.extend(words.tensors);
+            words.config
+        });
         tensors::write(&at.join("model.safetensors"), self.graph.path(), &tensors)?;
-        write_text(&at.join("config.json"), &pretty(&self.config(layers)?))?;
+        write_text(&at.join("config.json"), &pretty(&self.config(layers, words)?))?;
         write_text(&at.join("labels.txt"), &parts.labels.iter().flat_map(|label| [label, "\n"]).collect::<String>())?;
         write_text(&at.join("preprocessor_config.json"), &parts.preprocessor)?;
         self.check(&at)?;
@@ -200,8 +207,8 @@ impl Network {
         Ok((self.runtime_layers(&names)?, tensors))
     }
 
-    fn config(&self, layers: Vec<runtime::Layer>) -> Result<Value, Error> {
-        let config = NetworkConfig { input: self.input(), layers, scores: self.fused.scores, num_labels: self.outputs() };
+    fn config(&self, layers: Vec<runtime::Layer>, words: Option<Words>) -> Result<Value, Error> {
+        let config = NetworkConfig { input: self.input(), layers, scores: self.fused.scores, num_labels: self.outputs(), words };
         let mut value = serde_json::to_value(config).map_err(|e| Error::json(self.graph.path(), e))?;
         value["kind"] = json!("network");
         value["numerics_version"] = json!(NUMERICS_VERSION);

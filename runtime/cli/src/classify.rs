@@ -31,12 +31,13 @@ use crate::trace::{Recording, TraceArgs};
 const EXAMPLES: &str = "\
 Examples:
   ossicle classify photo.jpg
+  ossicle classify photo.jpg --labels \"cat,dog,person\"
   ossicle classify photo.jpg --model clip --labels \"a cat on a sofa,an empty sofa,a person\"
   ossicle classify *.jpg --model clip --labels-file animals.txt --template \"a photo of a {}\" --format jsonl
   ossicle classify --model birds dawn.flac
 
-With --labels the model is a CLIP (made by ossicle-quantize clip), which knows labels by their words; otherwise a classifier with labels of its
-own: efficientnet-lite0 knows ImageNet's 1000, and ossicle-quantize --onnx makes others.";
+efficientnet-lite0 knows ImageNet's 1000 classes, and labels in your own words by how near they are to those. A CLIP, made by
+ossicle-quantize clip, knows far more of words. ossicle-quantize --onnx makes classifiers with labels of their own.";
 
 /// Knows ImageNet's classes.
 const DEFAULT_MODEL: &str = "efficientnet-lite0";
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     /// Images (png, jpeg, webp, gif, binary ppm) or recordings, whichever the model is for; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Model folder, or the name of one (see `ossicle models list`) [default: efficientnet-lite0; with --labels one has to be given]
+    /// Model folder, or the name of one (see `ossicle models list`) [default: efficientnet-lite0]
     #[arg(long, value_name = "NAME|FOLDER")]
     model: Option<String>,
     #[command(flatten)]
@@ -107,7 +108,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         args.raw.check_traced()?;
     }
     let words = args.words.read()?;
-    let name = model_name(args.model.as_deref(), words.as_ref())?;
+    let name = model_name(args.model.as_deref());
     let folder = ossicle::models::find(name).map_err(fault::model)?;
     if words.is_none() && ossicle::models::info(&folder).is_ok_and(|info| info.kind == ClipConfig::KIND) {
         return Err(Fault::new("this model knows labels by their words", folder.display(), "give some with --labels").into());
@@ -141,14 +142,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The model that is named, or the default one.
-pub(crate) fn model_name<'a>(named: Option<&'a str>, words: Option<&Labels>) -> Result<&'a str> {
-    match (named, words) {
-        (Some(name), _) => Ok(name),
-        (None, None) => Ok(DEFAULT_MODEL),
-        (None, Some(_)) => {
-            Err(Fault::line("--labels: which model knows words? give a CLIP, made by ossicle-quantize clip: --model FOLDER").into())
-        }
-    }
+pub(crate) fn model_name(named: Option<&str>) -> &str {
+    named.unwrap_or(DEFAULT_MODEL)
 }
 
 /// What gives scores.

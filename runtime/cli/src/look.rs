@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// A stream of frames, or a folder of images in the order of their names; - is standard input
     #[arg(value_name = "FILE|FOLDER", default_value = "-")]
     source: PathBuf,
-    /// Model folder, or the name of one (see `ossicle models list`) [default: efficientnet-lite0; with --labels one has to be given]
+    /// Model folder, or the name of one (see `ossicle models list`) [default: efficientnet-lite0]
     #[arg(long, value_name = "NAME|FOLDER")]
     model: Option<String>,
     #[command(flatten)]
@@ -232,7 +232,7 @@ impl Looker<'_> {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     interrupt::catch()?;
     let words = args.labels.read()?;
-    let name = crate::classify::model_name(args.model.as_deref(), words.as_ref())?;
+    let name = crate::classify::model_name(args.model.as_deref());
     let folder = ossicle::models::find(name).map_err(fault::model)?;
     let (isa, threads) = (args.machine.isa(), args.machine.threads());
     let eye = match &words {

@@ -107,6 +107,11 @@ impl MiniLmGraph {
         self.folder.config()
     }
 
+    /// The encoder's weights.
+    pub fn weights(&self) -> &Weights {
+        self.folder.weights()
+    }
+
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
         self.session.isa()

@@ -6,6 +6,8 @@ use ossicle_kernels::activation::Activation;
 use ossicle_kernels::window::{Pool, Window};
 use serde::{Deserialize, Serialize};
 
+use super::words::Words;
+
 /// What layers call the network's input.
 pub const INPUT: &str = "input";
 
@@ -20,6 +22,9 @@ pub struct NetworkConfig {
     pub scores: Scores,
     /// Classes; `labels.txt` has a line for each.
     pub num_labels: usize,
+    /// How images are compared with texts, if they can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Words>,
 }
 
 /// Shape of the input: of an image, or of mel frames (height) by bands (width).
@@ -245,6 +250,9 @@ impl ModelConfig for NetworkConfig {
     fn problem(&self) -> Option<String> {
         if self.layers.iter().any(|layer| layer.op == Op::TextEnd) {
             return Some("op text_end is for texts".into());
+        }
+        if let Some(problem) = self.words.as_ref().and_then(Words::problem) {
+            return Some(problem);
         }
         let shapes = match self.shapes() {
             Ok(shapes) => shapes,

@@ -16,6 +16,7 @@
 mod config;
 mod shapes;
 mod wire;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +30,9 @@ use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
 
 pub use config::{INPUT, InputShape, Layer, NetworkConfig, Op, WindowConfig};
-pub use ossicle_engine::layers::map::{Block, MAX_INPUTS, Offset, Scores, Shape};
+pub use ossicle_engine::layers::map::{Block, MAX_INPUTS, Offset, Scores, Shape, unit_length};
+
+pub use words::Words;
 
 pub(crate) use shapes::shapes;
 pub(crate) use wire::{Part, Tensors};
@@ -77,7 +80,11 @@ impl NetworkGraph {
         let last = part.wire(&mut graph, &tensors, source, None)?;
         let scores = ToScores { scores: config.scores, labels: config.num_labels };
         let scores = graph.add("network.scores", scores, &[last])?[0];
-        let runner = graph.finish(&[scores], most)?;
+        let mut outputs = vec![scores];
+        if let Some(words) = &config.words {
+            outputs.push(words.wire(&mut graph, folder.weights(), last, config.num_labels)?);
+        }
+        let runner = graph.finish(&outputs, most)?;
         let memory = MemoryPlan { weights: folder.weights().bytes(), buffers: runner.bytes(), state: 0 };
         Ok(Self { folder, session, runner, memory })
     }
@@ -129,5 +136,13 @@ impl NetworkGraph {
         self.runner.input_mut(0)?.copy_from_slice(input);
         self.runner.run()?;
         self.runner.output(0)
+    }
+
+    /// The vector of the last input, of length 1, by the words of its labels.
+    ///
+    /// # Errors
+    /// [`GraphError::Access`] if nothing has run, or the network has no words.
+    pub fn vector(&self) -> Result<&[f32], GraphError> {
+        self.runner.output(1)
     }
 }

@@ -20,7 +20,7 @@ use ossicle_models::MemoryPlan;
 use ossicle_models::clip::Scores;
 use ossicle_trace::Tap;
 
-use crate::embed::{EmbedError, ImageEncoder, Options, TextEncoder};
+use crate::embed::{EmbedError, ImageEncoder, Options, Similarity, TextEncoder};
 use crate::label::Image;
 
 /// What a template has for the label.
@@ -73,8 +73,8 @@ impl Classifier {
     pub fn open(model: &Path, labels: &Labels, options: Options) -> Result<Self, EmbedError> {
         let (vectors, cut) = encode(&mut TextEncoder::open(model, options)?, labels)?;
         let encoder = ImageEncoder::open(model, options)?;
-        let config = encoder.config();
-        let (scale, bias, each) = (config.logit_scale, config.logit_bias, config.scores == Scores::Sigmoid);
+        let Similarity { scale, bias, scores } = encoder.similarity();
+        let each = scores == Scores::Sigmoid;
         Ok(Self { scores: vec![0.0; labels.names.len()], encoder, vectors, scale, bias, each, cut })
     }
 

@@ -32,6 +32,13 @@ pub enum EmbedError {
         /// What was to be encoded: "images" or "texts".
         what: &'static str,
     },
+    /// The sentence encoder that a network's words were made with is not there, or another one is.
+    TextModel {
+        /// The network's folder.
+        path: PathBuf,
+        /// The encoder's name.
+        name: String,
+    },
     /// A vector is not finite.
     NotFinite {
         /// The model folder.
@@ -49,6 +56,13 @@ impl fmt::Display for EmbedError {
             Self::Kind { path, kind, what } => {
                 write!(f, "{}: a model of kind {kind:?} has no vectors of {what}: give one of kind \"clip\"", path.display())
             }
+            Self::TextModel { path, name } => {
+                write!(
+                    f,
+                    "{}: the sentence encoder {name} that its words were made with is not next to it nor among the models",
+                    path.display()
+                )
+            }
             Self::NotFinite { path } => write!(f, "{}: a vector is not finite: make the model again", path.display()),
         }
     }
@@ -61,7 +75,7 @@ impl std::error::Error for EmbedError {
             Self::Graph(error) => Some(error),
             Self::Tokenizer { source, .. } => Some(source),
             Self::Label(error) => Some(error),
-            Self::Kind { .. } | Self::NotFinite { .. } => None,
+            Self::Kind { .. } | Self::TextModel { .. } | Self::NotFinite { .. } => None,
         }
     }
 }

@@ -5,41 +5,71 @@ use std::sync::Arc;
 
 use ossicle_kernels::simd::Isa;
 use ossicle_models::MemoryPlan;
-use ossicle_models::clip::{ClipConfig, ImageGraph};
+use ossicle_models::clip::{ClipConfig, ImageGraph, Scores};
 use ossicle_models::folder::{ModelConfig, ModelFolder};
-use ossicle_models::network::InputShape;
+use ossicle_models::network::{InputShape, NetworkConfig, NetworkGraph};
 use ossicle_trace::{Step, Tap, Tensor, Values};
 
 use super::{EmbedError, Options};
 use crate::label::{Image, LabelError, Pixels, Preprocessor, Target};
 
+/// Whichever kind of model the folder holds.
+#[derive(Debug)]
+enum Graph {
+    Clip(ImageGraph),
+    Words(NetworkGraph),
+}
+
+/// How an image's vector and those of texts become scores.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Similarity {
+    /// What cosines are multiplied by.
+    pub scale: f32,
+    /// What is added to that.
+    pub bias: f32,
+    /// A probability for each text by itself, or probabilities that sum to one.
+    pub scores: Scores,
+}
+
 /// Encodes images.
 #[derive(Debug)]
 pub struct ImageEncoder {
     path: PathBuf,
-    graph: ImageGraph,
+    graph: Graph,
+    similarity: Similarity,
+    width: usize,
     pixels: Pixels,
     target: Target,
     tap: Option<Arc<dyn Tap>>,
 }
 
 impl ImageEncoder {
-    /// Opens the image tower of a model folder.
+    /// Opens the image tower of a CLIP, or a network with words.
     ///
     /// # Errors
-    /// [`EmbedError::Kind`] if it has none; other errors if the folder cannot be used, or needs more memory than allowed.
+    /// [`EmbedError::Kind`] if the model has neither; other errors if the folder cannot be used, or needs more memory than allowed.
     pub fn open(model: &Path, options: Options) -> Result<Self, EmbedError> {
-        if let Some(kind) = crate::models::info(model).ok().map(|info| info.kind).filter(|kind| kind != ClipConfig::KIND) {
-            return Err(EmbedError::Kind { path: model.to_owned(), kind, what: "images" });
-        }
-        let folder = ModelFolder::<ClipConfig>::open(model)?;
-        let Some(InputShape { height, width, channels }) = folder.config().image.as_ref().map(|tower| tower.input) else {
-            return Err(EmbedError::Kind { path: model.to_owned(), kind: ClipConfig::KIND.into(), what: "images" });
+        let kind = crate::models::info(model).map(|info| info.kind).unwrap_or_default();
+        let refused = |kind: &str| EmbedError::Kind { path: model.to_owned(), kind: kind.to_owned(), what: "images" };
+        let (graph, similarity, width, input) = if kind == ClipConfig::KIND {
+            let folder = ModelFolder::<ClipConfig>::open(model)?;
+            let &ClipConfig { projection_dim: width, logit_scale: scale, logit_bias: bias, scores, .. } = folder.config();
+            let input = folder.config().image.as_ref().map(|tower| tower.input).ok_or_else(|| refused(&kind))?;
+            let graph = ImageGraph::new(folder, options.into(), options.most)?;
+            (Graph::Clip(graph), Similarity { scale, bias, scores }, width, input)
+        } else if kind == NetworkConfig::KIND {
+            let folder = ModelFolder::<NetworkConfig>::open(model)?;
+            let words = folder.config().words.as_ref().ok_or_else(|| refused(&kind))?;
+            let similarity = Similarity { scale: words.logit_scale, bias: 0.0, scores: Scores::Softmax };
+            let (width, input) = (words.width, folder.config().input);
+            (Graph::Words(NetworkGraph::new_within(folder, options.into(), options.most)?), similarity, width, input)
+        } else {
+            return Err(refused(&kind));
         };
-        let graph = ImageGraph::new(folder, options.into(), options.most)?;
-        let target = Target { height, width, channels };
+        let InputShape { height, width: columns, channels } = input;
+        let target = Target { height, width: columns, channels };
         match Preprocessor::read(model, target)? {
-            Preprocessor::Pixels(pixels) => Ok(Self { path: model.to_owned(), graph, pixels, target, tap: None }),
+            Preprocessor::Pixels(pixels) => Ok(Self { path: model.to_owned(), graph, similarity, width, pixels, target, tap: None }),
             Preprocessor::Frames(_) => Err(LabelError::Kind { labels: "recordings" }.into()),
         }
     }
@@ -55,33 +85,48 @@ impl ImageEncoder {
             let shape = [self.target.height, self.target.width, self.target.channels];
             tap.tensor(&Tensor { op: "input", kernel: "Preprocessor", part: "", shape: &shape, values: Values::F32(&input) });
         }
-        let vector = self.graph.run(&input)?;
+        let vector = match &mut self.graph {
+            Graph::Clip(graph) => graph.run(&input)?,
+            Graph::Words(graph) => {
+                graph.run(&input)?;
+                graph.vector()?
+            }
+        };
         if vector.iter().all(|x| x.is_finite()) { Ok(vector) } else { Err(EmbedError::NotFinite { path: self.path.clone() }) }
     }
 
-    /// The configuration of both towers.
-    pub fn config(&self) -> &ClipConfig {
-        self.graph.config()
+    /// How vectors become scores.
+    pub fn similarity(&self) -> Similarity {
+        self.similarity
     }
 
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
-        self.graph.isa()
+        match &self.graph {
+            Graph::Clip(graph) => graph.isa(),
+            Graph::Words(graph) => graph.isa(),
+        }
     }
 
     /// Values of a vector.
     pub fn width(&self) -> usize {
-        self.config().projection_dim
+        self.width
     }
 
     /// Memory in use, all of it from the start; weights are those of this tower.
     pub fn memory_plan(&self) -> MemoryPlan {
-        self.graph.memory_plan()
+        match &self.graph {
+            Graph::Clip(graph) => graph.memory_plan(),
+            Graph::Words(graph) => graph.memory_plan(),
+        }
     }
 
     /// From now on `tap` gets what the tower reads (step and tensor `input`) and every tensor it computes; `None` ends that.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.graph.set_tap(tap.clone());
+        match &mut self.graph {
+            Graph::Clip(graph) => graph.set_tap(tap.clone()),
+            Graph::Words(graph) => graph.set_tap(tap.clone()),
+        }
         self.tap = tap;
     }
 }

@@ -18,7 +18,7 @@ mod image;
 mod text;
 
 pub use error::EmbedError;
-pub use image::ImageEncoder;
+pub use image::{ImageEncoder, Similarity};
 pub use text::{Encoded, TextEncoder};
 
 use ossicle_kernels::simd::Isa;

@@ -7,6 +7,7 @@ use ossicle_models::MemoryPlan;
 use ossicle_models::clip::{ClipConfig, TextGraph};
 use ossicle_models::folder::{ModelConfig, ModelFolder};
 use ossicle_models::minilm::{MiniLmConfig, MiniLmGraph};
+use ossicle_models::network::{NetworkConfig, unit_length};
 use ossicle_text::Tokenizer;
 use ossicle_trace::Tap;
 
@@ -19,6 +20,8 @@ pub struct TextEncoder {
     tokenizer: Tokenizer,
     graph: Graph,
     most_tokens: usize,
+    /// What is taken from each vector, if anything, and room for what is left.
+    mean: Option<(Vec<f32>, Vec<f32>)>,
 }
 
 /// Whichever kind of model the folder holds.
@@ -38,7 +41,7 @@ pub struct Encoded<'a> {
 }
 
 impl TextEncoder {
-    /// Opens the text tower of a CLIP, or a sentence encoder.
+    /// Opens the text tower of a CLIP, a sentence encoder, or the one that a network with words names.
     ///
     /// # Errors
     /// [`EmbedError::Kind`] if the model has neither; other errors if the folder cannot be used, or needs more memory than allowed.
@@ -54,11 +57,46 @@ impl TextEncoder {
                 return Err(EmbedError::Kind { path: model.to_owned(), kind, what: "texts" });
             };
             (folder.read_text(TOKENIZER)?, Graph::Clip(TextGraph::new(Arc::clone(&folder), options.into(), options.most)?), most)
+        } else if kind == NetworkConfig::KIND {
+            return Self::of_words(model, options);
         } else {
             return Err(EmbedError::Kind { path: model.to_owned(), kind, what: "texts" });
         };
         let tokenizer = Tokenizer::from_json(&tokenizer).map_err(|source| EmbedError::Tokenizer { path: model.to_owned(), source })?;
-        Ok(Self { path: model.to_owned(), tokenizer, graph, most_tokens })
+        Ok(Self { path: model.to_owned(), tokenizer, graph, most_tokens, mean: None })
+    }
+
+    /// The sentence encoder of a network's words: next to it, or among the models.
+    fn of_words(model: &Path, options: Options) -> Result<Self, EmbedError> {
+        let folder = ModelFolder::<NetworkConfig>::open(model)?;
+        let Some(words) = &folder.config().words else {
+            return Err(EmbedError::Kind { path: model.to_owned(), kind: NetworkConfig::KIND.into(), what: "texts" });
+        };
+        let absolute = model.canonicalize().unwrap_or_else(|_| model.to_owned());
+        // A folder from elsewhere must not choose which files are read.
+        let plain = Path::new(&words.text_model).components().count() == 1;
+        let beside = absolute.parent().map(|parent| parent.join(&words.text_model)).filter(|path| plain && path.is_dir());
+        let missing = || EmbedError::TextModel { path: model.to_owned(), name: words.text_model.clone() };
+        let found = match beside {
+            Some(path) => path,
+            None if plain => crate::models::find(&words.text_model).map_err(|_| missing())?,
+            None => return Err(missing()),
+        };
+        let mut encoder = Self::open(&found, options)?;
+        if encoder.width() != words.width || encoder.text_sha256().as_ref() != Some(&words.text_sha256) {
+            return Err(missing());
+        }
+        let mean = folder.weights().f32s(&words.mean(folder.weights())?).to_vec();
+        encoder.mean = Some((mean, vec![0.0; words.width]));
+        Ok(encoder)
+    }
+
+    /// Digest of a sentence encoder's tensors that vectors depend on, in lower-case hexadecimal; none of a CLIP.
+    pub fn text_sha256(&self) -> Option<String> {
+        match &self.graph {
+            Graph::Clip(_) => None,
+            Graph::MiniLm(graph) => Some(graph.weights().tensors_sha256(|name| !name.starts_with("sounds"))),
+        }
     }
 
     /// The vector of a text. What the model cannot read of a long one is left out, and counted.
@@ -72,10 +110,18 @@ impl TextEncoder {
             Graph::MiniLm(graph) => graph.run(&encoding.ids),
         };
         let vector = vector?;
-        match vector.iter().all(|x| x.is_finite()) {
-            true => Ok(Encoded { vector, left_out: encoding.left_out }),
-            false => Err(EmbedError::NotFinite { path: self.path.clone() }),
+        if !vector.iter().all(|x| x.is_finite()) {
+            return Err(EmbedError::NotFinite { path: self.path.clone() });
         }
+        let vector = match &mut self.mean {
+            None => vector,
+            Some((mean, left)) => {
+                left.iter_mut().zip(vector).zip(mean).for_each(|((left, x), mean)| *left = x - *mean);
+                unit_length(left);
+                left
+            }
+        };
+        Ok(Encoded { vector, left_out: encoding.left_out })
     }
 
     /// Values of a vector.
