@@ -189,7 +189,8 @@ impl Pack {
         let mut out = String::new();
         for piece in letters.chunks(net::MAX_LETTERS) {
             let phonemes = net::phonemes(self.head.net, self.net(), piece);
-            out.extend(phonemes.into_iter().filter_map(|place| said.get(place - 1)));
+            // Marks of the network's own, which no voice knows, are left out.
+            out.extend(phonemes.into_iter().filter_map(|place| said.get(place - 1)).filter(|c| !"()-1".contains(**c)));
         }
         Some(out)
     }
@@ -258,7 +259,7 @@ fn undoubled(stem: &str) -> Option<&str> {
     (last == before && "bcdgklmnprtvxz".contains(last)).then(|| &stem[..stem.len() - last.len_utf8()])
 }
 
-fn with_s(said: String) -> String {
+pub(crate) fn with_s(said: String) -> String {
     let end = match said.chars().last() {
         Some('p' | 't' | 'k' | 'f' | 'θ') => "s",
         Some('s' | 'z' | 'ʃ' | 'ʒ' | 'ʧ' | 'ʤ') => "ᵻz",

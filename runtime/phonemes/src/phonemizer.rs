@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::OpenError;
-use crate::lexicon::{Context, VOWELS};
+use crate::lexicon::{self, Context, VOWELS};
 use crate::pack::Pack;
 use crate::text::{self, Kind, Manner, Token};
 
@@ -118,6 +118,11 @@ impl Phonemizer {
         if let Some(said) = (!self.own.is_empty()).then(|| self.own.get(&word.to_lowercase())).flatten() {
             return said.clone();
         }
+        if let Some(owner) = word.strip_suffix("'s").filter(|owner| parts(owner).len() > 1)
+            && self.pack.known(word, context).is_none()
+        {
+            return lexicon::with_s(self.word(owner, context));
+        }
         let parts = parts(word);
         let Some((last, before)) = parts.split_last().filter(|(_, before)| !before.is_empty()) else {
             return self.pack.say(word, context);
@@ -150,8 +155,10 @@ fn parts(word: &str) -> Vec<&str> {
     let mut cuts = vec![0];
     for (i, &(at, c)) in chars.iter().enumerate().skip(1) {
         let before = chars[i - 1].1;
-        let small = chars.get(i + 1).is_some_and(|(_, c)| c.is_lowercase());
-        if c.is_uppercase() && small && (before.is_lowercase() || i == 1) || before == '-' {
+        let word_begins = || chars[i + 1..].iter().take(2).filter(|(_, c)| c.is_lowercase()).count() == 2;
+        // What has no vowel is no word of its own: `McGill`.
+        let is_word = || word[cuts[cuts.len() - 1]..at].contains(|c| "aeiouyAEIOUY".contains(c));
+        if c.is_uppercase() && (before.is_lowercase() && is_word() || i == 1 && word_begins()) || before == '-' {
             cuts.push(at);
         }
     }
