@@ -55,6 +55,22 @@ impl Phonemizer {
         self.own.insert(word.to_lowercase(), phonemes.to_owned());
     }
 
+    /// Takes pronunciations from the text of a file: a word and its phonemes a line, blanks or a tab between them; lines that are empty or
+    /// begin with `#` say nothing. Gives their number.
+    ///
+    /// # Errors
+    /// The number of the first line that has no phonemes, counted from 1; those before it count.
+    pub fn pronounce_all(&mut self, text: &str) -> Result<usize, usize> {
+        let lines = text.lines().zip(1usize..).map(|(line, number)| (line.trim(), number));
+        let mut count = 0;
+        for (line, number) in lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#')) {
+            let (word, phonemes) = line.split_once(char::is_whitespace).ok_or(number)?;
+            self.pronounce(word, phonemes.trim());
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// The sentences of a text, in phonemes. Sentences without a word are left out. `[word](/phonemes/)` is said as it says.
     #[must_use]
     pub fn phonemize(&self, text: &str) -> Vec<Clause> {
