@@ -144,6 +144,7 @@ fn keeps_point(core: &str, readings: &Readings) -> bool {
         || core.strip_suffix('.').is_some_and(|title| readings.titles.contains_key(title))
         || letters && core.chars().filter(char::is_ascii_alphabetic).count() > 1 && core.chars().all(|c| c == '.' || c.is_alphabetic())
         || core.chars().count() == 2 && core.starts_with(|c: char| c.is_uppercase() && c != 'I')
+        || matches!(core, "No." | "Nos." | "p.")
 }
 
 /// Text as words and marks.
@@ -283,6 +284,16 @@ impl Reader<'_> {
         if self.figures(core) || self.link(core) || self.short(core) {
             return;
         }
+        // What has figures or points in it is read part by part: `1st-class`, `Mon.-Fri.`
+        let parts: Vec<&str> = core.split('-').filter(|part| !part.is_empty()).collect();
+        if parts.len() > 1 && parts.iter().any(|part| part.ends_with('.') || part.bytes().any(|b| b.is_ascii_digit())) {
+            for part in &parts {
+                let whole = format!("{part}.");
+                let short = self.readings.abbreviations.contains_key(&whole) && parts.iter().any(|part| part.ends_with('.'));
+                self.core(if short { &whole } else { part });
+            }
+            return;
+        }
         self.word(core);
     }
 
@@ -295,6 +306,23 @@ impl Reader<'_> {
             && let Some(title) = self.readings.titles.get(bare)
         {
             self.say(&title.clone());
+            return true;
+        }
+        let before_figure = || self.next().is_some_and(|next| next.starts_with(|c: char| c.is_ascii_digit()));
+        let counted = match core {
+            "No." | "no." => "number",
+            "Nos." | "nos." => "numbers",
+            "p." => "page",
+            _ => "",
+        };
+        if !counted.is_empty() {
+            if before_figure() {
+                self.say(counted);
+            } else {
+                // The answer, and the end of it.
+                self.say(bare);
+                self.push(".", Kind::End, false);
+            }
             return true;
         }
         if let Some(words) = self.readings.abbreviations.get(core) {

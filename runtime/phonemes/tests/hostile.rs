@@ -62,6 +62,7 @@ fn words_are_said_by_what_stands_around_them() {
     assert_eq!(said("Record the record!"), "ɹəkˈɔɹd ðə ɹˈɛkəɹd!");
     let guessed = ["and", "fifty", "cents"].map(said).join(" ");
     assert_eq!(said("Light $2.50, [light](/nˈIt/); USA."), format!("lˈIt lˈIt lˈIt {guessed}, nˈIt; tˌAtˌAtˈA."));
+    assert_eq!(phonemizer().phonemize("Light? No. Light. No. 5.").len(), 4);
     let clauses = phonemizer().phonemize("灯 light. Two lights…");
     assert_eq!(clauses.len(), 2);
     assert_eq!((clauses[0].phonemes.as_str(), &clauses[0].left_out[..]), ("lˈIt.", &["灯".to_owned()][..]));

@@ -181,7 +181,7 @@ impl Reader<'_> {
             [hour, minute, second]
                 if [hour, minute, second].into_iter().all(|part| value(part).is_some_and(|v| v < 60) && part.len() <= 2) =>
             {
-                format!("{} {} and {} seconds", cardinal(hour), cardinal(minute), cardinal(second))
+                format!("{} {} and {} seconds", cardinal(hour), numbers::compound(minute), numbers::compound(second))
             }
             _ => return false,
         };
@@ -206,7 +206,7 @@ impl Reader<'_> {
             (_, [y, m, d]) if month(m).is_some() && day(d).is_some() && is_year(y) => (month(m), *d, *y),
             _ => return self.day_month(core),
         };
-        self.say(&format!("{} {}", name.unwrap_or_default(), ordinal(day)));
+        self.say(&format!("{} {}", name.unwrap_or_default(), ordinal(day).replace(' ', "-")));
         self.pause();
         self.say(&numbers::year(year));
         true
