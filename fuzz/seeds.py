@@ -189,8 +189,23 @@ def sentences():
         yield file.name, file.read_bytes()[:1500]
 
 
+def sentence_folder():
+    house = "areas: [{name: Kitchen, aliases: [galley], floor: up}, Bath]\nfloors: [{name: Up, id: up}]\n"
+    house += "entities: [{name: 'Lamp[s]', domain: light, area: Kitchen}, {name: Door, id: lock.door}]\n"
+    old = "language: en\nintents:\n  A:\n    data:\n      - sentences: ['turn (on|off) [the] {name}', '(set;<up>) {n} (percent|%)', 'play {song}']\n"
+    old += "        requires_context: {domain: light}\nexpansion_rules: {up: '[the] light[s]'}\nskip_words: [please]\n"
+    old += "lists: {n: {range: {from: 0, to: 100, step: 5}}, song: {wildcard: true}}\n"
+    block = "language: en\ndata:\n  - sentences: ['<open> {area}', '{color:c}|{1..3:m} now']\n    slots: {domain: light}\n"
+    combination = "A:\n  domain: x\n  slot_combinations: {one: {slots: [area], context_area: false}}\n"
+    lists = "language: en\nlists:\n  color:\n    values: [{in: 'red[dish]', out: red, context: {a: b}, metadata: {c: 1}}, blue]\n"
+    yield "old.txt", f"{house}\n== a.yaml\n{old}".encode()
+    files = {"intents.yaml": combination, "sentences/en/A/one.yaml": block, "lists/en/color.yaml": lists}
+    files |= {"rules/en/open.yaml": "language: en\nexpansion_rules: {open: '(open|unlock) [the]'}\n", "sentences/en/_common.yaml": "language: en\nskip_words: [please]\n"}
+    yield "new.txt", (house + "".join(f"\n== {path}\n{text}" for path, text in files.items())).encode()
+
+
 def main():
-    for target in (audio, ct2, image, safetensors, model_folder, network_folder, onnx, sentences, trace, wyoming):
+    for target in (audio, ct2, image, safetensors, model_folder, network_folder, onnx, sentence_folder, sentences, trace, wyoming):
         folder = ROOT / "fuzz/corpus" / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in target():

@@ -40,6 +40,7 @@ pub mod minilm;
 pub mod network;
 pub mod onnx;
 pub mod pack;
+pub mod phonemes;
 pub mod reference;
 pub mod report;
 pub mod signal;

@@ -12,6 +12,7 @@ pub(crate) mod events;
 pub(crate) mod hibari;
 pub(crate) mod minilm;
 pub(crate) mod network;
+pub(crate) mod phonemes;
 
 /// What to turn into a model folder without a subcommand.
 #[derive(clap::Args)]

@@ -44,9 +44,9 @@ impl HouseArgs {
     }
 }
 
-/// Whether `name` is a folder of sentences, and not a file or a pack.
+/// Whether `name` is a folder of sentences, and not a file or a pack. A pack's name means the pack wherever it is said; `./home` is a folder.
 pub(crate) fn is_folder(name: &str) -> bool {
-    Path::new(name).is_dir()
+    ossicle_sentences::pack(name).is_none() && Path::new(name).is_dir()
 }
 
 /// Reads the sentences of a folder in `language`, which need not be given if there is only one.

@@ -41,7 +41,7 @@ pub struct Calibration {
 /// For models that bring no fitted one. docs/commands.md says on what it was fitted and how far it can be trusted with whisper-tiny.en-short.
 impl Default for Calibration {
     fn default() -> Self {
-        Self { bias: 8.6, against_free: 0.2, mean: 4.8, no_speech: -13.0 }
+        Self { bias: 8.6, against_free: 0.35, mean: 4.8, no_speech: -7.0 }
     }
 }
 

@@ -176,6 +176,7 @@ impl<S: Sentences> Recogniser<S> {
         if background.finished && self.accepts(&background.tokens) {
             // What was said is a sentence as it stands: only its nearest rivals are worth the time.
             limits.beam = limits.beam.min(SURE_BEAM);
+            limits.first_beam = 0;
         }
         let found = self.search.run(heard.engine, &self.sentences, known, limits)?;
         stats.decoder_steps += said.len() + std::mem::take(&mut self.search.steps);

@@ -10,6 +10,8 @@
 //! programming search for continuous speech recognition", 1999). It does not matter which of them has more tokens: a comma more is most of
 //! what tells hypotheses apart.
 
+mod first;
+
 use super::automaton::Automaton;
 use crate::whisper::engine::{Branch, EngineError, Lanes};
 use crate::whisper::scores;
@@ -19,6 +21,9 @@ use crate::whisper::scores;
 pub struct Limits {
     /// Hypotheses kept from step to step; held to 1 and what the engine has lanes for.
     pub beam: usize,
+    /// First tokens that are followed by a second one before the beam closes; no more than the beam if less. Nothing before a first word says
+    /// what it may be, so the right one is often far down.
+    pub first_beam: usize,
     /// Hypotheses this much less likely (natural logarithm) than the best are given up.
     pub spread: f32,
     /// As `spread`, for hypotheses that may go on in the same ways as a better one; the bonus of tokens left out.
@@ -32,10 +37,10 @@ pub struct Limits {
     pub bonus_tokens: usize,
 }
 
-/// A beam of 8 within e^-5 of the best, texts of at most 96 tokens, those that were said worth 1 each.
+/// A beam of 8 within e^-5 of the best behind 16 first tokens, texts of at most 96 tokens, those that were said worth 1 each.
 impl Default for Limits {
     fn default() -> Self {
-        Self { beam: 8, spread: 5.0, same_spread: 2.0, max_tokens: 96, token_bonus: 1.0, bonus_tokens: 0 }
+        Self { beam: 8, first_beam: 16, spread: 5.0, same_spread: 0.5, max_tokens: 96, token_bonus: 1.0, bonus_tokens: 0 }
     }
 }
 
@@ -110,6 +115,8 @@ struct End {
 #[derive(Debug)]
 pub struct Search<S> {
     hypotheses: Vec<Hypothesis<S>>,
+    /// Those of one token, while their lanes are gone.
+    firsts: Vec<Hypothesis<S>>,
     candidates: Vec<Hypothesis<S>>,
     /// What was said, token by token, as far as it is the beginning of a sentence.
     text: Vec<Hypothesis<S>>,
@@ -138,6 +145,7 @@ impl<S> Default for Search<S> {
     fn default() -> Self {
         Self {
             hypotheses: Vec::new(),
+            firsts: Vec::new(),
             candidates: Vec::new(),
             text: Vec::new(),
             parting: Vec::new(),
@@ -183,6 +191,7 @@ impl<S: Copy + PartialEq> Search<S> {
         self.merges.clear();
         self.ends.clear();
         self.hypotheses.clear();
+        self.firsts.clear();
         self.follow_text(engine, automaton, heard, limits, prompt, most)?;
         for tokens in 0..most {
             if tokens < limits.bonus_tokens {
@@ -191,7 +200,12 @@ impl<S: Copy + PartialEq> Search<S> {
                 }
             }
             self.candidates.extend(self.parting.iter().filter(|(before, _)| *before == tokens).map(|(_, candidate)| *candidate));
+            if tokens == 0 && limits.first_beam > beam {
+                self.follow_firsts(engine, automaton, heard, limits)?;
+                continue;
+            }
             self.select(tokens, beam, limits);
+            self.decode_firsts_again(engine)?;
             self.advance(engine)?;
             for lane in 0..self.hypotheses.len() {
                 if let Some(end) = self.expand(engine, automaton, self.hypotheses[lane], heard)? {
@@ -456,155 +470,4 @@ fn follow<S: Copy>(from: Hypothesis<S>, token: u32, state: S, logprob: f32) -> O
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::automaton::tests::Trie;
-    use super::super::background;
-    use super::*;
-    use crate::whisper::engine::{Engine, LogitsFor};
-    use crate::whisper::fake::{Fake, Script};
-
-    const EOT: u32 = 50;
-
-    /// The best texts of `sentences` when `said` is said, each step's token with a logit of `confidence` among 0s.
-    fn search(said: &[u32], confidence: f32, sentences: &[&[u32]], free: Option<u32>) -> (Vec<Found>, background::Background) {
-        let limits = Limits { spread: 12.0, ..Limits::default() };
-        let (found, background, _) = search_in(&Trie::new(sentences, free), said, confidence, limits);
-        (found, background)
-    }
-
-    /// The best texts of `automaton`, what was heard, and the tokens decoded in lanes.
-    fn search_in<A: Automaton<State = usize>>(
-        automaton: &A,
-        said: &[u32],
-        confidence: f32,
-        limits: Limits,
-    ) -> (Vec<Found>, background::Background, usize) {
-        let mut engine = Fake::new(vec![Script::says(said).confidence(confidence)]);
-        engine.encode(&[0.0; 200 * 80], 200).unwrap();
-        let after_prompt = engine.decode(&[51, 52, 55], LogitsFor::Last).unwrap().to_vec();
-        let suppressed = [7, 8];
-        engine.start_lanes();
-        let background = background::decode(&mut engine, &after_prompt, EOT, &suppressed, 30).unwrap();
-        let said = &background.tokens[..engine.position() - 3];
-        let heard = Heard { after_prompt: &after_prompt, said, eot: EOT, suppressed: &suppressed, rivals: &background.rivals };
-        let limits = Limits { bonus_tokens: background.tokens.len(), ..limits };
-        let mut search = Search::default();
-        let found = search.run(&mut engine, automaton, heard, limits).unwrap();
-        assert_eq!(search.lane_tokens, engine.lane_rows);
-        (found, background, engine.lane_rows)
-    }
-
-    /// "1 3 4" and "2 3 4", with 9, a comma, after the first token or without.
-    struct Joined;
-
-    impl Automaton for Joined {
-        type State = usize;
-
-        fn start(&self) -> usize {
-            0
-        }
-
-        fn arcs(&self, state: usize, out: &mut Vec<(u32, usize)>) {
-            out.extend_from_slice(match state {
-                0 => &[(1, 1), (2, 1)][..],
-                1 => &[(3, 2), (9, 4)],
-                2 => &[(4, 3)],
-                4 => &[(3, 2)],
-                _ => &[],
-            });
-        }
-
-        fn accepts(&self, state: usize) -> bool {
-            state == 3
-        }
-
-        fn allows_text(&self, _: usize) -> bool {
-            false
-        }
-
-        fn next(&self, state: usize, token: u32) -> Option<usize> {
-            let mut arcs = Vec::new();
-            self.arcs(state, &mut arcs);
-            arcs.iter().find(|arc| arc.0 == token).map(|arc| arc.1)
-        }
-    }
-
-    fn texts(found: &[Found]) -> Vec<&[u32]> {
-        found.iter().map(|found| &found.tokens[..]).collect()
-    }
-
-    #[test]
-    fn what_was_said_costs_nothing_and_neither_do_turns_that_come_back_to_it() {
-        let limits = Limits { spread: 7.0, ..Limits::default() };
-        let (found, _, lanes) = search_in(&Joined, &[1, 3, 4], 4.0, limits);
-        assert_eq!(texts(&found), [&[1, 3, 4][..], &[2, 3, 4]]);
-        assert!((found[0].score - found[1].score - 4.0).abs() < 1e-4 && found[1].logprob < found[0].logprob - 3.9);
-        assert_eq!(lanes, 1, "only the comma is decoded");
-        let (found, _, lanes) = search_in(&Joined, &[1, 9, 3, 4], 4.0, limits);
-        assert_eq!(texts(&found), [&[1, 9, 3, 4][..], &[1, 3, 4], &[2, 9, 3, 4]]);
-        assert_eq!(lanes, 0);
-        let (found, _, lanes) = search_in(&Joined, &[1, 3, 4], 9.0, limits);
-        assert_eq!((texts(&found), lanes), (vec![&[1, 3, 4][..]], 0));
-    }
-
-    #[test]
-    fn close_turns_go_on_side_by_side() {
-        let limits = Limits { spread: 7.0, same_spread: 5.0, ..Limits::default() };
-        let (found, _, lanes) = search_in(&Joined, &[1, 3, 4], 4.0, limits);
-        assert_eq!(found[0].tokens, [1, 3, 4]);
-        assert!(texts(&found).contains(&&[2, 3, 4][..]) && lanes > 3, "{lanes}");
-    }
-
-    #[test]
-    fn what_nobody_said_is_decoded() {
-        let limits = Limits { spread: 7.0, ..Limits::default() };
-        let (found, _, lanes) = search_in(&Joined, &[1, 30, 4], 4.0, limits);
-        assert_eq!(found[0].tokens, [1, 3, 4]);
-        assert!(lanes >= 2, "{lanes}");
-        let same = search_in(&Joined, &[1, 30, 4], 4.0, Limits { same_spread: f32::INFINITY, ..limits });
-        assert_eq!(same.0[0], found[0]);
-    }
-
-    #[test]
-    fn what_was_said_wins_and_is_as_likely_as_when_decoded_freely() {
-        let sentences: [&[u32]; 4] = [&[1, 2, 3], &[1, 2, 4], &[1, 2], &[5, 2, 3]];
-        let (found, background) = search(&[1, 2, 4], 9.0, &sentences, None);
-        assert_eq!(found[0].tokens, [1, 2, 4]);
-        assert_eq!(background.tokens, [1, 2, 4]);
-        // Of the tokens that nobody expects only the rest's small share is missing.
-        assert!((found[0].logprob - background.logprob).abs() < 0.1, "{} {}", found[0].logprob, background.logprob);
-        assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score));
-        assert_eq!(found[1].tokens, [1, 2, 3], "one token off");
-        let most = background.tokens.len();
-        assert_eq!(found[2].tokens, [1, 2], "one token short");
-        let bonus = Limits::default().token_bonus;
-        assert!(found.iter().all(|found| (found.score - found.logprob - bonus * found.tokens.len().min(most) as f32).abs() < 1e-4));
-    }
-
-    #[test]
-    fn a_sentence_with_one_way_on_pays_for_what_was_not_said() {
-        let (found, background) = search(&[1, 30, 31, 32], 9.0, &[&[1, 2, 3, 4]], None);
-        assert_eq!(background.tokens, [1, 30, 31, 32]);
-        let ratio = found.first().map_or(f32::NEG_INFINITY, |found| found.logprob - background.logprob);
-        assert!(ratio < -20.0, "{ratio}");
-    }
-
-    #[test]
-    fn suppressed_tokens_never_come() {
-        let (found, background) = search(&[7, 2], 9.0, &[&[7, 2], &[3, 2]], None);
-        assert_eq!(background.tokens[1..], [2]);
-        assert!(found.iter().all(|found| found.tokens == [3, 2]));
-    }
-
-    #[test]
-    fn free_text_takes_what_was_said() {
-        let (found, _) = search(&[1, 20, 33, 21], 9.0, &[&[1], &[2]], Some(1));
-        assert_eq!(found[0].tokens, [1, 20, 33, 21]);
-    }
-
-    #[test]
-    fn nothing_of_an_empty_set() {
-        let (found, _) = search(&[1], 9.0, &[], None);
-        assert_eq!(found, []);
-    }
-}
+mod tests;

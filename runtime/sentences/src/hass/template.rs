@@ -73,6 +73,9 @@ impl Parser {
             separator = Some(this);
             self.at += 1;
             items.push(self.sequence(depth)?);
+            if this == Separator::Permutation && items.len() > MAX_PERMUTED {
+                return Err(format!("( ; ) of more than {MAX_PERMUTED} things"));
+            }
         }
         match (close, self.peek()) {
             (Some(close), Some(c)) if c == close => self.at += 1,
@@ -99,11 +102,11 @@ impl Parser {
                 '|' | ';' | ')' | ']' => break,
                 '(' => {
                     self.at += 1;
-                    parts.push(self.bracket(')', depth)?);
+                    parts.push(self.group(Some(')'), depth + 1)?);
                 }
                 '[' => {
                     self.at += 1;
-                    let inside = self.bracket(']', depth)?;
+                    let inside = self.group(Some(']'), depth + 1)?;
                     let mut ways = if let Part::Choice(ways) = inside { ways } else { vec![inside] };
                     ways.push(Part::Text(String::new()));
                     parts.push(Part::Choice(ways));
@@ -119,14 +122,6 @@ impl Parser {
             }
         }
         Ok(parts)
-    }
-
-    fn bracket(&mut self, close: char, depth: usize) -> Result<Part, String> {
-        let part = self.group(Some(close), depth + 1)?;
-        match &part {
-            Part::Permutation(items) if items.len() > MAX_PERMUTED => Err(format!("( ; ) of more than {MAX_PERMUTED} things")),
-            _ => Ok(part),
-        }
     }
 
     fn name(&mut self, close: char) -> Result<String, String> {
@@ -237,6 +232,8 @@ mod tests {
             ("(a|b;c)", "| and ; in one bracket"),
             ("{:x}", "{:x} lacks a name"),
             ("<>", "a list or rule without a name"),
+            ("(a;b;c;d;e;f;g;h;i)", "( ; ) of more than 8 things"),
+            ("a;b;c;d;e;f;g;h;i", "( ; ) of more than 8 things"),
         ] {
             assert_eq!(parse(template).unwrap_err(), what, "{template}");
         }

@@ -12,27 +12,13 @@ use crate::input;
 /// The most bytes of one registry.
 const MAX_BYTES: usize = 64 << 20;
 
-/// Domains that Home Assistant exposes to voice unless it is told otherwise.
-const EXPOSED_DOMAINS: [&str; 15] = [
-    "climate",
-    "conversation",
-    "cover",
-    "fan",
-    "humidifier",
-    "input_boolean",
-    "light",
-    "media_player",
-    "scene",
-    "script",
-    "switch",
-    "todo",
-    "vacuum",
-    "valve",
-    "water_heater",
-];
+/// Domains that Home Assistant exposes to voice unless it is told otherwise, as of 2026.
+const EXPOSED_DOMAINS: [&str; 11] =
+    ["climate", "cover", "fan", "humidifier", "light", "media_player", "scene", "switch", "todo", "vacuum", "water_heater"];
 /// And of sensors, these kinds.
 const EXPOSED_BINARY_SENSORS: [&str; 7] = ["door", "garage_door", "lock", "motion", "opening", "presence", "window"];
-const EXPOSED_SENSORS: [&str; 9] = ["aqi", "co", "co2", "humidity", "pm10", "pm25", "temperature", "temperature_delta", "voc"];
+const EXPOSED_SENSORS: [&str; 8] =
+    ["aqi", "carbon_dioxide", "carbon_monoxide", "humidity", "pm10", "pm25", "temperature", "volatile_organic_compounds"];
 
 /// Reads the registries in the folder's `.storage`.
 pub(super) fn read(folder: &Path) -> Result<House, Fault> {
@@ -167,6 +153,10 @@ mod tests {
             (json!({"entity_id": "light.a", "options": {"conversation": {"should_expose": false}}}), true, Some(false)),
             (json!({"entity_id": "lock.a", "options": {"conversation": {"should_expose": true}}}), false, Some(true)),
             (json!({"entity_id": "lock.a"}), true, Some(false)),
+            (json!({"entity_id": "script.a"}), true, Some(false)),
+            (json!({"entity_id": "todo.a"}), true, Some(true)),
+            (json!({"entity_id": "sensor.a", "device_class": "carbon_dioxide"}), true, Some(true)),
+            (json!({"entity_id": "sensor.a", "device_class": "power"}), true, Some(false)),
             (json!({"entity_id": "switch.a", "entity_category": "config"}), true, Some(false)),
             (json!({"entity_id": "sensor.a", "original_device_class": "temperature"}), true, Some(true)),
             (json!({"entity_id": "light.a", "disabled_by": "user"}), true, None),
