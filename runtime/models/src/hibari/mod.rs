@@ -165,6 +165,7 @@ impl HibariGraph {
     /// [`GraphError::Size`] if there are fewer than two phonemes or more than the model takes; [`GraphError::Plan`] if one is beyond the
     /// vocabulary, or the speed is no number above zero.
     pub fn begin(&mut self, phonemes: &[u32], speed: f32) -> Result<usize, GraphError> {
+        self.forget();
         if !(speed.is_finite() && speed > 0.0) {
             return Err(GraphError::Plan(format!("a speed of {speed}, not a number above 0")));
         }
@@ -188,6 +189,7 @@ impl HibariGraph {
     /// # Errors
     /// As [`begin`](Self::begin); [`GraphError::Size`] if there are not as many durations as phonemes, or one is 0 or above [`LONGEST`].
     pub fn begin_with(&mut self, phonemes: &[u32], durations: &[u32]) -> Result<usize, GraphError> {
+        self.forget();
         let fits = durations.len() == phonemes.len() && durations.iter().all(|duration| (1..=LONGEST).contains(duration));
         if !fits {
             return Err(GraphError::Size {
@@ -207,6 +209,11 @@ impl HibariGraph {
         &self.rows.durations
     }
 
+    /// No frames are left of what came before.
+    fn forget(&mut self) {
+        (self.total, self.next) = (0, 0);
+    }
+
     /// Runs the text encoders.
     fn read(&mut self, phonemes: &[u32]) -> Result<(), GraphError> {
         let (have, most) = (phonemes.len(), self.config().max_tokens);
@@ -217,8 +224,6 @@ impl HibariGraph {
         if let Some(phoneme) = phonemes.iter().find(|&&phoneme| phoneme as usize >= vocabulary) {
             return Err(GraphError::Plan(format!("phoneme {phoneme} is beyond the vocabulary of {vocabulary}")));
         }
-        // No frames are left of what came before.
-        (self.total, self.next) = (0, 0);
         self.clause.set(0, have);
         if let Some(listener) = self.session.recorder().listener() {
             listener.step("text", 0, have);
@@ -252,7 +257,7 @@ impl HibariGraph {
     /// # Errors
     /// [`GraphError::Plan`] if a layer fails.
     pub fn next(&mut self) -> Result<Option<Chunk<'_>>, GraphError> {
-        while FRAMES * self.next < FRAMES * self.total + self.spectra_flow.late() {
+        while self.total > 0 && FRAMES * self.next < FRAMES * self.total + self.spectra_flow.late() {
             self.sequence.set(self.next, self.total);
             if let Some(listener) = self.session.recorder().listener() {
                 listener.step("frames", self.next / CHUNK, CHUNK);
