@@ -13,7 +13,8 @@ use crate::Error;
 use crate::error::TensorProblem;
 use crate::float::{Float, FloatModel, Tensor, WhisperConfig};
 use crate::generation::{GenerationConfig, Lists};
-use crate::source::{Format, Source, read, read_json, read_tokenizer};
+use crate::source::{Format, Source, read_json, read_tokenizer};
+use crate::sources::checkpoint;
 
 /// The file of an unsharded checkpoint.
 pub const SINGLE: &str = "model.safetensors";
@@ -22,11 +23,6 @@ pub const INDEX: &str = "model.safetensors.index.json";
 
 const EMBEDDING: &str = "model.decoder.embed_tokens.weight";
 const PROJECTION: &str = "proj_out.weight";
-
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
 
 /// The lists may be absent or null; fine-tuned checkpoints often drop them.
 #[derive(Default, Deserialize)]
@@ -76,33 +72,7 @@ fn lists_of(g: Generation) -> Lists {
 }
 
 fn tensors(folder: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
-    let mut all = BTreeMap::new();
-    let index_path = folder.join(INDEX);
-    if index_path.is_file() {
-        let index: Index = read_json(&index_path)?;
-        let mut shards: Vec<&String> = index.weight_map.values().collect();
-        shards.sort_unstable();
-        shards.dedup();
-        for shard in shards {
-            if Path::new(shard).file_name() != Some(shard.as_ref()) {
-                let reason = format!("weight_map names {shard:?}, expected a file of the same folder");
-                return Err(Error::json(&index_path, reason));
-            }
-            let path = folder.join(shard);
-            for (name, tensor) in read_file(&path)? {
-                if index.weight_map.get(&name).is_some_and(|home| home == shard) {
-                    all.insert(name, tensor);
-                } else {
-                    return Err(Error::tensor(&path, &name, TensorProblem::Unexpected));
-                }
-            }
-        }
-        if let Some((name, shard)) = index.weight_map.iter().find(|(name, _)| !all.contains_key(*name)) {
-            return Err(Error::tensor(&folder.join(shard), name, TensorProblem::Missing));
-        }
-    } else {
-        all = read_file(&folder.join(SINGLE))?;
-    }
+    let mut all = checkpoint::tensors(folder, |_| true)?;
     // Checkpoints saved from the bare encoder-decoder lack the outer module's prefix.
     if all.keys().any(|name| name.starts_with("encoder.")) {
         all = all.into_iter().map(|(name, tensor)| (format!("model.{name}"), tensor)).collect();
@@ -114,10 +84,6 @@ fn tensors(folder: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
         }
     }
     Ok(all)
-}
-
-fn read_file(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
-    parse(path, Arc::new(read(path)?))
 }
 
 /// The tensors of one safetensors file whose bytes are `file`; `path` is named in errors.

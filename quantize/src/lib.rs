@@ -17,11 +17,13 @@
 pub mod calibration;
 mod card;
 mod check;
+pub mod clip;
 pub mod cost;
 pub mod ct2;
 mod ct2_model;
 pub mod dense;
 pub mod efficientnet;
+pub mod encodec;
 mod error;
 pub mod events;
 pub mod float;
@@ -45,6 +47,7 @@ pub mod source;
 pub mod sources;
 pub mod store;
 mod tensors;
+pub mod vectors;
 pub mod yamnet;
 
 pub use error::{Error, TensorProblem};

@@ -9,6 +9,7 @@ use ossicle_models::folder::{LAYOUT, NUMERICS_VERSION};
 
 use crate::Error;
 use crate::folder::FORMAT;
+use crate::pack::{self, QuantizedRows};
 use crate::store::{self, Element, Slot};
 
 /// A tensor to be written.
@@ -54,4 +55,19 @@ pub(crate) fn write(path: &Path, source: &Path, tensors: &[Tensor]) -> Result<()
     }
     let file = out.into_inner().map_err(|e| io(e.into_error()))?;
     file.sync_all().map_err(io)
+}
+
+/// Adds quantised rows, packed, with their scales and, if there is one, their bias.
+pub(crate) fn put_rows(tensors: &mut Vec<Tensor>, name: &str, q: &QuantizedRows, bias: Option<Vec<f32>>) {
+    let rows = pack::padded_rows(q.rows);
+    let shape = vec![rows / pack::BLOCK_ROWS, q.inputs / pack::BLOCK_INPUTS, pack::BLOCK_ROWS, pack::BLOCK_INPUTS];
+    let padded = |mut values: Vec<f32>| {
+        values.resize(rows, 0.0);
+        values
+    };
+    tensors.push(Tensor::bytes(format!("{name}.weight"), shape, pack::pack(&q.values, q.rows, q.inputs)));
+    tensors.push(Tensor::floats(format!("{name}.weight_scale"), vec![rows], padded(q.scales.clone())));
+    if let Some(bias) = bias {
+        tensors.push(Tensor::floats(format!("{name}.bias"), vec![rows], padded(bias)));
+    }
 }

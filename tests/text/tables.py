@@ -1,6 +1,7 @@
-"""The ranges in runtime/text/src/tables.rs, as Hugging Face's `tokenizers` answers for each code point: python tables.py"""
+"""The ranges in runtime/text/src/tables.rs and letters.rs, as Hugging Face's `tokenizers` answers for each code point: python tables.py"""
+from tokenizers import Regex
 from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, Split
 
 POINTS = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 
@@ -26,3 +27,12 @@ ranges("OTHER", [c for c in POINTS if c not in "\0\ufffd" and clean(f"a{c}b") ==
 ranges("NONSPACING", [c for c in POINTS if accents(f"a{c}b") == "ab"])
 ranges("PUNCTUATION", [c for c in POINTS if ord(c) >= 128 and len(split(f"a{c}b")) == 3])
 ranges("IDEOGRAPHS", [c for c in POINTS if ideographs(c) == f" {c} "])
+
+
+def matching(expression, around):
+    parts = Split(Regex(expression), "isolated").pre_tokenize_str
+    return [c for c in POINTS if len(parts(around + c + around)) == 3]
+
+
+ranges("LETTERS", matching(r"\p{L}", "1"))
+ranges("NUMBERS", matching(r"\p{N}", "a"))

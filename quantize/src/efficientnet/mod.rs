@@ -4,14 +4,12 @@
 //! The checkpoint is written down as the ONNX graph that it means, and goes on as every other network does: the same lowering, folding and
 //! measuring.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::TensorProblem;
-use crate::float::Tensor;
 use crate::network::Network;
-use crate::onnx::proto::{self, DataType, Message, attribute, integers, real};
+use crate::onnx::builder::Builder;
+use crate::onnx::proto::{Message, attribute, integers, real};
 use crate::source::read;
 use crate::sources::pickle;
 use crate::{Error, network::Parts};
@@ -37,9 +35,6 @@ const HEAD: usize = 1280;
 /// Added to the variance in each batch normalisation.
 const EPSILON: f32 = 1e-3;
 
-/// Version of ONNX' operators that the graph is written in.
-const OPSET: i64 = 17;
-
 /// Reads a state dict (`.pth`, `.pt`) with the names of lukemelas' EfficientNet-PyTorch.
 ///
 /// # Errors
@@ -55,12 +50,11 @@ pub fn open(path: &Path) -> Result<Network, Error> {
     let tensors = pickle::parse_wanted(path, Arc::new(read(path)?), |name| !counters(name))?;
     // DataParallel puts its own name in front.
     let tensors = tensors.into_iter().map(|(name, tensor)| (name.strip_prefix("module.").unwrap_or(&name).to_owned(), tensor)).collect();
-    let mut graph = Graph { path: path.to_owned(), tensors, nodes: vec![], constants: vec![], last: "pixels".into() };
+    let mut graph = Graph { path: path.to_owned(), builder: Builder::new(path, tensors), last: "pixels".into() };
     let classes = graph.build()?;
     graph.nothing_left()?;
-    let (input, output) = (proto::shaped("pixels", &[1, 3, SIDE as i64, SIDE as i64]), proto::shaped("scores", &[1, classes]));
-    let graph = proto::graph("efficientnet-lite0", graph.nodes, graph.constants, input, output);
-    Network::parse(path, &proto::model(8, OPSET, "", graph).into_bytes())
+    let file = graph.builder.file("efficientnet-lite0", ("pixels", &[1, 3, SIDE, SIDE]), ("scores", &[1, classes]));
+    Network::parse(path, &file)
 }
 
 /// What comes with the network: these labels, what becomes of an image, and notes for the model card.
@@ -101,18 +95,16 @@ struct Conv {
 /// The graph as far as it is written.
 struct Graph {
     path: PathBuf,
-    tensors: BTreeMap<String, Tensor>,
-    nodes: Vec<Message>,
-    constants: Vec<Message>,
+    builder: Builder,
     /// What the last node gives.
     last: String,
 }
 
 impl Graph {
     /// All layers, in order; gives the number of classes.
-    fn build(&mut self) -> Result<i64, Error> {
-        self.constant("zero", &[], &[0.0]);
-        self.constant("six", &[], &[6.0]);
+    fn build(&mut self) -> Result<usize, Error> {
+        self.builder.constant("zero", &[], &[0.0]);
+        self.builder.constant("six", &[], &[6.0]);
         let mut side = SIDE;
         let stem = Conv { inputs: 3, outputs: STEM, kernel: 3, stride: 2, depthwise: false, relu: true };
         self.conv("_conv_stem", "_bn0", &stem, &mut side)?;
@@ -140,22 +132,19 @@ impl Graph {
         self.conv("_conv_head", "_bn1", &head, &mut side)?;
         self.then("GlobalAveragePool", &[], "_avg_pooling", vec![]);
         self.then("Flatten", &[], "features", vec![]);
-        let classes = match self.tensors.get("_fc.bias").map(Tensor::shape) {
-            Some(&[classes]) => classes,
-            _ => return Err(Error::tensor(&self.path, "_fc.bias", TensorProblem::Missing)),
-        };
-        let weight = self.take("_fc.weight", &[classes, HEAD])?;
-        let bias = self.take("_fc.bias", &[classes])?;
+        let classes = self.builder.shape("_fc.bias")?.iter().product();
+        let weight = self.builder.weight("_fc.weight", &[classes, HEAD])?;
+        let bias = self.builder.weight("_fc.bias", &[classes])?;
         self.then("Gemm", &[&weight, &bias], "_fc", vec![attribute("transB", 1)]);
         self.then("Softmax", &[], "scores", vec![attribute("axis", -1)]);
-        Ok(classes as i64)
+        Ok(classes)
     }
 
     /// A convolution, its batch normalisation and its activation. `side` is the map's size before the call, and after the convolution when it returns.
     fn conv(&mut self, name: &str, norm: &str, conv: &Conv, side: &mut usize) -> Result<(), Error> {
         let Conv { inputs, outputs, kernel, stride, depthwise, relu } = *conv;
         let filters = if depthwise { 1 } else { inputs };
-        let weight = self.take(&format!("{name}.weight"), &[outputs, filters, kernel, kernel])?;
+        let weight = self.builder.weight(&format!("{name}.weight"), &[outputs, filters, kernel, kernel])?;
         // TensorFlow's "same": as many outputs as strides begin in the map, and of an odd number of zeros one more at the end.
         let reach = (side.div_ceil(stride) - 1) * stride + kernel;
         let (before, all) = (reach.saturating_sub(*side) / 2, reach.saturating_sub(*side));
@@ -165,7 +154,7 @@ impl Graph {
         self.then("Conv", &[&weight], name, attributes);
         let mut figures = vec![];
         for figure in ["weight", "bias", "running_mean", "running_var"] {
-            figures.push(self.take(&format!("{norm}.{figure}"), &[outputs])?);
+            figures.push(self.builder.weight(&format!("{norm}.{figure}"), &[outputs])?);
         }
         let figures: Vec<&str> = figures.iter().map(String::as_str).collect();
         self.then("BatchNormalization", &figures, norm, vec![real("epsilon", EPSILON)]);
@@ -177,9 +166,7 @@ impl Graph {
     }
 
     fn node(&mut self, op: &str, inputs: &[&str], name: &str, attributes: Vec<Message>) {
-        let node = attributes.into_iter().fold(proto::node(op, inputs, name), |node, attribute| node.message(5, attribute));
-        self.nodes.push(node);
-        self.last = name.to_owned();
+        self.last = self.builder.node(op, inputs, name, attributes);
     }
 
     /// A node that reads the last one.
@@ -189,30 +176,9 @@ impl Graph {
         self.node(op, &inputs, name, attributes);
     }
 
-    fn constant(&mut self, name: &str, dims: &[usize], values: &[f32]) {
-        let dims: Vec<i64> = dims.iter().map(|&n| n as i64).collect();
-        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        self.constants.push(proto::tensor(name, DataType::Float, &dims, &bytes));
-    }
-
-    /// Takes a tensor of this shape out of the checkpoint and into the graph; gives its name.
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<String, Error> {
-        let problem = |problem| Error::tensor(&self.path, name, problem);
-        let tensor = self.tensors.remove(name).ok_or_else(|| problem(TensorProblem::Missing))?;
-        if tensor.shape() != shape {
-            return Err(problem(TensorProblem::Shape { expected: shape.to_owned(), found: tensor.shape().to_owned() }));
-        }
-        let values = tensor.to_f32();
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            return Err(problem(TensorProblem::NotFinite { index }));
-        }
-        self.constant(name, shape, &values);
-        Ok(name.to_owned())
-    }
-
     /// Every tensor was taken.
     fn nothing_left(&self) -> Result<(), Error> {
-        let Some(name) = self.tensors.keys().next() else { return Ok(()) };
+        let Some(name) = self.builder.left().next() else { return Ok(()) };
         let squeeze = if name.contains("._se_") { " (it has no squeeze-and-excitation: export B0 to B7 to ONNX)" } else { "" };
         Err(Error::unsupported(&self.path, format!("tensor {name} does not belong to EfficientNet-Lite0{squeeze}")))
     }

@@ -4,6 +4,7 @@ use ossicle_kernels::activation::{Activation, activate, softmax};
 use ossicle_kernels::simd::Isa;
 
 use super::{Encoder, Linear, Norm};
+use crate::vectors::{dot, unit};
 
 /// What goes into a layer's products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,25 +90,4 @@ impl Linear {
 
 fn add(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
-}
-
-/// Divides a vector by its length.
-pub(super) fn unit(vector: &mut [f32]) {
-    let length = dot(vector, vector).sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|x| *x /= length);
-    }
-}
-
-/// In sixteen sums, so that it can be computed in vectors.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 16];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-    for (a, b) in a.iter().zip(b) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
 }

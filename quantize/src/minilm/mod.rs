@@ -19,7 +19,7 @@ use crate::float::Tensor;
 use crate::source::{read, read_json, read_text};
 use crate::{Error, hf};
 
-pub use measure::Report;
+pub use crate::vectors::Report;
 pub use write::Task;
 
 /// Sentences that ranges and rounding are chosen with unless others are given.

@@ -66,7 +66,7 @@ impl Encoder {
                 phrases.ok_or_else(|| Error::unsupported(&self.path, "a line of --sounds without a tab: give label, tab, phrase"))?;
             let vectors = self.vectors(&at, &phrases)?.concat();
             let rows = pack::quantize_rows(&vectors, phrases.len(), self.config.hidden_size);
-            put_rows(&mut tensors, "sounds", &rows, None);
+            tensors::put_rows(&mut tensors, "sounds", &rows, None);
             fs::remove_file(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?;
             self.put(&at, &tensors, phrases.len())?;
             write_text(&at.join("sounds.tsv"), &sounds.iter().flat_map(|line| [line, "\n"]).collect::<String>())?;
@@ -76,7 +76,7 @@ impl Encoder {
         let report = (!measured.is_empty()).then_some(report);
         let mut notes = task.notes.trim_end().to_owned();
         if let Some(report) = &report {
-            notes = format!("{notes}\n\n{}", report.markdown());
+            notes = format!("{notes}\n\n{}", report.markdown("sentences"));
         }
         let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
         let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
@@ -100,7 +100,7 @@ impl Encoder {
         let width = self.config.hidden_size;
         let mut tensors = vec![];
         let words = pack::quantize_rows(&self.words, self.config.vocab_size, width);
-        put_rows(&mut tensors, "embed.words", &words, None);
+        tensors::put_rows(&mut tensors, "embed.words", &words, None);
         tensors.push(Tensor::floats("embed.positions".into(), vec![self.config.max_tokens, width], self.positions.clone()));
         put_norm(&mut tensors, "embed.norm", &self.norm);
         progress("float vectors of the calibration sentences");
@@ -176,7 +176,7 @@ fn put_linear(tensors: &mut Vec<Tensor>, name: &str, layer: &Linear, inputs: &In
         bias.push((f64::from(own) + lost - f64::from(offset) * f64::from(scale) * sum as f64) as f32);
         scales.push(scale);
     }
-    put_rows(tensors, name, &QuantizedRows { rows: layer.bias.len(), inputs: depth, values, scales }, Some(bias));
+    tensors::put_rows(tensors, name, &QuantizedRows { rows: layer.bias.len(), inputs: depth, values, scales }, Some(bias));
 }
 
 /// A layer whose input's channels are brought to like ranges first.
@@ -236,18 +236,4 @@ fn smooth(moments: &Moments, layer: &Linear) -> Smoothed {
 fn put_norm(tensors: &mut Vec<Tensor>, name: &str, norm: &Norm) {
     tensors.push(Tensor::floats(format!("{name}.weight"), vec![norm.weight.len()], norm.weight.clone()));
     tensors.push(Tensor::floats(format!("{name}.bias"), vec![norm.bias.len()], norm.bias.clone()));
-}
-
-fn put_rows(tensors: &mut Vec<Tensor>, name: &str, q: &QuantizedRows, bias: Option<Vec<f32>>) {
-    let rows = pack::padded_rows(q.rows);
-    let shape = vec![rows / pack::BLOCK_ROWS, q.inputs / pack::BLOCK_INPUTS, pack::BLOCK_ROWS, pack::BLOCK_INPUTS];
-    let padded = |mut values: Vec<f32>| {
-        values.resize(rows, 0.0);
-        values
-    };
-    tensors.push(Tensor::bytes(format!("{name}.weight"), shape, pack::pack(&q.values, q.rows, q.inputs)));
-    tensors.push(Tensor::floats(format!("{name}.weight_scale"), vec![rows], padded(q.scales.clone())));
-    if let Some(bias) = bias {
-        tensors.push(Tensor::floats(format!("{name}.bias"), vec![rows], padded(bias)));
-    }
 }

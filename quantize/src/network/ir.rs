@@ -114,6 +114,7 @@ pub(super) enum Kind {
     },
     Attention {
         heads: usize,
+        causal: bool,
     },
     /// `[tokens][channels]`
     Prepend {
@@ -140,6 +141,8 @@ pub(super) enum Kind {
 pub(super) enum Part {
     /// A product of two tensors that both depend on the input.
     Product,
+    /// The former, without what comes after each row's own position.
+    Causal,
     /// Softmax over the last axis.
     Softmax,
     /// The error function.

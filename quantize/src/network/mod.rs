@@ -78,3 +78,26 @@ impl Network {
         self.fused.layers.iter().map(pack::parameters).sum()
     }
 }
+
+/// A float graph as it comes, on tract's operators.
+pub(crate) struct Reference {
+    graph: Graph,
+    float: graph::Float,
+}
+
+impl Reference {
+    /// Reads an ONNX file of these bytes; `path` is what errors name.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
+        let graph = Graph::parse(path, bytes)?;
+        let float = graph.float(std::slice::from_ref(&graph.output))?;
+        Ok(Self { graph, float })
+    }
+
+    /// The output for one input, both as ONNX orders them.
+    pub(crate) fn run(&self, input: &[f32]) -> Result<Vec<f32>, Error> {
+        let failed = |reason: String| Error::Onnx { path: self.graph.path().to_owned(), reason };
+        let outputs = quiet::catch(|| self.float.run(input, &self.graph.input.1)).map_err(failed)?;
+        let mut outputs = outputs.map_err(|e| failed(format!("the float model does not run: {}", e.root_cause())))?;
+        outputs.pop().ok_or_else(|| failed("the float model gives nothing".into()))
+    }
+}

@@ -113,13 +113,9 @@ impl Network {
         }
         let mut partial = Partial::create(folder, force)?;
         let at = partial.path.clone();
-        let names = self.names();
-        let mut tensors = vec![];
-        for ((layer, name), offset) in self.fused.layers.iter().zip(&names).zip(&self.offsets) {
-            put(&mut tensors, layer, name, *offset);
-        }
+        let (layers, tensors) = self.layers("")?;
         tensors::write(&at.join("model.safetensors"), self.graph.path(), &tensors)?;
-        write_text(&at.join("config.json"), &pretty(&self.config(&names)?))?;
+        write_text(&at.join("config.json"), &pretty(&self.config(layers)?))?;
         write_text(&at.join("labels.txt"), &parts.labels.iter().flat_map(|label| [label, "\n"]).collect::<String>())?;
         write_text(&at.join("preprocessor_config.json"), &parts.preprocessor)?;
         self.check(&at)?;
@@ -183,14 +179,28 @@ impl Network {
         names
     }
 
-    fn config(&self, names: &[String]) -> Result<Value, Error> {
+    /// Layers as the runtime's configuration has them.
+    fn runtime_layers(&self, names: &[String]) -> Result<Vec<runtime::Layer>, Error> {
         let layers = self.fused.layers.iter().zip(names).zip(&self.offsets).skip(1);
         let layers = layers.map(|((layer, name), &offset)| {
             let inputs = layer.inputs.iter().map(|input| names[input.layer].clone()).collect();
             Some(runtime::Layer { name: name.clone(), inputs, op: op(layer, offset)? })
         });
         let layers: Option<Vec<runtime::Layer>> = layers.collect();
-        let layers = layers.ok_or_else(|| Error::unsupported(self.graph.path(), "a pattern is incomplete"))?;
+        layers.ok_or_else(|| Error::unsupported(self.graph.path(), "a pattern is incomplete"))
+    }
+
+    /// The layers, and their tensors with `prefix` in front of their names: what a model of several parts is put together from.
+    pub(crate) fn layers(&self, prefix: &str) -> Result<(Vec<runtime::Layer>, Vec<Tensor>), Error> {
+        let names = self.names();
+        let mut tensors = vec![];
+        for ((layer, name), offset) in self.fused.layers.iter().zip(&names).zip(&self.offsets) {
+            put(&mut tensors, layer, &format!("{prefix}{name}"), *offset);
+        }
+        Ok((self.runtime_layers(&names)?, tensors))
+    }
+
+    fn config(&self, layers: Vec<runtime::Layer>) -> Result<Value, Error> {
         let config = NetworkConfig { input: self.input(), layers, scores: self.fused.scores, num_labels: self.outputs() };
         let mut value = serde_json::to_value(config).map_err(|e| Error::json(self.graph.path(), e))?;
         value["kind"] = json!("network");
@@ -233,7 +243,7 @@ fn op(layer: &Layer, offset: Option<f32>) -> Option<Op> {
         Kind::Scale => Op::Scale,
         Kind::Activate(activation) => Op::Activate { activation },
         Kind::Norm { epsilon, .. } => Op::Norm { epsilon },
-        Kind::Attention { heads } => Op::Attention { heads },
+        Kind::Attention { heads, causal } => Op::Attention { heads, causal },
         Kind::Prepend { ref tokens } => Op::Prepend { tokens: tokens.len() / channels },
         Kind::AddConstant { .. } => Op::AddConstant,
         Kind::Concat { ref channels } => Op::Concat { channels: channels.clone() },

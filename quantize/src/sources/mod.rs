@@ -1,3 +1,5 @@
 //! File formats that checkpoints come in.
 
+pub(crate) mod checkpoint;
 pub mod pickle;
+pub(crate) mod yaml;

@@ -1,8 +1,10 @@
 //! One binary, so that the runtime is linked once.
 #![allow(unreachable_pub)]
 
+mod clip;
 mod common;
 mod ct2;
+mod encodec;
 mod events;
 mod folder;
 mod hf;

@@ -8,14 +8,16 @@
 mod bench;
 mod board;
 mod broker;
+mod classify;
 mod command;
 mod detect;
+mod embed;
 mod fault;
 mod find;
 mod input;
 mod interrupt;
-mod label;
 mod listen;
+mod look;
 mod model;
 mod models;
 mod notify;
@@ -51,7 +53,9 @@ fn main() -> ExitCode {
         Subcommands::Listen(args) => listen::run(args),
         Subcommands::Detect(args) => detect::run(args),
         Subcommands::Find(args) => find::run(args),
-        Subcommands::Label(args) => label::run(args),
+        Subcommands::Classify(args) => classify::run(args),
+        Subcommands::Embed(args) => embed::run(args),
+        Subcommands::Look(args) => look::run(args),
         Subcommands::Speak(args) => speak::run(args),
         Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]

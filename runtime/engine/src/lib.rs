@@ -12,6 +12,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod cache;
 pub mod graph;
 pub mod layer;
 pub mod layers;

@@ -178,6 +178,11 @@ impl Weights {
         self.map().len()
     }
 
+    /// Bytes of the tensors whose names `wanted` takes.
+    pub fn bytes_of(&self, wanted: impl Fn(&str) -> bool) -> usize {
+        self.tensors.iter().filter(|(name, _)| wanted(name)).map(|(_, (_, _, range))| range.len()).sum()
+    }
+
     /// SHA-256 of the file of weights, in lower-case hexadecimal.
     pub fn sha256(&self) -> String {
         hex(&Sha256::digest(self.map()))

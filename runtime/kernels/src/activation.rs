@@ -28,6 +28,8 @@ pub enum Activation {
     Gelu,
     /// [`math::tanh`]
     Tanh,
+    /// `x` above zero, otherwise `e^x - 1` (Clevert, Unterthiner and Hochreiter 2015)
+    Elu,
 }
 
 impl Activation {
@@ -40,7 +42,7 @@ impl Activation {
             Self::Silu => Some(0.2785),
             Self::QuickGelu => Some(0.164),
             Self::Gelu => Some(0.1705),
-            Self::Tanh => Some(1.0),
+            Self::Tanh | Self::Elu => Some(1.0),
         }
     }
 
@@ -63,6 +65,7 @@ pub fn activate(isa: Isa, activation: Activation, values: &mut [f32]) {
         Activation::QuickGelu => isa.dispatch(Apply(QuickGelu, &mut *values)),
         Activation::Gelu => isa.dispatch(Apply(Gelu, &mut *values)),
         Activation::Tanh => isa.dispatch(Apply(Tanh, &mut *values)),
+        Activation::Elu => isa.dispatch(Apply(Elu, &mut *values)),
     }
     fault::f32s("activate", isa.name(), values);
 }
@@ -111,6 +114,7 @@ function!(Silu, |s, x| s.mul(x, math::sigmoid(s, x)));
 function!(QuickGelu, |s, x| s.mul(x, math::sigmoid(s, s.mul(x, s.splat(1.702)))));
 function!(Gelu, |s, x| math::gelu(s, x));
 function!(Tanh, |s, x| math::tanh(s, x));
+function!(Elu, |s, x| s.select(s.lt(s.splat(0.0), x), x, s.sub(math::exp(s, x), s.splat(1.0))));
 
 /// Softmax of one row, in place: `exp(x - largest)`, divided by their sum over lanes. An empty row stays empty.
 pub fn softmax(isa: Isa, row: &mut [f32]) {

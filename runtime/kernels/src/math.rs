@@ -156,6 +156,7 @@ impl<const LOG: bool> SimdOp for All<'_, LOG> {
 /// Sine and cosine of `x` turns, that is of `2 pi x`: absolute error at most 2e-7 beside the rounding of `x`, for `|x| < 2^20`.
 #[inline(always)]
 pub fn sin_cos_turns<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
+    #[expect(clippy::approx_constant, reason = "a coefficient of a minimax polynomial, one step below the constant")]
     const SIN: [f32; 5] = [6.283_185, -41.341_656, 81.601_006, -76.549_78, 39.536_705];
     const COS: [f32; 6] = [1.0, -19.739_208, 64.939_35, -85.453_575, 60.144_016, -24.982_237];
     // Half turns change the signs of both: what is left lies within a quarter of a turn.

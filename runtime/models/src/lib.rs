@@ -1,10 +1,13 @@
-//! Model families (Whisper, YAMNet, MiniLM, networks from ONNX) as graphs of integer layers, on [`ossicle_engine`].
+//! Model families (Whisper, YAMNet, MiniLM, CLIP, EnCodec, AudioGen, networks from ONNX) as graphs of integer layers, on [`ossicle_engine`].
 //!
 //! A [`folder::ModelFolder`] maps a model's weights; [`whisper::WhisperGraph`], [`yamnet::YamnetGraph`] and
 //! [`network::NetworkGraph`] wire layers to graphs, plan every buffer beforehand, and then run without touching the heap.
 
 #![forbid(unsafe_code)]
 
+pub mod audiogen;
+pub mod clip;
+pub mod encodec;
 pub mod hibari;
 pub mod minilm;
 pub mod network;

@@ -17,6 +17,11 @@ impl Added {
         self.tokens.iter().map(|(_, id)| *id as usize + 1).max().unwrap_or(0)
     }
 
+    /// The id of a token by its text.
+    pub(crate) fn id(&self, token: &str) -> Option<u32> {
+        self.tokens.iter().find(|(content, _)| content == token).map(|(_, id)| *id)
+    }
+
     /// The text's pieces: the leftmost added token, the longest of those that begin there, and what is between them.
     pub(crate) fn split<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Piece<'a>> {
         let mut rest = text;

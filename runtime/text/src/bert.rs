@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 
-use crate::tables::{IDEOGRAPHS, NONSPACING, OTHER, PUNCTUATION};
+use crate::tables::{IDEOGRAPHS, NONSPACING, OTHER, PUNCTUATION, within};
 
 /// What is done to a text before it is split into words.
 #[derive(Clone, Copy, Debug)]
@@ -58,11 +58,4 @@ pub(crate) fn words(text: &str, mut each: impl FnMut(&str)) {
             each(&word[start..]);
         }
     }
-}
-
-/// Whether a character is in one of the ranges.
-fn within(ranges: &[(u32, u32)], c: char) -> bool {
-    let c = u32::from(c);
-    let behind = ranges.partition_point(|&(first, _)| first <= c);
-    behind > 0 && c <= ranges[behind - 1].1
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::added::Added;
 use crate::bert::Normalizer;
+use crate::clip::{self, Clip};
 use crate::template::Template;
 use crate::vocabulary::Vocabulary;
 use crate::wordpiece::WordPiece;
-use crate::{MAX_TOKENS, Tokenizer, TokenizerError};
+use crate::{self as tokenizer, MAX_TOKENS, Tokenizer, TokenizerError};
 
 /// Most added tokens: each is looked for at each place of a text.
 const MAX_ADDED: usize = 4096;
@@ -22,7 +23,8 @@ const MAX_AROUND: usize = 16;
 pub(crate) struct File {
     #[serde(default)]
     added_tokens: Vec<AddedToken>,
-    normalizer: Option<Part>,
+    #[serde(default)]
+    normalizer: NormalizerPart,
     pre_tokenizer: Option<Part>,
     post_processor: Option<Part>,
     model: Model,
@@ -67,7 +69,37 @@ struct Model {
     continuing_subword_prefix: Option<String>,
     #[serde(default)]
     max_input_chars_per_word: Option<usize>,
+    #[serde(default)]
+    end_of_word_suffix: Option<String>,
+    #[serde(default)]
+    dropout: Option<f32>,
+    #[serde(default)]
+    byte_fallback: bool,
+    #[serde(default)]
+    ignore_merges: bool,
+    #[serde(default)]
+    merges: Vec<MergedPair>,
     vocab: Vocabulary,
+}
+
+/// Two tokens that are merged, as older and newer files write them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum MergedPair {
+    Spaced(String),
+    Pair(String, String),
+}
+
+impl MergedPair {
+    fn parts(self) -> Result<(String, String), TokenizerError> {
+        match self {
+            Self::Pair(a, b) => Ok((a, b)),
+            Self::Spaced(text) => match text.split_once(' ') {
+                Some((a, b)) if !b.contains(' ') => Ok((a.to_owned(), b.to_owned())),
+                _ => Err(unsupported("model's merge", text)),
+            },
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -77,6 +109,20 @@ struct BertNormalizer {
     #[serde(default)]
     strip_accents: Option<bool>,
     lowercase: bool,
+}
+
+/// Tokens around a text, with their ids.
+#[derive(Deserialize)]
+struct RobertaProcessing {
+    sep: (String, u32),
+    cls: (String, u32),
+}
+
+impl RobertaProcessing {
+    fn build(self) -> Result<Template, TokenizerError> {
+        check_ids(&[self.cls.1, self.sep.1])?;
+        Ok(Template { before: vec![self.cls.1], after: vec![self.sep.1] })
+    }
 }
 
 #[derive(Deserialize)]
@@ -98,31 +144,96 @@ enum TemplatePiece {
 
 impl File {
     pub(crate) fn build(self) -> Result<Tokenizer, TokenizerError> {
-        if self.model.kind != "WordPiece" {
-            return Err(unsupported("model", self.model.kind));
-        }
-        let normalizer = match self.normalizer {
-            Some(part) if part.kind == "BertNormalizer" => {
-                let BertNormalizer { clean_text, handle_chinese_chars, strip_accents, lowercase } = part.read()?;
-                let strip_accents = strip_accents.unwrap_or(lowercase);
-                Normalizer { clean: clean_text, ideographs: handle_chinese_chars, strip_accents, lowercase }
+        let model = match self.model.kind.as_str() {
+            "WordPiece" => {
+                let normalizer = self.normalizer.bert()?;
+                match self.pre_tokenizer {
+                    Some(part) if part.kind == "BertPreTokenizer" => {}
+                    other => return Err(unsupported("pre_tokenizer", kind_of(other))),
+                }
+                tokenizer::Model::Bert(normalizer, self.model.word_piece()?)
             }
-            other => return Err(unsupported("normalizer", kind_of(other))),
+            "BPE" => {
+                clip_steps(self.normalizer.0, self.pre_tokenizer)?;
+                tokenizer::Model::Clip(self.model.byte_pairs()?)
+            }
+            other => return Err(unsupported("model", other.to_owned())),
         };
-        match self.pre_tokenizer {
-            Some(part) if part.kind == "BertPreTokenizer" => {}
-            other => return Err(unsupported("pre_tokenizer", kind_of(other))),
-        }
         let template = match self.post_processor {
             None => Template::default(),
             Some(part) if part.kind == "TemplateProcessing" => part.read::<TemplateProcessing>()?.build()?,
+            Some(part) if part.kind == "RobertaProcessing" => part.read::<RobertaProcessing>()?.build()?,
             other => return Err(unsupported("post_processor", kind_of(other))),
         };
-        Ok(Tokenizer { added: added(self.added_tokens)?, normalizer, model: self.model.word_piece()?, template })
+        let [added, normalized] = added(self.added_tokens, &model)?;
+        Ok(Tokenizer { added, normalized, model, template })
+    }
+}
+
+/// The normaliser, whatever it is.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+struct NormalizerPart(Option<Part>);
+
+impl NormalizerPart {
+    fn bert(self) -> Result<Normalizer, TokenizerError> {
+        match self.0 {
+            Some(part) if part.kind == "BertNormalizer" => {
+                let BertNormalizer { clean_text, handle_chinese_chars, strip_accents, lowercase } = part.read()?;
+                let strip_accents = strip_accents.unwrap_or(lowercase);
+                Ok(Normalizer { clean: clean_text, ideographs: handle_chinese_chars, strip_accents, lowercase })
+            }
+            other => Err(unsupported("normalizer", kind_of(other))),
+        }
+    }
+}
+
+/// What CLIP does to a text before byte pairs: these steps with these figures, and no others.
+fn clip_steps(normalizer: Option<Part>, pre_tokenizer: Option<Part>) -> Result<(), TokenizerError> {
+    let normalizers = match normalizer {
+        Some(part) if part.kind == "Sequence" => part.rest["normalizers"].clone(),
+        other => return Err(unsupported("normalizer of byte pairs", kind_of(other))),
+    };
+    let wanted = json!([
+        {"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Lowercase"}
+    ]);
+    if normalizers != wanted {
+        return Err(unsupported("normalizer", normalizers.to_string()));
+    }
+    let steps = match pre_tokenizer {
+        Some(part) if part.kind == "Sequence" => part.rest["pretokenizers"].clone(),
+        other => return Err(unsupported("pre_tokenizer of byte pairs", kind_of(other))),
+    };
+    let split = |words: &str| json!({"type": "Split", "pattern": {"Regex": words}, "behavior": "Removed", "invert": true});
+    let words = steps[0] == split(clip::WORDS) || steps[0] == split(clip::PLAIN_WORDS);
+    let bytes = steps[1]["type"] == "ByteLevel" && steps[1]["add_prefix_space"] == false;
+    match words && bytes && steps.as_array().is_some_and(|steps| steps.len() == 2) {
+        true => Ok(()),
+        false => Err(unsupported("pre_tokenizer", steps.to_string())),
     }
 }
 
 impl Model {
+    fn byte_pairs(self) -> Result<Clip, TokenizerError> {
+        let odd = [
+            (self.dropout.is_some_and(|share| share != 0.0), "dropout"),
+            (self.continuing_subword_prefix.is_some_and(|prefix| !prefix.is_empty()), "continuing_subword_prefix"),
+            (self.byte_fallback, "byte_fallback"),
+            (self.ignore_merges, "ignore_merges"),
+        ];
+        if let Some((_, odd)) = odd.iter().find(|(on, _)| *on) {
+            return Err(unsupported("model BPE with", (*odd).to_owned()));
+        }
+        let Some(suffix) = self.end_of_word_suffix.filter(|suffix| !suffix.is_empty()) else {
+            return Err(unsupported("model BPE", "without end_of_word_suffix".into()));
+        };
+        if self.merges.len() > MAX_TOKENS {
+            return Err(TokenizerError::TooLarge { what: "merges", have: self.merges.len(), most: MAX_TOKENS });
+        }
+        let merges = self.merges.into_iter().map(MergedPair::parts).collect::<Result<Vec<_>, _>>()?;
+        Clip::new(&self.vocab, &suffix, &merges)
+    }
+
     fn word_piece(self) -> Result<WordPiece, TokenizerError> {
         let unknown = self.unk_token.unwrap_or_else(|| "[UNK]".into());
         let Some(id) = self.vocab.id(&unknown) else {
@@ -162,25 +273,28 @@ impl TemplateProcessing {
     }
 }
 
-fn added(tokens: Vec<AddedToken>) -> Result<Added, TokenizerError> {
+/// Tokens that are looked for in a text as it comes, and those that are looked for once it has been normalised.
+fn added(tokens: Vec<AddedToken>, model: &tokenizer::Model) -> Result<[Added; 2], TokenizerError> {
     if tokens.len() > MAX_ADDED {
         return Err(TokenizerError::TooLarge { what: "added_tokens", have: tokens.len(), most: MAX_ADDED });
     }
-    let mut added = Added::default();
+    let mut all = [Added::default(), Added::default()];
     for token in tokens {
-        let odd =
-            [(token.single_word, "single_word"), (token.lstrip, "lstrip"), (token.rstrip, "rstrip"), (token.normalized, "normalized")];
+        let odd = [(token.single_word, "single_word"), (token.lstrip, "lstrip"), (token.rstrip, "rstrip")];
         if let Some((_, odd)) = odd.iter().find(|(on, _)| *on) {
             return Err(unsupported("added_tokens with", (*odd).to_owned()));
+        }
+        if token.normalized && model.normalize(&token.content) != token.content {
+            return Err(unsupported("added_tokens with normalized", token.content));
         }
         if token.content.is_empty() {
             return Err(unsupported("added_tokens with", "no content".into()));
         }
         check_ids(&[token.id])?;
-        added.tokens.push((token.content, token.id));
+        all[usize::from(token.normalized)].tokens.push((token.content, token.id));
     }
-    added.tokens.sort_by_key(|(content, _)| std::cmp::Reverse(content.len()));
-    Ok(added)
+    all.iter_mut().for_each(|added| added.tokens.sort_by_key(|(content, _)| std::cmp::Reverse(content.len())));
+    Ok(all)
 }
 
 fn check_ids(ids: &[u32]) -> Result<(), TokenizerError> {

@@ -26,8 +26,11 @@
 
 mod added;
 mod bert;
+mod bpe;
+mod clip;
 mod error;
 mod file;
+mod letters;
 mod tables;
 mod template;
 mod vocabulary;
@@ -35,8 +38,11 @@ mod wordpiece;
 
 pub use error::TokenizerError;
 
+use std::borrow::Cow;
+
 use added::{Added, Piece};
 use bert::Normalizer;
+use clip::Clip;
 use template::Template;
 use wordpiece::WordPiece;
 
@@ -58,10 +64,44 @@ pub struct Encoding {
 /// A tokenizer.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
+    /// Tokens taken out of a text as it comes.
     added: Added,
-    normalizer: Normalizer,
-    model: WordPiece,
+    /// Tokens taken out once it has been normalised.
+    normalized: Added,
+    model: Model,
     template: Template,
+}
+
+/// How a text becomes words, and words tokens.
+#[derive(Clone, Debug)]
+enum Model {
+    /// BERT's words and WordPiece.
+    Bert(Normalizer, WordPiece),
+    /// CLIP's words and byte pairs.
+    Clip(Clip),
+}
+
+impl Model {
+    fn normalize<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self {
+            Self::Bert(normalizer, _) => normalizer.apply(text),
+            Self::Clip(_) => Cow::Owned(clip::normalize(text)),
+        }
+    }
+
+    fn encode(&self, normalized: &str, ids: &mut Vec<u32>) {
+        match self {
+            Self::Bert(_, model) => bert::words(normalized, |word| model.encode(word, ids)),
+            Self::Clip(model) => clip::words(normalized, |word| model.encode(word, ids)),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Bert(_, model) => model.size(),
+            Self::Clip(model) => model.size(),
+        }
+    }
 }
 
 impl Tokenizer {
@@ -85,8 +125,12 @@ impl Tokenizer {
             match piece {
                 Piece::Token(id) => ids.push(id),
                 Piece::Text(text) => {
-                    let normalized = self.normalizer.apply(text);
-                    bert::words(&normalized, |word| self.model.encode(word, &mut ids));
+                    for piece in self.normalized.split(&self.model.normalize(text)) {
+                        match piece {
+                            Piece::Token(id) => ids.push(id),
+                            Piece::Text(text) => self.model.encode(text, &mut ids),
+                        }
+                    }
                 }
             }
         }
@@ -98,6 +142,11 @@ impl Tokenizer {
 
     /// One more than the largest id.
     pub fn size(&self) -> usize {
-        self.model.size().max(self.added.size()).max(self.template.size())
+        self.model.size().max(self.added.size()).max(self.normalized.size()).max(self.template.size())
+    }
+
+    /// The id of an added token by its text, such as `<|endoftext|>`.
+    pub fn added_token(&self, text: &str) -> Option<u32> {
+        self.added.id(text).or_else(|| self.normalized.id(text))
     }
 }

@@ -459,3 +459,10 @@ pub(crate) const PUNCTUATION: &[(u32, u32)] = &[
 /// Ideographs, each a word by itself.
 pub(crate) const IDEOGRAPHS: &[(u32, u32)] =
     &[(0x3400, 0x4dbf), (0x4e00, 0x9fff), (0xf900, 0xfaff), (0x20000, 0x2a6df), (0x2a700, 0x2b81f), (0x2b920, 0x2ceaf), (0x2f800, 0x2fa1f)];
+
+/// Whether a character is in one of the ranges.
+pub(crate) fn within(ranges: &[(u32, u32)], c: char) -> bool {
+    let c = u32::from(c);
+    let behind = ranges.partition_point(|&(first, _)| first <= c);
+    behind > 0 && c <= ranges[behind - 1].1
+}

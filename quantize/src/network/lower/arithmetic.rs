@@ -245,6 +245,9 @@ impl Lowerer<'_> {
         if self.output_shape(node)? != value.view.shape() {
             return Err("a constant larger than what it is added to".into());
         }
+        if self.layers[value.layer].kind.is_part(&Part::Product) {
+            return self.mask(node, value, constant, sign);
+        }
         let value = self.whole(value)?;
         let channels = self.layers[value.layer].channels;
         let signed = |values: Vec<f32>| values.into_iter().map(|x| sign * x).collect::<Vec<f32>>();

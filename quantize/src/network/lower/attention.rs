@@ -6,6 +6,7 @@ use ossicle_kernels::conv::Size;
 use tract_onnx::pb::NodeProto;
 
 use super::{Lowerer, Refused};
+use crate::network::graph::Constant;
 use crate::network::ir::{Kind, Layer, Part, Value, Weights};
 use crate::network::view::View;
 
@@ -14,6 +15,9 @@ struct Projection {
     input: Value,
     weights: Weights,
 }
+
+/// Scores with this added, or less, are those of positions that are not looked at.
+const MASKED: f32 = -1e4;
 
 /// The kernels divide scores by the root of [`HEAD`]; ONNX says itself what they are divided by.
 const KERNEL_SCALE: f32 = 8.0;
@@ -32,8 +36,30 @@ impl Lowerer<'_> {
         Ok(Value { layer, view: View::dense(&shape), factor: 1.0 })
     }
 
+    /// A mask on scores: nothing is added to those of a position itself and of positions before it, and so much is taken from the others that their
+    /// probabilities are zero.
+    pub(super) fn mask(&mut self, node: &NodeProto, scores: &Value, constant: &Constant, sign: f32) -> Result<Value, Refused> {
+        let shape = scores.view.shape();
+        let (Constant { values, dims }, [.., rows, columns]) = (constant, &shape[..]) else { return Err("scores of no rows".into()) };
+        let square = rows == columns && scores.view == View::dense(&shape) && values.len() == rows * columns;
+        let causal = |at: usize| {
+            let (row, column) = (at / columns, at % columns);
+            if column <= row { values[at] == 0.0 } else { sign * values[at] <= MASKED }
+        };
+        if !square || !dims.ends_with(&[*rows, *columns]) || !(0..values.len()).all(causal) {
+            return Err("a mask on scores that is not causal".into());
+        }
+        let Layer { size, channels, .. } = self.layers[scores.layer];
+        let layer = self.push(node, Kind::Part(Part::Causal), vec![scores.clone()], size, channels);
+        Ok(Value { layer, view: scores.view.clone(), factor: 1.0 })
+    }
+
     fn attention(&mut self, node: &NodeProto, probabilities: &Value, values: &Value) -> Result<Value, Refused> {
-        let scores = self.layers[probabilities.layer].inputs[0].clone();
+        let mut scores = self.layers[probabilities.layer].inputs[0].clone();
+        let causal = self.layers[scores.layer].kind.is_part(&Part::Causal);
+        if causal && scores.factor == 1.0 && scores.view == probabilities.view {
+            scores = self.layers[scores.layer].inputs[0].clone();
+        }
         let product = &self.layers[scores.layer];
         if !product.kind.is_part(&Part::Product) || probabilities.factor != 1.0 || values.factor != 1.0 {
             return Err("its probabilities are no softmax of queries times keys".into());
@@ -83,7 +109,7 @@ impl Lowerer<'_> {
         });
         let qkv = self.layers.len() - 1;
         let view = View::dense(&[tokens, 3 * channels]);
-        let layer = self.push(node, Kind::Attention { heads }, vec![Value { layer: qkv, view, factor: 1.0 }], size, channels);
+        let layer = self.push(node, Kind::Attention { heads, causal }, vec![Value { layer: qkv, view, factor: 1.0 }], size, channels);
         let mut axes = vec![(1, 0); rank - 3];
         axes.extend([(heads, HEAD), (tokens, channels), (depth, 1)]);
         Ok(Value { layer, view: View::strided(&axes), factor: 1.0 })

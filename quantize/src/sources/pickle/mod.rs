@@ -27,10 +27,10 @@ type Refused = String;
 type Storages<'a> = BTreeMap<&'a str, Range<usize>>;
 
 /// What training scripts call the state dict that they save among other things.
-const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+const NESTED: [&str; 4] = ["state_dict", "model_state_dict", "model", "best_state"];
 
 /// The float tensors of a `.pth` or `.pt` file whose bytes are `file`; `path` is named in errors. Of a training checkpoint those of its
-/// `state_dict`, `model_state_dict` or `model`.
+/// `state_dict`, `model_state_dict`, `model` or `best_state`.
 ///
 /// # Errors
 /// The file is malformed or cut off, calls a name or holds a value that does not belong in a state dict, or a tensor is not f32, f16 or
@@ -51,6 +51,17 @@ pub fn parse(path: &Path, file: Arc<Vec<u8>>) -> Result<BTreeMap<String, Tensor>
 
 /// As [`parse`], of the tensors whose names `wanted` takes.
 pub(crate) fn parse_wanted(path: &Path, file: Arc<Vec<u8>>, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Tensor>, Error> {
+    parse_package(path, file, wanted).map(|package| package.tensors)
+}
+
+/// A state dict and the texts that were saved beside it.
+pub(crate) struct Package {
+    pub(crate) tensors: BTreeMap<String, Tensor>,
+    pub(crate) texts: BTreeMap<String, String>,
+}
+
+/// As [`parse_wanted`], with the texts of the outer dict, as audiocraft's packages have them.
+pub(crate) fn parse_package(path: &Path, file: Arc<Vec<u8>>, wanted: impl Fn(&str) -> bool) -> Result<Package, Error> {
     let broken = |reason: String| Error::Pickle { path: path.to_owned(), reason };
     let (pickle, storages) = if file.starts_with(zip::SIGNATURE) { zip::read(&file) } else { legacy::read(&file) }.map_err(broken)?;
     let mut tensors = BTreeMap::new();
@@ -75,7 +86,9 @@ pub(crate) fn parse_wanted(path: &Path, file: Arc<Vec<u8>>, wanted: impl Fn(&str
         let tensor = tensor.ok_or_else(|| broken(format!("tensor {name}: its shape {:?} does not fit its storage", view.shape)))?;
         tensors.insert(name.to_owned(), tensor);
     }
-    Ok(tensors)
+    let top = if let Some(Object::Dict(top)) = pickle.object(pickle.top) { &top[..] } else { &[] };
+    let texts = top.iter().filter_map(|(key, value)| Some((key.text()?.to_owned(), value.text()?.to_owned())));
+    Ok(Package { tensors, texts: texts.collect() })
 }
 
 /// The tensors of the dict that a pickle holds, or of the state dict in it.

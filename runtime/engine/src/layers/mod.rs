@@ -2,6 +2,7 @@
 
 pub mod map;
 pub mod sequence;
+pub mod signal;
 
 mod attention;
 mod classifier;

@@ -4,7 +4,7 @@ use crate::common::{Random, bits, isas};
 use ossicle_kernels::activation::{Activation, activate, softmax};
 use ossicle_kernels::elementwise::{add, affine_channels, multiply, scale_channels};
 
-const ALL: [Activation; 10] = [
+const ALL: [Activation; 11] = [
     Activation::Identity,
     Activation::Relu,
     Activation::Relu6,
@@ -15,6 +15,7 @@ const ALL: [Activation; 10] = [
     Activation::QuickGelu,
     Activation::Gelu,
     Activation::Tanh,
+    Activation::Elu,
 ];
 
 fn erf(x: f64) -> f64 {
@@ -40,6 +41,7 @@ fn exact(activation: Activation, x: f64) -> f64 {
         Activation::QuickGelu => x * sigmoid(1.702 * x),
         Activation::Gelu => x / 2.0 * (1.0 + erf(x / 2f64.sqrt())),
         Activation::Tanh => x.tanh(),
+        Activation::Elu => x.max(x.min(0.0).exp() - 1.0),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::layers::map::unit_length;
 use ossicle_engine::{GraphError, Session};
-use ossicle_kernels::simd::LANES;
 
 use super::Text;
 
@@ -40,21 +40,7 @@ impl Layer for MeanPooling {
         }
         let count = tokens as f32;
         out.iter_mut().for_each(|sum| *sum /= count);
-        normalize(out);
+        unit_length(out);
         Ok(())
-    }
-}
-
-/// Divides a vector by its length, whose square is summed in 16 lanes. One of zeros stays as it is.
-fn normalize(vector: &mut [f32]) {
-    let mut lanes = [0.0f32; LANES];
-    for chunk in vector.chunks(LANES) {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += x * x;
-        }
-    }
-    let length = lanes.iter().sum::<f32>().sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|x| *x /= length);
     }
 }

@@ -136,6 +136,9 @@ pub enum Op {
     Attention {
         /// Heads of 64 values.
         heads: usize,
+        /// Whether each position looks only at itself and those before it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        causal: bool,
     },
     /// Constant positions in front of the input's: `.tokens` `[tokens][channels]`, f32.
     Prepend {
@@ -150,6 +153,8 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         channels: Vec<usize>,
     },
+    /// The position at which a text ends, whichever that is in a run. Only towers of texts have one.
+    TextEnd,
     /// Some positions in a row.
     Take {
         /// The first.
@@ -182,6 +187,11 @@ fn is_one(groups: &usize) -> bool {
     *groups == 1
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn dense() -> [usize; 2] {
     [1, 1]
 }
@@ -210,6 +220,7 @@ enum ActivationName {
     QuickGelu,
     Gelu,
     Tanh,
+    Elu,
 }
 
 fn identity() -> Activation {
@@ -232,8 +243,8 @@ impl ModelConfig for NetworkConfig {
     const KIND: &'static str = "network";
 
     fn problem(&self) -> Option<String> {
-        if self.layers.len() > 4096 {
-            return Some(format!("{} layers, at most 4096", self.layers.len()));
+        if self.layers.iter().any(|layer| layer.op == Op::TextEnd) {
+            return Some("op text_end is for texts".into());
         }
         let shapes = match self.shapes() {
             Ok(shapes) => shapes,

@@ -9,7 +9,10 @@ use ossicle_kernels::dot::{MAX_DEPTH, MAX_DEPTH_U8};
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::Window;
 
-use super::config::{INPUT, NetworkConfig, Op, WindowConfig};
+use super::config::{INPUT, Layer, NetworkConfig, Op, WindowConfig};
+
+/// Most layers.
+const MAX_LAYERS: usize = 4096;
 
 /// Most values of one map.
 const MAX_VALUES: usize = 1 << 26;
@@ -35,29 +38,40 @@ impl NetworkConfig {
     /// # Errors
     /// The first layer that cannot be, and why.
     pub(super) fn shapes(&self) -> Result<Vec<(Shape, Vec<usize>)>, String> {
-        if !fits(self.input_shape()) {
-            return Err(format!("input {:?} is empty or too large", self.input));
-        }
-        let mut known: HashMap<&str, (usize, Shape)> = HashMap::from([(INPUT, (0, self.input_shape()))]);
-        let mut shapes = vec![];
-        for (i, layer) in self.layers.iter().enumerate() {
-            let wrong = |problem: String| format!("layer {:?}: {problem}", layer.name);
-            let mut sources = vec![];
-            for name in &layer.inputs {
-                sources.push(*known.get(name.as_str()).ok_or_else(|| wrong(format!("{name:?} is no layer before it")))?);
-            }
-            let inputs: Vec<Shape> = sources.iter().map(|&(_, shape)| shape).collect();
-            let shape = layer.op.shape(&inputs).map_err(wrong)?;
-            if !fits(shape) {
-                return Err(wrong(format!("a map of {shape:?} is empty or too large")));
-            }
-            if known.insert(&layer.name, (i + 1, shape)).is_some() {
-                return Err(wrong("there are two of that name".into()));
-            }
-            shapes.push((shape, sources.into_iter().map(|(source, _)| source).collect()));
-        }
-        Ok(shapes)
+        shapes(self.input_shape(), &self.layers)
     }
+}
+
+/// The shape after each layer, and where its inputs come from: 0 is the input, `i + 1` layer `i`.
+///
+/// # Errors
+/// The first layer that cannot be, and why.
+pub(crate) fn shapes(input: Shape, layers: &[Layer]) -> Result<Vec<(Shape, Vec<usize>)>, String> {
+    if layers.len() > MAX_LAYERS {
+        return Err(format!("{} layers, at most {MAX_LAYERS}", layers.len()));
+    }
+    if !fits(input) {
+        return Err(format!("an input of {input:?} is empty or too large"));
+    }
+    let mut known: HashMap<&str, (usize, Shape)> = HashMap::from([(INPUT, (0, input))]);
+    let mut shapes = vec![];
+    for (i, layer) in layers.iter().enumerate() {
+        let wrong = |problem: String| format!("layer {:?}: {problem}", layer.name);
+        let mut sources = vec![];
+        for name in &layer.inputs {
+            sources.push(*known.get(name.as_str()).ok_or_else(|| wrong(format!("{name:?} is not a layer before it")))?);
+        }
+        let inputs: Vec<Shape> = sources.iter().map(|&(_, shape)| shape).collect();
+        let shape = layer.op.shape(&inputs).map_err(wrong)?;
+        if !fits(shape) {
+            return Err(wrong(format!("a map of {shape:?} is empty or too large")));
+        }
+        if known.insert(&layer.name, (i + 1, shape)).is_some() {
+            return Err(wrong("there are two of that name".into()));
+        }
+        shapes.push((shape, sources.into_iter().map(|(source, _)| source).collect()));
+    }
+    Ok(shapes)
 }
 
 impl Op {
@@ -104,7 +118,8 @@ impl Op {
                 let fits = inputs[1].positions() == 1 && inputs[1].channels == x.channels;
                 if fits { Ok(x) } else { Err(format!("{x:?} cannot be scaled by {:?}", inputs[1])) }
             }
-            Self::Attention { heads } => attended(heads, x),
+            Self::Attention { heads, .. } => attended(heads, x),
+            Self::TextEnd => Ok(Shape::line(1, x.channels)),
             Self::Prepend { tokens } => {
                 let positions = x.positions().checked_add(tokens).ok_or("too many tokens")?;
                 Ok(Shape::line(positions, x.channels))

@@ -1,5 +1,8 @@
 //! A network with one layer of each kind, and weights by formula.
 
+// Each test takes what it needs.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use crate::recorder::Record;
 use crate::scratch::Need;
 use crate::work::{Units, Work};
 use crate::{GraphError, Session};
-use ossicle_kernels::attention::{HEAD, Keys, Queries, Values, attend, padded, quantize_heads};
+use ossicle_kernels::attention::{CausalCache, HEAD, Keys, Queries, Values, attend, attend_causal, padded, quantize_heads};
 use ossicle_kernels::simd::LANES;
 
 use crate::layers::{attention_need, attention_scratch, pack_heads, put_keys};
@@ -22,9 +22,19 @@ struct Heads<'a> {
     key_scales: &'a mut [f32],
 }
 
-/// `[positions][3][heads][64]` to `[positions][heads][64]`.
+/// `[positions][3][heads][64]` to `[positions][heads][64]`: each position looks at all of them.
 #[derive(Debug)]
 pub struct Attention {
+    /// Heads of 64 values.
+    pub heads: usize,
+    /// Shape of the output.
+    pub output: Shape,
+}
+
+/// As [`Attention`], but each position looks at itself and those before it. What comes after a position changes none of its bits, so a text
+/// may be followed by anything.
+#[derive(Debug)]
+pub struct CausalAttention {
     /// Heads of 64 values.
     pub heads: usize,
     /// Shape of the output.
@@ -123,6 +133,65 @@ impl Layer for Attention {
             let mut scores = attention_scratch(&mut memory.take_all(), tokens);
             for head in 0..heads {
                 attend(isa, queries, keys, values, head, &mut scores, out);
+            }
+        });
+        Ok(())
+    }
+
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
+        record_map(self.output, results, record)
+    }
+}
+
+impl Layer for CausalAttention {
+    fn name(&self) -> &'static str {
+        "CausalAttention"
+    }
+
+    fn outputs(&self) -> Vec<Fact> {
+        map_fact(self.output)
+    }
+
+    fn scratch(&self) -> Need {
+        let (tokens, heads, width) = (self.output.positions(), self.heads, self.heads * HEAD);
+        let keys = Need::default().shared::<i8>(padded(tokens) * width).shared::<f32>(padded(tokens) * heads);
+        let values = keys.shared::<i8>(tokens * width).shared::<f32>(tokens * heads);
+        values.thread::<i8>(width).thread::<f32>(heads).thread::<f32>(padded(tokens))
+    }
+
+    fn work(&self) -> Work {
+        let (tokens, width) = (self.output.positions(), (self.heads * HEAD) as f64);
+        // Half of all pairs of positions.
+        let row = Units { head: 3.0 * width, score: (self.heads * tokens.div_ceil(2)) as f64, ..Units::default() };
+        Work::default().and(tokens, row)
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let x = io.input::<f32>(0)?;
+        let (tokens, heads, width) = (self.output.positions(), self.heads, self.heads * HEAD);
+        let isa = session.isa();
+        let (keys, key_scales) = (io.scratch(padded(tokens) * width), io.scratch(padded(tokens) * heads));
+        let (values, value_scales) = (io.scratch(tokens * width), io.scratch(tokens * heads));
+        // Positions of the last block that there are not.
+        let last = tokens / LANES * LANES;
+        keys[last * width..].fill(0);
+        key_scales[last * heads..].fill(0.0);
+        let mut cache = CausalCache { keys, key_scales, values, value_scales, heads };
+        for (token, qkv) in x.chunks_exact(3 * width).enumerate() {
+            cache.put(isa, token, &qkv[width..2 * width], &qkv[2 * width..]);
+        }
+        let (cache, threads) = (&cache, io.thread_scratch());
+        session.pool().for_parts(io.output::<f32>(0)?, width, 1, |thread, start, out| {
+            let mut memory = threads.of(thread);
+            let mut scratch = memory.take_all();
+            let (values, scales, scores) = (scratch.take::<i8>(width), scratch.take::<f32>(heads), scratch.take::<f32>(padded(tokens)));
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                let token = start + row;
+                quantize_heads(isa, &x[3 * token * width..][..width], values, scales);
+                let query = Queries { values, scales, heads };
+                for head in 0..heads {
+                    attend_causal(isa, query, cache, token + 1, head, scores, &mut out[head * HEAD..]);
+                }
             }
         });
         Ok(())

@@ -8,13 +8,13 @@ mod shape;
 mod spatial;
 mod tokens;
 
-pub use attention::Attention;
+pub use attention::{Attention, CausalAttention};
 pub use concat::{Concat, Copies};
 pub use dense::{Dense, DenseF32, Packed};
 pub use pointwise::{Affine, Join, Joined, Norm, ToScores, Unary};
 pub use shape::{Block, MAX_INPUTS, Offset, Scores, Shape};
 pub use spatial::{Depthwise, Mean, PoolWindows};
-pub use tokens::{AddConstant, Pad, Prepend, Take};
+pub use tokens::{AddConstant, Embedding, Pad, Prepend, Take, TakeOne, UnitLength, unit_length};
 
 use crate::GraphError;
 use crate::layer::{Fact, Results};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ossicle_kernels::attention::{CausalCache, HEAD, Keys, Values, padded};
+pub(crate) use ossicle_engine::cache::{Causal, Cross};
 
 use super::{Alignment, Lanes, Rows};
 use crate::whisper::WhisperConfig;
@@ -21,89 +21,11 @@ pub(crate) struct Store {
     lanes: Lanes,
 }
 
-/// A layer's cache of the text so far.
-#[derive(Debug)]
-pub(crate) struct Causal {
-    keys: Vec<i8>,
-    key_scales: Vec<f32>,
-    values: Vec<i8>,
-    value_scales: Vec<f32>,
-    heads: usize,
-}
-
-impl Causal {
-    /// An empty cache for `tokens` tokens.
-    pub(crate) fn new(tokens: usize, heads: usize) -> Self {
-        let (tokens, width) = (padded(tokens), heads * HEAD);
-        Self {
-            keys: vec![0; tokens * width],
-            key_scales: vec![0.0; tokens * heads],
-            values: vec![0; tokens * width],
-            value_scales: vec![0.0; tokens * heads],
-            heads,
-        }
-    }
-
-    /// Bytes of a cache for `tokens` tokens.
-    pub(crate) fn bytes(tokens: usize, heads: usize) -> usize {
-        padded(tokens) * (2 * heads * HEAD + 8 * heads)
-    }
-
-    /// Takes over the first `tokens` tokens of another cache.
-    pub(crate) fn copy_from(&mut self, other: &Self, tokens: usize) {
-        let (whole, width) = (padded(tokens), self.heads * HEAD);
-        self.keys[..whole * width].copy_from_slice(&other.keys[..whole * width]);
-        self.key_scales[..whole * self.heads].copy_from_slice(&other.key_scales[..whole * self.heads]);
-        self.values[..tokens * width].copy_from_slice(&other.values[..tokens * width]);
-        self.value_scales[..tokens * self.heads].copy_from_slice(&other.value_scales[..tokens * self.heads]);
-    }
-
-    pub(crate) fn cache(&mut self) -> CausalCache<'_> {
-        CausalCache {
-            keys: &mut self.keys,
-            key_scales: &mut self.key_scales,
-            values: &mut self.values,
-            value_scales: &mut self.value_scales,
-            heads: self.heads,
-        }
-    }
-}
-
-/// A layer's keys and values of the encoder's output.
-#[derive(Debug)]
-pub(crate) struct Cross {
-    pub(crate) keys: Vec<i8>,
-    pub(crate) key_scales: Vec<f32>,
-    pub(crate) values: Vec<i8>,
-    pub(crate) value_scales: Vec<f32>,
-    pub(crate) value_sums: Vec<i32>,
-}
-
-impl Cross {
-    pub(crate) fn keys(&self, tokens: usize, heads: usize) -> Keys<'_> {
-        Keys { values: &self.keys, scales: &self.key_scales, tokens, heads }
-    }
-
-    pub(crate) fn values(&self) -> Values<'_> {
-        Values { values: &self.values, scales: &self.value_scales, sums: &self.value_sums }
-    }
-}
-
 impl Store {
     pub(crate) fn new(config: &WhisperConfig) -> Self {
         let heads = config.decoder_attention_heads;
-        let width = heads * HEAD;
-        let audio = padded(config.max_source_positions);
         let causal = || Mutex::new(Causal::new(config.max_target_positions, heads));
-        let cross = || {
-            Mutex::new(Cross {
-                keys: vec![0; audio * width],
-                key_scales: vec![0.0; audio * heads],
-                values: vec![0; audio * width],
-                value_scales: vec![0.0; width],
-                value_sums: vec![0; width],
-            })
-        };
+        let cross = || Mutex::new(Cross::new(config.max_source_positions, heads));
         Self {
             causal: (0..config.decoder_layers).map(|_| causal()).collect(),
             cross: (0..config.decoder_layers).map(|_| cross()).collect(),
@@ -123,7 +45,7 @@ impl Store {
     /// Bytes of a model's caches.
     pub(crate) fn bytes(config: &WhisperConfig) -> usize {
         let heads = config.decoder_attention_heads;
-        let audio = padded(config.max_source_positions) * (2 * heads * HEAD + 4 * heads) + 8 * heads * HEAD;
+        let audio = Cross::bytes(config.max_source_positions, heads);
         config.decoder_layers * (Causal::bytes(config.max_target_positions, heads) + audio)
     }
 

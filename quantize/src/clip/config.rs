@@ -1,0 +1,192 @@
+//! What a checkpoint says of itself, in Hugging Face's words.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::Error;
+use crate::source::read_json;
+
+/// Sizes of a tower of transformer blocks.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Blocks {
+    pub(super) width: usize,
+    pub(super) inner: usize,
+    pub(super) heads: usize,
+    pub(super) layers: usize,
+    pub(super) epsilon: f32,
+    pub(super) activation: Activation,
+}
+
+/// The function inside a feed-forward part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activation {
+    /// `x * sigmoid(1.702 x)`
+    QuickGelu,
+    /// By the error function.
+    Gelu,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ImageConfig {
+    pub(super) blocks: Blocks,
+    /// Side of the images.
+    pub(super) side: usize,
+    /// Side of a patch.
+    pub(super) patch: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TextConfig {
+    pub(super) blocks: Blocks,
+    pub(super) vocabulary: usize,
+    /// Most tokens of a text.
+    pub(super) tokens: usize,
+}
+
+/// A checkpoint's configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Config {
+    /// Values of a vector.
+    pub(super) projection: usize,
+    pub(super) image: ImageConfig,
+    pub(super) text: TextConfig,
+}
+
+/// `config.json` of a `CLIPModel`. What is left out has the values of `CLIPConfig`, which are those of ViT-B/32.
+#[derive(Deserialize)]
+struct File {
+    model_type: String,
+    projection_dim: Option<usize>,
+    #[serde(default)]
+    text_config: Tower,
+    #[serde(default)]
+    vision_config: Tower,
+}
+
+#[derive(Default, Deserialize)]
+struct Tower {
+    hidden_size: Option<usize>,
+    intermediate_size: Option<usize>,
+    num_attention_heads: Option<usize>,
+    num_hidden_layers: Option<usize>,
+    layer_norm_eps: Option<f32>,
+    hidden_act: Option<String>,
+    projection_dim: Option<usize>,
+    vocab_size: Option<usize>,
+    max_position_embeddings: Option<usize>,
+    image_size: Option<usize>,
+    patch_size: Option<usize>,
+    num_channels: Option<usize>,
+}
+
+/// Largest figure of any kind.
+const MOST: usize = 1 << 20;
+
+impl Tower {
+    fn blocks(&self, width: usize, inner: usize, heads: usize) -> Result<Blocks, String> {
+        let (width, heads) = (self.hidden_size.unwrap_or(width), self.num_attention_heads.unwrap_or(heads));
+        let (inner, layers) = (self.intermediate_size.unwrap_or(inner), self.num_hidden_layers.unwrap_or(12));
+        let activation = match self.hidden_act.as_deref() {
+            None | Some("quick_gelu") => Activation::QuickGelu,
+            Some("gelu") => Activation::Gelu,
+            Some(other) => return Err(format!("hidden_act {other:?}: \"quick_gelu\" and \"gelu\" are possible")),
+        };
+        let blocks = Blocks { width, inner, heads, layers, epsilon: self.layer_norm_eps.unwrap_or(1e-5), activation };
+        blocks.problem().map_or(Ok(blocks), Err)
+    }
+}
+
+fn within(name: &str, value: usize) -> Result<(), String> {
+    if (1..=MOST).contains(&value) { Ok(()) } else { Err(format!("{name} is {value}, 1 to {MOST} are possible")) }
+}
+
+impl Blocks {
+    /// What is wrong with the figures, if anything.
+    pub(super) fn problem(&self) -> Option<String> {
+        let Self { width, inner, heads, layers, .. } = *self;
+        let figures = [("width", width), ("width inside", inner), ("heads", heads), ("layers", layers)];
+        let problem = figures.into_iter().find_map(|(name, value)| within(name, value).err());
+        problem.or_else(|| (!width.is_multiple_of(heads)).then(|| format!("width {width} is not a multiple of {heads} heads")))
+    }
+}
+
+impl Config {
+    /// Reads `config.json`.
+    ///
+    /// # Errors
+    /// It is missing, malformed, of another kind of model, or asks for what is not done.
+    pub(super) fn read(path: &Path) -> Result<Self, Error> {
+        let value: Value = read_json(path)?;
+        let file = File::deserialize(&value).map_err(|e| Error::json(path, e))?;
+        Self::new(&file).map_err(|problem| Error::unsupported(path, problem))
+    }
+
+    fn new(file: &File) -> Result<Self, String> {
+        if file.model_type != "clip" {
+            return Err(format!("model_type is {:?}, not \"clip\"", file.model_type));
+        }
+        let (text, vision) = (&file.text_config, &file.vision_config);
+        let projection = file.projection_dim.or(vision.projection_dim).unwrap_or(512);
+        if let Some(channels) = vision.num_channels.filter(|&channels| channels != 3) {
+            return Err(format!("num_channels is {channels}: images of 3 are possible"));
+        }
+        let image = ImageConfig {
+            blocks: vision.blocks(768, 3072, 12).map_err(|e| format!("vision_config: {e}"))?,
+            side: vision.image_size.unwrap_or(224),
+            patch: vision.patch_size.unwrap_or(32),
+        };
+        let text = TextConfig {
+            blocks: text.blocks(512, 2048, 8).map_err(|e| format!("text_config: {e}"))?,
+            vocabulary: text.vocab_size.unwrap_or(49_408),
+            tokens: text.max_position_embeddings.unwrap_or(77),
+        };
+        let config = Self { projection, image, text };
+        config.problem().map_or(Ok(config), Err)
+    }
+
+    /// What is wrong with the figures, if anything.
+    pub(super) fn problem(&self) -> Option<String> {
+        let Self { projection, image: ImageConfig { side, patch, .. }, text: TextConfig { vocabulary, tokens, .. } } = *self;
+        let figures = [("values of a vector", projection), ("image size", side), ("vocabulary", vocabulary), ("tokens of a text", tokens)];
+        let problem = figures.into_iter().find_map(|(name, value)| within(name, value).err());
+        problem.or_else(|| {
+            let whole = patch > 0 && side.is_multiple_of(patch);
+            (!whole).then(|| format!("image size {side} is not a multiple of the patch size {patch}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Result<Config, String> {
+        Config::new(&serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn what_is_left_out_is_as_in_vit_b_32() {
+        let config = config(r#"{"model_type": "clip"}"#).unwrap();
+        let Blocks { width, inner, heads, layers, activation, .. } = config.image.blocks;
+        assert_eq!((width, inner, heads, layers, config.image.side, config.image.patch), (768, 3072, 12, 12, 224, 32));
+        let Blocks { width, inner, heads, layers, .. } = config.text.blocks;
+        assert_eq!((width, inner, heads, layers, config.text.vocabulary, config.text.tokens), (512, 2048, 8, 12, 49_408, 77));
+        assert_eq!((activation, config.projection), (Activation::QuickGelu, 512));
+    }
+
+    #[test]
+    fn what_is_not_done_is_refused_by_name() {
+        for (text, named) in [
+            (r#"{"model_type": "siglip"}"#, "model_type"),
+            (r#"{"model_type": "clip", "text_config": {"hidden_act": "relu"}}"#, "text_config: hidden_act"),
+            (r#"{"model_type": "clip", "vision_config": {"num_channels": 4}}"#, "num_channels"),
+            (r#"{"model_type": "clip", "vision_config": {"patch_size": 15}}"#, "patch size"),
+            (r#"{"model_type": "clip", "vision_config": {"num_attention_heads": 7}}"#, "7 heads"),
+            (r#"{"model_type": "clip", "projection_dim": 0}"#, "values of a vector"),
+        ] {
+            assert!(config(text).unwrap_err().contains(named), "{text}");
+        }
+    }
+}

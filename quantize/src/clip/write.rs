@@ -1,0 +1,168 @@
+//! Towers as a model folder.
+
+use std::fs;
+use std::path::Path;
+
+use ossicle::label::Preprocessor;
+use ossicle_models::clip::{ClipConfig, ImageTower, Scores, TextTower};
+use ossicle_models::folder::NUMERICS_VERSION;
+use ossicle_models::network::{Layer, Op};
+use serde_json::json;
+
+use super::config::Blocks;
+use super::{Clip, Report};
+use crate::folder::{Partial, pretty, seal, write_text};
+use crate::pack;
+use crate::tensors::{self, Tensor};
+use crate::{Error, card};
+
+/// Texts that rounding is chosen with unless others are given.
+const TEXTS: &str = include_str!("../minilm/sentences.txt");
+
+/// Of those, as many as are enough.
+const CALIBRATED: usize = 48;
+
+/// What to write.
+#[derive(Clone, Debug, Default)]
+pub struct Task {
+    /// Replace an existing model folder.
+    pub force: bool,
+    /// Markdown for the model card.
+    pub notes: String,
+    /// Images as the tower reads them, to choose the rounding with and to measure on.
+    pub images: Vec<Vec<f32>>,
+    /// Texts, one a line, to choose the rounding with and to measure on; built-in ones, unmeasured, if empty.
+    pub texts: String,
+}
+
+impl Clip {
+    /// What becomes of an image, if there is an image tower.
+    pub fn preprocessor(&self) -> Option<&Preprocessor> {
+        self.image.as_ref().map(|tower| &tower.preprocessor)
+    }
+
+    /// Side of the images.
+    pub fn image_side(&self) -> usize {
+        self.config.image.side
+    }
+
+    /// Writes the model folder, all of it or none, once the runtime has opened it and run it. `progress` gets what is being done.
+    ///
+    /// # Errors
+    /// The folder exists, the runtime does not take what was written, or the disk refuses.
+    pub fn write(&mut self, folder: &Path, task: &Task, progress: &mut dyn FnMut(&str)) -> Result<Report, Error> {
+        let mut partial = Partial::create(folder, task.force)?;
+        let at = partial.path.clone();
+        let given: Vec<&str> = lines(&task.texts);
+        let texts = if given.is_empty() { lines(TEXTS) } else { given.clone() };
+        self.calibrate(task, &texts[..texts.len().min(CALIBRATED)], progress)?;
+        progress("packing");
+        let (config, tensors) = self.parts()?;
+        tensors::write(&at.join("model.safetensors"), &self.path, &tensors)?;
+        let mut config = serde_json::to_value(config).map_err(|e| Error::json(&self.path, e))?;
+        config["kind"] = json!("clip");
+        config["numerics_version"] = json!(NUMERICS_VERSION);
+        write_text(&at.join("config.json"), &pretty(&config))?;
+        if let Some(tower) = &self.image {
+            write_text(&at.join("preprocessor_config.json"), &tower.preprocessor.to_json())?;
+            let side = self.config.image.side;
+            self.int8_images(&at, &[vec![0.0; side * side * 3]])?;
+        }
+        if let Some(tower) = &self.text {
+            write_text(&at.join("tokenizer.json"), &tower.tokenizer_json)?;
+            self.int8_texts(&at, &["a photo of a cat"])?;
+        }
+        progress("measuring");
+        let report = self.measure(&at, &task.images, &given)?;
+        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
+        let notes = format!("{}\n\n{}", task.notes.trim_end(), report.markdown());
+        write_text(&at.join("README.md"), &self.card(&name, bytes, &notes))?;
+        seal(&at)?;
+        partial.publish(folder)?;
+        Ok(report)
+    }
+
+    fn calibrate(&mut self, task: &Task, texts: &[&str], progress: &mut dyn FnMut(&str)) -> Result<(), Error> {
+        let config = &self.config.text;
+        if let Some(tower) = &mut self.text {
+            progress("float vectors of the calibration texts");
+            let inputs = tower.inputs(texts, config.tokens, config.blocks.width);
+            tower.network.calibrate(&inputs)?;
+        }
+        if let Some(tower) = self.image.as_mut().filter(|_| !task.images.is_empty()) {
+            progress("float vectors of the calibration images");
+            tower.network.calibrate(&task.images)?;
+        }
+        Ok(())
+    }
+
+    /// Configuration and weights of both towers.
+    fn parts(&self) -> Result<(ClipConfig, Vec<Tensor>), Error> {
+        let mut tensors = vec![];
+        let image = match &self.image {
+            None => None,
+            Some(tower) => {
+                let (layers, own) = tower.network.layers("image.")?;
+                tensors.extend(own);
+                Some(ImageTower { input: tower.network.input(), layers })
+            }
+        };
+        let text = match &self.text {
+            None => None,
+            Some(tower) => {
+                let (layers, own) = tower.network.layers("text.")?;
+                let (vocab_size, max_tokens, width) = (self.config.text.vocabulary, self.config.text.tokens, self.config.text.blocks.width);
+                let words = pack::quantize_rows(&tower.words, vocab_size, width);
+                tensors::put_rows(&mut tensors, "text.tokens", &words, None);
+                tensors.push(Tensor::floats("text.positions".into(), vec![max_tokens, width], tower.positions.clone()));
+                tensors.extend(own);
+                let layers = layers.into_iter().map(|layer| at_the_end(layer, max_tokens)).collect();
+                Some(TextTower { vocab_size, width, max_tokens, pad_token_id: 0, eos_token_id: tower.end, layers })
+            }
+        };
+        let config = ClipConfig {
+            projection_dim: self.config.projection,
+            logit_scale: self.logit_scale,
+            logit_bias: 0.0,
+            scores: Scores::Softmax,
+            image,
+            text,
+        };
+        Ok((config, tensors))
+    }
+
+    fn card(&self, name: &str, bytes: u64, notes: &str) -> String {
+        let blocks = |Blocks { width, layers, heads, inner, .. }: &Blocks| {
+            format!("{width} wide, {layers} layers, {heads} heads, {inner} wide inside")
+        };
+        let (image, text) = (&self.config.image, &self.config.text);
+        let mut rows = vec![("kind", "clip".to_owned()), ("width of a vector", self.config.projection.to_string())];
+        if self.image.is_some() {
+            let (side, patch) = (image.side, image.patch);
+            rows.push(("image tower", format!("{}; {side} x {side} pixels in patches of {patch}", blocks(&image.blocks))));
+        }
+        if self.text.is_some() {
+            rows.push(("text tower", format!("{}; {} tokens of {}", blocks(&text.blocks), text.tokens, text.vocabulary)));
+        }
+        rows.extend([
+            ("parameters", self.parameters().to_string()),
+            ("weights here", format!("{bytes} bytes: products and tokens int8 with one f32 scale per output or token")),
+            ("numerics version", NUMERICS_VERSION.to_string()),
+        ]);
+        card::page(name, "CLIP for the Ossicle runtime, made by `ossicle-quantize clip`.", &rows, notes)
+    }
+}
+
+/// The last position, where the graph that was lowered takes it, is wherever a text ends.
+fn at_the_end(layer: Layer, tokens: usize) -> Layer {
+    let op = match layer.op {
+        Op::Take { first, count: 1 } if first + 1 == tokens => Op::TextEnd,
+        op => op,
+    };
+    Layer { op, ..layer }
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+}

@@ -1,0 +1,52 @@
+//! `ossicle-quantize encodec`.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use ossicle_quantize::{calibration, encodec, folder};
+
+use super::text;
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle-quantize encodec encodec_24khz -o models-int8/encodec
+  ossicle-quantize encodec compression_state_dict.bin -o models-int8/codec --calibration recordings
+
+SOURCE is a folder from Hugging Face (EnCodec, or a MusicGen with one in it), or audiocraft's compression_state_dict.bin: its own settings count,
+and nothing in it is run. Codecs of one channel are possible.";
+
+/// What to turn into a codec.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Folder or file with an EnCodec
+    source: PathBuf,
+    /// Model folder to write
+    #[arg(short, long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// Replace FOLDER if it is a model folder already
+    #[arg(long)]
+    force: bool,
+    /// Markdown for the model card: origin, licence
+    #[arg(long, value_name = "FILE")]
+    notes: Option<PathBuf>,
+    /// Recordings, or folders of them, to compare INT8 with float on; of codecs at 16 kHz
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    calibration: Vec<PathBuf>,
+}
+
+/// Turns a codec into a model folder, and says what INT8 costs.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    folder::check_target(&args.output, args.force)?;
+    let codec = encodec::Codec::open(&args.source)?;
+    let mut recordings = vec![];
+    if !args.calibration.is_empty() {
+        let rate = codec.config().sampling_rate;
+        ensure!(rate == 16_000, "--calibration: recordings are read at 16 kHz, this codec has {rate} samples a second");
+        recordings = calibration::read(&args.calibration, 8)?.into_iter().map(|clip| clip.samples).collect();
+    }
+    let report = codec.write(&args.output, &encodec::Task { force: args.force, notes: text(args.notes.as_deref())?, recordings })?;
+    print!("{}", report.markdown());
+    eprintln!("{}: {} parameters quantised", args.output.display(), codec.parameters());
+    Ok(())
+}

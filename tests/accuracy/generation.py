@@ -1,0 +1,213 @@
+"""Sounds from text next to transformers, on seeded weights: every stage of the float models, and what INT8 makes of them.
+
+    pip install torch transformers
+    cargo build --release --workspace --examples
+    python tests/accuracy/generation.py [codec] [--large] [--keep FOLDER]
+
+Each float stage has to be within 1e-4 of transformers', of the stage's largest value; those that are not are named.
+INT8 is measured against float. Small shapes by default, real ones with --large.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+TOLERANCE = 1e-4
+failures = []
+
+
+def example(name, *args):
+    """Runs one of quantize's examples."""
+    program = ROOT / "target/release/examples" / name
+    done = subprocess.run([program, *map(str, args)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{name}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def floats(path):
+    return np.fromfile(path, np.float32)
+
+
+def same(case, name, ours, theirs):
+    """Compares a stage; returns the largest difference relative to the largest value."""
+    theirs = np.asarray(theirs, np.float32).ravel()
+    if ours.shape != theirs.shape:
+        failures.append(f"{case}: {name} has {ours.size} values, transformers {theirs.size}")
+        return float("inf")
+    difference = float(np.abs(ours - theirs).max() / max(1e-6, np.abs(theirs).max())) if theirs.size else 0.0
+    if not difference <= TOLERANCE:
+        failures.append(f"{case}: {name} differs by {difference:.2e}")
+    return difference
+
+
+def decibels(exact, other):
+    difference = np.sum((np.asarray(exact, np.float64) - other) ** 2)
+    return 10 * np.log10(np.sum(np.asarray(exact, np.float64) ** 2) / max(difference, 1e-30))
+
+
+# ---- EnCodec
+
+
+def audiocraft_package(model, path):
+    """The same weights as audiocraft's export has them: a zip pickle with a state dict and the settings as text."""
+    config = model.config
+    names = [
+        ("quantizer.layers.", "quantizer.vq.layers."),
+        (".codebook.", "._codebook."),
+        ("encoder.layers.", "encoder.model."),
+        ("decoder.layers.", "decoder.model."),
+    ]
+    transposed = {i for i, layer in enumerate(model.decoder.layers) if type(layer).__name__ == "EncodecConvTranspose1d"}
+    state = {}
+    for name, tensor in model.state_dict().items():
+        parts = name.split(".")
+        for from_, to in names:
+            name = name.replace(from_, to, 1)
+        if ".conv." in name:
+            is_transposed = parts[0] == "decoder" and int(parts[2]) in transposed
+            name = name.replace(".conv.", ".convtr.convtr." if is_transposed else ".conv.conv.", 1)
+        name = name.replace("parametrizations.weight.original0", "weight_g").replace("parametrizations.weight.original1", "weight_v")
+        state[name] = tensor.clone()
+    ratios = "".join(f"\n  - {ratio}" for ratio in config.upsampling_ratios)
+    settings = f"""sample_rate: {config.sampling_rate}
+channels: {config.audio_channels}
+compression_model: encodec
+encodec:
+  autoencoder: seanet
+  quantizer: rvq
+  sample_rate: ${{sample_rate}}
+  channels: ${{channels}}
+  causal: {str(config.use_causal_conv).lower()}
+  renormalize: false
+seanet:
+  dimension: {config.hidden_size}
+  channels: ${{channels}}
+  causal: ${{encodec.causal}}
+  n_filters: {config.num_filters}
+  n_residual_layers: {config.num_residual_layers}
+  ratios:{ratios}
+  activation: ELU
+  activation_params:
+    alpha: 1.0
+  norm: weight_norm
+  norm_params: {{}}
+  kernel_size: {config.kernel_size}
+  residual_kernel_size: {config.residual_kernel_size}
+  last_kernel_size: {config.last_kernel_size}
+  dilation_base: {config.dilation_growth_rate}
+  pad_mode: {config.pad_mode}
+  true_skip: {str(not config.use_conv_shortcut).lower()}
+  compress: {config.compress}
+  lstm: {config.num_lstm_layers}
+  disable_norm_outer_blocks: 0
+  encoder: {{}}
+  decoder:
+    trim_right_ratio: {config.trim_right_ratio}
+    final_activation: null
+    final_activation_params: null
+rvq:
+  n_q: {config.num_quantizers}
+  q_dropout: false
+  bins: {config.codebook_size}
+  decay: 0.99
+"""
+    torch.save({"best_state": state, "xp.cfg": settings, "version": "1.4.0a2", "exported": True}, path)
+
+
+def codec(name, work, samples, **changes):
+    from transformers import EncodecConfig, EncodecModel
+
+    torch.manual_seed(3)
+    config = EncodecConfig(**changes)
+    model = EncodecModel(config).eval()
+    with torch.no_grad():
+        for key, tensor in model.state_dict().items():
+            if key.endswith("codebook.embed"):
+                tensor.copy_(torch.randn_like(tensor))
+            elif key.endswith("original0"):
+                # Lengths that are not those of the directions.
+                tensor.mul_(torch.rand_like(tensor) + 0.75)
+            elif key.endswith("original1"):
+                tensor.mul_(2.0)
+    frames = samples // config.hop_length
+    codes = torch.randint(config.codebook_size, (config.num_quantizers, frames))
+    sound = 0.3 * torch.sin(torch.arange(samples) * 0.07) + 0.1 * torch.randn(samples)
+    folder = work / name
+    folder.mkdir(parents=True)
+    model.save_pretrained(folder / "hf")
+    audiocraft_package(model, folder / "compression_state_dict.bin")
+    codes.numpy().astype("<u4").tofile(folder / "codes")
+    sound.numpy().astype("<f4").tofile(folder / "samples")
+
+    stages = {}
+    for side in ["encoder", "decoder"]:
+        for i, layer in enumerate(getattr(model, side).layers):
+            layer.register_forward_hook(lambda _, __, out, key=f"{side}.{i}": stages.__setitem__(key, out[0].numpy()))
+    with torch.no_grad():
+        values = model.quantizer.decode(codes[:, None])
+        stages["quantizer"] = values[0].numpy()
+        decoded = model.decoder(values)[0, 0].numpy()
+        latents = model.encoder(sound[None, None])
+        wanted = model.quantizer.encode(latents, config.target_bandwidths[-1])[:, 0].numpy()
+    for source in [folder / "hf", folder / "compression_state_dict.bin"]:
+        case = f"codec {name}, {source.name}"
+        out = folder / f"out-{source.stem}"
+        example("codec_stages", source, folder / "codes", folder / "samples", out)
+        worst = 0.0
+        for path in sorted(out.glob("*.f32")):
+            if path.stem != "int8":
+                worst = max(worst, same(case, path.stem, floats(path), stages[path.stem]))
+        ours = np.fromfile(out / "codes.u32", np.uint32).reshape(wanted.shape)
+        int8_codes = np.fromfile(out / "int8.u32", np.uint32).reshape(wanted.T.shape).T
+        if (ours != wanted).mean() > 0.001:
+            failures.append(f"{case}: {(ours != wanted).sum()} of {ours.size} codes differ")
+        noise = decibels(decoded, floats(out / "int8.f32"))
+        print(
+            f"{case}: {len(stages)} stages within {worst:.1e}, {(ours == wanted).mean():.2%} of codes equal; "
+            f"INT8: decoder {noise:.1f} dB, {(int8_codes == wanted).mean():.1%} of codes equal"
+        )
+
+
+def codecs(work, large):
+    small = dict(hidden_size=24, num_filters=8, codebook_size=64, target_bandwidths=[1.2])
+    audiogen = dict(sampling_rate=16000, use_causal_conv=False, use_conv_shortcut=False)
+    codec("small-constant", work, 9000, **small, **audiogen, pad_mode="constant")
+    codec("small-reflect", work, 8970, **small, **audiogen, pad_mode="reflect")
+    codec("small-short", work, 700, **small, **audiogen, pad_mode="reflect")
+    codec("small-causal", work, 9000, **small)
+    codec("small-32khz", work, 9000, **small, sampling_rate=32000, use_causal_conv=False, use_conv_shortcut=False, upsampling_ratios=[8, 5, 4, 4])
+    if large:
+        real = dict(audiogen, num_filters=64, codebook_size=2048, target_bandwidths=[2.2])
+        codec("audiogen", work, 32000, **real, pad_mode="constant")
+        codec("encodec-24khz", work, 24000)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", help="codec; all by default")
+    parser.add_argument("--large", action="store_true", help="real shapes too")
+    parser.add_argument("--keep", type=Path, help="folder for checkpoints and stages, kept")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    parts = {"codec": codecs}
+    if unknown := set(args.parts) - set(parts):
+        sys.exit(f"no part {unknown.pop()!r}: {', '.join(parts)}")
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, part in parts.items():
+            if not args.parts or name in args.parts:
+                part((args.keep or Path(temporary)) / name, args.large)
+    for failure in failures:
+        print("FAILED", failure)
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()
