@@ -31,7 +31,7 @@ fn voice(isa: Isa, threads: usize) -> HibariGraph {
 /// Pitch and spectra of a clause that has begun, as bits.
 fn rest(voice: &mut HibariGraph) -> (Vec<u32>, Vec<u32>) {
     let (mut pitch, mut spectra) = (vec![], vec![]);
-    while let Some(chunk) = voice.next().expect("a chunk") {
+    while let Some(chunk) = voice.next_chunk().expect("a chunk") {
         assert_eq!(chunk.first * CURVES * CURVE, spectra.len(), "chunks follow one another");
         assert!(chunk.first.is_multiple_of(16), "spectra begin at whole batches");
         pitch.extend(chunk.pitch.iter().map(|x| x.to_bits()));
@@ -79,7 +79,7 @@ fn a_clause_leaves_nothing_behind(voice: &mut HibariGraph, wanted: &(Vec<u32>, V
     let long: Vec<u32> = CLAUSE.iter().copied().cycle().take(300).collect();
     say(voice, &long);
     voice.begin(&long, 1.0).expect("a clause");
-    voice.next().expect("a chunk");
+    voice.next_chunk().expect("a chunk");
     say(voice, &CLAUSE[..3]);
     assert!(say(voice, &CLAUSE) == *wanted, "what was said before is heard");
 }
@@ -106,7 +106,7 @@ fn nothing_is_allocated_in_the_steady_state() {
         let mut voice = voice(Isa::detect(), threads);
         let mut run = || {
             voice.begin(&CLAUSE, 1.0).expect("a clause");
-            while voice.next().expect("a chunk").is_some() {}
+            while voice.next_chunk().expect("a chunk").is_some() {}
         };
         run();
         let before = allocations();
@@ -139,7 +139,7 @@ fn what_cannot_be_said_is_refused(voice: &mut HibariGraph) {
     for wrong in [&[1; 15][..], &[0; 16], &[LONGEST + 1; 16]] {
         assert!(matches!(voice.begin_with(&CLAUSE, wrong), Err(GraphError::Size { .. })));
     }
-    assert!(voice.next().expect("nothing").is_none(), "nothing is left of what was said before");
+    assert!(voice.next_chunk().expect("nothing").is_none(), "nothing is left of what was said before");
 }
 
 fn damaged_folders_are_named() {

@@ -14,7 +14,7 @@
 //! let folder = ModelFolder::open("models-int8/hibari".as_ref())?;
 //! let mut voice = HibariGraph::new(folder, Options { isa: Isa::detect(), threads: 1 })?;
 //! let frames = voice.begin(&[0, 50, 83, 54, 156, 31, 0], 1.0)?;
-//! while let Some(chunk) = voice.next()? {
+//! while let Some(chunk) = voice.next_chunk()? {
 //!     println!("{} of {frames} frames", chunk.spectra.len() / (5 * 608));
 //! }
 //! # Ok::<(), ossicle_models::GraphError>(())
@@ -256,7 +256,7 @@ impl HibariGraph {
     ///
     /// # Errors
     /// [`GraphError::Plan`] if a layer fails.
-    pub fn next(&mut self) -> Result<Option<Chunk<'_>>, GraphError> {
+    pub fn next_chunk(&mut self) -> Result<Option<Chunk<'_>>, GraphError> {
         while self.total > 0 && FRAMES * self.next < FRAMES * self.total + self.spectra_flow.late() {
             self.sequence.set(self.next, self.total);
             if let Some(listener) = self.session.recorder().listener() {

@@ -149,7 +149,7 @@ impl Speech<'_> {
                 voice.vocoder.start(self.left, self.settings.seed, self.spoken)?;
                 self.spoken = self.spoken.wrapping_add(1);
             }
-            let Some(chunk) = voice.graph.next()? else {
+            let Some(chunk) = voice.graph.next_chunk()? else {
                 self.left = 0;
                 continue;
             };
