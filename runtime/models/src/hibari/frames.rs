@@ -65,6 +65,9 @@ impl Layer for Curves {
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let inside = self.flow.inside();
+        if inside.is_empty() {
+            return Ok(());
+        }
         let rows = &mut io.scratch::<f32>(self.flow.chunk() * LANES)[..inside.len() * LANES];
         self.output.rows(session, &io.input::<f32>(0)?[inside.start * self.width..inside.end * self.width], rows);
         let pitch = &mut io.output::<f32>(0)?[FRAMES * inside.start..FRAMES * inside.end];
