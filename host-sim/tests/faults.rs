@@ -148,7 +148,7 @@ const NETWORK_CASES: [(&str, u32, &str, &str); 15] = [
 
 /// The same for a voice.
 const VOICE_CASES: [(&str, u32, &str, &str); 3] = [
-    ("linear", 25, "hibari.prosody.blocks.0", "hibari.prosody.blocks.1"),
+    ("quantize_rows", 5, "hibari.prosody.blocks.0", "hibari.prosody.blocks.1"),
     ("depthwise_map", 31, "hibari.prosody.blocks.2", "hibari.prosody.blocks.3"),
     ("log_all", 20, "hibari.prosody.blocks.5", "hibari.curves"),
 ];
