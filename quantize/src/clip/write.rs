@@ -9,7 +9,6 @@ use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_models::network::{Layer, Op};
 use serde_json::json;
 
-use super::config::Blocks;
 use super::{Clip, Report};
 use crate::folder::{Partial, pretty, seal, write_text};
 use crate::pack;
@@ -88,10 +87,12 @@ impl Clip {
         if let Some(tower) = &mut self.text {
             progress("float vectors of the calibration texts");
             let inputs = tower.inputs(texts, config.tokens, config.blocks.width);
+            tower.network.smooth(&inputs)?;
             tower.network.calibrate(&inputs)?;
         }
         if let Some(tower) = self.image.as_mut().filter(|_| !task.images.is_empty()) {
             progress("float vectors of the calibration images");
+            tower.network.smooth(&task.images)?;
             tower.network.calibrate(&task.images)?;
         }
         Ok(())
@@ -133,17 +134,14 @@ impl Clip {
     }
 
     fn card(&self, name: &str, bytes: u64, notes: &str) -> String {
-        let blocks = |Blocks { width, layers, heads, inner, .. }: &Blocks| {
-            format!("{width} wide, {layers} layers, {heads} heads, {inner} wide inside")
-        };
         let (image, text) = (&self.config.image, &self.config.text);
         let mut rows = vec![("kind", "clip".to_owned()), ("width of a vector", self.config.projection.to_string())];
         if self.image.is_some() {
-            let (side, patch) = (image.side, image.patch);
-            rows.push(("image tower", format!("{}; {side} x {side} pixels in patches of {patch}", blocks(&image.blocks))));
+            let side = image.side;
+            rows.push(("image tower", format!("{}; {side} x {side} pixels", image.trunk.describe())));
         }
         if self.text.is_some() {
-            rows.push(("text tower", format!("{}; {} tokens of {}", blocks(&text.blocks), text.tokens, text.vocabulary)));
+            rows.push(("text tower", format!("{}; {} tokens of {}", text.blocks.describe(), text.tokens, text.vocabulary)));
         }
         rows.extend([
             ("parameters", self.parameters().to_string()),

@@ -31,6 +31,7 @@ pub(crate) fn run(args: &Args, onnx: &Path, notes: String) -> anyhow::Result<()>
 /// Writes a network, calibrated and measured with what there is to do that with.
 pub(crate) fn write_network(mut network: Network, inputs: &[Vec<f32>], output: &Path, force: bool, parts: Parts) -> anyhow::Result<()> {
     if !inputs.is_empty() {
+        network.smooth(inputs)?;
         network.calibrate(inputs)?;
     }
     network.write(output, force, parts, |draft, parts| {

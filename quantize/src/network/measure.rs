@@ -110,12 +110,12 @@ fn rounding(row: &[f32], offset: f32) -> [f64; 2] {
 
 impl Network {
     /// The float model with the scores and some tensors as its outputs.
-    fn float(&self, names: impl Iterator<Item = String>) -> Result<Float, Error> {
+    pub(super) fn float(&self, names: impl Iterator<Item = String>) -> Result<Float, Error> {
         let names: Vec<String> = [self.graph.output.clone()].into_iter().chain(names).collect();
         self.graph.float(&names)
     }
 
-    fn run_float(&self, float: &Float, input: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
+    pub(super) fn run_float(&self, float: &Float, input: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
         let failed = |reason: String| Error::Onnx { path: self.graph.path().to_owned(), reason };
         let expected = self.fused.layers[0].len();
         if input.len() != expected {

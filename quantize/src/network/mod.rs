@@ -14,6 +14,7 @@ mod measure;
 mod node;
 mod pack;
 mod quiet;
+mod smooth;
 mod view;
 
 #[cfg(test)]
