@@ -10,6 +10,7 @@ use ossicle::events::{self, Detector, EncodedEvents, EventsError, Settings};
 use ossicle::label::{self, Image, LabelError, Labeller, Reading};
 use ossicle::models::{self, ModelError};
 use ossicle::source::{SampleSource, SourceError};
+use ossicle::speak::{Settings as Speaking, SpeakError, Voice};
 use ossicle::trace::{self, DigestError};
 use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
@@ -43,6 +44,21 @@ pub enum Task {
     Label,
     /// An image becomes a vector.
     Embed,
+    /// The phonemes in a text file are said.
+    Speak {
+        /// How fast.
+        speed: f32,
+        /// Seed of the first line's noise.
+        seed: u64,
+    },
+}
+
+/// Settings of speech as traces have them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpeakSettings {
+    speed: f32,
+    seed: u64,
 }
 
 /// A detection's settings as traces have them.
@@ -61,6 +77,9 @@ impl Task {
             }
             trace::LABEL => Ok(Self::Label),
             trace::EMBED => Ok(Self::Embed),
+            trace::SPEAK => {
+                serde_json::from_value(header.settings.clone()).map(|SpeakSettings { speed, seed }| Self::Speak { speed, seed })
+            }
             other => return Err(SubjectError::Pipeline(other.to_owned())),
         }
         .map_err(SubjectError::Settings)
@@ -71,7 +90,7 @@ impl Task {
         match self {
             Self::Transcribe(_) => 1,
             Self::Detect { .. } => usize::MAX,
-            Self::Label | Self::Embed => 0,
+            Self::Label | Self::Embed | Self::Speak { .. } => 0,
         }
     }
 }
@@ -137,13 +156,15 @@ pub enum SubjectError {
     Label(PathBuf, LabelError),
     /// Nothing can be encoded with this model.
     Embed(PathBuf, EmbedError),
+    /// Nothing can be said with this model.
+    Speak(PathBuf, SpeakError),
 }
 
 impl std::fmt::Display for SubjectError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Pipeline(name) => {
-                let known = [trace::TRANSCRIBE, trace::DETECT, trace::LABEL, trace::EMBED];
+                let known = [trace::TRANSCRIBE, trace::DETECT, trace::LABEL, trace::EMBED, trace::SPEAK];
                 write!(f, "a trace of {name:?}: this program repeats {known:?}: use the version that wrote it")
             }
             Self::Numerics(version) => {
@@ -184,6 +205,7 @@ impl std::fmt::Display for SubjectError {
             Self::Run(error) => error.fmt(f),
             Self::Events(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Label(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Speak(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Embed(path, error) => write!(f, "{}: {error}", path.display()),
         }
     }
@@ -284,6 +306,7 @@ impl Subject {
             Task::Detect { hop_frames } => trace::detect_header(input, model, *hop_frames, run),
             Task::Label => trace::label_header(input, model, run),
             Task::Embed => trace::embed_header(input, model, run),
+            Task::Speak { speed, seed } => trace::speak_header(input, model, Speaking { speed: *speed, seed: *seed }, run),
         };
         Ok(Header { beside: self.beside_files()?, ..header })
     }
@@ -298,6 +321,7 @@ impl Subject {
             Task::Detect { .. } => trace::events(&self.model),
             Task::Label => trace::network(&self.model),
             Task::Embed => trace::image_tower(&self.model),
+            Task::Speak { .. } => trace::voice(&self.model),
         }
     }
 
@@ -311,6 +335,7 @@ impl Subject {
             Task::Detect { hop_frames } => self.detect(*hop_frames, Options { isa, threads }, tap, stop),
             Task::Label => self.label(Options { isa, threads }, tap, stop),
             Task::Embed => self.embed(Options { isa, threads }, tap),
+            Task::Speak { speed, seed } => self.speak(*speed, *seed, Options { isa, threads }, tap, stop),
         }
     }
 
@@ -384,6 +409,19 @@ impl Subject {
 }
 
 impl Subject {
+    fn speak(&self, speed: f32, seed: u64, run: Options, tap: Arc<dyn Tap>, stop: &dyn Fn() -> bool) -> Result<(), SubjectError> {
+        let failed = |error| SubjectError::Speak(self.model.clone(), error);
+        let unreadable = |source| SubjectError::Digest(DigestError { path: self.input.clone(), source });
+        let text = std::fs::read_to_string(&self.input).map_err(unreadable)?;
+        let mut voice = Voice::open(&self.model, ossicle_models::Options { isa: run.isa, threads: run.threads }).map_err(failed)?;
+        voice.set_tap(Some(tap));
+        for (line, number) in text.lines().zip(0..) {
+            let mut speech = voice.speak_phonemes(line, Speaking { speed, seed: seed.wrapping_add(number) }).map_err(failed)?;
+            while !stop() && speech.next_chunk().map_err(failed)?.is_some() {}
+        }
+        Ok(())
+    }
+
     fn embed(&self, run: Options, tap: Arc<dyn Tap>) -> Result<(), SubjectError> {
         let failed = |error| SubjectError::Embed(self.model.clone(), error);
         let options = embed::Options { isa: run.isa, threads: run.threads, ..embed::Options::default() };

@@ -146,10 +146,19 @@ const NETWORK_CASES: [(&str, u32, &str, &str); 15] = [
     ("softmax_f32", 20, "network.total", "network.scores"),
 ];
 
+/// The same for a voice.
+const VOICE_CASES: [(&str, u32, &str, &str); 3] = [
+    ("quantize_rows", 5, "hibari.prosody.blocks.0", "hibari.prosody.blocks.1"),
+    ("depthwise_map", 31, "hibari.prosody.blocks.2", "hibari.prosody.blocks.3"),
+    ("log_all", 20, "hibari.prosody.blocks.5", "hibari.curves"),
+];
+
 #[test]
 fn the_struck_operator_is_named() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let missing = KERNELS.iter().find(|kernel| CASES.iter().chain(&EVENTS_CASES).chain(&NETWORK_CASES).all(|case| case.0 != **kernel));
+    let missing = KERNELS
+        .iter()
+        .find(|kernel| CASES.iter().chain(&EVENTS_CASES).chain(&NETWORK_CASES).chain(&VOICE_CASES).all(|case| case.0 != **kernel));
     assert_eq!(missing, None, "every kernel has a case");
     named(&subject(), &CASES);
 }
@@ -177,6 +186,20 @@ fn the_struck_operator_of_a_network_is_named() {
     let trace = record(&subject, fastest_two().1, 1).expect("run");
     assert!(matches!(replay(&trace, &subject, fastest_two().0, 3).expect("replay"), Verdict::Identical { .. }));
     named(&subject, &NETWORK_CASES);
+}
+
+#[test]
+fn the_struck_operator_of_a_voice_is_named() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let file = std::env::temp_dir().join(format!("ossicle-faults-{}.txt", std::process::id()));
+    fs::write(&file, "ðə lˈIt ɪn ðə kˈɪʧᵊn ɪz ˌɔn.\nwˈʌn.\n").expect("a file");
+    let (model, task) = (root().join("models-int8/hibari"), Task::Speak { speed: 1.0, seed: 7 });
+    let subject = Subject::with(&file, model.to_str().expect("UTF-8"), task).expect("the bundled voice");
+    let trace = record(&subject, fastest_two().1, 1).expect("run");
+    assert!(trace.descriptors.iter().any(|descriptor| descriptor.op == "hibari.samples"));
+    assert!(matches!(replay(&trace, &subject, fastest_two().0, 3).expect("replay"), Verdict::Identical { .. }));
+    named(&subject, &VOICE_CASES);
+    fs::remove_file(&file).expect("a file");
 }
 
 fn named(subject: &Subject, cases: &[(&'static str, u32, &'static str, &'static str)]) {

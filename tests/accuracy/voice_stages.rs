@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let lasting: Vec<u8> = voice.durations().iter().flat_map(|frames| frames.to_le_bytes()).collect();
         vocoder.start(frames, 0, number as u32)?;
         let mut samples: Vec<u8> = vec![];
-        while let Some(chunk) = voice.next()? {
+        while let Some(chunk) = voice.next_chunk()? {
             vocoder.push_pitch(chunk.pitch)?;
             for batch in chunk.spectra.chunks(BATCH * FRAME_VALUES) {
                 let count = vocoder.run(isa, batch, &mut hops)?;

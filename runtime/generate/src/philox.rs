@@ -17,15 +17,6 @@ pub struct Philox {
     key: [u32; 2],
 }
 
-/// Rounds of a block.
-const ROUNDS: usize = 10;
-
-/// What the two halves are multiplied by.
-const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
-
-/// What is added to the key from round to round: the golden ratio, and the square root of three less one.
-const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
-
 impl Philox {
     /// Numbers that belong to a seed: its low word is the key's first.
     pub fn new(seed: u64) -> Self {
@@ -34,14 +25,7 @@ impl Philox {
 
     /// The four words of a counter.
     pub fn block(&self, counter: [u32; 4]) -> [u32; 4] {
-        let ([mut a, mut b, mut c, mut d], mut key) = (counter, self.key);
-        for _ in 0..ROUNDS {
-            let [low, high] = words(u64::from(MULTIPLIERS[0]) * u64::from(a));
-            let [low_c, high_c] = words(u64::from(MULTIPLIERS[1]) * u64::from(c));
-            (a, b, c, d) = (high_c ^ b ^ key[0], low_c, high ^ d ^ key[1], low);
-            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
-        }
-        [a, b, c, d]
+        ossicle_kernels::philox::philox(counter, self.key)
     }
 
     /// A number in 0.0..1.0, a multiple of 2^-32: that of `position` in `stream`.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::simd::{LANES, Simd};
 
 /// Kernels that a fault can be planted in.
-pub const KERNELS: [&str; 32] = [
+pub const KERNELS: [&str; 33] = [
     "activate",
     "add",
     "affine_channels",
@@ -25,6 +25,7 @@ pub const KERNELS: [&str; 32] = [
     "linear",
     "linear_u8",
     "log10",
+    "log_all",
     "mean_rows",
     "multiply",
     "multiply_rows",

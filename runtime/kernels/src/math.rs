@@ -136,7 +136,8 @@ pub fn exp_all(isa: Isa, values: &mut [f32]) {
 
 /// [`log`] of each value, in place.
 pub fn log_all(isa: Isa, values: &mut [f32]) {
-    isa.dispatch(All::<true>(values));
+    isa.dispatch(All::<true>(&mut *values));
+    fault::f32s("log_all", isa.name(), values);
 }
 
 struct All<'a, const LOG: bool>(&'a mut [f32]);

@@ -263,28 +263,40 @@ impl SimdOp for MultiplyRows<'_> {
         }
         let vectors = bias.len();
         let out = out.as_chunks_mut::<LANES>().0;
-        for (x, out) in rows.chunks(4 * depth).zip(out.chunks_mut(4 * vectors)) {
-            let count = x.len() / depth;
-            let mut n = 0;
-            while n + 4 <= vectors {
-                (0..count).for_each(|row| multiply::<S, 1, 4>(s, x, row, weights, bias, n, out));
-                n += 4;
-            }
-            // Sums of a row wait for one another: several rows at once wait together.
-            while n + 2 <= vectors && count == 4 {
-                multiply::<S, 2, 2>(s, x, 0, weights, bias, n, out);
-                multiply::<S, 2, 2>(s, x, 2, weights, bias, n, out);
-                n += 2;
-            }
-            while n < vectors {
-                if count == 4 {
-                    multiply::<S, 4, 1>(s, x, 0, weights, bias, n, out);
-                } else {
-                    (0..count).for_each(|row| multiply::<S, 1, 1>(s, x, row, weights, bias, n, out));
-                }
-                n += 1;
-            }
+        // Outputs before rows: the weights of a few outputs stay near while all rows pass by. Sums of a row wait for one another, so several
+        // rows and outputs wait together, as many as there are registers for.
+        let mut n = 0;
+        while S::MANY_REGISTERS && n + 4 <= vectors {
+            panel::<S, 4, 4>(s, rows, weights, bias, n, out);
+            n += 4;
         }
+        while n + 2 <= vectors {
+            panel::<S, 2, 2>(s, rows, weights, bias, n, out);
+            n += 2;
+        }
+        if n < vectors {
+            panel::<S, 4, 1>(s, rows, weights, bias, n, out);
+        }
+    }
+}
+
+/// `N` vectors of outputs, from `n` on, of all rows, `R` at a time.
+#[inline(always)]
+fn panel<S: Simd, const R: usize, const N: usize>(
+    s: S,
+    rows: &[f32],
+    weights: &[[f32; LANES]],
+    bias: &[[f32; LANES]],
+    n: usize,
+    out: &mut [[f32; LANES]],
+) {
+    let count = out.len() / bias.len();
+    let whole = count / R * R;
+    for row in (0..whole).step_by(R) {
+        multiply::<S, R, N>(s, rows, row, weights, bias, n, out);
+    }
+    for row in whole..count {
+        multiply::<S, 1, N>(s, rows, row, weights, bias, n, out);
     }
 }
 

@@ -10,6 +10,7 @@ use ossicle_models::MAX_THREADS;
 use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_trace::{Header, Input, Machine, Model, sha256_hex};
 
+use crate::speak::Settings;
 use crate::whisper::options::TranscribeOptions;
 use crate::whisper::transcriber::Options;
 
@@ -27,6 +28,12 @@ pub const LABEL: &str = "label";
 
 /// The name of the one that turns images into vectors.
 pub const EMBED: &str = "embed";
+
+/// The name of the one that says phonemes.
+pub const SPEAK: &str = "speak";
+
+/// Files of a voice's folder that bits depend on.
+const VOICE_FILES: [&str; 3] = ["config.json", "model.safetensors", "vocab.json"];
 
 /// Files of a CLIP's folder that bits of images' vectors depend on.
 const IMAGE_FILES: [&str; 3] = ["config.json", "model.safetensors", "preprocessor_config.json"];
@@ -106,6 +113,14 @@ pub fn image_tower(folder: &Path) -> Result<Model, DigestError> {
     model_of(folder, &IMAGE_FILES)
 }
 
+/// As [`model`], for a voice.
+///
+/// # Errors
+/// If one of the files cannot be read.
+pub fn voice(folder: &Path) -> Result<Model, DigestError> {
+    model_of(folder, &VOICE_FILES)
+}
+
 fn model_of(folder: &Path, files: &[&str]) -> Result<Model, DigestError> {
     let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let digests = files.iter().map(|&name| Ok((name.to_owned(), file_digest(&folder.join(name))?)));
@@ -134,6 +149,12 @@ pub fn label_header(input: Input, model: Model, run: Options) -> Header {
 /// The header of a trace of an image's vector. Labels in words are not in it: no tensor of the image tower depends on them.
 pub fn embed_header(input: Input, model: Model, run: Options) -> Header {
     of(EMBED, input, model, serde_json::json!({}), run)
+}
+
+/// The header of a trace of phonemes that are said, line by line; line `n` has the seed `seed + n`.
+pub fn speak_header(input: Input, model: Model, settings: Settings, run: Options) -> Header {
+    let Settings { speed, seed } = settings;
+    of(SPEAK, input, model, serde_json::json!({ "speed": speed, "seed": seed }), run)
 }
 
 fn of(pipeline: &str, input: Input, model: Model, settings: serde_json::Value, run: Options) -> Header {

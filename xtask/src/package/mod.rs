@@ -47,7 +47,7 @@ pub(crate) struct Args {
 }
 
 /// Models that the README shows.
-const MODELS: [&str; 6] = ["whisper-tiny.en-short", "sound-events", "whisper-events", "yamnet", "minilm", "efficientnet-lite0"];
+const MODELS: [&str; 7] = ["whisper-tiny.en-short", "sound-events", "whisper-events", "yamnet", "minilm", "efficientnet-lite0", "hibari"];
 
 /// Packages and their programs.
 const PROGRAMS: [(&str, &str); 3] = [("ossicle-cli", "ossicle"), ("ossicle-quantize", "ossicle-quantize"), ("ossicle-sim", "ossicle-sim")];

@@ -1,4 +1,4 @@
-//! `ossicle bench network`: a classifier, or a tower of a CLIP, or a sentence encoder.
+//! `ossicle bench network`: a classifier, or a tower of a CLIP, or a sentence encoder, or a voice.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::Result;
 use ossicle_models::clip::{ClipConfig, ImageGraph, TextGraph};
 use ossicle_models::folder::{ModelConfig, ModelFolder};
+use ossicle_models::hibari::{HibariConfig, HibariGraph};
 use ossicle_models::minilm::{MiniLmConfig, MiniLmGraph};
 use ossicle_models::network::{MAX_BUFFER_BYTES, NetworkGraph};
 use ossicle_models::{GraphError, MemoryPlan, Options, Work};
@@ -22,13 +23,13 @@ use crate::model::MachineArgs;
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model folder of kind network, clip or minilm, or the name of one
+    /// Model folder of kind network, clip, minilm or hibari, or the name of one
     #[arg(value_name = "NAME|FOLDER")]
     folder: String,
     /// Which tower of a CLIP
     #[arg(long, value_enum, default_value = "image")]
     tower: TowerName,
-    /// Tokens of the text that an encoder of texts reads [default: as many as it takes]
+    /// Tokens of the text that an encoder of texts or a voice reads [default: as many as it takes]
     #[arg(long, value_name = "N")]
     tokens: Option<usize>,
     #[command(flatten)]
@@ -60,6 +61,8 @@ enum Subject {
     Image(ImageGraph, Vec<f32>),
     Text(TextGraph, Vec<u32>),
     Sentence(MiniLmGraph, Vec<u32>),
+    /// Half a second of speech for each ten phonemes, whatever the voice makes of them.
+    Voice(HibariGraph, Vec<u32>),
 }
 
 impl Subject {
@@ -73,6 +76,11 @@ impl Subject {
             let graph = MiniLmGraph::new(ModelFolder::open(path)?, options)?;
             let tokens = tokens(graph.config().max_tokens, graph.config().vocab_size);
             return Ok(Self::Sentence(graph, tokens));
+        }
+        if kind == HibariConfig::KIND {
+            let graph = HibariGraph::new(ModelFolder::open(path)?, options)?;
+            let tokens = tokens(graph.config().max_tokens, graph.config().vocab_size);
+            return Ok(Self::Voice(graph, tokens));
         }
         if kind != ClipConfig::KIND {
             let network = NetworkGraph::new(ModelFolder::open(path)?, options)?;
@@ -95,6 +103,11 @@ impl Subject {
             Self::Image(graph, input) => graph.run(input).map(drop),
             Self::Text(graph, tokens) => graph.run(tokens).map(drop),
             Self::Sentence(graph, tokens) => graph.run(tokens).map(drop),
+            Self::Voice(graph, tokens) => {
+                graph.begin_with(tokens, &vec![2; tokens.len()])?;
+                while graph.next_chunk()?.is_some() {}
+                Ok(())
+            }
         }
     }
 
@@ -104,6 +117,7 @@ impl Subject {
             Self::Image(graph, _) => graph.set_tap(tap),
             Self::Text(graph, _) => graph.set_tap(tap),
             Self::Sentence(graph, _) => graph.set_tap(tap),
+            Self::Voice(graph, _) => graph.set_tap(tap),
         }
     }
 
@@ -116,6 +130,7 @@ impl Subject {
             Self::Image(graph, _) => named(graph.layers()),
             Self::Text(graph, tokens) => named(graph.layers(tokens.len())),
             Self::Sentence(graph, _) => named(graph.layers()),
+            Self::Voice(graph, _) => named(graph.layers()),
         }
     }
 
@@ -125,6 +140,7 @@ impl Subject {
             Self::Image(graph, _) => graph.memory_plan(),
             Self::Text(graph, _) => graph.memory_plan(),
             Self::Sentence(graph, _) => graph.memory_plan(),
+            Self::Voice(graph, _) => graph.memory_plan(),
         }
     }
 }

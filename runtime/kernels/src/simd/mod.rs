@@ -61,6 +61,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// What [`dot_u8`](Simd::dot_u8) lacks for every unit of the weights' sum: 128 where u8 activations are multiplied as `a - 128`.
     const PROB_OFFSET: i32;
 
+    /// Whether sixteen sums of sixteen lanes and what is added to them fit the registers.
+    const MANY_REGISTERS: bool = false;
+
     /// Runs `op` compiled with this token's instructions.
     fn run<O: SimdOp>(self, op: O) -> O::Output;
 

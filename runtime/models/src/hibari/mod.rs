@@ -14,7 +14,7 @@
 //! let folder = ModelFolder::open("models-int8/hibari".as_ref())?;
 //! let mut voice = HibariGraph::new(folder, Options { isa: Isa::detect(), threads: 1 })?;
 //! let frames = voice.begin(&[0, 50, 83, 54, 156, 31, 0], 1.0)?;
-//! while let Some(chunk) = voice.next()? {
+//! while let Some(chunk) = voice.next_chunk()? {
 //!     println!("{} of {frames} frames", chunk.spectra.len() / (5 * 608));
 //! }
 //! # Ok::<(), ossicle_models::GraphError>(())
@@ -76,6 +76,8 @@ pub struct HibariGraph {
     /// Where the frames' graph is.
     pitch_flow: Flow,
     spectra_flow: Flow,
+    /// Bytes of weights that were made of the folder's.
+    folded: usize,
     /// Prosody frames of the clause.
     total: usize,
     /// The next that goes in.
@@ -116,7 +118,7 @@ impl HibariGraph {
         let (clause, sequence) = (Arc::new(Sequence::default()), Arc::new(Sequence::default()));
         let mut pasts = vec![];
         let text = text_graph(&session, config, &clause, &mut pasts)?;
-        let (frames, pitch_flow, spectra_flow) = frames_graph(&session, config, &sequence, &mut pasts)?;
+        let (frames, pitch_flow, spectra_flow, folded) = frames_graph(&session, config, &sequence, &mut pasts)?;
         let needed = text.bytes().max(frames.bytes());
         if needed > most {
             return Err(GraphError::Memory { needed, most });
@@ -127,7 +129,7 @@ impl HibariGraph {
             prosody: vec![0.0; tokens * config.prosody.hidden_size],
             durations: Vec::with_capacity(tokens),
         };
-        Ok(Self { session, clause, text, frames, sequence, pasts, rows, pitch_flow, spectra_flow, total: 0, next: 0, folder })
+        Ok(Self { session, clause, text, frames, sequence, pasts, rows, pitch_flow, spectra_flow, folded, total: 0, next: 0, folder })
     }
 
     /// The voice's configuration.
@@ -145,7 +147,7 @@ impl HibariGraph {
         let rows = (self.rows.decoder.len() + self.rows.prosody.len() + self.config().max_tokens) * size_of::<f32>();
         let pasts: usize = self.pasts.iter().map(|past| past.bytes()).sum();
         let buffers = self.text.bytes().max(self.frames.bytes());
-        MemoryPlan { weights: self.folder.weights().bytes(), buffers, state: rows + pasts }
+        MemoryPlan { weights: self.folder.weights().bytes(), buffers, state: rows + pasts + self.folded }
     }
 
     /// Each layer in the order of the run, for the longest clause and one chunk of frames: its name, its kind and how much it computes.
@@ -165,6 +167,7 @@ impl HibariGraph {
     /// [`GraphError::Size`] if there are fewer than two phonemes or more than the model takes; [`GraphError::Plan`] if one is beyond the
     /// vocabulary, or the speed is no number above zero.
     pub fn begin(&mut self, phonemes: &[u32], speed: f32) -> Result<usize, GraphError> {
+        self.forget();
         if !(speed.is_finite() && speed > 0.0) {
             return Err(GraphError::Plan(format!("a speed of {speed}, not a number above 0")));
         }
@@ -188,6 +191,7 @@ impl HibariGraph {
     /// # Errors
     /// As [`begin`](Self::begin); [`GraphError::Size`] if there are not as many durations as phonemes, or one is 0 or above [`LONGEST`].
     pub fn begin_with(&mut self, phonemes: &[u32], durations: &[u32]) -> Result<usize, GraphError> {
+        self.forget();
         let fits = durations.len() == phonemes.len() && durations.iter().all(|duration| (1..=LONGEST).contains(duration));
         if !fits {
             return Err(GraphError::Size {
@@ -207,6 +211,11 @@ impl HibariGraph {
         &self.rows.durations
     }
 
+    /// No frames are left of what came before.
+    fn forget(&mut self) {
+        (self.total, self.next) = (0, 0);
+    }
+
     /// Runs the text encoders.
     fn read(&mut self, phonemes: &[u32]) -> Result<(), GraphError> {
         let (have, most) = (phonemes.len(), self.config().max_tokens);
@@ -217,8 +226,6 @@ impl HibariGraph {
         if let Some(phoneme) = phonemes.iter().find(|&&phoneme| phoneme as usize >= vocabulary) {
             return Err(GraphError::Plan(format!("phoneme {phoneme} is beyond the vocabulary of {vocabulary}")));
         }
-        // No frames are left of what came before.
-        (self.total, self.next) = (0, 0);
         self.clause.set(0, have);
         if let Some(listener) = self.session.recorder().listener() {
             listener.step("text", 0, have);
@@ -251,8 +258,8 @@ impl HibariGraph {
     ///
     /// # Errors
     /// [`GraphError::Plan`] if a layer fails.
-    pub fn next(&mut self) -> Result<Option<Chunk<'_>>, GraphError> {
-        while FRAMES * self.next < FRAMES * self.total + self.spectra_flow.late() {
+    pub fn next_chunk(&mut self) -> Result<Option<Chunk<'_>>, GraphError> {
+        while self.total > 0 && FRAMES * self.next < FRAMES * self.total + self.spectra_flow.late() {
             self.sequence.set(self.next, self.total);
             if let Some(listener) = self.session.recorder().listener() {
                 listener.step("frames", self.next / CHUNK, CHUNK);
@@ -260,9 +267,9 @@ impl HibariGraph {
             let config = self.folder.config();
             let late = self.pitch_flow.late() / FRAMES;
             let prosody = repeat(&self.rows.prosody, &self.rows.durations, config.prosody.hidden_size);
-            fill(self.frames.input_mut(0)?, prosody, config.prosody.hidden_size, self.next, 0, 1);
+            fill(self.frames.input_mut(0)?, prosody, config.prosody.hidden_size, self.next, 0);
             let decoder = repeat(&self.rows.decoder, &self.rows.durations, config.text.hidden_size);
-            fill(self.frames.input_mut(1)?, decoder, config.text.hidden_size, self.next, late, FRAMES);
+            fill(self.frames.input_mut(1)?, decoder, config.text.hidden_size, self.next, late);
             self.frames.run()?;
             self.next += CHUNK;
             self.sequence.set(self.next - CHUNK, self.total);
@@ -285,11 +292,10 @@ fn repeat<'a>(rows: &'a [f32], durations: &'a [u32], width: usize) -> impl Itera
     rows.chunks_exact(width).zip(durations).flat_map(|(row, &duration)| std::iter::repeat_n(row, duration as usize))
 }
 
-/// Writes a chunk's rows, each `times` times, `late` behind the sequence's rows from `next` on. Those outside are left as they are.
-fn fill<'a>(out: &mut [f32], rows: impl Iterator<Item = &'a [f32]>, width: usize, next: usize, late: usize, times: usize) {
+/// Writes a chunk's rows, `late` behind the sequence's rows from `next` on. Those outside are left as they are.
+fn fill<'a>(out: &mut [f32], rows: impl Iterator<Item = &'a [f32]>, width: usize, next: usize, late: usize) {
     let before = late.saturating_sub(next);
-    let rows = rows.skip(next.saturating_sub(late)).flat_map(|row| std::iter::repeat_n(row, times));
-    for (out, row) in out.chunks_exact_mut(width).skip(before * times).zip(rows) {
+    for (out, row) in out.chunks_exact_mut(width).skip(before).zip(rows.skip(next.saturating_sub(late))) {
         out.copy_from_slice(row);
     }
 }
@@ -343,28 +349,28 @@ fn encoder(
     Ok(graph.add(format!("hibari.{name}.norm"), last, &[x])?[0])
 }
 
-/// The graph, and where its pitch and its spectra are.
+/// The graph, where its pitch and its spectra are, and bytes of weights that were made for it.
 fn frames_graph(
     session: &Arc<Session>,
     config: &HibariConfig,
     sequence: &Arc<Sequence>,
     pasts: &mut Vec<Arc<Past>>,
-) -> Result<(Runner, Flow, Flow), GraphError> {
+) -> Result<(Runner, Flow, Flow, usize), GraphError> {
     let weights = session.weights();
     let mut flow = Flow::new(sequence, CHUNK);
     let mut graph = GraphBuilder::new(session);
     let rows = graph.input::<f32>("hibari.rows", &[CHUNK, config.prosody.hidden_size])?;
-    let text = graph.input::<f32>("hibari.text_rows", &[FRAMES * CHUNK, config.text.hidden_size])?;
+    let text = graph.input::<f32>("hibari.text_rows", &[CHUNK, config.text.hidden_size])?;
     let rows = blocks(&mut graph, weights, ("prosody", &config.prosody, ALIGN / FRAMES), &mut flow, rows, pasts)?;
     let curves = graph.add("hibari.curves", Curves::new(weights, config, &flow)?, &[rows])?;
     let pitch_flow = flow.repeated(FRAMES);
-    let input = DecoderInput::new(weights, config, &pitch_flow)?;
-    pasts.push(Arc::clone(input.past()));
-    let mut flow = input.past().output();
+    let input = DecoderInput::new(weights, config, &flow, &pitch_flow)?;
+    pasts.extend(input.pasts().map(Arc::clone));
+    let (mut flow, folded) = (input.output(), input.folded_bytes());
     let rows = graph.add("hibari.decoder.input", input, &[text, curves[1]])?[0];
     let rows = blocks(&mut graph, weights, ("decoder", &config.decoder, ALIGN), &mut flow, rows, pasts)?;
     let spectra = graph.add("hibari.spectra", Spectra::new(weights, config, &flow)?, &[rows])?[0];
-    Ok((graph.plan(&[curves[0], spectra])?, pitch_flow, flow))
+    Ok((graph.plan(&[curves[0], spectra])?, pitch_flow, flow, folded))
 }
 
 /// ConvNeXt blocks: name of their tensors, figures and what the rows they are late by, in all, are a multiple of.

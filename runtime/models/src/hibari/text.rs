@@ -293,7 +293,8 @@ impl Layer for Durations {
     }
 
     fn scratch(&self) -> Need {
-        Need::default().shared::<f32>(DURATION_TAPS * self.width).shared::<f32>(self.width).shared::<f32>(LANES)
+        let rows = Need::default().shared::<f32>(LANES * DURATION_TAPS * self.width);
+        rows.shared::<f32>(LANES * self.width).shared::<f32>(LANES * LANES)
     }
 
     fn work(&self) -> Work {
@@ -304,15 +305,20 @@ impl Layer for Durations {
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let (rows, width) = (self.flow.inside().end, self.width);
-        let [taps, hidden, results] = [DURATION_TAPS * width, width, LANES].map(|count| io.scratch::<f32>(count));
+        let [taps, hidden, results] = [DURATION_TAPS * width, width, LANES].map(|count| io.scratch::<f32>(LANES * count));
         let map = Map { values: &io.input::<f32>(0)?[..rows * width], size: Size { height: 1, width: rows }, channels: width };
         let window = Window { kernel: [1, DURATION_TAPS], stride: [1, 1], dilation: [1, 1], before: [0, 1], after: [0, 1] };
-        for (row, out) in io.output::<f32>(0)?[..rows].iter_mut().enumerate() {
-            gather(map, width, &window, row, DURATION_TAPS * width, taps);
+        // A few rows at a time: the weights are large.
+        for (block, out) in io.output::<f32>(0)?[..rows].chunks_mut(LANES).enumerate() {
+            let taps = &mut taps[..out.len() * DURATION_TAPS * width];
+            let (hidden, results) = (&mut hidden[..out.len() * width], &mut results[..out.len() * LANES]);
+            gather(map, width, &window, block * LANES, DURATION_TAPS * width, taps);
             self.hidden.rows(session, taps, hidden);
             activate(session.isa(), Activation::Gelu, hidden);
             self.output.rows(session, hidden, results);
-            *out = results[0];
+            for (out, results) in out.iter_mut().zip(results.chunks_exact(LANES)) {
+                *out = results[0];
+            }
         }
         Ok(())
     }

@@ -8,8 +8,10 @@ pub const WAV_HEADER: usize = 44;
 /// Appends samples as signed 16-bit little-endian: full scale is 32767, what is above it is cut off.
 pub fn to_pcm(samples: &[f32], out: &mut Vec<u8>) {
     for sample in samples {
-        let value = (sample.clamp(-1.0, 1.0) * 32_767.0).round_ties_even() as i16;
-        out.extend(value.to_le_bytes());
+        // Where f32 has no bits below one, adding rounds to even: the sum's low bits are the integer.
+        const WHOLE: f32 = 12_582_912.0;
+        let value = sample.clamp(-1.0, 1.0) * 32_767.0 + WHOLE;
+        out.extend(((value.to_bits() & 0xffff) as u16).to_le_bytes());
     }
 }
 

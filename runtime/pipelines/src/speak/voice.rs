@@ -10,7 +10,7 @@ use ossicle_kernels::simd::Isa;
 use ossicle_models::folder::ModelFolder;
 use ossicle_models::hibari::{CHUNK, HibariConfig, HibariGraph};
 use ossicle_models::{MemoryPlan, Options};
-use ossicle_trace::Tap;
+use ossicle_trace::{Tap, Tensor, Values};
 
 use super::{SpeakError, clauses};
 
@@ -45,6 +45,7 @@ pub struct Voice {
     isa: Isa,
     phonemes: Vec<u32>,
     samples: Vec<f32>,
+    tap: Option<Arc<dyn Tap>>,
 }
 
 impl fmt::Debug for Voice {
@@ -72,7 +73,15 @@ impl Voice {
         let graph = HibariGraph::new_within(folder, options, most)?;
         let tokens = graph.config().max_tokens;
         let samples = vec![0.0; FRAMES * HOP_SAMPLES];
-        Ok(Self { graph, vocoder: Box::new(Vocoder::new()), symbols, isa: options.isa, phonemes: Vec::with_capacity(tokens), samples })
+        Ok(Self {
+            graph,
+            vocoder: Box::new(Vocoder::new()),
+            symbols,
+            isa: options.isa,
+            phonemes: Vec::with_capacity(tokens),
+            samples,
+            tap: None,
+        })
     }
 
     /// Memory in use, all of it from the start.
@@ -84,7 +93,8 @@ impl Voice {
 
     /// Hands every tensor that is computed from now on to `tap`; `None` ends that.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.graph.set_tap(tap);
+        self.graph.set_tap(tap.clone());
+        self.tap = tap;
     }
 
     /// Says phonemes, misaki's alphabet, stress marks and signs included; each line by itself, lines of more than 400 in several pieces.
@@ -149,7 +159,7 @@ impl Speech<'_> {
                 voice.vocoder.start(self.left, self.settings.seed, self.spoken)?;
                 self.spoken = self.spoken.wrapping_add(1);
             }
-            let Some(chunk) = voice.graph.next()? else {
+            let Some(chunk) = voice.graph.next_chunk()? else {
                 self.left = 0;
                 continue;
             };
@@ -160,6 +170,10 @@ impl Speech<'_> {
             }
             self.left = voice.vocoder.left();
             if count > 0 {
+                if let Some(tap) = &voice.tap {
+                    let values = Values::F32(&voice.samples[..count]);
+                    tap.tensor(&Tensor { op: "hibari.samples", kernel: "Vocoder", part: "", shape: &[count], values });
+                }
                 return Ok(Some(&voice.samples[..count]));
             }
         }

@@ -43,6 +43,7 @@ impl Simd for Avx512Vnni {
     // `vpdpbusd` wants one unsigned operand: the weights are offset, as that is done once per block and not once per row.
     const WEIGHT_OFFSET: i32 = 128;
     const PROB_OFFSET: i32 = 0;
+    const MANY_REGISTERS: bool = true;
 
     #[inline(always)]
     fn run<O: SimdOp>(self, op: O) -> O::Output {
