@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use ossicle::audio::{AudioError, AudioReader};
+use ossicle::embed::{self, EmbedError, ImageEncoder};
 use ossicle::events::{self, Detector, EncodedEvents, EventsError, Settings};
 use ossicle::label::{self, Image, LabelError, Labeller, Reading};
 use ossicle::models::{self, ModelError};
@@ -40,6 +41,8 @@ pub enum Task {
     },
     /// It, or an image, is labelled.
     Label,
+    /// An image becomes a vector.
+    Embed,
 }
 
 /// A detection's settings as traces have them.
@@ -57,6 +60,7 @@ impl Task {
                 serde_json::from_value(header.settings.clone()).map(|DetectSettings { hop_frames }| Self::Detect { hop_frames })
             }
             trace::LABEL => Ok(Self::Label),
+            trace::EMBED => Ok(Self::Embed),
             other => return Err(SubjectError::Pipeline(other.to_owned())),
         }
         .map_err(SubjectError::Settings)
@@ -67,7 +71,7 @@ impl Task {
         match self {
             Self::Transcribe(_) => 1,
             Self::Detect { .. } => usize::MAX,
-            Self::Label => 0,
+            Self::Label | Self::Embed => 0,
         }
     }
 }
@@ -131,13 +135,15 @@ pub enum SubjectError {
     Events(PathBuf, EventsError),
     /// Nothing can be labelled with this model.
     Label(PathBuf, LabelError),
+    /// Nothing can be encoded with this model.
+    Embed(PathBuf, EmbedError),
 }
 
 impl std::fmt::Display for SubjectError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Pipeline(name) => {
-                let known = [trace::TRANSCRIBE, trace::DETECT, trace::LABEL];
+                let known = [trace::TRANSCRIBE, trace::DETECT, trace::LABEL, trace::EMBED];
                 write!(f, "a trace of {name:?}: this program repeats {known:?}: use the version that wrote it")
             }
             Self::Numerics(version) => {
@@ -178,6 +184,7 @@ impl std::fmt::Display for SubjectError {
             Self::Run(error) => error.fmt(f),
             Self::Events(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Label(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Embed(path, error) => write!(f, "{}: {error}", path.display()),
         }
     }
 }
@@ -276,6 +283,7 @@ impl Subject {
             Task::Transcribe(options) => trace::header(input, model, options, run).map_err(SubjectError::Settings)?,
             Task::Detect { hop_frames } => trace::detect_header(input, model, *hop_frames, run),
             Task::Label => trace::label_header(input, model, run),
+            Task::Embed => trace::embed_header(input, model, run),
         };
         Ok(Header { beside: self.beside_files()?, ..header })
     }
@@ -289,6 +297,7 @@ impl Subject {
             Task::Transcribe(_) => trace::model(&self.model),
             Task::Detect { .. } => trace::events(&self.model),
             Task::Label => trace::network(&self.model),
+            Task::Embed => trace::image_tower(&self.model),
         }
     }
 
@@ -301,6 +310,7 @@ impl Subject {
             Task::Transcribe(options) => self.transcribe(options, Options { isa, threads }, tap, stop),
             Task::Detect { hop_frames } => self.detect(*hop_frames, Options { isa, threads }, tap, stop),
             Task::Label => self.label(Options { isa, threads }, tap, stop),
+            Task::Embed => self.embed(Options { isa, threads }, tap),
         }
     }
 
@@ -370,6 +380,17 @@ impl Subject {
             }
             Reading::Recordings => labeller.recording(&mut self.source(run.isa, stop)?).map(drop).map_err(failed),
         }
+    }
+}
+
+impl Subject {
+    fn embed(&self, run: Options, tap: Arc<dyn Tap>) -> Result<(), SubjectError> {
+        let failed = |error| SubjectError::Embed(self.model.clone(), error);
+        let options = embed::Options { isa: run.isa, threads: run.threads, ..embed::Options::default() };
+        let mut encoder = ImageEncoder::open(&self.model, options).map_err(failed)?;
+        encoder.set_tap(Some(tap));
+        let image = Image::read(&self.input).map_err(|error| SubjectError::Label(self.input.clone(), error))?;
+        encoder.encode(&image).map(drop).map_err(failed)
     }
 }
 

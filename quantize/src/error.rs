@@ -158,6 +158,8 @@ pub enum TensorProblem {
     },
     /// Its elements are not f32, f16 or bf16.
     NotFloat(String),
+    /// Its elements are not signed bytes.
+    NotBytes(String),
     /// An element is NaN or infinite.
     NotFinite {
         /// Index of the element, row-major.
@@ -177,6 +179,7 @@ impl fmt::Display for TensorProblem {
             Self::NotFloat(found) => {
                 write!(f, "holds {found}; quantised or integer weights cannot be read, export the model as float16 or float32")
             }
+            Self::NotBytes(found) => write!(f, "holds {found}, signed bytes are expected"),
             Self::NotFinite { index } => write!(f, "element {index} is not finite"),
             Self::Unexpected => f.write_str("not part of Whisper as the runtime knows it"),
             Self::Untied => f.write_str("differs from the token embedding; Whisper's output projection is tied to it"),

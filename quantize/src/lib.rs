@@ -34,6 +34,7 @@ pub mod folder;
 pub mod generation;
 pub mod head;
 pub mod hf;
+pub mod hibari;
 pub mod import;
 pub mod layout;
 pub mod minilm;

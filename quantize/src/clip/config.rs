@@ -93,20 +93,23 @@ impl Tower {
             Some("gelu") => Activation::Gelu,
             Some(other) => return Err(format!("hidden_act {other:?}: \"quick_gelu\" and \"gelu\" are possible")),
         };
-        for (name, value) in
-            [("hidden_size", width), ("intermediate_size", inner), ("num_attention_heads", heads), ("num_hidden_layers", layers)]
-        {
-            within(name, value)?;
-        }
-        if !width.is_multiple_of(heads) {
-            return Err(format!("hidden_size {width} is not a multiple of num_attention_heads {heads}"));
-        }
-        Ok(Blocks { width, inner, heads, layers, epsilon: self.layer_norm_eps.unwrap_or(1e-5), activation })
+        let blocks = Blocks { width, inner, heads, layers, epsilon: self.layer_norm_eps.unwrap_or(1e-5), activation };
+        blocks.problem().map_or(Ok(blocks), Err)
     }
 }
 
 fn within(name: &str, value: usize) -> Result<(), String> {
     if (1..=MOST).contains(&value) { Ok(()) } else { Err(format!("{name} is {value}, 1 to {MOST} are possible")) }
+}
+
+impl Blocks {
+    /// What is wrong with the figures, if anything.
+    pub(super) fn problem(&self) -> Option<String> {
+        let Self { width, inner, heads, layers, .. } = *self;
+        let figures = [("width", width), ("width inside", inner), ("heads", heads), ("layers", layers)];
+        let problem = figures.into_iter().find_map(|(name, value)| within(name, value).err());
+        problem.or_else(|| (!width.is_multiple_of(heads)).then(|| format!("width {width} is not a multiple of {heads} heads")))
+    }
 }
 
 impl Config {
@@ -126,7 +129,6 @@ impl Config {
         }
         let (text, vision) = (&file.text_config, &file.vision_config);
         let projection = file.projection_dim.or(vision.projection_dim).unwrap_or(512);
-        within("projection_dim", projection)?;
         if let Some(channels) = vision.num_channels.filter(|&channels| channels != 3) {
             return Err(format!("num_channels is {channels}: images of 3 are possible"));
         }
@@ -135,18 +137,24 @@ impl Config {
             side: vision.image_size.unwrap_or(224),
             patch: vision.patch_size.unwrap_or(32),
         };
-        within("vision_config: image_size", image.side)?;
-        if image.patch == 0 || !image.side.is_multiple_of(image.patch) {
-            return Err(format!("vision_config: image_size {} is not a multiple of patch_size {}", image.side, image.patch));
-        }
         let text = TextConfig {
             blocks: text.blocks(512, 2048, 8).map_err(|e| format!("text_config: {e}"))?,
             vocabulary: text.vocab_size.unwrap_or(49_408),
             tokens: text.max_position_embeddings.unwrap_or(77),
         };
-        within("text_config: vocab_size", text.vocabulary)?;
-        within("text_config: max_position_embeddings", text.tokens)?;
-        Ok(Self { projection, image, text })
+        let config = Self { projection, image, text };
+        config.problem().map_or(Ok(config), Err)
+    }
+
+    /// What is wrong with the figures, if anything.
+    pub(super) fn problem(&self) -> Option<String> {
+        let Self { projection, image: ImageConfig { side, patch, .. }, text: TextConfig { vocabulary, tokens, .. } } = *self;
+        let figures = [("values of a vector", projection), ("image size", side), ("vocabulary", vocabulary), ("tokens of a text", tokens)];
+        let problem = figures.into_iter().find_map(|(name, value)| within(name, value).err());
+        problem.or_else(|| {
+            let whole = patch > 0 && side.is_multiple_of(patch);
+            (!whole).then(|| format!("image size {side} is not a multiple of the patch size {patch}"))
+        })
     }
 }
 
@@ -174,9 +182,9 @@ mod tests {
             (r#"{"model_type": "siglip"}"#, "model_type"),
             (r#"{"model_type": "clip", "text_config": {"hidden_act": "relu"}}"#, "text_config: hidden_act"),
             (r#"{"model_type": "clip", "vision_config": {"num_channels": 4}}"#, "num_channels"),
-            (r#"{"model_type": "clip", "vision_config": {"patch_size": 15}}"#, "patch_size"),
-            (r#"{"model_type": "clip", "vision_config": {"num_attention_heads": 7}}"#, "num_attention_heads"),
-            (r#"{"model_type": "clip", "projection_dim": 0}"#, "projection_dim"),
+            (r#"{"model_type": "clip", "vision_config": {"patch_size": 15}}"#, "patch size"),
+            (r#"{"model_type": "clip", "vision_config": {"num_attention_heads": 7}}"#, "7 heads"),
+            (r#"{"model_type": "clip", "projection_dim": 0}"#, "values of a vector"),
         ] {
             assert!(config(text).unwrap_err().contains(named), "{text}");
         }

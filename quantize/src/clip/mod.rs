@@ -2,6 +2,7 @@
 
 mod config;
 mod measure;
+mod open_clip;
 mod tower;
 mod write;
 
@@ -77,16 +78,21 @@ struct TextTower {
 }
 
 impl Clip {
-    /// Reads a folder with `config.json`, the weights (safetensors or PyTorch's, one file or several) and, for texts, `tokenizer.json`.
+    /// Reads a folder of Transformers with `config.json`, or of open_clip with `open_clip_config.json`, the weights (safetensors or PyTorch's, one file or several) and, for texts, `tokenizer.json`.
     /// `preprocessor_config.json` says what becomes of images; without one it is what CLIP was trained with.
     ///
     /// # Errors
     /// A file is missing or malformed, or asks for what the runtime does not do; a tensor is missing, misshapen, not finite, or belongs to neither
     /// tower.
     pub fn open(folder: &Path, towers: Towers) -> Result<Self, Error> {
-        let config = Config::read(&folder.join("config.json"))?;
-        // Buffers of whole numbers that older versions of Transformers saved.
-        let tensors = checkpoint::tensors(folder, |name| !name.ends_with("position_ids"))?;
+        let own = folder.join("config.json");
+        let (config, tensors, preprocessor) = if folder.join(open_clip::CONFIG).is_file() && !own.is_file() {
+            open_clip::read(folder)?
+        } else {
+            // Buffers of whole numbers that older versions of Transformers saved.
+            let tensors = checkpoint::tensors(folder, |name| !name.ends_with("position_ids"))?;
+            (Config::read(&own)?, tensors, json!({"do_center_crop": true}))
+        };
         let mut graph = Builder::new(folder, tensors);
         let logit_scale = graph.take("logit_scale", &[])?[0].exp();
         if !logit_scale.is_finite() {
@@ -98,9 +104,14 @@ impl Clip {
             return Err(Error::unsupported(folder, format!("tensor {name} does not belong to CLIP")));
         }
         let (images, texts): (BTreeMap<_, _>, BTreeMap<_, _>) = graph.into_tensors().into_iter().partition(|(name, _)| of_image(name));
-        let image = towers.image().then(|| ImageTower::open(folder, &config, images)).transpose()?;
+        let image = towers.image().then(|| ImageTower::open(folder, &config, images, preprocessor)).transpose()?;
         let text = towers.text().then(|| TextTower::open(folder, &config, texts)).transpose()?;
         Ok(Self { path: folder.to_owned(), config, logit_scale, image, text })
+    }
+
+    /// A text's tokens, those around it included; one that is too long is cut off. None without a text tower.
+    pub fn tokens(&self, text: &str) -> Vec<u32> {
+        self.text.as_ref().map(|tower| tower.tokenizer.encode(text, self.config.text.tokens).ids).unwrap_or_default()
     }
 
     /// Weights and biases in all.
@@ -119,9 +130,9 @@ fn nothing_left(folder: &Path, graph: &Builder) -> Result<(), Error> {
 }
 
 impl ImageTower {
-    fn open(folder: &Path, config: &Config, tensors: BTreeMap<String, Tensor>) -> Result<Self, Error> {
+    fn open(folder: &Path, config: &Config, tensors: BTreeMap<String, Tensor>, unsaid: Value) -> Result<Self, Error> {
         let side = config.image.side;
-        let preprocessor = preprocessor(folder, Target { height: side, width: side, channels: 3 })?;
+        let preprocessor = preprocessor(folder, unsaid, Target { height: side, width: side, channels: 3 })?;
         let mut graph = Builder::new(folder, tensors);
         let file = tower::image(&mut graph, &config.image, config.projection)?;
         nothing_left(folder, &graph)?;
@@ -157,12 +168,12 @@ impl TextTower {
     }
 }
 
-/// What becomes of an image: the folder's file, or what CLIP was trained with.
-fn preprocessor(folder: &Path, target: Target) -> Result<Preprocessor, Error> {
+/// What becomes of an image: what the folder's file says, or `unsaid` without one, and CLIP's own figures where they say nothing.
+fn preprocessor(folder: &Path, unsaid: Value, target: Target) -> Result<Preprocessor, Error> {
     let path = folder.join("preprocessor_config.json");
     let mut value = match path.is_file() {
         true => read_json::<Value>(&path)?,
-        false => json!({"do_center_crop": true}),
+        false => unsaid,
     };
     // Old files leave out what has always been so, and name the shorter side by its length alone.
     let defaults = [

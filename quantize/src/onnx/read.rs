@@ -37,6 +37,7 @@ struct Attribute {
     ints: Vec<i64>,
     float: Option<f32>,
     text: Option<String>,
+    tensor: Option<Constant>,
 }
 
 impl Node {
@@ -82,6 +83,11 @@ pub(crate) fn read(path: &Path) -> Result<OnnxGraph, Error> {
     let mut graph = OnnxGraph { path: path.to_owned(), ..OnnxGraph::default() };
     graph.nodes = proto.node.into_iter().map(Node::from).collect();
     graph.constants = proto.initializer.into_iter().map(|tensor| (tensor.name.clone(), Constant::from(tensor))).collect();
+    // Constants that are nodes are constants too.
+    let nodes = graph.nodes.iter_mut().filter(|node| node.op == "Constant");
+    let constants: Vec<_> =
+        nodes.filter_map(|node| Some((node.outputs.first()?.clone(), node.attributes.get_mut("value")?.tensor.take()?))).collect();
+    graph.constants.extend(constants);
     let names: Vec<String> = graph.constants.values().filter_map(|c| Some(c.external.as_ref()?.0.clone())).collect();
     for name in names {
         if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
@@ -101,25 +107,47 @@ impl OnnxGraph {
     /// # Errors
     /// There is none of that name, or it is something else.
     pub(crate) fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
+        let raw = self.elements(name, shape, DataType::Float)?;
+        let values: Vec<f32> = raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(index) => Err(Error::tensor(&self.path, name, TensorProblem::NotFinite { index })),
+            None => Ok(values),
+        }
+    }
+
+    /// A constant of signed bytes of this shape, likewise.
+    ///
+    /// # Errors
+    /// As [`floats`](Self::floats).
+    pub(crate) fn bytes(&self, name: &str, shape: &[usize]) -> Result<Vec<i8>, Error> {
+        Ok(self.elements(name, shape, DataType::Int8)?.iter().map(|byte| byte.cast_signed()).collect())
+    }
+
+    /// One integer.
+    pub(crate) fn integer(&self, name: &str) -> Option<i64> {
+        let constant = self.constants.get(name).filter(|constant| constant.data_type == DataType::Int64 as i32)?;
+        constant.raw.as_slice().try_into().ok().map(i64::from_le_bytes)
+    }
+
+    /// A constant's elements, little-endian.
+    fn elements(&self, name: &str, shape: &[usize], wanted: DataType) -> Result<&[u8], Error> {
         let wrong = |problem| Error::tensor(&self.path, name, problem);
         let constant = self.constants.get(name).ok_or_else(|| wrong(TensorProblem::Missing))?;
-        if constant.data_type != DataType::Float as i32 {
-            return Err(wrong(TensorProblem::NotFloat(format!("data type {}", constant.data_type))));
+        if constant.data_type != wanted as i32 {
+            let found = format!("data type {}", constant.data_type);
+            let float = wanted == DataType::Float;
+            return Err(wrong(if float { TensorProblem::NotFloat(found) } else { TensorProblem::NotBytes(found) }));
         }
+        let size = if wanted == DataType::Float { 4 } else { 1 };
         let trimmed = |shape: &[usize]| shape[..shape.iter().rposition(|&n| n != 1).map_or(0, |last| last + 1)].to_vec();
         let raw = match &constant.external {
             None => Some(constant.raw.as_slice()),
             Some((file, offset, len)) => self.external.get(file).and_then(|bytes| bytes.get(*offset..)?.get(..*len)),
         };
         let expected = shape.iter().fold(1, |product: usize, &n| product.saturating_mul(n));
-        if trimmed(&constant.shape) != trimmed(shape) || raw.is_none_or(|raw| raw.len() / 4 != expected || !raw.len().is_multiple_of(4)) {
-            return Err(wrong(TensorProblem::Shape { expected: shape.to_vec(), found: constant.shape.clone() }));
-        }
-        let values: Vec<f32> = raw.unwrap_or(&[]).as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(index) => Err(wrong(TensorProblem::NotFinite { index })),
-            None => Ok(values),
-        }
+        let shaped = trimmed(&constant.shape) == trimmed(shape);
+        let raw = raw.filter(|raw| shaped && raw.len() / size == expected && raw.len().is_multiple_of(size));
+        raw.ok_or_else(|| wrong(TensorProblem::Shape { expected: shape.to_vec(), found: constant.shape.clone() }))
     }
 
     /// The dimensions of a constant.
@@ -142,7 +170,8 @@ impl From<AttributeProto> for Attribute {
         let mut ints = attribute.ints;
         ints.extend((kind == Type::Int).then_some(attribute.i));
         let text = (kind == Type::String).then(|| String::from_utf8_lossy(&attribute.s).into_owned());
-        Self { ints, float: (kind == Type::Float).then_some(attribute.f), text }
+        let tensor = attribute.t.filter(|_| kind == Type::Tensor).map(Constant::from);
+        Self { ints, float: (kind == Type::Float).then_some(attribute.f), text, tensor }
     }
 }
 
@@ -156,6 +185,16 @@ impl From<TensorProto> for Constant {
             let figure = |key: &str| of(key).map_or(0, |text| text.parse().unwrap_or(usize::MAX));
             (of("location").unwrap_or_default().to_owned(), figure("offset"), figure("length"))
         });
-        Self { shape, data_type: tensor.data_type, raw: tensor.raw_data, external }
+        // Elements are there as bytes or, of single values above all, as a list of numbers.
+        let mut raw = tensor.raw_data;
+        if raw.is_empty() && tensor.data_type == DataType::Float as i32 {
+            raw = tensor.float_data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        } else if raw.is_empty() && tensor.data_type == DataType::Int8 as i32 {
+            // Eight bits of each, whatever is above them.
+            raw = tensor.int32_data.iter().map(|&value| value as u8).collect();
+        } else if raw.is_empty() && tensor.data_type == DataType::Int64 as i32 {
+            raw = tensor.int64_data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        }
+        Self { shape, data_type: tensor.data_type, raw, external }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ossicle::audio::AudioError;
+use ossicle::embed::EmbedError;
 use ossicle::events::{EventsError, SETS, SETTINGS_FILE, Set, SettingsError};
 use ossicle::label::LabelError;
 use ossicle::models::ModelError;
@@ -157,6 +158,19 @@ pub(crate) fn label(path: &Path, error: LabelError) -> anyhow::Error {
             Fault::new("no such file", path.display(), "give one that exists").into()
         }
         LabelError::Read { path, source } => Fault::new(format!("cannot read: {source}"), path.display(), "make it readable").into(),
+        other => Fault::line(other).into(),
+    }
+}
+
+/// An image or a text that cannot be encoded, or a model in the folder `path` that cannot be opened.
+pub(crate) fn embed(path: &Path, error: EmbedError) -> anyhow::Error {
+    match error {
+        EmbedError::Folder(error) => folder(error).into(),
+        EmbedError::Graph(error @ GraphError::Memory { .. }) => {
+            Fault::new(error, path.display(), "allow more with --memory if the machine has it").into()
+        }
+        EmbedError::Graph(error) => graph(path, error),
+        EmbedError::Label(error) => label(path, error),
         other => Fault::line(other).into(),
     }
 }

@@ -10,11 +10,25 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use ossicle::audio::{AudioError, AudioReader, Damage, ENDINGS, Encoding, Pcm, SAMPLE_RATE};
+use ossicle::label::Image;
 use ossicle_kernels::simd::Isa;
 use sha2::{Digest, Sha256};
 
 use crate::fault::{self, Fault};
 use crate::interrupt;
+
+/// An image that takes at most `most` bytes.
+pub(crate) fn image(file: &Path, most: usize) -> Result<Image> {
+    let image = if is_stdin(file) {
+        if io::stdin().is_terminal() {
+            return Err(Fault::line("standard input is a terminal: -: pipe an image into it").into());
+        }
+        Image::read_from(file, &mut io::stdin().lock(), most)
+    } else {
+        Image::read_within(file, most)
+    };
+    image.map_err(|error| fault::label(file, error))
+}
 
 /// How to read recordings.
 #[derive(clap::Args)]

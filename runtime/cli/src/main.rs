@@ -8,13 +8,14 @@
 mod bench;
 mod board;
 mod broker;
+mod classify;
 mod command;
 mod detect;
+mod embed;
 mod fault;
 mod find;
 mod input;
 mod interrupt;
-mod label;
 mod listen;
 mod model;
 mod models;
@@ -24,6 +25,7 @@ mod reload;
 #[cfg(feature = "serve")]
 mod serve;
 mod size;
+mod speak;
 mod spool;
 mod trace;
 mod transcribe;
@@ -50,7 +52,9 @@ fn main() -> ExitCode {
         Subcommands::Listen(args) => listen::run(args),
         Subcommands::Detect(args) => detect::run(args),
         Subcommands::Find(args) => find::run(args),
-        Subcommands::Label(args) => label::run(args),
+        Subcommands::Classify(args) => classify::run(args),
+        Subcommands::Embed(args) => embed::run(args),
+        Subcommands::Speak(args) => speak::run(args),
         Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]
         Subcommands::Serve(args) => serve::run(args),

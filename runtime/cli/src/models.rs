@@ -6,11 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
+use ossicle::embed;
 use ossicle::events::{Detector, EncodedEvents, Options, Settings};
 use ossicle::find::TextEncoder;
 use ossicle::label::{self, Labeller};
 use ossicle::models::ModelInfo;
 use ossicle::whisper::window::Window;
+use ossicle_models::MemoryPlan;
+use ossicle_models::clip::ClipConfig;
 use ossicle_models::folder::{self, ModelConfig};
 use ossicle_models::minilm::MiniLmConfig;
 use ossicle_models::whisper_events::{WhisperEventsConfig, WhisperEventsGraph};
@@ -112,6 +115,7 @@ fn list(json: bool) -> Result<()> {
             let knows = match (num_labels, multilingual) {
                 (labels, _) if kind == NETWORK => format!("{labels} labels"),
                 (0, _) if kind == MiniLmConfig::KIND => "sentences".to_owned(),
+                (0, _) if kind == ClipConfig::KIND => "images, texts".to_owned(),
                 (0, true) => "multilingual".to_owned(),
                 (0, false) => "English".to_owned(),
                 (labels, _) => format!("{labels} sounds"),
@@ -140,6 +144,10 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
     }
     if info.kind == MiniLmConfig::KIND {
         let plan = text_encoder(model, &path)?.memory_plan();
+        return classifier_info(model, &info, [plan.weights, plan.buffers, plan.state], json);
+    }
+    if info.kind == ClipConfig::KIND {
+        let plan = clip_plan(model, &path)?;
         return classifier_info(model, &info, [plan.weights, plan.buffers, plan.state], json);
     }
     if info.kind == NETWORK {
@@ -199,6 +207,11 @@ fn text_encoder(model: &ModelArgs, path: &Path) -> Result<TextEncoder> {
     TextEncoder::open(path, model.machine.isa(), model.machine.threads()).map_err(crate::find::find_fault)
 }
 
+fn clip_plan(model: &ModelArgs, path: &Path) -> Result<MemoryPlan> {
+    let options = embed::Options { isa: model.machine.isa(), threads: model.machine.threads(), ..embed::Options::default() };
+    crate::embed::memory_plan(path, options).map_err(|error| fault::embed(path, error))
+}
+
 /// A classifier or an encoder, and the bytes of its weights, buffers and state.
 fn classifier_info(model: &ModelArgs, info: &ModelInfo, memory: [usize; 3], json: bool) -> Result<()> {
     let (isa, threads) = (model.machine.isa(), model.machine.threads());
@@ -217,6 +230,7 @@ fn classifier_info(model: &ModelArgs, info: &ModelInfo, memory: [usize; 3], json
         ("folder", info.path.display().to_string()),
         ("kind", info.kind.clone()),
         match info.num_labels {
+            0 if info.kind == ClipConfig::KIND => ("gives", "a vector for an image or a text".to_owned()),
             0 => ("gives", "a vector for a sentence".to_owned()),
             labels => ("classes", format!("{labels}, by name in labels.txt")),
         },
@@ -241,6 +255,7 @@ fn verify(model: &ModelArgs) -> Result<()> {
         WhisperEventsConfig::KIND => drop(whisper_events(model, &path)?),
         ClassesConfig::KIND => drop(class_head(model, &path)?),
         MiniLmConfig::KIND => drop(text_encoder(model, &path)?),
+        ClipConfig::KIND => drop(clip_plan(model, &path)?),
         _ => drop(model.open(Window::Full.max_frames(), false)?),
     }
     writeln!(std::io::stdout().lock(), "{}: every file is as recorded", path.display())?;

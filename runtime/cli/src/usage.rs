@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "serve")]
 use crate::serve;
-use crate::{bench, board, command, detect, find, label, listen, models, transcribe, watch};
+use crate::{bench, board, classify, command, detect, embed, find, listen, models, speak, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 5] = [
@@ -54,8 +54,13 @@ pub(crate) enum Subcommands {
     Detect(detect::Args),
     /// Find recordings in which a sound is heard, described in words
     Find(find::Args),
-    /// Name what is in images or recordings, by a model that came from ONNX
-    Label(label::Args),
+    /// Name what is in images, in your own words or by a trained classifier's labels; or in recordings, by a classifier
+    #[command(visible_alias = "label")]
+    Classify(classify::Args),
+    /// Turn images and texts into vectors that lie near where they are alike
+    Embed(embed::Args),
+    /// Say phonemes with a small voice, to a wav file or a player
+    Speak(speak::Args),
     /// Transcribe recordings that are put into a folder, as a service
     Watch(watch::Args),
     /// Transcribe for other programs: Wyoming (Home Assistant) and OpenAI's interface over HTTP

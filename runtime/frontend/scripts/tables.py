@@ -71,6 +71,17 @@ def fft512():
     )
 
 
+def fft1200():
+    window = [0.5 - 0.5 * math.cos(2 * math.pi * n / 1200) for n in range(1200)]
+    write(
+        "fft1200.rs",
+        "Window and twiddle factors of the 1200-point real transform.",
+        array("Periodic Hann window of 1200 samples.", "HANN", window),
+        array("cos(2 pi k / 1200) for k in 0..=300.", "SPLIT_COS", [math.cos(2 * math.pi * k / 1200) for k in range(301)]),
+        array("sin(2 pi k / 1200) for k in 0..=300.", "SPLIT_SIN", [math.sin(2 * math.pi * k / 1200) for k in range(301)]),
+    )
+
+
 def yamnet():
     """TensorFlow's linear_to_mel_weight_matrix: triangles on the HTK mel scale."""
 
@@ -177,6 +188,7 @@ def resampler():
 
 fft400()
 fft512()
+fft1200()
 mel(80)
 mel(128)
 yamnet()

@@ -14,7 +14,7 @@ pub(crate) const POWER_BINS: usize = FFT_SAMPLES / 2 + 1;
 pub(crate) const POINTS: usize = FFT_SAMPLES / 2;
 
 const OUTER: usize = 8;
-const INNER: usize = 25;
+pub(crate) const INNER: usize = 25;
 
 /// Where the frame's samples come from.
 pub(crate) trait Source<A: Arith> {
@@ -47,7 +47,7 @@ pub(crate) fn add_i<A: Arith>(a: A, x: Complex<A>, y: Complex<A>) -> Complex<A> 
 }
 
 #[inline(always)]
-fn scale<A: Arith>(a: A, x: Complex<A>, factor: f32) -> Complex<A> {
+pub(crate) fn scale<A: Arith>(a: A, x: Complex<A>, factor: f32) -> Complex<A> {
     let factor = a.splat(factor);
     (a.mul(x.0, factor), a.mul(x.1, factor))
 }
@@ -60,7 +60,7 @@ pub(crate) fn dft4<A: Arith>(a: A, x: [Complex<A>; 4]) -> [Complex<A>; 4] {
 }
 
 #[inline(always)]
-fn dft8<A: Arith>(a: A, x: [Complex<A>; 8]) -> [Complex<A>; 8] {
+pub(crate) fn dft8<A: Arith>(a: A, x: [Complex<A>; 8]) -> [Complex<A>; 8] {
     let even = dft4(a, [x[0], x[2], x[4], x[6]]);
     let odd = dft4(a, [x[1], x[3], x[5], x[7]]);
     let half = a.splat(ROOTS[4]);
@@ -93,7 +93,7 @@ fn dft5<A: Arith>(a: A, x: [Complex<A>; 5]) -> [Complex<A>; 5] {
 
 /// 25 points in place; output `k` lands at `5 (k mod 5) + k / 5`.
 #[inline(always)]
-fn dft25<A: Arith>(a: A, z: &mut [[A::Cell; 2]; INNER]) {
+pub(crate) fn dft25<A: Arith>(a: A, z: &mut [[A::Cell; 2]; INNER]) {
     for column in 0..5 {
         let x = [0, 5, 10, 15, 20].map(|row| load(a, &z[row + column]));
         let y = dft5(a, x);

@@ -18,6 +18,7 @@ mod fault;
 pub mod linear;
 pub mod math;
 pub mod patches;
+pub mod philox;
 pub mod rows;
 pub mod simd;
 pub mod window;

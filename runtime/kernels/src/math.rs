@@ -129,12 +129,54 @@ pub fn gelu<S: Simd>(s: S, x: S::F32) -> S::F32 {
     fault::lanes(s, "gelu", s.fma(half, erf(s, s.mul(x, s.splat(core::f32::consts::FRAC_1_SQRT_2))), half))
 }
 
+/// [`exp`] of each value, in place.
+pub fn exp_all(isa: Isa, values: &mut [f32]) {
+    isa.dispatch(All::<false>(values));
+}
+
+/// [`log`] of each value, in place.
+pub fn log_all(isa: Isa, values: &mut [f32]) {
+    isa.dispatch(All::<true>(values));
+}
+
+struct All<'a, const LOG: bool>(&'a mut [f32]);
+
+impl<const LOG: bool> SimdOp for All<'_, LOG> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        for values in self.0.chunks_mut(LANES) {
+            let x = s.load_partial(values, 1.0);
+            s.store_partial(if LOG { log(s, x) } else { exp(s, x) }, values);
+        }
+    }
+}
+
+/// Sine and cosine of `x` turns, that is of `2 pi x`: absolute error at most 2e-7 beside the rounding of `x`, for `|x| < 2^20`.
+#[inline(always)]
+pub fn sin_cos_turns<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
+    #[expect(clippy::approx_constant, reason = "a coefficient of a minimax polynomial, one step below the constant")]
+    const SIN: [f32; 5] = [6.283_185, -41.341_656, 81.601_006, -76.549_78, 39.536_705];
+    const COS: [f32; 6] = [1.0, -19.739_208, 64.939_35, -85.453_575, 60.144_016, -24.982_237];
+    // Half turns change the signs of both: what is left lies within a quarter of a turn.
+    let half = s.round_ties_even(s.add(x, x));
+    let rest = s.fma(half, s.splat(-0.5), x);
+    let flip = s.shl_i32::<31>(s.to_i32(half));
+    let square = s.mul(rest, rest);
+    let (sin, cos) = (s.mul(poly(s, square, &SIN), rest), poly(s, square, &COS));
+    let signed = |v| s.from_bits(s.add_i32(s.bits(v), flip));
+    (signed(sin), signed(cos))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[derive(Clone, Copy, Debug)]
     enum Function {
+        Sin,
+        Cos,
         Exp2,
         Exp,
         Log,
@@ -155,6 +197,8 @@ mod tests {
             for chunk in self.1 {
                 let x = s.load(chunk);
                 let y = match self.0 {
+                    Function::Sin => sin_cos_turns(s, x).0,
+                    Function::Cos => sin_cos_turns(s, x).1,
                     Function::Exp2 => exp2_softmax(s, x),
                     Function::Exp => exp(s, x),
                     Function::Log => log(s, x),
@@ -211,6 +255,10 @@ mod tests {
         check(Function::Erf, -5.0, 5.0, erf64, |_, _| 8e-7);
         check(Function::Sigmoid, -80.0, 80.0, |x| 1.0 / (1.0 + (-x).exp()), |_, _| 3e-7);
         check(Function::Tanh, -10.0, 10.0, f64::tanh, |_, _| 3e-7);
+        for (low, high) in [(-0.5, 0.5), (-3.0, 3.0), (0.0, 1000.0)] {
+            check(Function::Sin, low, high, |x| (x * std::f64::consts::TAU).sin(), |_, _| 2e-7);
+            check(Function::Cos, low, high, |x| (x * std::f64::consts::TAU).cos(), |_, _| 2e-7);
+        }
         check(Function::Gelu, -7.0, 7.0, |x| x / 2.0 * (1.0 + erf64(x / 2f64.sqrt())), |x, _| 1e-6 * x.abs().max(1.0));
     }
 }

@@ -8,6 +8,7 @@
 pub mod audiogen;
 pub mod clip;
 pub mod encodec;
+pub mod hibari;
 pub mod minilm;
 pub mod network;
 pub mod whisper;

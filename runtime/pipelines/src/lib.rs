@@ -1,14 +1,17 @@
 //! Ossicle: speech to text on small boards, with the same bits on every machine.
 //!
 //! Recordings in, text with times out: [`audio`] reads files, [`models`] finds model folders, [`whisper`] turns samples into segments and
-//! [`formats`] writes them; [`listen`] does so live, [`events`] tells which sounds are heard, and [`label`] names images and recordings. Memory is bounded whatever the length of
-//! a recording; nothing here prints, exits or reaches for a network.
+//! [`formats`] writes them; [`listen`] does so live, and [`events`] tells which sounds are heard. [`label`] names images and recordings by a
+//! trained classifier, [`classify`] names images by words of one's own, [`embed`] makes vectors of images and texts, and [`speak`] goes
+//! the other way. Memory is bounded whatever the length of a recording; nothing here prints, exits or reaches for a network.
 
 #![forbid(unsafe_code)]
 
 pub mod audio;
+pub mod classify;
 pub mod command;
 pub mod digest;
+pub mod embed;
 pub mod events;
 mod exact;
 pub mod find;
@@ -17,5 +20,6 @@ pub mod label;
 pub mod listen;
 pub mod models;
 pub mod source;
+pub mod speak;
 pub mod trace;
 pub mod whisper;

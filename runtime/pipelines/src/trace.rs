@@ -25,6 +25,12 @@ pub const DETECT: &str = "detect";
 /// The name of the one that labels images and recordings.
 pub const LABEL: &str = "label";
 
+/// The name of the one that turns images into vectors.
+pub const EMBED: &str = "embed";
+
+/// Files of a CLIP's folder that bits of images' vectors depend on.
+const IMAGE_FILES: [&str; 3] = ["config.json", "model.safetensors", "preprocessor_config.json"];
+
 /// Files of a network's folder that bits depend on.
 const NETWORK_FILES: [&str; 4] = ["config.json", "labels.txt", "model.safetensors", "preprocessor_config.json"];
 
@@ -92,6 +98,14 @@ pub fn network(folder: &Path) -> Result<Model, DigestError> {
     model_of(folder, &NETWORK_FILES)
 }
 
+/// As [`model`], for the image tower of a CLIP.
+///
+/// # Errors
+/// If one of the files cannot be read.
+pub fn image_tower(folder: &Path) -> Result<Model, DigestError> {
+    model_of(folder, &IMAGE_FILES)
+}
+
 fn model_of(folder: &Path, files: &[&str]) -> Result<Model, DigestError> {
     let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let digests = files.iter().map(|&name| Ok((name.to_owned(), file_digest(&folder.join(name))?)));
@@ -115,6 +129,11 @@ pub fn detect_header(input: Input, model: Model, hop_frames: usize, run: Options
 /// The header of a trace of labels.
 pub fn label_header(input: Input, model: Model, run: Options) -> Header {
     of(LABEL, input, model, serde_json::json!({}), run)
+}
+
+/// The header of a trace of an image's vector. Labels in words are not in it: no tensor of the image tower depends on them.
+pub fn embed_header(input: Input, model: Model, run: Options) -> Header {
+    of(EMBED, input, model, serde_json::json!({}), run)
 }
 
 fn of(pipeline: &str, input: Input, model: Model, settings: serde_json::Value, run: Options) -> Header {

@@ -1,4 +1,4 @@
-//! `ossicle bench network`: a classifier from ONNX.
+//! `ossicle bench network`: a classifier, or a tower of a CLIP, or a sentence encoder.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Result;
-use ossicle::label::LabelError;
-use ossicle_models::folder::ModelFolder;
-use ossicle_models::network::NetworkGraph;
-use ossicle_models::{Options, Work};
+use ossicle_models::clip::{ClipConfig, ImageGraph, TextGraph};
+use ossicle_models::folder::{ModelConfig, ModelFolder};
+use ossicle_models::minilm::{MiniLmConfig, MiniLmGraph};
+use ossicle_models::network::{MAX_BUFFER_BYTES, NetworkGraph};
+use ossicle_models::{GraphError, MemoryPlan, Options, Work};
 use ossicle_trace::{Step, Tap, Tensor};
 use serde_json::json;
 
@@ -21,9 +22,15 @@ use crate::model::MachineArgs;
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model folder of kind network, or the name of one
+    /// Model folder of kind network, clip or minilm, or the name of one
     #[arg(value_name = "NAME|FOLDER")]
     folder: String,
+    /// Which tower of a CLIP
+    #[arg(long, value_enum, default_value = "image")]
+    tower: TowerName,
+    /// Tokens of the text that an encoder of texts reads [default: as many as it takes]
+    #[arg(long, value_name = "N")]
+    tokens: Option<usize>,
     #[command(flatten)]
     machine: MachineArgs,
     /// Runs that count, after one that does not
@@ -41,10 +48,89 @@ pub(crate) struct Args {
     serve: bool,
 }
 
-/// A network and what it reads: no image, but values of the size that a network's input has. No layer's time depends on them.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum TowerName {
+    Image,
+    Text,
+}
+
+/// What runs, and what it reads: no image and no text, but values of the size of its input. No layer's time depends on them.
+enum Subject {
+    Network(NetworkGraph, Vec<f32>),
+    Image(ImageGraph, Vec<f32>),
+    Text(TextGraph, Vec<u32>),
+    Sentence(MiniLmGraph, Vec<u32>),
+}
+
+impl Subject {
+    fn open(path: &Path, args: &Args, options: Options) -> Result<Self, GraphError> {
+        let kind = ossicle::models::info(path).map(|info| info.kind).unwrap_or_default();
+        let values = |count: usize| (0..count).map(|i| (i * 7919 % 4096) as f32 / 1024.0 - 2.0).collect();
+        let tokens = |most: usize, known: usize| {
+            (0..args.tokens.unwrap_or(most)).map(|i| u32::try_from((i * 7919 + 1) % known).unwrap_or(0)).collect()
+        };
+        if kind == MiniLmConfig::KIND {
+            let graph = MiniLmGraph::new(ModelFolder::open(path)?, options)?;
+            let tokens = tokens(graph.config().max_tokens, graph.config().vocab_size);
+            return Ok(Self::Sentence(graph, tokens));
+        }
+        if kind != ClipConfig::KIND {
+            let network = NetworkGraph::new(ModelFolder::open(path)?, options)?;
+            let input = values(network.input_len());
+            return Ok(Self::Network(network, input));
+        }
+        if args.tower == TowerName::Image {
+            let graph = ImageGraph::new(ModelFolder::open(path)?, options, MAX_BUFFER_BYTES)?;
+            let input = values(graph.input_len());
+            return Ok(Self::Image(graph, input));
+        }
+        let graph = TextGraph::new(ModelFolder::open(path)?, options, MAX_BUFFER_BYTES)?;
+        let (most, known) = graph.config().text.as_ref().map_or((1, 1), |tower| (tower.max_tokens, tower.vocab_size));
+        Ok(Self::Text(graph, tokens(most, known)))
+    }
+
+    fn run(&mut self) -> Result<(), GraphError> {
+        match self {
+            Self::Network(graph, input) => graph.run(input).map(drop),
+            Self::Image(graph, input) => graph.run(input).map(drop),
+            Self::Text(graph, tokens) => graph.run(tokens).map(drop),
+            Self::Sentence(graph, tokens) => graph.run(tokens).map(drop),
+        }
+    }
+
+    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        match self {
+            Self::Network(graph, _) => graph.set_tap(tap),
+            Self::Image(graph, _) => graph.set_tap(tap),
+            Self::Text(graph, _) => graph.set_tap(tap),
+            Self::Sentence(graph, _) => graph.set_tap(tap),
+        }
+    }
+
+    fn work(&self) -> HashMap<String, Work> {
+        fn named<'a>(layers: impl Iterator<Item = (&'a str, &'static str, Work)>) -> HashMap<String, Work> {
+            layers.map(|(name, _, work)| (name.to_owned(), work)).collect()
+        }
+        match self {
+            Self::Network(graph, _) => named(graph.layers()),
+            Self::Image(graph, _) => named(graph.layers()),
+            Self::Text(graph, tokens) => named(graph.layers(tokens.len())),
+            Self::Sentence(graph, _) => named(graph.layers()),
+        }
+    }
+
+    fn memory_plan(&self) -> MemoryPlan {
+        match self {
+            Self::Network(graph, _) => graph.memory_plan(),
+            Self::Image(graph, _) => graph.memory_plan(),
+            Self::Text(graph, _) => graph.memory_plan(),
+            Self::Sentence(graph, _) => graph.memory_plan(),
+        }
+    }
+}
+
 struct Bench {
-    network: NetworkGraph,
-    input: Vec<f32>,
+    subject: Subject,
     clock: Clock,
 }
 
@@ -52,7 +138,7 @@ impl Bench {
     /// Milliseconds.
     fn round(&mut self) -> Result<f64> {
         let start = Instant::now();
-        self.network.run(&self.input)?;
+        self.subject.run()?;
         Ok(start.elapsed().as_secs_f64() * 1e3)
     }
 
@@ -114,10 +200,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (isa, threads) = (args.machine.isa(), args.machine.threads());
     let clock = Clock::new();
     let path = ossicle::models::find(&args.folder).map_err(fault::model)?;
-    let network = open(&path, Options { isa, threads }).map_err(|error| fault::label(&path, error))?;
-    let input = (0..network.input_len()).map(|i| (i * 7919 % 4096) as f32 / 1024.0 - 2.0).collect();
-    let mut bench = Bench { network, input, clock };
-    let load = clock.now().wall;
+    let subject = Subject::open(&path, args, Options { isa, threads }).map_err(|error| fault::label(&path, error.into()))?;
+    let mut bench = Bench { subject, clock };
+    let load = bench.clock.now().wall;
     if args.serve {
         return serve(&mut bench, load);
     }
@@ -125,9 +210,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let times = bench.rounds(args.rounds)?;
     let wall = min_and_median(times.into_iter());
     let layers = if args.layers { layers(&mut bench, args.rounds)? } else { vec![] };
-    let work: HashMap<String, Work> = bench.network.layers().map(|(name, _, work)| (name.to_owned(), work)).collect();
+    let work = bench.subject.work();
     let of = |name: &str| work.get(name).copied().unwrap_or_default();
-    let plan = bench.network.memory_plan();
+    let plan = bench.subject.memory_plan();
     let mut out = std::io::stdout().lock();
     if args.json {
         let layer = |layer: Timed| {
@@ -157,17 +242,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn open(path: &Path, options: Options) -> Result<NetworkGraph, LabelError> {
-    let folder = ModelFolder::open(path)?;
-    Ok(NetworkGraph::new(folder, options)?)
-}
-
 /// What each layer takes.
 fn layers(bench: &mut Bench, rounds: usize) -> Result<Vec<Timed>> {
     let tap = Arc::new(Layers { start: Instant::now(), notes: Mutex::default() });
-    bench.network.set_tap(Some(tap.clone()));
+    bench.subject.set_tap(Some(tap.clone()));
     bench.rounds(rounds)?;
-    bench.network.set_tap(None);
+    bench.subject.set_tap(None);
     Ok(std::mem::take(&mut tap.notes.lock().unwrap_or_else(PoisonError::into_inner).layers))
 }
 

@@ -1,11 +1,14 @@
 //! Layers that models are wired from, each over the functions of `ossicle-kernels`.
 
 pub mod map;
+pub mod sequence;
 pub mod signal;
 
 mod attention;
 mod classifier;
+mod conv_next;
 mod feed_forward;
+mod float_attention;
 mod layer_norm;
 mod linear_add;
 mod patches;
@@ -16,7 +19,9 @@ mod unsigned;
 
 pub use attention::Attention;
 pub use classifier::{Classifier, Sigmoid};
+pub use conv_next::{ConvNext, ConvNextShape, record_inside};
 pub use feed_forward::FeedForward;
+pub use float_attention::FloatAttention;
 pub use layer_norm::LayerNorm;
 pub use linear_add::LinearAdd;
 pub use patches::{ConvPlane, FilterSpans, MeanPool, Separable, SeparableShape};

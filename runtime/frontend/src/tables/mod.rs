@@ -1,5 +1,6 @@
 //! Constants computed once in f64 by `scripts/tables.py` and stored as f32 bits; and the weights that `scripts/vad` trained.
 
+pub(crate) mod fft1200;
 pub(crate) mod fft400;
 pub(crate) mod fft512;
 pub(crate) mod lowpass;

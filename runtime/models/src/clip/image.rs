@@ -64,6 +64,11 @@ impl ImageGraph {
         self.session.isa()
     }
 
+    /// Values of the input, `[height][width][channels]`.
+    pub fn input_len(&self) -> usize {
+        self.input_len
+    }
+
     /// Memory in use, all of it from the start; weights are those of this tower.
     pub fn memory_plan(&self) -> MemoryPlan {
         self.memory

@@ -91,9 +91,14 @@ impl TextGraph {
         self.memory
     }
 
-    /// Each layer of the longest plan in the order of the run: its name, its kind and how much it computes.
-    pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str, Work)> {
-        self.plans.last().into_iter().flat_map(|(_, runner)| runner.layers())
+    /// Each layer in the order of the run, for a text of so many tokens: its name, its kind and how much it computes.
+    pub fn layers(&self, tokens: usize) -> impl Iterator<Item = (&str, &'static str, Work)> {
+        self.plans.get(self.plan_of(tokens)).into_iter().flat_map(|(_, runner)| runner.layers())
+    }
+
+    /// Which plan computes so many tokens.
+    fn plan_of(&self, tokens: usize) -> usize {
+        self.plans.iter().position(|&(length, _)| length >= tokens).unwrap_or(self.plans.len() - 1)
     }
 
     /// Hands every tensor that is computed from now on to `tap`; `None` ends that. Steps are called `text`.
@@ -119,7 +124,7 @@ impl TextGraph {
         if let Some(listener) = self.session.recorder().listener() {
             listener.step("text", 0, have);
         }
-        let at = self.plans.iter().position(|&(length, _)| length >= have).unwrap_or(self.last);
+        let at = self.plan_of(have);
         if at != self.last {
             let memory = self.plans[self.last].1.detach();
             self.plans[at].1.attach(memory);

@@ -1,11 +1,13 @@
-//! What the subcommands for sounds from text take, and how they run.
+//! `ossicle-quantize encodec`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use ossicle_quantize::{calibration, encodec, folder};
 
-const ENCODEC_EXAMPLES: &str = "\
+use super::text;
+
+const EXAMPLES: &str = "\
 Examples:
   ossicle-quantize encodec encodec_24khz -o models-int8/encodec
   ossicle-quantize encodec compression_state_dict.bin -o models-int8/codec --calibration recordings
@@ -15,8 +17,8 @@ and nothing in it is run. Codecs of one channel are possible.";
 
 /// What to turn into a codec.
 #[derive(clap::Args)]
-#[command(after_help = ENCODEC_EXAMPLES)]
-pub(crate) struct EncodecArgs {
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
     /// Folder or file with an EnCodec
     source: PathBuf,
     /// Model folder to write
@@ -33,13 +35,8 @@ pub(crate) struct EncodecArgs {
     calibration: Vec<PathBuf>,
 }
 
-/// The text of a file that may be given.
-fn text(path: Option<&Path>) -> anyhow::Result<String> {
-    path.map_or(Ok(String::new()), |path| std::fs::read_to_string(path).with_context(|| path.display().to_string()))
-}
-
 /// Turns a codec into a model folder, and says what INT8 costs.
-pub(crate) fn encodec(args: &EncodecArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     folder::check_target(&args.output, args.force)?;
     let codec = encodec::Codec::open(&args.source)?;
     let mut recordings = vec![];

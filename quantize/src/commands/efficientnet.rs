@@ -1,0 +1,61 @@
+//! `ossicle-quantize efficientnet`.
+
+use std::path::PathBuf;
+
+use ossicle::label::Target;
+use ossicle_models::network::InputShape;
+use ossicle_quantize::network::inputs;
+use ossicle_quantize::{efficientnet, folder};
+
+use super::network::write_network;
+use super::text;
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle-quantize efficientnet efficientnet-lite0-57934424.pth -o models-int8/efficientnet-lite0
+  ossicle-quantize efficientnet flowers.pt --labels flowers.txt --calibration flowers/ -o models-int8/flowers
+
+SOURCE is a state dict with the names of EfficientNet-PyTorch, as torch.save wrote it; nothing in it is run.";
+
+/// What to turn into an image classifier.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// State dict: .pth or .pt
+    source: PathBuf,
+    /// Model folder to write
+    #[arg(short, long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// A name for each class, one a line, in place of ImageNet's 1000
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Replace FOLDER if it is a model folder already
+    #[arg(long)]
+    force: bool,
+    /// Markdown for the model card: origin, licence
+    #[arg(long, value_name = "FILE")]
+    notes: Option<PathBuf>,
+    /// Images, or folders of them, to choose the rounding with and to compare INT8 with float on
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    calibration: Vec<PathBuf>,
+    /// Images taken from --calibration, evenly spread
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "calibration")]
+    images: usize,
+}
+
+/// EfficientNet-Lite0 as a model folder.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    folder::check_target(&args.output, args.force)?;
+    let network = efficientnet::open(&args.source)?;
+    let labels = match &args.labels {
+        Some(path) => text(Some(path))?,
+        None => efficientnet::LABELS.to_owned(),
+    };
+    let parts = efficientnet::parts(&labels, text(args.notes.as_deref())?)?;
+    let mut inputs = vec![];
+    if !args.calibration.is_empty() {
+        let InputShape { height, width, channels } = network.input();
+        inputs = inputs::read(&args.calibration, args.images, &efficientnet::preprocessor()?, Target { height, width, channels })?;
+    }
+    write_network(network, &inputs, &args.output, args.force, parts)
+}

@@ -1,0 +1,42 @@
+//! `ossicle-quantize hibari`.
+
+use std::path::PathBuf;
+
+use ossicle_quantize::{folder, hibari};
+
+use super::text;
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle-quantize hibari hibari/assets/hibari.onnx --notice NOTICE -o models-int8/hibari
+
+SOURCE is int8 already (MatMulInteger), and its weights stay as they are; vocab.json lies beside it.";
+
+/// What to turn into a voice.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The voice: an ONNX file of hibari-tts
+    source: PathBuf,
+    /// Model folder to write
+    #[arg(short, long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// Replace FOLDER if it is a model folder already
+    #[arg(long)]
+    force: bool,
+    /// Markdown for the model card: origin, licence
+    #[arg(long, value_name = "FILE")]
+    notes: Option<PathBuf>,
+    /// The notice that the licence wants to travel with the weights
+    #[arg(long, value_name = "FILE")]
+    notice: Option<PathBuf>,
+}
+
+/// Turns a voice into a model folder.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    folder::check_target(&args.output, args.force)?;
+    let voice = hibari::Voice::open(&args.source, args.notice.as_deref())?;
+    voice.write(&args.output, &hibari::Task { force: args.force, notes: text(args.notes.as_deref())? })?;
+    eprintln!("{}: {} parameters in 8 bits", args.output.display(), voice.parameters());
+    Ok(())
+}

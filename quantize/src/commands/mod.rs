@@ -1,0 +1,54 @@
+//! One module a subcommand.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+pub(crate) mod checkpoint;
+pub(crate) mod clip;
+pub(crate) mod efficientnet;
+pub(crate) mod encodec;
+pub(crate) mod events;
+pub(crate) mod hibari;
+pub(crate) mod minilm;
+pub(crate) mod network;
+
+/// What to turn into a model folder without a subcommand.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder with a CTranslate2 (model.bin) or Hugging Face (model.safetensors) Whisper checkpoint, or YAMNet (model.onnx)
+    #[arg(required_unless_present = "onnx")]
+    pub(crate) source: Option<PathBuf>,
+    /// An image classifier or audio tagger instead; labels.txt and preprocessor_config.json lie beside it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "f32", "report", "head"])]
+    pub(crate) onnx: Option<PathBuf>,
+    /// Model folder to write
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: PathBuf,
+    /// Folder with a trained head for YAMNet (head.json, head.safetensors, events.toml), in place of its classifier
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) head: Option<PathBuf>,
+    /// Replace FOLDER if it is a model folder already
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Markdown for the model card: origin, licence, measured accuracy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) notes: Option<PathBuf>,
+    /// Also write the float model beside FOLDER, as a Hugging Face checkpoint named FOLDER-f32
+    #[arg(long)]
+    pub(crate) f32: bool,
+    /// Measure what int8 costs each layer; writes report.json and a table for the model card, prints the table
+    #[arg(long)]
+    pub(crate) report: bool,
+    /// Recordings, or folders of them, for --report; without any, synthetic sounds are used. Images or recordings for --onnx
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) calibration: Vec<PathBuf>,
+    /// Files taken from --calibration, evenly spread [default: 8, for --onnx 64]
+    #[arg(long, value_name = "N")]
+    pub(crate) clips: Option<usize>,
+}
+
+/// The text of a file that may be given.
+pub(crate) fn text(path: Option<&Path>) -> anyhow::Result<String> {
+    path.map_or(Ok(String::new()), |path| std::fs::read_to_string(path).with_context(|| path.display().to_string()))
+}

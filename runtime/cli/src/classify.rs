@@ -1,0 +1,349 @@
+//! `ossicle classify`, and `label`, its older name.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use ossicle::classify::{Classifier, Labels, PLACE};
+use ossicle::embed::{self, EmbedError};
+use ossicle::label::{Image, LabelError, Labeller, Options, Reading};
+use ossicle::trace;
+use ossicle::whisper::memory::program_bytes;
+use ossicle::whisper::transcriber::Options as Run;
+use ossicle_models::clip::ClipConfig;
+use ossicle_models::folder::ModelConfig;
+use ossicle_models::network::MAX_BUFFER_BYTES;
+use ossicle_models::{GraphError, MemoryPlan};
+use ossicle_trace::Tap;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::fault::{self, Fault};
+use crate::input::{self, RawArgs};
+use crate::model::{BudgetArgs, MachineArgs};
+use crate::size;
+use crate::trace::{Recording, TraceArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle classify photo.jpg
+  ossicle classify photo.jpg --model clip --labels \"a cat on a sofa,an empty sofa,a person\"
+  ossicle classify *.jpg --model clip --labels-file animals.txt --template \"a photo of a {}\" --format jsonl
+  ossicle classify --model birds dawn.flac
+
+With --labels the model is a CLIP (made by ossicle-quantize clip), which knows labels by their words; otherwise a classifier with labels of its
+own: efficientnet-lite0 knows ImageNet's 1000, and ossicle-quantize --onnx makes others.";
+
+/// Knows ImageNet's classes.
+const DEFAULT_MODEL: &str = "efficientnet-lite0";
+
+/// What to label, and with what.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Images (png, jpeg, webp, gif, binary ppm) or recordings, whichever the model is for; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Model folder, or the name of one (see `ossicle models list`) [default: efficientnet-lite0; with --labels one has to be given]
+    #[arg(long, value_name = "NAME|FOLDER")]
+    model: Option<String>,
+    /// Labels in your own words, with commas between them
+    #[arg(long, value_name = "LABEL,..", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// Labels in your own words, one a line
+    #[arg(long, value_name = "FILE", conflicts_with = "labels")]
+    labels_file: Option<PathBuf>,
+    /// A sentence with {} for the label; with several, a label is the mean of them
+    #[arg(long, value_name = "SENTENCE")]
+    template: Vec<String>,
+    #[command(flatten)]
+    machine: MachineArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    /// Labels to write for each file, the largest scores first
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
+    /// What to write
+    #[arg(long, value_enum, default_value = "text")]
+    format: FormatName,
+    /// Add a digest of all scores (jsonl)
+    #[arg(long)]
+    digests: bool,
+    #[command(flatten)]
+    raw: RawArgs,
+    #[command(flatten)]
+    trace: TraceArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormatName {
+    Text,
+    Tsv,
+    Jsonl,
+}
+
+/// Labels every file with one model; a bad file gives its line and the others go on.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    input::check(&args.files)?;
+    if args.digests && args.format != FormatName::Jsonl {
+        return Err(Fault::line("--digests: only jsonl carries them: add --format jsonl").into());
+    }
+    if args.trace.trace.is_some() && args.files.len() > 1 {
+        let count = args.files.len();
+        return Err(Fault::line(format!("--trace: {count} files: a trace is of one: take them one by one")).into());
+    }
+    if args.trace.trace.is_some() {
+        args.raw.check_traced()?;
+    }
+    let words = labels(args)?;
+    let name = match (&args.model, &words) {
+        (Some(name), _) => name,
+        (None, None) => DEFAULT_MODEL,
+        (None, Some(_)) => {
+            return Err(Fault::line("--labels: which model knows words? give a CLIP, made by ossicle-quantize clip: --model FOLDER").into());
+        }
+    };
+    let folder = ossicle::models::find(name).map_err(fault::model)?;
+    if words.is_none() && ossicle::models::info(&folder).is_ok_and(|info| info.kind == ClipConfig::KIND) {
+        return Err(Fault::new("this model knows labels by their words", folder.display(), "give some with --labels").into());
+    }
+    let (mut model, left) = open(args, &folder, words.as_ref())?;
+    if !model.hears() {
+        args.raw.check_unused("the model labels images")?;
+    }
+    if let Model::Words(classifier, _) = &model {
+        for (sentence, count) in classifier.cut() {
+            fault::complain(&format!("{sentence:?}: the last {count} tokens are left out: give a shorter label"));
+        }
+    }
+    let mut statuses = Vec::new();
+    for file in &args.files {
+        match traced(args, &folder, &mut model, left, file) {
+            Ok(ExitCode::SUCCESS) => {}
+            Ok(incomplete) => statuses.push(incomplete),
+            Err(error) if fault::is_broken_pipe(&error) || args.files.len() == 1 => return Err(error),
+            Err(error) => statuses.push(fault::report(&error)),
+        }
+    }
+    Ok(match statuses.as_slice() {
+        [] => ExitCode::SUCCESS,
+        // Nothing but bad input is bad input.
+        all if all.len() == args.files.len() && all.iter().all(|&status| status == ExitCode::from(fault::BAD_INPUT)) => {
+            ExitCode::from(fault::BAD_INPUT)
+        }
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// What gives scores.
+enum Model {
+    /// A classifier with labels of its own.
+    Trained(Labeller),
+    /// Labels in words, and the words.
+    Words(Box<Classifier>, Vec<String>),
+}
+
+impl Model {
+    /// Opens a folder, within so many bytes of buffers.
+    fn open(args: &Args, folder: &Path, words: Option<&Labels>, most: usize) -> Result<Self, Refused> {
+        let (isa, threads) = (args.machine.isa(), args.machine.threads());
+        let Some(words) = words else {
+            return Ok(Self::Trained(Labeller::open_within(folder, Options { isa, threads }, most)?));
+        };
+        let classifier = Classifier::open(folder, words, embed::Options { isa, threads, most })?;
+        Ok(Self::Words(Box::new(classifier), words.names.clone()))
+    }
+
+    /// Whether it labels recordings.
+    fn hears(&self) -> bool {
+        matches!(self, Self::Trained(labeller) if labeller.reading() == Reading::Recordings)
+    }
+
+    fn labels(&self) -> &[String] {
+        match self {
+            Self::Trained(labeller) => labeller.labels(),
+            Self::Words(_, names) => names,
+        }
+    }
+
+    fn memory_plan(&self) -> MemoryPlan {
+        match self {
+            Self::Trained(labeller) => labeller.memory_plan(),
+            Self::Words(classifier, _) => classifier.memory_plan(),
+        }
+    }
+
+    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        match self {
+            Self::Trained(labeller) => labeller.set_tap(tap),
+            Self::Words(classifier, _) => classifier.set_tap(tap),
+        }
+    }
+
+    fn image(&mut self, image: &Image) -> Result<&[f32], Refused> {
+        match self {
+            Self::Trained(labeller) => Ok(labeller.image(image)?),
+            Self::Words(classifier, _) => Ok(classifier.classify(image)?),
+        }
+    }
+}
+
+/// Why there are no scores.
+enum Refused {
+    Label(LabelError),
+    Embed(EmbedError),
+}
+
+impl From<LabelError> for Refused {
+    fn from(error: LabelError) -> Self {
+        Self::Label(error)
+    }
+}
+
+impl From<EmbedError> for Refused {
+    fn from(error: EmbedError) -> Self {
+        Self::Embed(error)
+    }
+}
+
+impl Refused {
+    /// Bytes that the buffers need, if they are refused for their size.
+    fn needed(&self) -> Option<usize> {
+        match self {
+            Self::Label(LabelError::Graph(GraphError::Memory { needed, .. }))
+            | Self::Embed(EmbedError::Graph(GraphError::Memory { needed, .. })) => Some(*needed),
+            _ => None,
+        }
+    }
+
+    fn fault(self, path: &Path) -> anyhow::Error {
+        match self {
+            Self::Label(error) => fault::label(path, error),
+            Self::Embed(error) => fault::embed(path, error),
+        }
+    }
+}
+
+/// Labels in words, if there are any.
+fn labels(args: &Args) -> Result<Option<Labels>> {
+    let names: Vec<String> = match &args.labels_file {
+        None if args.labels.is_empty() && args.template.is_empty() => return Ok(None),
+        None => args.labels.iter().map(|label| label.trim().to_owned()).collect(),
+        Some(path) => {
+            let text = fs::read_to_string(path).map_err(|e| Fault::new(e, path.display(), "give a file of labels, one a line"))?;
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        }
+    };
+    if names.is_empty() {
+        return Err(Fault::line("no labels: give some with --labels or --labels-file").into());
+    }
+    for (i, name) in names.iter().enumerate() {
+        if name.is_empty() || name.contains(char::is_control) {
+            return Err(Fault::line(format!("label {}: {name:?}: give plain words", i + 1)).into());
+        }
+        if names[..i].contains(name) {
+            return Err(Fault::line(format!("label {name:?} is given twice")).into());
+        }
+    }
+    if let Some(template) = args.template.iter().find(|template| !template.contains(PLACE)) {
+        return Err(Fault::line(format!("--template {template:?} has no {PLACE} for the label: \"a photo of a {PLACE}\"")).into());
+    }
+    Ok(Some(Labels { names, templates: args.template.clone() }))
+}
+
+/// The model, if `--memory` and `--board` allow what it needs, and the bytes they leave for reading images.
+fn open(args: &Args, folder: &Path, words: Option<&Labels>) -> Result<(Model, usize)> {
+    let tightest = args.budget.limits()?.into_iter().min_by_key(|limit| limit.1);
+    let Some((limit, allowed)) = tightest else {
+        let model = Model::open(args, folder, words, MAX_BUFFER_BYTES).map_err(|error| error.fault(folder))?;
+        return Ok((model, usize::MAX));
+    };
+    let refuse = |needed: usize, parts: String| {
+        let (needed, allowed) = (size::megabytes(needed as u64), size::megabytes(allowed));
+        Fault::new(format!("the plan needs {needed}, more than {limit} {allowed}"), folder.display(), parts)
+    };
+    // What the system or the weights take beside the buffers is known once they are not too large themselves.
+    let most = usize::try_from(allowed).unwrap_or(usize::MAX);
+    let model = Model::open(args, folder, words, most).map_err(|error| match error.needed() {
+        Some(needed) => refuse(needed, "buffers alone".to_owned()).into(),
+        None => error.fault(folder),
+    })?;
+    let MemoryPlan { weights, buffers, state } = model.memory_plan();
+    let parts = [("weights", weights), ("buffers", buffers), ("state", state), ("program", program_bytes())];
+    let total = parts.iter().map(|part| part.1).sum();
+    if let Some(left) = allowed.checked_sub(total as u64) {
+        return Ok((model, usize::try_from(left).unwrap_or(usize::MAX)));
+    }
+    let parts: Vec<_> = parts.into_iter().map(|(name, bytes)| format!("{name} {}", size::megabytes(bytes as u64))).collect();
+    Err(refuse(total, parts.join(", ")).into())
+}
+
+/// Labels a file, and traces that if it is asked for.
+fn traced(args: &Args, folder: &Path, model: &mut Model, left: usize, file: &Path) -> Result<ExitCode> {
+    let run = Run { isa: args.machine.isa(), threads: args.machine.threads() };
+    let named = (!input::is_stdin(file)).then_some(file);
+    let header = |input| match &*model {
+        Model::Trained(_) => Ok(trace::label_header(input, trace::network(folder)?, run)),
+        Model::Words(..) => Ok(trace::embed_header(input, trace::image_tower(folder)?, run)),
+    };
+    let trace = args.trace.start(named, args.raw.rate(), header)?;
+    model.set_tap(trace.as_ref().map(Recording::tap));
+    let status = classify(args, model, left, file)?;
+    model.set_tap(None);
+    trace.map_or(Ok(()), Recording::finish)?;
+    Ok(status)
+}
+
+fn classify(args: &Args, model: &mut Model, left: usize, file: &Path) -> Result<ExitCode> {
+    let labels = model.labels().to_vec();
+    let mut damage = Vec::new();
+    let scores = match model {
+        Model::Trained(labeller) if labeller.reading() == Reading::Recordings => {
+            let mut reader = args.raw.open(file, args.machine.isa())?;
+            let scores = labeller.recording(&mut reader).map_err(|error| match error {
+                LabelError::Source(error) => fault::source(&input::name(file), &error).into(),
+                other => fault::label(file, other),
+            })?;
+            damage = reader.damage();
+            scores
+        }
+        model => {
+            let image = input::image(file, left)?;
+            model.image(&image).map_err(|error| error.fault(file))?
+        }
+    };
+    let mut best: Vec<usize> = (0..scores.len()).collect();
+    best.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    best.truncate(args.top.into());
+    write(args, &input::name(file), &labels, scores, &best, &mut io::stdout().lock())?;
+    Ok(input::tell_damage(&input::name(file), &damage))
+}
+
+fn write(args: &Args, file: &str, labels: &[String], scores: &[f32], best: &[usize], out: &mut dyn Write) -> io::Result<()> {
+    match args.format {
+        FormatName::Text => {
+            let all: Vec<String> = best.iter().map(|&label| format!("{} {:.3}", labels[label], scores[label])).collect();
+            writeln!(out, "{file}  {}", all.join("  "))?;
+        }
+        FormatName::Tsv => {
+            for &label in best {
+                writeln!(out, "{}\t{}\t{:.4}", file.replace(char::is_control, "\u{fffd}"), labels[label], scores[label])?;
+            }
+        }
+        FormatName::Jsonl => {
+            let top: Vec<_> = best.iter().map(|&label| json!({"label": labels[label], "score": scores[label]})).collect();
+            let mut value = json!({"file": file, "top": top});
+            if args.digests {
+                let mut hash = Sha256::new();
+                scores.iter().for_each(|score| hash.update(score.to_le_bytes()));
+                value["scores_sha256"] = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+            }
+            writeln!(out, "{value}")?;
+        }
+    }
+    out.flush()
+}

@@ -1,0 +1,200 @@
+//! `ossicle speak`.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufWriter, IsTerminal, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use ossicle::speak::{Options, Settings, SpeakError, Voice, to_pcm, wav_header};
+use ossicle::whisper::memory::program_bytes;
+use ossicle_models::{GraphError, MemoryPlan};
+
+use crate::fault::{self, Fault};
+use crate::model::{BudgetArgs, MachineArgs};
+use crate::size;
+
+/// The voice that comes with the program.
+const DEFAULT_VOICE: &str = "hibari";
+
+/// Longest line of standard input: longer ones are spoken in pieces.
+const LINE: usize = 1 << 16;
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle speak --phonemes \"ðə lˈIt ɪz ˈɔn.\" -o answer.wav
+  ossicle speak --phonemes \"ðə lˈIt ɪz ˈɔn.\" | aplay -r 24000 -f S16_LE
+  ossicle speak --phonemes - < phonemes.txt | aplay -r 24000 -f S16_LE
+
+Samples are 16 bits, 24 kHz, one channel; without -o, or with -o -, they are written raw to standard output while they come.";
+
+/// What to say, and how.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Phonemes to say, misaki's alphabet; - reads them from standard input, line by line
+    #[arg(long, value_name = "PHONEMES|-", required = true)]
+    phonemes: String,
+    /// File to write: .wav, or raw samples as .raw or .pcm; - is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    /// Voice: a model folder, or the name of one (see `ossicle models list`)
+    #[arg(long, value_name = "NAME|FOLDER", default_value = DEFAULT_VOICE)]
+    voice: String,
+    /// How fast, 0.5 to 2
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
+    speed: f32,
+    /// Seed of the noise that is in speech: the same one gives the same bytes
+    #[arg(long, value_name = "N", default_value = "0")]
+    seed: u64,
+    #[command(flatten)]
+    machine: MachineArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+}
+
+/// Where samples go.
+enum Sink {
+    Raw(Box<dyn Write>),
+    /// Its header is written again once its length is known.
+    Wav(BufWriter<File>, u64),
+}
+
+impl Sink {
+    fn open(path: &Path) -> Result<Self> {
+        if path == Path::new("-") {
+            if io::stdout().is_terminal() {
+                return Err(Fault::line("standard output is a terminal: give -o FILE.wav, or pipe the samples into a player").into());
+            }
+            return Ok(Self::Raw(Box::new(io::stdout().lock())));
+        }
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let wav = match &*extension {
+            "wav" => true,
+            "raw" | "pcm" => false,
+            _ => return Err(Fault::new("unknown kind of file", path.display(), "give a name that ends in .wav, .raw or .pcm").into()),
+        };
+        let file = File::create(path).map_err(|error| Fault::new(format!("cannot write: {error}"), path.display(), "give another file"))?;
+        let mut file = BufWriter::new(file);
+        if !wav {
+            return Ok(Self::Raw(Box::new(file)));
+        }
+        file.write_all(&wav_header(u64::MAX))?;
+        Ok(Self::Wav(file, 0))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Raw(out) => {
+                out.write_all(bytes)?;
+                // A player wants them now.
+                out.flush()
+            }
+            Self::Wav(out, written) => {
+                *written += bytes.len() as u64;
+                out.write_all(bytes)
+            }
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Raw(mut out) => out.flush(),
+            Self::Wav(mut out, written) => {
+                out.seek(SeekFrom::Start(0))?;
+                out.write_all(&wav_header(written))?;
+                out.flush()
+            }
+        }
+    }
+}
+
+/// Says it.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let settings = Settings { speed: args.speed, seed: args.seed };
+    let mut voice = open(args)?;
+    // What cannot be said leaves no file behind.
+    drop(voice.speak_phonemes("", settings).map_err(Fault::line)?);
+    if args.phonemes != "-" {
+        drop(voice.speak_phonemes(&args.phonemes, settings).map_err(|error| Fault::line(format!("--phonemes: {error}")))?);
+    }
+    let mut sink = Sink::open(&args.output)?;
+    let mut status = ExitCode::SUCCESS;
+    let mut say = |text: &str, clause: u64, sink: &mut Sink| -> Result<()> {
+        // Each line's noise is its own.
+        let settings = Settings { seed: args.seed.wrapping_add(clause), ..settings };
+        let mut speech = voice.speak_phonemes(text, settings)?;
+        let mut bytes = vec![];
+        while let Some(samples) = speech.next_chunk()? {
+            bytes.clear();
+            to_pcm(samples, &mut bytes);
+            sink.write(&bytes).with_context(|| args.output.display().to_string())?;
+        }
+        Ok(())
+    };
+    if args.phonemes == "-" {
+        if io::stdin().is_terminal() {
+            return Err(Fault::line("standard input is a terminal: --phonemes -: pipe phonemes into it").into());
+        }
+        let mut input = io::stdin().lock();
+        for number in 0.. {
+            let Some(line) = read_line(&mut input)? else { break };
+            match say(&line, number, &mut sink) {
+                Err(error) if error.is::<SpeakError>() => {
+                    fault::complain(&format!("standard input, line {}: {error}", number + 1));
+                    status = ExitCode::FAILURE;
+                }
+                said => said?,
+            }
+        }
+    } else {
+        say(&args.phonemes, 0, &mut sink)?;
+    }
+    sink.finish().with_context(|| args.output.display().to_string())?;
+    Ok(status)
+}
+
+/// The next line, or as much of it as is read at once; none at the end. What is no text is said to be.
+fn read_line(input: &mut dyn BufRead) -> Result<Option<String>> {
+    let mut bytes = vec![];
+    let count = io::Read::take(&mut *input, LINE as u64).read_until(b'\n', &mut bytes)?;
+    // A character that is cut in two is taken whole.
+    while bytes.len() == LINE && std::str::from_utf8(&bytes).is_err_and(|error| error.error_len().is_none()) {
+        let mut more = [0];
+        if io::Read::read(input, &mut more)? == 0 {
+            break;
+        }
+        bytes.extend(more);
+    }
+    Ok((count > 0).then(|| String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned()))
+}
+
+/// The voice, if `--memory` and `--board` allow what it needs.
+fn open(args: &Args) -> Result<Voice> {
+    let folder = ossicle::models::find(&args.voice).map_err(fault::model)?;
+    let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
+    let failed = |error: SpeakError| match error {
+        SpeakError::Folder(error) => fault::folder(error).into(),
+        SpeakError::Graph(error @ GraphError::Memory { .. }) => {
+            Fault::new(error, folder.display(), "allow more with --memory if the machine has it").into()
+        }
+        SpeakError::Graph(error) => fault::graph(&folder, error),
+        error => Fault::line(error).into(),
+    };
+    let limits = args.budget.limits()?;
+    let most = limits.iter().map(|limit| limit.1).min().map_or(1 << 30, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let voice = Voice::open_within(&folder, options, most).map_err(failed)?;
+    let MemoryPlan { weights, buffers, state } = voice.memory_plan();
+    let parts = [("weights", weights), ("buffers", buffers), ("state", state), ("program", program_bytes())];
+    let total: usize = parts.iter().map(|part| part.1).sum();
+    for (limit, allowed) in limits {
+        if total as u64 > allowed {
+            let (needed, allowed) = (size::megabytes(total as u64), size::megabytes(allowed));
+            let parts: Vec<_> = parts.iter().map(|&(name, bytes)| format!("{name} {}", size::megabytes(bytes as u64))).collect();
+            return Err(
+                Fault::new(format!("the plan needs {needed}, more than {limit} {allowed}"), folder.display(), parts.join(", ")).into()
+            );
+        }
+    }
+    Ok(voice)
+}

@@ -1,0 +1,97 @@
+//! Attention of short sequences in f32, heads of any width.
+
+use crate::layer::{Fact, Io, Layer, Results};
+use crate::recorder::Record;
+use crate::scratch::Need;
+use crate::session::ROWS;
+use crate::work::{Units, Work};
+use crate::{GraphError, Session};
+use ossicle_kernels::activation::softmax;
+use ossicle_kernels::simd::LANES;
+use ossicle_kernels::window::multiply_rows;
+
+use super::conv_next::record_inside;
+use super::sequence::Flow;
+
+/// Self-attention over all rows of a sequence that is there as a whole: `[rows][3][heads][head]` to `[rows][heads][head]`. What scores are
+/// divided by is in the queries' weights.
+#[derive(Debug)]
+pub struct FloatAttention {
+    /// The sequence.
+    pub flow: Flow,
+    /// Heads of each row.
+    pub heads: usize,
+    /// Values of a head, a multiple of 16.
+    pub head: usize,
+}
+
+impl Layer for FloatAttention {
+    fn name(&self) -> &'static str {
+        "FloatAttention"
+    }
+
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.flow.chunk(), self.heads * self.head])]
+    }
+
+    fn scratch(&self) -> Need {
+        let (most, width) = (self.flow.chunk().next_multiple_of(LANES), self.heads * self.head);
+        let shared = Need::default().shared::<f32>(most * width).shared::<f32>(most * width).shared::<f32>(most.max(self.head));
+        shared.thread::<f32>(ROWS * self.head).thread::<f32>(ROWS * most)
+    }
+
+    fn work(&self) -> Work {
+        let (rows, width) = (self.flow.chunk(), self.heads * self.head);
+        Work::default().and(rows, Units { float_mac: (2 * rows * width) as f64, gelu: (rows * self.heads) as f64, ..Units::default() })
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let Self { heads, head, .. } = *self;
+        let (isa, width, rows, most) = (session.isa(), heads * head, self.flow.inside().end, self.flow.chunk().next_multiple_of(LANES));
+        if rows == 0 {
+            return Ok(());
+        }
+        let padded = rows.next_multiple_of(LANES);
+        let x = io.input::<f32>(0)?;
+        let keys = &mut io.scratch::<f32>(most * width)[..padded * width];
+        let values = &mut io.scratch::<f32>(most * width)[..padded * width];
+        let zeros = io.scratch::<f32>(most.max(head));
+        zeros.fill(0.0);
+        for (h, (keys, values)) in keys.chunks_exact_mut(padded * head).zip(values.chunks_exact_mut(padded * head)).enumerate() {
+            keys.fill(0.0);
+            values[rows * head..].fill(0.0);
+            for (row, qkv) in x.chunks_exact(3 * width).take(rows).enumerate() {
+                values[row * head..][..head].copy_from_slice(&qkv[2 * width + h * head..][..head]);
+                for (keys, key) in keys.chunks_exact_mut(padded).zip(&qkv[width + h * head..][..head]) {
+                    keys[row] = *key;
+                }
+            }
+        }
+        let (keys, values, zeros) = (&*keys, &*values, &*zeros);
+        session.for_rows(&io.thread_scratch(), &mut io.output::<f32>(0)?[..rows * width], width, |scratch, first, out| {
+            let count = out.len() / width;
+            let queries = &mut scratch.take::<f32>(ROWS * head)[..count * head];
+            let scores = &mut scratch.take::<f32>(ROWS * most)[..count * padded];
+            for (h, (keys, values)) in keys.chunks_exact(padded * head).zip(values.chunks_exact(padded * head)).enumerate() {
+                for (query, qkv) in queries.chunks_exact_mut(head).zip(x[first * 3 * width..].chunks_exact(3 * width)) {
+                    query.copy_from_slice(&qkv[h * head..][..head]);
+                }
+                multiply_rows(isa, queries, keys, &zeros[..padded], scores);
+                for scores in scores.chunks_exact_mut(padded) {
+                    softmax(isa, &mut scores[..rows]);
+                    scores[rows..].fill(0.0);
+                }
+                // The queries are not needed any more.
+                multiply_rows(isa, scores, values, &zeros[..head], queries);
+                for (out, result) in out.chunks_exact_mut(width).zip(queries.chunks_exact(head)) {
+                    out[h * head..][..head].copy_from_slice(result);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
+        record_inside(&self.flow, results, 0, record)
+    }
+}

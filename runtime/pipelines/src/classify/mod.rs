@@ -1,0 +1,152 @@
+//! Images by words: labels of one's own, without training (Radford et al. 2021).
+//!
+//! ```no_run
+//! use ossicle::classify::{Classifier, Labels};
+//! use ossicle::embed::Options;
+//! use ossicle::label::Image;
+//!
+//! let labels = Labels::new(["a cat on a sofa", "an empty sofa"].map(str::to_owned).to_vec());
+//! let mut classifier = Classifier::open("clip-vit-base-patch32".as_ref(), &labels, Options::default())?;
+//! let scores = classifier.classify(&Image::read("sofa.jpg".as_ref())?)?;
+//! println!("{:.2} {:.2}", scores[0], scores[1]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ossicle_kernels::activation::{Activation, activate, softmax};
+use ossicle_models::MemoryPlan;
+use ossicle_models::clip::Scores;
+use ossicle_trace::Tap;
+
+use crate::embed::{EmbedError, ImageEncoder, Options, TextEncoder};
+use crate::label::Image;
+
+/// What a template has for the label.
+pub const PLACE: &str = "{}";
+
+/// Labels, and the sentences that stand for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// One of these is given.
+    pub names: Vec<String>,
+    /// Sentences with [`PLACE`] for a label, such as `a photo of a {}`: a label's vector is the mean of its sentences'. Without any, a label is its
+    /// own sentence.
+    pub templates: Vec<String>,
+}
+
+/// Gives each label a score.
+#[derive(Debug)]
+pub struct Classifier {
+    encoder: ImageEncoder,
+    /// `[labels][width]`, of length 1.
+    vectors: Vec<f32>,
+    scale: f32,
+    bias: f32,
+    each: bool,
+    scores: Vec<f32>,
+    /// Labels of which not all could be read.
+    cut: Vec<(String, usize)>,
+}
+
+impl Labels {
+    /// Labels that are their own sentences.
+    pub fn new(names: Vec<String>) -> Self {
+        Self { names, templates: vec![] }
+    }
+
+    /// The sentences of a label.
+    fn sentences(&self, name: &str) -> Vec<String> {
+        match self.templates.is_empty() {
+            true => vec![name.to_owned()],
+            false => self.templates.iter().map(|template| template.replace(PLACE, name)).collect(),
+        }
+    }
+}
+
+impl Classifier {
+    /// Opens a model with both towers. The text tower's memory is let go once the labels have their vectors.
+    ///
+    /// # Errors
+    /// [`EmbedError`] if the folder cannot be used, or lacks a tower.
+    pub fn open(model: &Path, labels: &Labels, options: Options) -> Result<Self, EmbedError> {
+        let (vectors, cut) = encode(&mut TextEncoder::open(model, options)?, labels)?;
+        let encoder = ImageEncoder::open(model, options)?;
+        let config = encoder.config();
+        let (scale, bias, each) = (config.logit_scale, config.logit_bias, config.scores == Scores::Sigmoid);
+        Ok(Self { scores: vec![0.0; labels.names.len()], encoder, vectors, scale, bias, each, cut })
+    }
+
+    /// Whether each label has a probability of its own; otherwise they sum to one.
+    pub fn scores_each(&self) -> bool {
+        self.each
+    }
+
+    /// Sentences that were too long, and the tokens that were left out of each.
+    pub fn cut(&self) -> &[(String, usize)] {
+        &self.cut
+    }
+
+    /// Scores of an image, one for each label.
+    ///
+    /// # Errors
+    /// As [`ImageEncoder::encode`].
+    pub fn classify(&mut self, image: &Image) -> Result<&[f32], EmbedError> {
+        let isa = self.encoder.isa();
+        let vector = self.encoder.encode(image)?;
+        for (score, label) in self.scores.iter_mut().zip(self.vectors.chunks_exact(vector.len())) {
+            *score = dot(vector, label).mul_add(self.scale, self.bias);
+        }
+        match self.each {
+            true => activate(isa, Activation::Sigmoid, &mut self.scores),
+            false => softmax(isa, &mut self.scores),
+        }
+        Ok(&self.scores)
+    }
+
+    /// Memory in use: the image tower's, and the labels' vectors as state.
+    pub fn memory_plan(&self) -> MemoryPlan {
+        let plan = self.encoder.memory_plan();
+        MemoryPlan { state: plan.state + size_of_val(&*self.vectors) + size_of_val(&*self.scores), ..plan }
+    }
+
+    /// From now on `tap` gets what the image tower reads and computes; `None` ends that.
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.encoder.set_tap(tap);
+    }
+}
+
+/// Vectors of all labels, and the sentences that were too long.
+type Encoded = (Vec<f32>, Vec<(String, usize)>);
+
+fn encode(encoder: &mut TextEncoder, labels: &Labels) -> Result<Encoded, EmbedError> {
+    let (mut vectors, mut cut) = (vec![], vec![]);
+    for name in &labels.names {
+        let mut mean = vec![0.0; encoder.width()];
+        for sentence in labels.sentences(name) {
+            let encoded = encoder.encode(&sentence)?;
+            mean.iter_mut().zip(encoded.vector).for_each(|(sum, x)| *sum += x);
+            if encoded.left_out > 0 {
+                cut.push((sentence, encoded.left_out));
+            }
+        }
+        let length = dot(&mean, &mean).sqrt();
+        if length > 0.0 {
+            mean.iter_mut().for_each(|x| *x /= length);
+        }
+        vectors.extend(mean);
+    }
+    Ok((vectors, cut))
+}
+
+/// The sum of products in 16 sums, in one order on every machine.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0f32; 16];
+    for (a, b) in a.chunks(16).zip(b.chunks(16)) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum()
+}

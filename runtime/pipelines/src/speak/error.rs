@@ -1,0 +1,74 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use ossicle_frontend::vocoder::VocoderError;
+use ossicle_models::GraphError;
+use ossicle_models::folder::FolderError;
+
+/// Why nothing can be spoken.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SpeakError {
+    /// The model folder is at fault.
+    Folder(FolderError),
+    /// The network cannot be built or run.
+    Graph(GraphError),
+    /// Its frames do not become samples: a bug.
+    Vocoder(VocoderError),
+    /// The list of phonemes is not one.
+    Symbols {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A phoneme that the voice does not know.
+    Phoneme {
+        /// The phoneme.
+        symbol: char,
+        /// Characters before it.
+        at: usize,
+    },
+    /// No speed that can be spoken at.
+    Speed(f32),
+}
+
+impl fmt::Display for SpeakError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(error) => error.fmt(f),
+            Self::Graph(error) => error.fmt(f),
+            Self::Vocoder(error) => error.fmt(f),
+            Self::Symbols { path, problem } => write!(f, "{}: {problem}", path.display()),
+            Self::Phoneme { symbol, at } => {
+                write!(f, "{:?} (U+{:04X}), character {}, is no phoneme of this voice", symbol, u32::from(*symbol), at + 1)
+            }
+            Self::Speed(speed) => write!(f, "a speed of {speed}, 0.5 to 2 is possible"),
+        }
+    }
+}
+
+impl std::error::Error for SpeakError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Folder(error) => error.source(),
+            Self::Graph(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<GraphError> for SpeakError {
+    fn from(error: GraphError) -> Self {
+        match error {
+            GraphError::Folder(error) => Self::Folder(error),
+            error => Self::Graph(error),
+        }
+    }
+}
+
+impl From<VocoderError> for SpeakError {
+    fn from(error: VocoderError) -> Self {
+        Self::Vocoder(error)
+    }
+}

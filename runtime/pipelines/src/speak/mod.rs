@@ -1,0 +1,23 @@
+//! Spoken answers: phonemes in, samples out.
+//!
+//! ```no_run
+//! use ossicle::speak::{Options, Settings, Voice};
+//! use ossicle_kernels::simd::Isa;
+//!
+//! let mut voice = Voice::open("models-int8/hibari".as_ref(), Options { isa: Isa::detect(), threads: 1 })?;
+//! for samples in voice.speak_phonemes("ðə lˈIt ɪz ˈɔn.", Settings::default())? {
+//!     println!("{} samples at 24 kHz", samples?.len());
+//! }
+//! # Ok::<(), ossicle::speak::SpeakError>(())
+//! ```
+
+mod clauses;
+mod error;
+mod pcm;
+mod voice;
+
+pub use ossicle_models::Options;
+
+pub use error::SpeakError;
+pub use pcm::{WAV_HEADER, to_pcm, wav_header};
+pub use voice::{SAMPLE_RATE, Settings, Speech, Voice};

@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+"""CLIP's import beside Transformers: clip.py --vocabulary bpe_simple_vocab_16e6.txt.gz [--shapes small,tiny,b32] [--data ../shared/data]
+
+No trained CLIP can be had offline, so this makes checkpoints with seeded weights in Transformers' own CLIPModel, imports them with
+`ossicle-quantize clip` (those of open_clip likewise, from its own class), and compares: pixels after resizing and normalisation, tokens of 10,000 random and odd strings, float vectors of
+images and texts (the importer's, on tract's operators), and INT8 vectors (`ossicle embed`). Fails if a token or a pixel differs, or a float
+vector by more than 1e-4. The cosines of INT8 are of weights nobody trained: they are told, not judged. Needs torch, transformers,
+tokenizers, open_clip_torch, Pillow and numpy; the vocabulary is in open_clip_torch.
+"""
+
+import argparse
+import gzip
+import json
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+
+SHAPES = {
+    "small": (
+        dict(hidden_size=128, intermediate_size=512, num_attention_heads=2, num_hidden_layers=3, image_size=64, patch_size=16),
+        dict(hidden_size=64, intermediate_size=256, num_attention_heads=2, num_hidden_layers=3),
+        64,
+    ),
+    "tiny": (  # TinyCLIP ViT-8M/16 Text-3M
+        dict(hidden_size=256, intermediate_size=1024, num_attention_heads=4, num_hidden_layers=10, patch_size=16, hidden_act="gelu"),
+        dict(hidden_size=256, intermediate_size=1024, num_attention_heads=4, num_hidden_layers=3, hidden_act="gelu"),
+        512,
+    ),
+    "b32": (dict(), dict(), 512),
+}
+OPEN_CLIP = {
+    "open_clip": dict(
+        embed_dim=64,
+        vision_cfg=dict(image_size=64, layers=3, width=128, patch_size=16),
+        text_cfg=dict(context_length=77, vocab_size=49408, width=64, heads=1, layers=3),
+    ),
+    "open_clip-b32": dict(
+        embed_dim=512,
+        quick_gelu=True,
+        vision_cfg=dict(image_size=224, layers=12, width=768, patch_size=32),
+        text_cfg=dict(context_length=77, vocab_size=49408, width=512, heads=8, layers=12),
+    ),
+}
+MEAN, DEVIATION = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+def tokenizer(vocabulary):
+    """`tokenizer.json` as Hugging Face has it for CLIP, from OpenAI's list of merges."""
+    merges = [line.split() for line in gzip.open(vocabulary, "rt", encoding="utf-8").read().split("\n")[1 : 49152 - 256 - 2 + 1]]
+    seen = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    hidden = [byte for byte in range(256) if byte not in seen]
+    characters = [chr(byte) for byte in seen] + [chr(256 + i) for i in range(len(hidden))]
+    tokens = characters + [c + "</w>" for c in characters] + ["".join(merge) for merge in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    flags = dict(single_word=False, lstrip=False, rstrip=False, special=True)
+    split = dict(type="Split", pattern={"Regex": WORDS}, behavior="Removed", invert=True)
+    return {
+        "version": "1.0",
+        "added_tokens": [
+            dict(id=49406, content="<|startoftext|>", normalized=True, **flags),
+            dict(id=49407, content="<|endoftext|>", normalized=False, **flags),
+        ],
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [{"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Lowercase"}],
+        },
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [split, {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}],
+        },
+        "post_processor": {
+            "type": "RobertaProcessing",
+            "sep": ["<|endoftext|>", 49407],
+            "cls": ["<|startoftext|>", 49406],
+            "trim_offsets": False,
+            "add_prefix_space": False,
+        },
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {
+            "type": "BPE",
+            "unk_token": "<|endoftext|>",
+            "continuing_subword_prefix": "",
+            "end_of_word_suffix": "</w>",
+            "vocab": {token: i for i, token in enumerate(tokens)},
+            "merges": [" ".join(merge) for merge in merges],
+        },
+    }
+
+
+def checkpoint(folder, shape, seed, vocabulary):
+    """A CLIP of seeded weights, livelier than those that training begins with."""
+    import torch
+    from transformers import CLIPConfig, CLIPModel
+
+    torch.manual_seed(seed)
+    vision, text, projection = SHAPES[shape]
+    text = dict(text, bos_token_id=49406, eos_token_id=49407)
+    model = CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=projection)).eval()
+    livelier(model)
+    model.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer(vocabulary)))
+    side = vision.get("image_size", 224)
+    json.dump(
+        dict(crop_size=side, do_center_crop=True, do_normalize=True, do_resize=True, resample=3, size=side,
+             image_mean=MEAN, image_std=DEVIATION),
+        open(folder / "preprocessor_config.json", "w"),
+    )
+
+    def vector(found):
+        return getattr(found, "pooler_output", found)
+
+    def encode_image(pixels):
+        return vector(model.get_image_features(pixel_values=pixels))
+
+    def encode_text(ids):
+        return vector(model.get_text_features(input_ids=ids))
+
+    return encode_image, encode_text, side
+
+
+def livelier(model):
+    """Weights further from those that training begins with."""
+    import torch
+
+    for name, values in model.named_parameters():
+        if values.ndim == 1:
+            values.data += 0.2 * torch.randn_like(values)
+        elif "position" in name:
+            values.data += 0.05 * torch.randn_like(values)
+        elif values.ndim > 1:
+            values.data *= 2
+
+
+def open_clip_checkpoint(folder, shape, seed, vocabulary):
+    """The same by open_clip's class, saved as it saves: functions of a batch of pixels and of one of tokens."""
+    import torch
+    from open_clip.model import CLIP
+    from torch.nn import functional
+
+    torch.manual_seed(seed)
+    config = OPEN_CLIP[shape]
+    model = CLIP(**config).eval()
+    livelier(model)
+    torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer(vocabulary)))
+    preprocess = dict(mean=MEAN, std=DEVIATION, interpolation="bicubic", resize_mode="shortest", mode="RGB")
+    (folder / "open_clip_config.json").write_text(json.dumps(dict(model_cfg=config, preprocess_cfg=preprocess)))
+
+    def encode(ids):
+        return model.encode_text(functional.pad(ids, (0, 77 - ids.shape[1])))
+
+    return model.encode_image, encode, config["vision_cfg"]["image_size"]
+
+
+def strings(count, seed):
+    """Captions, and what nobody would write: any characters, long words, marks, capitals, accents, special tokens."""
+    rng = random.Random(seed)
+    words = "a photo of the dog's cat, don't we'll 42 7th Zürich naïve Ελλάς Σ日本語 한국어 🐈‍⬛ ½ ² Ⅷ ＦＵＬＬ ﬁne <b> &amp; !!! -- … ' 's".split()
+    odd = ["<|endoftext|>", "<|startoftext|>", "\u200b", "\xa0", "\x85", "\t", "\n", "\x00", "e\u0301", "\ufeff", "İ", "ß", "ẞ", "\U0001f468\u200d\U0001f469"]
+    for i in range(count):
+        kind = i % 5
+        if kind == 0:
+            yield " ".join(rng.choice(words) for _ in range(rng.randint(1, 12)))
+        elif kind == 1:
+            yield "".join(rng.choice(words + odd + [" "]) for _ in range(rng.randint(1, 20)))
+        elif kind == 2:
+            points = (rng.choice((rng.randint(0, 0x7F), rng.randint(0, 0x2FFF), rng.randint(0, 0x10FFFF))) for _ in range(rng.randint(1, 30)))
+            yield "".join(chr(c) for c in points if not 0xD800 <= c < 0xE000)
+        elif kind == 3:
+            yield "".join(rng.choice("abcdefghijklmnopqrstuvwxyzABC'") for _ in range(rng.randint(1, 200)))
+        else:
+            yield "".join(rng.choice("aeiou'sdtmrvl 019.,!") for _ in range(rng.randint(1, 40)))
+
+
+def vectors(command, key):
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [json.loads(line) for line in lines if key in json.loads(line)]
+
+
+def main():
+    import numpy
+    import torch
+    from PIL import Image
+    from tokenizers import Tokenizer
+    from transformers import CLIPImageProcessorPil
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vocabulary", required=True)
+    parser.add_argument("--shapes", default="small,tiny,open_clip")
+    parser.add_argument("--data", default="../shared/data")
+    parser.add_argument("--pictures", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--target", default="target/release")
+    arguments = parser.parse_args()
+    pictures = sorted(pathlib.Path(arguments.data, "images").rglob("*.jpg"))
+    if not pictures:
+        sys.exit(f"{arguments.data}: no pictures: left out")
+    pictures = pictures[:: len(pictures) // arguments.pictures][: arguments.pictures]
+    target, ok = pathlib.Path(arguments.target), True
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        paths = []
+        for i, picture in enumerate(pictures):
+            # Decoders of JPEG differ in the last bit.
+            paths.append(folder / f"{i}.png")
+            Image.open(picture).convert("RGB").save(paths[-1])
+        images = folder / "images.txt"
+        images.write_text("".join(f"{path}\n" for path in paths))
+        captions = [" ".join(text.split()) for text in strings(60, arguments.seed)]
+        captions = [text for text in captions if text]
+        for shape in arguments.shapes.split(","):
+            source, model_folder = folder / f"{shape}-f32", folder / shape
+            source.mkdir()
+            make = open_clip_checkpoint if shape in OPEN_CLIP else checkpoint
+            encode_image, encode_text, side = make(source, shape, arguments.seed, arguments.vocabulary)
+            texts = folder / "texts.txt"
+            texts.write_text("".join(f"{text}\n" for text in captions))
+            subprocess.run([target / "ossicle-quantize", "clip", source, "-o", model_folder], check=True, capture_output=True)
+            floats = subprocess.run([target / "examples/clip_vectors", source, images, texts], capture_output=True, text=True, check=True)
+            floats = [json.loads(line) for line in floats.stdout.split("\n") if line]
+            processor = CLIPImageProcessorPil(
+                size={"shortest_edge": side}, crop_size={"height": side, "width": side}, image_mean=MEAN, image_std=DEVIATION
+            )
+            oracle = Tokenizer.from_file(str(source / "tokenizer.json"))
+            oracle.enable_truncation(77)
+            worst = {"pixels": 0.0, "image": 0.0, "text": 0.0}
+            tokens = 0
+            references = {"image": [], "text": []}
+            with torch.no_grad():
+                for line in floats:
+                    if "image" in line:
+                        pixels = processor(Image.open(line["image"]), return_tensors="pt")["pixel_values"]
+                        ours = torch.tensor(line["pixels"]).reshape(1, side, side, 3).permute(0, 3, 1, 2)
+                        worst["pixels"] = max(worst["pixels"], float((pixels - ours).abs().max()))
+                        vector, kind = encode_image(pixels)[0], "image"
+                    else:
+                        ids = oracle.encode(line["text"]).ids
+                        tokens += ids != line["tokens"]
+                        vector, kind = encode_text(torch.tensor([ids]))[0], "text"
+                    vector = (vector / vector.norm()).numpy()
+                    references[kind].append(vector)
+                    worst[kind] = max(worst[kind], float(numpy.abs(vector - numpy.array(line["vector"])).max()))
+            ossicle = [target / "ossicle", "embed", "--model", model_folder]
+            ints = {
+                "image": [line["vector"] for line in vectors([*ossicle, *paths], "file")],
+                "text": [line["vector"] for line in vectors([*ossicle, "--texts", texts], "text")],
+            }
+            print(f"{shape}: pixels differ by {worst['pixels']:.1e}, float vectors by {worst['image']:.1e} (images), {worst['text']:.1e} (texts)")
+            for kind, found in ints.items():
+                cosines = (numpy.array(found) * numpy.array(references[kind])).sum(axis=1)
+                print(f"{shape}: INT8 {kind}s: cosine {cosines.mean():.4f} in the mean, {cosines.min():.4f} at least, of {len(cosines)}")
+            ok &= tokens == 0 and worst["pixels"] < 1e-6 and worst["image"] < 1e-4 and worst["text"] < 1e-4
+        nasty = list(strings(10_000, arguments.seed + 1))
+        lines = "".join(json.dumps(text) + "\n" for text in nasty)
+        found = subprocess.run([target / "examples/tokenize", source / "tokenizer.json", "77"], input=lines, capture_output=True, text=True)
+        if found.returncode != 0:
+            sys.exit(found.stderr)
+        found = [json.loads(line) for line in found.stdout.split("\n") if line]
+        wrong = [text for text, ids in zip(nasty, found, strict=True) if oracle.encode(text).ids != ids]
+        print(f"tokens: {len(nasty) - len(wrong)} of {len(nasty)} strings the same", *(f"\n  {text!r}" for text in wrong[:5]))
+        ok &= not wrong
+    sys.exit(0 if ok else "FAILED")
+
+
+if __name__ == "__main__":
+    main()
