@@ -47,6 +47,7 @@ pub mod signal;
 pub mod source;
 pub mod sources;
 pub mod store;
+pub mod t5;
 mod tensors;
 pub mod vectors;
 pub mod yamnet;

@@ -2,7 +2,7 @@
 
     pip install torch transformers
     cargo build --release --workspace --examples
-    python tests/accuracy/generation.py [codec] [lm] [--large] [--keep FOLDER]
+    python tests/accuracy/generation.py [codec] [lm] [t5] [--large] [--keep FOLDER]
 
 Each float stage has to be within 1e-4 of transformers', of the stage's largest value; those that are not are named.
 INT8 is measured against float. Small shapes by default, real ones with --large.
@@ -248,7 +248,8 @@ def language_model(name, work, steps, text_rows, text_size, **changes):
     from transformers import MusicgenDecoderConfig, MusicgenForCausalLM
 
     torch.manual_seed(5)
-    config = MusicgenDecoderConfig(dropout=0.0, **changes)
+    special = changes.get("vocab_size", 2048)
+    config = MusicgenDecoderConfig(dropout=0.0, pad_token_id=special, bos_token_id=special, **changes)
     model = MusicgenForCausalLM(config).eval()
     projection = torch.nn.Linear(text_size, config.hidden_size)
     with torch.no_grad():
@@ -316,14 +317,60 @@ def language_models(work, large):
         language_model("audiogen-small", work, 60, 12, 1024)
 
 
+# ---- T5's encoder
+
+
+def encoder(name, work, tokens, **changes):
+    from transformers import T5Config, T5EncoderModel
+
+    torch.manual_seed(7)
+    config = T5Config(dropout_rate=0.0, **changes)
+    model = T5EncoderModel(config).eval()
+    with torch.no_grad():
+        for key, tensor in model.state_dict().items():
+            if "relative_attention_bias" in key:
+                tensor.copy_(torch.randn_like(tensor))
+            elif key.endswith("layer_norm.weight"):
+                tensor.copy_(0.7 + 0.6 * torch.rand_like(tensor))
+            elif tensor.dim() == 2:
+                scale = 1.0 if "shared" in key or "embed_tokens" in key else (0.35 if ".SelfAttention.q" in key else 1.0) / tensor.shape[1] ** 0.5
+                tensor.copy_(scale * torch.randn_like(tensor))
+    ids = torch.randint(3, config.vocab_size, (tokens,))
+    ids[-1] = 1
+    folder = work / name
+    folder.mkdir(parents=True)
+    model.save_pretrained(folder / "hf")
+    ids.numpy().astype("<u4").tofile(folder / "tokens")
+    stages = {}
+    for i, block in enumerate(model.encoder.block):
+        block.register_forward_hook(lambda _, __, out, key=f"layer.{i}": stages.__setitem__(key, out[0][0].detach().numpy()))
+    with torch.no_grad():
+        rows = model(input_ids=ids[None]).last_hidden_state[0].numpy()
+    case = f"t5 {name}"
+    example("t5_stages", folder / "hf", folder / "tokens", folder / "out")
+    worst = max(same(case, key, floats(folder / "out" / f"{key}.f32"), value) for key, value in stages.items())
+    worst = max(worst, same(case, "rows", floats(folder / "out" / "rows.f32"), rows))
+    int8 = decibels(rows.ravel(), floats(folder / "out" / "int8.f32"))
+    print(f"{case}: {len(stages)} layers and rows of {tokens} tokens within {worst:.1e}; INT8: rows {int8:.1f} dB")
+
+
+def encoders(work, large):
+    small = dict(vocab_size=96, d_model=64, d_kv=64, d_ff=160, num_layers=3, num_heads=2)
+    encoder("small", work, 12, **small)
+    encoder("small-long", work, 300, **small)
+    encoder("small-buckets", work, 40, **{**small, "d_kv": 32, "relative_attention_num_buckets": 16, "relative_attention_max_distance": 20})
+    if large:
+        encoder("t5-base", work, 20, d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_heads=12)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", help="codec, lm; all by default")
+    parser.add_argument("parts", nargs="*", help="codec, lm, t5; all by default")
     parser.add_argument("--large", action="store_true", help="real shapes too")
     parser.add_argument("--keep", type=Path, help="folder for checkpoints and stages, kept")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    parts = {"codec": codecs, "lm": language_models}
+    parts = {"codec": codecs, "lm": language_models, "t5": encoders}
     if unknown := set(args.parts) - set(parts):
         sys.exit(f"no part {unknown.pop()!r}: {', '.join(parts)}")
     with tempfile.TemporaryDirectory() as temporary:

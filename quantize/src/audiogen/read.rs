@@ -7,7 +7,7 @@ use ossicle_models::folder::ModelConfig;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{LanguageModel, Layer, Norm};
+use super::{Generation, LanguageModel, Layer, Norm};
 use crate::Error;
 use crate::source::read_json;
 use crate::sources::taken::Tensors;
@@ -113,6 +113,8 @@ pub(super) fn hugging_face(folder: &Path, mut tensors: Tensors) -> Result<Langua
         heads: tensors.joined(&each(&format!("{prefix}lm_heads.#.weight")), &[config.vocab_size, width])?,
         text_projection,
         config,
+        // MusicGen was trained on 30 s.
+        generation: Generation::of_window(30.0),
     };
     // The positions follow from the width.
     tensors.tensors.remove(&format!("{base}embed_positions.weights"));
@@ -212,6 +214,7 @@ pub(super) fn audiocraft(path: &Path, settings: &str, mut tensors: Tensors) -> R
         heads: tensors.joined(&heads, &[config.vocab_size, width])?,
         text_projection,
         config,
+        generation: Generation::of_window(settings.get("dataset.segment_duration").as_f64().unwrap_or(10.0)),
     };
     tensors.nothing_left("audiocraft's transformer_lm with a description alone")?;
     Ok(model)

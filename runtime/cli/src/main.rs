@@ -14,12 +14,14 @@ mod detect;
 mod embed;
 mod fault;
 mod find;
+mod generate;
 mod input;
 mod interrupt;
 mod listen;
 mod model;
 mod models;
 mod notify;
+mod pcm;
 mod progress;
 mod reload;
 #[cfg(feature = "serve")]
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Subcommands::Classify(args) => classify::run(args),
         Subcommands::Embed(args) => embed::run(args),
         Subcommands::Speak(args) => speak::run(args),
+        Subcommands::Generate(args) => generate::run(args),
         Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]
         Subcommands::Serve(args) => serve::run(args),

@@ -3,6 +3,10 @@
 // Each test takes what it needs.
 #![allow(dead_code)]
 
+pub(crate) mod audiogen;
+pub(crate) mod encodec;
+pub(crate) mod t5;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -111,11 +115,15 @@ impl Drop for Folder {
 
 impl Folder {
     pub(crate) fn new(name: &str, config: &Value) -> Self {
-        let path = std::env::temp_dir().join(format!("ossicle-network-{name}-{}", std::process::id()));
+        Self::of(&format!("network-{name}"), config, &tensors())
+    }
+
+    pub(crate) fn of(name: &str, config: &Value, tensors: &BTreeMap<String, (bool, Vec<usize>)>) -> Self {
+        let path = std::env::temp_dir().join(format!("ossicle-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).expect("a folder");
         let folder = Self(path);
         fs::write(folder.0.join("config.json"), config.to_string()).expect("config.json");
-        folder.weights(&tensors());
+        folder.weights(tensors);
         folder
     }
 
