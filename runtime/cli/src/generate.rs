@@ -106,11 +106,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let request = args.request(&folder).map_err(failed)?;
     // Rows are not known before the encoder has run: room for the longest that texts of this size can give.
     let longest = args.texts.iter().map(|text| text.chars().count() + 2).max().unwrap_or(2).min(ossicle_models::audiogen::MAX_TEXT);
-    let plan = SoundGenerator::plan(&folder, options, request, longest).map_err(failed)?;
-    allow(args, &folder, &plan)?;
+    let allow = |rows| allow(args, &folder, &SoundGenerator::plan(&folder, options, request, rows).map_err(failed)?);
+    allow(longest)?;
     let texts: Vec<&str> = args.texts.iter().map(String::as_str).collect();
     let descriptions = describe(&folder, options, &texts).map_err(failed)?;
     let rows = descriptions.iter().map(Description::rows).max().unwrap_or(1);
+    // Normalisation may lengthen a text.
+    if rows > longest {
+        allow(rows)?;
+    }
     let mut generator = SoundGenerator::open(&folder, options, request, rows).map_err(failed)?;
     if let Some(folder) = &args.output_dir {
         std::fs::create_dir_all(folder).map_err(|error| Fault::new(error, folder.display(), "give another folder"))?;

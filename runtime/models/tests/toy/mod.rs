@@ -10,6 +10,7 @@ pub(crate) mod t5;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -119,7 +120,10 @@ impl Folder {
     }
 
     pub(crate) fn of(name: &str, config: &Value, tensors: &BTreeMap<String, (bool, Vec<usize>)>) -> Self {
-        let path = std::env::temp_dir().join(format!("ossicle-{name}-{}", std::process::id()));
+        // Tests run side by side, several of them with folders of the same name.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("ossicle-{name}-{}-{count}", std::process::id()));
         fs::create_dir_all(&path).expect("a folder");
         let folder = Self(path);
         fs::write(folder.0.join("config.json"), config.to_string()).expect("config.json");
