@@ -30,12 +30,20 @@ SHAPES = {
     ),
     "b32": (dict(), dict(), 512),
 }
+MOBILE = dict(
+    embed_dim=512,
+    vision_cfg=dict(timm_model_name="fastvit_mci0", timm_model_pretrained=False, timm_pool="avg", timm_proj=None, image_size=256),
+    text_cfg=dict(context_length=77, vocab_size=49408, width=512, heads=8, layers=12, no_causal_mask=True),
+)
 OPEN_CLIP = {
     "open_clip": dict(
         embed_dim=64,
         vision_cfg=dict(image_size=64, layers=3, width=128, patch_size=16),
         text_cfg=dict(context_length=77, vocab_size=49408, width=64, heads=1, layers=3),
     ),
+    # MobileCLIP2-S0, as it is trained and with its branches summed
+    "mobileclip": MOBILE,
+    "mobileclip-summed": MOBILE,
     "open_clip-b32": dict(
         embed_dim=512,
         quick_gelu=True,
@@ -117,15 +125,22 @@ def checkpoint(folder, shape, seed, vocabulary):
     def encode_text(ids):
         return vector(model.get_text_features(input_ids=ids))
 
-    return encode_image, encode_text, side
+    return encode_image, encode_text, side, False
 
 
 def livelier(model):
     """Weights further from those that training begins with."""
     import torch
 
+    for name, values in model.named_buffers():
+        if name.endswith("running_mean"):
+            values.data += 0.2 * torch.randn_like(values)
+        elif name.endswith("running_var"):
+            values.data *= 1 + torch.rand_like(values)
     for name, values in model.named_parameters():
-        if values.ndim == 1:
+        if name.endswith("gamma"):
+            values.data = 0.3 * torch.randn_like(values)
+        elif values.ndim == 1:
             values.data += 0.2 * torch.randn_like(values)
         elif "position" in name:
             values.data += 0.05 * torch.randn_like(values)
@@ -136,22 +151,29 @@ def livelier(model):
 def open_clip_checkpoint(folder, shape, seed, vocabulary):
     """The same by open_clip's class, saved as it saves: functions of a batch of pixels and of one of tokens."""
     import torch
-    from open_clip.model import CLIP
+    from open_clip.model import CLIP, CustomTextCLIP
+    from timm.utils import reparameterize_model
     from torch.nn import functional
 
     torch.manual_seed(seed)
     config = OPEN_CLIP[shape]
-    model = CLIP(**config).eval()
+    mobile = "timm_model_name" in config["vision_cfg"]
+    model = (CustomTextCLIP if mobile else CLIP)(**config).eval()
     livelier(model)
+    if shape.endswith("summed"):
+        model = reparameterize_model(model)
     torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer(vocabulary)))
-    preprocess = dict(mean=MEAN, std=DEVIATION, interpolation="bicubic", resize_mode="shortest", mode="RGB")
-    (folder / "open_clip_config.json").write_text(json.dumps(dict(model_cfg=config, preprocess_cfg=preprocess)))
+    # MobileCLIP's pixels are from 0 to 1, resized linearly.
+    figures = dict(mean=[0, 0, 0], std=[1, 1, 1], interpolation="bilinear") if mobile else dict(mean=MEAN, std=DEVIATION)
+    preprocess = dict(dict(interpolation="bicubic", resize_mode="shortest", mode="RGB"), **figures)
+    saved = dict(config, custom_text=True) if mobile else config
+    (folder / "open_clip_config.json").write_text(json.dumps(dict(model_cfg=saved, preprocess_cfg=preprocess)))
 
     def encode(ids):
         return model.encode_text(functional.pad(ids, (0, 77 - ids.shape[1])))
 
-    return model.encode_image, encode, config["vision_cfg"]["image_size"]
+    return model.encode_image, encode, config["vision_cfg"]["image_size"], mobile
 
 
 def strings(count, seed):
@@ -188,7 +210,7 @@ def main():
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", required=True)
-    parser.add_argument("--shapes", default="small,tiny,open_clip")
+    parser.add_argument("--shapes", default="small,tiny,open_clip,mobileclip,mobileclip-summed")
     parser.add_argument("--data", default="../shared/data")
     parser.add_argument("--pictures", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
@@ -214,14 +236,18 @@ def main():
             source, model_folder = folder / f"{shape}-f32", folder / shape
             source.mkdir()
             make = open_clip_checkpoint if shape in OPEN_CLIP else checkpoint
-            encode_image, encode_text, side = make(source, shape, arguments.seed, arguments.vocabulary)
+            encode_image, encode_text, side, mobile = make(source, shape, arguments.seed, arguments.vocabulary)
             texts = folder / "texts.txt"
             texts.write_text("".join(f"{text}\n" for text in captions))
             subprocess.run([target / "ossicle-quantize", "clip", source, "-o", model_folder], check=True, capture_output=True)
             floats = subprocess.run([target / "examples/clip_vectors", source, images, texts], capture_output=True, text=True, check=True)
             floats = [json.loads(line) for line in floats.stdout.split("\n") if line]
             processor = CLIPImageProcessorPil(
-                size={"shortest_edge": side}, crop_size={"height": side, "width": side}, image_mean=MEAN, image_std=DEVIATION
+                size={"shortest_edge": side},
+                crop_size={"height": side, "width": side},
+                image_mean=[0, 0, 0] if mobile else MEAN,
+                image_std=[1, 1, 1] if mobile else DEVIATION,
+                resample=2 if mobile else 3,
             )
             oracle = Tokenizer.from_file(str(source / "tokenizer.json"))
             oracle.enable_truncation(77)

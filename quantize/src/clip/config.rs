@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::fast_vit::FastVit;
 use crate::Error;
 use crate::source::read_json;
 
@@ -28,13 +29,44 @@ pub(super) enum Activation {
     Gelu,
 }
 
+/// A vision transformer.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ImageConfig {
+pub(super) struct Vit {
     pub(super) blocks: Blocks,
-    /// Side of the images.
-    pub(super) side: usize,
     /// Side of a patch.
     pub(super) patch: usize,
+}
+
+/// What looks at images.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Trunk {
+    Vit(Vit),
+    FastVit(FastVit),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ImageConfig {
+    pub(super) trunk: Trunk,
+    /// Side of the images.
+    pub(super) side: usize,
+}
+
+impl Trunk {
+    /// What it is made of, for people.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Vit(Vit { blocks, patch }) => format!("{} in patches of {patch}", blocks.describe()),
+            Self::FastVit(trunk) => trunk.describe(),
+        }
+    }
+
+    /// Images have sides of a multiple of this.
+    fn step(&self) -> usize {
+        match self {
+            Self::Vit(vit) => vit.patch,
+            Self::FastVit(_) => FastVit::REDUCTION,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +75,8 @@ pub(super) struct TextConfig {
     pub(super) vocabulary: usize,
     /// Most tokens of a text.
     pub(super) tokens: usize,
+    /// Whether a token looks only at itself and those before it.
+    pub(super) causal: bool,
 }
 
 /// A checkpoint's configuration.
@@ -103,6 +137,11 @@ fn within(name: &str, value: usize) -> Result<(), String> {
 }
 
 impl Blocks {
+    /// Their sizes, for people.
+    pub(super) fn describe(&self) -> String {
+        format!("{} wide, {} layers, {} heads, {} wide inside", self.width, self.layers, self.heads, self.inner)
+    }
+
     /// What is wrong with the figures, if anything.
     pub(super) fn problem(&self) -> Option<String> {
         let Self { width, inner, heads, layers, .. } = *self;
@@ -132,15 +171,14 @@ impl Config {
         if let Some(channels) = vision.num_channels.filter(|&channels| channels != 3) {
             return Err(format!("num_channels is {channels}: images of 3 are possible"));
         }
-        let image = ImageConfig {
-            blocks: vision.blocks(768, 3072, 12).map_err(|e| format!("vision_config: {e}"))?,
-            side: vision.image_size.unwrap_or(224),
-            patch: vision.patch_size.unwrap_or(32),
-        };
+        let blocks = vision.blocks(768, 3072, 12).map_err(|e| format!("vision_config: {e}"))?;
+        let trunk = Trunk::Vit(Vit { blocks, patch: vision.patch_size.unwrap_or(32) });
+        let image = ImageConfig { trunk, side: vision.image_size.unwrap_or(224) };
         let text = TextConfig {
             blocks: text.blocks(512, 2048, 8).map_err(|e| format!("text_config: {e}"))?,
             vocabulary: text.vocab_size.unwrap_or(49_408),
             tokens: text.max_position_embeddings.unwrap_or(77),
+            causal: true,
         };
         let config = Self { projection, image, text };
         config.problem().map_or(Ok(config), Err)
@@ -148,12 +186,13 @@ impl Config {
 
     /// What is wrong with the figures, if anything.
     pub(super) fn problem(&self) -> Option<String> {
-        let Self { projection, image: ImageConfig { side, patch, .. }, text: TextConfig { vocabulary, tokens, .. } } = *self;
+        let Self { projection, image: ImageConfig { side, ref trunk }, text: TextConfig { vocabulary, tokens, .. } } = *self;
         let figures = [("values of a vector", projection), ("image size", side), ("vocabulary", vocabulary), ("tokens of a text", tokens)];
         let problem = figures.into_iter().find_map(|(name, value)| within(name, value).err());
         problem.or_else(|| {
-            let whole = patch > 0 && side.is_multiple_of(patch);
-            (!whole).then(|| format!("image size {side} is not a multiple of the patch size {patch}"))
+            let step = trunk.step();
+            let whole = step > 0 && side.is_multiple_of(step);
+            (!whole).then(|| format!("image size {side} is not a multiple of the patch size {step}"))
         })
     }
 }
@@ -169,8 +208,10 @@ mod tests {
     #[test]
     fn what_is_left_out_is_as_in_vit_b_32() {
         let config = config(r#"{"model_type": "clip"}"#).unwrap();
-        let Blocks { width, inner, heads, layers, activation, .. } = config.image.blocks;
-        assert_eq!((width, inner, heads, layers, config.image.side, config.image.patch), (768, 3072, 12, 12, 224, 32));
+        let Trunk::Vit(Vit { blocks: Blocks { width, inner, heads, layers, activation, .. }, patch }) = config.image.trunk else {
+            panic!("a vision transformer")
+        };
+        assert_eq!((width, inner, heads, layers, config.image.side, patch), (768, 3072, 12, 12, 224, 32));
         let Blocks { width, inner, heads, layers, .. } = config.text.blocks;
         assert_eq!((width, inner, heads, layers, config.text.vocabulary, config.text.tokens), (512, 2048, 8, 12, 49_408, 77));
         assert_eq!((activation, config.projection), (Activation::QuickGelu, 512));

@@ -1,6 +1,7 @@
 //! `ossicle-quantize clip`: CLIP's image and text tower from a checkpoint as a model folder.
 
 mod config;
+mod fast_vit;
 mod measure;
 mod open_clip;
 mod tower;
@@ -19,7 +20,7 @@ use crate::network::Network;
 use crate::onnx::builder::Builder;
 use crate::source::{read_json, read_text};
 use crate::sources::checkpoint;
-use config::{Config, TextConfig};
+use config::{Config, TextConfig, Trunk};
 use tower::Taken;
 
 pub use measure::Report;
@@ -98,7 +99,7 @@ impl Clip {
         if !logit_scale.is_finite() {
             return Err(Error::unsupported(folder, "tensor logit_scale: its power is not finite"));
         }
-        let of_image = |name: &str| name.starts_with("vision_model.") || name.starts_with("visual_projection.");
+        let of_image = |name: &str| ["vision_model.", "visual_projection.", "visual."].iter().any(|tower| name.starts_with(tower));
         let of_text = |name: &str| name.starts_with("text_model.") || name.starts_with("text_projection.");
         if let Some(name) = graph.left().find(|name| !of_image(name) && !of_text(name)) {
             return Err(Error::unsupported(folder, format!("tensor {name} does not belong to CLIP")));
@@ -134,7 +135,10 @@ impl ImageTower {
         let side = config.image.side;
         let preprocessor = preprocessor(folder, unsaid, Target { height: side, width: side, channels: 3 })?;
         let mut graph = Builder::new(folder, tensors);
-        let file = tower::image(&mut graph, &config.image, config.projection)?;
+        let file = match &config.image.trunk {
+            Trunk::Vit(vit) => tower::image(&mut graph, vit, side, config.projection)?,
+            Trunk::FastVit(trunk) => fast_vit::image(&mut graph, trunk, side, config.projection)?,
+        };
         nothing_left(folder, &graph)?;
         Ok(Self { network: Network::parse(folder, &file)?, preprocessor })
     }
@@ -142,7 +146,7 @@ impl ImageTower {
 
 impl TextTower {
     fn open(folder: &Path, config: &Config, mut tensors: BTreeMap<String, Tensor>) -> Result<Self, Error> {
-        let TextConfig { ref blocks, vocabulary, tokens } = config.text;
+        let TextConfig { ref blocks, vocabulary, tokens, .. } = config.text;
         let path = folder.join("tokenizer.json");
         let tokenizer_json = read_text(&path)?;
         let tokenizer = Tokenizer::from_json(&tokenizer_json).map_err(|e| Error::json(&path, e))?;

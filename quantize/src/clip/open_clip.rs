@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::config::{Activation, Blocks, Config, ImageConfig, TextConfig};
+use super::config::{Activation, Blocks, Config, ImageConfig, TextConfig, Trunk, Vit};
+use super::fast_vit::FastVit;
 use crate::Error;
 use crate::error::TensorProblem;
 use crate::float::{Float, Tensor};
@@ -19,6 +20,9 @@ pub(super) const CONFIG: &str = "open_clip_config.json";
 
 /// State dicts, as open_clip names them.
 const WEIGHTS: [&str; 4] = ["open_clip_model.safetensors", "model.safetensors", "open_clip_pytorch_model.bin", "pytorch_model.bin"];
+
+/// Endings of buffers of whole numbers, or of what follows from the configuration.
+const UNUSED: [&str; 3] = ["attn_mask", "position_ids", "num_batches_tracked"];
 
 /// Values of a head unless the configuration says otherwise.
 const HEAD: usize = 64;
@@ -35,7 +39,7 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Model {
     embed_dim: usize,
-    vision_cfg: Vision,
+    vision_cfg: Value,
     text_cfg: Text,
     #[serde(default)]
     quick_gelu: bool,
@@ -46,6 +50,7 @@ struct Model {
     custom_text: bool,
 }
 
+/// A vision transformer of open_clip's own.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Vision {
@@ -60,6 +65,38 @@ struct Vision {
     _patch_dropout: Option<f64>,
 }
 
+/// A network of timm's.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Timm {
+    timm_model_name: String,
+    image_size: usize,
+    timm_pool: Option<String>,
+    timm_proj: Option<String>,
+    // Of training alone.
+    #[serde(rename = "timm_model_pretrained")]
+    _pretrained: Option<bool>,
+    #[serde(rename = "timm_drop")]
+    _drop: Option<f64>,
+    #[serde(rename = "timm_drop_path")]
+    _drop_path: Option<f64>,
+}
+
+impl Timm {
+    fn config(&self) -> Result<ImageConfig, String> {
+        let Self { timm_model_name: name, image_size: side, timm_pool, timm_proj, .. } = self;
+        if timm_pool.as_deref().is_some_and(|pool| pool != "avg") {
+            return Err(format!("timm_pool {timm_pool:?}: \"avg\" is possible"));
+        }
+        if timm_proj.as_deref().is_some_and(|proj| !proj.is_empty()) {
+            return Err(format!("timm_proj {timm_proj:?}: null is possible"));
+        }
+        let trunk = FastVit::named(name);
+        let trunk = trunk.ok_or_else(|| format!("timm_model_name {name:?}: fastvit_mci0, fastvit_mci1 and fastvit_mci2 are possible"))?;
+        Ok(ImageConfig { trunk: Trunk::FastVit(trunk), side: *side })
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
@@ -71,6 +108,8 @@ struct Text {
     heads: usize,
     layers: usize,
     mlp_ratio: Option<f64>,
+    #[serde(default)]
+    no_causal_mask: bool,
     // The tokenizer comes as tokenizer.json.
     #[serde(rename = "hf_tokenizer_name")]
     _tokenizer: Option<String>,
@@ -107,12 +146,23 @@ impl Model {
             let blocks = Blocks { width, inner: inner(width, ratio)?, heads, layers, epsilon: 1e-5, activation };
             blocks.problem().map_or(Ok(blocks), Err)
         };
-        let Vision { image_size: side, patch_size: patch, width, layers, head_width, mlp_ratio, .. } = self.vision_cfg;
-        let heads = width / head_width.unwrap_or(HEAD).max(1);
-        let image = ImageConfig { blocks: blocks(width, heads, layers, mlp_ratio).map_err(|e| format!("vision_cfg: {e}"))?, side, patch };
-        let Text { context_length: tokens, vocab_size: vocabulary, width, heads, layers, mlp_ratio, .. } = self.text_cfg;
-        let text =
-            TextConfig { blocks: blocks(width, heads, layers, mlp_ratio).map_err(|e| format!("text_cfg: {e}"))?, vocabulary, tokens };
+        let image = if self.vision_cfg.get("timm_model_name").is_some() {
+            Timm::deserialize(&self.vision_cfg).map_err(|e| e.to_string()).and_then(|timm| timm.config())
+        } else {
+            let vit = |Vision { image_size: side, patch_size: patch, width, layers, head_width, mlp_ratio, .. }| {
+                let heads = width / head_width.unwrap_or(HEAD).max(1);
+                Ok(ImageConfig { trunk: Trunk::Vit(Vit { blocks: blocks(width, heads, layers, mlp_ratio)?, patch }), side })
+            };
+            Vision::deserialize(&self.vision_cfg).map_err(|e| e.to_string()).and_then(vit)
+        };
+        let image = image.map_err(|e| format!("vision_cfg: {e}"))?;
+        let Text { context_length: tokens, vocab_size: vocabulary, width, heads, layers, mlp_ratio, no_causal_mask, .. } = self.text_cfg;
+        let text = TextConfig {
+            blocks: blocks(width, heads, layers, mlp_ratio).map_err(|e| format!("text_cfg: {e}"))?,
+            vocabulary,
+            tokens,
+            causal: !no_causal_mask,
+        };
         let config = Config { projection: self.embed_dim, image, text };
         config.problem().map_or(Ok(config), Err)
     }
@@ -151,7 +201,7 @@ pub(super) fn read(folder: &Path) -> Result<(Config, BTreeMap<String, Tensor>, V
     let preprocessor = file.preprocess_cfg.huggingface().map_err(|e| refused(format!("preprocess_cfg: {e}")))?;
     let weights = WEIGHTS.map(|name| folder.join(name));
     let weights = weights.iter().find(|path| path.is_file()).unwrap_or(&weights[0]);
-    let found = checkpoint::file(weights, &|name| !name.ends_with("attn_mask") && !name.ends_with("position_ids"))?;
+    let found = checkpoint::file(weights, &|name| !UNUSED.iter().any(|end| name.ends_with(end)))?;
     let mut tensors = BTreeMap::new();
     for (name, tensor) in found {
         // Data-parallel training and the two-part class put these in front.

@@ -1,6 +1,6 @@
 //! The towers as ONNX graphs (Radford et al. 2021: pre-norm transformers).
 
-use super::config::{Activation, Blocks, ImageConfig, TextConfig};
+use super::config::{Activation, Blocks, TextConfig, Vit};
 use crate::Error;
 use crate::onnx::builder::Builder;
 use crate::onnx::proto::{attribute, integers};
@@ -87,7 +87,7 @@ impl Sequence<'_> {
 }
 
 /// `x / 2 * (1 + erf(x / sqrt 2))`
-fn gelu(graph: &mut Builder, x: &str, name: &str) -> String {
+pub(super) fn gelu(graph: &mut Builder, x: &str, name: &str) -> String {
     for (part, value) in [("root", std::f32::consts::SQRT_2), ("one", 1.0), ("half", 0.5)] {
         graph.constant(&format!("{name}.{part}"), &[], &[value]);
     }
@@ -116,8 +116,8 @@ fn take(graph: &mut Builder, x: &str, at: usize, name: &str) -> String {
 ///
 /// # Errors
 /// A tensor is missing, misshapen or not finite.
-pub(super) fn image(graph: &mut Builder, config: &ImageConfig, projection: usize) -> Result<Vec<u8>, Error> {
-    let ImageConfig { blocks, side, patch } = config;
+pub(super) fn image(graph: &mut Builder, config: &Vit, side: usize, projection: usize) -> Result<Vec<u8>, Error> {
+    let Vit { blocks, patch } = config;
     let (width, grid) = (blocks.width, side / patch);
     let positions = grid * grid + 1;
     let model = "vision_model";
@@ -139,7 +139,7 @@ pub(super) fn image(graph: &mut Builder, config: &ImageConfig, projection: usize
     let x = graph.layer_norm(&format!("{model}.post_layernorm"), &x, width, blocks.epsilon)?;
     let x = graph.linear("visual_projection", &x, [width, projection], false)?;
     graph.reshape(&x, &[1, projection], "image_embeds");
-    Ok(graph.file("image", ("pixels", &[1, 3, *side, *side]), ("image_embeds", &[1, projection])))
+    Ok(graph.file("image", ("pixels", &[1, 3, side, side]), ("image_embeds", &[1, projection])))
 }
 
 /// Embedded tokens, `[1][width][1][tokens]`, to the vectors `[1][1 or tokens][projection]`, not yet of length 1.
@@ -150,7 +150,7 @@ pub(super) fn text(graph: &mut Builder, config: &TextConfig, tokens: usize, proj
     let (blocks, width) = (&config.blocks, config.blocks.width);
     let x = graph.reshape("embedded", &[1, width, tokens], "embedded.flat");
     let x = graph.transpose(&x, &[0, 2, 1], "embedded.rows");
-    let sequence = Sequence { graph, blocks, positions: tokens, causal: true };
+    let sequence = Sequence { graph, blocks, positions: tokens, causal: config.causal };
     let (x, count) = sequence.run("text_model.encoder", x, taken)?;
     let x = graph.layer_norm("text_model.final_layer_norm", &x, width, blocks.epsilon)?;
     let x = graph.linear("text_projection", &x, [width, projection], false)?;

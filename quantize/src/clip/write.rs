@@ -9,7 +9,6 @@ use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_models::network::{Layer, Op};
 use serde_json::json;
 
-use super::config::Blocks;
 use super::{Clip, Report};
 use crate::folder::{Partial, pretty, seal, write_text};
 use crate::pack;
@@ -133,17 +132,14 @@ impl Clip {
     }
 
     fn card(&self, name: &str, bytes: u64, notes: &str) -> String {
-        let blocks = |Blocks { width, layers, heads, inner, .. }: &Blocks| {
-            format!("{width} wide, {layers} layers, {heads} heads, {inner} wide inside")
-        };
         let (image, text) = (&self.config.image, &self.config.text);
         let mut rows = vec![("kind", "clip".to_owned()), ("width of a vector", self.config.projection.to_string())];
         if self.image.is_some() {
-            let (side, patch) = (image.side, image.patch);
-            rows.push(("image tower", format!("{}; {side} x {side} pixels in patches of {patch}", blocks(&image.blocks))));
+            let side = image.side;
+            rows.push(("image tower", format!("{}; {side} x {side} pixels", image.trunk.describe())));
         }
         if self.text.is_some() {
-            rows.push(("text tower", format!("{}; {} tokens of {}", blocks(&text.blocks), text.tokens, text.vocabulary)));
+            rows.push(("text tower", format!("{}; {} tokens of {}", text.blocks.describe(), text.tokens, text.vocabulary)));
         }
         rows.extend([
             ("parameters", self.parameters().to_string()),

@@ -51,6 +51,11 @@ impl Builder {
         self.tensors.get(name).map(Tensor::shape).ok_or_else(|| Error::tensor(&self.path, name, TensorProblem::Missing))
     }
 
+    /// Whether a tensor is still there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
     /// Takes a tensor of this shape out of the checkpoint.
     ///
     /// # Errors

@@ -51,15 +51,8 @@ pub(crate) struct Args {
     /// Model folder, or the name of one (see `ossicle models list`) [default: efficientnet-lite0; with --labels one has to be given]
     #[arg(long, value_name = "NAME|FOLDER")]
     model: Option<String>,
-    /// Labels in your own words, with commas between them
-    #[arg(long, value_name = "LABEL,..", value_delimiter = ',')]
-    labels: Vec<String>,
-    /// Labels in your own words, one a line
-    #[arg(long, value_name = "FILE", conflicts_with = "labels")]
-    labels_file: Option<PathBuf>,
-    /// A sentence with {} for the label; with several, a label is the mean of them
-    #[arg(long, value_name = "SENTENCE")]
-    template: Vec<String>,
+    #[command(flatten)]
+    words: LabelArgs,
     #[command(flatten)]
     machine: MachineArgs,
     #[command(flatten)]
@@ -77,6 +70,20 @@ pub(crate) struct Args {
     raw: RawArgs,
     #[command(flatten)]
     trace: TraceArgs,
+}
+
+/// Labels in words.
+#[derive(clap::Args)]
+pub(crate) struct LabelArgs {
+    /// Labels in your own words, with commas between them
+    #[arg(long, value_name = "LABEL,..", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// Labels in your own words, one a line
+    #[arg(long, value_name = "FILE", conflicts_with = "labels")]
+    labels_file: Option<PathBuf>,
+    /// A sentence with {} for the label; with several, a label is the mean of them
+    #[arg(long, value_name = "SENTENCE")]
+    template: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,14 +106,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.trace.trace.is_some() {
         args.raw.check_traced()?;
     }
-    let words = labels(args)?;
-    let name = match (&args.model, &words) {
-        (Some(name), _) => name,
-        (None, None) => DEFAULT_MODEL,
-        (None, Some(_)) => {
-            return Err(Fault::line("--labels: which model knows words? give a CLIP, made by ossicle-quantize clip: --model FOLDER").into());
-        }
-    };
+    let words = args.words.read()?;
+    let name = model_name(args.model.as_deref(), words.as_ref())?;
     let folder = ossicle::models::find(name).map_err(fault::model)?;
     if words.is_none() && ossicle::models::info(&folder).is_ok_and(|info| info.kind == ClipConfig::KIND) {
         return Err(Fault::new("this model knows labels by their words", folder.display(), "give some with --labels").into());
@@ -137,6 +138,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         _ => ExitCode::FAILURE,
     })
+}
+
+/// The model that is named, or the default one.
+pub(crate) fn model_name<'a>(named: Option<&'a str>, words: Option<&Labels>) -> Result<&'a str> {
+    match (named, words) {
+        (Some(name), _) => Ok(name),
+        (None, None) => Ok(DEFAULT_MODEL),
+        (None, Some(_)) => {
+            Err(Fault::line("--labels: which model knows words? give a CLIP, made by ossicle-quantize clip: --model FOLDER").into())
+        }
+    }
 }
 
 /// What gives scores.
@@ -228,31 +240,33 @@ impl Refused {
     }
 }
 
-/// Labels in words, if there are any.
-fn labels(args: &Args) -> Result<Option<Labels>> {
-    let names: Vec<String> = match &args.labels_file {
-        None if args.labels.is_empty() && args.template.is_empty() => return Ok(None),
-        None => args.labels.iter().map(|label| label.trim().to_owned()).collect(),
-        Some(path) => {
-            let text = fs::read_to_string(path).map_err(|e| Fault::new(e, path.display(), "give a file of labels, one a line"))?;
-            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+impl LabelArgs {
+    /// Labels in words, if there are any.
+    pub(crate) fn read(&self) -> Result<Option<Labels>> {
+        let names: Vec<String> = match &self.labels_file {
+            None if self.labels.is_empty() && self.template.is_empty() => return Ok(None),
+            None => self.labels.iter().map(|label| label.trim().to_owned()).collect(),
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|e| Fault::new(e, path.display(), "give a file of labels, one a line"))?;
+                text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+            }
+        };
+        if names.is_empty() {
+            return Err(Fault::line("no labels: give some with --labels or --labels-file").into());
         }
-    };
-    if names.is_empty() {
-        return Err(Fault::line("no labels: give some with --labels or --labels-file").into());
-    }
-    for (i, name) in names.iter().enumerate() {
-        if name.is_empty() || name.contains(char::is_control) {
-            return Err(Fault::line(format!("label {}: {name:?}: give plain words", i + 1)).into());
+        for (i, name) in names.iter().enumerate() {
+            if name.is_empty() || name.contains(char::is_control) {
+                return Err(Fault::line(format!("label {}: {name:?}: give plain words", i + 1)).into());
+            }
+            if names[..i].contains(name) {
+                return Err(Fault::line(format!("label {name:?} is given twice")).into());
+            }
         }
-        if names[..i].contains(name) {
-            return Err(Fault::line(format!("label {name:?} is given twice")).into());
+        if let Some(template) = self.template.iter().find(|template| !template.contains(PLACE)) {
+            return Err(Fault::line(format!("--template {template:?} has no {PLACE} for the label: \"a photo of a {PLACE}\"")).into());
         }
+        Ok(Some(Labels { names, templates: self.template.clone() }))
     }
-    if let Some(template) = args.template.iter().find(|template| !template.contains(PLACE)) {
-        return Err(Fault::line(format!("--template {template:?} has no {PLACE} for the label: \"a photo of a {PLACE}\"")).into());
-    }
-    Ok(Some(Labels { names, templates: args.template.clone() }))
 }
 
 /// The model, if `--memory` and `--board` allow what it needs, and the bytes they leave for reading images.

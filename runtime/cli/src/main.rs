@@ -18,6 +18,7 @@ mod generate;
 mod input;
 mod interrupt;
 mod listen;
+mod look;
 mod model;
 mod models;
 mod notify;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Subcommands::Find(args) => find::run(args),
         Subcommands::Classify(args) => classify::run(args),
         Subcommands::Embed(args) => embed::run(args),
+        Subcommands::Look(args) => look::run(args),
         Subcommands::Speak(args) => speak::run(args),
         Subcommands::Generate(args) => generate::run(args),
         Subcommands::Watch(args) => watch::run(args),

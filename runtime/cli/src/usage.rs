@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "serve")]
 use crate::serve;
-use crate::{bench, board, classify, command, detect, embed, find, generate, listen, models, speak, transcribe, watch};
+use crate::{bench, board, classify, command, detect, embed, find, generate, listen, look, models, speak, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 5] = [
@@ -59,6 +59,8 @@ pub(crate) enum Subcommands {
     Classify(classify::Args),
     /// Turn images and texts into vectors that lie near where they are alike
     Embed(embed::Args),
+    /// Tell what a camera sees, and from when to when
+    Look(look::Args),
     /// Say phonemes with a small voice, to a wav file or a player
     Speak(speak::Args),
     /// Make sounds from descriptions: the same seed gives the same bytes everywhere

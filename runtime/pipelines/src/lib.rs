@@ -19,6 +19,7 @@ pub mod formats;
 pub mod generate;
 pub mod label;
 pub mod listen;
+pub mod look;
 pub mod models;
 pub mod source;
 pub mod speak;

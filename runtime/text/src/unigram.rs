@@ -11,9 +11,6 @@ pub(crate) const SPACE: char = '\u{2581}';
 /// How much less likely a character without a token is than the least likely token.
 const UNKNOWN_PENALTY: f64 = 10.0;
 
-/// Longest word that is cut as a whole: longer ones are cut in pieces, so that time stays in the order of the text.
-const LONGEST_WORD: usize = 1 << 14;
-
 /// A unigram model, and what is done to a text before.
 #[derive(Clone, Debug)]
 pub(crate) struct Unigram {
@@ -88,22 +85,13 @@ impl Unigram {
         let mut start = 0;
         let ends = spaced.char_indices().skip(1).filter(|(_, character)| *character == SPACE).map(|(at, _)| at);
         for end in ends.chain([spaced.len()]) {
-            self.word(&spaced[start..end], ids);
+            self.viterbi(&spaced[start..end], ids);
             start = end;
         }
     }
 
-    fn word(&self, mut word: &str, ids: &mut Vec<u32>) {
-        while word.len() > LONGEST_WORD {
-            let (first, rest) = word.split_at(word.floor_char_boundary(LONGEST_WORD));
-            self.viterbi(first, ids);
-            word = rest;
-        }
-        self.viterbi(word, ids);
-    }
-
     /// The likeliest tokens of a word (Viterbi 1967); of equally likely ways the one that was found first. Unknown characters next to each other
-    /// are one unknown token.
+    /// are one unknown token. Takes time in the order of the word's length times that of the longest token.
     fn viterbi(&self, word: &str, ids: &mut Vec<u32>) {
         let mut best: Vec<Option<Best>> = vec![None; word.len() + 1];
         let longest = self.vocabulary.longest();

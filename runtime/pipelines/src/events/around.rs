@@ -15,11 +15,11 @@ pub struct Near {
 
 /// The largest scores around an event so far, or around one cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Around {
+pub(crate) struct Around {
     /// Of what has to be near.
-    pub(super) near: f32,
+    pub(crate) near: f32,
     /// Of what speaks against it.
-    pub(super) against: f32,
+    pub(crate) against: f32,
 }
 
 impl Around {

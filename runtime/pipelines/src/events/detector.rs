@@ -420,7 +420,7 @@ pub(super) fn seconds(samples: u64) -> f64 {
 }
 
 /// What becomes of an event of the class `class`, in seconds.
-pub(super) fn heard(class: &str, change: Change) -> Heard<'_> {
+pub(crate) fn heard(class: &str, change: Change) -> Heard<'_> {
     match change {
         Change::Start(on) => Heard::Start(Lasting { class, start: seconds(on.start), at: seconds(on.at), peak: on.peak }),
         Change::Repeat(on) => Heard::Repeat(Lasting { class, start: seconds(on.start), at: seconds(on.at), peak: on.peak }),

@@ -43,6 +43,11 @@ pub use sets::{HOME_SOUNDS, SETS, Set};
 pub use settings::{Rules, SETTINGS_FILE, Settings};
 pub use timing::HOP_FRAMES;
 
+pub(crate) use around::Around;
+pub(crate) use detector::heard;
+pub(crate) use labels::Labels;
+pub(crate) use tracker::Tracker;
+
 /// A sound of a class.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Event {

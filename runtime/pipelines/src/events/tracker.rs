@@ -6,8 +6,8 @@ use crate::audio::SAMPLE_RATE;
 
 /// One class, score after score. Times are in samples.
 #[derive(Clone, Debug)]
-pub(super) struct Tracker {
-    pub(super) class: Resolved,
+pub(crate) struct Tracker {
+    pub(crate) class: Resolved,
     open: Option<Open>,
     blocked_until: u64,
 }
@@ -30,7 +30,7 @@ struct Open {
 
 /// What becomes of an event.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// It has lasted long enough to be one: it ends in an [`Over`](Change::Over), whatever comes.
     Start(Lasting),
     /// It is still heard.
@@ -41,20 +41,20 @@ pub(super) enum Change {
 
 /// An event that goes on, in samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Lasting {
-    pub(super) start: u64,
+pub(crate) struct Lasting {
+    pub(crate) start: u64,
     /// How far it has been heard.
-    pub(super) at: u64,
-    pub(super) peak: f32,
+    pub(crate) at: u64,
+    pub(crate) peak: f32,
 }
 
 /// An event in samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Span {
-    pub(super) start: u64,
-    pub(super) end: u64,
-    pub(super) peak: f32,
-    pub(super) mean: f32,
+pub(crate) struct Span {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) peak: f32,
+    pub(crate) mean: f32,
 }
 
 fn samples(seconds: f64) -> u64 {
@@ -62,23 +62,23 @@ fn samples(seconds: f64) -> u64 {
 }
 
 impl Tracker {
-    pub(super) fn new(class: Resolved) -> Self {
+    pub(crate) fn new(class: Resolved) -> Self {
         Self { class, open: None, blocked_until: 0 }
     }
 
     /// The same, by other rules from now on.
-    pub(super) fn with(self, class: Resolved) -> Self {
+    pub(crate) fn with(self, class: Resolved) -> Self {
         Self { class, ..self }
     }
 
     /// Where the event begins that is not over, if there is one.
-    pub(super) fn open_since(&self) -> Option<u64> {
+    pub(crate) fn open_since(&self) -> Option<u64> {
         self.open.map(|open| open.start)
     }
 
     /// Takes the score of samples `start .. end`, and the largest scores around them of what the class asks for; tells the class's name
     /// and what becomes of its events.
-    pub(super) fn take(&mut self, start: u64, end: u64, score: f32, around: Around, tell: &mut impl FnMut(&str, Change)) {
+    pub(crate) fn take(&mut self, start: u64, end: u64, score: f32, around: Around, tell: &mut impl FnMut(&str, Change)) {
         let Rules { threshold, release, merge_seconds, .. } = self.class.rules;
         if let Some(open) = &mut self.open {
             let joins = start - open.end <= samples(merge_seconds);
@@ -107,8 +107,15 @@ impl Tracker {
         }
     }
 
+    /// What was there with the last score is there until sample `until`, where the next one is from.
+    pub(crate) fn hold(&mut self, until: u64) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.gap.is_none()) {
+            open.end = open.end.max(until);
+        }
+    }
+
     /// Ends the recording at sample `end`: an event that is heard in its last hop lasts until then.
-    pub(super) fn finish(&mut self, end: u64, tell: &mut impl FnMut(&str, Change)) {
+    pub(crate) fn finish(&mut self, end: u64, tell: &mut impl FnMut(&str, Change)) {
         if let Some(open) = &mut self.open {
             open.end = if open.gap.is_none() { end } else { open.end.min(end) };
         }
