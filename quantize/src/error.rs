@@ -1,6 +1,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ossicle_models::GraphError;
 use ossicle_models::folder::FolderError;
 
 use crate::ct2;
@@ -183,5 +184,14 @@ impl fmt::Display for TensorProblem {
             Self::Unexpected => f.write_str("not part of Whisper as the runtime knows it"),
             Self::Untied => f.write_str("differs from the token embedding; Whisper's output projection is tied to it"),
         }
+    }
+}
+
+/// Why the runtime does not take a folder, without the draft's path, which is gone when this is read.
+pub(crate) fn refusal(error: GraphError) -> String {
+    match error {
+        GraphError::Folder(FolderError::Malformed { problem, .. }) => problem,
+        GraphError::Folder(FolderError::Tensor { name, problem, .. }) => format!("tensor {name} {problem}"),
+        other => other.to_string(),
     }
 }

@@ -179,8 +179,14 @@ pub(crate) fn seal(folder: &Path) -> Result<(), Error> {
 
 pub(crate) fn write_sums(folder: &Path) -> Result<(), Error> {
     let io = |e| Error::io(folder, e);
-    let names = fs::read_dir(folder).map_err(io)?.map(|entry| Ok(entry?.file_name()));
-    let mut names = names.collect::<io::Result<Vec<_>>>().map_err(io)?;
+    let mut names = vec![];
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        // Folders in it are model folders with sums of their own.
+        if !entry.file_type().map_err(io)?.is_dir() {
+            names.push(entry.file_name());
+        }
+    }
     names.sort_unstable();
     let mut sums = String::new();
     for name in names {

@@ -14,6 +14,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod audiogen;
 pub mod calibration;
 mod card;
 mod check;
@@ -47,10 +48,12 @@ pub mod signal;
 pub mod source;
 pub mod sources;
 pub mod store;
+pub mod t5;
 mod tensors;
 pub mod vectors;
 pub mod yamnet;
 
+pub(crate) use error::refusal;
 pub use error::{Error, TensorProblem};
 pub use float::FloatModel;
 pub use source::Source;

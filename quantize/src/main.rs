@@ -31,6 +31,10 @@ enum Subcommands {
     Minilm(commands::minilm::Args),
     /// Turn CLIP from Hugging Face into a model folder, for ossicle classify and ossicle embed
     Clip(commands::clip::Args),
+    /// Turn an AudioGen or a MusicGen from audiocraft or Hugging Face into a model folder, for ossicle generate
+    Audiogen(commands::audiogen::Args),
+    /// Turn the encoder of a T5 into a model folder, for ossicle generate
+    T5(commands::t5::Args),
     /// Turn an EnCodec from Hugging Face or audiocraft into a model folder: sound to codes and back
     Encodec(commands::encodec::Args),
     /// Turn an EfficientNet-Lite0 from PyTorch into a model folder, for ossicle label
@@ -46,6 +50,8 @@ fn main() -> ExitCode {
     let outcome = match (&cli.command, &cli.checkpoint) {
         (Some(Subcommands::Events(args)), _) => commands::events::run(args),
         (Some(Subcommands::Minilm(args)), _) => commands::minilm::run(args),
+        (Some(Subcommands::Audiogen(args)), _) => commands::audiogen::run(args),
+        (Some(Subcommands::T5(args)), _) => commands::t5::run(args),
         (Some(Subcommands::Encodec(args)), _) => commands::encodec::run(args),
         (Some(Subcommands::Clip(args)), _) => commands::clip::run(args),
         (Some(Subcommands::Efficientnet(args)), _) => commands::efficientnet::run(args),

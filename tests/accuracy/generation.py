@@ -2,7 +2,7 @@
 
     pip install torch transformers
     cargo build --release --workspace --examples
-    python tests/accuracy/generation.py [codec] [--large] [--keep FOLDER]
+    python tests/accuracy/generation.py [codec] [lm] [t5] [--large] [--keep FOLDER]
 
 Each float stage has to be within 1e-4 of transformers', of the stage's largest value; those that are not are named.
 INT8 is measured against float. Small shapes by default, real ones with --large.
@@ -190,14 +190,187 @@ def codecs(work, large):
         codec("encodec-24khz", work, 24000)
 
 
+# ---- The language model over codes
+
+
+def audiocraft_lm(model, projection, path):
+    """The same weights as audiocraft's export has them."""
+    config = model.config
+    ours = model.state_dict()
+    state = {f"emb.{k}.weight": ours[f"model.decoder.embed_tokens.{k}.weight"] for k in range(config.num_codebooks)}
+    state |= {f"linears.{k}.weight": ours[f"lm_heads.{k}.weight"] for k in range(config.num_codebooks)}
+    state |= {f"out_norm.{part}": ours[f"model.decoder.layer_norm.{part}"] for part in ["weight", "bias"]}
+    for i in range(config.num_hidden_layers):
+        old, new = f"model.decoder.layers.{i}", f"transformer.layers.{i}"
+        for a, b in [("self_attn", "self_attn"), ("encoder_attn", "cross_attention")]:
+            joined = torch.cat([ours[f"{old}.{a}.{part}_proj.weight"] for part in "qkv"])
+            state[f"{new}.{b}.in_proj_weight"] = joined
+            state[f"{new}.{b}.out_proj.weight"] = ours[f"{old}.{a}.out_proj.weight"]
+        for a, b in [("self_attn_layer_norm", "norm1"), ("encoder_attn_layer_norm", "norm_cross"), ("final_layer_norm", "norm2")]:
+            state |= {f"{new}.{b}.{part}": ours[f"{old}.{a}.{part}"] for part in ["weight", "bias"]}
+        for a, b in [("fc1", "linear1"), ("fc2", "linear2")]:
+            state[f"{new}.{b}.weight"] = ours[f"{old}.{a}.weight"]
+    for part in ["weight", "bias"]:
+        state[f"condition_provider.conditioners.description.output_proj.{part}"] = getattr(projection, part).detach()
+    settings = f"""lm_model: transformer_lm
+transformer_lm:
+  n_q: {config.num_codebooks}
+  card: {config.vocab_size}
+  dim: {config.hidden_size}
+  num_heads: {config.num_attention_heads}
+  num_layers: {config.num_hidden_layers}
+  hidden_scale: {config.ffn_dim // config.hidden_size}
+  causal: true
+  norm_first: true
+  norm: layer_norm
+  activation: gelu
+  bias_proj: false
+  bias_ff: false
+  bias_attn: false
+  layer_scale: null
+  qk_layer_norm: false
+  past_context: null
+  positional_embedding: sin
+  cross_attention: true
+codebooks_pattern:
+  modeling: delay
+  delay:
+    delays: {list(range(config.num_codebooks))}
+    flatten_first: 0
+    empty_initial: 0
+fuser:
+  cross_attention_pos_emb: false
+"""
+    torch.save({"best_state": state, "xp.cfg": settings, "version": "1.4.0a2", "exported": True}, path)
+
+
+def language_model(name, work, steps, text_rows, text_size, **changes):
+    from transformers import MusicgenDecoderConfig, MusicgenForCausalLM
+
+    torch.manual_seed(5)
+    special = changes.get("vocab_size", 2048)
+    config = MusicgenDecoderConfig(dropout=0.0, pad_token_id=special, bos_token_id=special, **changes)
+    model = MusicgenForCausalLM(config).eval()
+    projection = torch.nn.Linear(text_size, config.hidden_size)
+    with torch.no_grad():
+        for key, tensor in model.state_dict().items():
+            # Weights whose products are of order one, and norms that are not the identity.
+            if tensor.dim() == 2:
+                scale = 0.3 if "embed_tokens" in key else 1.5 / tensor.shape[1] ** 0.5
+                tensor.copy_(scale * torch.randn_like(tensor))
+            elif key.endswith("norm.weight"):
+                tensor.copy_(0.7 + 0.6 * torch.rand_like(tensor))
+            elif key.endswith("norm.bias"):
+                tensor.copy_(0.1 * torch.randn_like(tensor))
+    codebooks = config.num_codebooks
+    tokens = torch.randint(config.vocab_size + 1, (steps, codebooks))
+    tokens[0] = config.vocab_size
+    text = torch.randn(text_rows, text_size)
+    folder = work / name
+    folder.mkdir(parents=True)
+    audiocraft_lm(model, projection, folder / "state_dict.bin")
+    # As it stands in a MusicGen.
+    from safetensors.torch import save_file
+
+    whole = {f"decoder.{key}": value for key, value in model.state_dict().items()}
+    whole |= {f"enc_to_dec_proj.{part}": getattr(projection, part).detach() for part in ["weight", "bias"]}
+    (folder / "hf").mkdir()
+    save_file({key: value.contiguous().clone() for key, value in whole.items()}, folder / "hf" / "model.safetensors")
+    (folder / "hf" / "config.json").write_text(json.dumps({"model_type": "musicgen", "decoder": config.to_dict()}))
+    tokens.numpy().astype("<u4").tofile(folder / "tokens")
+    text.detach().numpy().astype("<f4").tofile(folder / "text")
+
+    stages = {}
+    hook = lambda key: lambda _, __, out: stages.__setitem__(key, (out[0] if isinstance(out, tuple) else out)[0].detach().numpy())
+    for i, layer in enumerate(model.model.decoder.layers):
+        layer.register_forward_hook(hook(f"layer.{i}"))
+    logits = {}
+    with torch.no_grad():
+        for row, rows in [("with", projection(text)[None]), ("without", torch.zeros(1, text_rows, config.hidden_size))]:
+            out = model(input_ids=tokens.T, encoder_hidden_states=rows, use_cache=False).logits
+            logits[row] = out.transpose(0, 1).reshape(steps, -1).numpy()
+            if row == "with":
+                wanted = dict(stages)
+    for source in [folder / "hf", folder / "state_dict.bin"]:
+        case = f"language model {name}, {source.name}"
+        out = folder / f"out-{source.stem}"
+        example("lm_stages", source, folder / "tokens", folder / "text", out)
+        worst = max(same(case, key, floats(out / f"{key}.f32"), value) for key, value in wanted.items())
+        for row, value in logits.items():
+            worst = max(worst, same(case, f"logits {row}", floats(out / f"{row}.f32"), value))
+        int8 = floats(out / "int8.f32").reshape(steps, 2, -1)
+        guided = lambda cond, uncond: (uncond + 3 * (cond - uncond)).reshape(steps, codebooks, -1)
+        exact, ours = guided(logits["with"], logits["without"]), guided(int8[:, 0], int8[:, 1])
+        agree = (exact.argmax(-1) == ours.argmax(-1)).mean()
+        print(
+            f"{case}: {len(wanted)} layers and logits of {steps} steps within {worst:.1e}; INT8: logits "
+            f"{decibels(logits['with'], int8[:, 0]):.1f} dB, {decibels(logits['without'], int8[:, 1]):.1f} dB without a description, "
+            f"likeliest code under guidance equal in {agree:.1%}"
+        )
+
+
+def language_models(work, large):
+    small = dict(hidden_size=128, num_attention_heads=2, num_hidden_layers=3, ffn_dim=512, vocab_size=64)
+    language_model("small", work, 60, 9, 48, **small)
+    language_model("small-2-codebooks", work, 60, 20, 128, **{**small, "num_codebooks": 2})
+    if large:
+        language_model("audiogen-small", work, 60, 12, 1024)
+
+
+# ---- T5's encoder
+
+
+def encoder(name, work, tokens, **changes):
+    from transformers import T5Config, T5EncoderModel
+
+    torch.manual_seed(7)
+    config = T5Config(dropout_rate=0.0, **changes)
+    model = T5EncoderModel(config).eval()
+    with torch.no_grad():
+        for key, tensor in model.state_dict().items():
+            if "relative_attention_bias" in key:
+                tensor.copy_(torch.randn_like(tensor))
+            elif key.endswith("layer_norm.weight"):
+                tensor.copy_(0.7 + 0.6 * torch.rand_like(tensor))
+            elif tensor.dim() == 2:
+                scale = 1.0 if "shared" in key or "embed_tokens" in key else (0.35 if ".SelfAttention.q" in key else 1.0) / tensor.shape[1] ** 0.5
+                tensor.copy_(scale * torch.randn_like(tensor))
+    ids = torch.randint(3, config.vocab_size, (tokens,))
+    ids[-1] = 1
+    folder = work / name
+    folder.mkdir(parents=True)
+    model.save_pretrained(folder / "hf")
+    ids.numpy().astype("<u4").tofile(folder / "tokens")
+    stages = {}
+    for i, block in enumerate(model.encoder.block):
+        block.register_forward_hook(lambda _, __, out, key=f"layer.{i}": stages.__setitem__(key, out[0][0].detach().numpy()))
+    with torch.no_grad():
+        rows = model(input_ids=ids[None]).last_hidden_state[0].numpy()
+    case = f"t5 {name}"
+    example("t5_stages", folder / "hf", folder / "tokens", folder / "out")
+    worst = max(same(case, key, floats(folder / "out" / f"{key}.f32"), value) for key, value in stages.items())
+    worst = max(worst, same(case, "rows", floats(folder / "out" / "rows.f32"), rows))
+    int8 = decibels(rows.ravel(), floats(folder / "out" / "int8.f32"))
+    print(f"{case}: {len(stages)} layers and rows of {tokens} tokens within {worst:.1e}; INT8: rows {int8:.1f} dB")
+
+
+def encoders(work, large):
+    small = dict(vocab_size=96, d_model=64, d_kv=64, d_ff=160, num_layers=3, num_heads=2)
+    encoder("small", work, 12, **small)
+    encoder("small-long", work, 300, **small)
+    encoder("small-buckets", work, 40, **{**small, "d_kv": 32, "relative_attention_num_buckets": 16, "relative_attention_max_distance": 20})
+    if large:
+        encoder("t5-base", work, 20, d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_heads=12)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", help="codec; all by default")
+    parser.add_argument("parts", nargs="*", help="codec, lm, t5; all by default")
     parser.add_argument("--large", action="store_true", help="real shapes too")
     parser.add_argument("--keep", type=Path, help="folder for checkpoints and stages, kept")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    parts = {"codec": codecs}
+    parts = {"codec": codecs, "lm": language_models, "t5": encoders}
     if unknown := set(args.parts) - set(parts):
         sys.exit(f"no part {unknown.pop()!r}: {', '.join(parts)}")
     with tempfile.TemporaryDirectory() as temporary:

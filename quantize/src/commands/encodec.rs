@@ -39,14 +39,19 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     folder::check_target(&args.output, args.force)?;
     let codec = encodec::Codec::open(&args.source)?;
-    let mut recordings = vec![];
-    if !args.calibration.is_empty() {
-        let rate = codec.config().sampling_rate;
-        ensure!(rate == 16_000, "--calibration: recordings are read at 16 kHz, this codec has {rate} samples a second");
-        recordings = calibration::read(&args.calibration, 8)?.into_iter().map(|clip| clip.samples).collect();
-    }
+    let recordings = recordings(&args.calibration, &codec)?;
     let report = codec.write(&args.output, &encodec::Task { force: args.force, notes: text(args.notes.as_deref())?, recordings })?;
     print!("{}", report.markdown());
     eprintln!("{}: {} parameters quantised", args.output.display(), codec.parameters());
     Ok(())
+}
+
+/// Recordings that a codec can be measured on.
+pub(super) fn recordings(paths: &[PathBuf], codec: &encodec::Codec) -> anyhow::Result<Vec<Vec<f32>>> {
+    if paths.is_empty() {
+        return Ok(vec![]);
+    }
+    let rate = codec.config().sampling_rate;
+    ensure!(rate == 16_000, "--calibration: recordings are read at 16 kHz, this codec has {rate} samples a second");
+    Ok(calibration::read(paths, 8)?.into_iter().map(|clip| clip.samples).collect())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+pub(crate) mod audiogen;
 pub(crate) mod checkpoint;
 pub(crate) mod clip;
 pub(crate) mod efficientnet;
@@ -13,6 +14,7 @@ pub(crate) mod hibari;
 pub(crate) mod minilm;
 pub(crate) mod network;
 pub(crate) mod phonemes;
+pub(crate) mod t5;
 
 /// What to turn into a model folder without a subcommand.
 #[derive(clap::Args)]

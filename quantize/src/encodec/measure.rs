@@ -7,8 +7,8 @@ use ossicle_models::encodec::{CHUNK_FRAMES, EncodecDecoder, EncodecEncoder};
 use ossicle_models::folder::ModelFolder;
 use ossicle_models::{GraphError, Options};
 
-use super::{Codec, refusal};
-use crate::Error;
+use super::Codec;
+use crate::{Error, refusal};
 
 /// The INT8 codec next to the float one.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,16 +5,14 @@ mod float;
 mod measure;
 mod write;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ossicle_models::encodec::{EncodecConfig, Kind, Part};
 
 use crate::Error;
-use crate::error::TensorProblem;
-use crate::float::Tensor;
 use crate::source::read;
+use crate::sources::taken::Tensors;
 use crate::sources::{checkpoint, pickle};
 
 pub use float::Stage;
@@ -85,8 +83,8 @@ impl Codec {
             return Err(Error::unsupported(path, what));
         };
         let tensors = package.tensors.into_iter().map(|(name, tensor)| (hugging_face_name(&name), tensor)).collect();
-        let mut tensors = Tensors { path: path.to_owned(), tensors };
-        let config = config::from_audiocraft(path, settings, tensors.codebooks())?;
+        let mut tensors = Tensors::new(path, tensors);
+        let config = config::from_audiocraft(path, settings, codebooks(&tensors))?;
         Self::read(path, config, &mut tensors)
     }
 
@@ -95,8 +93,8 @@ impl Codec {
         let nested = tensors.keys().any(|name| name.starts_with(PREFIX));
         let own = |name: String| if nested { name.strip_prefix(PREFIX).map(str::to_owned) } else { Some(name) };
         let tensors = tensors.into_iter().filter_map(|(name, tensor)| Some((own(name)?, tensor))).collect();
-        let mut tensors = Tensors { path: folder.to_owned(), tensors };
-        let config = config::from_hugging_face(folder, tensors.codebooks())?;
+        let mut tensors = Tensors::new(folder, tensors);
+        let config = config::from_hugging_face(folder, codebooks(&tensors))?;
         Self::read(folder, config, &mut tensors)
     }
 
@@ -107,10 +105,8 @@ impl Codec {
         let (encoder, decoder) = (side(tensors, config.encoder())?, side(tensors, config.decoder())?);
         let codebook = |q| tensors.take(&format!("quantizer.layers.{q}.codebook.embed"), &[config.codebook_size, config.hidden_size]);
         let codebooks = (0..config.num_quantizers).map(codebook).collect::<Result<_, Error>>()?;
-        match tensors.tensors.keys().next() {
-            Some(name) => Err(Error::unsupported(path, format!("tensor {name} does not belong to such an EnCodec"))),
-            None => Ok(Self { path: path.to_owned(), config, encoder, decoder, codebooks }),
-        }
+        tensors.nothing_left("such an EnCodec")?;
+        Ok(Self { path: path.to_owned(), config, encoder, decoder, codebooks })
     }
 
     /// The runtime's configuration.
@@ -151,31 +147,12 @@ fn hugging_face_name(name: &str) -> String {
     parts.iter().fold(name.to_owned(), |name, (from, to)| name.replacen(from, to, 1))
 }
 
-/// A checkpoint's tensors by Hugging Face's names, each taken once.
-struct Tensors {
-    path: PathBuf,
-    tensors: BTreeMap<String, Tensor>,
+/// Codebooks there are, counted from the first.
+fn codebooks(tensors: &Tensors) -> usize {
+    (0..).take_while(|q| tensors.has(&format!("quantizer.layers.{q}.codebook.embed"))).count()
 }
 
 impl Tensors {
-    /// Codebooks there are, counted from the first.
-    fn codebooks(&self) -> usize {
-        (0..).take_while(|q| self.tensors.contains_key(&format!("quantizer.layers.{q}.codebook.embed"))).count()
-    }
-
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
-        let problem = |problem| Error::tensor(&self.path, name, problem);
-        let tensor = self.tensors.remove(name).ok_or_else(|| problem(TensorProblem::Missing))?;
-        if tensor.shape() != shape {
-            return Err(problem(TensorProblem::Shape { expected: shape.to_owned(), found: tensor.shape().to_owned() }));
-        }
-        let values = tensor.to_f32();
-        match values.iter().position(|value| !value.is_finite()) {
-            None => Ok(values),
-            Some(index) => Err(problem(TensorProblem::NotFinite { index })),
-        }
-    }
-
     /// A convolution whose weight is `shape`: as it is, or a direction and a length for each of the first dimension.
     fn conv(&mut self, name: &str, shape: [usize; 3], outputs: usize) -> Result<Conv, Error> {
         let pairs = [(".weight_g", ".weight_v"), (".parametrizations.weight.original0", ".parametrizations.weight.original1")];
@@ -228,17 +205,6 @@ impl Tensors {
                     .collect::<Result<_, Error>>()?,
             ),
         })
-    }
-}
-
-/// Why the runtime does not take a folder, without the draft's path, which is gone when this is read.
-fn refusal(error: ossicle_models::GraphError) -> String {
-    use ossicle_models::GraphError;
-    use ossicle_models::folder::FolderError;
-    match error {
-        GraphError::Folder(FolderError::Malformed { problem, .. }) => problem,
-        GraphError::Folder(FolderError::Tensor { name, problem, .. }) => format!("tensor {name} {problem}"),
-        other => other.to_string(),
     }
 }
 

@@ -2,4 +2,5 @@
 
 pub(crate) mod checkpoint;
 pub mod pickle;
+pub(crate) mod taken;
 pub(crate) mod yaml;

@@ -15,7 +15,7 @@ fn package() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pickles/compression_state_dict.bin")
 }
 
-fn config() -> Value {
+pub(crate) fn config() -> Value {
     json!({
         "model_type": "encodec", "sampling_rate": 16_000, "audio_channels": 1, "normalize": false, "hidden_size": 6, "num_filters": 4,
         "num_residual_layers": 1, "upsampling_ratios": [2], "norm_type": "weight_norm", "kernel_size": 3, "last_kernel_size": 3,
@@ -24,10 +24,10 @@ fn config() -> Value {
     })
 }
 
-type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+pub(crate) type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// The package's tensors by Hugging Face's names.
-fn tensors() -> Tensors {
+pub(crate) fn tensors() -> Tensors {
     let path = package();
     let all = pickle::parse(&path, Arc::new(fs::read(&path).unwrap())).unwrap();
     let names = [
@@ -43,7 +43,7 @@ fn tensors() -> Tensors {
     all.iter().map(|(own, tensor)| (name(own), (tensor.shape().to_vec(), tensor.to_f32()))).collect()
 }
 
-fn hugging_face(folder: &Path, config: &Value, tensors: &Tensors) {
+pub(crate) fn hugging_face(folder: &Path, config: &Value, tensors: &Tensors) {
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     let mut header = serde_json::Map::new();

@@ -1,6 +1,7 @@
 //! One binary, so that the runtime is linked once.
 #![allow(unreachable_pub)]
 
+mod audiogen;
 mod clip;
 mod common;
 mod ct2;

@@ -14,6 +14,7 @@ mod detect;
 mod embed;
 mod fault;
 mod find;
+mod generate;
 mod input;
 mod interrupt;
 mod listen;
@@ -21,6 +22,7 @@ mod look;
 mod model;
 mod models;
 mod notify;
+mod pcm;
 mod progress;
 mod reload;
 #[cfg(feature = "serve")]
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Subcommands::Embed(args) => embed::run(args),
         Subcommands::Look(args) => look::run(args),
         Subcommands::Speak(args) => speak::run(args),
+        Subcommands::Generate(args) => generate::run(args),
         Subcommands::Watch(args) => watch::run(args),
         #[cfg(feature = "serve")]
         Subcommands::Serve(args) => serve::run(args),

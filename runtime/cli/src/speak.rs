@@ -1,18 +1,18 @@
 //! `ossicle speak`.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufWriter, IsTerminal, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use ossicle::speak::{Options, Settings, SpeakError, Voice, to_pcm, wav_header};
+use ossicle::speak::{Options, SAMPLE_RATE, Settings, SpeakError, Voice};
 use ossicle::trace;
 use ossicle::whisper::memory::program_bytes;
 use ossicle_models::{GraphError, MemoryPlan};
 
 use crate::fault::{self, Fault};
 use crate::model::{BudgetArgs, MachineArgs};
+use crate::pcm::Sink;
 use crate::size;
 use crate::trace::{Recording, TraceArgs};
 
@@ -57,62 +57,6 @@ pub(crate) struct Args {
     trace: TraceArgs,
 }
 
-/// Where samples go.
-enum Sink {
-    Raw(Box<dyn Write>),
-    /// Its header is written again once its length is known.
-    Wav(BufWriter<File>, u64),
-}
-
-impl Sink {
-    fn open(path: &Path) -> Result<Self> {
-        if path == Path::new("-") {
-            if io::stdout().is_terminal() {
-                return Err(Fault::line("standard output is a terminal: give -o FILE.wav, or pipe the samples into a player").into());
-            }
-            return Ok(Self::Raw(Box::new(io::stdout().lock())));
-        }
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let wav = match &*extension {
-            "wav" => true,
-            "raw" | "pcm" => false,
-            _ => return Err(Fault::new("unknown kind of file", path.display(), "give a name that ends in .wav, .raw or .pcm").into()),
-        };
-        let file = File::create(path).map_err(|error| Fault::new(format!("cannot write: {error}"), path.display(), "give another file"))?;
-        let mut file = BufWriter::new(file);
-        if !wav {
-            return Ok(Self::Raw(Box::new(file)));
-        }
-        file.write_all(&wav_header(u64::MAX))?;
-        Ok(Self::Wav(file, 0))
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Raw(out) => {
-                out.write_all(bytes)?;
-                // A player wants them now.
-                out.flush()
-            }
-            Self::Wav(out, written) => {
-                *written += bytes.len() as u64;
-                out.write_all(bytes)
-            }
-        }
-    }
-
-    fn finish(self) -> io::Result<()> {
-        match self {
-            Self::Raw(mut out) => out.flush(),
-            Self::Wav(mut out, written) => {
-                out.seek(SeekFrom::Start(0))?;
-                out.write_all(&wav_header(written))?;
-                out.flush()
-            }
-        }
-    }
-}
-
 /// Says it.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let settings = Settings { speed: args.speed, seed: args.seed };
@@ -125,18 +69,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let run = ossicle::whisper::transcriber::Options { isa: args.machine.isa(), threads: args.machine.threads() };
     let trace = args.trace.start(None, None, |input| Ok(trace::speak_header(input, trace::voice(&folder)?, settings, run)))?;
-    let mut sink = Sink::open(&args.output)?;
+    let mut sink = Sink::open(&args.output, SAMPLE_RATE)?;
     voice.set_tap(trace.as_ref().map(Recording::tap));
     let mut status = ExitCode::SUCCESS;
     let mut say = |text: &str, clause: u64, sink: &mut Sink| -> Result<()> {
         // Each line's noise is its own.
         let settings = Settings { seed: args.seed.wrapping_add(clause), ..settings };
         let mut speech = voice.speak_phonemes(text, settings)?;
-        let mut bytes = vec![];
         while let Some(samples) = speech.next_chunk()? {
-            bytes.clear();
-            to_pcm(samples, &mut bytes);
-            sink.write(&bytes).with_context(|| args.output.display().to_string())?;
+            sink.write(samples).with_context(|| args.output.display().to_string())?;
         }
         Ok(())
     };

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "serve")]
 use crate::serve;
-use crate::{bench, board, classify, command, detect, embed, find, listen, look, models, speak, transcribe, watch};
+use crate::{bench, board, classify, command, detect, embed, find, generate, listen, look, models, speak, transcribe, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 5] = [
@@ -63,6 +63,8 @@ pub(crate) enum Subcommands {
     Look(look::Args),
     /// Say phonemes with a small voice, to a wav file or a player
     Speak(speak::Args),
+    /// Make sounds from descriptions: the same seed gives the same bytes everywhere
+    Generate(generate::Args),
     /// Transcribe recordings that are put into a folder, as a service
     Watch(watch::Args),
     /// Transcribe for other programs: Wyoming (Home Assistant) and OpenAI's interface over HTTP

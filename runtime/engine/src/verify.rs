@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::weights::{FolderError, WEIGHTS, hex, map, map_weights, not_finite, read};
 
-/// Checks every file of a model folder against `SHA256SUMS`, and then its weights as [`check_weights`] does. Reads everything.
+/// Checks every file of a model folder against `SHA256SUMS`, and then its weights as [`check_weights`] does; then the model folders in it in the
+/// same way. Reads everything.
 ///
 /// # Errors
 /// [`FolderError::Hash`] for the first file that differs, or as for [`check_weights`].
@@ -30,7 +31,13 @@ pub fn verify(path: &Path) -> Result<(), FolderError> {
     if !seen_weights {
         return Err(FolderError::Malformed { path: sums_path, problem: format!("has no entry for {WEIGHTS}") });
     }
-    check_weights(path)
+    check_weights(path)?;
+    let unreadable = |source| FolderError::Read { path: path.to_owned(), source };
+    let mut parts =
+        std::fs::read_dir(path).map_err(unreadable)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    parts.retain(|part| part.join("config.json").is_file());
+    parts.sort_unstable();
+    parts.iter().try_for_each(|part| verify(part))
 }
 
 /// Checks every weight of a model folder, whatever its kind: those of 8 bits are within -127..=127, the others finite. Reads all of them.

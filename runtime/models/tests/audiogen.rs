@@ -3,8 +3,6 @@
 mod counting;
 mod toy;
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::sync::Arc;
 
 use counting::allocations;
@@ -12,69 +10,9 @@ use ossicle_kernels::simd::Isa;
 use ossicle_models::audiogen::{AudiogenConfig, AudiogenGraph, Limits};
 use ossicle_models::folder::{FolderError, ModelConfig, ModelFolder};
 use ossicle_models::{GraphError, Options};
-use serde_json::{Value, json};
+use serde_json::json;
 use toy::Folder;
-
-const WIDTH: usize = 128;
-
-fn config(projection: bool) -> Value {
-    json!({
-        "kind": "audiogen", "numerics_version": 1, "hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 160,
-        "vocab_size": 48, "num_codebooks": 3, "delays": [0, 1, 2], "max_position_embeddings": 40,
-        "text_size": if projection { 96 } else { WIDTH }, "text_projection": projection,
-    })
-}
-
-fn tensors(config: &AudiogenConfig) -> BTreeMap<String, (bool, Vec<usize>)> {
-    let mut tensors = BTreeMap::new();
-    tensors.insert("positions".to_owned(), (false, vec![config.max_position_embeddings, WIDTH]));
-    let mut norms = vec!["norm".to_owned()];
-    let mut linears = vec![("heads".to_owned(), config.logits(), WIDTH, false)];
-    if config.text_projection {
-        linears.push(("text_projection".to_owned(), WIDTH, config.text_size, true));
-    }
-    for k in 0..config.num_codebooks {
-        linears.push((format!("embed.{k}"), config.vocab_size + 1, WIDTH, false));
-    }
-    for i in 0..config.num_hidden_layers {
-        let name = |part: &str| format!("layers.{i}.{part}");
-        norms.extend([name("self_norm"), name("cross_norm"), name("forward_norm")]);
-        for (part, outputs, depth) in [
-            ("qkv", 3 * WIDTH, WIDTH),
-            ("out", WIDTH, WIDTH),
-            ("cross_query", WIDTH, WIDTH),
-            ("cross_kv", 2 * WIDTH, WIDTH),
-            ("cross_out", WIDTH, WIDTH),
-            ("up", config.ffn_dim, WIDTH),
-            ("down", WIDTH, config.ffn_dim),
-        ] {
-            linears.push((name(part), outputs, depth, false));
-        }
-    }
-    for name in norms {
-        tensors.insert(format!("{name}.weight"), (false, vec![WIDTH]));
-        tensors.insert(format!("{name}.bias"), (false, vec![WIDTH]));
-    }
-    for (name, outputs, depth, biased) in linears {
-        let padded = usize::next_multiple_of(outputs, 16);
-        tensors.insert(format!("{name}.weight"), (true, vec![padded / 16, depth / 4, 16, 4]));
-        tensors.insert(format!("{name}.weight_scale"), (false, vec![padded]));
-        if biased {
-            tensors.insert(format!("{name}.bias"), (false, vec![padded]));
-        }
-    }
-    tensors
-}
-
-fn folder(projection: bool) -> Folder {
-    let config = config(projection);
-    let path = std::env::temp_dir().join(format!("ossicle-audiogen-{projection}-{}", std::process::id()));
-    fs::create_dir_all(&path).expect("a folder");
-    fs::write(path.join("config.json"), config.to_string()).expect("config.json");
-    let folder = Folder(path);
-    folder.weights(&tensors(&serde_json::from_value(config).expect("a configuration")));
-    folder
-}
+use toy::audiogen::{WIDTH, config, folder, tensors};
 
 fn open(folder: &Folder) -> Result<Arc<ModelFolder<AudiogenConfig>>, FolderError> {
     ModelFolder::open(&folder.0)
@@ -140,7 +78,7 @@ fn main() {
 fn nothing_is_allocated(folder: &Folder) {
     for threads in [1, 2] {
         let mut graph = graph(folder, Isa::detect(), threads, 2);
-        graph.start(&text(5, 96)).expect("a description");
+        graph.start(&text(5, 80)).expect("a description");
         graph.step(&tokens(0)).expect("a step");
         let before = allocations();
         for step in 1..36 {
@@ -156,9 +94,9 @@ fn nothing_is_allocated(folder: &Folder) {
 fn wrong_input_is_refused(folder: &Folder) {
     let mut graph = graph(folder, Isa::detect(), 1, 2);
     let size = |result: Result<(), GraphError>| matches!(result, Err(GraphError::Size { .. }));
-    assert!(size(graph.start(&text(22, 96))) && size(graph.start(&text(1, 95))));
-    assert!(matches!(graph.start(&[f32::NAN; 96]), Err(GraphError::Layer(_))));
-    graph.start(&text(2, 96)).expect("a description");
+    assert!(size(graph.start(&text(22, 80))) && size(graph.start(&text(1, 79))));
+    assert!(matches!(graph.start(&[f32::NAN; 80]), Err(GraphError::Layer(_))));
+    graph.start(&text(2, 80)).expect("a description");
     assert!(size(graph.step(&[0, 0]).map(drop)) && size(graph.step(&[0, 0, 49]).map(drop)));
     for step in 0..36 {
         graph.step(&tokens(step)).expect("a step");
@@ -167,7 +105,7 @@ fn wrong_input_is_refused(folder: &Folder) {
     let options = Options { isa: Isa::detect(), threads: 1 };
     let limits = Limits { rows: 2, steps: 36, text: 21 };
     for limits in
-        [Limits { rows: 3, ..limits }, Limits { steps: 41, ..limits }, Limits { steps: 0, ..limits }, Limits { text: 513, ..limits }]
+        [Limits { rows: 3, ..limits }, Limits { steps: 101, ..limits }, Limits { steps: 0, ..limits }, Limits { text: 513, ..limits }]
     {
         assert!(size(AudiogenGraph::new(open(folder).expect("a folder"), options, limits).map(drop)), "{limits:?}");
     }

@@ -3,82 +3,16 @@
 mod counting;
 mod toy;
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::sync::Arc;
 
 use counting::allocations;
 use ossicle_kernels::simd::Isa;
-use ossicle_models::encodec::{EncodecConfig, EncodecDecoder, EncodecEncoder, Kind, padded};
+use ossicle_models::encodec::{EncodecConfig, EncodecDecoder, EncodecEncoder};
 use ossicle_models::folder::{FolderError, ModelConfig, ModelFolder};
 use ossicle_models::{GraphError, Options};
-use serde_json::{Value, json};
+use serde_json::json;
 use toy::Folder;
-
-fn config(padding: &str, causal: bool) -> Value {
-    json!({
-        "kind": "encodec", "numerics_version": 1,
-        "sampling_rate": 16_000, "hidden_size": 20, "num_filters": 10, "upsampling_ratios": [5, 2, 3],
-        "kernel_size": 7, "last_kernel_size": 5, "residual_kernel_size": 3, "compress": 2, "num_lstm_layers": 2,
-        "use_causal_conv": causal, "use_conv_shortcut": causal, "pad_mode": padding, "trim_right_ratio": 1.0,
-        "codebook_size": 48, "num_quantizers": 3,
-    })
-}
-
-/// Shapes of the tensors, by name.
-fn tensors(config: &EncodecConfig) -> BTreeMap<String, (bool, Vec<usize>)> {
-    let mut tensors = BTreeMap::new();
-    let mut floats = |name: String, shape: Vec<usize>| tensors.insert(name, (false, shape));
-    for q in 0..config.num_quantizers {
-        floats(format!("quantizer.{q}.codebook"), vec![padded(config.hidden_size), config.codebook_size]);
-        floats(format!("quantizer.{q}.offset"), vec![config.codebook_size]);
-    }
-    let mut linears = vec![];
-    for part in config.encoder().into_iter().chain(config.decoder()) {
-        let name = part.name;
-        match part.kind {
-            Kind::Conv { inputs: 1, outputs, kernel, .. } => {
-                floats(format!("{name}.weight"), vec![kernel, padded(outputs)]);
-                floats(format!("{name}.bias"), vec![padded(outputs)]);
-            }
-            Kind::Conv { inputs, outputs, kernel, .. } => linears.push((name, padded(outputs), kernel * padded(inputs), true)),
-            Kind::Transposed { inputs, outputs, stride } => linears.push((name, stride * padded(outputs), 2 * padded(inputs), true)),
-            Kind::Residual { channels, inner } => {
-                let (channels, inner) = (padded(channels), padded(inner));
-                linears.push((format!("{name}.1"), inner, config.residual_kernel_size * channels, true));
-                linears.push((format!("{name}.3"), channels, inner, true));
-                if config.use_conv_shortcut {
-                    linears.push((format!("{name}.shortcut"), channels, channels, true));
-                }
-            }
-            Kind::Lstm { channels } => {
-                let channels = padded(channels);
-                for layer in 0..config.num_lstm_layers {
-                    linears.push((format!("{name}.{layer}.input"), 4 * channels, channels, true));
-                    linears.push((format!("{name}.{layer}.recurrent"), 4 * channels, channels, false));
-                }
-            }
-        }
-    }
-    for (name, outputs, depth, biased) in linears {
-        tensors.insert(format!("{name}.weight"), (true, vec![outputs / 16, depth / 4, 16, 4]));
-        tensors.insert(format!("{name}.weight_scale"), (false, vec![outputs]));
-        if biased {
-            tensors.insert(format!("{name}.bias"), (false, vec![outputs]));
-        }
-    }
-    tensors
-}
-
-fn folder(padding: &str, causal: bool) -> Folder {
-    let config = config(padding, causal);
-    let path = std::env::temp_dir().join(format!("ossicle-encodec-{padding}-{causal}-{}", std::process::id()));
-    fs::create_dir_all(&path).expect("a folder");
-    fs::write(path.join("config.json"), config.to_string()).expect("config.json");
-    let folder = Folder(path);
-    folder.weights(&tensors(&serde_json::from_value(config).expect("a configuration")));
-    folder
-}
+use toy::encodec::{config, folder, tensors};
 
 fn open(folder: &Folder) -> Result<Arc<ModelFolder<EncodecConfig>>, FolderError> {
     ModelFolder::open(&folder.0)

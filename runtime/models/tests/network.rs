@@ -212,8 +212,8 @@ fn wrong_layers_are_named() {
     type Change = Box<dyn Fn(&mut Value)>;
     let cases: [(&str, Change); 22] = [
         ("unknown", Box::new(layer(0, "op", json!("wormhole")))),
-        ("is no layer before it", Box::new(layer(5, "inputs", json!(["nowhere"])))),
-        ("is no layer before it", Box::new(layer(5, "inputs", json!(["heads"])))),
+        ("is not a layer before it", Box::new(layer(5, "inputs", json!(["nowhere"])))),
+        ("is not a layer before it", Box::new(layer(5, "inputs", json!(["heads"])))),
         ("1 inputs, not 2", Box::new(layer(10, "inputs", json!(["point"])))),
         ("two of that name", Box::new(layer(5, "name", json!("stem")))),
         ("cannot be scaled", Box::new(layer(9, "inputs", json!(["gate", "point"])))),

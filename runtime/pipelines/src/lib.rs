@@ -2,8 +2,8 @@
 //!
 //! Recordings in, text with times out: [`audio`] reads files, [`models`] finds model folders, [`whisper`] turns samples into segments and
 //! [`formats`] writes them; [`listen`] does so live, and [`events`] tells which sounds are heard. [`label`] names images and recordings by a
-//! trained classifier, [`classify`] names images by words of one's own, [`embed`] makes vectors of images and texts, and [`speak`] goes
-//! the other way. Memory is bounded whatever the length of a recording; nothing here prints, exits or reaches for a network.
+//! trained classifier, [`classify`] names images by words of one's own, [`embed`] makes vectors of images and texts, and [`speak`] and
+//! [`generate`] go the other way. Memory is bounded whatever the length of a recording; nothing here prints, exits or reaches for a network.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ pub mod events;
 mod exact;
 pub mod find;
 pub mod formats;
+pub mod generate;
 pub mod label;
 pub mod listen;
 pub mod look;

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 
 use crate::added::Added;
 use crate::bert::Normalizer;
+use crate::charsmap::{CharsMap, from_base64};
 use crate::clip::{self, Clip};
 use crate::template::Template;
+use crate::unigram::{SPACE, Unigram};
 use crate::vocabulary::Vocabulary;
 use crate::wordpiece::WordPiece;
 use crate::{self as tokenizer, MAX_TOKENS, Tokenizer, TokenizerError};
@@ -75,6 +77,8 @@ struct Model {
     dropout: Option<f32>,
     #[serde(default)]
     byte_fallback: bool,
+    #[serde(default)]
+    unk_id: Option<u32>,
     #[serde(default)]
     ignore_merges: bool,
     #[serde(default)]
@@ -157,6 +161,11 @@ impl File {
                 clip_steps(self.normalizer.0, self.pre_tokenizer)?;
                 tokenizer::Model::Clip(self.model.byte_pairs()?)
             }
+            "Unigram" => {
+                let (charsmap, joins_spaces) = unigram_normalizer(self.normalizer.0)?;
+                let splits_whitespace = unigram_words(self.pre_tokenizer)?;
+                tokenizer::Model::Unigram(self.model.unigram(charsmap, joins_spaces, splits_whitespace)?)
+            }
             other => return Err(unsupported("model", other.to_owned())),
         };
         let template = match self.post_processor {
@@ -213,7 +222,68 @@ fn clip_steps(normalizer: Option<Part>, pre_tokenizer: Option<Part>) -> Result<(
     }
 }
 
+/// What SentencePiece does to a text: its precompiled map, if there is one, and whether several spaces become one.
+fn unigram_normalizer(part: Option<Part>) -> Result<(Option<CharsMap>, bool), TokenizerError> {
+    let steps = match part {
+        None => vec![],
+        Some(part) if part.kind == "Sequence" => part.rest["normalizers"].as_array().cloned().unwrap_or_default(),
+        Some(part) => {
+            let mut step = part.rest;
+            step["type"] = json!(part.kind);
+            vec![step]
+        }
+    };
+    let (mut map, mut joins) = (None, false);
+    let spaces = json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "});
+    for step in steps {
+        let precompiled = (step["type"] == "Precompiled" && map.is_none() && !joins).then(|| step["precompiled_charsmap"].as_str());
+        if let Some(text) = precompiled.flatten() {
+            let read = from_base64(text).and_then(|bytes| if bytes.is_empty() { None } else { CharsMap::new(&bytes) });
+            if read.is_none() && !text.is_empty() {
+                return Err(unsupported("normalizer", "Precompiled with a damaged precompiled_charsmap".into()));
+            }
+            map = read;
+        } else if step == spaces {
+            joins = true;
+        } else {
+            return Err(unsupported("normalizer", step["type"].as_str().unwrap_or("null").to_owned()));
+        }
+    }
+    Ok((map, joins))
+}
+
+/// How words are told apart: at any white space, or at spaces alone.
+fn unigram_words(part: Option<Part>) -> Result<bool, TokenizerError> {
+    let metaspace = |step: &Value| {
+        let always = match (&step["prepend_scheme"], &step["add_prefix_space"]) {
+            (Value::Null, prefix) => *prefix == json!(true),
+            (scheme, _) => *scheme == json!("always"),
+        };
+        let split = step["split"].is_null() || step["split"] == json!(true);
+        always && split && step["replacement"].as_str() == Some(SPACE.encode_utf8(&mut [0; 4]))
+    };
+    match part {
+        Some(part) if part.kind == "Metaspace" && metaspace(&part.rest) => Ok(false),
+        Some(part) if part.kind == "Sequence" => match part.rest["pretokenizers"].as_array().map(Vec::as_slice) {
+            Some([first, second]) if first["type"] == "WhitespaceSplit" && second["type"] == "Metaspace" && metaspace(second) => Ok(true),
+            _ => Err(unsupported("pre_tokenizer", part.rest["pretokenizers"].to_string())),
+        },
+        other => Err(unsupported("pre_tokenizer of a unigram model", kind_of(other))),
+    }
+}
+
 impl Model {
+    fn unigram(self, charsmap: Option<CharsMap>, joins_spaces: bool, splits_whitespace: bool) -> Result<Unigram, TokenizerError> {
+        if self.byte_fallback {
+            return Err(unsupported("model Unigram with", "byte_fallback".into()));
+        }
+        let unknown = self.unk_id.filter(|&id| (id as usize) < self.vocab.size());
+        let Some(unknown) = unknown.filter(|_| self.vocab.is_scored()) else {
+            return Err(unsupported("model Unigram", "without an unknown token among tokens with scores".into()));
+        };
+        Ok(Unigram::new(self.vocab, unknown, charsmap, joins_spaces, splits_whitespace))
+    }
+
     fn byte_pairs(self) -> Result<Clip, TokenizerError> {
         let odd = [
             (self.dropout.is_some_and(|share| share != 0.0), "dropout"),

@@ -27,12 +27,14 @@
 mod added;
 mod bert;
 mod bpe;
+mod charsmap;
 mod clip;
 mod error;
 mod file;
 mod letters;
 mod tables;
 mod template;
+mod unigram;
 mod vocabulary;
 mod wordpiece;
 
@@ -44,6 +46,7 @@ use added::{Added, Piece};
 use bert::Normalizer;
 use clip::Clip;
 use template::Template;
+use unigram::Unigram;
 use wordpiece::WordPiece;
 
 /// Most bytes of a `tokenizer.json`.
@@ -79,6 +82,8 @@ enum Model {
     Bert(Normalizer, WordPiece),
     /// CLIP's words and byte pairs.
     Clip(Clip),
+    /// SentencePiece's words and unigram model, as T5 has them.
+    Unigram(Unigram),
 }
 
 impl Model {
@@ -86,6 +91,7 @@ impl Model {
         match self {
             Self::Bert(normalizer, _) => normalizer.apply(text),
             Self::Clip(_) => Cow::Owned(clip::normalize(text)),
+            Self::Unigram(model) => model.normalize(text),
         }
     }
 
@@ -93,6 +99,7 @@ impl Model {
         match self {
             Self::Bert(_, model) => bert::words(normalized, |word| model.encode(word, ids)),
             Self::Clip(model) => clip::words(normalized, |word| model.encode(word, ids)),
+            Self::Unigram(model) => model.encode(normalized, ids),
         }
     }
 
@@ -100,6 +107,7 @@ impl Model {
         match self {
             Self::Bert(_, model) => model.size(),
             Self::Clip(model) => model.size(),
+            Self::Unigram(model) => model.size(),
         }
     }
 }

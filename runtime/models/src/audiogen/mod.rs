@@ -148,6 +148,26 @@ impl AudiogenGraph {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn new_within(folder: Arc<ModelFolder<AudiogenConfig>>, options: Options, limits: Limits, most: usize) -> Result<Self, GraphError> {
+        let MemoryPlan { buffers, state, .. } = Self::plan(&folder, options, limits)?;
+        let needed = buffers.saturating_add(state);
+        if needed > most {
+            return Err(GraphError::Memory { needed, most });
+        }
+        let room = Room { rows: limits.rows, steps: limits.steps, text: limits.text };
+        let spans = Spans::new(folder.weights(), folder.config())?;
+        let session = Session::new(folder.weights(), options);
+        let store = Arc::new(Store::new(folder.config(), room));
+        let mut step = step(&session, folder.config(), &store, &spans, room)?;
+        step.attach(ossicle_engine::Memory::default());
+        let prompt_bytes = buffers - step.bytes();
+        Ok(Self { session, store, spans, room, step, prompt: None, prompt_bytes, folder })
+    }
+
+    /// What a model made for `limits` needs, in bytes. Nothing is allocated, no thread starts.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn plan(folder: &ModelFolder<AudiogenConfig>, options: Options, limits: Limits) -> Result<MemoryPlan, GraphError> {
         let config = folder.config();
         for (what, have, most) in [
             ("rows side by side, at least one", limits.rows, 2),
@@ -162,17 +182,9 @@ impl AudiogenGraph {
         let spans = Spans::new(folder.weights(), config)?;
         let planning = Session::for_planning(folder.weights(), options);
         let unused = Arc::new(Store::unused());
-        let prompt_bytes = prompt(&planning, config, &unused, &spans, limits.text)?.bytes();
-        let state = Store::bytes(config, room);
-        let needed = step(&planning, config, &unused, &spans, room)?.bytes().saturating_add(prompt_bytes).saturating_add(state);
-        if needed > most {
-            return Err(GraphError::Memory { needed, most });
-        }
-        let session = Session::new(folder.weights(), options);
-        let store = Arc::new(Store::new(config, room));
-        let mut step = step(&session, config, &store, &spans, room)?;
-        step.attach(ossicle_engine::Memory::default());
-        Ok(Self { session, store, spans, room, step, prompt: None, prompt_bytes, folder })
+        let text = prompt(&planning, config, &unused, &spans, limits.text)?.bytes();
+        let buffers = step(&planning, config, &unused, &spans, room)?.bytes().saturating_add(text);
+        Ok(MemoryPlan { weights: folder.weights().bytes(), buffers, state: Store::bytes(config, room) })
     }
 
     /// The model's configuration.

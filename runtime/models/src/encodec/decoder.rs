@@ -7,7 +7,7 @@ use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::layers::signal::{Clip, LstmState};
 use ossicle_engine::weights::ModelFolder;
 use ossicle_engine::work::Work;
-use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
+use ossicle_engine::{GraphError, Memory, MemoryPlan, Options, Session};
 use ossicle_trace::Tap;
 
 use super::config::{EncodecConfig, padded};
@@ -71,7 +71,7 @@ impl EncodecDecoder {
         Self::in_session(folder, session, frames, MOST)
     }
 
-    /// As [`new`](Self::new), in a session of the folder's weights, with another limit in bytes for each of two graphs.
+    /// As [`new`](Self::new), in a session of the folder's weights, with another limit in bytes.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -81,6 +81,27 @@ impl EncodecDecoder {
         frames: usize,
         most: usize,
     ) -> Result<Self, GraphError> {
+        let mut decoder = Self::build(folder, session, frames)?;
+        let needed = decoder.memory_plan().buffers;
+        if needed > most {
+            return Err(GraphError::Memory { needed, most });
+        }
+        decoder.front.runner.attach(Memory::default());
+        decoder.back.runner.attach(Memory::default());
+        Ok(decoder)
+    }
+
+    /// What a decoder for such chunks needs, in bytes. No buffer is allocated, no thread starts.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn plan(folder: &Arc<ModelFolder<EncodecConfig>>, options: Options, frames: usize) -> Result<MemoryPlan, GraphError> {
+        let session = Session::for_planning(folder.weights(), options);
+        Ok(Self::build(Arc::clone(folder), session, frames)?.memory_plan())
+    }
+
+    /// A decoder without memory.
+    fn build(folder: Arc<ModelFolder<EncodecConfig>>, session: Arc<Session>, frames: usize) -> Result<Self, GraphError> {
         if !(1..=MAX_CHUNK_FRAMES).contains(&frames) {
             return Err(GraphError::Size { what: "frames of a chunk, at least one", have: frames, most: MAX_CHUNK_FRAMES });
         }
@@ -96,7 +117,7 @@ impl EncodecDecoder {
         let mut wire = Wire { config, weights, graph: &mut graph, clip: &clip, state: &state, frames, margins };
         let outlet = wire.add(&parts[..FRONT], values)?;
         let kept = Kept::new(config.num_quantizers, rows + 1);
-        let front = Side { runner: graph.finish(&[outlet], most)?, clip, margins, kept, done: 0 };
+        let front = Side { runner: graph.plan(&[outlet])?, clip, margins, kept, done: 0 };
 
         let mut graph = GraphBuilder::new(&session);
         let (clip, margins) = (Arc::default(), Margins::new(config, &parts[FRONT..], frames));
@@ -105,7 +126,7 @@ impl EncodecDecoder {
         let mut wire = Wire { config, weights, graph: &mut graph, clip: &clip, state: &state, frames, margins };
         let outlet = wire.add(&parts[FRONT..], x)?;
         let kept = Kept::new(channels, rows + frames);
-        let back = Side { runner: graph.finish(&[outlet], most)?, clip, margins, kept, done: 0 };
+        let back = Side { runner: graph.plan(&[outlet])?, clip, margins, kept, done: 0 };
         Ok(Self { folder, session, state, front, back, frames })
     }
 

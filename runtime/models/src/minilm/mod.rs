@@ -96,7 +96,7 @@ impl MiniLmGraph {
             x = graph.add(format!("minilm.{}", name("feed_forward")), FeedForward::new(weights, &text, &name("feed_forward"))?, &[x])?[0];
         }
         let vector = graph.add("minilm.pool", MeanPooling::new(&text), &[x])?[0];
-        let runner = graph.finish(&[vector], most)?;
+        let runner = graph.finish(&[vector, x], most)?;
         let (sounds, width) = (config.sounds, config.hidden_size);
         let sounds = (sounds > 0).then(|| weights.linear_span("sounds", sounds, width, false)).transpose()?;
         Ok(Self { session, text, runner, sounds, folder })
@@ -151,6 +151,20 @@ impl MiniLmGraph {
     /// # Errors
     /// [`GraphError::Size`] if there are no tokens, or more than the model takes; [`GraphError::Plan`] if one is beyond the vocabulary.
     pub fn run(&mut self, tokens: &[u32]) -> Result<&[f32], GraphError> {
+        self.run_all(tokens)?;
+        self.runner.output(0)
+    }
+
+    /// The rows of a text's tokens before they are pooled, `[tokens][hidden_size]`. Allocates nothing once it has run.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn rows(&mut self, tokens: &[u32]) -> Result<&[f32], GraphError> {
+        self.run_all(tokens)?;
+        Ok(&self.runner.output(1)?[..tokens.len() * self.folder.config().hidden_size])
+    }
+
+    fn run_all(&mut self, tokens: &[u32]) -> Result<(), GraphError> {
         let (have, most) = (tokens.len(), self.config().max_tokens);
         if have == 0 || have > most {
             return Err(GraphError::Size { what: "tokens, at least one", have, most });
@@ -168,8 +182,7 @@ impl MiniLmGraph {
             // Below the vocabulary's size, 2^20 at most.
             *id = token as i32;
         }
-        self.runner.run()?;
-        self.runner.output(0)
+        self.runner.run()
     }
 }
 

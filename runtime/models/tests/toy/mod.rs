@@ -3,9 +3,14 @@
 // Each test takes what it needs.
 #![allow(dead_code)]
 
+pub(crate) mod audiogen;
+pub(crate) mod encodec;
+pub(crate) mod t5;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -111,11 +116,18 @@ impl Drop for Folder {
 
 impl Folder {
     pub(crate) fn new(name: &str, config: &Value) -> Self {
-        let path = std::env::temp_dir().join(format!("ossicle-network-{name}-{}", std::process::id()));
+        Self::of(&format!("network-{name}"), config, &tensors())
+    }
+
+    pub(crate) fn of(name: &str, config: &Value, tensors: &BTreeMap<String, (bool, Vec<usize>)>) -> Self {
+        // Tests run side by side, several of them with folders of the same name.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("ossicle-{name}-{}-{count}", std::process::id()));
         fs::create_dir_all(&path).expect("a folder");
         let folder = Self(path);
         fs::write(folder.0.join("config.json"), config.to_string()).expect("config.json");
-        folder.weights(&tensors());
+        folder.weights(tensors);
         folder
     }
 

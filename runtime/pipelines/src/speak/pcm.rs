@@ -15,12 +15,16 @@ pub fn to_pcm(samples: &[f32], out: &mut Vec<u8>) {
     }
 }
 
-/// The start of a wav file with so many bytes of samples; with as many as its fields hold where there are more.
+/// The start of a wav file of a voice with so many bytes of samples; with as many as its fields hold where there are more.
 pub fn wav_header(bytes: u64) -> [u8; WAV_HEADER] {
+    wav_header_at(SAMPLE_RATE, bytes)
+}
+
+/// As [`wav_header`], of so many samples a second.
+pub fn wav_header_at(rate: u32, bytes: u64) -> [u8; WAV_HEADER] {
     const SAMPLE: u16 = 2;
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(u32::MAX - WAV_HEADER as u32);
     let mut header = [0; WAV_HEADER];
-    let rate = SAMPLE_RATE;
     let fields: [&[u8]; 13] = [
         b"RIFF",
         &(bytes + WAV_HEADER as u32 - 8).to_le_bytes(),

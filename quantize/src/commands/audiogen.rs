@@ -1,0 +1,62 @@
+//! `ossicle-quantize audiogen`.
+
+use std::path::PathBuf;
+
+use ossicle_quantize::audiogen::{LanguageModel, Task, Text};
+use ossicle_quantize::{encodec::Codec, folder, t5};
+
+use super::encodec::recordings;
+use super::text;
+
+const EXAMPLES: &str = "\
+Examples:
+  ossicle-quantize audiogen audiogen-medium --text t5-large -o models-int8/audiogen-medium
+  ossicle-quantize audiogen musicgen-small -o models-int8/musicgen-small
+
+SOURCE is a folder with audiocraft's state_dict.bin and compression_state_dict.bin, whose own settings count and in which nothing is run, or
+Hugging Face's MusicGen (one channel) with tokenizer.json.";
+
+/// What to turn into a generator of sounds.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Folder with a language model over codes and its codec
+    source: PathBuf,
+    /// Folder with the T5 that encodes descriptions, or a model folder of kind t5 or minilm [default: SOURCE]
+    #[arg(long, value_name = "FOLDER")]
+    text: Option<PathBuf>,
+    /// Folder or file with the codec [default: SOURCE]
+    #[arg(long, value_name = "PATH")]
+    codec: Option<PathBuf>,
+    /// Model folder to write
+    #[arg(short, long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// Replace FOLDER if it is a model folder already
+    #[arg(long)]
+    force: bool,
+    /// Markdown for the model card: origin, licence
+    #[arg(long, value_name = "FILE")]
+    notes: Option<PathBuf>,
+    /// Recordings, or folders of them, to compare the codec's INT8 with float on; of codecs at 16 kHz
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    calibration: Vec<PathBuf>,
+}
+
+/// Turns a generator of sounds into a model folder, and says what INT8 costs its codec.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    folder::check_target(&args.output, args.force)?;
+    let model = LanguageModel::open(&args.source)?;
+    let codec = Codec::open(args.codec.as_deref().unwrap_or(&args.source))?;
+    let source = args.text.as_deref().unwrap_or(&args.source);
+    // What was made by this program says so.
+    let made = std::fs::read_to_string(source.join("config.json")).is_ok_and(|config| config.contains("\"numerics_version\""));
+    let encoder = if made { None } else { Some(t5::Encoder::open(source)?) };
+    let descriptions = encoder.as_ref().map_or(Text::Folder(source), Text::T5);
+    let recordings = recordings(&args.calibration, &codec)?;
+    let task = Task { force: args.force, notes: text(args.notes.as_deref())?, recordings };
+    let report = model.write(&codec, &descriptions, &args.output, &task)?;
+    print!("{}", report.markdown());
+    let parameters = model.parameters() + codec.parameters() + encoder.as_ref().map_or(0, t5::Encoder::parameters);
+    eprintln!("{}: {parameters} parameters quantised", args.output.display());
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! `ossicle generate` on a model with weights by formula: bytes, lengths, memory and refusals.
+
+mod common;
+#[path = "../../models/tests/toy/mod.rs"]
+mod toy;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{Folder, ossicle, refusal, stdout};
+use ossicle_kernels::simd::Isa;
+use serde_json::json;
+
+/// Samples of a frame of the toy's codec, at 16 kHz.
+const HOP: usize = 30;
+
+/// A model with its codec and its encoder of descriptions.
+fn model() -> Folder {
+    let folder = Folder::new("generate");
+    let parts = [(toy::audiogen::folder(true), ""), (toy::encodec::folder("constant", false), "codec"), (toy::t5::folder(), "text")];
+    for (part, name) in parts {
+        let to = folder.0.join(name);
+        fs::create_dir_all(&to).unwrap();
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(part.0.join(file), to.join(file)).unwrap();
+        }
+    }
+    let pieces: Vec<_> = ["<pad>", "</s>", "<unk>", "\u{2581}", "\u{2581}a", "\u{2581}dog", "bark", "s"].iter().collect();
+    let scores: Vec<_> = pieces.iter().zip(0..).map(|(piece, i)| json!([piece, -1.0 - f64::from(i)])).collect();
+    let tokenizer = json!({
+        "added_tokens": [{"id": 1, "content": "</s>"}], "normalizer": null,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            {"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true}
+        ]},
+        "post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "</s>"}}],
+            "special_tokens": {"</s>": {"ids": [1]}}},
+        "model": {"type": "Unigram", "unk_id": 2, "vocab": scores},
+    });
+    fs::write(folder.0.join("text/tokenizer.json"), tokenizer.to_string()).unwrap();
+    // Windows of 97 frames, the most that the model has positions for, each 53 frames behind the one before.
+    let generation = json!({"guidance_scale": 2.0, "top_k": 20, "window_seconds": 1.0, "stride_seconds": 0.1});
+    folder.file("generation_config.json", generation.to_string());
+    folder
+}
+
+fn generate(model: &Path, arguments: &[&str]) -> std::process::Output {
+    ossicle().arg("generate").args(arguments).arg("--model").arg(model).output().unwrap()
+}
+
+/// The bytes of a sound.
+fn sound(model: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = generate(model, &[arguments, &["-o", "-"]].concat());
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[test]
+fn a_seed_gives_the_same_bytes_on_every_instruction_set_and_number_of_threads() {
+    let model = model();
+    for seconds in ["0.1", "0.4"] {
+        let whole = sound(&model.0, &["a dog barks", "--seconds", seconds, "--seed", "5", "--isa", "scalar", "--threads", "1"]);
+        let frames = (seconds.parse::<f64>().unwrap() * 16_000.0 / HOP as f64).round() as usize;
+        assert_eq!(whole.len(), 2 * HOP * frames);
+        assert!(whole.iter().any(|&byte| byte != 0));
+        for isa in Isa::available() {
+            for threads in ["1", "3"] {
+                let arguments = ["a dog barks", "--seconds", seconds, "--seed", "5", "--isa", isa.name(), "--threads", threads];
+                assert!(sound(&model.0, &arguments) == whole, "{isa}, {threads} threads, {seconds} s");
+            }
+        }
+        for other in [["--seed", "6"], ["--guidance", "1"], ["--top-k", "2"], ["--temperature", "0"], ["--top-p", "0.3"]] {
+            let seed = if other[0] == "--seed" { &[][..] } else { &["--seed", "5"] };
+            let other = sound(&model.0, &[&["a dog barks", "--seconds", seconds][..], seed, &other].concat());
+            assert!(other.len() == whole.len() && other != whole, "{other:?} changes nothing");
+        }
+        assert!(sound(&model.0, &["dog dog", "--seconds", seconds, "--seed", "5"]) != whole, "another description");
+    }
+}
+
+#[test]
+fn files_are_written_where_they_are_wanted() {
+    let (model, out) = (model(), Folder::new("sounds"));
+    let file = |name: &str| out.0.join(name).to_str().unwrap().to_owned();
+    assert_eq!(stdout(generate(&model.0, &["a dog", "-o", &file("one.wav"), "--seconds", "0.1"])), "");
+    let raw = sound(&model.0, &["a dog", "--seconds", "0.1"]);
+    let wav = fs::read(file("one.wav")).unwrap();
+    assert_eq!((&wav[..4], &wav[44..]), (&b"RIFF"[..], &raw[..]));
+    assert_eq!(
+        (u32::from_le_bytes([wav[24], wav[25], wav[26], wav[27]]), wav[40..44].to_vec()),
+        (16_000, (raw.len() as u32).to_le_bytes().to_vec())
+    );
+    // Each of several is what it would be alone.
+    stdout(generate(&model.0, &["a", "a dog", "--output-dir", &file("all"), "--seconds", "0.1"]));
+    assert!(fs::read(file("all/2.wav")).unwrap() == wav && fs::read(file("all/1.wav")).unwrap() != wav);
+}
+
+#[test]
+fn memory_is_planned_and_refused() {
+    let model = model();
+    let refused = refusal(generate(&model.0, &["a dog", "-o", "-", "--memory", "1MB"]));
+    assert!(
+        refused.contains("the plan needs ") && refused.contains("more than --memory 1.0 MB") && refused.contains("codec "),
+        "{refused}"
+    );
+    let output = generate(&model.0, &["a dog", "-o", "-", "--seconds", "0.1", "--memory-report", "--memory", "200MB"]);
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && report.starts_with("memory: ") && report.lines().count() == 1, "{report}");
+}
+
+#[test]
+fn what_cannot_be_done_is_one_line() {
+    let (model, out) = (model(), Folder::new("none"));
+    let file: PathBuf = out.0.join("x.wav");
+    let file = file.to_str().unwrap();
+    let long = "a dog barks ".repeat(1000);
+    for (arguments, words) in [
+        (&["", "-o", file][..], "an empty description: say what is to be heard"),
+        (&["  ", "-o", file], "an empty description"),
+        (&[&long, "-o", file], "tokens, this model takes 70: shorten it"),
+        (&["a dog", "-o", file, "--seconds", "14400"], "14400 seconds: 0.1 to 600 are possible"),
+        (&["a dog", "-o", file, "--seconds", "NaN"], "seconds: 0.1 to 600"),
+        (&["a dog", "-o", file, "--temperature=-1"], "temperature -1: 0, or 0.001 to 100, is possible"),
+        (&["a dog", "-o", file, "--guidance", "1000"], "guidance 1000: 0 to 100 is possible"),
+        (&["a dog", "-o", file, "--top-p", "2"], "top-p 2: 0 to 1"),
+        (&["a dog"], "nowhere to write to: give -o FILE.wav"),
+        (&["a dog", "a", "-o", file], "-o takes one sound, there are 2 texts"),
+        (&["a dog", "-o", "sound.mp3", "--seconds", "0.1"], "give a name that ends in .wav, .raw or .pcm"),
+    ] {
+        let line = refusal(generate(&model.0, arguments));
+        assert!(line.contains(words), "{line}");
+    }
+    assert!(!Path::new(file).exists(), "what was refused left a file behind");
+    let line = refusal(generate(&out.0.join("nothing"), &["a dog", "-o", file]));
+    assert!(line.contains("nothing"), "{line}");
+}
+
+#[test]
+fn parts_that_do_not_fit_are_named() {
+    let change = |part: &str, key: &str, value: serde_json::Value| {
+        let model = model();
+        let path = model.0.join(part).join("config.json");
+        let mut config: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        config[key] = value;
+        fs::write(&path, config.to_string()).unwrap();
+        refusal(generate(&model.0, &["a dog", "-o", "-", "--seconds", "0.1"]))
+    };
+    let cases = [
+        (change("codec", "codebook_size", json!(64)), "the model has 48 codes, its codec 64"),
+        (change("codec", "num_quantizers", json!(2)), "the model has 3 codebooks, its codec 2"),
+        (change("text", "d_model", json!(96)), "gives rows of 96 values, the model takes 80"),
+        (change("text", "kind", json!("yamnet")), "yamnet"),
+        (change("codec", "num_filters", json!(0)), "num_filters is 0"),
+        (change("", "ffn_dim", json!(176)), "layers.0.up.weight"),
+    ];
+    for (line, words) in cases {
+        assert!(line.contains(words), "{line}");
+    }
+    for part in ["codec", "text", "text/tokenizer.json", "codec/model.safetensors"] {
+        let model = model();
+        let path = model.0.join(part);
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
+        let line = refusal(generate(&model.0, &["a dog", "-o", "-", "--seconds", "0.1"]));
+        assert!(line.contains(part), "{line}");
+    }
+}

@@ -1,0 +1,255 @@
+//! From a description to samples.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ossicle_generate::{DelayPattern, Generator, TokenModel};
+use ossicle_models::audiogen::{AudiogenConfig, AudiogenGraph, Limits};
+use ossicle_models::encodec::{CHUNK_FRAMES, EncodecConfig, EncodecDecoder};
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::{GraphError, MemoryPlan, Options};
+
+use super::settings::Recommended;
+use super::{CODEC, Description, GenerateError, Request, describe};
+
+/// What making sounds needs, in bytes: first the encoder of descriptions, then, when that has been let go, the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GenerationPlan {
+    /// The encoder's weights, and what it runs in.
+    pub text: [usize; 2],
+    /// The language model.
+    pub model: MemoryPlan,
+    /// The codec's decoder.
+    pub codec: MemoryPlan,
+    /// Codes and logits.
+    pub codes: usize,
+}
+
+impl GenerationPlan {
+    /// The larger of what is there at a time.
+    pub fn total(&self) -> usize {
+        let after = self.model.total().saturating_add(self.codec.total()).saturating_add(self.codes);
+        after.max(self.text[0].saturating_add(self.text[1]))
+    }
+}
+
+/// How far a sound is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Steps of the model taken.
+    pub done: usize,
+    /// Of so many.
+    pub steps: usize,
+}
+
+/// The language model as the decode loop takes it.
+struct Model<'a>(&'a mut AudiogenGraph);
+
+impl TokenModel for Model<'_> {
+    type Error = GraphError;
+
+    fn step(&mut self, tokens: &[u32]) -> Result<&[f32], GraphError> {
+        self.0.step(tokens)
+    }
+}
+
+/// How a sound is cut into windows, in frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Windows {
+    total: usize,
+    window: usize,
+    stride: usize,
+}
+
+impl Windows {
+    /// First frame and number of frames of each window: the next begins `stride` later, and what both have is given to it.
+    fn iter(self) -> impl Iterator<Item = (usize, usize)> {
+        let Self { total, window, stride } = self;
+        let count = 1 + total.saturating_sub(window).div_ceil(stride);
+        (0..count).map(move |i| (i * stride, window.min(total - i * stride)))
+    }
+}
+
+/// Both model folders.
+struct Folders {
+    path: PathBuf,
+    model: Arc<ModelFolder<AudiogenConfig>>,
+    codec: Arc<ModelFolder<EncodecConfig>>,
+    recommended: Recommended,
+}
+
+impl Folders {
+    fn open(path: &Path) -> Result<Self, GenerateError> {
+        let model = ModelFolder::<AudiogenConfig>::open(path)?;
+        let codec = ModelFolder::<EncodecConfig>::open(&path.join(CODEC))?;
+        let (own, other) = (model.config(), codec.config());
+        let wrong = |problem| Err(GenerateError::Parts { path: path.to_owned(), problem });
+        if own.vocab_size != other.codebook_size {
+            return wrong(format!("the model has {} codes, its codec {}", own.vocab_size, other.codebook_size));
+        }
+        if own.num_codebooks != other.num_quantizers {
+            return wrong(format!("the model has {} codebooks, its codec {}", own.num_codebooks, other.num_quantizers));
+        }
+        describe::check(path, own.text_size)?;
+        Ok(Self { recommended: Recommended::read(path)?, path: path.to_owned(), model, codec })
+    }
+
+    /// Frames a second.
+    fn rate(&self) -> f64 {
+        self.codec.config().sampling_rate as f64 / self.codec.config().hop() as f64
+    }
+
+    fn pattern(&self) -> DelayPattern {
+        DelayPattern::new(&self.model.config().delays)
+    }
+
+    fn windows(&self, request: &Request) -> Result<Windows, GenerateError> {
+        let total = request.frames(self.rate())?;
+        let frames = |seconds: f64| ((seconds * self.rate()).round() as usize).max(1);
+        // As many steps as the model has positions for.
+        let most = self.model.config().max_position_embeddings.saturating_sub(self.pattern().longest()).max(1);
+        let window = frames(self.recommended.window_seconds).min(most);
+        Ok(Windows { total, window, stride: frames(self.recommended.stride_seconds).min(window) })
+    }
+
+    fn limits(&self, request: &Request, text: usize) -> Result<Limits, GenerateError> {
+        let windows = self.windows(request)?;
+        let longest = windows.window.min(windows.total);
+        Ok(Limits { rows: if request.guidance == 1.0 { 1 } else { 2 }, steps: self.pattern().steps(longest) - 1, text })
+    }
+}
+
+/// Makes sounds.
+pub struct SoundGenerator {
+    folders: Folders,
+    options: Options,
+    model: AudiogenGraph,
+    decoder: EncodecDecoder,
+    limits: Limits,
+}
+
+impl fmt::Debug for SoundGenerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SoundGenerator").field("folder", &self.folders.path).finish_non_exhaustive()
+    }
+}
+
+impl SoundGenerator {
+    /// A generator for sounds like `request`, of descriptions of at most `text` rows.
+    ///
+    /// # Errors
+    /// A folder cannot be used, its parts do not fit each other, a setting is outside of its range, or more than eight gibibytes are needed.
+    pub fn open(folder: &Path, options: Options, request: Request, text: usize) -> Result<Self, GenerateError> {
+        Self::open_within(folder, options, request, text, 8 << 30)
+    }
+
+    /// As [`open`](Self::open), with another limit in bytes of the buffers and caches of each part.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_within(folder: &Path, options: Options, request: Request, text: usize, most: usize) -> Result<Self, GenerateError> {
+        let folders = Folders::open(folder)?;
+        check(&folders, &request)?;
+        let limits = folders.limits(&request, text)?;
+        let model = AudiogenGraph::new_within(Arc::clone(&folders.model), options, limits, most)?;
+        let session = ossicle_models::session(folders.codec.weights(), options);
+        let decoder = EncodecDecoder::in_session(Arc::clone(&folders.codec), session, CHUNK_FRAMES, most)?;
+        Ok(Self { folders, options, model, decoder, limits })
+    }
+
+    /// What it all needs, without keeping any of it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn plan(folder: &Path, options: Options, request: Request, text: usize) -> Result<GenerationPlan, GenerateError> {
+        let folders = Folders::open(folder)?;
+        check(&folders, &request)?;
+        let limits = folders.limits(&request, text)?;
+        let model = AudiogenGraph::plan(&folders.model, options, limits)?;
+        let codec = EncodecDecoder::plan(&folders.codec, options, CHUNK_FRAMES)?;
+        let frames = folders.windows(&request)?.window.min(limits.steps);
+        let codes = Generator::bytes(&folders.pattern(), folders.model.config().vocab_size, frames, &request.settings(options.isa));
+        Ok(GenerationPlan { text: describe::bytes(folder, options)?, model, codec, codes })
+    }
+
+    /// Samples a second.
+    pub fn sampling_rate(&self) -> usize {
+        self.folders.codec.config().sampling_rate
+    }
+
+    /// Makes a sound: hands samples in -1.0..=1.0 to `sink` as they come, and tells `progress` after each step how far it is. If that says no, the
+    /// sound ends with what there is.
+    ///
+    /// # Errors
+    /// A setting is outside of its range, or the request needs more room than the one that the generator was opened for.
+    pub fn generate(
+        &mut self,
+        description: &Description,
+        request: Request,
+        sink: &mut dyn FnMut(&[f32]),
+        progress: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<(), GenerateError> {
+        check(&self.folders, &request)?;
+        let wanted = self.folders.limits(&request, description.rows())?;
+        if wanted.rows != self.limits.rows || wanted.steps > self.limits.steps || wanted.text > self.limits.text {
+            return Err(GenerateError::Setting(
+                "a longer sound or description than the generator was opened for, or other guidance".into(),
+            ));
+        }
+        let (pattern, windows) = (self.folders.pattern(), self.folders.windows(&request)?);
+        let (codes, settings) = (self.folders.model.config().vocab_size, request.settings(self.options.isa));
+        let steps = windows.iter().map(|(_, frames)| pattern.steps(frames) - 1).sum();
+        let (mut done, mut sent, mut prompt) = (0, 0usize, vec![]);
+        self.decoder.reset();
+        'windows: for (first, frames) in windows.iter() {
+            let failed = |error: &dyn fmt::Display| GenerateError::Setting(error.to_string());
+            let generator = Generator::continuing(pattern.clone(), codes, &prompt, frames, first as u64, settings);
+            let mut generator = generator.map_err(|error| failed(&error))?;
+            self.model.start(&description.values)?;
+            loop {
+                let step = generator.step(&mut Model(&mut self.model));
+                let Some(range) = step.map_err(|error| match error {
+                    ossicle_generate::GenerateError::Model(error) => GenerateError::from(error),
+                    error => failed(&error),
+                })?
+                else {
+                    break;
+                };
+                for frame in range.start.max(sent.saturating_sub(first))..range.end {
+                    let codes: Vec<u32> = generator.frame(frame).collect();
+                    self.decoder.push(&codes, sink)?;
+                    sent = first + frame + 1;
+                }
+                done += 1;
+                if !progress(Progress { done, steps }) {
+                    break 'windows;
+                }
+            }
+            let all = generator.codes();
+            prompt = all.chunks_exact(frames).flat_map(|codes| codes.iter().skip(windows.stride)).copied().collect();
+        }
+        Ok(self.decoder.finish(sink)?)
+    }
+}
+
+/// Settings that the loop would refuse.
+fn check(folders: &Folders, request: &Request) -> Result<(), GenerateError> {
+    let settings = request.settings(ossicle_kernels::simd::Isa::detect());
+    let checked = Generator::new(folders.pattern(), folders.model.config().vocab_size, 1, settings);
+    checked.map(drop).map_err(|error| GenerateError::Setting(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longer_sounds_are_continued_from_what_was_last() {
+        let windows = |total| Windows { total, window: 500, stride: 100 }.iter().collect::<Vec<_>>();
+        assert_eq!(windows(20), [(0, 20)]);
+        assert_eq!(windows(500), [(0, 500)]);
+        assert_eq!(windows(501), [(0, 500), (100, 401)]);
+        assert_eq!(windows(750), [(0, 500), (100, 500), (200, 500), (300, 450)]);
+    }
+}
