@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ossicle::audio::AudioReader;
+use ossicle::classify::{Classifier, Labels};
+use ossicle::embed;
 use ossicle::events::{self, Detector, EncodedEvents, Event, Heard, Settings};
 use ossicle::find::TextEncoder;
 use ossicle::label::{self, Image, Labeller};
@@ -145,7 +147,12 @@ fn label(image: &Image, isa: Isa, threads: usize) -> Value {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let top: Vec<Value> = order[..5].iter().map(|&at| json!([labeller.labels()[at], format!("{:08x}", scores[at].to_bits())])).collect();
-    json!({ "scores": digest, "top": top })
+    let words = Labels::new(["cat", "dog", "car"].map(str::to_owned).to_vec());
+    let options = embed::Options { isa, threads, ..embed::Options::default() };
+    let mut classifier = Classifier::open(&root().join("models-int8/efficientnet-lite0"), &words, options).expect("the bundled model");
+    let by_words: Vec<String> =
+        classifier.classify(image).expect("scores").iter().map(|score| format!("{:08x}", score.to_bits())).collect();
+    json!({ "scores": digest, "top": top, "by_words": by_words })
 }
 
 #[test]

@@ -27,8 +27,8 @@ pub struct TextEncoder {
 /// Whichever kind of model the folder holds.
 #[derive(Debug)]
 enum Graph {
-    Clip(TextGraph),
-    MiniLm(MiniLmGraph),
+    Clip(Box<TextGraph>),
+    MiniLm(Box<MiniLmGraph>),
 }
 
 /// A text's vector.
@@ -50,13 +50,13 @@ impl TextEncoder {
         let (tokenizer, graph, most_tokens) = if kind == MiniLmConfig::KIND {
             let folder = ModelFolder::<MiniLmConfig>::open(model)?;
             let graph = MiniLmGraph::new_within(Arc::clone(&folder), options.into(), options.most)?;
-            (folder.read_text(TOKENIZER)?, Graph::MiniLm(graph), folder.config().max_tokens)
+            (folder.read_text(TOKENIZER)?, Graph::MiniLm(Box::new(graph)), folder.config().max_tokens)
         } else if kind == ClipConfig::KIND {
             let folder = ModelFolder::<ClipConfig>::open(model)?;
             let Some(most) = folder.config().text.as_ref().map(|tower| tower.max_tokens) else {
                 return Err(EmbedError::Kind { path: model.to_owned(), kind, what: "texts" });
             };
-            (folder.read_text(TOKENIZER)?, Graph::Clip(TextGraph::new(Arc::clone(&folder), options.into(), options.most)?), most)
+            (folder.read_text(TOKENIZER)?, Graph::Clip(Box::new(TextGraph::new(Arc::clone(&folder), options.into(), options.most)?)), most)
         } else if kind == NetworkConfig::KIND {
             return Self::of_words(model, options);
         } else {
