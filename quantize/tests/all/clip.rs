@@ -161,7 +161,7 @@ fn int8_is_near_the_floats_and_the_same_on_every_instruction_set() {
     let texts = clip.text_vectors(&TEXTS).unwrap();
     // What is compared differs from one input to the next.
     assert!(cosine(&floats[0], &floats[1]) < 0.98 && cosine(&texts[0], &texts[1]) < 0.98);
-    let mut first: Option<(Vec<Vec<f32>>, Vec<Vec<f32>>)> = None;
+    let mut first: Option<[Vec<Vec<f32>>; 2]> = None;
     for isa in Isa::available() {
         for threads in [1, 3] {
             let options = Options { isa, threads, ..Options::default() };
@@ -173,7 +173,7 @@ fn int8_is_near_the_floats_and_the_same_on_every_instruction_set() {
                 assert!(cosine(ours, float) > 0.995, "{isa}: {}", cosine(ours, float));
                 assert!((cosine(ours, ours) - 1.0).abs() < 1e-5);
             }
-            let found = (images, vectors);
+            let found = [images, vectors];
             assert_eq!(first.get_or_insert_with(|| found.clone()), &found, "{isa}, {threads} threads");
         }
     }
