@@ -149,7 +149,7 @@ pub(crate) fn model_name(named: Option<&str>) -> &str {
 /// What gives scores.
 enum Model {
     /// A classifier with labels of its own.
-    Trained(Labeller),
+    Trained(Box<Labeller>),
     /// Labels in words, and the words.
     Words(Box<Classifier>, Vec<String>),
 }
@@ -159,7 +159,7 @@ impl Model {
     fn open(args: &Args, folder: &Path, words: Option<&Labels>, most: usize) -> Result<Self, Refused> {
         let (isa, threads) = (args.machine.isa(), args.machine.threads());
         let Some(words) = words else {
-            return Ok(Self::Trained(Labeller::open_within(folder, Options { isa, threads }, most)?));
+            return Ok(Self::Trained(Box::new(Labeller::open_within(folder, Options { isa, threads }, most)?)));
         };
         let classifier = Classifier::open(folder, words, embed::Options { isa, threads, most })?;
         Ok(Self::Words(Box::new(classifier), words.names.clone()))

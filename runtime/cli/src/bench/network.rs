@@ -57,10 +57,10 @@ enum TowerName {
 
 /// What runs, and what it reads: no image and no text, but values of the size of its input. No layer's time depends on them.
 enum Subject {
-    Network(NetworkGraph, Vec<f32>),
-    Image(ImageGraph, Vec<f32>),
-    Text(TextGraph, Vec<u32>),
-    Sentence(MiniLmGraph, Vec<u32>),
+    Network(Box<NetworkGraph>, Vec<f32>),
+    Image(Box<ImageGraph>, Vec<f32>),
+    Text(Box<TextGraph>, Vec<u32>),
+    Sentence(Box<MiniLmGraph>, Vec<u32>),
     /// Half a second of speech for each ten phonemes, whatever the voice makes of them.
     Voice(HibariGraph, Vec<u32>),
 }
@@ -75,7 +75,7 @@ impl Subject {
         if kind == MiniLmConfig::KIND {
             let graph = MiniLmGraph::new(ModelFolder::open(path)?, options)?;
             let tokens = tokens(graph.config().max_tokens, graph.config().vocab_size);
-            return Ok(Self::Sentence(graph, tokens));
+            return Ok(Self::Sentence(Box::new(graph), tokens));
         }
         if kind == HibariConfig::KIND {
             let graph = HibariGraph::new(ModelFolder::open(path)?, options)?;
@@ -85,16 +85,16 @@ impl Subject {
         if kind != ClipConfig::KIND {
             let network = NetworkGraph::new(ModelFolder::open(path)?, options)?;
             let input = values(network.input_len());
-            return Ok(Self::Network(network, input));
+            return Ok(Self::Network(Box::new(network), input));
         }
         if args.tower == TowerName::Image {
             let graph = ImageGraph::new(ModelFolder::open(path)?, options, MAX_BUFFER_BYTES)?;
             let input = values(graph.input_len());
-            return Ok(Self::Image(graph, input));
+            return Ok(Self::Image(Box::new(graph), input));
         }
         let graph = TextGraph::new(ModelFolder::open(path)?, options, MAX_BUFFER_BYTES)?;
         let (most, known) = graph.config().text.as_ref().map_or((1, 1), |tower| (tower.max_tokens, tower.vocab_size));
-        Ok(Self::Text(graph, tokens(most, known)))
+        Ok(Self::Text(Box::new(graph), tokens(most, known)))
     }
 
     fn run(&mut self) -> Result<(), GraphError> {
