@@ -62,7 +62,7 @@ enum Subject {
     Text(Box<TextGraph>, Vec<u32>),
     Sentence(Box<MiniLmGraph>, Vec<u32>),
     /// Half a second of speech for each ten phonemes, whatever the voice makes of them.
-    Voice(HibariGraph, Vec<u32>),
+    Voice(Box<HibariGraph>, Vec<u32>),
 }
 
 impl Subject {
@@ -80,7 +80,7 @@ impl Subject {
         if kind == HibariConfig::KIND {
             let graph = HibariGraph::new(ModelFolder::open(path)?, options)?;
             let tokens = tokens(graph.config().max_tokens, graph.config().vocab_size);
-            return Ok(Self::Voice(graph, tokens));
+            return Ok(Self::Voice(Box::new(graph), tokens));
         }
         if kind != ClipConfig::KIND {
             let network = NetworkGraph::new(ModelFolder::open(path)?, options)?;
