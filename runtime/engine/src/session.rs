@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ossicle_kernels::dot::S8Rows;
 use ossicle_kernels::linear::{Finish, Linear, linear};
 use ossicle_kernels::rows::QuantRows;
 use ossicle_kernels::simd::{Isa, LANES};
@@ -14,6 +15,12 @@ use crate::weights::Weights;
 
 /// Below this many bytes of weights, waking a thread costs more than it saves.
 const SPLIT_BYTES: usize = 128 * 1024;
+
+/// Rows that are split over the threads by their outputs, as there are too few of them.
+pub(crate) const FEW: usize = 4;
+
+/// Bytes of weights that a core keeps for one row after another.
+const CACHED_BYTES: usize = 64 * 1024;
 
 /// Rows whose intermediate results are in memory at a time, on each thread: a multiple of 12 (the tallest tile) and of 16 (a key block).
 pub const ROWS: usize = 48;
@@ -67,28 +74,36 @@ impl Session {
         &self.recorder
     }
 
-    /// Applies a layer to quantised rows; `out` holds whole blocks of 16 outputs for each row, and maybe more. A single row of enough work is
+    /// Applies a layer to quantised rows; `out` holds whole blocks of 16 outputs for each row, and maybe more. Up to four rows of enough work are
     /// split over the threads by outputs.
     pub fn linear(&self, rows: &QuantRows<'_>, layer: &Linear<'_>, finish: Finish, out: &mut [f32]) {
-        let (rows, scales) = (rows.as_rows(), &*rows.scales);
-        let blocks = layer.weights.count();
+        let (blocks, depth, scales) = (layer.weights.count(), layer.weights.depth(), &*rows.scales);
         let outputs = blocks * LANES;
         let out = &mut out[..scales.len() * outputs];
-        if scales.len() > 1 || self.pool.threads() == 1 || outputs * layer.weights.depth() < SPLIT_BYTES {
-            return linear(self.isa, rows, scales, layer, finish, out);
+        if scales.len() > FEW || self.pool.threads() == 1 || outputs * depth < SPLIT_BYTES {
+            return linear(self.isa, rows.as_rows(), scales, layer, finish, out);
+        }
+        let mut rest: [&mut [f32]; FEW] = Default::default();
+        for (rest, row) in rest.iter_mut().zip(out.chunks_exact_mut(outputs)) {
+            *rest = row;
         }
         let mut parts = [const { None }; MAX_THREADS];
-        let mut rest = out;
         for (part, range) in parts.iter_mut().zip(self.pool.split(blocks, 1)) {
-            let (own, after) = rest.split_at_mut(range.len() * LANES);
-            rest = after;
+            let own = rest.each_mut().map(|rest| rest.split_off_mut(..range.len() * LANES).unwrap_or_default());
             *part = Some((range, own));
         }
-        self.pool.each(parts, |_, (range, out)| {
-            let columns = range.start * LANES..range.end * LANES;
-            let bias = if layer.bias.is_empty() { &[] } else { &layer.bias[columns.clone()] };
-            let part = Linear { weights: layer.weights.slice(range), scales: &layer.scales[columns], bias };
-            linear(self.isa, rows, scales, &part, finish, out);
+        // Weights that several rows go through stay in the cache for all of them.
+        let step = if scales.len() == 1 { blocks } else { (CACHED_BYTES / (LANES * depth)).max(1) };
+        self.pool.each(parts, |_, (range, own)| {
+            for first in range.clone().step_by(step) {
+                let blocks = first..range.end.min(first + step);
+                let columns = (blocks.start - range.start) * LANES..(blocks.end - range.start) * LANES;
+                let part = layer.slice(blocks);
+                for (row, scale) in scales.iter().enumerate() {
+                    let values = S8Rows::new(&rows.values[row * depth..][..depth], &rows.sums[row..=row], depth, depth);
+                    linear(self.isa, values, std::slice::from_ref(scale), &part, finish, &mut own[row][columns.clone()]);
+                }
+            }
         });
     }
 
@@ -116,8 +131,8 @@ impl Session {
         width: usize,
         work: impl Fn(&mut Scratch<'_>, usize, &mut [f32]) + Sync,
     ) {
-        if out.len() == width {
-            // One row: the work is split within its layers instead.
+        if out.len() <= FEW * width {
+            // Few rows: the work is split within their layers instead.
             return work(&mut scratch.of(0).take_all(), 0, out);
         }
         self.pool.for_parts(out, width, LANES, |thread, start, out| work(&mut scratch.of(thread).take_all(), start, out));

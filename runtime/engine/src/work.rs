@@ -5,6 +5,8 @@ use std::ops::AddAssign;
 use ossicle_kernels::attention::HEAD;
 use ossicle_kernels::simd::LANES;
 
+use crate::session::FEW;
+
 /// Makes a struct of f64 from its fields, with the operations that go field by field.
 macro_rules! units {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident),* $(,)? }) => {
@@ -82,14 +84,15 @@ impl AddAssign for Work {
 impl Work {
     /// A product of `rows` rows of `depth` values with weights for `outputs` outputs.
     ///
-    /// A row by itself is split over the threads by its outputs, many rows are split by rows, a few are not split.
+    /// Up to four rows are split over the threads by their outputs, many rows are split by rows, those between are not split.
     pub fn product(rows: usize, depth: usize, outputs: usize) -> Self {
         let (count, weights) = (rows as f64, depth as f64 * outputs as f64);
         let mut work = Self { bytes: weights, ..Self::default() };
-        if rows == 1 {
-            work.shared.vector_mac = weights;
+        let few = Units { vector_mac: weights, mac: (count - 1.0) * weights, ..Units::default() };
+        if rows <= FEW {
+            work.shared = few;
         } else if rows <= LANES {
-            work.alone = Units { vector_mac: weights, mac: (count - 1.0) * weights, ..Units::default() };
+            work.alone = few;
         } else {
             work.shared = Units { mac: count * weights, store: count * outputs as f64, ..Units::default() };
         }
@@ -127,12 +130,13 @@ mod tests {
 
     #[test]
     fn rows_decide_who_works() {
-        let [one, few, many] = [1, 3, 40].map(|rows| Work::product(rows, 10, 20));
+        let [one, two, few, many] = [1, 2, 5, 40].map(|rows| Work::product(rows, 10, 20));
         assert_eq!((one.shared.vector_mac, one.alone), (200.0, Units::default()));
-        assert_eq!((few.alone.vector_mac, few.alone.mac, few.shared), (200.0, 400.0, Units::default()));
+        assert_eq!((two.shared.vector_mac, two.shared.mac, two.alone), (200.0, 200.0, Units::default()));
+        assert_eq!((few.alone.vector_mac, few.alone.mac, few.shared), (200.0, 800.0, Units::default()));
         assert_eq!((many.shared.mac, many.shared.store, many.bytes), (8000.0, 800.0, 200.0));
         let row = Units { quantize: 10.0, ..Units::default() };
         assert_eq!(many.and(40, row).shared.quantize, 400.0);
-        assert_eq!(one.and(1, row).plus(few).multiplications(), 200.0 + 600.0);
+        assert_eq!(one.and(1, row).plus(few).multiplications(), 200.0 + 1000.0);
     }
 }

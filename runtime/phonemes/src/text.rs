@@ -369,7 +369,8 @@ impl Reader<'_> {
         let code = core.chars().any(|c| c.is_ascii_digit());
         for c in core.chars() {
             let c = if c == '’' || c == '‘' { '\'' } else { c };
-            if c.is_alphanumeric() || c == '\'' && !word.is_empty() || c == '-' && !word.is_empty() {
+            let sign = !c.is_ascii() && self.readings.symbols.contains_key(c.encode_utf8(&mut [0; 4]) as &str);
+            if c.is_alphanumeric() && !sign || c == '\'' && !word.is_empty() || c == '-' && !word.is_empty() {
                 let figure = word.chars().next_back().is_some_and(|last| last.is_ascii_digit());
                 if !word.is_empty() && c.is_alphanumeric() && figure != c.is_ascii_digit() && !word.ends_with(['\'', '-']) {
                     self.flush(&mut word);

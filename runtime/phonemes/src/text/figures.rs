@@ -109,7 +109,7 @@ impl Reader<'_> {
         let Some((sign, [one, several])) =
             currency.iter().find(|(sign, _)| core.starts_with(*sign) && *sign != "¢").map(|(sign, names)| (sign, names.clone()))
         else {
-            return self.cents(core);
+            return self.money_behind(core);
         };
         let (amount, rest) = number_and_rest(&core[sign.len()..]);
         let Some((whole, part)) = number(amount) else { return false };
@@ -151,10 +151,17 @@ impl Reader<'_> {
         true
     }
 
-    fn cents(&mut self, core: &str) -> bool {
-        let Some(words) = core.strip_suffix('¢').and_then(said) else { return false };
-        self.say(&format!("{words} {}", if words == "one" { "cent" } else { "cents" }));
-        true
+    /// `50¢`, and `5€` as others write it.
+    fn money_behind(&mut self, core: &str) -> bool {
+        let signs = self.readings.currency.iter().find(|(sign, _)| !sign.starts_with(|c: char| c.is_alphabetic()) && core.ends_with(*sign));
+        let Some((sign, [one, several])) = signs.map(|(sign, names)| (sign.clone(), names.clone())) else { return false };
+        let amount = &core[..core.len() - sign.len()];
+        if sign == "¢" {
+            let Some(words) = said(amount) else { return false };
+            self.say(&format!("{words} {}", if words == "one" { one } else { several }));
+            return true;
+        }
+        number(amount).is_some() && self.money(&format!("{sign}{amount}"))
     }
 
     /// `5:30`, `9:00`, `12:30am`.
@@ -336,6 +343,12 @@ impl Reader<'_> {
             "°C" | "ºC" | "℃" => return Some(degrees(" Celsius")),
             "°F" | "ºF" | "℉" => return Some(degrees(" Fahrenheit")),
             _ => {}
+        }
+        for (power, word) in [('²', "square"), ('³', "cubic")] {
+            if let Some(unit) = unit.strip_suffix(power) {
+                let long = if unit == "m" { Some(if one { "meter" } else { "meters" }.to_owned()) } else { self.unit(unit, one) };
+                return long.map(|unit| format!("{word} {unit}"));
+            }
         }
         let bare = unit.strip_suffix('.').unwrap_or(unit);
         self.readings.units.get(bare).map(|[single, several]| if one { single.clone() } else { several.clone() })
