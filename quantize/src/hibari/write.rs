@@ -13,7 +13,7 @@ use super::{BINS, Block, Encoder, FloatLinear, Linear, Norm, Voice};
 use crate::folder::{Partial, pretty, seal, write_text};
 use crate::pack;
 use crate::tensors::{self, Tensor};
-use crate::{Error, card};
+use crate::{Error, card, phonemes};
 
 /// What to write.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,13 @@ impl Voice {
         write_text(&at.join("vocab.json"), &self.vocabulary)?;
         if !self.notice.is_empty() {
             write_text(&at.join("NOTICE"), &self.notice)?;
+        }
+        // The package has what says how text is pronounced next to the network.
+        let assets = self.path.parent().filter(|assets| assets.join("lexicon_us_gold.json.gz").is_file());
+        if let Some(assets) = assets {
+            let bytes = phonemes::read(assets)?.write().map_err(|problem| Error::unsupported(assets, problem))?;
+            let path = at.join("phonemes.bin");
+            fs::write(&path, bytes).map_err(|e| Error::io(&path, e))?;
         }
         self.try_out(&at)?;
         let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();

@@ -1,11 +1,11 @@
 //! `ossicle speak`.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use ossicle::speak::{Options, SAMPLE_RATE, Settings, SpeakError, Voice};
+use ossicle::speak::{Options, Pronounced, SAMPLE_RATE, Settings, SpeakError, Voice};
 use ossicle::trace;
 use ossicle::whisper::memory::program_bytes;
 use ossicle_models::{GraphError, MemoryPlan};
@@ -24,6 +24,9 @@ const LINE: usize = 1 << 16;
 
 const EXAMPLES: &str = "\
 Examples:
+  ossicle speak \"The light is on.\" -o answer.wav
+  ossicle speak \"It is 21 degrees.\" | aplay -r 24000 -f S16_LE
+  ossicle speak - < story.txt | aplay -r 24000 -f S16_LE
   ossicle speak --phonemes \"ðə lˈIt ɪz ˈɔn.\" -o answer.wav
   ossicle speak --phonemes \"ðə lˈIt ɪz ˈɔn.\" | aplay -r 24000 -f S16_LE
   ossicle speak --phonemes - < phonemes.txt | aplay -r 24000 -f S16_LE
@@ -34,9 +37,15 @@ Samples are 16 bits, 24 kHz, one channel; without -o, or with -o -, they are wri
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Phonemes to say, misaki's alphabet; - reads them from standard input, line by line
-    #[arg(long, value_name = "PHONEMES|-", required = true)]
-    phonemes: String,
+    /// Text to say, American English; - reads it from standard input, line by line
+    #[arg(value_name = "TEXT|-", required_unless_present = "phonemes")]
+    text: Option<String>,
+    /// Phonemes to say instead, misaki's alphabet; - reads them from standard input, line by line
+    #[arg(long, value_name = "PHONEMES|-", conflicts_with = "text")]
+    phonemes: Option<String>,
+    /// Write the phonemes that would be said, a line for each sentence, and say nothing
+    #[arg(long, requires = "text")]
+    show_phonemes: bool,
     /// File to write: .wav, or raw samples as .raw or .pcm; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
@@ -64,27 +73,35 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut voice = open(args, &folder)?;
     // What cannot be said leaves no file behind.
     drop(voice.speak_phonemes("", settings).map_err(Fault::line)?);
-    if args.phonemes != "-" {
-        drop(voice.speak_phonemes(&args.phonemes, settings).map_err(|error| Fault::line(format!("--phonemes: {error}")))?);
+    let given = match (&args.text, &args.phonemes) {
+        (Some(text), _) if text != "-" => pronounce(&voice, text, "the text")?,
+        (None, Some(phonemes)) if phonemes != "-" => {
+            drop(voice.speak_phonemes(phonemes, settings).map_err(|error| Fault::line(format!("--phonemes: {error}")))?);
+            phonemes.clone()
+        }
+        _ => String::new(),
+    };
+    if args.show_phonemes {
+        return show(args, &voice, &given);
     }
     let run = ossicle::whisper::transcriber::Options { isa: args.machine.isa(), threads: args.machine.threads() };
     let trace = args.trace.start(None, None, |input| Ok(trace::speak_header(input, trace::voice(&folder)?, settings, run)))?;
     let mut sink = Sink::open(&args.output, SAMPLE_RATE)?;
     voice.set_tap(trace.as_ref().map(Recording::tap));
     let mut status = ExitCode::SUCCESS;
+    let from_text = args.reads() && args.text.is_some();
     let mut say = |text: &str, clause: u64, sink: &mut Sink| -> Result<()> {
         // Each line's noise is its own.
         let settings = Settings { seed: args.seed.wrapping_add(clause), ..settings };
-        let mut speech = voice.speak_phonemes(text, settings)?;
+        let phonemes = if from_text { pronounce(&voice, text, &format!("line {}", clause + 1))? } else { text.to_owned() };
+        let mut speech = voice.speak_phonemes(&phonemes, settings)?;
         while let Some(samples) = speech.next_chunk()? {
             sink.write(samples).with_context(|| args.output.display().to_string())?;
         }
         Ok(())
     };
-    if args.phonemes == "-" {
-        if io::stdin().is_terminal() {
-            return Err(Fault::line("standard input is a terminal: --phonemes -: pipe phonemes into it").into());
-        }
+    if args.reads() {
+        check_stdin()?;
         let mut input = io::stdin().lock();
         for number in 0.. {
             let Some(line) = read_line(&mut input)? else { break };
@@ -97,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             }
         }
     } else {
-        for (line, number) in args.phonemes.lines().zip(0..) {
+        for (line, number) in given.lines().zip(0..) {
             say(line, number, &mut sink)?;
         }
     }
@@ -106,6 +123,46 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     trace.map_or(Ok(()), Recording::finish)?;
     sink.finish().with_context(|| args.output.display().to_string())?;
     Ok(status)
+}
+
+impl Args {
+    /// Whether what is said comes from standard input.
+    fn reads(&self) -> bool {
+        [&self.text, &self.phonemes].into_iter().flatten().any(|given| given == "-")
+    }
+}
+
+fn check_stdin() -> Result<()> {
+    match io::stdin().is_terminal() {
+        true => Err(Fault::line("standard input is a terminal: -: pipe what is to be said into it").into()),
+        false => Ok(()),
+    }
+}
+
+/// The phonemes of a text; words that cannot be said are told.
+fn pronounce(voice: &Voice, text: &str, place: &str) -> Result<String> {
+    let Pronounced { phonemes, left_out } = voice.pronounce(text).map_err(Fault::line)?;
+    if let Some(word) = left_out.first() {
+        let more = if left_out.len() > 1 { format!(" and {} more", left_out.len() - 1) } else { String::new() };
+        fault::complain(&format!("{place}: {word:?}{more} cannot be said: left out"));
+    }
+    Ok(phonemes)
+}
+
+/// Writes phonemes instead of saying them.
+fn show(args: &Args, voice: &Voice, given: &str) -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    if !args.reads() {
+        out.write_all(given.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    check_stdin()?;
+    let mut input = io::stdin().lock();
+    for number in 1.. {
+        let Some(line) = read_line(&mut input)? else { break };
+        out.write_all(pronounce(voice, &line, &format!("line {number}"))?.as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The next line, or as much of it as is read at once; none at the end. What is no text is said to be.

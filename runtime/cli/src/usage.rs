@@ -61,7 +61,7 @@ pub(crate) enum Subcommands {
     Embed(embed::Args),
     /// Tell what a camera sees, and from when to when
     Look(look::Args),
-    /// Say phonemes with a small voice, to a wav file or a player
+    /// Say a text with a small voice, to a wav file or a player
     Speak(speak::Args),
     /// Make sounds from descriptions: the same seed gives the same bytes everywhere
     Generate(generate::Args),

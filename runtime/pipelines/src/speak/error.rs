@@ -22,6 +22,15 @@ pub enum SpeakError {
         /// What is wrong.
         problem: String,
     },
+    /// The file that says how text is pronounced cannot be used.
+    Phonemes {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The voice has no such file: it says phonemes only.
+    NoText,
     /// A phoneme that the voice does not know.
     Phoneme {
         /// The phoneme.
@@ -39,6 +48,8 @@ impl fmt::Display for SpeakError {
             Self::Folder(error) => error.fmt(f),
             Self::Graph(error) => error.fmt(f),
             Self::Vocoder(error) => error.fmt(f),
+            Self::Phonemes { path, problem } => write!(f, "{}: {problem}", path.display()),
+            Self::NoText => f.write_str("this voice does not know how text is pronounced: give --phonemes"),
             Self::Symbols { path, problem } => write!(f, "{}: {problem}", path.display()),
             Self::Phoneme { symbol, at } => {
                 write!(f, "{:?} (U+{:04X}), character {}, is no phoneme of this voice", symbol, u32::from(*symbol), at + 1)

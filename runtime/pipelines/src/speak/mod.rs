@@ -1,11 +1,11 @@
-//! Spoken answers: phonemes in, samples out.
+//! Spoken answers: text or phonemes in, samples out.
 //!
 //! ```no_run
 //! use ossicle::speak::{Options, Settings, Voice};
 //! use ossicle_kernels::simd::Isa;
 //!
 //! let mut voice = Voice::open("models-int8/hibari".as_ref(), Options { isa: Isa::detect(), threads: 1 })?;
-//! for samples in voice.speak_phonemes("ðə lˈIt ɪz ˈɔn.", Settings::default())? {
+//! for samples in voice.speak("The light is on.", Settings::default())? {
 //!     println!("{} samples at 24 kHz", samples?.len());
 //! }
 //! # Ok::<(), ossicle::speak::SpeakError>(())
@@ -20,4 +20,4 @@ pub use ossicle_models::Options;
 
 pub use error::SpeakError;
 pub use pcm::{WAV_HEADER, to_pcm, wav_header, wav_header_at};
-pub use voice::{SAMPLE_RATE, Settings, Speech, Voice};
+pub use voice::{Pronounced, SAMPLE_RATE, Settings, Speech, Voice};

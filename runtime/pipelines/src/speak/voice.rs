@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use ossicle_frontend::vocoder::{BATCH, FRAME_VALUES, HOP_SAMPLES, Vocoder};
 use ossicle_kernels::simd::Isa;
-use ossicle_models::folder::ModelFolder;
+use ossicle_models::folder::{MappedFile, ModelFolder};
 use ossicle_models::hibari::{CHUNK, HibariConfig, HibariGraph};
 use ossicle_models::{MemoryPlan, Options};
+use ossicle_phonemes::Phonemizer;
 use ossicle_trace::{Tap, Tensor, Values};
 
 use super::{SpeakError, clauses};
@@ -42,6 +43,7 @@ pub struct Voice {
     graph: HibariGraph,
     vocoder: Box<Vocoder>,
     symbols: HashMap<char, u32>,
+    phonemizer: Option<Phonemizer>,
     isa: Isa,
     phonemes: Vec<u32>,
     samples: Vec<f32>,
@@ -70,6 +72,7 @@ impl Voice {
     pub fn open_within(path: &Path, options: Options, most: usize) -> Result<Self, SpeakError> {
         let folder: Arc<ModelFolder<HibariConfig>> = ModelFolder::open(path).map_err(SpeakError::Folder)?;
         let symbols = symbols(&folder)?;
+        let phonemizer = phonemizer(folder.path())?;
         let graph = HibariGraph::new_within(folder, options, most)?;
         let tokens = graph.config().max_tokens;
         let samples = vec![0.0; FRAMES * HOP_SAMPLES];
@@ -77,6 +80,7 @@ impl Voice {
             graph,
             vocoder: Box::new(Vocoder::new()),
             symbols,
+            phonemizer,
             isa: options.isa,
             phonemes: Vec::with_capacity(tokens),
             samples,
@@ -97,6 +101,31 @@ impl Voice {
         self.tap = tap;
     }
 
+    /// How a text is said: a line of phonemes for each of its sentences, and the words that cannot be said.
+    ///
+    /// # Errors
+    /// [`SpeakError::NoText`] if the voice says phonemes only.
+    pub fn pronounce(&self, text: &str) -> Result<Pronounced, SpeakError> {
+        let phonemizer = self.phonemizer.as_ref().ok_or(SpeakError::NoText)?;
+        let mut out = Pronounced::default();
+        for clause in phonemizer.phonemize(text) {
+            // What the lexicon has and the voice never learned is passed over.
+            out.phonemes.extend(clause.phonemes.chars().filter(|symbol| self.symbols.contains_key(symbol)));
+            out.phonemes.push('\n');
+            out.left_out.extend(clause.left_out);
+        }
+        Ok(out)
+    }
+
+    /// Says a text, sentence by sentence. Nothing is computed before samples are asked for.
+    ///
+    /// # Errors
+    /// As [`pronounce`](Self::pronounce) and [`speak_phonemes`](Self::speak_phonemes).
+    pub fn speak(&mut self, text: &str, settings: Settings) -> Result<Speech<'_>, SpeakError> {
+        let Pronounced { phonemes, .. } = self.pronounce(text)?;
+        self.speak_phonemes(&phonemes, settings)
+    }
+
     /// Says phonemes, misaki's alphabet, stress marks and signs included; each line by itself, lines of more than 400 in several pieces.
     /// Nothing is computed before samples are asked for.
     ///
@@ -115,6 +144,26 @@ impl Voice {
         let clauses = clauses.into_iter().map(|range| text[range].chars().map(|symbol| self.symbols[&symbol]).collect());
         Ok(Speech { clauses: clauses.collect::<Vec<_>>().into_iter(), settings, spoken: 0, left: 0, voice: self })
     }
+}
+
+/// How a text is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pronounced {
+    /// A line for each sentence.
+    pub phonemes: String,
+    /// Words whose letters are not known, such as Chinese ones.
+    pub left_out: Vec<String>,
+}
+
+/// How text is pronounced, if the folder says so.
+fn phonemizer(folder: &Path) -> Result<Option<Phonemizer>, SpeakError> {
+    let path = folder.join("phonemes.bin");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let wrong = |problem: String| SpeakError::Phonemes { path: path.clone(), problem };
+    let bytes = MappedFile::open(&path).map_err(SpeakError::Folder)?;
+    Phonemizer::from_bytes(bytes).map(Some).map_err(|error| wrong(error.to_string()))
 }
 
 /// Numbers of phonemes, from `vocab.json`.
