@@ -314,7 +314,8 @@ def language_models(work, large):
     language_model("small", work, 60, 9, 48, **small)
     language_model("small-2-codebooks", work, 60, 20, 128, **{**small, "num_codebooks": 2})
     if large:
-        language_model("audiogen-small", work, 60, 12, 1024)
+        # AudioGen-small's width; all of its 24 layers would be 4 GB of files.
+        language_model("audiogen-small-4-layers", work, 60, 12, 1024, num_hidden_layers=4)
 
 
 # ---- T5's encoder
