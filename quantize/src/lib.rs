@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod calibration;
+pub mod captions;
 mod card;
 mod check;
 pub mod cost;

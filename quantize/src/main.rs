@@ -14,7 +14,7 @@ use ossicle_quantize::events::Progress;
 use ossicle_quantize::import::{self, Checkpoint};
 use ossicle_quantize::network::{Network, Parts, inputs};
 use ossicle_quantize::report::{self, Report};
-use ossicle_quantize::{Source, calibration, cost, efficientnet, events, float_folder, folder, minilm};
+use ossicle_quantize::{Source, calibration, captions, cost, efficientnet, events, float_folder, folder, minilm};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,6 +38,8 @@ enum Subcommands {
     Events(EventsArgs),
     /// Turn a sentence encoder (sentence-transformers' MiniLM) into a model folder, for ossicle detect --find and ossicle find
     Minilm(MiniLmArgs),
+    /// Learn from described recordings what would be said of a sound, for ossicle find
+    Captions(CaptionsArgs),
     /// Turn an EfficientNet-Lite0 from PyTorch into a model folder, for ossicle label
     Efficientnet(EfficientNetArgs),
 }
@@ -106,6 +108,36 @@ struct MiniLmArgs {
     /// Phrases for sounds, one a line (a label of YAMNet, a tab, the phrase), whose vectors ossicle detect --find needs
     #[arg(long, value_name = "FILE")]
     sounds: Option<PathBuf>,
+    /// Caption map of ossicle-quantize captions, with which ossicle find tells sounds apart that YAMNet has no classes for
+    #[arg(long, value_name = "FILE", requires = "sounds")]
+    captions: Option<PathBuf>,
+}
+
+const CAPTIONS_EXAMPLES: &str = "\
+Examples:
+  ossicle-quantize captions quantize/cards/captions.tsv --data ../shared/data -o captions.safetensors
+  ossicle-quantize minilm all-MiniLM-L6-v2 -o models-int8/minilm --sounds quantize/cards/sounds.tsv --captions captions.safetensors
+
+A line of LIST is a path below --data, how much the recording counts (1 is usual) and one or more sentences, with tabs between.";
+
+/// What to learn a caption map from.
+#[derive(clap::Args)]
+#[command(after_help = CAPTIONS_EXAMPLES)]
+struct CaptionsArgs {
+    /// Recordings with what is said of them
+    list: PathBuf,
+    /// Where the paths of LIST begin
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    data: PathBuf,
+    /// YAMNet whose embedding is used: a name (see `ossicle models list`) or a folder
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "yamnet")]
+    model: String,
+    /// Sentence encoder with phrases for sounds: a name or a folder
+    #[arg(long, value_name = "NAME|FOLDER", default_value = "minilm")]
+    find_model: String,
+    /// File to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
 }
 
 const EVENTS_EXAMPLES: &str = "\
@@ -176,6 +208,7 @@ fn main() -> ExitCode {
     let outcome = match (&cli.command, &cli.checkpoint) {
         (Some(Subcommands::Events(args)), _) => learn(args),
         (Some(Subcommands::Minilm(args)), _) => import_minilm(args),
+        (Some(Subcommands::Captions(args)), _) => learn_captions(args),
         (Some(Subcommands::Efficientnet(args)), _) => import_efficientnet(args),
         (None, Some(args)) => run(args),
         (None, None) => Err(anyhow::anyhow!("nothing to do: see --help")),
@@ -228,6 +261,7 @@ fn import_minilm(args: &MiniLmArgs) -> anyhow::Result<()> {
         calibration: text(args.calibration.as_deref())?,
         measured: text(args.measure.as_deref())?,
         sounds: text(args.sounds.as_deref())?,
+        captions: args.captions.as_deref().map(captions::Captions::open).transpose()?,
     };
     let encoder = minilm::Encoder::open(&args.source)?;
     let bar = ProgressBar::new_spinner();
@@ -241,6 +275,23 @@ fn import_minilm(args: &MiniLmArgs) -> anyhow::Result<()> {
     }
     eprintln!("{}: {} parameters quantised", args.output.display(), encoder.parameters());
     Ok(())
+}
+
+/// Learns a caption map.
+fn learn_captions(args: &CaptionsArgs) -> anyhow::Result<()> {
+    let task = captions::Task {
+        sounds: ossicle::models::find(&args.model)?,
+        words: ossicle::models::find(&args.find_model)?,
+        list: args.list.clone(),
+        data: args.data.clone(),
+    };
+    let bar = ProgressBar::new_spinner();
+    let map = captions::learn(&task, &mut |what| {
+        bar.set_message(what.to_owned());
+        bar.tick();
+    })?;
+    bar.finish_and_clear();
+    std::fs::write(&args.output, map.to_bytes()?).with_context(|| args.output.display().to_string())
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
