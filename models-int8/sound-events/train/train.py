@@ -74,9 +74,11 @@ def near_edges(labels):
     return F.max_pool1d(changed, 11, 1, 5).transpose(1, 2)
 
 
-def loss(found, labels, edges):
+def loss(found, labels, edges, absent=1.0):
+    """Binary cross-entropy, in which cells count `absent` [labels] where a class is not heard."""
     labels, known = (labels == 1).float(), labels != scenes.UNKNOWN
     each = F.binary_cross_entropy_with_logits(found, labels, reduction="none")
+    each = each * torch.where(labels == 1, 1.0, absent)
     return (each * known * (1 + edges * near_edges(labels))).mean()
 
 
@@ -128,6 +130,7 @@ def main():
     parser.add_argument("--train", nargs="+", required=True)
     parser.add_argument("--check", nargs="*", default=[])
     parser.add_argument("--base", type=pathlib.Path, help="a head to go on from, without its probe: head.safetensors")
+    parser.add_argument("--share", type=float, default=1.0, help="how much of what is learned beside --base is kept; the rest stays as it was")
     parser.add_argument("--others", nargs="*", default=[], help="scenes to learn from too, whose pieces without the ten classes the probe calls none of them")
     parser.add_argument("--clips", type=pathlib.Path, required=True, help="clips.npz of features.py --clips")
     parser.add_argument("--fold", type=int, help="the fold that is not learned from")
@@ -140,16 +143,21 @@ def main():
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--edges", type=float, default=3.0, help="how much more cells count where a class begins or ends")
     parser.add_argument("--early", type=int, default=3, help="cells that classes begin earlier: what begins quietly is heard late")
+    parser.add_argument("--lighter", nargs="*", default=[], metavar="CLASS=WEIGHT", help="classes whose absence counts less: they lose fewer sounds of their own")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     head = network.Head(len(scenes.LABELS), dropout=args.dropout, noise=args.noise, units=args.units)
     paths = files(args.train + args.others)
     measure(head, paths)
+    base = safetensors.torch.load_file(args.base) if args.base else {}
     if args.base:
-        head.go_on_from(probe.without(safetensors.torch.load_file(args.base)))
+        head.go_on_from(probe.without(base))
     else:
         head.begin_with(detectors.related(args.yamnet))
+    absent = torch.ones(len(scenes.LABELS))
+    for name, weight in (each.split("=") for each in args.lighter):
+        absent[scenes.LABELS.index(name)] = float(weight)
     of_clips = dict(numpy.load(args.clips))
     others = probe.pieces(map(numpy.load, files(args.others)))
     rows = probe.lasting(of_clips, args.fold, others)
@@ -163,14 +171,17 @@ def main():
     def shipped():
         """The tensors of the average so far."""
         average.module.eval()
-        return probe.appended(folded(average.module), *rows)
+        tensors = probe.appended(folded(average.module), *rows)
+        for name, tensor in base.items():
+            tensors[name] = torch.lerp(tensor.float(), tensors[name].float(), args.share).half()
+        return tensors
 
     head.train()
     start = time.monotonic()
     for turn in range(args.passes):
         order, total = torch.randperm(count), 0.0
         for batch in order[: count // args.batch * args.batch].split(args.batch):
-            lost = loss(logits(head, kept, batch), kept["labels"][batch], args.edges)
+            lost = loss(logits(head, kept, batch), kept["labels"][batch], args.edges, absent)
             optimiser.zero_grad()
             lost.backward()
             optimiser.step()

@@ -80,7 +80,7 @@ tune() {
     done
     # shellcheck disable=SC2086
     PASSES=4 learn "tuned-$from" --base "$work/$from/head.safetensors" --train $tuned "$@" --others $others \
-        --rate 5e-4 --decay 0.02 --units 0.15 --dropout 0.2
+        --share 0.8 --rate 5e-4 --decay 0.02 --units 0.15 --dropout 0.2
 }
 for fold in 1 2 3 4; do
     tune without-$fold $fold --fold $fold --check "$work/check-$fold" "$work/check-recordings" "$work/check-reading"

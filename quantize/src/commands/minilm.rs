@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use indicatif::ProgressBar;
-use ossicle_quantize::{folder, minilm};
+use ossicle_quantize::{captions, folder, minilm};
 
 use super::text;
 
@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// Phrases for sounds, one a line (a label of YAMNet, a tab, the phrase), whose vectors ossicle detect --find needs
     #[arg(long, value_name = "FILE")]
     sounds: Option<PathBuf>,
+    /// Caption map of ossicle-quantize captions, with which ossicle find tells sounds apart that YAMNet has no classes for
+    #[arg(long, value_name = "FILE", requires = "sounds")]
+    captions: Option<PathBuf>,
 }
 
 /// Turns a sentence encoder into a model folder, and says what INT8 costs if asked.
@@ -49,6 +52,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         calibration: text(args.calibration.as_deref())?,
         measured: text(args.measure.as_deref())?,
         sounds: text(args.sounds.as_deref())?,
+        captions: args.captions.as_deref().map(captions::Captions::open).transpose()?,
     };
     let encoder = minilm::Encoder::open(&args.source)?;
     let bar = ProgressBar::new_spinner();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 pub(crate) mod audiogen;
+pub(crate) mod captions;
 pub(crate) mod checkpoint;
 pub(crate) mod clip;
 pub(crate) mod efficientnet;

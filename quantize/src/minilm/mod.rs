@@ -210,6 +210,8 @@ fn config(folder: &Path) -> Result<MiniLmConfig, Error> {
         max_tokens: max_tokens.min(bert.max_position_embeddings),
         layer_norm_eps: bert.layer_norm_eps,
         sounds: 0,
+        captions: 0,
+        captions_of: String::new(),
     };
     match config.problem() {
         None => Ok(config),

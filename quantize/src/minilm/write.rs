@@ -11,6 +11,7 @@ use serde_json::json;
 use super::float::Input;
 use super::round::Inputs;
 use super::{Encoder, Layer, Linear, Norm, Report, SENTENCES};
+use crate::captions::Captions;
 use crate::folder::{Partial, pretty, seal, write_text};
 use crate::pack::{self, QuantizedRows};
 use crate::tensors::{self, Tensor};
@@ -32,6 +33,8 @@ pub struct Task {
     pub measured: String,
     /// Phrases for sounds, one a line: a label of YAMNet, a tab, the phrase. Their vectors go into the folder.
     pub sounds: String,
+    /// A caption map, which goes into the folder.
+    pub captions: Option<Captions>,
 }
 
 /// Mean and standard deviation of each channel.
@@ -56,7 +59,16 @@ impl Encoder {
         let at = partial.path.clone();
         let calibration = if task.calibration.trim().is_empty() { SENTENCES } else { &task.calibration };
         let mut tensors = self.tensors(&lines(calibration), progress);
-        self.put(&at, &tensors, 0)?;
+        let mut config = self.config.clone();
+        if let Some(captions) = &task.captions {
+            if captions.rows.rows != config.hidden_size {
+                let what = format!("a caption map to vectors of {} values, the encoder's have {}", captions.rows.rows, config.hidden_size);
+                return Err(Error::unsupported(&self.path, what));
+            }
+            tensors::put_rows(&mut tensors, "captions", &captions.rows, Some(captions.bias.clone()));
+            (config.captions, config.captions_of) = (captions.rows.inputs, captions.embedding_sha256.clone());
+        }
+        self.put(&at, &tensors, &config)?;
         write_text(&at.join("tokenizer.json"), &self.tokenizer_json)?;
         progress("running what was written");
         let sounds = lines(&task.sounds);
@@ -68,7 +80,8 @@ impl Encoder {
             let rows = pack::quantize_rows(&vectors, phrases.len(), self.config.hidden_size);
             tensors::put_rows(&mut tensors, "sounds", &rows, None);
             fs::remove_file(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?;
-            self.put(&at, &tensors, phrases.len())?;
+            config.sounds = phrases.len();
+            self.put(&at, &tensors, &config)?;
             write_text(&at.join("sounds.tsv"), &sounds.iter().flat_map(|line| [line, "\n"]).collect::<String>())?;
         }
         let measured = lines(&task.measured);
@@ -87,9 +100,8 @@ impl Encoder {
     }
 
     /// Weights and configuration.
-    fn put(&self, at: &Path, tensors: &[Tensor], sounds: usize) -> Result<(), Error> {
+    fn put(&self, at: &Path, tensors: &[Tensor], config: &MiniLmConfig) -> Result<(), Error> {
         tensors::write(&at.join("model.safetensors"), &self.path, tensors)?;
-        let config = MiniLmConfig { sounds, ..self.config.clone() };
         let mut config = serde_json::to_value(config).map_err(|e| Error::json(&self.path, e))?;
         config["kind"] = json!("minilm");
         config["numerics_version"] = json!(NUMERICS_VERSION);

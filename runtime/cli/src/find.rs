@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ossicle::audio::AudioReader;
 use ossicle::events::one_field;
 use ossicle::find::{
-    FindError, Finder, Hit, Index, IndexError, Lock, MODEL, Models, Row, SoundRows, SoundWords, TextEncoder, Update, identity,
+    FindError, Finder, Hit, Index, IndexError, Lock, MODEL, Models, Row, SoundRows, SoundWords, TextEncoder, Update, Widths, identity,
 };
 use serde_json::json;
 
@@ -129,7 +129,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let sound_words = SoundWords::new(&encoder, &labels).map_err(find_fault)?;
     // Words that cannot be looked for are told before hours of listening.
     let query = words.map(|words| Ok(sound_words.query(args.machine.isa(), encoder.encode(words)?))).transpose().map_err(find_fault)?;
-    let (index, status) = task.update(&encoder, labels.len())?;
+    let (index, status) = task.update(&encoder, Widths { classes: labels.len(), described: encoder.described() })?;
     if status == interrupt::status() {
         return Ok(status);
     }
@@ -159,17 +159,17 @@ fn index_fault(error: IndexError) -> Fault {
 
 impl Task<'_> {
     /// The index, brought up to date, and the exit status that what could not be read deserves.
-    fn update(&self, encoder: &TextEncoder, width: usize) -> Result<(Index, ExitCode)> {
+    fn update(&self, encoder: &TextEncoder, widths: Widths) -> Result<(Index, ExitCode)> {
         let opened = match self.args.rebuild {
             true => None,
-            false => Index::open(&self.file, &self.models, width).map_err(index_fault)?,
+            false => Index::open(&self.file, &self.models, widths).map_err(index_fault)?,
         };
         if self.args.no_update {
             let missing = || Fault::new("no index", self.file.display(), "leave out --no-update to make it");
             return Ok((opened.ok_or_else(missing)?, ExitCode::SUCCESS));
         }
         let folders: Vec<PathBuf> = self.folders.iter().map(|(_, folder)| folder.clone()).collect();
-        let mut index = opened.unwrap_or_else(|| Index::new(width));
+        let mut index = opened.unwrap_or_else(|| Index::new(widths));
         let plan = |index: &Index| Update::plan(index, &folders).map_err(|e| Fault::new(e, self.folders[0].0, "make the folders readable"));
         let mut update = plan(&index)?;
         if update.is_settled(&index) && update.new_files().is_empty() && self.file.exists() {
@@ -178,7 +178,7 @@ impl Task<'_> {
         let _lock = Lock::take(&self.file).map_err(index_fault)?;
         // What another process wrote until now counts.
         if !self.args.rebuild
-            && let Some(newer) = Index::open(&self.file, &self.models, width).map_err(index_fault)?
+            && let Some(newer) = Index::open(&self.file, &self.models, widths).map_err(index_fault)?
         {
             index = newer;
             update = plan(&index)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Folder, ossicle, refusal, stdout};
+use ossicle_kernels::simd::Isa;
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -86,6 +87,12 @@ fn damaged_foreign_and_locked_indexes_are_refused() {
         let line = refusal(run(&["speech"]));
         assert!(line.contains(".ossicle-index") && line.contains("made anew"), "{length}: {line}");
     }
+    // Of an earlier format.
+    let format = whole.windows(14).position(|bytes| bytes == b"ossicle-find 2").unwrap() + 13;
+    let mut old = whole.clone();
+    old[format] = b'1';
+    fs::write(&index, &old).unwrap();
+    assert!(refusal(run(&["speech"])).contains("is not an index of this version"));
     // Made by other models.
     let digest = whole.windows(10).position(|bytes| bytes == b"\"sounds\":\"").unwrap() + 10;
     let mut other = whole.clone();
@@ -103,6 +110,27 @@ fn damaged_foreign_and_locked_indexes_are_refused() {
     drop(lock);
     assert!(stdout(run(&["speech"])).contains("b.wav"));
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 4, "two recordings, the index and its lock");
+}
+
+#[test]
+fn an_index_has_the_same_bytes_on_all_instruction_sets() {
+    let folder = Folder::new("find-isa");
+    copy(&folder, "lights.wav", "a.wav");
+    copy(&folder, "sounds.wav", "b.wav");
+    let index = |isa: &str| {
+        let file = folder.0.join(isa);
+        stdout(program("find").args(["--index", "--isa", isa, "--index-file"]).arg(&file).arg(&folder.0).output().unwrap());
+        let bytes = fs::read(file).unwrap();
+        // Behind the header, whose entries come in any order.
+        let header = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+        bytes[8 + header..].to_vec()
+    };
+    let scalar = index("scalar");
+    let others: Vec<&str> = Isa::available().map(Isa::name).filter(|&isa| isa != "scalar").collect();
+    assert!(!others.is_empty(), "no other instruction set to try");
+    for isa in others {
+        assert!(index(isa) == scalar, "{isa}");
+    }
 }
 
 #[test]

@@ -130,7 +130,7 @@ mod tests {
             let mut sketch = Sketch::new(Isa::detect(), 1);
             let mut start = 0.0;
             for end in ends {
-                sketch.heard(&Heard::Scores(Scores { start, end, scores: &[0.5] }));
+                sketch.heard(&Heard::Scores(Scores { start, end, scores: &[0.5], embedding: &[] }));
                 start = end;
             }
             assert!((sketch.first_score() - wanted.0).abs() < 1e-9 && (sketch.hop - wanted.1).abs() < 1e-9, "{ends:?}");

@@ -35,7 +35,7 @@ fn figure(name: &str) -> Figure {
     for hop in 0..14 {
         let (start, end) = (f64::from(hop) * 0.24 + 0.3675, f64::from(hop + 1) * 0.24 + 0.3675);
         let scores = [if (3..8).contains(&hop) { 0.9 } else { 0.1 }, 0.4];
-        sketch.heard(&Heard::Scores(Scores { start, end, scores: &scores }));
+        sketch.heard(&Heard::Scores(Scores { start, end, scores: &scores, embedding: &[] }));
     }
     sketch.heard(&Heard::Event(event(NASTY, 3.0, 3.1)));
     sketch.heard(&Heard::Event(event("Tone", 1.0, 2.0)));
@@ -169,7 +169,7 @@ fn one_score_is_a_line_and_a_long_name_stays_inside() {
     let (long, rules) = ("W".repeat(250), Rules::default());
     let mut sketch = Sketch::new(Isa::detect(), 1);
     sketch.samples(&[0.0; 1600]);
-    sketch.heard(&Heard::Scores(Scores { start: 0.0, end: 0.1, scores: &[0.75] }));
+    sketch.heard(&Heard::Scores(Scores { start: 0.0, end: 0.1, scores: &[0.75], embedding: &[] }));
     sketch.heard(&Heard::Event(event(&long, 0.0, 0.1)));
     let figure = sketch.finish("short", [ClassOutputs { name: &long, outputs: &[0], rules, near: None, unless: None }].into_iter());
     assert_eq!(figure.lanes[0].curve, [(0.0, 0.75), (0.1, 0.75)]);
@@ -284,7 +284,7 @@ fn an_hour_keeps_so_many_events() {
         sketch.samples(&block);
         for hop in 0..4 {
             let start = f64::from(second) + f64::from(hop) * 0.25;
-            sketch.heard(&Heard::Scores(Scores { start, end: start + 0.25, scores: &[0.5; 4] }));
+            sketch.heard(&Heard::Scores(Scores { start, end: start + 0.25, scores: &[0.5; 4], embedding: &[] }));
             sketch.heard(&Heard::Event(event("Tone", start, start + 0.1)));
         }
     }

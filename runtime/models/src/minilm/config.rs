@@ -33,6 +33,12 @@ pub struct MiniLmConfig {
     /// Phrases for sounds whose vectors are in the folder, one for each line of `sounds.tsv`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sounds: usize,
+    /// Values of the YAMNet embedding that the folder's caption map takes; 0: there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub captions: usize,
+    /// `embedding_sha256` of the YAMNet whose embedding that is; empty without a map.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub captions_of: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
@@ -54,6 +60,9 @@ impl ModelConfig for MiniLmConfig {
         let sizes = [("vocab_size", self.vocab_size, 1 << 20), ("num_hidden_layers", self.num_hidden_layers, 64)];
         if self.sounds > MAX_SOUNDS {
             return Some(format!("sounds is {}, at most {MAX_SOUNDS} are possible", self.sounds));
+        }
+        if self.captions > MAX_WIDTH || !self.captions.is_multiple_of(LANES) {
+            return Some(format!("captions is {}, 0 or a multiple of {LANES} of at most {MAX_WIDTH} is possible", self.captions));
         }
         let widths = [("hidden_size", self.hidden_size, MAX_WIDTH), ("intermediate_size", self.intermediate_size, 4 * MAX_WIDTH)];
         let tokens = [("max_tokens", self.max_tokens, MAX_TOKENS), ("num_attention_heads", self.num_attention_heads, 256)];

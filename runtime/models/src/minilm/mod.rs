@@ -58,6 +58,16 @@ pub struct MiniLmGraph {
     text: Arc<Text>,
     runner: Runner,
     sounds: Option<LinearSpan>,
+    captions: Option<(LinearSpan, Span)>,
+}
+
+/// A map from what is heard to a sentence's vector, as it was learned from described recordings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaptionMap {
+    /// `[hidden_size][captions]`, for the roots of an embedding.
+    pub weight: Vec<f32>,
+    /// `[hidden_size]`
+    pub bias: Vec<f32>,
 }
 
 impl fmt::Debug for MiniLmGraph {
@@ -99,7 +109,11 @@ impl MiniLmGraph {
         let runner = graph.finish(&[vector, x], most)?;
         let (sounds, width) = (config.sounds, config.hidden_size);
         let sounds = (sounds > 0).then(|| weights.linear_span("sounds", sounds, width, false)).transpose()?;
-        Ok(Self { session, text, runner, sounds, folder })
+        let captions = (config.captions > 0).then(|| {
+            let map = weights.linear_span("captions", width, config.captions, false)?;
+            Ok::<_, FolderError>((map, weights.f32_span("captions.bias", &[width])?))
+        });
+        Ok(Self { session, text, runner, sounds, captions: captions.transpose()?, folder })
     }
 
     /// The encoder's configuration.
@@ -120,11 +134,23 @@ impl MiniLmGraph {
     /// Vectors of the folder's phrases for sounds, `[sounds][hidden_size]`: none if it has none.
     pub fn sounds(&self) -> Vec<f32> {
         let Some(span) = &self.sounds else { return vec![] };
+        self.unpacked(span, self.config().sounds, self.config().hidden_size)
+    }
+
+    /// The folder's caption map, if it has one.
+    pub fn captions(&self) -> Option<CaptionMap> {
+        let (map, bias) = self.captions.as_ref()?;
+        let weight = self.unpacked(map, self.config().hidden_size, self.config().captions);
+        Some(CaptionMap { weight, bias: self.folder.weights().f32s(bias).to_vec() })
+    }
+
+    /// Packed rows as f32.
+    fn unpacked(&self, span: &LinearSpan, rows: usize, width: usize) -> Vec<f32> {
         let table = self.folder.weights().linear(span);
         let mut values = vec![];
-        for row in 0..self.config().sounds {
+        for row in 0..rows {
             let scale = table.scales[row];
-            for group in 0..self.config().hidden_size / 4 {
+            for group in 0..width / 4 {
                 values.extend(table.weights.values(row / LANES, group, row % LANES).map(|q| f32::from(q) * scale));
             }
         }

@@ -27,7 +27,7 @@ pub struct Words {
     pub logit_scale: f32,
     /// The text encoder: the name of a folder next to this one, or among the models.
     pub text_model: String,
-    /// Digest of its tensors, without those that start with `sounds`.
+    /// Digest of its tensors that start with `embed.` or `layers.`.
     pub text_sha256: String,
 }
 

@@ -91,11 +91,11 @@ impl TextEncoder {
         Ok(encoder)
     }
 
-    /// Digest of a sentence encoder's tensors that vectors depend on, in lower-case hexadecimal; none of a CLIP.
+    /// Digest of the tensors that a sentence encoder's vectors depend on, in lower-case hexadecimal; none of a CLIP.
     pub fn text_sha256(&self) -> Option<String> {
         match &self.graph {
             Graph::Clip(_) => None,
-            Graph::MiniLm(graph) => Some(graph.weights().tensors_sha256(|name| !name.starts_with("sounds"))),
+            Graph::MiniLm(graph) => Some(graph.weights().tensors_sha256(|name| name.starts_with("embed.") || name.starts_with("layers."))),
         }
     }
 

@@ -30,7 +30,7 @@ const HEAD_CELLS: usize = 8;
 const MAX_QUERIES: usize = 256;
 
 /// Threshold of sounds in words, unless the settings' default class has another.
-const WORDS_THRESHOLD: f32 = 0.2;
+const WORDS_THRESHOLD: f32 = 0.15;
 
 /// The file with a line for each label.
 pub(super) const LABELS_FILE: &str = "labels.txt";
@@ -108,6 +108,8 @@ pub struct Scores<'a> {
     pub end: f64,
     /// One for each label.
     pub scores: &'a [f32],
+    /// YAMNet's embedding of the patch that was heard last, never negative.
+    pub embedding: &'a [f32],
 }
 
 /// A class that is listened for.
@@ -399,7 +401,8 @@ impl Detector {
             if let Some(hashers) = &mut self.hashers {
                 le_bytes(Values::F32(scores), |bytes| hashers[1].update(bytes));
             }
-            sink(Heard::Scores(Scores { start: seconds(start), end: seconds(end), scores }));
+            let embedding = self.graph.embeddings();
+            sink(Heard::Scores(Scores { start: seconds(start), end: seconds(end), scores, embedding }));
             if patch.replace(cell / cells) != Some(cell / cells) {
                 for (around, tracker) in self.around.iter_mut().zip(&self.trackers) {
                     let largest = |of: &Option<Near>| of.as_ref().map_or(0.0, |of| self.near.largest(cell, &of.outputs));

@@ -168,7 +168,7 @@ impl Writer {
     /// # Panics
     /// There are fewer labels than scores.
     pub fn top(&self, out: &mut dyn Write, file: &str, labels: &[String], heard: Scores<'_>, count: usize) -> io::Result<()> {
-        let Scores { start, end, scores } = heard;
+        let Scores { start, end, scores, .. } = heard;
         let mut best: Vec<usize> = (0..scores.len()).collect();
         best.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
         best.truncate(count);
@@ -218,7 +218,9 @@ mod tests {
         let top = |writer: Writer| {
             let mut out = vec![];
             let labels = ["Cat", "Dog", "Rain"].map(str::to_owned);
-            writer.top(&mut out, "a\tb.wav", &labels, Scores { start: 0.5, end: 0.75, scores: &[0.25, 0.5, 0.125] }, 2).unwrap();
+            writer
+                .top(&mut out, "a\tb.wav", &labels, Scores { start: 0.5, end: 0.75, scores: &[0.25, 0.5, 0.125], embedding: &[] }, 2)
+                .unwrap();
             String::from_utf8(out).unwrap()
         };
         assert_eq!(top(Writer::new(Format::Text)), "    0.500     0.750  Dog 0.50  Cat 0.25\n");

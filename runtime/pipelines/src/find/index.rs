@@ -167,7 +167,8 @@ impl<'a> Finder<'a> {
 
     fn score(&self, query: &Query, row: usize) -> f32 {
         let (.., norm, _) = self.index.span(row);
-        (query.heard_bytes(self.index.roots(row)) + FLOOR) / norm
+        let (values, scale) = self.index.described(row);
+        (query.heard_bytes(self.index.roots(row)) + FLOOR) / norm * query.likelier(values, scale)
     }
 }
 

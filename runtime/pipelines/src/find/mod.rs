@@ -1,7 +1,9 @@
 //! Sounds by words: a sentence against the sounds that YAMNet knows.
 //!
 //! A [`TextEncoder`] makes a vector of a sentence; [`SoundWords`] says how near it is to each of YAMNet's classes, by several phrases for each.
+//! [`Captions`] go the other way: from what is heard to the vector of what would be said of it.
 
+mod captions;
 mod error;
 mod index;
 mod sounds;
@@ -9,10 +11,11 @@ mod table;
 mod text;
 mod words;
 
+pub use captions::{Captions, Described};
 pub use error::FindError;
 pub use index::{Finder, Hit, Update, Window};
 pub use sounds::{Row, SoundRows};
-pub use table::{Entry, Index, IndexError, Lock, Models};
+pub use table::{Entry, Index, IndexError, Lock, Models, Widths};
 pub use text::TextEncoder;
 pub use words::{Query, SoundWords};
 

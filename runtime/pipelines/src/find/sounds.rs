@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use ossicle_kernels::simd::Isa;
+use ossicle_models::folder::ModelFolder;
+use ossicle_models::yamnet::{YamnetConfig, embedding_sha256};
 
-use super::{Query, SoundWords, TextEncoder};
+use super::{Captions, Described, FindError, Query, SoundWords, TextEncoder};
 use crate::events::{Detector, EventsError, Heard, Options, Settings};
 
 /// Frames of 10 ms from one score of YAMNet to the next.
@@ -32,12 +34,15 @@ pub struct Row {
     pub norm: f32,
     /// Roots of the mean scores of YAMNet's classes, times 255.
     pub roots: Vec<u8>,
+    /// What would be said of it, by the caption map.
+    pub described: Described,
 }
 
 /// Makes rows of recordings.
 pub struct SoundRows {
     detector: Detector,
     bank: Vec<Query>,
+    captions: Option<Captions>,
     /// Sums of scores of the window that is heard, how many, and where it began and ends.
     window: Sums,
     windows: Vec<Sums>,
@@ -47,6 +52,7 @@ pub struct SoundRows {
 #[derive(Clone, Debug, Default)]
 struct Sums {
     sums: Vec<f64>,
+    embedding: Vec<f64>,
     hops: usize,
     start: f64,
     end: f64,
@@ -59,8 +65,13 @@ impl Sums {
             return;
         }
         self.sums.iter_mut().zip(&other.sums).for_each(|(sum, x)| *sum += x);
+        self.embedding.iter_mut().zip(&other.embedding).for_each(|(sum, x)| *sum += x);
         self.hops += other.hops;
         self.end = other.end;
+    }
+
+    fn mean_embedding(&self) -> Vec<f32> {
+        self.embedding.iter().map(|sum| (sum / self.hops as f64) as f32).collect()
     }
 }
 
@@ -74,7 +85,8 @@ impl SoundRows {
         let detector = Detector::open(model, &Settings::default(), options)?;
         let words = SoundWords::new(encoder, detector.labels())?;
         let bank = words.classes(isa);
-        Ok((Self { detector, bank, window: Sums::default(), windows: vec![] }, words))
+        let captions = captions(model, encoder)?;
+        Ok((Self { detector, bank, captions, window: Sums::default(), windows: vec![] }, words))
     }
 
     /// Classes of each row.
@@ -96,7 +108,27 @@ impl SoundRows {
     /// # Errors
     /// As [`push`](Self::push).
     pub fn finish(&mut self) -> Result<Vec<Row>, EventsError> {
-        let Self { detector, window, windows, bank } = self;
+        let windows = self.heard()?;
+        let mut rows = vec![];
+        for windows in windows.chunks(PASSAGE_WINDOWS) {
+            rows.push(self.row(&together(windows), true));
+            rows.extend(windows.iter().map(|window| self.row(window, false)));
+        }
+        Ok(rows)
+    }
+
+    /// Ends the recording, and gives the mean of YAMNet's embedding over all of it; none of an empty one.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn finish_mean(&mut self) -> Result<Option<Vec<f32>>, EventsError> {
+        let windows = self.heard()?;
+        Ok((!windows.is_empty()).then(|| together(&windows).mean_embedding()))
+    }
+
+    /// Ends the recording, and gives its windows.
+    fn heard(&mut self) -> Result<Vec<Sums>, EventsError> {
+        let Self { detector, window, windows, .. } = self;
         detector.finish(&mut |heard| hear(&heard, window, windows))?;
         let (rest, mut windows) = (std::mem::take(window), std::mem::take(windows));
         // A short rest belongs to the window before it.
@@ -106,29 +138,48 @@ impl SoundRows {
                 _ => windows.push(rest),
             }
         }
-        let mut rows = vec![];
-        for windows in windows.chunks(PASSAGE_WINDOWS) {
-            let mut passage = Sums::default();
-            windows.iter().for_each(|window| passage.add(window));
-            rows.push(row(bank, &passage, true));
-            rows.extend(windows.iter().map(|window| row(bank, window, false)));
-        }
-        Ok(rows)
+        Ok(windows)
     }
+
+    fn row(&self, sums: &Sums, passage: bool) -> Row {
+        let root = |sum: &f64| (255.0 * (sum / sums.hops as f64).clamp(0.0, 1.0).sqrt()).round() as u8;
+        let roots: Vec<u8> = sums.sums.iter().map(root).collect();
+        let described = self.captions.as_ref().map(|captions| captions.describe(&sums.mean_embedding()));
+        Row {
+            passage,
+            start: sums.start as f32,
+            end: sums.end as f32,
+            norm: norm(&self.bank, &roots),
+            roots,
+            described: described.unwrap_or_default(),
+        }
+    }
+}
+
+/// The caption map of an encoder for the YAMNet in a folder.
+fn captions(model: &Path, encoder: &TextEncoder) -> Result<Option<Captions>, FindError> {
+    let folder = ModelFolder::<YamnetConfig>::open(model)?;
+    Captions::new(encoder, &embedding_sha256(&folder))
+}
+
+fn together(windows: &[Sums]) -> Sums {
+    let mut all = Sums::default();
+    windows.iter().for_each(|window| all.add(window));
+    all
 }
 
 fn hear(heard: &Heard<'_>, window: &mut Sums, windows: &mut Vec<Sums>) {
     let Heard::Scores(scores) = heard else { return };
     let sums = scores.scores.iter().map(|&score| f64::from(score)).collect();
-    window.add(&Sums { sums, hops: 1, start: scores.start, end: scores.end });
+    let embedding = scores.embedding.iter().map(|&x| f64::from(x)).collect();
+    window.add(&Sums { sums, embedding, hops: 1, start: scores.start, end: scores.end });
     if window.hops == WINDOW_HOPS {
         windows.push(std::mem::take(window));
     }
 }
 
-fn row(bank: &[Query], sums: &Sums, passage: bool) -> Row {
-    let root = |sum: &f64| (255.0 * (sum / sums.hops as f64).clamp(0.0, 1.0).sqrt()).round() as u8;
-    let roots: Vec<u8> = sums.sums.iter().map(root).collect();
+/// How much of any class is heard: the third power's mean.
+fn norm(bank: &[Query], roots: &[u8]) -> f32 {
     let values: Vec<f32> = roots.iter().map(|&root| f32::from(root) / 255.0).collect();
     let cubes: f32 = bank.iter().map(|query| query.heard(&values) + FLOOR).map(|heard| heard * heard * heard).sum();
     // The cube root by halving: no function of a C library decides on a bit.
@@ -138,5 +189,5 @@ fn row(bank: &[Query], sums: &Sums, passage: bool) -> Row {
         let middle = 0.5 * (low + high);
         if middle * middle * middle < mean { low = middle } else { high = middle }
     }
-    Row { passage, start: sums.start as f32, end: sums.end as f32, norm: high, roots }
+    high
 }

@@ -1,8 +1,8 @@
 //! The index on disk: one safetensors file, mapped, replaced by renaming.
 //!
 //! `files` has a record of [`RECORD`] bytes for each recording, `text` their paths and problems, and each kind of vector a table of rows with
-//! their spans: `sounds.rows` u8 `[rows][width]` and `sounds.spans` f32 `[rows][4]` (start, end, norm, 1 for a passage). Other kinds of vectors
-//! can lie beside them under names of their own. The metadata says which models made them.
+//! their spans: `sounds.rows` u8 `[rows][classes]`, `sounds.described` i8 `[rows][values]` and `sounds.spans` f32 `[rows][5]` (start, end, norm,
+//! 1 for a passage, the scale of the described values). Other kinds of vectors can lie beside them under names of their own. The metadata says which models made them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,16 +14,16 @@ use std::path::{Path, PathBuf};
 use ossicle_models::folder::MappedFile;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::Row;
+use super::{Described, Row};
 
 /// The format, in the metadata.
-const FORMAT: &str = "ossicle-find 1";
+const FORMAT: &str = "ossicle-find 2";
 
 /// Bytes of a record: path (start, length), problem (length), rows (first, count), size, time, fingerprint.
 const RECORD: usize = 64;
 
 /// Values of a span.
-const SPAN: usize = 4;
+const SPAN: usize = 5;
 
 /// What made an index: SHA-256 of the weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,30 +128,40 @@ impl Lock {
     }
 }
 
+/// Values of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Widths {
+    /// Classes of the sound model.
+    pub classes: usize,
+    /// Of a description; 0 without a caption map.
+    pub described: usize,
+}
+
 /// An index: files, and rows that are mapped or new.
 #[derive(Debug)]
 pub struct Index {
     map: Option<MappedFile>,
     entries: Vec<Entry>,
-    width: usize,
-    /// Where the mapped rows and spans lie.
+    widths: Widths,
+    /// Where the mapped rows, descriptions and spans lie.
     rows: Range<usize>,
+    described: Range<usize>,
     spans: Range<usize>,
     mapped: usize,
     new: Vec<Row>,
 }
 
 impl Index {
-    /// An index of nothing, whose rows have `width` values.
-    pub fn new(width: usize) -> Self {
-        Self { map: None, entries: vec![], width, rows: 0..0, spans: 0..0, mapped: 0, new: vec![] }
+    /// An index of nothing.
+    pub fn new(widths: Widths) -> Self {
+        Self { map: None, entries: vec![], widths, rows: 0..0, described: 0..0, spans: 0..0, mapped: 0, new: vec![] }
     }
 
     /// Opens the index at `path`, if there is one.
     ///
     /// # Errors
     /// It is damaged, or other models made it.
-    pub fn open(path: &Path, models: &Models, width: usize) -> Result<Option<Self>, IndexError> {
+    pub fn open(path: &Path, models: &Models, widths: Widths) -> Result<Option<Self>, IndexError> {
         match fs::metadata(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(IndexError::Io { path: path.to_owned(), source }),
@@ -174,18 +184,19 @@ impl Index {
             let fits = (to - from).is_multiple_of(row.max(1));
             if fits { Ok(header + 8 + from..header + 8 + to) } else { Err(malformed("has a table of another width")) }
         };
-        let rows = tensor("sounds.rows", Dtype::U8, width)?;
+        let rows = tensor("sounds.rows", Dtype::U8, widths.classes)?;
+        let described = tensor("sounds.described", Dtype::I8, widths.described)?;
         let spans = tensor("sounds.spans", Dtype::F32, 4 * SPAN)?;
         let (files, text) = (tensor("files", Dtype::U8, RECORD)?, tensor("text", Dtype::U8, 1)?);
-        let mapped = rows.len() / width;
-        if spans.len() != 4 * SPAN * mapped {
+        let mapped = rows.len() / widths.classes;
+        if spans.len() != 4 * SPAN * mapped || described.len() != widths.described * mapped {
             return Err(malformed("has tables of different lengths"));
         }
         let text = std::str::from_utf8(&map[text]).map_err(|_| malformed("has paths that are no text"))?;
         let entry = |record: &[u8; RECORD]| read_entry(record, text, mapped);
         let entries: Option<Vec<Entry>> = map[files].as_chunks::<RECORD>().0.iter().map(entry).collect();
         let entries = entries.ok_or_else(|| malformed("has a record that points beyond it"))?;
-        Ok(Some(Self { map: Some(map), entries, width, rows, spans, mapped, new: vec![] }))
+        Ok(Some(Self { map: Some(map), entries, widths, rows, described, spans, mapped, new: vec![] }))
     }
 
     /// All files.
@@ -209,9 +220,29 @@ impl Index {
     pub(super) fn roots(&self, row: usize) -> &[u8] {
         match (row.checked_sub(self.mapped), &self.map) {
             (Some(new), _) => &self.new[new].roots,
-            (None, Some(map)) => &map[self.rows.clone()][row * self.width..][..self.width],
+            (None, Some(map)) => &map[self.rows.clone()][row * self.widths.classes..][..self.widths.classes],
             (None, None) => &[],
         }
+    }
+
+    /// The description of a row: its values, and their scale.
+    pub(super) fn described(&self, row: usize) -> (&[i8], f32) {
+        match (row.checked_sub(self.mapped), &self.map) {
+            (Some(new), _) => {
+                let Described { values, scale } = &self.new[new].described;
+                (values, *scale)
+            }
+            (None, Some(map)) => {
+                let bytes = &map[self.described.clone()][row * self.widths.described..][..self.widths.described];
+                (bytemuck::cast_slice(bytes), self.span_values(map, row)[4])
+            }
+            (None, None) => (&[], 0.0),
+        }
+    }
+
+    fn span_values(&self, map: &MappedFile, row: usize) -> [f32; SPAN] {
+        let bytes = &map[self.spans.clone()][row * 4 * SPAN..][..4 * SPAN];
+        std::array::from_fn(|i| f32::from_le_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]]))
     }
 
     /// Start, end and norm of a row, and whether it is a passage.
@@ -222,9 +253,8 @@ impl Index {
                 (row.start, row.end, row.norm, row.passage)
             }
             (None, Some(map)) => {
-                let bytes = &map[self.spans.clone()][row * 4 * SPAN..][..4 * SPAN];
-                let value = |i: usize| f32::from_le_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]]);
-                (value(0), value(1), value(2), value(3) > 0.5)
+                let [start, end, norm, passage, _] = self.span_values(map, row);
+                (start, end, norm, passage > 0.5)
             }
             (None, None) => (0.0, 0.0, 1.0, false),
         }
@@ -235,14 +265,16 @@ impl Index {
     /// # Errors
     /// The disk refuses; then the old one is as it was.
     pub fn save(&self, path: &Path, models: &Models) -> Result<(), IndexError> {
-        let (mut records, mut text, mut rows, mut spans) = (vec![], String::new(), vec![], vec![]);
+        let (mut records, mut text, mut rows, mut described, mut spans) = (vec![], String::new(), vec![], vec![], vec![]);
         let mut count = 0usize;
         for entry in &self.entries {
             write_entry(&mut records, &mut text, entry, count);
             for row in entry.rows.clone() {
                 rows.extend_from_slice(self.roots(row));
                 let (start, end, norm, passage) = self.span(row);
-                for value in [start, end, norm, f32::from(u8::from(passage))] {
+                let (values, scale) = self.described(row);
+                described.extend_from_slice(values);
+                for value in [start, end, norm, f32::from(u8::from(passage)), scale] {
                     spans.extend_from_slice(&value.to_le_bytes());
                 }
             }
@@ -253,7 +285,8 @@ impl Index {
         let tensors = [
             ("files", view(Dtype::U8, vec![self.entries.len(), RECORD], &records)?),
             ("text", view(Dtype::U8, vec![text.len()], text.as_bytes())?),
-            ("sounds.rows", view(Dtype::U8, vec![count, self.width], &rows)?),
+            ("sounds.rows", view(Dtype::U8, vec![count, self.widths.classes], &rows)?),
+            ("sounds.described", view(Dtype::I8, vec![count, self.widths.described], bytemuck::cast_slice(&described))?),
             ("sounds.spans", view(Dtype::F32, vec![count, SPAN], &spans)?),
         ];
         let metadata = [("format", FORMAT), ("sounds", &models.sounds), ("words", &models.words)];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ossicle_kernels::simd::Isa;
 use ossicle_models::MemoryPlan;
 use ossicle_models::folder::ModelFolder;
-use ossicle_models::minilm::{MiniLmConfig, MiniLmGraph};
+use ossicle_models::minilm::{CaptionMap, MiniLmConfig, MiniLmGraph};
 use ossicle_text::Tokenizer;
 use ossicle_trace::Tap;
 
@@ -79,6 +79,17 @@ impl TextEncoder {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Values of a description: as many as a sentence's vector has if the folder has a caption map, or none.
+    pub fn described(&self) -> usize {
+        let config = self.graph.config();
+        if config.captions > 0 { config.hidden_size } else { 0 }
+    }
+
+    /// The folder's caption map, and the embedding that it is for.
+    pub(super) fn captions(&self) -> Option<(CaptionMap, &str)> {
+        Some((self.graph.captions()?, self.graph.config().captions_of.as_str()))
     }
 
     /// Labels and vectors of the folder's phrases for sounds.

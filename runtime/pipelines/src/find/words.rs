@@ -6,7 +6,10 @@ use ossicle_kernels::simd::{Isa, LANES};
 use super::{FindError, TextEncoder};
 
 /// Below this cosine a class hardly counts beside one that is nearer by as much.
-const TEMPERATURE: f32 = 0.05;
+const TEMPERATURE: f32 = 0.07;
+
+/// How much the caption map counts: the score of a recording whose vector has a cosine of 1 grows by e to the power of this.
+const SAY: f64 = 3.0;
 
 /// Phrases for sounds, by class.
 #[derive(Debug)]
@@ -21,10 +24,12 @@ pub struct SoundWords {
     owners: Vec<usize>,
 }
 
-/// A sentence as weights of YAMNet's classes, which sum to 1.
+/// A sentence as weights of YAMNet's classes, which sum to 1, and as a vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
     weights: Vec<f32>,
+    /// The sentence's vector without the mean, of length 1.
+    vector: Vec<f32>,
 }
 
 impl SoundWords {
@@ -51,22 +56,27 @@ impl SoundWords {
         let count = owners.len() as f32;
         mean.iter_mut().for_each(|sum| *sum /= count);
         for phrase in phrases.chunks_exact_mut(width) {
-            centre(phrase, &mean);
+            let whole = centred(phrase, &mean);
+            phrase.copy_from_slice(&whole);
         }
         Ok(Self { width, classes: labels.len(), mean, phrases, owners })
     }
 
     /// The weights of a sentence's vector.
     pub fn query(&self, isa: Isa, vector: &[f32]) -> Query {
-        let mut vector = vector.to_vec();
-        centre(&mut vector, &self.mean);
+        let vector = self.centred(vector);
         // A class is as near as its nearest phrase.
         let mut weights = vec![-1.0 / TEMPERATURE; self.classes];
         for (phrase, &owner) in self.phrases.chunks_exact(self.width).zip(&self.owners) {
             weights[owner] = weights[owner].max(dot(phrase, &vector) / TEMPERATURE);
         }
         softmax(isa, &mut weights);
-        Query { weights }
+        Query { weights, vector }
+    }
+
+    /// A sentence's vector without the mean of all phrases, of length 1.
+    pub fn centred(&self, vector: &[f32]) -> Vec<f32> {
+        centred(vector, &self.mean)
     }
 
     /// Queries for the classes themselves, by the first phrase of each: what a recording is compared by.
@@ -97,6 +107,23 @@ impl Query {
         lanes.iter().sum::<f32>() / 255.0
     }
 
+    /// How much more likely the sentence is by what would be said of a recording: e to the power of [`SAY`] times the cosine, nearly.
+    pub(super) fn likelier(&self, values: &[i8], scale: f32) -> f32 {
+        let mut lanes = [0.0f32; LANES];
+        for (x, values) in self.vector.chunks(LANES).zip(values.chunks(LANES)) {
+            for ((lane, x), &value) in lanes.iter_mut().zip(x).zip(values) {
+                *lane += x * f32::from(value);
+            }
+        }
+        let cosine = f64::from(lanes.iter().sum::<f32>() * scale);
+        // The power by squaring: no function of a C library decides on a bit.
+        let mut power = 1.0 + SAY * cosine / 1024.0;
+        for _ in 0..10 {
+            power *= power;
+        }
+        power as f32
+    }
+
     /// The score of the sentence, 0 to 1, given scores of all classes: the square of the weighted mean of their roots, so that many faint
     /// relatives do not count for more than the sound itself.
     pub fn score(&self, scores: &[f32]) -> f32 {
@@ -112,16 +139,17 @@ impl Query {
 }
 
 /// Takes the mean away and divides by the length.
-fn centre(vector: &mut [f32], mean: &[f32]) {
-    vector.iter_mut().zip(mean).for_each(|(x, mean)| *x -= mean);
-    let length = dot(vector, vector).sqrt();
+pub(super) fn centred(vector: &[f32], mean: &[f32]) -> Vec<f32> {
+    let mut vector: Vec<f32> = vector.iter().zip(mean).map(|(x, mean)| x - mean).collect();
+    let length = dot(&vector, &vector).sqrt();
     if length > 0.0 {
         vector.iter_mut().for_each(|x| *x /= length);
     }
+    vector
 }
 
 /// Summed in 16 lanes, without fused operations: the same bits everywhere.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
         for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {

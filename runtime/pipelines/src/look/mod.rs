@@ -140,7 +140,7 @@ impl Viewer {
         }
         let now = samples(at).max(self.last);
         self.last = now;
-        sink(Heard::Scores(Scores { start: at, end: at, scores: &self.scores }));
+        sink(Heard::Scores(Scores { start: at, end: at, scores: &self.scores, embedding: &[] }));
         for tracker in &mut self.trackers {
             tracker.hold(now);
             let score = tracker.class.outputs.iter().map(|&output| self.scores[output]).fold(0.0, f32::max);
