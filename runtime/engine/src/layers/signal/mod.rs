@@ -153,7 +153,7 @@ mod tests {
         let reflected = [3, 2, 1, 0, 1, 2, 3, 4, 3, 2, 1].map(Some);
         assert_eq!(seen(Padding::Reflect, 5), reflected);
         // Two rows: [a b 0 0] backwards, as EnCodec does it.
-        let short = [None, None, Some(1), Some(0), Some(1), None, None, Some(1)];
+        let short = [None, None, Some(1), Some(0), Some(1), None, None, None];
         assert_eq!(seen(Padding::Reflect, 2), short);
     }
 
