@@ -131,6 +131,7 @@ mod tests {
         assert!(short.mac * 4.99 < full.mac && short.score * 24.9 < full.score);
         // A longer prompt is more work on the same weights.
         let prefills = [1, 2, 3, 4].map(|prompt| work(Phase::Prefill, &Shape { prompt, ..FULL }));
-        assert!(prefills.is_sorted_by(|a, b| a.alone.mac < b.alone.mac && a.bytes == b.bytes), "{prefills:?}");
+        // So few rows are split over the threads.
+        assert!(prefills.is_sorted_by(|a, b| a.shared.mac < b.shared.mac && a.bytes == b.bytes), "{prefills:?}");
     }
 }
