@@ -111,3 +111,23 @@ fn hostile_text_ends() {
         assert!(!line.trim_end().contains(char::is_control), "{line:?}");
     }
 }
+
+#[test]
+fn a_text_is_said_as_its_phonemes_are() {
+    const TEXT: &str = "The light in the kitchen is on.";
+    let phonemes = String::from_utf8(samples(&["--show-phonemes", TEXT])).unwrap();
+    assert_eq!(phonemes.lines().count(), 1, "{phonemes}");
+    assert!(phonemes.contains("lˈIt") && phonemes.contains("kˈɪʧ"), "{phonemes}");
+    let said = samples(&[TEXT]);
+    assert_eq!(said, samples(&["--phonemes", phonemes.trim()]));
+    // From standard input, a line at a time; the first has the same seed.
+    let piped = speak(&["-"], Some(TEXT.as_bytes()));
+    assert!(piped.status.success() && piped.stdout == said);
+    let shown = speak(&["--show-phonemes", "-"], Some(TEXT.as_bytes()));
+    assert_eq!(String::from_utf8(shown.stdout).unwrap(), phonemes);
+    // Two sentences are two lines, and a word that cannot be said is told.
+    let two = speak(&["--show-phonemes", "It is on. 日本語 is not."], None);
+    assert_eq!(String::from_utf8(two.stdout).unwrap().lines().count(), 2);
+    assert!(String::from_utf8(two.stderr).unwrap().contains("日本語"));
+    assert_eq!(complaint(&["-", "--phonemes", "x"], None).0, 2);
+}

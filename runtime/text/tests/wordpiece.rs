@@ -55,8 +55,9 @@ fn with(change: impl Fn(&mut Value)) -> Result<Tokenizer, TokenizerError> {
 fn what_is_not_done_is_refused_by_name() {
     assert_eq!(with(|_| {}).unwrap().encode("A[SEP]b", 9).ids, [2, 1, 0]);
     type Change = fn(&mut Value);
-    let changes: [(Change, &str); 11] = [
-        (|f| f["model"]["type"] = json!("BPE"), "tokenizer.json: model BPE is not supported"),
+    let changes: [(Change, &str); 12] = [
+        (|f| f["model"]["type"] = json!("WordLevel"), "tokenizer.json: model WordLevel is not supported"),
+        (|f| f["model"]["type"] = json!("BPE"), "tokenizer.json: normalizer of byte pairs BertNormalizer is not supported"),
         (|f| f["normalizer"] = json!({"type": "NFC"}), "tokenizer.json: normalizer NFC is not supported"),
         (|f| f["normalizer"] = Value::Null, "tokenizer.json: normalizer null is not supported"),
         (|f| f["pre_tokenizer"]["type"] = json!("Whitespace"), "tokenizer.json: pre_tokenizer Whitespace is not supported"),
