@@ -11,10 +11,12 @@ use ossicle::events::{Detector, EncodedEvents, Options, Settings};
 use ossicle::find::TextEncoder;
 use ossicle::label::{self, Labeller};
 use ossicle::models::ModelInfo;
+use ossicle::speak::Voice;
 use ossicle::whisper::window::Window;
 use ossicle_models::MemoryPlan;
 use ossicle_models::clip::ClipConfig;
 use ossicle_models::folder::{self, ModelConfig};
+use ossicle_models::hibari::HibariConfig;
 use ossicle_models::minilm::MiniLmConfig;
 use ossicle_models::whisper_events::{WhisperEventsConfig, WhisperEventsGraph};
 use ossicle_models::yamnet::{ClassHead, ClassesConfig};
@@ -26,6 +28,9 @@ use crate::size;
 
 /// The kind of a YAMNet's folder.
 const YAMNET: &str = "yamnet";
+
+/// Kinds of the parts that make sounds from text.
+const GENERATING: [&str; 3] = ["audiogen", "encodec", "t5"];
 
 /// The kind of a folder that came from ONNX.
 const NETWORK: &str = "network";
@@ -116,6 +121,8 @@ fn list(json: bool) -> Result<()> {
                 (labels, _) if kind == NETWORK => format!("{labels} labels"),
                 (0, _) if kind == MiniLmConfig::KIND => "sentences".to_owned(),
                 (0, _) if kind == ClipConfig::KIND => "images, texts".to_owned(),
+                (0, _) if kind == HibariConfig::KIND => "a voice".to_owned(),
+                (0, _) if GENERATING.contains(&kind.as_str()) => "sounds".to_owned(),
                 (0, true) => "multilingual".to_owned(),
                 (0, false) => "English".to_owned(),
                 (labels, _) => format!("{labels} sounds"),
@@ -145,6 +152,14 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
     if info.kind == MiniLmConfig::KIND {
         let plan = text_encoder(model, &path)?.memory_plan();
         return classifier_info(model, &info, [plan.weights, plan.buffers, plan.state], json);
+    }
+    if info.kind == HibariConfig::KIND {
+        let plan = voice(model, &path)?.memory_plan();
+        return classifier_info(model, &info, [plan.weights, plan.buffers, plan.state], json);
+    }
+    if GENERATING.contains(&info.kind.as_str()) {
+        // Buffers depend on how much is asked for: `ossicle generate --memory-report` tells.
+        return classifier_info(model, &info, [usize::try_from(info.bytes).unwrap_or(usize::MAX), 0, 0], json);
     }
     if info.kind == ClipConfig::KIND {
         let plan = clip_plan(model, &path)?;
@@ -207,6 +222,10 @@ fn text_encoder(model: &ModelArgs, path: &Path) -> Result<TextEncoder> {
     TextEncoder::open(path, model.machine.isa(), model.machine.threads()).map_err(crate::find::find_fault)
 }
 
+fn voice(model: &ModelArgs, path: &Path) -> Result<Voice> {
+    Voice::open(path, graph_options(model)).map_err(|error| Fault::new(error, path.display(), "make the model again").into())
+}
+
 fn clip_plan(model: &ModelArgs, path: &Path) -> Result<MemoryPlan> {
     let options = embed::Options { isa: model.machine.isa(), threads: model.machine.threads(), ..embed::Options::default() };
     crate::embed::memory_plan(path, options).map_err(|error| fault::embed(path, error))
@@ -230,6 +249,8 @@ fn classifier_info(model: &ModelArgs, info: &ModelInfo, memory: [usize; 3], json
         ("folder", info.path.display().to_string()),
         ("kind", info.kind.clone()),
         match info.num_labels {
+            0 if info.kind == HibariConfig::KIND => ("gives", "speech from text".to_owned()),
+            0 if GENERATING.contains(&info.kind.as_str()) => ("gives", "a part of sounds from text".to_owned()),
             0 if info.kind == ClipConfig::KIND => ("gives", "a vector for an image or a text".to_owned()),
             0 => ("gives", "a vector for a sentence".to_owned()),
             labels => ("classes", format!("{labels}, by name in labels.txt")),
@@ -256,6 +277,9 @@ fn verify(model: &ModelArgs) -> Result<()> {
         ClassesConfig::KIND => drop(class_head(model, &path)?),
         MiniLmConfig::KIND => drop(text_encoder(model, &path)?),
         ClipConfig::KIND => drop(clip_plan(model, &path)?),
+        HibariConfig::KIND => drop(voice(model, &path)?),
+        // What their graphs need is checked when they are opened for a length.
+        kind if GENERATING.contains(&kind) => {}
         _ => drop(model.open(Window::Full.max_frames(), false)?),
     }
     writeln!(std::io::stdout().lock(), "{}: every file is as recorded", path.display())?;
