@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use ossicle_quantize::hf;
+use ossicle_quantize::sources::safetensors;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(tensors) = hf::parse(Path::new("input"), Arc::new(bytes.to_vec())) {
+    if let Ok(tensors) = safetensors::parse(Path::new("input"), Arc::new(bytes.to_vec())) {
         tensors.values().for_each(|tensor| drop(tensor.to_f32()));
     }
 });

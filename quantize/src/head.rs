@@ -17,7 +17,8 @@ use crate::dense::Dense;
 use crate::error::{Error, TensorProblem};
 use crate::float::{Tensor, check_shape};
 
-use crate::{hf, pack, source};
+use crate::sources::safetensors;
+use crate::{pack, source};
 
 /// The head's rules by which scores become events, a file of its folder and of the model's.
 pub const RULES: &str = "events.toml";
@@ -91,7 +92,7 @@ pub(crate) fn read(folder: &Path, channels: &[usize]) -> Result<(Head, Dense, Ve
     }
     depths.extend(channels.last());
     let weights = folder.join("head.safetensors");
-    let tensors = Tensors { tensors: hf::parse(&weights, Arc::new(source::read(&weights)?))?, path: &weights };
+    let tensors = Tensors { tensors: safetensors::parse(&weights, Arc::new(source::read(&weights)?))?, path: &weights };
     let inputs = depths.iter().enumerate().map(|(i, &depth)| tensors.dense(&format!("inputs.{i}"), width, depth, i == 0));
     let blocks = (0..dilations.len()).map(|i| tensors.dense(&format!("blocks.{i}"), width, TAPS * width, true));
     let head = Head {

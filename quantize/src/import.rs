@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::sources::safetensors;
 use crate::yamnet::Yamnet;
 use crate::{Error, Source, ct2_model, hf, yamnet};
 
@@ -33,7 +34,7 @@ pub fn open_any(folder: &Path) -> Result<Checkpoint, Error> {
 pub fn open(folder: &Path) -> Result<Source, Error> {
     if folder.join("model.bin").is_file() {
         ct2_model::open(folder)
-    } else if folder.join(hf::SINGLE).is_file() || folder.join(hf::INDEX).is_file() {
+    } else if folder.join(safetensors::SINGLE).is_file() || folder.join(safetensors::INDEX).is_file() {
         hf::open(folder)
     } else {
         std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;

@@ -3,7 +3,6 @@
 //! Convolutions of several branches, batch normalisations, skips around them and layer scales are linear: each is summed here to the one
 //! convolution that it amounts to, in f64.
 
-use super::tower::gelu;
 use crate::Error;
 use crate::onnx::builder::Builder;
 use crate::onnx::proto::{attribute, integers};
@@ -228,7 +227,7 @@ impl Tower<'_> {
     }
 
     fn gelu(&mut self, x: &str) -> String {
-        gelu(self.graph, x, &format!("{x}.gelu"))
+        self.graph.gelu(x, &format!("{x}.gelu"))
     }
 
     /// A layer scale, ones if there is none.

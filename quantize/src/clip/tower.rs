@@ -56,7 +56,7 @@ impl Sequence<'_> {
         let normed = self.graph.layer_norm(&part("layer_norm2"), &x, width, epsilon)?;
         let up = self.graph.linear(&part("mlp.fc1"), &normed, [width, inner], true)?;
         let active = match activation {
-            Activation::Gelu => gelu(self.graph, &up, &part("mlp.gelu")),
+            Activation::Gelu => self.graph.gelu(&up, &part("mlp.gelu")),
             Activation::QuickGelu => quick_gelu(self.graph, &up, &part("mlp.quick_gelu")),
         };
         let down = self.graph.linear(&part("mlp.fc2"), &active, [inner, width], true)?;
@@ -84,18 +84,6 @@ impl Sequence<'_> {
         let joined = self.graph.transpose(&context, &[0, 2, 1, 3], &format!("{name}.joined"));
         Ok(self.graph.reshape(&joined, &[1, n, width], &format!("{name}.context")))
     }
-}
-
-/// `x / 2 * (1 + erf(x / sqrt 2))`
-pub(super) fn gelu(graph: &mut Builder, x: &str, name: &str) -> String {
-    for (part, value) in [("root", std::f32::consts::SQRT_2), ("one", 1.0), ("half", 0.5)] {
-        graph.constant(&format!("{name}.{part}"), &[], &[value]);
-    }
-    let divided = graph.node("Div", &[x, &format!("{name}.root")], &format!("{name}.divided"), vec![]);
-    let erf = graph.node("Erf", &[&divided], &format!("{name}.erf"), vec![]);
-    let plus = graph.node("Add", &[&erf, &format!("{name}.one")], &format!("{name}.plus"), vec![]);
-    let product = graph.node("Mul", &[x, &plus], &format!("{name}.product"), vec![]);
-    graph.node("Mul", &[&product, &format!("{name}.half")], name, vec![])
 }
 
 /// `x * sigmoid(1.702 x)`

@@ -6,7 +6,7 @@ use ossicle_quantize::audiogen::{LanguageModel, Task, Text};
 use ossicle_quantize::{encodec::Codec, folder, t5};
 
 use super::encodec::recordings;
-use super::text;
+use super::{TargetArgs, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,15 +28,8 @@ pub(crate) struct Args {
     /// Folder or file with the codec [default: SOURCE]
     #[arg(long, value_name = "PATH")]
     codec: Option<PathBuf>,
-    /// Model folder to write
-    #[arg(short, long, value_name = "FOLDER")]
-    output: PathBuf,
-    /// Replace FOLDER if it is a model folder already
-    #[arg(long)]
-    force: bool,
-    /// Markdown for the model card: origin, licence
-    #[arg(long, value_name = "FILE")]
-    notes: Option<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Recordings, or folders of them, to compare the codec's INT8 with float on; of codecs at 16 kHz
     #[arg(long, value_name = "PATH", num_args = 1..)]
     calibration: Vec<PathBuf>,
@@ -44,7 +37,7 @@ pub(crate) struct Args {
 
 /// Turns a generator of sounds into a model folder, and says what INT8 costs its codec.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.output, args.force)?;
+    folder::check_target(&args.target.output, args.target.force)?;
     let model = LanguageModel::open(&args.source)?;
     let codec = Codec::open(args.codec.as_deref().unwrap_or(&args.source))?;
     let source = args.text.as_deref().unwrap_or(&args.source);
@@ -53,10 +46,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let encoder = if made { None } else { Some(t5::Encoder::open(source)?) };
     let descriptions = encoder.as_ref().map_or(Text::Folder(source), Text::T5);
     let recordings = recordings(&args.calibration, &codec)?;
-    let task = Task { force: args.force, notes: text(args.notes.as_deref())?, recordings };
-    let report = model.write(&codec, &descriptions, &args.output, &task)?;
+    let task = Task { force: args.target.force, notes: text(args.target.notes.as_deref())?, recordings };
+    let report = model.write(&codec, &descriptions, &args.target.output, &task)?;
     print!("{}", report.markdown());
     let parameters = model.parameters() + codec.parameters() + encoder.as_ref().map_or(0, t5::Encoder::parameters);
-    eprintln!("{}: {parameters} parameters quantised", args.output.display());
+    eprintln!("{}: {parameters} parameters quantised", args.target.output.display());
     Ok(())
 }

@@ -9,7 +9,7 @@ use ossicle_quantize::clip::{self, Clip, Towers};
 use ossicle_quantize::folder;
 use ossicle_quantize::network::inputs;
 
-use super::text;
+use super::{TargetArgs, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,18 +25,11 @@ tokenizer.json, as Hugging Face lays them out.";
 pub(crate) struct Args {
     /// Folder with a CLIP checkpoint
     source: PathBuf,
-    /// Model folder to write
-    #[arg(short, long, value_name = "FOLDER")]
-    output: PathBuf,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Which encoders to import
     #[arg(long, value_enum, default_value = "both")]
     towers: TowersName,
-    /// Replace FOLDER if it is a model folder already
-    #[arg(long)]
-    force: bool,
-    /// Markdown for the model card: origin, licence
-    #[arg(long, value_name = "FILE")]
-    notes: Option<PathBuf>,
     /// Images, or folders of them, to choose the rounding with and to compare INT8 with float on
     #[arg(long, value_name = "PATH", num_args = 1..)]
     calibration: Vec<PathBuf>,
@@ -57,7 +50,7 @@ enum TowersName {
 
 /// Turns CLIP into a model folder, and says what INT8 costs where there is something to measure with.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.output, args.force)?;
+    folder::check_target(&args.target.output, args.target.force)?;
     let towers = match args.towers {
         TowersName::Image => Towers::Image,
         TowersName::Text => Towers::Text,
@@ -72,14 +65,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         (None, false) => bail!("--calibration takes images: there is no image tower"),
         (_, true) => vec![],
     };
-    let task = clip::Task { force: args.force, notes: text(args.notes.as_deref())?, images, texts: text(args.texts.as_deref())? };
+    let task =
+        clip::Task { force: args.target.force, notes: text(args.target.notes.as_deref())?, images, texts: text(args.texts.as_deref())? };
     let bar = ProgressBar::new_spinner();
-    let report = clip.write(&args.output, &task, &mut |what| {
+    let report = clip.write(&args.target.output, &task, &mut |what| {
         bar.set_message(what.to_owned());
         bar.tick();
     })?;
     bar.finish_and_clear();
     print!("{}", report.markdown());
-    eprintln!("{}: {} parameters quantised", args.output.display(), clip.parameters());
+    eprintln!("{}: {} parameters quantised", args.target.output.display(), clip.parameters());
     Ok(())
 }

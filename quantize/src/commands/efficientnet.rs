@@ -8,7 +8,7 @@ use ossicle_quantize::network::inputs;
 use ossicle_quantize::{efficientnet, folder};
 
 use super::network::write_network;
-use super::text;
+use super::{TargetArgs, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,18 +23,11 @@ SOURCE is a state dict with the names of EfficientNet-PyTorch, as torch.save wro
 pub(crate) struct Args {
     /// State dict: .pth or .pt
     source: PathBuf,
-    /// Model folder to write
-    #[arg(short, long, value_name = "FOLDER")]
-    output: PathBuf,
+    #[command(flatten)]
+    target: TargetArgs,
     /// A name for each class, one a line, in place of ImageNet's 1000
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Replace FOLDER if it is a model folder already
-    #[arg(long)]
-    force: bool,
-    /// Markdown for the model card: origin, licence
-    #[arg(long, value_name = "FILE")]
-    notes: Option<PathBuf>,
     /// Sentence encoder whose vectors of the labels' words the folder gets, for ossicle classify --labels; ImageNet's labels only
     #[arg(long, value_name = "NAME|FOLDER")]
     words: Option<String>,
@@ -48,7 +41,7 @@ pub(crate) struct Args {
 
 /// EfficientNet-Lite0 as a model folder.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.output, args.force)?;
+    folder::check_target(&args.target.output, args.target.force)?;
     let network = efficientnet::open(&args.source)?;
     let labels = match &args.labels {
         Some(path) => text(Some(path))?,
@@ -56,11 +49,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let encoder = args.words.as_deref().map(ossicle::models::find).transpose()?;
     let name = encoder.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let parts = efficientnet::parts(&labels, text(args.notes.as_deref())?, encoder.as_deref().map(|folder| (folder, name.as_str())))?;
+    let parts =
+        efficientnet::parts(&labels, text(args.target.notes.as_deref())?, encoder.as_deref().map(|folder| (folder, name.as_str())))?;
     let mut inputs = vec![];
     if !args.calibration.is_empty() {
         let InputShape { height, width, channels } = network.input();
         inputs = inputs::read(&args.calibration, args.images, &efficientnet::preprocessor()?, Target { height, width, channels })?;
     }
-    write_network(network, &inputs, &args.output, args.force, parts)
+    write_network(network, &inputs, &args.target.output, args.target.force, parts)
 }

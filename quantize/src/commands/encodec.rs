@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use ossicle_quantize::{calibration, encodec, folder};
 
-use super::text;
+use super::{TargetArgs, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,15 +21,8 @@ and nothing in it is run. Codecs of one channel are possible.";
 pub(crate) struct Args {
     /// Folder or file with an EnCodec
     source: PathBuf,
-    /// Model folder to write
-    #[arg(short, long, value_name = "FOLDER")]
-    output: PathBuf,
-    /// Replace FOLDER if it is a model folder already
-    #[arg(long)]
-    force: bool,
-    /// Markdown for the model card: origin, licence
-    #[arg(long, value_name = "FILE")]
-    notes: Option<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Recordings, or folders of them, to compare INT8 with float on; of codecs at 16 kHz
     #[arg(long, value_name = "PATH", num_args = 1..)]
     calibration: Vec<PathBuf>,
@@ -37,12 +30,13 @@ pub(crate) struct Args {
 
 /// Turns a codec into a model folder, and says what INT8 costs.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.output, args.force)?;
+    folder::check_target(&args.target.output, args.target.force)?;
     let codec = encodec::Codec::open(&args.source)?;
     let recordings = recordings(&args.calibration, &codec)?;
-    let report = codec.write(&args.output, &encodec::Task { force: args.force, notes: text(args.notes.as_deref())?, recordings })?;
+    let report = codec
+        .write(&args.target.output, &encodec::Task { force: args.target.force, notes: text(args.target.notes.as_deref())?, recordings })?;
     print!("{}", report.markdown());
-    eprintln!("{}: {} parameters quantised", args.output.display(), codec.parameters());
+    eprintln!("{}: {} parameters quantised", args.target.output.display(), codec.parameters());
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ossicle_quantize::{folder, hibari};
 
-use super::text;
+use super::{TargetArgs, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,15 +18,8 @@ SOURCE is int8 already (MatMulInteger), and its weights stay as they are; vocab.
 pub(crate) struct Args {
     /// The voice: an ONNX file of hibari-tts
     source: PathBuf,
-    /// Model folder to write
-    #[arg(short, long, value_name = "FOLDER")]
-    output: PathBuf,
-    /// Replace FOLDER if it is a model folder already
-    #[arg(long)]
-    force: bool,
-    /// Markdown for the model card: origin, licence
-    #[arg(long, value_name = "FILE")]
-    notes: Option<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// The notice that the licence wants to travel with the weights
     #[arg(long, value_name = "FILE")]
     notice: Option<PathBuf>,
@@ -34,9 +27,9 @@ pub(crate) struct Args {
 
 /// Turns a voice into a model folder.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.output, args.force)?;
+    folder::check_target(&args.target.output, args.target.force)?;
     let voice = hibari::Voice::open(&args.source, args.notice.as_deref())?;
-    voice.write(&args.output, &hibari::Task { force: args.force, notes: text(args.notes.as_deref())? })?;
-    eprintln!("{}: {} parameters in 8 bits", args.output.display(), voice.parameters());
+    voice.write(&args.target.output, &hibari::Task { force: args.target.force, notes: text(args.target.notes.as_deref())? })?;
+    eprintln!("{}: {} parameters in 8 bits", args.target.output.display(), voice.parameters());
     Ok(())
 }

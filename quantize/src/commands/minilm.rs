@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use indicatif::ProgressBar;
 use ossicle_quantize::{captions, folder, minilm};
 
-use super::text;
+use super::{TargetArgs, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,15 +20,8 @@ SOURCE holds config.json, model.safetensors and tokenizer.json, and what sentenc
 pub(crate) struct Args {
     /// Folder with a BERT encoder that is pooled by the mean
     source: PathBuf,
-    /// Model folder to write
-    #[arg(short, long, value_name = "FOLDER")]
-    output: PathBuf,
-    /// Replace FOLDER if it is a model folder already
-    #[arg(long)]
-    force: bool,
-    /// Markdown for the model card: origin, licence
-    #[arg(long, value_name = "FILE")]
-    notes: Option<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Sentences that ranges and rounding are chosen with, one a line, in place of the built-in ones
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
@@ -45,10 +38,10 @@ pub(crate) struct Args {
 
 /// Turns a sentence encoder into a model folder, and says what INT8 costs if asked.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.output, args.force)?;
+    folder::check_target(&args.target.output, args.target.force)?;
     let task = minilm::Task {
-        force: args.force,
-        notes: text(args.notes.as_deref())?,
+        force: args.target.force,
+        notes: text(args.target.notes.as_deref())?,
         calibration: text(args.calibration.as_deref())?,
         measured: text(args.measure.as_deref())?,
         sounds: text(args.sounds.as_deref())?,
@@ -56,7 +49,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let encoder = minilm::Encoder::open(&args.source)?;
     let bar = ProgressBar::new_spinner();
-    let report = encoder.write(&args.output, &task, &mut |what| {
+    let report = encoder.write(&args.target.output, &task, &mut |what| {
         bar.set_message(what.to_owned());
         bar.tick();
     })?;
@@ -64,6 +57,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(report) = report {
         print!("{}", report.markdown("sentences"));
     }
-    eprintln!("{}: {} parameters quantised", args.output.display(), encoder.parameters());
+    eprintln!("{}: {} parameters quantised", args.target.output.display(), encoder.parameters());
     Ok(())
 }

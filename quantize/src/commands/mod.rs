@@ -17,6 +17,20 @@ pub(crate) mod network;
 pub(crate) mod phonemes;
 pub(crate) mod t5;
 
+/// What is written, and whether it may replace something.
+#[derive(clap::Args)]
+pub(crate) struct TargetArgs {
+    /// Model folder to write
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: PathBuf,
+    /// Replace FOLDER if it is a model folder already
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Markdown for the model card: origin, licence
+    #[arg(long, value_name = "FILE")]
+    pub(crate) notes: Option<PathBuf>,
+}
+
 /// What to turn into a model folder without a subcommand.
 #[derive(clap::Args)]
 pub(crate) struct Args {

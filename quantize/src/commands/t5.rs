@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ossicle_quantize::{folder, t5};
 
-use super::text;
+use super::{TargetArgs, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,22 +18,15 @@ SOURCE holds config.json, the weights and tokenizer.json of a T5 of version 1.0,
 pub(crate) struct Args {
     /// Folder with a T5
     source: PathBuf,
-    /// Model folder to write
-    #[arg(short, long, value_name = "FOLDER")]
-    output: PathBuf,
-    /// Replace FOLDER if it is a model folder already
-    #[arg(long)]
-    force: bool,
-    /// Markdown for the model card: origin, licence
-    #[arg(long, value_name = "FILE")]
-    notes: Option<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
 /// Turns a T5 into a model folder.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.output, args.force)?;
+    folder::check_target(&args.target.output, args.target.force)?;
     let encoder = t5::Encoder::open(&args.source)?;
-    encoder.write(&args.output, &t5::Task { force: args.force, notes: text(args.notes.as_deref())? })?;
-    eprintln!("{}: {} parameters quantised", args.output.display(), encoder.parameters());
+    encoder.write(&args.target.output, &t5::Task { force: args.target.force, notes: text(args.target.notes.as_deref())? })?;
+    eprintln!("{}: {} parameters quantised", args.target.output.display(), encoder.parameters());
     Ok(())
 }

@@ -6,8 +6,6 @@
 
 mod words;
 
-pub use words::WordVectors;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ use ossicle::embed::{EmbedError, Options, TextEncoder};
 use ossicle_models::network::Words;
 
 use crate::Error;
+use crate::network::WordVectors;
 use crate::pack::quantize_rows;
 use crate::tensors::{self, Tensor};
 use crate::vectors::unit;
@@ -26,13 +27,6 @@ const LOGIT_SCALE: f32 = 12.0;
 const HYPERNYM: f32 = 0.3;
 const GLOSS: f32 = 0.3;
 const PERSON: f32 = 1.5;
-
-/// Vectors of the labels' words, and what is said of them in the folder.
-#[derive(Debug)]
-pub struct WordVectors {
-    pub(crate) config: Words,
-    pub(crate) tensors: Vec<Tensor>,
-}
 
 /// A row of the table.
 struct Class<'a> {

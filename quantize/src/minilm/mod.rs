@@ -14,10 +14,11 @@ use ossicle_models::minilm::MiniLmConfig;
 use ossicle_text::Tokenizer;
 use serde::Deserialize;
 
+use crate::Error;
 use crate::error::TensorProblem;
 use crate::float::Tensor;
 use crate::source::{read, read_json, read_text};
-use crate::{Error, hf};
+use crate::sources::safetensors;
 
 pub use crate::vectors::Report;
 pub use write::Task;
@@ -118,9 +119,11 @@ impl Encoder {
             let what = format!("{} tokens, config.json has a vocabulary of {}", tokenizer.size(), config.vocab_size);
             return Err(Error::unsupported(&tokenizer_path, what));
         }
-        let path = folder.join(hf::SINGLE);
-        let mut tensors =
-            Tensors { tensors: hf::parse_wanted(&path, Arc::new(read(&path)?), |name| !name.ends_with("embeddings.position_ids"))?, path };
+        let path = folder.join(safetensors::SINGLE);
+        let mut tensors = Tensors {
+            tensors: safetensors::parse_wanted(&path, Arc::new(read(&path)?), |name| !name.ends_with("embeddings.position_ids"))?,
+            path,
+        };
         tensors.strip("bert.");
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         let words = tensors.take("embeddings.word_embeddings.weight", &[config.vocab_size, width])?;

@@ -21,7 +21,7 @@ mod view;
 mod tests;
 
 pub use measure::{Agreement, LayerNoise, Report};
-pub use pack::Parts;
+pub use pack::{Parts, WordVectors};
 
 use std::path::Path;
 

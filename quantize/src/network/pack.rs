@@ -16,7 +16,6 @@ use super::Network;
 use super::ir::{Kind, Layer, Weights};
 use crate::Error;
 use crate::card;
-use crate::efficientnet::WordVectors;
 use crate::folder::{Partial, pretty, seal, write_text};
 use crate::pack::{self, quantize_rows};
 use crate::tensors::{self, Tensor};
@@ -39,6 +38,13 @@ pub struct Parts {
     pub extra: Vec<(String, String)>,
     /// How images are compared with texts, and the tensors of that.
     pub words: Option<WordVectors>,
+}
+
+/// Vectors of the labels' words, and what is said of them in the folder.
+#[derive(Debug)]
+pub struct WordVectors {
+    pub(crate) config: Words,
+    pub(crate) tensors: Vec<Tensor>,
 }
 
 /// Weights and biases of a layer.

@@ -2,12 +2,13 @@
 //! measuring.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::proto::{self, DataType, Message, attribute, real};
 use crate::Error;
 use crate::error::TensorProblem;
 use crate::float::Tensor;
+use crate::sources::taken::Tensors;
 
 /// Version of ONNX' operators that graphs are written in.
 const OPSET: i64 = 17;
@@ -15,8 +16,7 @@ const OPSET: i64 = 17;
 /// A graph as far as it is written, and the checkpoint's tensors that it has not taken yet.
 #[derive(Debug)]
 pub(crate) struct Builder {
-    path: PathBuf,
-    tensors: BTreeMap<String, Tensor>,
+    tensors: Tensors,
     nodes: Vec<Message>,
     constants: Vec<Message>,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Builder {
 impl Builder {
     /// An empty graph; `path` is named in errors.
     pub(crate) fn new(path: &Path, tensors: BTreeMap<String, Tensor>) -> Self {
-        Self { path: path.to_owned(), tensors, nodes: vec![], constants: vec![] }
+        Self { tensors: Tensors::new(path, tensors), nodes: vec![], constants: vec![] }
     }
 
     /// Adds a node, named after its output, and gives that name.
@@ -48,12 +48,12 @@ impl Builder {
 
     /// The shape of a tensor that is still there.
     pub(crate) fn shape(&self, name: &str) -> Result<&[usize], Error> {
-        self.tensors.get(name).map(Tensor::shape).ok_or_else(|| Error::tensor(&self.path, name, TensorProblem::Missing))
+        self.tensors.shape(name).ok_or_else(|| Error::tensor(&self.tensors.path, name, TensorProblem::Missing))
     }
 
     /// Whether a tensor is still there.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+        self.tensors.has(name)
     }
 
     /// Takes a tensor of this shape out of the checkpoint.
@@ -61,16 +61,7 @@ impl Builder {
     /// # Errors
     /// It is missing, of another shape or not finite.
     pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
-        let problem = |problem| Error::tensor(&self.path, name, problem);
-        let tensor = self.tensors.remove(name).ok_or_else(|| problem(TensorProblem::Missing))?;
-        if tensor.shape() != shape {
-            return Err(problem(TensorProblem::Shape { expected: shape.to_owned(), found: tensor.shape().to_owned() }));
-        }
-        let values = tensor.to_f32();
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(index) => Err(problem(TensorProblem::NotFinite { index })),
-            None => Ok(values),
-        }
+        self.tensors.take(name, shape)
     }
 
     /// Takes a tensor of this shape out of the checkpoint and into the graph; gives its name.
@@ -111,6 +102,18 @@ impl Builder {
         Ok(self.node("LayerNormalization", &[x, &weight, &bias], name, vec![attribute("axis", -1), real("epsilon", epsilon)]))
     }
 
+    /// `x / 2 * (1 + erf(x / sqrt 2))`
+    pub(crate) fn gelu(&mut self, x: &str, name: &str) -> String {
+        for (part, value) in [("root", std::f32::consts::SQRT_2), ("one", 1.0), ("half", 0.5)] {
+            self.constant(&format!("{name}.{part}"), &[], &[value]);
+        }
+        let divided = self.node("Div", &[x, &format!("{name}.root")], &format!("{name}.divided"), vec![]);
+        let erf = self.node("Erf", &[&divided], &format!("{name}.erf"), vec![]);
+        let plus = self.node("Add", &[&erf, &format!("{name}.one")], &format!("{name}.plus"), vec![]);
+        let product = self.node("Mul", &[x, &plus], &format!("{name}.product"), vec![]);
+        self.node("Mul", &[&product, &format!("{name}.half")], name, vec![])
+    }
+
     /// Another shape.
     pub(crate) fn reshape(&mut self, x: &str, shape: &[usize], name: &str) -> String {
         let wanted = format!("{name}.shape");
@@ -125,12 +128,12 @@ impl Builder {
 
     /// Every tensor that is left; none once all have been taken.
     pub(crate) fn left(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
+        self.tensors.tensors.keys().map(String::as_str)
     }
 
     /// The tensors that are left.
     pub(crate) fn into_tensors(self) -> BTreeMap<String, Tensor> {
-        self.tensors
+        self.tensors.tensors
     }
 
     /// The file, with one input and one output of these shapes.

@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::pickle;
+use super::{pickle, safetensors};
 use crate::Error;
 use crate::error::TensorProblem;
 use crate::float::Tensor;
-use crate::hf;
 use crate::source::{read, read_json};
 
 /// An unsharded checkpoint as `torch.save` writes it, and the index of a sharded one.
@@ -27,17 +26,17 @@ struct Index {
 /// # Errors
 /// A file is missing or malformed, holds a tensor that is not of floats, or an index names what is not there.
 pub(crate) fn tensors(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Tensor>, Error> {
-    for index in [hf::INDEX, PYTORCH_INDEX] {
+    for index in [safetensors::INDEX, PYTORCH_INDEX] {
         if folder.join(index).is_file() {
             return sharded(folder, index, &wanted);
         }
-        let single = if index == hf::INDEX { hf::SINGLE } else { PYTORCH };
+        let single = if index == safetensors::INDEX { safetensors::SINGLE } else { PYTORCH };
         if folder.join(single).is_file() {
             return file(&folder.join(single), &wanted);
         }
     }
     // The error names what is expected.
-    file(&folder.join(hf::SINGLE), &wanted)
+    file(&folder.join(safetensors::SINGLE), &wanted)
 }
 
 fn sharded(folder: &Path, index: &str, wanted: &impl Fn(&str) -> bool) -> Result<BTreeMap<String, Tensor>, Error> {
@@ -72,7 +71,7 @@ fn sharded(folder: &Path, index: &str, wanted: &impl Fn(&str) -> bool) -> Result
 pub(crate) fn file(path: &Path, wanted: &impl Fn(&str) -> bool) -> Result<BTreeMap<String, Tensor>, Error> {
     let bytes = Arc::new(read(path)?);
     if path.extension().is_some_and(|ending| ending == "safetensors") {
-        hf::parse_wanted(path, bytes, wanted)
+        safetensors::parse_wanted(path, bytes, wanted)
     } else {
         pickle::parse_wanted(path, bytes, wanted)
     }

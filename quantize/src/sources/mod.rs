@@ -2,5 +2,6 @@
 
 pub(crate) mod checkpoint;
 pub mod pickle;
+pub mod safetensors;
 pub(crate) mod taken;
 pub(crate) mod yaml;

@@ -8,6 +8,7 @@ use crate::error::TensorProblem;
 use crate::float::Tensor;
 
 /// Tensors that are left, by name.
+#[derive(Debug)]
 pub(crate) struct Tensors {
     pub(crate) path: PathBuf,
     pub(crate) tensors: BTreeMap<String, Tensor>,

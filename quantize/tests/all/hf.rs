@@ -176,6 +176,6 @@ proptest! {
         for (at, byte) in edits {
             file[at.index(header)] = byte;
         }
-        let _ = ossicle_quantize::hf::parse("x".as_ref(), file.into());
+        let _ = ossicle_quantize::sources::safetensors::parse("x".as_ref(), file.into());
     }
 }
