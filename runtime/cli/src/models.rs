@@ -158,8 +158,7 @@ fn info(model: &ModelArgs, words: bool, json: bool) -> Result<()> {
         return classifier_info(model, &info, [plan.weights, plan.buffers, plan.state], json);
     }
     if GENERATING.contains(&info.kind.as_str()) {
-        // Buffers depend on how much is asked for: `ossicle generate --memory-report` tells.
-        return classifier_info(model, &info, [usize::try_from(info.bytes).unwrap_or(usize::MAX), 0, 0], json);
+        return part_info(&info, json);
     }
     if info.kind == ClipConfig::KIND {
         let plan = clip_plan(model, &path)?;
@@ -231,6 +230,28 @@ fn clip_plan(model: &ModelArgs, path: &Path) -> Result<MemoryPlan> {
     crate::embed::memory_plan(path, options).map_err(|error| fault::embed(path, error))
 }
 
+/// A part of what makes sounds: how much memory it needs depends on how much is asked for.
+fn part_info(info: &ModelInfo, json: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_value(info)?)?;
+        return Ok(());
+    }
+    let rows = [
+        ("name", info.name.clone()),
+        ("folder", info.path.display().to_string()),
+        ("kind", info.kind.clone()),
+        ("gives", "a part of sounds from text".to_owned()),
+        ("numerics", format!("version {}", info.numerics_version)),
+        ("files", size::megabytes(info.bytes)),
+        ("memory", "depends on the sound: ossicle generate --memory-report".to_owned()),
+    ];
+    for (key, value) in rows {
+        writeln!(out, "{key:<13}{value}")?;
+    }
+    Ok(())
+}
+
 /// A classifier or an encoder, and the bytes of its weights, buffers and state.
 fn classifier_info(model: &ModelArgs, info: &ModelInfo, memory: [usize; 3], json: bool) -> Result<()> {
     let (isa, threads) = (model.machine.isa(), model.machine.threads());
@@ -250,7 +271,6 @@ fn classifier_info(model: &ModelArgs, info: &ModelInfo, memory: [usize; 3], json
         ("kind", info.kind.clone()),
         match info.num_labels {
             0 if info.kind == HibariConfig::KIND => ("gives", "speech from text".to_owned()),
-            0 if GENERATING.contains(&info.kind.as_str()) => ("gives", "a part of sounds from text".to_owned()),
             0 if info.kind == ClipConfig::KIND => ("gives", "a vector for an image or a text".to_owned()),
             0 => ("gives", "a vector for a sentence".to_owned()),
             labels => ("classes", format!("{labels}, by name in labels.txt")),

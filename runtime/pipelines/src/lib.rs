@@ -24,4 +24,5 @@ pub mod models;
 pub mod source;
 pub mod speak;
 pub mod trace;
+mod vectors;
 pub mod whisper;

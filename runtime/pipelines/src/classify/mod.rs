@@ -18,10 +18,12 @@ use std::sync::Arc;
 use ossicle_kernels::activation::{Activation, activate, softmax};
 use ossicle_models::MemoryPlan;
 use ossicle_models::clip::Scores;
+use ossicle_models::network::unit_length;
 use ossicle_trace::Tap;
 
 use crate::embed::{EmbedError, ImageEncoder, Options, Similarity, TextEncoder};
 use crate::label::Image;
+use crate::vectors::dot;
 
 /// What a template has for the label.
 pub const PLACE: &str = "{}";
@@ -131,22 +133,8 @@ fn encode(encoder: &mut TextEncoder, labels: &Labels) -> Result<Encoded, EmbedEr
                 cut.push((sentence, encoded.left_out));
             }
         }
-        let length = dot(&mean, &mean).sqrt();
-        if length > 0.0 {
-            mean.iter_mut().for_each(|x| *x /= length);
-        }
+        unit_length(&mut mean);
         vectors.extend(mean);
     }
     Ok((vectors, cut))
-}
-
-/// The sum of products in 16 sums, in one order on every machine.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 16];
-    for (a, b) in a.chunks(16).zip(b.chunks(16)) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum()
 }

@@ -1,7 +1,8 @@
 //! What is heard, as the vector of a sentence that would describe it.
 
-use super::words::{centred, dot};
+use super::words::centred;
 use super::{FindError, TextEncoder};
+use crate::vectors::dot;
 
 /// A linear map from YAMNet's embedding to vectors of sentences, learned from described recordings.
 #[derive(Clone, Debug)]

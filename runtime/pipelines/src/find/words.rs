@@ -4,6 +4,7 @@ use ossicle_kernels::activation::softmax;
 use ossicle_kernels::simd::{Isa, LANES};
 
 use super::{FindError, TextEncoder};
+use crate::vectors::dot;
 
 /// Below this cosine a class hardly counts beside one that is nearer by as much.
 const TEMPERATURE: f32 = 0.07;
@@ -146,15 +147,4 @@ pub(super) fn centred(vector: &[f32], mean: &[f32]) -> Vec<f32> {
         vector.iter_mut().for_each(|x| *x /= length);
     }
     vector
-}
-
-/// Summed in 16 lanes, without fused operations: the same bits everywhere.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
-        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
-        }
-    }
-    lanes.iter().sum()
 }

@@ -2,13 +2,12 @@ use super::*;
 use crate::label::Options;
 
 /// The bundled classifier, with the cat among the samples.
-fn viewer(settings: &str, gate: Option<MotionGate>) -> Option<(Viewer, Image)> {
+fn viewer(settings: &str, gate: Option<MotionGate>) -> (Viewer, Image) {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let labeller = Labeller::open(&root.join("models-int8/efficientnet-lite0"), Options::default()).expect("a model that is bundled");
     let settings = Settings::parse(settings, "test.toml".as_ref()).expect("settings");
-    // Builds without decoders of images have no cat.
-    let cat = Image::read(&root.join("samples/cat.jpg")).ok()?;
-    Some((Viewer::new(labeller, &settings, &[], gate).expect("known classes"), cat))
+    let cat = Image::read(&root.join("samples/cat.jpg")).expect("the sample");
+    (Viewer::new(labeller, &settings, &[], gate).expect("known classes"), cat)
 }
 
 /// Each line that is told: what, the class, and times.
@@ -31,7 +30,7 @@ const CATS: &str = "[classes.cat]\nlabels = [\"tabby\", \"Egyptian cat\", \"tige
 
 #[test]
 fn an_event_lasts_until_the_first_frame_without_it() {
-    let Some((mut viewer, cat)) = viewer(CATS, None) else { return };
+    let (mut viewer, cat) = viewer(CATS, None);
     let grey = Image::new(64, vec![90; 64 * 64 * 3]).unwrap();
     // Two seconds lie between frames: more than what is merged.
     let frames = [(&grey, 0.0), (&cat, 2.0), (&cat, 4.0), (&cat, 6.0), (&grey, 8.0), (&grey, 10.0), (&cat, 12.0)];
@@ -43,7 +42,7 @@ fn an_event_lasts_until_the_first_frame_without_it() {
 
 #[test]
 fn a_still_scene_is_computed_once_and_goes_on() {
-    let Some((mut viewer, cat)) = viewer(&format!("{CATS}repeat_seconds = 3.0\n"), Some(MotionGate::default())) else { return };
+    let (mut viewer, cat) = viewer(&format!("{CATS}repeat_seconds = 3.0\n"), Some(MotionGate::default()));
     let frames: Vec<(&Image, f64)> = (0..8).map(|second| (&cat, f64::from(second))).collect();
     assert_eq!(told(&mut viewer, &frames), ["start cat 0.0", "repeat cat 3.0", "repeat cat 6.0", "end cat 0.0 7.0"]);
     assert_eq!(viewer.counts(), Counts { computed: 1, still: 7 });
@@ -51,7 +50,7 @@ fn a_still_scene_is_computed_once_and_goes_on() {
 
 #[test]
 fn what_lasts_too_short_is_not_told() {
-    let Some((mut viewer, cat)) = viewer(&format!("{CATS}min_seconds = 1.5\ncooldown_seconds = 5\n"), None) else { return };
+    let (mut viewer, cat) = viewer(&format!("{CATS}min_seconds = 1.5\ncooldown_seconds = 5\n"), None);
     let grey = Image::new(64, vec![90; 64 * 64 * 3]).unwrap();
     let frames = [(&cat, 0.0), (&grey, 1.0), (&cat, 2.0), (&cat, 4.0), (&grey, 5.0), (&cat, 6.0), (&grey, 20.0)];
     assert_eq!(told(&mut viewer, &frames), ["start cat 2.0", "end cat 2.0 5.0"]);

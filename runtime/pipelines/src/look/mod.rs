@@ -173,6 +173,7 @@ impl Viewer {
     }
 }
 
-#[cfg(test)]
+// Builds without decoders of images cannot read the sample.
+#[cfg(all(test, feature = "images"))]
 #[path = "look_tests.rs"]
 mod tests;
