@@ -94,7 +94,7 @@ def main():
                 write(Path(folder) / f"original-{kind}-{i:03}.wav", np.concatenate([voice.from_phonemes(p, seed=0) for p in phonemes]))
         heard = {}
         files = sorted(Path(folder).glob("*.wav"))
-        output = subprocess.run([OSSICLE, "transcribe", "--model", args.recogniser, "--format", "jsonl", *files], capture_output=True, text=True)
+        output = subprocess.run([OSSICLE, "transcribe", "--model", args.recogniser, "--format", "jsonl", *files], check=True, stdout=subprocess.PIPE, text=True)
         for line in output.stdout.splitlines():
             segment = json.loads(line)
             name = Path(segment["file"]).stem

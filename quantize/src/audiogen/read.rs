@@ -145,6 +145,8 @@ pub(super) fn audiocraft(path: &Path, settings: &str, mut tensors: Tensors) -> R
         ("transformer_lm.layer_scale", Value::Null),
         ("transformer_lm.past_context", Value::Null),
         ("fuser.cross_attention_pos_emb", Value::Bool(false)),
+        ("codebooks_pattern.delay.flatten_first", 0.into()),
+        ("codebooks_pattern.delay.empty_initial", 0.into()),
     ] {
         let have = settings.get(name);
         if have != off && !have.is_null() {

@@ -1,5 +1,6 @@
 //! `ossicle generate`.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -124,21 +125,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     for (description, file) in descriptions.iter().zip(&files) {
         let mut sink = Sink::open(file, rate)?;
         let bar = bar(file);
-        let mut unwritten = None;
+        let unwritten = RefCell::new(None);
         let mut write = |samples: &[f32]| {
+            let mut unwritten = unwritten.borrow_mut();
             if unwritten.is_none() {
-                unwritten = sink.write(samples).err();
+                *unwritten = sink.write(samples).err();
             }
         };
         let mut progress = |progress: ossicle::generate::Progress| {
             bar.set_length(progress.steps as u64);
             bar.set_position(progress.done as u64);
-            !interrupt::came()
+            // What nobody reads need not be made.
+            !interrupt::came() && unwritten.borrow().is_none()
         };
         let result = generator.generate(description, request, &mut write, &mut progress);
         bar.finish_and_clear();
         result.map_err(failed)?;
-        unwritten.map_or(Ok(()), Err).and_then(|()| sink.finish()).with_context(|| file.display().to_string())?;
+        unwritten.into_inner().map_or(Ok(()), Err).and_then(|()| sink.finish()).with_context(|| file.display().to_string())?;
         if interrupt::came() {
             return Ok(interrupt::status());
         }

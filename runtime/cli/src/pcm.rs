@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::Result;
-use ossicle::speak::{to_pcm, wav_header_at};
+use ossicle::speak::{to_pcm, wav_header};
 
 use crate::fault::Fault;
 
@@ -44,7 +44,7 @@ impl Sink {
         if !wav {
             return Ok(Self::Raw(Box::new(file)));
         }
-        file.write_all(&wav_header_at(rate, u64::MAX))?;
+        file.write_all(&wav_header(rate, u64::MAX))?;
         Ok(Self::Wav { file, rate, written: 0 })
     }
 
@@ -71,7 +71,7 @@ impl Sink {
             Self::Raw(mut out) => out.flush(),
             Self::Wav { mut file, rate, written } => {
                 file.seek(SeekFrom::Start(0))?;
-                file.write_all(&wav_header_at(rate, written))?;
+                file.write_all(&wav_header(rate, written))?;
                 file.flush()
             }
         }

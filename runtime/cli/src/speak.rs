@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PHONEMES|-", conflicts_with = "text")]
     phonemes: Option<String>,
     /// Write the phonemes that would be said, a line for each sentence, and say nothing
-    #[arg(long, requires = "text")]
+    #[arg(long, requires = "text", conflicts_with_all = ["output", "trace"])]
     show_phonemes: bool,
     /// File to write: .wav, or raw samples as .raw or .pcm; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
@@ -81,6 +81,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         _ => String::new(),
     };
+    if args.reads() {
+        check_stdin()?;
+    }
     if args.show_phonemes {
         return show(args, &voice, &given);
     }
@@ -101,7 +104,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Ok(())
     };
     if args.reads() {
-        check_stdin()?;
         let mut input = io::stdin().lock();
         for number in 0.. {
             let Some(line) = read_line(&mut input)? else { break };
@@ -114,9 +116,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             }
         }
     } else {
-        for (line, number) in given.lines().zip(0..) {
-            say(line, number, &mut sink)?;
-        }
+        say(&given, 0, &mut sink)?;
     }
     // The voice holds the trace too.
     drop(voice);
@@ -156,7 +156,6 @@ fn show(args: &Args, voice: &Voice, given: &str) -> Result<ExitCode> {
         out.write_all(given.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
-    check_stdin()?;
     let mut input = io::stdin().lock();
     for number in 1.. {
         let Some(line) = read_line(&mut input)? else { break };
@@ -170,7 +169,7 @@ fn read_line(input: &mut dyn BufRead) -> Result<Option<String>> {
     let mut bytes = vec![];
     let count = io::Read::take(&mut *input, LINE as u64).read_until(b'\n', &mut bytes)?;
     // A character that is cut in two is taken whole.
-    while bytes.len() == LINE && std::str::from_utf8(&bytes).is_err_and(|error| error.error_len().is_none()) {
+    while bytes.len() >= LINE && std::str::from_utf8(&bytes).is_err_and(|error| error.error_len().is_none()) {
         let mut more = [0];
         if io::Read::read(input, &mut more)? == 0 {
             break;

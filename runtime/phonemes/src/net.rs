@@ -38,7 +38,7 @@ impl Shape {
     pub(crate) fn floats(&self) -> Option<usize> {
         let Self { letters, phonemes, slots, width, heads, hidden, layers } = *self;
         let small = letters <= 4096 && phonemes <= 256 && slots <= 8 && width <= 512 && hidden <= 2048 && layers <= 16;
-        let fits = letters > 0 && phonemes > 0 && slots > 0 && heads > 0 && width > 0 && width.is_multiple_of(heads);
+        let fits = letters > 0 && phonemes > 0 && slots > 0 && heads > 0 && hidden > 0 && width > 0 && width.is_multiple_of(heads);
         (small && fits).then(|| self.lengths().sum())
     }
 }

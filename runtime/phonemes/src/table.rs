@@ -32,6 +32,10 @@ impl<'a> Table<'a> {
             let (first, ..) = self.entry(self.number(1 + middle)?)?;
             if first.1 <= key { low = middle + 1 } else { high = middle }
         }
+        if low == 0 {
+            // The key is before the first one.
+            return None;
+        }
         let mut at = self.number(low)?;
         let mut known: Vec<u8> = Vec::with_capacity(32);
         for _ in 0..BLOCK {

@@ -14,6 +14,10 @@ const LETTERS: char = '\u{2}';
 /// The most characters of what has no blank in it; the rest is a word of its own.
 const MAX_CHUNK: usize = 200;
 
+/// Most bytes of a word that its phonemes are given for, and of those.
+const MAX_WORD: usize = 256;
+const MAX_SAID: usize = 1024;
+
 /// A word or a mark.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Token {
@@ -169,12 +173,15 @@ pub(crate) fn tokens(text: &str, readings: &Readings) -> Vec<Token> {
 
 /// The first `[word](/phonemes/)`: the text before it, the word, its phonemes and the text behind.
 fn given(text: &str) -> Option<(&str, &str, &str, &str)> {
-    let middle = text.find("](/")?;
-    let start = text[..middle].rfind('[')?;
-    let end = middle + 3 + text[middle + 3..].find("/)")?;
-    let (word, said) = (&text[start + 1..middle], &text[middle + 3..end]);
-    let short = word.len() < 256 && said.len() < 1024 && !said.contains(char::is_control);
-    short.then_some((&text[..start], word, said, &text[end + 2..]))
+    // What looks like one and is not, such as a link to a page, does not hide those after it.
+    text.match_indices("](/").find_map(|(middle, _)| {
+        let from = text.ceil_char_boundary(middle.saturating_sub(MAX_WORD));
+        let start = from + text[from..middle].rfind('[')?;
+        let rest = &text[middle + 3..];
+        let end = rest.find(|c: char| matches!(c, '/' | ')' | '[' | ']') || c.is_control()).filter(|&end| end < MAX_SAID)?;
+        let (word, said) = (&text[start + 1..middle], &rest[..end]);
+        rest[end..].starts_with("/)").then_some((&text[..start], word, said, &rest[end + 2..]))
+    })
 }
 
 /// Pieces between blanks.

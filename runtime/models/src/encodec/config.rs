@@ -220,8 +220,9 @@ impl ModelConfig for EncodecConfig {
     fn problem(&self) -> Option<String> {
         let sizes = [
             ("sampling_rate", self.sampling_rate, 8000, 48_000),
-            ("hidden_size", self.hidden_size, 1, 1024),
-            ("num_filters", self.num_filters, 1, 256),
+            // One channel is what samples have.
+            ("hidden_size", self.hidden_size, 2, 1024),
+            ("num_filters", self.num_filters, 2, 256),
             ("upsampling_ratios' number", self.upsampling_ratios.len(), 1, 6),
             ("kernel_size", self.kernel_size, 1, 31),
             ("last_kernel_size", self.last_kernel_size, 1, 31),

@@ -13,6 +13,9 @@ pub const CURVE: usize = 608;
 /// Curves of a frame.
 pub const CURVES: usize = 5;
 
+/// Most frames that the decoder looks ahead: the vocoder is given their pitches before it needs them.
+const MAX_REACH: usize = 128;
+
 /// Widest rows.
 const MAX_WIDTH: usize = 4096;
 
@@ -132,9 +135,11 @@ impl ModelConfig for HibariConfig {
         let part = |name: &'static str, problem: Option<String>| problem.map(|problem| format!("{name}: {problem}"));
         range("vocab_size", self.vocab_size, 1 << 16)
             .or_else(|| range("max_tokens", self.max_tokens, MAX_TOKENS))
+            .or_else(|| (self.max_tokens < 3).then(|| format!("max_tokens is {}: two lie around a clause", self.max_tokens)))
             .or_else(rate)
             .or_else(|| part("text", self.text.problem()))
             .or_else(|| part("decoder", self.decoder.problem()))
+            .or_else(|| range("decoder: frames that its blocks look ahead", self.decoder.reach().max(1), MAX_REACH))
             .or_else(|| part("prosody_text", self.prosody_text.problem()))
             .or_else(|| part("prosody", self.prosody.problem()))
             .or_else(equal)

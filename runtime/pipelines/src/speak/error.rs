@@ -15,7 +15,7 @@ pub enum SpeakError {
     Graph(GraphError),
     /// Its frames do not become samples: a bug.
     Vocoder(VocoderError),
-    /// The list of phonemes is not one.
+    /// `vocab.json` cannot be used.
     Symbols {
         /// The file.
         path: PathBuf,

@@ -19,5 +19,5 @@ mod voice;
 pub use ossicle_models::Options;
 
 pub use error::SpeakError;
-pub use pcm::{WAV_HEADER, to_pcm, wav_header, wav_header_at};
+pub use pcm::{WAV_HEADER, to_pcm, wav_header};
 pub use voice::{Pronounced, SAMPLE_RATE, Settings, Speech, Voice};

@@ -1,7 +1,5 @@
 //! Samples as 16-bit PCM, raw or in a wav file.
 
-use super::SAMPLE_RATE;
-
 /// Bytes before a wav file's samples.
 pub const WAV_HEADER: usize = 44;
 
@@ -15,15 +13,12 @@ pub fn to_pcm(samples: &[f32], out: &mut Vec<u8>) {
     }
 }
 
-/// The start of a wav file of a voice with so many bytes of samples; with as many as its fields hold where there are more.
-pub fn wav_header(bytes: u64) -> [u8; WAV_HEADER] {
-    wav_header_at(SAMPLE_RATE, bytes)
-}
-
-/// As [`wav_header`], of so many samples a second.
-pub fn wav_header_at(rate: u32, bytes: u64) -> [u8; WAV_HEADER] {
+/// The start of a wav file of one channel with so many samples a second and so many bytes of them; with as many as its fields hold where there
+/// are more.
+pub fn wav_header(rate: u32, bytes: u64) -> [u8; WAV_HEADER] {
     const SAMPLE: u16 = 2;
-    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(u32::MAX - WAV_HEADER as u32);
+    // Whole samples.
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(u32::MAX - WAV_HEADER as u32) & !1;
     let mut header = [0; WAV_HEADER];
     let fields: [&[u8]; 13] = [
         b"RIFF",
@@ -55,7 +50,7 @@ mod tests {
     #[test]
     fn wav_files_are_read_back() {
         let samples = [0.0, 0.5, -1.0, 1.0, 7.0, -7.0, 1.0 / 32_767.0];
-        let mut bytes = wav_header(2 * samples.len() as u64).to_vec();
+        let mut bytes = wav_header(24_000, 2 * samples.len() as u64).to_vec();
         to_pcm(&samples, &mut bytes);
         let mut reader = hound::WavReader::new(&bytes[..]).unwrap();
         assert_eq!(

@@ -44,6 +44,7 @@ pub struct Voice {
     vocoder: Box<Vocoder>,
     symbols: HashMap<char, u32>,
     phonemizer: Option<Phonemizer>,
+    phonemizer_bytes: usize,
     isa: Isa,
     phonemes: Vec<u32>,
     samples: Vec<f32>,
@@ -72,7 +73,7 @@ impl Voice {
     pub fn open_within(path: &Path, options: Options, most: usize) -> Result<Self, SpeakError> {
         let folder: Arc<ModelFolder<HibariConfig>> = ModelFolder::open(path).map_err(SpeakError::Folder)?;
         let symbols = symbols(&folder)?;
-        let phonemizer = phonemizer(folder.path())?;
+        let (phonemizer, phonemizer_bytes) = phonemizer(folder.path())?.map_or((None, 0), |(one, bytes)| (Some(one), bytes));
         let graph = HibariGraph::new_within(folder, options, most)?;
         let tokens = graph.config().max_tokens;
         let samples = vec![0.0; FRAMES * HOP_SAMPLES];
@@ -81,6 +82,7 @@ impl Voice {
             vocoder: Box::new(Vocoder::new()),
             symbols,
             phonemizer,
+            phonemizer_bytes,
             isa: options.isa,
             phonemes: Vec::with_capacity(tokens),
             samples,
@@ -88,9 +90,10 @@ impl Voice {
         })
     }
 
-    /// Memory in use, all of it from the start.
+    /// Memory in use from the start; what is to be said comes on top. Weights are the network's, and what says how text is pronounced.
     pub fn memory_plan(&self) -> MemoryPlan {
         let plan = self.graph.memory_plan();
+        let plan = MemoryPlan { weights: plan.weights + self.phonemizer_bytes, ..plan };
         let own = size_of::<Vocoder>() + self.samples.len() * size_of::<f32>() + self.phonemes.capacity() * size_of::<u32>();
         MemoryPlan { state: plan.state + own, ..plan }
     }
@@ -109,8 +112,10 @@ impl Voice {
         let phonemizer = self.phonemizer.as_ref().ok_or(SpeakError::NoText)?;
         let mut out = Pronounced::default();
         for clause in phonemizer.phonemize(text) {
-            // What the lexicon has and the voice never learned is passed over.
-            out.phonemes.extend(clause.phonemes.chars().filter(|symbol| self.symbols.contains_key(symbol)));
+            let known = |symbol: &char| self.symbols.contains_key(symbol);
+            // What the voice never learned, as in a pronunciation of one's own, is told like a word that nobody can say.
+            out.left_out.extend(clause.phonemes.chars().filter(|symbol| !known(symbol)).map(String::from));
+            out.phonemes.extend(clause.phonemes.chars().filter(known));
             out.phonemes.push('\n');
             out.left_out.extend(clause.left_out);
         }
@@ -151,19 +156,20 @@ impl Voice {
 pub struct Pronounced {
     /// A line for each sentence.
     pub phonemes: String,
-    /// Words whose letters are not known, such as Chinese ones.
+    /// Words whose letters are not known, such as Chinese ones, and phonemes that the voice does not know.
     pub left_out: Vec<String>,
 }
 
-/// How text is pronounced, if the folder says so.
-fn phonemizer(folder: &Path) -> Result<Option<Phonemizer>, SpeakError> {
+/// How text is pronounced, if the folder says so, and the bytes of that.
+fn phonemizer(folder: &Path) -> Result<Option<(Phonemizer, usize)>, SpeakError> {
     let path = folder.join("phonemes.bin");
     if !path.is_file() {
         return Ok(None);
     }
     let wrong = |problem: String| SpeakError::Phonemes { path: path.clone(), problem };
     let bytes = MappedFile::open(&path).map_err(SpeakError::Folder)?;
-    Phonemizer::from_bytes(bytes).map(Some).map_err(|error| wrong(error.to_string()))
+    let length = bytes.len();
+    Phonemizer::from_bytes(bytes).map(|phonemizer| Some((phonemizer, length))).map_err(|error| wrong(error.to_string()))
 }
 
 /// Numbers of phonemes, from `vocab.json`.
