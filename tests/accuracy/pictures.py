@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """First labels of INT8 and of PyTorch's f32: pictures.py CHECKPOINT.pth [--model efficientnet-lite0] [--data ../shared/data]
 
-Runs `ossicle label` on the 500 ImageNet pictures (one a class, every second class) and the checkpoint itself in PyTorch; Pillow decodes
+Runs `ossicle classify` on the 500 ImageNet pictures (one a class, every second class) and the checkpoint itself in PyTorch; Pillow decodes
 them for both, as decoders of JPEG differ in the last bit, and resizes and crops for PyTorch. No weight learns from any of them. Prints how many are right and how often both say the same. Fails
 unless INT8's first label is f32's on 97 % and INT8 is right at most 1.0 point less often. Needs torch, numpy and Pillow.
 """
@@ -82,7 +82,7 @@ def main():
     torch.set_num_threads(1)
     run = network(torch.load(args.checkpoint, weights_only=True))
     floats = [run(torch.from_numpy(pixels(picture["path"]))[None])[0].numpy() for picture in pictures]
-    command = [args.program, "label", "--model", args.model, "--threads", "1", "--format", "jsonl", "--top", "1000"]
+    command = [args.program, "classify", "--model", args.model, "--threads", "1", "--format", "jsonl", "--top", "1000"]
     with tempfile.TemporaryDirectory() as folder:
         files = [pathlib.Path(folder, f"{picture['index']:04}.ppm") for picture in pictures]
         for picture, file in zip(pictures, files):

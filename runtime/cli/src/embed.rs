@@ -75,13 +75,12 @@ enum ElementName {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
     let options = Options { isa: args.machine.isa(), threads: args.machine.threads(), most: MAX_BUFFER_BYTES };
-    let mut out = open(args)?;
     let texts = texts(args)?;
     let status = match texts.is_empty() {
-        true => images(args, &folder, options, &mut out)?,
+        true => images(args, &folder, options)?,
         false => {
             let mut encoder = TextEncoder::open(&folder, options).map_err(|error| fault::embed(&folder, error))?;
-            let mut writer = Vectors::new(args, encoder.width(), texts.len(), &mut out)?;
+            let mut writer = Vectors::new(args, encoder.width(), texts.len())?;
             for text in &texts {
                 let encoded = encoder.encode(text).map_err(|error| fault::embed(&folder, error))?;
                 let left_out = encoded.left_out;
@@ -92,17 +91,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                     fault::complain(&format!("{start:?}...: the last {left_out} tokens are left out: the model reads {most}"));
                 }
             }
+            writer.finish()?;
             ExitCode::SUCCESS
         }
     };
-    out.flush()?;
     Ok(status)
 }
 
-fn images(args: &Args, folder: &Path, options: Options, out: &mut dyn Write) -> Result<ExitCode> {
+fn images(args: &Args, folder: &Path, options: Options) -> Result<ExitCode> {
     input::check(&args.files)?;
     let mut encoder = ImageEncoder::open(folder, options).map_err(|error| fault::embed(folder, error))?;
-    let mut writer = Vectors::new(args, encoder.width(), args.files.len(), out)?;
+    let mut writer = Vectors::new(args, encoder.width(), args.files.len())?;
     let mut failed = 0;
     for file in &args.files {
         let vector = input::image(file, usize::MAX).and_then(|image| encoder.encode(&image).map_err(|error| fault::embed(file, error)));
@@ -116,6 +115,7 @@ fn images(args: &Args, folder: &Path, options: Options, out: &mut dyn Write) -> 
             }
         }
     }
+    writer.finish()?;
     Ok(match failed {
         0 => ExitCode::SUCCESS,
         all if all == args.files.len() => ExitCode::from(fault::BAD_INPUT),
@@ -140,18 +140,20 @@ fn texts(args: &Args) -> Result<Vec<String>> {
 }
 
 /// Vectors on their way out.
-struct Vectors<'a> {
+struct Vectors {
     format: FormatName,
     element: ElementName,
-    out: &'a mut dyn Write,
+    out: Box<dyn Write>,
 }
 
-impl<'a> Vectors<'a> {
-    fn new(args: &Args, width: usize, count: usize, out: &'a mut dyn Write) -> io::Result<Self> {
+impl Vectors {
+    /// Opens the output, when nothing but the inputs themselves can go wrong any more.
+    fn new(args: &Args, width: usize, count: usize) -> Result<Self> {
+        let mut out = open(args)?;
         if args.format == FormatName::Npy {
             let element = if args.element == ElementName::F32 { "<f4" } else { "|i1" };
             let mut header = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': ({count}, {width}), }}");
-            // The values begin at a multiple of 64 bytes, behind a line's end.
+            // The values begin at a multiple of 64 bytes, after a line's end.
             let start = 10;
             let padded = (start + header.len() + 1).next_multiple_of(64) - start - 1;
             header.extend(std::iter::repeat_n(' ', padded - header.len()));
@@ -161,6 +163,10 @@ impl<'a> Vectors<'a> {
             out.write_all(header.as_bytes())?;
         }
         Ok(Self { format: args.format, element: args.element, out })
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     fn put(&mut self, kind: &str, input: &str, vector: &[f32], left_out: usize) -> io::Result<()> {

@@ -28,6 +28,10 @@ Examples:
   ossicle generate \"rain on a roof\" \"a door bell\" --output-dir sounds --seed 7
   ossicle generate \"wind\" -o - | aplay -r 16000 -f S16_LE
 
+No model comes with the program yet: make one with ossicle-quantize audiogen and give it with --model.
+
+No model comes with the program yet: make one with ossicle-quantize audiogen and give it with --model.
+
 Samples are 16 bits, one channel. The same seed gives the same bytes on every machine, instruction set and number of threads.";
 
 /// What to make.
@@ -49,7 +53,7 @@ pub(crate) struct Args {
     /// What chance belongs to: another one gives another sound
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
-    /// How closely to follow the text, 0 to 100; 1 leaves guidance out and takes half the time [default: the model's]
+    /// How closely to follow the text, 0 to 100; 1 leaves guidance out and takes less time [default: the model's]
     #[arg(long, value_name = "FACTOR")]
     guidance: Option<f32>,
     /// Draw among the N likeliest codes only, 0 for all [default: the model's]

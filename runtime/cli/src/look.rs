@@ -32,7 +32,7 @@ Examples:
   ossicle look --raw yuv420p --size 640x480 --rate 30 frames.yuv
   ossicle look pictures/ --rate 1
 
-A stream is JPEG (MJPEG, also multipart), PNG or binary PPM images one behind the other, YUV4MPEG2, or bare pixels with --raw and --size.
+A stream is JPEG (MJPEG, also multipart), PNG or binary PPM images one after another, YUV4MPEG2, or bare pixels with --raw and --size.
 Frames that come from standard input while the model computes are dropped but for the newest, and counted; with --all each one is waited for.
 
 The rules for events are those of ossicle detect (--config), over the labels' scores.

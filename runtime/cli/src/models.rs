@@ -14,6 +14,7 @@ use ossicle::models::ModelInfo;
 use ossicle::speak::Voice;
 use ossicle::whisper::window::Window;
 use ossicle_models::MemoryPlan;
+use ossicle_models::audiogen::AudiogenConfig;
 use ossicle_models::clip::ClipConfig;
 use ossicle_models::folder::{self, ModelConfig};
 use ossicle_models::hibari::HibariConfig;
@@ -299,6 +300,7 @@ fn verify(model: &ModelArgs) -> Result<()> {
         ClipConfig::KIND => drop(clip_plan(model, &path)?),
         HibariConfig::KIND => drop(voice(model, &path)?),
         // What their graphs need is checked when they are opened for a length.
+        AudiogenConfig::KIND => ["codec", "text"].iter().try_for_each(|part| folder::verify(&path.join(part)).map_err(fault::folder))?,
         kind if GENERATING.contains(&kind) => {}
         _ => drop(model.open(Window::Full.max_frames(), false)?),
     }

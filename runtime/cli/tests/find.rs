@@ -85,7 +85,7 @@ fn damaged_foreign_and_locked_indexes_are_refused() {
     for length in [0, 7, 8, 200, whole.len() - 1] {
         fs::write(&index, &whole[..length]).unwrap();
         let line = refusal(run(&["speech"]));
-        assert!(line.contains(".ossicle-index") && line.contains("made anew"), "{length}: {line}");
+        assert!(line.contains(".ossicle-index") && line.contains("anew with --rebuild"), "{length}: {line}");
     }
     // Of an earlier format.
     let format = whole.windows(14).position(|bytes| bytes == b"ossicle-find 2").unwrap() + 13;

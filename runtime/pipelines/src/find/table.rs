@@ -85,7 +85,7 @@ impl fmt::Display for IndexError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Malformed { path, problem } => write!(f, "{}: {problem}: remove it, and it is made anew", path.display()),
+            Self::Malformed { path, problem } => write!(f, "{}: {problem}: make it anew with --rebuild", path.display()),
             Self::Models { path } => {
                 write!(f, "{}: other models made this index: use those, or make it anew with --rebuild", path.display())
             }

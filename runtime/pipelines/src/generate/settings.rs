@@ -61,7 +61,7 @@ pub struct Request {
     pub seconds: f64,
     /// The same one gives the same bytes, whatever the machine and the number of threads.
     pub seed: u64,
-    /// How closely to follow the description; 1 leaves guidance out and takes half the time.
+    /// How closely to follow the description; 1 leaves guidance out and takes less time.
     pub guidance: f32,
     /// How codes are drawn.
     pub sampling: Sampling,
@@ -82,7 +82,7 @@ impl Request {
         if !(MIN_SECONDS..=MAX_SECONDS).contains(&self.seconds) {
             return Err(GenerateError::Setting(format!("{} seconds: {MIN_SECONDS} to {MAX_SECONDS} are possible", self.seconds)));
         }
-        // At most a minute's worth of a hundred thousand.
+        // Ten minutes of the fastest codec are far below 2^53.
         Ok(((self.seconds * rate).round() as usize).max(1))
     }
 

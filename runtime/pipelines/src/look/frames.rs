@@ -1,6 +1,6 @@
 //! Frames of a stream, one after the other.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
 use super::error::FrameError;
 use super::jpeg::Progress;
@@ -62,10 +62,10 @@ pub struct Frame {
     bytes: Vec<u8>,
 }
 
-/// Reads frames: JPEG images one behind the other (MJPEG, also in a multipart stream), PNG or binary PPM images, YUV4MPEG2, or bare pixels.
+/// Reads frames: JPEG images one after another (MJPEG, also in a multipart stream), PNG or binary PPM images, YUV4MPEG2, or bare pixels.
 #[derive(Debug)]
 pub struct FrameReader<R> {
-    reader: BufReader<R>,
+    reader: BufReader<Chain<Cursor<Vec<u8>>, R>>,
     kind: Kind,
     count: u64,
 }
@@ -100,22 +100,23 @@ impl<R: Read> FrameReader<R> {
     ///
     /// # Errors
     /// The stream cannot be read, is of no known kind, or its header is damaged.
-    pub fn new(reader: R, raw: Option<Raw>) -> Result<Self, FrameError> {
-        let mut reader = BufReader::with_capacity(1 << 16, reader);
+    pub fn new(mut reader: R, raw: Option<Raw>) -> Result<Self, FrameError> {
+        // A pipe hands out what there is, perhaps one byte.
+        let mut start = vec![];
+        (&mut reader).take(4).read_to_end(&mut start).map_err(FrameError::Read)?;
+        let mut reader = BufReader::with_capacity(1 << 16, Cursor::new(start.clone()).chain(reader));
         if let Some(raw) = raw {
             bytes_of(raw.width, raw.height, 3).ok_or_else(|| FrameError::Damaged { frame: 0, problem: "the size is too large".into() })?;
             return Ok(Self { reader, kind: Kind::Raw(raw), count: 0 });
         }
-        // Pipes hand out what there is: more may have to be waited for, but not if it cannot change anything.
-        let start = reader.fill_buf().map_err(FrameError::Read)?;
-        let kind = match start {
-            [0xff, 0xd8, ..] | [0xff] | [b'-', b'-', ..] | [b'\r' | b'\n', ..] => Kind::Jpeg,
+        let kind = match start.as_slice() {
+            [0xff, 0xd8, ..] | [b'-', b'-', ..] | [b'\r' | b'\n', ..] => Kind::Jpeg,
             [0x89, b'P', b'N', b'G', ..] => Kind::Png,
             [b'P', b'6', ..] => Kind::Ppm,
             [b'Y', b'U', b'V', b'4', ..] => y4m(&mut reader)?,
             // An empty stream has no frames, of whatever kind.
             [] => Kind::Jpeg,
-            other => return Err(FrameError::Unknown { start: other[..other.len().min(8)].to_vec() }),
+            _ => return Err(FrameError::Unknown { start }),
         };
         Ok(Self { reader, kind, count: 0 })
     }
@@ -219,7 +220,7 @@ impl<R: Read> FrameReader<R> {
         loop {
             let header = self.exact(Some(8))?.ok_or_else(|| self.damaged("cut off"))?;
             let length = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
-            if bytes.len() + length > MAX_FRAME_BYTES {
+            if length > MAX_FRAME_BYTES.saturating_sub(bytes.len()) {
                 return Err(self.damaged(format!("larger than {} MB", MAX_FRAME_BYTES >> 20)));
             }
             let data = self.exact(Some(length + 4))?.ok_or_else(|| self.damaged("cut off"))?;

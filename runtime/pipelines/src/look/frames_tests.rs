@@ -14,7 +14,7 @@ impl Read for Slow<'_> {
 
 fn frames(bytes: &[u8], raw: Option<Raw>) -> Result<Vec<Frame>, FrameError> {
     let mut all: Option<Vec<Frame>> = None;
-    for step in [4, 7, 1 << 20] {
+    for step in [1, 7, 1 << 20] {
         let mut reader = FrameReader::new(Slow(bytes, step), raw)?;
         let mut found = vec![];
         while let Some(frame) = reader.next_frame()? {
