@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// What is to be heard, once for each sound
     #[arg(required = true, value_name = "TEXT")]
     texts: Vec<String>,
-    /// File to write: .wav, or raw samples as .raw or .pcm; - is standard output
+    /// File to write: .wav, .flac, or raw samples as .raw or .pcm; - is standard output
     #[arg(short, long, value_name = "FILE", conflicts_with = "output_dir")]
     output: Option<PathBuf>,
     /// Folder for 1.wav, 2.wav and so on, in the order of the texts

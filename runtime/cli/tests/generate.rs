@@ -124,7 +124,7 @@ fn what_cannot_be_done_is_one_line() {
         (&["a dog", "-o", file, "--top-p", "2"], "top-p 2: 0 to 1"),
         (&["a dog"], "nowhere to write to: give -o FILE.wav"),
         (&["a dog", "a", "-o", file], "-o takes one sound, there are 2 texts"),
-        (&["a dog", "-o", "sound.mp3", "--seconds", "0.1"], "give a name that ends in .wav, .raw or .pcm"),
+        (&["a dog", "-o", "sound.mp3", "--seconds", "0.1"], "give a name that ends in .wav, .flac, .raw or .pcm"),
     ] {
         let line = refusal(generate(&model.0, arguments));
         assert!(line.contains(words), "{line}");

@@ -4,7 +4,7 @@ use std::io;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,9 @@ use crate::model::Model;
 use crate::mqtt::{Broker, Mqtt};
 use crate::service::Service;
 use crate::slots::Slots;
+use crate::speech::{Speaker, VoiceCard, Voices};
 use crate::spill::Budget;
+use crate::worker::Worker;
 use crate::wyoming::session as wyoming;
 
 /// Stack of a connection's thread: reading headers of recordings takes the most.
@@ -50,6 +52,7 @@ pub struct Server {
     listeners: Vec<(Protocol, Listener)>,
     stdio: bool,
     mqtt: Option<Mqtt>,
+    voice: Option<(VoiceCard, Box<dyn Speaker>)>,
     #[cfg(unix)]
     sockets: Vec<PathBuf>,
 }
@@ -66,6 +69,7 @@ impl Server {
             listeners: Vec::new(),
             stdio: false,
             mqtt: None,
+            voice: None,
             #[cfg(unix)]
             sockets: Vec::new(),
         }
@@ -79,6 +83,11 @@ impl Server {
     /// Answers Wyoming's questions for commands in text.
     pub fn recognise(&mut self, recogniser: Box<dyn Recognise>) {
         self.recogniser = Some(recogniser);
+    }
+
+    /// Says texts for clients.
+    pub fn speak(&mut self, card: VoiceCard, speaker: Box<dyn Speaker>) {
+        self.voice = Some((card, speaker));
     }
 
     /// Whether Wyoming clients get transcripts segment by segment before they get them whole. The protocol has no way for a client to ask;
@@ -139,11 +148,12 @@ impl Server {
     /// Jobs under way end with an answer that says so. The threads that listen stay until the process ends.
     ///
     /// # Errors
-    /// If a thread cannot be started.
+    /// If a thread cannot be started, or one that clients wait for has ended by a fault.
     pub fn run<M: Model + Send>(self, models: &mut [M], stop: &AtomicBool, tick: &mut dyn FnMut()) -> io::Result<()> {
         let queue = Queue::new(self.limits.clone());
         let slots = Slots::new(self.limits.connections, self.limits.connections_per_peer);
         let idle = self.limits.idle;
+        let voice = self.voice.map(|(card, speaker)| Voices::start(card, speaker, &self.limits));
         let service = Arc::new(Service {
             card: self.card,
             budget: Budget::new(self.limits.held_bytes, self.limits.held_bytes_per_peer),
@@ -152,6 +162,7 @@ impl Server {
             options: self.options,
             recogniser: self.recogniser,
             streaming: self.streaming,
+            voices: voice.transpose()?,
             mqtt: self.mqtt,
         });
         for (protocol, listener) in self.listeners {
@@ -163,12 +174,22 @@ impl Server {
             let (service, left) = (Arc::clone(&service), Arc::clone(&left));
             spawn(move || {
                 wyoming::serve(&service, Connection::stdio(idle), None);
-                left.store(true, std::sync::atomic::Ordering::Relaxed);
+                left.store(true, Ordering::Relaxed);
             })?;
         }
-        queue.work(models, &[stop, &left], tick)?;
+        let voice = service.voices.as_ref().map(Voices::worker);
+        let failed = AtomicBool::new(false);
+        let mut look = || {
+            // Without the thread nobody would be answered any more.
+            failed.fetch_or(voice.is_some_and(Worker::has_ended), Ordering::Relaxed);
+            tick();
+        };
+        queue.work(models, &[stop, &left, &failed], &mut look)?;
+        if let Some(voice) = voice {
+            voice.stop();
+        }
         let end = Instant::now() + FAREWELL;
-        while queue.has_clients() && Instant::now() < end {
+        while (queue.has_clients() || voice.is_some_and(Worker::has_clients)) && Instant::now() < end {
             tick();
             thread::sleep(PAUSE);
         }
@@ -181,7 +202,7 @@ impl Server {
         for socket in self.sockets {
             let _ = std::fs::remove_file(socket);
         }
-        Ok(())
+        if failed.into_inner() { Err(io::Error::other("the voice's thread ended by a fault")) } else { Ok(()) }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::intent::{Intent, Recognise};
 use crate::jobs::Queue;
 use crate::limits::Limits;
 use crate::mqtt::Mqtt;
+use crate::speech::Voices;
 use crate::spill::Budget;
 
 /// The model's queue, and what holds for every request.
@@ -19,6 +20,7 @@ pub(crate) struct Service {
     pub(crate) options: TranscribeOptions,
     pub(crate) recogniser: Option<Box<dyn Recognise>>,
     pub(crate) streaming: bool,
+    pub(crate) voices: Option<Voices>,
     pub(crate) mqtt: Option<Mqtt>,
 }
 

@@ -1,8 +1,12 @@
 //! `ossicle listen`.
 
+mod answer;
 mod button;
 #[cfg(feature = "microphone")]
+mod loudspeaker;
+#[cfg(feature = "microphone")]
 mod microphone;
+mod output;
 mod sound;
 mod sounds;
 mod source;
@@ -26,6 +30,7 @@ use crate::command::{self, parse_threshold};
 use crate::fault::{self, Fault};
 use crate::input;
 use crate::model::ModelArgs;
+use answer::{AnswerArgs, Mouth};
 use button::Button;
 use sound::Sound;
 use sounds::{SoundArgs, Sounds};
@@ -46,10 +51,11 @@ Examples:
   arecord -f S16_LE -r 48000 -c 2 -t raw | ossicle listen - --rate 48000 --channels 2 --json --partial
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --sentences home --json
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --sentences home --events --config events.toml --json
+  arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --sentences home --answer --answer-output - | aplay -r 24000 -f S16_LE
   ossicle listen meeting.wav
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --push-to-talk      Enter, or kill -USR1 and kill -USR2
 
-Lines go to stdout as things happen: listening, speech, thinking, final, nothing (no words in it), with --partial partial, with --events
+Lines go to stdout as things happen: listening, speech, thinking, final, nothing (no words in it), with --partial partial, with --answer answer, with --events
 sound (in JSON sound_start when one has begun, sound when it is over). Times are seconds from the stream's start. SIGINT and SIGTERM end an utterance and the program.
 
 Exit status: 0 the stream ended or was ended, 1 recognition failed or the recording is incomplete, 2 bad usage or bad input.";
@@ -85,6 +91,8 @@ pub(crate) struct Args {
     /// How sure one has to be that a command was meant, 0 to 1
     #[arg(long, value_name = "P", requires = "sentences", value_parser = parse_threshold)]
     threshold: Option<f32>,
+    #[command(flatten)]
+    answers: AnswerArgs,
     /// Silence that ends an utterance, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = parse_hangover)]
     hangover: f64,
@@ -151,7 +159,7 @@ impl Args {
 
 /// Writes events as they come; the first failure stays.
 struct Writer {
-    out: io::Stdout,
+    out: Box<dyn Write>,
     json: bool,
     clock: Clock,
     written: io::Result<()>,
@@ -160,8 +168,8 @@ struct Writer {
 impl Writer {
     fn write(&mut self, event: &Event) {
         if self.written.is_ok() {
-            let mut out = self.out.lock();
-            let line = if self.json { format::json(&mut out, event, self.clock) } else { format::text(&mut out, event) };
+            let out = &mut self.out;
+            let line = if self.json { format::json(out, event, self.clock) } else { format::text(out, event) };
             self.written = line.and_then(|()| out.flush());
         }
     }
@@ -179,8 +187,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let options = args.options();
     args.source.check()?;
+    args.answers.check()?;
     let isa = args.model.machine.isa();
     let (sounds, others) = args.sounds.open(&args.model.machine)?.map_or((None, 0), |(sounds, bytes)| (Some(sounds), bytes));
+    let (voice, more) = args.answers.open(&args.model)?.map_or((None, 0), |(voice, bytes)| (Some(voice), bytes));
+    let others = others + more;
     let listener = Listener::new(isa, options, args.recogniser(others)?)
         .map_err(|error| Fault::new(error, "--hangover and --longest", "shorten the one or lengthen the other"))?;
 
@@ -192,9 +203,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let button = if args.push_to_talk { Some(Button::new()?) } else { None };
     let source = args.source.open(isa)?;
-    let mut writer = Writer { out: io::stdout(), json: args.json, clock: Clock { rate: source.rate }, written: Ok(()) };
+    let mouth = voice.map(|voice| args.answers.mouth(voice)).transpose()?;
+    let out: Box<dyn Write> = if args.answers.takes_stdout() { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
+    let mut writer = Writer { out, json: args.json, clock: Clock { rate: source.rate }, written: Ok(()) };
     let (name, damage) = (source.name.clone(), Arc::clone(&source.damage));
-    hear(source, Ears { listener, sounds }, button, &stop, &mut writer)?;
+    hear(source, Ears { listener, sounds }, mouth, button, &stop, &mut writer)?;
     let damage = damage.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(input::tell_damage(&name, &damage))
 }
@@ -222,14 +235,23 @@ impl Ears {
     }
 }
 
-fn hear(source: Sound, mut ears: Ears, button: Option<Button>, stop: &AtomicBool, writer: &mut Writer) -> Result<()> {
+fn hear(
+    source: Sound,
+    mut ears: Ears,
+    mut mouth: Option<Mouth>,
+    button: Option<Button>,
+    stop: &AtomicBool,
+    writer: &mut Writer,
+) -> Result<()> {
     let Sound { name, samples, dropped, live, .. } = source;
     let failed = |error: anyhow::Error| error.context(name.clone());
     let queue = Queue::feed(samples, QUEUE_SAMPLES);
     if let Some(button) = button {
         button.attach(&queue);
     }
-    let (mut block, mut lost, mut broken) = ([0.0; BLOCK], 0, Ok(()));
+    let (mut block, mut lost, mut broken, mut heard) = ([0.0; BLOCK], 0, Ok(()), 0);
+    // What is to be answered once its events are out.
+    let mut answer = None;
     while !stop.load(Ordering::Relaxed) {
         let popped = match queue.pop(&mut block, PATIENCE) {
             Ok(popped) => popped,
@@ -244,21 +266,53 @@ fn hear(source: Sound, mut ears: Ears, button: Option<Button>, stop: &AtomicBool
             writer.write(&Event::Dropped { samples: total - lost, total });
             lost = total;
         }
-        let mut on_event = |event: Event| writer.write(&event);
+        let mut on_event = |event: Event| {
+            writer.write(&event);
+            answer = response(event).or(answer.take());
+        };
         match popped {
             Popped::Samples(count) => {
+                heard += count as u64;
+                if let Some(mouth) = &mut mouth {
+                    mouth.mute(&mut block[..count]);
+                }
                 ears.listener.set_hurry(live && queue.len() > HURRY_SAMPLES);
                 ears.push(&block[..count], &mut on_event).map_err(failed)?;
             }
-            Popped::Pressed => ears.listener.press(&mut on_event).map_err(|error| failed(error.into()))?,
+            Popped::Pressed => {
+                mouth.as_mut().into_iter().for_each(Mouth::interrupt);
+                ears.listener.press(&mut on_event).map_err(|error| failed(error.into()))?;
+            }
             Popped::Released => ears.listener.release(&mut on_event).map_err(|error| failed(error.into()))?,
             Popped::Nothing => {}
             Popped::Ended => break,
         }
         writer.check()?;
+        speak(answer.take(), mouth.as_mut(), &queue, (heard, live), writer)?;
     }
     queue.close();
-    ears.finish(&mut |event| writer.write(&event)).map_err(failed)?;
+    let mut on_event = |event: Event| {
+        writer.write(&event);
+        answer = response(event).or(answer.take());
+    };
+    ears.finish(&mut on_event).map_err(failed)?;
     writer.check()?;
+    speak(answer.take(), mouth.as_mut(), &queue, (heard, false), writer)?;
+    mouth.map_or(Ok(()), Mouth::finish)?;
     broken
+}
+
+/// What there is to answer.
+fn response(event: Event) -> Option<String> {
+    let Event::Final { intent: Some(intent), .. } = event else { return None };
+    intent.get("response")?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// Says an answer, if there is one and a mouth; so many samples have been heard, live or not.
+fn speak(answer: Option<String>, mouth: Option<&mut Mouth>, queue: &Queue, (heard, live): (u64, bool), writer: &mut Writer) -> Result<()> {
+    let (Some(text), Some(mouth)) = (answer, mouth) else { return Ok(()) };
+    let (wait, mute) = mouth.say(&text, queue, live)?;
+    let start = heard + wait;
+    writer.write(&Event::Answer { start, end: start + mute, text });
+    Ok(writer.check()?)
 }

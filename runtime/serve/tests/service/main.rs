@@ -3,4 +3,6 @@
 mod client;
 mod http;
 mod limits;
+mod speech;
+mod speech_http;
 mod wyoming;
