@@ -10,7 +10,7 @@ import sys
 import wave
 
 import openai
-from service import BINARY, MODEL, SAMPLE, reference, service, spoken
+from service import BINARY, MODEL, ROOT, SAMPLE, reference, service, spoken
 
 ANSWER = "The light is on. It is 21.5 degrees."
 
@@ -63,6 +63,26 @@ def speech(client):
     fails(openai.APIStatusError, 413, create, model="tts-1", voice="nova", input="x" * 100_000)
 
 
+def embeddings(client):
+    """Texts as the package asks by default (base64) and as numbers, and an image beside them: the vectors of `ossicle embed`."""
+    def embedded(*args):
+        command = [BINARY, "embed", "--model", "efficientnet-lite0", *args]
+        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        return [json.loads(line)["vector"] for line in lines]
+
+    create, cat = client.embeddings.create, ROOT / "samples/cat.jpg"
+    texts, image = ["a cat", "a dog on a sofa"], "data:image/jpeg;base64," + base64.b64encode(cat.read_bytes()).decode()
+    expected = [*embedded("--text", texts[0], "--text", texts[1]), *embedded(str(cat))]
+    for options in ({}, {"encoding_format": "float"}):
+        answer = create(model="text-embedding-3-small", input=[*texts, image], **options)
+        assert [item.index for item in answer.data] == [0, 1, 2] and answer.usage.total_tokens > 4
+        for item, vector in zip(answer.data, expected, strict=True):
+            assert len(item.embedding) == len(vector) and all(abs(a - b) < 1e-7 for a, b in zip(item.embedding, vector))
+    assert create(model="efficientnet-lite0", input=texts[0]).data[0].embedding == create(model="efficientnet-lite0", input=texts).data[0].embedding
+    for bad in ("", [], [[1, 2]], "data:image/png;base64,AAAA", ["x" * 100_000]):
+        fails(openai.BadRequestError, 400, create, model="efficientnet-lite0", input=bad)
+
+
 def fails(error, status, call, *arguments, **options):
     try:
         call(*arguments, **options)
@@ -108,6 +128,9 @@ def main():
             errors(client)
         asyncio.run(together(url, expected))
         curl(url, expected)
+    with service("--http", "127.0.0.1:0", "--embeddings", "efficientnet-lite0") as running:
+        with openai.OpenAI(base_url=f"{running.http}/v1", api_key="none", max_retries=0) as client:
+            embeddings(client)
     print(f"openai, curl: {expected!r}")
 
 

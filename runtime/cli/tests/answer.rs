@@ -29,7 +29,11 @@ fn seconds(bytes: usize) -> f64 {
 
 fn listen(args: &[&str]) -> Command {
     let mut command = ossicle();
-    command.args(["listen", "--sentences", "home"]).args(args);
+    command.arg("listen");
+    if !args.contains(&"--sentences") {
+        command.args(["--sentences", "home"]);
+    }
+    command.args(args);
     command
 }
 
@@ -71,6 +75,15 @@ fn a_command_is_answered_and_nothing_is_heard_meanwhile() {
     let second = of(&events, "final")[1];
     assert!(at(answers[0], "end") < at(second, "start") && at(answers[0], "start") > 0.5 + seconds(command.len()));
     assert_eq!(fs::read(&raw).unwrap(), [answer.clone(), spoken("A timer of 10 minutes is set.")].concat());
+
+    // A pipe that is faster than sound is heard as the recording is.
+    let mut piped =
+        listen(&["-", "--rate", "24000", "--json", "--answer", "--answer-tail", &tail, "--answer-output", raw.to_str().unwrap()]);
+    let mut child = piped.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || std::io::Write::write_all(&mut stdin, &samples).unwrap());
+    assert_eq!(lines(&good(&child.wait_with_output().unwrap()).stdout), events);
+    writer.join().unwrap();
 
     // Without an answer all three are heard; to standard output, the lines are told on standard error.
     let events = lines(&good(&listen(&["--json", &recording]).output().unwrap()).stdout);
@@ -114,6 +127,7 @@ fn what_cannot_be_answered_is_one_line() {
         #[cfg(not(feature = "microphone"))]
         (&["--answer", recording], "nowhere to speak"),
         (&["--answer-output", "a.wav", recording], "--answer"),
+        (&["--sentences", "coffee", "--answer", "--answer-output", "a.wav", recording], "no answers in it: coffee"),
     ] {
         let line = refusal(listen(args).output().unwrap());
         assert!(line.contains(expected), "{args:?}: {line}");

@@ -168,6 +168,61 @@ fn what_a_service_says_has_the_samples_of_speak() {
     assert_eq!(service.terminate(), Some(0));
 }
 
+/// The `embedding` of each input, as the service has it.
+fn embeddings(service: &Service, body: &serde_json::Value) -> Vec<Vec<f32>> {
+    let body = body.to_string();
+    let length = body.len();
+    let head = format!("POST /v1/embeddings HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+    let mut stream = TcpStream::connect(service.place("http")).unwrap();
+    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let items = body["data"].as_array().unwrap();
+    items.iter().map(|item| item["embedding"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect()).collect()
+}
+
+/// What `ossicle embed` writes.
+fn embedded(args: &[&str]) -> Vec<Vec<f32>> {
+    let output = Command::new(env!("CARGO_BIN_EXE_ossicle")).env_remove("OSSICLE_ISA").arg("embed").args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["vector"].as_array().unwrap().clone();
+    lines.lines().map(|text| line(text).iter().map(|x| x.as_f64().unwrap() as f32).collect()).collect()
+}
+
+#[test]
+fn embeddings_have_the_bits_of_embed() {
+    let texts = ["a dog barks", "a barking dog", "the stock market fell"];
+    let service = Service::start(serve(&["--http", "127.0.0.1:0", "--voice", "none", "--embeddings", "minilm"]), 1);
+    let vectors = embeddings(&service, &serde_json::json!({"model": "minilm", "input": texts}));
+    assert_eq!(vectors, embedded(&["--model", "minilm", "--text", texts[0], "--text", texts[1], "--text", texts[2]]));
+    let cosine = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    assert!(cosine(&vectors[0], &vectors[1]) > cosine(&vectors[0], &vectors[2]) + 0.3);
+    // Images and texts, in one space.
+    let service = Service::start(serve(&["--http", "127.0.0.1:0", "--voice", "none", "--embeddings", "efficientnet-lite0"]), 1);
+    let cat = root().join("samples/cat.jpg");
+    let encoded = base64(&fs::read(&cat).unwrap());
+    let input = serde_json::json!([{"image": encoded}, format!("data:image/jpeg;base64,{encoded}"), "a cat"]);
+    let vectors = embeddings(&service, &serde_json::json!({"model": "efficientnet-lite0", "input": input}));
+    assert_eq!(vectors[0], vectors[1]);
+    let images = embedded(&["--model", "efficientnet-lite0", cat.to_str().unwrap()]);
+    let texts = embedded(&["--model", "efficientnet-lite0", "--text", "a cat"]);
+    assert_eq!([&vectors[0], &vectors[2]], [&images[0], &texts[0]]);
+}
+
+/// As RFC 4648 has it.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let three = |three: &[u8]| {
+        let word = three.iter().chain(&[0; 2]).take(3).fold(0usize, |word, &byte| word << 8 | usize::from(byte));
+        (0..4).map(|at| if at <= three.len() { char::from(LETTERS[word >> (18 - 6 * at) & 63]) } else { '=' }).collect::<String>()
+    };
+    bytes.chunks(3).map(three).collect()
+}
+
 #[test]
 fn a_voice_is_left_out_where_memory_is_short() {
     let describe = |options: &[&str]| {
@@ -272,7 +327,7 @@ fn bad_usage_is_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let uri = format!("tcp://{taken}");
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 17] = [
         (&["--uri", "127.0.0.1:10300"], "give tcp://HOST:PORT, unix:///PATH or stdio://"),
         (&["--uri", "unix:///no/such/folder/socket"], "cannot listen: "),
         (&["--http", "nowhere"], "cannot listen: "),
@@ -282,6 +337,10 @@ fn bad_usage_is_one_line() {
         (&["--voice", "nobody"], "model nobody not found"),
         (&["--voice", "yamnet"], "kind is \"yamnet\", not \"hibari\""),
         (&["--max-text", "2MB"], "give 1 byte to 1 MB"),
+        (&["--embeddings", "nobody"], "model nobody not found"),
+        (&["--embeddings", "yamnet"], "a model of kind \"yamnet\" has no vectors"),
+        (&["--say-output", "a.raw"], "--mqtt"),
+        (&["--mqtt", "mqtt://127.0.0.1:1", "--voice", "none", "--say-output", "a.raw"], "nothing can be said without a voice"),
         (&["--sentences", "nowhere.yaml"], "give a sentence file, or one of coffee, home"),
         (&["--mqtt", "mqtts://broker"], "TLS is not known here"),
         (&["--language", "de"], "this model knows English only"),

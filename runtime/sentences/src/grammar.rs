@@ -105,6 +105,11 @@ impl Grammar {
         &self.language
     }
 
+    /// Whether any of its sentences has an answer.
+    pub fn has_answers(&self) -> bool {
+        self.intents.iter().flat_map(|intent| &intent.blocks).any(|block| block.response.is_some())
+    }
+
     /// The intents' names, as listed.
     pub fn intents(&self) -> impl Iterator<Item = &str> {
         self.intents.iter().map(|intent| intent.name.as_str())

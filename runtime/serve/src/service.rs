@@ -3,6 +3,7 @@
 use ossicle::whisper::options::TranscribeOptions;
 
 use crate::card::ModelCard;
+use crate::embed::Embeddings;
 use crate::intent::{Intent, Recognise};
 use crate::jobs::Queue;
 use crate::limits::Limits;
@@ -21,6 +22,7 @@ pub(crate) struct Service {
     pub(crate) recogniser: Option<Box<dyn Recognise>>,
     pub(crate) streaming: bool,
     pub(crate) voices: Option<Voices>,
+    pub(crate) embeddings: Option<Embeddings>,
     pub(crate) mqtt: Option<Mqtt>,
 }
 

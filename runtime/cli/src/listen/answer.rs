@@ -48,6 +48,11 @@ fn parse_tail(text: &str) -> Result<f64, String> {
 }
 
 impl AnswerArgs {
+    /// Whether answers are spoken.
+    pub(crate) fn is_given(&self) -> bool {
+        self.answer
+    }
+
     /// Whether standard output is taken by samples.
     pub(crate) fn takes_stdout(&self) -> bool {
         self.answer_output.as_deref() == Some(Path::new("-"))
@@ -94,9 +99,9 @@ pub(crate) struct Mouth {
 }
 
 impl Mouth {
-    /// Says an answer, to its end or until somebody presses the button. Of what is recorded from now on, behind the samples that already wait in
-    /// the queue if they come live, nothing is heard while it lasts; gives how many samples are still heard, and how many are not.
-    pub(crate) fn say(&mut self, text: &str, queue: &Queue, live: bool) -> Result<(u64, u64)> {
+    /// Says an answer, to its end or until somebody presses the button. Behind the next `rest` samples of a recording, or those that already wait
+    /// in the queue of a live stream, nothing is heard while it lasts; gives how many samples are still heard, and how many are not.
+    pub(crate) fn say(&mut self, text: &str, queue: &Queue, rest: u64, live: bool) -> Result<(u64, u64)> {
         let waiting = || if live { queue.len() as u64 } else { 0 };
         let before = waiting();
         let Pronounced { phonemes, left_out } = self.voice.pronounce(text).map_err(Fault::line)?;
@@ -115,7 +120,7 @@ impl Mouth {
         self.output.wait(&|| queue.is_marked());
         let arrived = waiting().saturating_sub(before);
         self.mute = (spoken * HEARD).div_ceil(SPOKEN).max(arrived) + self.tail;
-        self.wait = before;
+        self.wait = if live { before } else { rest };
         Ok((self.wait, self.mute))
     }
 

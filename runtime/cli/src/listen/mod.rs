@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ossicle::command::recogniser::CommandOptions;
@@ -42,6 +42,8 @@ const QUEUE_SAMPLES: usize = 60 * ossicle::audio::SAMPLE_RATE as usize;
 const BLOCK: usize = 1600;
 /// With more samples than these waiting in a live stream, partial texts are left out.
 const HURRY_SAMPLES: usize = 8000;
+/// How far a live stream may be ahead of the clock: what its source holds when it starts.
+const AHEAD: Duration = Duration::from_secs(2);
 /// How long a signal may go unnoticed while nothing is heard.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -147,6 +149,9 @@ impl Args {
             return Ok(Box::new(Speech::new(model, options)));
         };
         let sentences = Loaded::open(name, self.language.as_deref(), &self.house)?;
+        if self.answers.is_given() && !sentences.has_answers() {
+            return Err(Fault::new("no answers in it", name, "give a sentence file with response:, or leave out --answer").into());
+        }
         let mut model = self.model.open_for_commands(Window::default().max_frames(), false, others)?;
         let language = command::language::decoded(&model, self.language.as_deref(), sentences.language(), name)?;
         let sentences = sentences.recogniser(&mut model, name)?;
@@ -250,8 +255,7 @@ fn hear(
         button.attach(&queue);
     }
     let (mut block, mut lost, mut broken, mut heard) = ([0.0; BLOCK], 0, Ok(()), 0);
-    // What is to be answered once its events are out.
-    let mut answer = None;
+    let (mut due, since) = (Due::default(), Instant::now());
     while !stop.load(Ordering::Relaxed) {
         let popped = match queue.pop(&mut block, PATIENCE) {
             Ok(popped) => popped,
@@ -268,7 +272,7 @@ fn hear(
         }
         let mut on_event = |event: Event| {
             writer.write(&event);
-            answer = response(event).or(answer.take());
+            due.note(&event);
         };
         match popped {
             Popped::Samples(count) => {
@@ -288,31 +292,50 @@ fn hear(
             Popped::Ended => break,
         }
         writer.check()?;
-        speak(answer.take(), mouth.as_mut(), &queue, (heard, live), writer)?;
+        // A pipe that is faster than sound is a recording.
+        let live =
+            live && (heard + queue.len() as u64) as f64 <= (since.elapsed() + AHEAD).as_secs_f64() * f64::from(ossicle::audio::SAMPLE_RATE);
+        due.speak(mouth.as_mut(), &queue, heard, live, writer)?;
     }
     queue.close();
     let mut on_event = |event: Event| {
         writer.write(&event);
-        answer = response(event).or(answer.take());
+        due.note(&event);
     };
     ears.finish(&mut on_event).map_err(failed)?;
     writer.check()?;
-    speak(answer.take(), mouth.as_mut(), &queue, (heard, false), writer)?;
+    due.speak(mouth.as_mut(), &queue, heard, false, writer)?;
     mouth.map_or(Ok(()), Mouth::finish)?;
     broken
 }
 
-/// What there is to answer.
-fn response(event: Event) -> Option<String> {
-    let Event::Final { intent: Some(intent), .. } = event else { return None };
-    intent.get("response")?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+/// What is to be answered once its events are out, and where the listener stood.
+#[derive(Default)]
+struct Due {
+    text: Option<String>,
+    at: u64,
 }
 
-/// Says an answer, if there is one and a mouth; so many samples have been heard, live or not.
-fn speak(answer: Option<String>, mouth: Option<&mut Mouth>, queue: &Queue, (heard, live): (u64, bool), writer: &mut Writer) -> Result<()> {
-    let (Some(text), Some(mouth)) = (answer, mouth) else { return Ok(()) };
-    let (wait, mute) = mouth.say(&text, queue, live)?;
-    let start = heard + wait;
-    writer.write(&Event::Answer { start, end: start + mute, text });
-    Ok(writer.check()?)
+impl Due {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Final { intent: Some(intent), .. } => {
+                let text = intent.get("response").and_then(|text| text.as_str()).filter(|text| !text.is_empty());
+                self.text = text.map(str::to_owned).or(self.text.take());
+            }
+            Event::Listening { at } => self.at = *at,
+            _ => {}
+        }
+    }
+
+    /// Says the answer, if there is one and a mouth; so many samples have been heard.
+    fn speak(&mut self, mouth: Option<&mut Mouth>, queue: &Queue, heard: u64, live: bool, writer: &mut Writer) -> Result<()> {
+        let (Some(text), Some(mouth)) = (self.text.take(), mouth) else { return Ok(()) };
+        // The same sample of a recording, however it was cut into blocks.
+        let rest = (self.at + BLOCK as u64).saturating_sub(heard);
+        let (wait, mute) = mouth.say(&text, queue, rest, live)?;
+        let start = heard + wait;
+        writer.write(&Event::Answer { start, end: start + mute, text });
+        Ok(writer.check()?)
+    }
 }

@@ -1,6 +1,7 @@
 //! `ossicle serve`: speech to text and text to speech for other programs, over the Wyoming protocol and HTTP.
 
 mod assistant;
+mod embed;
 mod speech;
 
 use std::net::ToSocketAddrs;
@@ -18,7 +19,8 @@ use ossicle_serve::mqtt::Broker;
 use ossicle_serve::{Address, Limits, Model, ModelCard, Server};
 
 use assistant::Assistant;
-use speech::SpeechArgs;
+use embed::EmbedArgs;
+use speech::{SayArgs, SpeechArgs};
 
 use crate::broker::parse_name;
 use crate::command::folder::HouseArgs;
@@ -41,6 +43,7 @@ Examples:
   ossicle serve
   ossicle serve --uri tcp://0.0.0.0:10300 --sentences home
   ossicle serve --voice none
+  ossicle serve --embeddings minilm
   ossicle serve --uri unix:///run/ossicle/wyoming.sock --http 127.0.0.1:8000
   ossicle serve --uri tcp://0.0.0.0:10300 --mqtt mqtt://homeassistant.local --mqtt-name kitchen
   curl -F file=@samples/kitchen.wav -F model=whisper-1 http://127.0.0.1:8000/v1/audio/transcriptions
@@ -82,6 +85,10 @@ pub(crate) struct Args {
     model: ModelArgs,
     #[command(flatten)]
     speech: SpeechArgs,
+    #[command(flatten)]
+    say: SayArgs,
+    #[command(flatten)]
+    embed: EmbedArgs,
     /// Recordings that take turns, short ones first: each takes memory for a window of its own [default: 3, or what --memory and --board allow]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=8))]
     models: Option<usize>,
@@ -182,13 +189,20 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     args.model.verify()?;
     // A client may ask for word times.
     let (frames, words) = (Window::default().max_frames(), true);
-    let models = |others| args.model.open_several(frames, words, args.constrained, args.models, MODELS, others);
+    let towers = args.embed.open(&args.model)?;
+    let fixed = towers.as_ref().map_or(0, |(_, towers)| towers.planned_bytes());
+    let models = |others| args.model.open_several(frames, words, args.constrained, args.models, MODELS, fixed + others);
     let (mut transcribers, voice) = args.speech.open_beside(&args.model, models)?;
     let Some(model) = transcribers.first_mut() else { anyhow::bail!("no model is open") };
     model.check(&options).map_err(|error| fault::transcription("", error))?;
     let mut server = Server::new(ModelCard::of(model), limits);
     server.defaults(options);
     server.stream_transcripts(args.stream);
+    if let Some((name, towers)) = towers {
+        server.embed(name, Box::new(towers));
+    }
+    let speaks = voice.is_some();
+    args.say.check(speaks, &args.uris)?;
     if let Some((card, voice)) = voice {
         server.speak(card, Box::new(voice));
     }
@@ -209,7 +223,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
     listen(args, &mut server)?;
     if let Some(broker) = &args.mqtt {
-        server.mqtt(broker, &args.mqtt_name, |news| fault::tell(format_args!("mqtt: {news}")));
+        let report = |news: &str| fault::tell(format_args!("mqtt: {news}"));
+        match speaks {
+            true => server.mqtt_speaking(broker, &args.mqtt_name, args.say.player()?, report),
+            false => server.mqtt(broker, &args.mqtt_name, report),
+        }
     }
     let mut notifier = Notifier::from_environment();
     notifier.ready("serving");

@@ -65,7 +65,7 @@ impl FlacEncoder {
     fn frame(&mut self, out: &mut Vec<u8>) {
         let Self { block, residual, bits, frames } = self;
         bits.bytes.clear();
-        bits.put(0b11_1111_1111_1110_00, 16);
+        bits.put(0xfff8, 16);
         // 4096 samples, or a number of them behind the number of the frame; the rate is that of the header.
         let whole = block.len() == BLOCK;
         bits.put(if whole { 0b1100_0000 } else { 0b0111_0000 }, 8);

@@ -114,7 +114,7 @@ mod tests {
             }
         }
         out.push(sentences.rest());
-        assert!(sentences.is_empty() && sentences.len() == 0);
+        assert!(sentences.is_empty());
         out
     }
 

@@ -1,9 +1,10 @@
-//! OpenAI's interface for transcriptions and speech over HTTP/1.1; clients of HTTP/1.0 are answered too, one request a connection.
+//! OpenAI's interface for transcriptions, speech and embeddings over HTTP/1.1; clients of HTTP/1.0 are answered too, one request a connection.
 //!
 //! From <https://platform.openai.com/docs/api-reference/audio>. The messages are read by httparse under the rules of RFC 9112.
 
 mod answer;
 mod body;
+mod embeddings;
 mod form;
 mod head;
 mod media;
@@ -95,6 +96,12 @@ fn request(service: &Service, stream: &mut Stream, peer: Peer, more: bool) -> io
                 Err(error) => refuse(service, stream, &error, Manner::LAST),
             };
         }
+        ("POST", "/v1/embeddings") => {
+            return match embeddings::take(service, stream, &head, peer) {
+                Ok(request) => embeddings::answer(service, stream, request, peer, Manner { keep_alive, chunks, head_only }),
+                Err(error) => refuse(service, stream, &error, Manner::LAST),
+            };
+        }
         (method, path) => {
             let manner = Manner { keep_alive: keep_alive && head.length == Length::Bytes(0), chunks, head_only };
             return match about(service, method, path) {
@@ -121,19 +128,22 @@ fn refuse(service: &Service, stream: &mut Stream, error: &ApiError, manner: Mann
 fn about(service: &Service, method: &str, path: &str) -> Result<Value, ApiError> {
     let name = &service.card.name;
     let model = |name: &str| json!({"id": name, "object": "model", "created": 0, "owned_by": "ossicle"});
-    let voice = service.voices.as_ref().map(|voices| voices.card.name.as_str());
+    let others = [service.voices.as_ref().map(|voices| &voices.card.name), service.embeddings.as_ref().map(|embeddings| &embeddings.name)];
+    let others = || others.into_iter().flatten().map(String::as_str);
     let body = match path {
         "/health" => json!({"status": "ok", "model": name, "queued": service.queue.len()}),
         "/v1/models" => {
-            let all: Vec<Value> = [Some(name.as_str()), voice].into_iter().flatten().map(model).collect();
+            let all: Vec<Value> = std::iter::once(name.as_str()).chain(others()).map(model).collect();
             json!({"object": "list", "data": all})
         }
-        "/v1/audio/transcriptions" | "/v1/audio/translations" | "/v1/audio/speech" => return Err(ApiError::method(path, "POST")),
+        "/v1/audio/transcriptions" | "/v1/audio/translations" | "/v1/audio/speech" | "/v1/embeddings" => {
+            return Err(ApiError::method(path, "POST"));
+        }
         _ => match path.strip_prefix("/v1/models/") {
-            Some(asked) if voice == Some(asked) => model(asked),
+            Some(asked) if others().any(|other| other == asked) => model(asked),
             Some(asked) => form::check_model(asked, &service.card).map(|()| model(name))?,
             None => {
-                let paths = "/v1/audio/transcriptions, /v1/audio/translations, /v1/audio/speech, /v1/models or /health";
+                let paths = "/v1/audio/transcriptions, /v1/audio/translations, /v1/audio/speech, /v1/embeddings, /v1/models or /health";
                 return Err(ApiError::new(404, format_args!("no such path: give {paths}")));
             }
         },
