@@ -30,8 +30,6 @@ Examples:
 
 No model comes with the program yet: make one with ossicle-quantize audiogen and give it with --model.
 
-No model comes with the program yet: make one with ossicle-quantize audiogen and give it with --model.
-
 Samples are 16 bits, one channel. The same seed gives the same bytes on every machine, instruction set and number of threads.";
 
 /// What to make.

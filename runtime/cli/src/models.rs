@@ -300,7 +300,10 @@ fn verify(model: &ModelArgs) -> Result<()> {
         ClipConfig::KIND => drop(clip_plan(model, &path)?),
         HibariConfig::KIND => drop(voice(model, &path)?),
         // What their graphs need is checked when they are opened for a length.
-        AudiogenConfig::KIND => ["codec", "text"].iter().try_for_each(|part| folder::verify(&path.join(part)).map_err(fault::folder))?,
+        AudiogenConfig::KIND => {
+            let text = ossicle::generate::text_folder(&path).map_err(Fault::line)?;
+            [path.join("codec"), text].iter().try_for_each(|part| folder::verify(part).map_err(fault::folder))?;
+        }
         kind if GENERATING.contains(&kind) => {}
         _ => drop(model.open(Window::Full.max_frames(), false)?),
     }
