@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Folder with the T5 that encodes descriptions, or a model folder of kind t5 or minilm [default: SOURCE]
     #[arg(long, value_name = "FOLDER")]
     text: Option<PathBuf>,
+    /// Name the model folder that --text gives, and do not copy it: it has to lie in the same folder as the new one
+    #[arg(long, requires = "text")]
+    share_text: bool,
     /// Folder or file with the codec [default: SOURCE]
     #[arg(long, value_name = "PATH")]
     codec: Option<PathBuf>,
@@ -44,7 +47,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // What was made by this program says so.
     let made = std::fs::read_to_string(source.join("config.json")).is_ok_and(|config| config.contains("\"numerics_version\""));
     let encoder = if made { None } else { Some(t5::Encoder::open(source)?) };
-    let descriptions = encoder.as_ref().map_or(Text::Folder(source), Text::T5);
+    let descriptions = match &encoder {
+        Some(_) if args.share_text => {
+            anyhow::bail!("{}: only a model folder can be shared: make one with ossicle-quantize t5", source.display())
+        }
+        Some(encoder) => Text::T5(encoder),
+        None if args.share_text => Text::Beside(source),
+        None => Text::Folder(source),
+    };
     let recordings = recordings(&args.calibration, &codec)?;
     let task = Task { force: args.target.force, notes: text(args.target.notes.as_deref())?, recordings };
     let report = model.write(&codec, &descriptions, &args.target.output, &task)?;

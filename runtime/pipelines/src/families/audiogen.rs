@@ -1,13 +1,13 @@
 //! Sounds from text.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ossicle_models::audiogen::{AudiogenConfig, AudiogenGraph, Limits};
 use ossicle_models::folder::{ModelConfig, ModelFolder};
 
 use super::exercise::{exercise, tokens, values};
 use super::{Exercise, Family, FamilyError, Job, Needs, Options, Phase, Workload, of};
-use crate::generate::{CODEC, GenerationPlan, Request, SoundGenerator, TEXT};
+use crate::generate::{CODEC, GenerationPlan, Request, SoundGenerator, text_folder};
 use crate::models::ModelInfo;
 
 /// Steps that an exercise has behind it: a second of sound.
@@ -31,8 +31,8 @@ impl Family for Audiogen {
         "sounds from text".into()
     }
 
-    fn parts(&self) -> &'static [&'static str] {
-        &[CODEC, TEXT]
+    fn parts(&self, model: &Path) -> Result<Vec<PathBuf>, FamilyError> {
+        Ok(vec![model.join(CODEC), text_folder(model)?])
     }
 
     fn memory(&self, model: &Path, options: Options, workload: &Workload) -> Result<Needs, FamilyError> {
@@ -51,10 +51,7 @@ impl Family for Audiogen {
     }
 
     fn check(&self, model: &Path, options: Options) -> Result<(), FamilyError> {
-        self.parts().iter().try_for_each(|part| {
-            let path = model.join(part);
-            of(&path)?.0.check(&path, options)
-        })?;
+        self.parts(model)?.iter().try_for_each(|part| of(part)?.0.check(part, options))?;
         self.memory(model, options, &Workload::default()).map(drop)
     }
 
@@ -64,14 +61,11 @@ impl Family for Audiogen {
         let [description, step] = AudiogenGraph::work(&folder, options, limits)?;
         let logits = (limits.rows * folder.config().logits()) as f64;
         // The parts know what they compute: the encoder of descriptions for one of so many tokens, the codec for the sound.
-        let part = |name: &str| {
-            let path = model.join(name);
-            of(&path)?.0.job(&path, options, &Workload { tokens: Some(rows), ..*workload })
-        };
-        let mut phases = part(TEXT)?.phases;
+        let part = |path: &Path| of(path)?.0.job(path, options, &Workload { tokens: Some(rows), ..*workload });
+        let mut phases = part(&text_folder(model)?)?.phases;
         phases.push(Phase::new("description", description).times(1.0, format!("{rows} tokens")));
         phases.push(Phase { logits, ..Phase::new("step", step) }.times(steps as f64, format!("{steps} in all")));
-        phases.extend(part(CODEC)?.phases);
+        phases.extend(part(&model.join(CODEC))?.phases);
         Ok(Job { figures: vec![("tokens", rows.into())], ..Job::of_seconds("sound", seconds, phases) })
     }
 

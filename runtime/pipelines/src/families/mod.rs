@@ -34,7 +34,7 @@ mod whisper;
 mod whisper_events;
 mod yamnet;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ossicle_models::folder;
 
@@ -76,9 +76,12 @@ pub trait Family: Sync {
         (info.num_labels > 0).then(labels).into_iter().collect()
     }
 
-    /// Folders in the model's that are models too.
-    fn parts(&self) -> &'static [&'static str] {
-        &[]
+    /// Folders of models that this one is not whole without.
+    ///
+    /// # Errors
+    /// One is not to be found.
+    fn parts(&self, _model: &Path) -> Result<Vec<PathBuf>, FamilyError> {
+        Ok(vec![])
     }
 
     /// What a model needs for a workload, without the program.
@@ -138,7 +141,7 @@ pub fn of(model: &Path) -> Result<(&'static dyn Family, ModelInfo), FamilyError>
 pub fn verify(model: &Path, options: Options) -> Result<(), FamilyError> {
     let (family, _) = of(model)?;
     folder::verify(model)?;
-    family.parts().iter().try_for_each(|part| folder::verify(&model.join(part)))?;
+    family.parts(model)?.iter().try_for_each(|part| folder::verify(part))?;
     family.check(model, options)
 }
 
