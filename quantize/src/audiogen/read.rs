@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Generation, LanguageModel, Layer, Norm};
 use crate::Error;
+use crate::error::only;
 use crate::source::read_json;
 use crate::sources::taken::Tensors;
 use crate::sources::yaml::Settings;
@@ -40,10 +41,6 @@ fn gelu() -> String {
 
 fn one() -> usize {
     1
-}
-
-fn only(path: &Path, name: &str, have: &Value, want: &Value) -> Result<(), Error> {
-    if have == want { Ok(()) } else { Err(Error::unsupported(path, format!("{name} is {have}, {want} is possible"))) }
 }
 
 /// A MusicGen, or its decoder alone.

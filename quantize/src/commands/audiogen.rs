@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use ossicle_quantize::audiogen::{LanguageModel, Task, Text};
-use ossicle_quantize::{encodec::Codec, folder, t5};
+use ossicle_quantize::{encodec::Codec, t5};
 
+use super::TargetArgs;
 use super::encodec::recordings;
-use super::{TargetArgs, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 /// Turns a generator of sounds into a model folder, and says what INT8 costs its codec.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.target.output, args.target.force)?;
+    let notes = args.target.begin()?;
     let model = LanguageModel::open(&args.source)?;
     let codec = Codec::open(args.codec.as_deref().unwrap_or(&args.source))?;
     let source = args.text.as_deref().unwrap_or(&args.source);
@@ -56,10 +56,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         None => Text::Folder(source),
     };
     let recordings = recordings(&args.calibration, &codec)?;
-    let task = Task { force: args.target.force, notes: text(args.target.notes.as_deref())?, recordings };
+    let task = Task { force: args.target.force, notes, recordings };
     let report = model.write(&codec, &descriptions, &args.target.output, &task)?;
     print!("{}", report.markdown());
     let parameters = model.parameters() + codec.parameters() + encoder.as_ref().map_or(0, t5::Encoder::parameters);
-    eprintln!("{}: {parameters} parameters quantised", args.target.output.display());
+    args.target.done(parameters);
     Ok(())
 }

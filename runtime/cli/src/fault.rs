@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ossicle::audio::AudioError;
+use ossicle::classify::ClassifyError;
 use ossicle::embed::EmbedError;
 use ossicle::events::{EventsError, SETS, SETTINGS_FILE, Set, SettingsError};
 use ossicle::families::FamilyError;
@@ -173,6 +174,14 @@ pub(crate) fn embed(path: &Path, error: EmbedError) -> anyhow::Error {
         EmbedError::Graph(error) => graph(path, error),
         EmbedError::Label(error) => label(path, error),
         other => Fault::line(other).into(),
+    }
+}
+
+/// An image or a recording that gets no scores, or a classifier in the folder `path` that cannot be opened.
+pub(crate) fn classify(path: &Path, error: ClassifyError) -> anyhow::Error {
+    match error {
+        ClassifyError::Label(error) => label(path, error),
+        ClassifyError::Embed(error) => embed(path, error),
     }
 }
 
