@@ -10,12 +10,11 @@ use anyhow::Result;
 use clap::ValueEnum;
 use ossicle::classify::{Classifier, Labels, PLACE};
 use ossicle::embed::{self, EmbedError};
+use ossicle::families;
 use ossicle::label::{Image, LabelError, Labeller, Options, Reading};
 use ossicle::trace;
 use ossicle::whisper::memory::program_bytes;
 use ossicle::whisper::transcriber::Options as Run;
-use ossicle_models::clip::ClipConfig;
-use ossicle_models::folder::ModelConfig;
 use ossicle_models::network::MAX_BUFFER_BYTES;
 use ossicle_models::{GraphError, MemoryPlan};
 use ossicle_trace::Tap;
@@ -110,7 +109,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let words = args.words.read()?;
     let name = model_name(args.model.as_deref());
     let folder = ossicle::models::find(name).map_err(fault::model)?;
-    if words.is_none() && ossicle::models::info(&folder).is_ok_and(|info| info.kind == ClipConfig::KIND) {
+    if words.is_none() && families::of(&folder).is_ok_and(|(family, _)| family.labels_by_words_only()) {
         return Err(Fault::new("this model knows labels by their words", folder.display(), "give some with --labels").into());
     }
     let (mut model, left) = open(args, &folder, words.as_ref())?;

@@ -100,6 +100,16 @@ impl EncodecDecoder {
         Ok(Self::build(Arc::clone(folder), session, frames)?.memory_plan())
     }
 
+    /// How much a decoder for such chunks computes for one of them. No buffer is allocated, no thread starts.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn work(folder: &Arc<ModelFolder<EncodecConfig>>, options: Options, frames: usize) -> Result<Work, GraphError> {
+        let session = Session::for_planning(folder.weights(), options);
+        let Self { front, back, .. } = Self::build(Arc::clone(folder), session, frames)?;
+        Ok(front.runner.work().plus(back.runner.work()))
+    }
+
     /// A decoder without memory.
     fn build(folder: Arc<ModelFolder<EncodecConfig>>, session: Arc<Session>, frames: usize) -> Result<Self, GraphError> {
         if !(1..=MAX_CHUNK_FRAMES).contains(&frames) {

@@ -178,6 +178,14 @@ impl SoundGenerator {
         Ok(GenerationPlan { text: describe::bytes(folder, options)?, model, codec, codes })
     }
 
+    /// What the language model has to be made for, and how many steps it takes for a sound.
+    pub(crate) fn steps(folder: &Path, request: Request, text: usize) -> Result<(Limits, usize), GenerateError> {
+        let folders = Folders::open(folder)?;
+        check(&folders, &request)?;
+        let steps = folders.windows(&request)?.iter().map(|(_, frames)| folders.pattern().steps(frames) - 1).sum();
+        Ok((folders.limits(&request, text)?, steps))
+    }
+
     /// Samples a second.
     pub fn sampling_rate(&self) -> usize {
         self.folders.codec.config().sampling_rate

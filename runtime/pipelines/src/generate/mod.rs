@@ -36,7 +36,7 @@ pub use seam::{SEAM_SECONDS, looped};
 pub use settings::{MAX_SECONDS, Request};
 
 /// The codec's folder in a model's.
-const CODEC: &str = "codec";
+pub(crate) const CODEC: &str = "codec";
 
 /// The folder of the encoder of descriptions.
-const TEXT: &str = "text";
+pub(crate) const TEXT: &str = "text";
