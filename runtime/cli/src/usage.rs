@@ -52,7 +52,7 @@ pub(crate) enum Subcommands {
     Listen(listen::Args),
     /// Tell which sounds are heard in recordings, and when
     Detect(detect::Args),
-    /// Find recordings in which a sound is heard, described in words
+    /// Find recordings and pictures by words, and pictures by a picture
     Find(find::Args),
     /// Name what is in images, in your own words or by a trained classifier's labels; or in recordings, by a classifier
     #[command(visible_alias = "label")]

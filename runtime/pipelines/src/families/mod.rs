@@ -76,11 +76,11 @@ pub trait Family: Sync {
         (info.num_labels > 0).then(labels).into_iter().collect()
     }
 
-    /// Folders of models that this one is not whole without.
+    /// Other model folders that a model needs, in its own or elsewhere.
     ///
     /// # Errors
-    /// One is not to be found.
-    fn parts(&self, _model: &Path) -> Result<Vec<PathBuf>, FamilyError> {
+    /// It cannot be told.
+    fn parts(&self, _: &Path) -> Result<Vec<PathBuf>, FamilyError> {
         Ok(vec![])
     }
 
