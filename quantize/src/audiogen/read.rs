@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use ossicle::generate::Recommended;
 use ossicle_models::audiogen::AudiogenConfig;
 use ossicle_models::folder::ModelConfig;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Generation, LanguageModel, Layer, Norm};
+use super::{LanguageModel, Layer, Norm, of_window};
 use crate::Error;
 use crate::error::only;
 use crate::source::read_json;
@@ -131,13 +132,13 @@ struct HuggingFaceGeneration {
 
 impl Default for HuggingFaceGeneration {
     fn default() -> Self {
-        let Generation { guidance_scale, temperature, top_k, .. } = Generation::default();
+        let Recommended { guidance_scale, temperature, top_k, .. } = Recommended::default();
         // Hugging Face's 1 is our 0: all codes.
         Self { max_length: 1500, guidance_scale, temperature, top_k, top_p: 1.0 }
     }
 }
 
-fn generation(folder: &Path, config: &Value) -> Result<Generation, Error> {
+fn generation(folder: &Path, config: &Value) -> Result<Recommended, Error> {
     let path = folder.join("generation_config.json");
     let own: HuggingFaceGeneration = if path.is_file() { read_json(&path)? } else { HuggingFaceGeneration::default() };
     let HuggingFaceGeneration { max_length, guidance_scale, temperature, top_k, top_p } = own;
@@ -145,7 +146,7 @@ fn generation(folder: &Path, config: &Value) -> Result<Generation, Error> {
     let hop = codec["upsampling_ratios"].as_array().map(|ratios| ratios.iter().filter_map(Value::as_f64).product::<f64>());
     let rate = codec["sampling_rate"].as_f64().zip(hop).map_or(50.0, |(rate, hop)| rate / hop);
     let top_p = if top_p < 1.0 { top_p } else { 0.0 };
-    Ok(Generation { guidance_scale, temperature, top_k, top_p, ..Generation::of_window(max_length as f64 / rate) })
+    Ok(Recommended { guidance_scale, temperature, top_k, top_p, ..of_window(max_length as f64 / rate) })
 }
 
 /// audiocraft's package, by its own settings.
@@ -242,7 +243,7 @@ pub(super) fn audiocraft(path: &Path, settings: &str, mut tensors: Tensors) -> R
         heads: tensors.joined(&heads, &[config.vocab_size, width])?,
         text_projection,
         config,
-        generation: Generation::of_window(settings.get("dataset.segment_duration").as_f64().unwrap_or(10.0)),
+        generation: of_window(settings.get("dataset.segment_duration").as_f64().unwrap_or(10.0)),
     };
     tensors.nothing_left("audiocraft's transformer_lm with a description alone")?;
     Ok(model)

@@ -123,9 +123,9 @@ fn the_parts_of_a_model_are_planned_with_it() {
     let (short, long) = (job(0.1), job(0.5));
     let names: Vec<_> = short.phases.iter().map(|phase| phase.name).collect();
     assert_eq!(names, ["text", "description", "step", "decoder"]);
-    // 533 frames a second, and two steps more for the delays.
+    // 53 frames, and 267 in three windows of at most 98, as many as there are positions for; two steps more in each for the delays.
     let steps = |job: &families::Job| job.phases[2].runs;
-    assert_eq!((steps(&short), steps(&long)), (55.0, 531.0));
+    assert_eq!((steps(&short), steps(&long)), (55.0, 273.0));
     let needs = |seconds: f64| {
         let workload = Workload { seconds: Some(seconds), ..Workload::default() };
         family.memory(&folder.0, options(), &workload).expect("memory").total()

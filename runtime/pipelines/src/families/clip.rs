@@ -1,15 +1,18 @@
 //! Images and texts to vectors.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use ossicle_models::MemoryPlan;
+use ossicle_kernels::simd::Isa;
 use ossicle_models::clip::{ClipConfig, ImageGraph, TextGraph};
 use ossicle_models::folder::{ModelConfig, ModelFolder};
 use ossicle_models::network::MAX_BUFFER_BYTES;
+use ossicle_models::{GraphError, MemoryPlan};
+use ossicle_trace::Tap;
 
 use super::exercise::{exercise, tokens, values};
 use super::{Exercise, Family, FamilyError, Job, Needs, Options, Phase, Workload};
-use crate::embed::{self, EmbedError, ImageEncoder, TextEncoder};
+use crate::embed::{self, EmbedError, ImageEncoder, ImageTower, Images, Similarity, TextEncoder, TextSource, TextTower, Texts};
 use crate::models::ModelInfo;
 
 const IMAGE: &str = "image";
@@ -72,6 +75,23 @@ impl Family for Clip {
         Ok(Job { figures, without: "reading and scaling an image", ..Job::new("input", about.join(", "), phases) })
     }
 
+    fn images(&self, model: &Path, options: embed::Options) -> Result<Option<Images>, EmbedError> {
+        let folder = ModelFolder::<ClipConfig>::open(model)?;
+        let &ClipConfig { projection_dim: width, logit_scale: scale, logit_bias: bias, scores, .. } = folder.config();
+        let Some(input) = folder.config().image.as_ref().map(|tower| tower.input) else { return Ok(None) };
+        let tower = Box::new(ImageGraph::new(folder, options.into(), options.most)?);
+        Ok(Some(Images { tower, similarity: Similarity { scale, bias, scores }, width, input }))
+    }
+
+    fn texts(&self, model: &Path, options: embed::Options) -> Result<Option<TextSource>, EmbedError> {
+        let folder = ModelFolder::<ClipConfig>::open(model)?;
+        let width = folder.config().projection_dim;
+        let Some(most_tokens) = folder.config().text.as_ref().map(|tower| tower.max_tokens) else { return Ok(None) };
+        let tokenizer = folder.read_text("tokenizer.json")?;
+        let tower = Box::new(TextGraph::new(folder, options.into(), options.most)?);
+        Ok(Some(TextSource::Own(Texts { tower, tokenizer, most_tokens, width })))
+    }
+
     fn graphs(&self) -> &'static [&'static str] {
         &[IMAGE, TEXT]
     }
@@ -91,5 +111,37 @@ impl Family for Clip {
 
     fn labels_by_words_only(&self) -> bool {
         true
+    }
+}
+
+impl ImageTower for ImageGraph {
+    fn vector(&mut self, image: &[f32]) -> Result<&[f32], GraphError> {
+        self.run(image)
+    }
+
+    fn isa(&self) -> Isa {
+        Self::isa(self)
+    }
+
+    fn memory_plan(&self) -> MemoryPlan {
+        Self::memory_plan(self)
+    }
+
+    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        Self::set_tap(self, tap);
+    }
+}
+
+impl TextTower for TextGraph {
+    fn vector(&mut self, tokens: &[u32]) -> Result<&[f32], GraphError> {
+        self.run(tokens)
+    }
+
+    fn memory_plan(&self) -> MemoryPlan {
+        Self::memory_plan(self)
+    }
+
+    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        Self::set_tap(self, tap);
     }
 }

@@ -45,6 +45,7 @@ pub use exercise::Exercise;
 pub use job::{Job, Phase, Workload};
 pub use needs::Needs;
 
+use crate::embed::{self, EmbedError, Images, TextSource};
 use crate::models::{self, ModelInfo};
 
 /// All families.
@@ -110,6 +111,22 @@ pub trait Family: Sync {
     /// # Errors
     /// The folder cannot be used, or has no such graph.
     fn exercise(&self, model: &Path, graph: &str, options: Options, tokens: Option<usize>) -> Result<Box<dyn Exercise>, FamilyError>;
+
+    /// What makes vectors of images, if the model has that.
+    ///
+    /// # Errors
+    /// The folder cannot be used, or needs more memory than allowed.
+    fn images(&self, _model: &Path, _options: embed::Options) -> Result<Option<Images>, EmbedError> {
+        Ok(None)
+    }
+
+    /// What makes vectors of texts, if the model has that.
+    ///
+    /// # Errors
+    /// As [`images`](Self::images).
+    fn texts(&self, _model: &Path, _options: embed::Options) -> Result<Option<TextSource>, EmbedError> {
+        Ok(None)
+    }
 
     /// Whether it labels images only by words that are given to it.
     fn labels_by_words_only(&self) -> bool {

@@ -33,7 +33,7 @@ pub use encode::Beginning;
 pub use error::GenerateError;
 pub use generator::{GenerationPlan, Progress, SoundGenerator};
 pub use seam::{SEAM_SECONDS, looped};
-pub use settings::{MAX_SECONDS, Request};
+pub use settings::{MAX_SECONDS, Recommended, Request};
 
 /// The codec's folder in a model's.
 pub(crate) const CODEC: &str = "codec";
