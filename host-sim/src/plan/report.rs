@@ -34,7 +34,8 @@ pub fn table(plan: &Plan, board: &str, model: &str) -> String {
     }
     let whole = plan.whole_ms();
     let without = if job.without.is_empty() { String::new() } else { format!(", without {}", job.without) };
-    line("whole", format!("{whole:.0} ms ({:.0} to {:.0}){without}", whole * low, whole * high));
+    let digits = usize::from(whole < 10.0);
+    line("whole", format!("{whole:.digits$} ms ({:.digits$} to {:.digits$}){without}", whole * low, whole * high));
     if let Some(factor) = plan.real_time_factor() {
         line("real time", format!("{factor:.3} ({:.3} to {:.3}) seconds a second", factor * low, factor * high));
     }
