@@ -110,9 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let words = args.words.read()?;
     let name = model_name(args.model.as_deref());
     let folder = ossicle::models::find(name).map_err(fault::model)?;
-    if words.is_none() && ossicle::models::info(&folder).is_ok_and(|info| info.kind == ClipConfig::KIND) {
-        return Err(Fault::new("this model knows labels by their words", folder.display(), "give some with --labels").into());
-    }
+    check_words(&folder, words.as_ref())?;
     let (mut model, left) = open(args, &folder, words.as_ref())?;
     if !model.hears() {
         args.raw.check_unused("the model labels images")?;
@@ -144,6 +142,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 /// The model that is named, or the default one.
 pub(crate) fn model_name(named: Option<&str>) -> &str {
     named.unwrap_or(DEFAULT_MODEL)
+}
+
+/// Refuses a model that has no labels of its own where none are given.
+pub(crate) fn check_words(folder: &Path, words: Option<&Labels>) -> Result<(), Fault> {
+    if words.is_none() && ossicle::models::info(folder).is_ok_and(|info| info.kind == ClipConfig::KIND) {
+        return Err(Fault::new("this model knows labels by their words", folder.display(), "give some with --labels"));
+    }
+    Ok(())
 }
 
 /// What gives scores.

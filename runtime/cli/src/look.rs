@@ -234,6 +234,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let words = args.labels.read()?;
     let name = crate::classify::model_name(args.model.as_deref());
     let folder = ossicle::models::find(name).map_err(fault::model)?;
+    crate::classify::check_words(&folder, words.as_ref())?;
     let (isa, threads) = (args.machine.isa(), args.machine.threads());
     let eye = match &words {
         None => {
@@ -296,11 +297,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// Images of a folder.
+/// Images of a folder, by the endings of their names.
 fn images(looker: &mut Looker<'_>, folder: &Path) -> Result<()> {
     let unreadable = |e: io::Error| Fault::new(e, folder.display(), "make it readable");
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(unreadable)?;
-    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.into_iter().map(|entry| entry.path()).filter(|path| label::has_image_ending(path) && path.is_file()).collect();
     paths.sort_unstable();
     if paths.is_empty() {
         return Err(Fault::new("no images", folder.display(), "give a folder with some").into());
@@ -350,13 +352,17 @@ fn stream(looker: &mut Looker<'_>, reader: impl Read) -> Result<()> {
 fn live(looker: &mut Looker<'_>, reader: impl Read + Send, dropped: &mut u64) -> Result<()> {
     let newest = Arc::new(Newest::default());
     let mut frames = open(looker, reader)?;
-    let rate = looker.args.rate.or(frames.rate());
+    let (rate, every) = (looker.args.rate.or(frames.rate()), looker.args.every);
     std::thread::scope(|scope| {
         let filler = Arc::clone(&newest);
         scope.spawn(move || {
             let begun = Instant::now();
             loop {
                 let next = frames.next_frame();
+                // A frame that nobody wants must not take the place of one that is.
+                if next.as_ref().is_ok_and(|next| next.as_ref().is_some_and(|frame| !frame.index().is_multiple_of(every))) {
+                    continue;
+                }
                 let mut slot = filler.slot.lock().unwrap_or_else(PoisonError::into_inner);
                 match next {
                     Ok(Some(frame)) => {
