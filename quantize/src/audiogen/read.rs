@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Generation, LanguageModel, Layer, Norm};
 use crate::Error;
+use crate::error::only;
 use crate::source::read_json;
 use crate::sources::taken::Tensors;
 use crate::sources::yaml::Settings;
@@ -40,10 +41,6 @@ fn gelu() -> String {
 
 fn one() -> usize {
     1
-}
-
-fn only(path: &Path, name: &str, have: &Value, want: &Value) -> Result<(), Error> {
-    if have == want { Ok(()) } else { Err(Error::unsupported(path, format!("{name} is {have}, {want} is possible"))) }
 }
 
 /// A MusicGen, or its decoder alone.
@@ -113,13 +110,42 @@ pub(super) fn hugging_face(folder: &Path, mut tensors: Tensors) -> Result<Langua
         heads: tensors.joined(&each(&format!("{prefix}lm_heads.#.weight")), &[config.vocab_size, width])?,
         text_projection,
         config,
-        // MusicGen was trained on 30 s.
-        generation: Generation::of_window(30.0),
+        generation: generation(folder, &raw)?,
     };
     // The positions follow from the width.
     tensors.tensors.remove(&format!("{base}embed_positions.weights"));
     tensors.nothing_left("MusicGen's decoder")?;
     Ok(model)
+}
+
+/// Hugging Face's `generation_config.json`; what is left out is as in MusicGen, which was trained on 30 s.
+#[derive(Deserialize)]
+#[serde(default)]
+struct HuggingFaceGeneration {
+    max_length: usize,
+    guidance_scale: f32,
+    temperature: f32,
+    top_k: usize,
+    top_p: f32,
+}
+
+impl Default for HuggingFaceGeneration {
+    fn default() -> Self {
+        let Generation { guidance_scale, temperature, top_k, .. } = Generation::default();
+        // Hugging Face's 1 is our 0: all codes.
+        Self { max_length: 1500, guidance_scale, temperature, top_k, top_p: 1.0 }
+    }
+}
+
+fn generation(folder: &Path, config: &Value) -> Result<Generation, Error> {
+    let path = folder.join("generation_config.json");
+    let own: HuggingFaceGeneration = if path.is_file() { read_json(&path)? } else { HuggingFaceGeneration::default() };
+    let HuggingFaceGeneration { max_length, guidance_scale, temperature, top_k, top_p } = own;
+    let codec = &config["audio_encoder"];
+    let hop = codec["upsampling_ratios"].as_array().map(|ratios| ratios.iter().filter_map(Value::as_f64).product::<f64>());
+    let rate = codec["sampling_rate"].as_f64().zip(hop).map_or(50.0, |(rate, hop)| rate / hop);
+    let top_p = if top_p < 1.0 { top_p } else { 0.0 };
+    Ok(Generation { guidance_scale, temperature, top_k, top_p, ..Generation::of_window(max_length as f64 / rate) })
 }
 
 /// audiocraft's package, by its own settings.

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use ossicle_quantize::{folder, hibari};
+use ossicle_quantize::hibari;
 
-use super::{TargetArgs, text};
+use super::TargetArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,9 +27,9 @@ pub(crate) struct Args {
 
 /// Turns a voice into a model folder.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.target.output, args.target.force)?;
+    let notes = args.target.begin()?;
     let voice = hibari::Voice::open(&args.source, args.notice.as_deref())?;
-    voice.write(&args.target.output, &hibari::Task { force: args.target.force, notes: text(args.target.notes.as_deref())? })?;
+    voice.write(&args.target.output, &hibari::Task { force: args.target.force, notes })?;
     eprintln!("{}: {} parameters in 8 bits", args.target.output.display(), voice.parameters());
     Ok(())
 }

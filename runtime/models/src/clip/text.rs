@@ -12,6 +12,8 @@ use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
 
 use super::{ClipConfig, TextTower, missing};
+use crate::Graph;
+use crate::graph::named;
 use crate::network::{Part, Tensors, shapes};
 
 /// Tensors of the tower.
@@ -36,6 +38,21 @@ pub struct TextGraph {
 impl fmt::Debug for TextGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TextGraph").field("folder", &self.folder.path()).finish_non_exhaustive()
+    }
+}
+
+/// Layers are those of the length that ran last.
+impl Graph for TextGraph {
+    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        Self::set_tap(self, tap);
+    }
+
+    fn layers(&self) -> Vec<(String, Work)> {
+        named(self.plans[self.last].1.layers())
+    }
+
+    fn memory_plan(&self) -> MemoryPlan {
+        Self::memory_plan(self)
     }
 }
 

@@ -57,8 +57,10 @@ impl Recommended {
 /// What sound to make.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Request {
-    /// Its length.
+    /// Its length, without what it goes on from.
     pub seconds: f64,
+    /// Frames of the sound that it goes on from; 0 for one that begins.
+    pub given: usize,
     /// The same one gives the same bytes, whatever the machine and the number of threads.
     pub seed: u64,
     /// How closely to follow the description; 1 leaves guidance out and takes less time.
@@ -74,7 +76,7 @@ impl Request {
     /// What it recommends cannot be read.
     pub fn new(folder: &Path, seconds: f64) -> Result<Self, GenerateError> {
         let Recommended { guidance_scale, temperature, top_k, top_p, .. } = Recommended::read(folder)?;
-        Ok(Self { seconds, seed: 0, guidance: guidance_scale, sampling: Sampling { temperature, top_k, top_p } })
+        Ok(Self { seconds, given: 0, seed: 0, guidance: guidance_scale, sampling: Sampling { temperature, top_k, top_p } })
     }
 
     /// Frames of the sound.

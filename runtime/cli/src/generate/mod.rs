@@ -7,30 +7,41 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ossicle::generate::{Description, GenerateError, GenerationPlan, Options, Request, Sampling, SoundGenerator, describe};
+use ossicle::audio::SAMPLE_RATE;
+use ossicle::generate::{
+    Beginning, Description, GenerateError, GenerationPlan, MAX_SECONDS, Options, Request, SEAM_SECONDS, Sampling, SoundGenerator, describe,
+    looped,
+};
 use ossicle::whisper::memory::program_bytes;
 use ossicle_models::GraphError;
 
 use crate::fault::{self, Fault};
 use crate::model::{BudgetArgs, MachineArgs};
 use crate::pcm::Sink;
-use crate::{interrupt, size};
+use crate::{input, interrupt, size};
+
+mod output;
+mod page;
+
+use output::{Job, OutputArgs};
+use page::Page;
 
 /// The model that is looked for unless another is named.
 const DEFAULT_MODEL: &str = "effects";
 
-/// Most descriptions of one run.
+/// Most sounds of one run.
 const MOST: usize = 1000;
+
+/// Largest file of descriptions.
+const MOST_BYTES: usize = 1 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
   ossicle generate \"a dog barks in the distance\" -o dog.wav --seconds 3
-  ossicle generate \"rain on a roof\" \"a door bell\" --output-dir sounds --seed 7
+  ossicle generate \"rain\" \"a doorbell\" --output-dir sounds --seeds 4 --page sounds/index.html
+  ossicle generate \"waves on the shore\" -o waves.wav --seconds 20 --loop
+  ossicle generate \"a rooster crows\" -o longer.wav --continue-from farm.wav
   ossicle generate \"wind\" -o - | aplay -r 16000 -f S16_LE
-
-No model comes with the program yet: make one with ossicle-quantize audiogen and give it with --model.
-
-No model comes with the program yet: make one with ossicle-quantize audiogen and give it with --model.
 
 Samples are 16 bits, one channel. The same seed gives the same bytes on every machine, instruction set and number of threads.";
 
@@ -39,20 +50,28 @@ Samples are 16 bits, one channel. The same seed gives the same bytes on every ma
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// What is to be heard, once for each sound
-    #[arg(required = true, value_name = "TEXT")]
+    #[arg(required_unless_present = "prompts", value_name = "TEXT")]
     texts: Vec<String>,
-    /// File to write: .wav, or raw samples as .raw or .pcm; - is standard output
-    #[arg(short, long, value_name = "FILE", conflicts_with = "output_dir")]
-    output: Option<PathBuf>,
-    /// Folder for 1.wav, 2.wav and so on, in the order of the texts
-    #[arg(long, value_name = "FOLDER")]
-    output_dir: Option<PathBuf>,
+    /// Take descriptions from a file, one a line, after those given here; - is standard input
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
     /// Length, 0.1 to 600
     #[arg(long, value_name = "SECONDS", default_value = "5")]
     seconds: f64,
     /// What chance belongs to: another one gives another sound
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
+    /// Make each sound with so many seeds, one after the other from --seed on
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=MOST as u64))]
+    seeds: u64,
+    /// Let the sound go on from this recording, which it then begins with
+    #[arg(long, value_name = "AUDIO", conflicts_with = "looped")]
+    continue_from: Option<PathBuf>,
+    /// Let the end run on into the beginning, so that the sound can be played again and again
+    #[arg(id = "looped", long = "loop")]
+    looped: bool,
     /// How closely to follow the text, 0 to 100; 1 leaves guidance out and takes less time [default: the model's]
     #[arg(long, value_name = "FACTOR")]
     guidance: Option<f32>,
@@ -78,42 +97,57 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Where each sound goes.
-    fn files(&self) -> Result<Vec<PathBuf>> {
-        if self.texts.len() > MOST {
-            return Err(Fault::line(format!("{} texts: at most {MOST} are possible at a time", self.texts.len())).into());
+    /// All descriptions.
+    fn texts(&self) -> Result<Vec<String>> {
+        let mut texts = self.texts.clone();
+        if let Some(file) = &self.prompts {
+            let read = if input::is_stdin(file) { input::text_of(interrupt::stdin(), MOST_BYTES) } else { input::text(file, MOST_BYTES) };
+            let text = read.map_err(|error| Fault::new(error, file.display(), "give a text file with a description a line"))?;
+            texts.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+            if texts.is_empty() {
+                return Err(Fault::new("no descriptions", file.display(), "write one on each line").into());
+            }
         }
-        match (&self.output, &self.output_dir) {
-            (Some(file), _) if self.texts.len() == 1 => Ok(vec![file.clone()]),
-            (Some(_), _) => Err(Fault::line(format!("-o takes one sound, there are {} texts: give --output-dir", self.texts.len())).into()),
-            (None, Some(folder)) => Ok((1..=self.texts.len()).map(|number| folder.join(format!("{number}.wav"))).collect()),
-            (None, None) => Err(Fault::line("nowhere to write to: give -o FILE.wav, or --output-dir FOLDER").into()),
+        let count = texts.len() as u64 * self.seeds;
+        if count > MOST as u64 {
+            return Err(Fault::line(format!("{count} sounds: at most {MOST} are possible at a time")).into());
         }
+        Ok(texts)
     }
 
-    fn request(&self, folder: &Path) -> Result<Request, GenerateError> {
-        let model = Request::new(folder, self.seconds)?;
+    fn request(&self, folder: &Path, given: usize) -> Result<Request, GenerateError> {
+        let seam = if self.looped { SEAM_SECONDS } else { 0.0 };
+        if self.looped && self.seconds < 2.0 * seam {
+            return Err(GenerateError::Setting(format!("{} seconds: at least {} are possible with --loop", self.seconds, 2.0 * seam)));
+        }
+        let model = Request::new(folder, self.seconds + seam)?;
         let sampling = Sampling {
             temperature: self.temperature.unwrap_or(model.sampling.temperature),
             top_k: self.top_k.unwrap_or(model.sampling.top_k),
             top_p: self.top_p.unwrap_or(model.sampling.top_p),
         };
-        Ok(Request { seed: self.seed, guidance: self.guidance.unwrap_or(model.guidance), sampling, ..model })
+        Ok(Request { given, seed: self.seed, guidance: self.guidance.unwrap_or(model.guidance), sampling, ..model })
     }
 }
 
 /// Makes them.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let files = args.files()?;
+    let texts = args.texts()?;
+    let jobs = args.output.jobs(&texts, args.seed, args.seeds)?;
+    let mut page = Page::new(&args.output, args.seconds * jobs.len() as f64)?;
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
     let failed = |error| refused(&folder, error);
     let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
-    let request = args.request(&folder).map_err(failed)?;
+    let beginning = match &args.continue_from {
+        Some(file) => beginning(file, &folder, options)?,
+        None => Beginning::default(),
+    };
+    let request = args.request(&folder, beginning.frames()).map_err(failed)?;
     // Rows are not known before the encoder has run: room for the longest that texts of this size can give.
-    let longest = args.texts.iter().map(|text| text.chars().count() + 2).max().unwrap_or(2).min(ossicle_models::audiogen::MAX_TEXT);
+    let longest = texts.iter().map(|text| text.chars().count() + 2).max().unwrap_or(2).min(ossicle_models::audiogen::MAX_TEXT);
     let allow = |rows| allow(args, &folder, &SoundGenerator::plan(&folder, options, request, rows).map_err(failed)?);
     allow(longest)?;
-    let texts: Vec<&str> = args.texts.iter().map(String::as_str).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let descriptions = describe(&folder, options, &texts).map_err(failed)?;
     let rows = descriptions.iter().map(Description::rows).max().unwrap_or(1);
     // Normalisation may lengthen a text.
@@ -121,19 +155,22 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         allow(rows)?;
     }
     let mut generator = SoundGenerator::open(&folder, options, request, rows).map_err(failed)?;
-    if let Some(folder) = &args.output_dir {
-        std::fs::create_dir_all(folder).map_err(|error| Fault::new(error, folder.display(), "give another folder"))?;
-    }
+    args.output.make_folder()?;
     interrupt::catch()?;
     let rate = u32::try_from(generator.sampling_rate()).context("the rate of samples")?;
-    for (description, file) in descriptions.iter().zip(&files) {
-        let mut sink = Sink::open(file, rate)?;
-        let bar = bar(file);
-        let unwritten = RefCell::new(None);
+    // Whole seconds times a rate are far below 2^53.
+    let seam = (SEAM_SECONDS * f64::from(rate)) as usize;
+    for Job { text, seed, file } in jobs {
+        let mut sink = Sink::open(&file, rate)?;
+        let bar = bar(&file);
+        let (unwritten, kept) = (RefCell::new(None), RefCell::new(vec![]));
         let mut write = |samples: &[f32]| {
             let mut unwritten = unwritten.borrow_mut();
-            if unwritten.is_none() {
+            if !args.looped && unwritten.is_none() {
                 *unwritten = sink.write(samples).err();
+            }
+            if args.looped || page.is_wanted() {
+                kept.borrow_mut().extend_from_slice(samples);
             }
         };
         let mut progress = |progress: ossicle::generate::Progress| {
@@ -142,15 +179,33 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             // What nobody reads need not be made.
             !interrupt::came() && unwritten.borrow().is_none()
         };
-        let result = generator.generate(description, request, &mut write, &mut progress);
+        let result = generator.go_on(&beginning, &descriptions[text], Request { seed, ..request }, &mut write, &mut progress);
         bar.finish_and_clear();
         result.map_err(failed)?;
+        let mut samples = kept.into_inner();
+        if args.looped {
+            // What was stopped has no seam.
+            samples = if samples.len() >= 2 * seam && !interrupt::came() { looped(samples, seam) } else { samples };
+            *unwritten.borrow_mut() = sink.write(&samples).err();
+        }
         unwritten.into_inner().map_or(Ok(()), Err).and_then(|()| sink.finish()).with_context(|| file.display().to_string())?;
+        page.add(texts[text], seed, samples);
         if interrupt::came() {
             return Ok(interrupt::status());
         }
     }
+    page.write(rate)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a sound is to go on from.
+fn beginning(file: &Path, folder: &Path, options: Options) -> Result<Beginning> {
+    let most = MAX_SECONDS as usize * SAMPLE_RATE as usize + 1;
+    let samples = input::read(file, options.isa, most)?;
+    Beginning::new(folder, options, &samples, SAMPLE_RATE as usize).map_err(|error| match error {
+        GenerateError::Setting(problem) => Fault::new(problem, file.display(), "give another recording").into(),
+        error => refused(folder, error),
+    })
 }
 
 fn bar(file: &Path) -> ProgressBar {
