@@ -2,8 +2,9 @@
 """Pictures found by words: find_pictures.py [--model efficientnet-lite0] [--data ../shared/data]
 
 `ossicle find NAME` over the photos of COCO, for each of COCO's 80 names of which there is a photo: how often the first hit shows the thing
-(precision), and how many of the photos that show it are among the first five (recall; more than five cannot be). Also the first other hit of
-`find --like` for each photo: how often it shows one of the things that the photo shows, next to what chance would give.
+(precision), how many of the photos that show it are among the first five (recall; more than five cannot be), and how often a hit with a certain
+score is right. Also the first other hit of `find --like` for each photo: how often it shows one of the things that the photo shows, next to what
+chance would give.
 """
 
 import argparse
@@ -29,22 +30,28 @@ def main():
         subprocess.run([args.program, "find", "--index", folder, *common_arguments], check=True)
 
         def find(*query):
-            command = [args.program, "find", *query, folder, *common_arguments, "--no-update", "--format", "jsonl", "--top", "5"]
-            lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-            return [photos[pathlib.Path(json.loads(line)["file"]).name] for line in lines]
+            command = [args.program, "find", *query, folder, *common_arguments, "--no-update", "--format", "jsonl", "--top", "1000"]
+            hits = map(json.loads, subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines())
+            return [(photos[pathlib.Path(hit["file"]).name], hit["score"]) for hit in hits]
 
-        first, recall, most = [], [], []
+        first, recall, most, scored = [], [], [], []
         for name in names:
             showing = sum(name in objects for objects in photos.values())
+            hits = [(name in objects, score) for objects, score in find(name)]
+            scored += hits
             if showing:
-                hits = [name in objects for objects in find(name)]
-                first.append(hits[0])
-                recall.append(sum(hits) / showing)
+                first.append(hits[0][0])
+                recall.append(sum(right for right, _ in hits[:5]) / showing)
                 most.append(min(5, showing) / showing)
         mean = lambda values: 100 * sum(values) / len(values)
         print(f"{len(first)} names, {len(photos)} photos: first hit right {mean(first):.1f} %, recall at 5 {mean(recall):.1f} % (at most {mean(most):.1f})")
+        edges = [2, 0.6, 0.5, 0.4, 0.3, 0.2, -2]
+        for high, low in zip(edges, edges[1:]):
+            right = [right for right, score in scored if low <= score < high]
+            if right:
+                print(f"of {len(right)} hits with a score from {low} to {high}, {mean(right):.1f} % are right")
         share = lambda photo, objects: bool(photos[photo] & objects)
-        alike = [share(photo, find("--like", folder / photo)[0]) for photo in photos]
+        alike = [share(photo, find("--like", folder / photo)[0][0]) for photo in photos]
         chance = [share(photo, photos[other]) for photo in photos for other in photos if other != photo]
         print(f"like a photo: the first other shows one of its things for {mean(alike):.1f} %, any other for {mean(chance):.1f} %")
 

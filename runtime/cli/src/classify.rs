@@ -107,9 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let words = args.words.read()?;
     let name = model_name(args.model.as_deref());
     let folder = ossicle::models::find(name).map_err(fault::model)?;
-    if words.is_none() && families::of(&folder).is_ok_and(|(family, _)| family.labels_by_words_only()) {
-        return Err(Fault::new("this model knows labels by their words", folder.display(), "give some with --labels").into());
-    }
+    check_words(&folder, words.as_ref())?;
     let (mut model, left) = open(args, &folder, words.as_ref())?;
     if model.reading() == Reading::Images {
         args.raw.check_unused("the model labels images")?;
@@ -139,6 +137,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 /// The model that is named, or the default one.
 pub(crate) fn model_name(named: Option<&str>) -> &str {
     named.unwrap_or(DEFAULT_MODEL)
+}
+
+/// Refuses a model that has no labels of its own where none are given.
+pub(crate) fn check_words(folder: &Path, words: Option<&Labels>) -> Result<(), Fault> {
+    if words.is_none() && families::of(folder).is_ok_and(|(family, _)| family.labels_by_words_only()) {
+        return Err(Fault::new("this model knows labels by their words", folder.display(), "give some with --labels"));
+    }
+    Ok(())
 }
 
 impl LabelArgs {

@@ -12,12 +12,12 @@ use clap::ValueEnum;
 use ossicle::classify::AnyClassifier;
 use ossicle::embed;
 use ossicle::events::{Event, Heard, Lasting, Settings, one_field};
-use ossicle::label::Reading;
+use ossicle::label::{Image, Reading, has_image_ending};
 use ossicle::look::{Frame, FrameError, FrameReader, MotionGate, Raw, RawLayout, Viewer};
 use ossicle_models::network::MAX_BUFFER_BYTES;
 use serde_json::json;
 
-use crate::classify::LabelArgs;
+use crate::classify::{LabelArgs, check_words};
 use crate::fault::{self, Fault};
 use crate::input;
 use crate::interrupt;
@@ -208,7 +208,7 @@ impl Looker<'_> {
     }
 
     /// Looks at an image, or says why it cannot.
-    fn see(&mut self, image: Result<ossicle::label::Image, String>, at: f64) -> Result<()> {
+    fn see(&mut self, image: Result<Image, String>, at: f64) -> Result<()> {
         let image = match image {
             Ok(image) => image,
             Err(problem) => {
@@ -234,6 +234,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let words = args.labels.read()?;
     let name = crate::classify::model_name(args.model.as_deref());
     let folder = ossicle::models::find(name).map_err(fault::model)?;
+    check_words(&folder, words.as_ref())?;
     let options = embed::Options { isa: args.machine.isa(), threads: args.machine.threads(), most: MAX_BUFFER_BYTES };
     let model = AnyClassifier::open(&folder, words.as_ref(), options).map_err(|error| fault::classify(&folder, error))?;
     if model.reading() == Reading::Recordings {
@@ -286,11 +287,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// Images of a folder.
+/// Images of a folder, by the endings of their names.
 fn images(looker: &mut Looker<'_>, folder: &Path) -> Result<()> {
     let unreadable = |e: io::Error| Fault::new(e, folder.display(), "make it readable");
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(unreadable)?;
-    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.into_iter().map(|entry| entry.path()).filter(|path| has_image_ending(path) && path.is_file()).collect();
     paths.sort_unstable();
     if paths.is_empty() {
         return Err(Fault::new("no images", folder.display(), "give a folder with some").into());
@@ -302,7 +304,7 @@ fn images(looker: &mut Looker<'_>, folder: &Path) -> Result<()> {
             break;
         }
         if looker.wants(index as u64, at) {
-            looker.see(ossicle::label::Image::read(path).map_err(|e| e.to_string()), at)?;
+            looker.see(Image::read(path).map_err(|e| e.to_string()), at)?;
         }
     }
     Ok(())
@@ -340,13 +342,17 @@ fn stream(looker: &mut Looker<'_>, reader: impl Read) -> Result<()> {
 fn live(looker: &mut Looker<'_>, reader: impl Read + Send, dropped: &mut u64) -> Result<()> {
     let newest = Arc::new(Newest::default());
     let mut frames = open(looker, reader)?;
-    let rate = looker.args.rate.or(frames.rate());
+    let (rate, every) = (looker.args.rate.or(frames.rate()), looker.args.every);
     std::thread::scope(|scope| {
         let filler = Arc::clone(&newest);
         scope.spawn(move || {
             let begun = Instant::now();
             loop {
                 let next = frames.next_frame();
+                // A frame that nobody wants must not take the place of one that is.
+                if next.as_ref().is_ok_and(|next| next.as_ref().is_some_and(|frame| !frame.index().is_multiple_of(every))) {
+                    continue;
+                }
                 let mut slot = filler.slot.lock().unwrap_or_else(PoisonError::into_inner);
                 match next {
                     Ok(Some(frame)) => {

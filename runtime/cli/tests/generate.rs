@@ -110,6 +110,37 @@ fn descriptions_come_from_a_file_and_seeds_in_a_row() {
     assert!(page.matches("<audio").count() == 6 && page.contains("<th>seed 4</th><th>seed 5</th>") && page.contains("<th>dog barks</th>"));
 }
 
+#[test]
+fn prepared_descriptions_need_no_encoder() {
+    let (model, out) = (model(), Folder::new("prepared"));
+    let file = |name: &str| out.0.join(name).to_str().unwrap().to_owned();
+    let rows = file("dogs.rows");
+    let arguments = ["--seconds", "0.1", "--seed", "3"];
+    let wanted = sound(&model.0, &[&["dog barks"][..], &arguments].concat());
+    stdout(generate(&model.0, &["a dog", "dog barks", "--prepare", &rows]));
+    fs::rename(model.0.join("text"), out.0.join("text")).unwrap();
+    assert!(refusal(generate(&model.0, &[&["dog barks", "-o", "-"][..], &arguments].concat())).contains("text"));
+    assert!(sound(&model.0, &[&["dog barks", "--prepared", &rows][..], &arguments].concat()) == wanted);
+    stdout(generate(&model.0, &[&["--prepared", &rows, "--output-dir", &file("all")][..], &arguments].concat()));
+    assert!(fs::read(file("all/2.wav")).unwrap()[44..] == wanted && Path::new(&file("all/1.wav")).exists());
+    let refused = |rows: &str, text: &str| refusal(generate(&model.0, &[text, "--prepared", rows, "-o", "-"]));
+    assert!(refused(&rows, "a cat").contains("\"a cat\" is not among the descriptions"));
+    let whole = fs::read(&rows).unwrap();
+    for length in [0, 7, 100, whole.len() - 1] {
+        fs::write(&rows, &whole[..length]).unwrap();
+        assert!(refused(&rows, "a dog").contains("dogs.rows"), "{length}");
+    }
+    let at = whole.windows(8).position(|bytes| bytes == b"model\":\"").unwrap() + 8;
+    let mut other = whole.clone();
+    other[at] = if other[at] == b'0' { b'1' } else { b'0' };
+    fs::write(&rows, &other).unwrap();
+    assert!(refused(&rows, "a dog").contains("prepared for another model"));
+    let mut odd = whole;
+    odd.splice(odd.len() - 4.., f32::NAN.to_le_bytes());
+    fs::write(&rows, &odd).unwrap();
+    assert!(refused(&rows, "a dog").contains("has no rows of 80 finite values"));
+}
+
 /// 16-bit samples.
 fn samples(bytes: &[u8]) -> Vec<i32> {
     bytes.chunks_exact(2).map(|pair| i32::from(i16::from_le_bytes([pair[0], pair[1]]))).collect()

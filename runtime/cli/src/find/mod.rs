@@ -33,7 +33,8 @@ forgotten, and those that could not be read are told and tried again. A search t
 seconds before.
 
 The score orders recordings: it says how much of the words is heard next to other sounds. 1 and more is a likely match. Pictures have a score
-of their own, the cosine of two vectors: 1 is the same picture; words come to 0.5 and more with efficientnet-lite0, to 0.3 with a CLIP.
+of their own, the cosine of two vectors: 1 is the same picture; for words 0.5 and more is mostly right with efficientnet-lite0, and 0.3 is much
+with a CLIP.
 
 Exit status: 0 done; 1 some files could not be read, or not to their end; 2 bad usage or bad input; 130 stopped by a signal.";
 

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ossicle::audio::SAMPLE_RATE;
 use ossicle::generate::{
-    Beginning, Description, GenerateError, GenerationPlan, MAX_SECONDS, Options, Request, SEAM_SECONDS, Sampling, SoundGenerator, describe,
-    looped,
+    Beginning, Description, GenerateError, GenerationPlan, MAX_SECONDS, Options, Prepared, Request, SEAM_SECONDS, Sampling, SoundGenerator,
+    describe, looped,
 };
 use ossicle::whisper::memory::program_bytes;
 use ossicle_models::GraphError;
@@ -41,6 +41,8 @@ Examples:
   ossicle generate \"rain\" \"a doorbell\" --output-dir sounds --seeds 4 --page sounds/index.html
   ossicle generate \"waves on the shore\" -o waves.wav --seconds 20 --loop
   ossicle generate \"a rooster crows\" -o longer.wav --continue-from farm.wav
+  ossicle generate --prompts prompts.txt --prepare prompts.rows
+  ossicle generate --prepared prompts.rows --output-dir sounds
   ossicle generate \"wind\" -o - | aplay -r 16000 -f S16_LE
 
 Samples are 16 bits, one channel. The same seed gives the same bytes on every machine, instruction set and number of threads.";
@@ -50,11 +52,17 @@ Samples are 16 bits, one channel. The same seed gives the same bytes on every ma
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// What is to be heard, once for each sound
-    #[arg(required_unless_present = "prompts", value_name = "TEXT")]
+    #[arg(required_unless_present_any = ["prompts", "prepared"], value_name = "TEXT")]
     texts: Vec<String>,
     /// Take descriptions from a file, one a line, after those given here; - is standard input
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
+    /// Make no sound: write what the model needs to know of the descriptions to this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "output_dir", "prepared"])]
+    prepare: Option<PathBuf>,
+    /// Take descriptions from a file of --prepare, all of them if none is given: their encoder is not needed
+    #[arg(long, value_name = "FILE")]
+    prepared: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
     /// Length, 0.1 to 600
@@ -108,10 +116,6 @@ impl Args {
                 return Err(Fault::new("no descriptions", file.display(), "write one on each line").into());
             }
         }
-        let count = texts.len() as u64 * self.seeds;
-        if count > MOST as u64 {
-            return Err(Fault::line(format!("{count} sounds: at most {MOST} are possible at a time")).into());
-        }
         Ok(texts)
     }
 
@@ -132,28 +136,31 @@ impl Args {
 
 /// Makes them.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let texts = args.texts()?;
-    let jobs = args.output.jobs(&texts, args.seed, args.seeds)?;
-    let mut page = Page::new(&args.output, args.seconds * jobs.len() as f64)?;
+    let mut texts = args.texts()?;
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
     let failed = |error| refused(&folder, error);
     let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
+    if let Some(file) = &args.prepare {
+        let rows = described(args, &folder, options, Request::new(&folder, args.seconds).map_err(failed)?, &texts)?;
+        Prepared::new(texts, rows).write(&folder, file).map_err(failed)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let prepared = args.prepared.as_deref().map(|file| Prepared::read(&folder, file)).transpose().map_err(failed)?;
+    if let Some(prepared) = prepared.as_ref().filter(|_| texts.is_empty()) {
+        texts = prepared.texts().to_vec();
+    }
+    let jobs = args.output.jobs(&texts, args.seed, args.seeds)?;
+    let mut page = Page::new(&args.output, args.seconds * jobs.len() as f64)?;
     let beginning = match &args.continue_from {
         Some(file) => beginning(file, &folder, options)?,
         None => Beginning::default(),
     };
     let request = args.request(&folder, beginning.frames()).map_err(failed)?;
-    // Rows are not known before the encoder has run: room for the longest that texts of this size can give.
-    let longest = texts.iter().map(|text| text.chars().count() + 2).max().unwrap_or(2).min(ossicle_models::audiogen::MAX_TEXT);
-    let allow = |rows| allow(args, &folder, &SoundGenerator::plan(&folder, options, request, rows).map_err(failed)?);
-    allow(longest)?;
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let descriptions = describe(&folder, options, &texts).map_err(failed)?;
+    let descriptions = match (&prepared, &args.prepared) {
+        (Some(prepared), Some(file)) => from_file(args, prepared, file, &folder, options, request, &texts)?,
+        _ => described(args, &folder, options, request, &texts)?,
+    };
     let rows = descriptions.iter().map(Description::rows).max().unwrap_or(1);
-    // Normalisation may lengthen a text.
-    if rows > longest {
-        allow(rows)?;
-    }
     let mut generator = SoundGenerator::open(&folder, options, request, rows).map_err(failed)?;
     args.output.make_folder()?;
     interrupt::catch()?;
@@ -189,13 +196,50 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             *unwritten.borrow_mut() = sink.write(&samples).err();
         }
         unwritten.into_inner().map_or(Ok(()), Err).and_then(|()| sink.finish()).with_context(|| file.display().to_string())?;
-        page.add(texts[text], seed, samples);
+        page.add(&texts[text], seed, samples);
         if interrupt::came() {
             return Ok(interrupt::status());
         }
     }
     page.write(rate)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Encodes descriptions, once the plan of it all is allowed.
+fn described(args: &Args, folder: &Path, options: Options, request: Request, texts: &[String]) -> Result<Vec<Description>> {
+    let failed = |error| refused(folder, error);
+    // Rows are not known before the encoder has run: room for the longest that texts of this size can give.
+    let longest = texts.iter().map(|text| text.chars().count() + 2).max().unwrap_or(2).min(ossicle_models::audiogen::MAX_TEXT);
+    let allow = |rows| allow(args, folder, &SoundGenerator::plan(folder, options, request, rows).map_err(failed)?);
+    allow(longest)?;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let descriptions = describe(folder, options, &texts).map_err(failed)?;
+    // Normalisation may lengthen a text.
+    match descriptions.iter().map(Description::rows).max() {
+        Some(rows) if rows > longest => allow(rows)?,
+        _ => {}
+    }
+    Ok(descriptions)
+}
+
+/// Descriptions that were prepared.
+fn from_file(
+    args: &Args,
+    prepared: &Prepared,
+    file: &Path,
+    folder: &Path,
+    options: Options,
+    request: Request,
+    texts: &[String],
+) -> Result<Vec<Description>> {
+    let find = |text: &String| {
+        let missing = || Fault::new(format!("{text:?} is not among the descriptions"), file.display(), "prepare it with --prepare");
+        prepared.get(text).cloned().ok_or_else(missing)
+    };
+    let descriptions = texts.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let rows = descriptions.iter().map(Description::rows).max().unwrap_or(1);
+    allow(args, folder, &SoundGenerator::plan_prepared(folder, options, request, rows).map_err(|error| refused(folder, error))?)?;
+    Ok(descriptions)
 }
 
 /// What a sound is to go on from.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::MOST;
 use crate::fault::Fault;
 
 /// Files of one run.
@@ -35,17 +36,18 @@ pub(super) struct Job {
 impl OutputArgs {
     /// What is to be made of these descriptions, one after the other.
     pub(super) fn jobs(&self, texts: &[String], seed: u64, seeds: u64) -> Result<Vec<Job>> {
+        let count = texts.len() as u64 * seeds;
+        if count > MOST as u64 {
+            return Err(Fault::line(format!("{count} sounds: at most {MOST} are possible at a time")).into());
+        }
         let Some(last) = seed.checked_add(seeds - 1) else {
             return Err(Fault::line(format!("{seeds} seeds from {seed} on: there are none above {}", u64::MAX)).into());
         };
         let all = || (0..texts.len()).flat_map(|text| (seed..=last).map(move |seed| (text, seed)));
         let name = |text: usize, seed| if seeds == 1 { format!("{}.wav", text + 1) } else { format!("{}-seed{seed}.wav", text + 1) };
         match (&self.output, &self.output_dir) {
-            (Some(file), _) if all().count() == 1 => Ok(vec![Job { text: 0, seed, file: file.clone() }]),
-            (Some(_), _) => {
-                let count = all().count();
-                Err(Fault::line(format!("-o takes one sound, there are {count}: give --output-dir")).into())
-            }
+            (Some(file), _) if count == 1 => Ok(vec![Job { text: 0, seed, file: file.clone() }]),
+            (Some(_), _) => Err(Fault::line(format!("-o takes one sound, there are {count}: give --output-dir")).into()),
             (None, Some(folder)) => Ok(all().map(|(text, seed)| Job { text, seed, file: folder.join(name(text, seed)) }).collect()),
             (None, None) => Err(Fault::line("nowhere to write to: give -o FILE.wav, or --output-dir FOLDER").into()),
         }

@@ -30,6 +30,8 @@ pub struct TextGraph {
     plans: Vec<(usize, Runner)>,
     /// Which that is.
     last: usize,
+    /// Whether the position at which a text ends is an input.
+    ends: bool,
     memory: MemoryPlan,
 }
 
@@ -73,11 +75,11 @@ impl TextGraph {
             let shapes = shapes(input, &tower.layers).map_err(GraphError::Plan)?;
             let mut graph = GraphBuilder::new(&session);
             let ids = graph.input::<i32>("text.ids", &[length])?;
-            let end = graph.input::<i32>("text.end", &[1])?;
+            let end = tower.has_end().then(|| graph.input::<i32>("text.end", &[1])).transpose()?;
             let embedding = Embedding { tokens: tokens.clone(), positions: positions.clone(), output: input };
             let rows = graph.add("text.embedding", embedding, &[ids])?[0];
             let part = Part { name: "text", input, layers: &tower.layers, shapes: &shapes };
-            let last = part.wire(&mut graph, &tensors, rows, Some(end))?;
+            let last = part.wire(&mut graph, &tensors, rows, end)?;
             let unit = UnitLength { output: Shape::line(1, folder.config().projection_dim) };
             let vector = graph.add("text.vector", unit, &[last])?[0];
             plans.push((length, graph.plan(&[vector])?));
@@ -90,7 +92,8 @@ impl TextGraph {
         let last = plans.len() - 1;
         plans[last].1.attach(Default::default());
         let memory = MemoryPlan { weights: weights.bytes_of(|name| name.starts_with(PREFIX)), buffers: bytes, state: 0 };
-        Ok(Self { session, plans, last, memory, folder })
+        let ends = tower.has_end();
+        Ok(Self { session, plans, last, ends, memory, folder })
     }
 
     /// The configuration of both towers.
@@ -153,8 +156,10 @@ impl TextGraph {
             // Below the vocabulary's size, 2^20 at most.
             *id = token as i32;
         }
-        let end = tokens.iter().position(|&token| token == eos_token_id).unwrap_or(have - 1);
-        runner.input_mut::<i32>(1)?[0] = end as i32;
+        if self.ends {
+            let end = tokens.iter().position(|&token| token == eos_token_id).unwrap_or(have - 1);
+            runner.input_mut::<i32>(1)?[0] = end as i32;
+        }
         runner.run()?;
         runner.output(0)
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ossicle_models::Options;
+use ossicle_models::audiogen::AudiogenConfig;
 use ossicle_models::folder::{FolderError, ModelFolder, Weights};
 use ossicle_models::minilm::{MiniLmConfig, MiniLmGraph};
 use ossicle_models::t5::{T5Config, T5Graph};
@@ -19,13 +20,19 @@ const MAX_BYTES: usize = 1 << 16;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {
     pub(super) values: Vec<f32>,
-    pub(super) width: usize,
+    /// Rows and their width.
+    pub(super) shape: [usize; 2],
 }
 
 impl Description {
+    /// Values, row after row.
+    pub(super) fn new(values: Vec<f32>, width: usize) -> Self {
+        Self { shape: [values.len() / width.max(1), width], values }
+    }
+
     /// Rows: one for each token.
     pub fn rows(&self) -> usize {
-        self.values.len() / self.width.max(1)
+        self.shape[0]
     }
 }
 
@@ -130,6 +137,7 @@ pub fn describe(folder: &Path, options: Options, texts: &[&str]) -> Result<Vec<D
             return Err(GenerateError::Description(format!("a description of {} bytes, at most {MAX_BYTES} are read", text.len())));
         }
     }
+    check(folder, ModelFolder::<AudiogenConfig>::open(folder)?.config().text_size)?;
     let path = text_folder(folder)?;
     let mut encoder = Encoder::open(&path, options)?;
     let tokenizer = path.join("tokenizer.json");
@@ -144,7 +152,7 @@ pub fn describe(folder: &Path, options: Options, texts: &[&str]) -> Result<Vec<D
             let have = encoding.ids.len() + encoding.left_out;
             return Err(GenerateError::Description(format!("a description of {have} tokens, this model takes {most}: shorten it")));
         }
-        descriptions.push(Description { values: encoder.rows(&encoding.ids)?.to_vec(), width });
+        descriptions.push(Description::new(encoder.rows(&encoding.ids)?.to_vec(), width));
     }
     Ok(descriptions)
 }

@@ -96,7 +96,6 @@ impl Folders {
         if own.num_codebooks != other.num_quantizers {
             return wrong(format!("the model has {} codebooks, its codec {}", own.num_codebooks, other.num_quantizers));
         }
-        describe::check(path, own.text_size)?;
         Ok(Self { recommended: Recommended::read(path)?, path: path.to_owned(), model, codec })
     }
 
@@ -168,6 +167,16 @@ impl SoundGenerator {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn plan(folder: &Path, options: Options, request: Request, text: usize) -> Result<GenerationPlan, GenerateError> {
+        let plan = Self::plan_prepared(folder, options, request, text)?;
+        describe::check(folder, ModelFolder::<AudiogenConfig>::open(folder)?.config().text_size)?;
+        Ok(GenerationPlan { text: describe::bytes(folder, options)?, ..plan })
+    }
+
+    /// As [`plan`](Self::plan), where descriptions were [prepared](super::Prepared): no encoder is needed.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn plan_prepared(folder: &Path, options: Options, request: Request, text: usize) -> Result<GenerationPlan, GenerateError> {
         let folders = Folders::open(folder)?;
         check(&folders, &request)?;
         let limits = folders.limits(&request, text)?;
@@ -175,7 +184,7 @@ impl SoundGenerator {
         let codec = EncodecDecoder::plan(&folders.codec, options, CHUNK_FRAMES)?;
         let frames = folders.windows(&request)?.window.min(limits.steps);
         let codes = Generator::bytes(&folders.pattern(), folders.model.config().vocab_size, frames, &request.settings(options.isa));
-        Ok(GenerationPlan { text: describe::bytes(folder, options)?, model, codec, codes })
+        Ok(GenerationPlan { text: [0; 2], model, codec, codes })
     }
 
     /// What the language model has to be made for, and how many steps it takes for a sound.
@@ -236,6 +245,11 @@ impl SoundGenerator {
             return Err(GenerateError::Setting(
                 "a longer sound or description than the generator was opened for, or other guidance".into(),
             ));
+        }
+        let width = self.folders.model.config().text_size;
+        if description.shape[1] != width {
+            let problem = format!("a description of {} values a row, {width} were expected", description.shape[1]);
+            return Err(GenerateError::Description(problem));
         }
         let (pattern, windows) = (self.folders.pattern(), self.folders.windows(&request)?);
         let (codes, settings) = (self.folders.model.config().vocab_size, request.settings(self.options.isa));

@@ -22,6 +22,7 @@ mod describe;
 mod encode;
 mod error;
 mod generator;
+mod prepared;
 mod seam;
 mod settings;
 
@@ -32,6 +33,7 @@ pub use describe::{Description, describe, text_folder};
 pub use encode::Beginning;
 pub use error::GenerateError;
 pub use generator::{GenerationPlan, Progress, SoundGenerator};
+pub use prepared::Prepared;
 pub use seam::{SEAM_SECONDS, looped};
 pub use settings::{MAX_SECONDS, Recommended, Request};
 
