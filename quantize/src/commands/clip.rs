@@ -16,13 +16,13 @@ Examples:
   ossicle-quantize clip clip-vit-base-patch32 -o models-int8/clip-image --towers image
 
 SOURCE holds config.json, the weights (model.safetensors or pytorch_model.bin, whole or in shards), preprocessor_config.json and, for texts,
-tokenizer.json, as Hugging Face lays them out.";
+tokenizer.json, as Hugging Face lays them out. SigLIP's spiece.model will do in its place.";
 
 /// What to turn into image and text encoders.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Folder with a CLIP checkpoint
+    /// Folder with a checkpoint of CLIP or SigLIP
     source: PathBuf,
     #[command(flatten)]
     target: TargetArgs,

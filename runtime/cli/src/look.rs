@@ -267,15 +267,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     viewer.finish(&mut |heard| output.heard(heard));
     std::mem::replace(&mut output.written, Ok(()))?;
     let counts = viewer.counts();
+    let end = match end {
+        // Nothing was seen before the stream broke off, or there is none.
+        Err(error) if counts.computed + counts.still == 0 => return Err(error),
+        end => end,
+    };
     fault::tell(format_args!(
         "{}: {} frames computed, {} still, {dropped} dropped, {} damaged",
         output.source, counts.computed, counts.still, damaged
     ));
     if let Err(error) = end {
-        // What was seen before the stream broke off has been told.
-        if counts.computed + counts.still == 0 {
-            return Err(error);
-        }
         fault::report(&error);
         looker.damaged += 1;
     }
