@@ -24,6 +24,8 @@ pub struct Units {
     pub store: f64,
     pub gelu: f64,
     pub vector_mac: f64,
+    pub float_mac: f64,
+    pub filter_mac: f64,
     pub quantize: f64,
     pub normalize: f64,
     pub head: f64,
@@ -49,6 +51,8 @@ impl Units {
             store: self.store + other.store,
             gelu: self.gelu + other.gelu,
             vector_mac: self.vector_mac + other.vector_mac,
+            float_mac: self.float_mac + other.float_mac,
+            filter_mac: self.filter_mac + other.filter_mac,
             quantize: self.quantize + other.quantize,
             normalize: self.normalize + other.normalize,
             head: self.head + other.head,
@@ -61,9 +65,41 @@ impl Units {
         }
     }
 
-    fn values(&self) -> [f64; 13] {
-        let Self { mac, store, gelu, vector_mac, quantize, normalize, head, pack, score, vector_score, causal_score, frame, logit } = *self;
-        [mac, store, gelu, vector_mac, quantize, normalize, head, pack, score, vector_score, causal_score, frame, logit]
+    fn values(&self) -> [f64; 15] {
+        let Self {
+            mac,
+            store,
+            gelu,
+            vector_mac,
+            float_mac,
+            filter_mac,
+            quantize,
+            normalize,
+            head,
+            pack,
+            score,
+            vector_score,
+            causal_score,
+            frame,
+            logit,
+        } = *self;
+        [
+            mac,
+            store,
+            gelu,
+            vector_mac,
+            float_mac,
+            filter_mac,
+            quantize,
+            normalize,
+            head,
+            pack,
+            score,
+            vector_score,
+            causal_score,
+            frame,
+            logit,
+        ]
     }
 
     /// Instructions to cycles.
@@ -74,6 +110,8 @@ impl Units {
             store: self.store * other,
             gelu: self.gelu * other,
             vector_mac: self.vector_mac * products,
+            float_mac: self.float_mac * other,
+            filter_mac: self.filter_mac * other,
             quantize: self.quantize * other,
             normalize: self.normalize * other,
             head: self.head * other,

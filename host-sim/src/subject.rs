@@ -1,24 +1,17 @@
 //! What a trace was made of, found again on this machine.
 
-use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use ossicle::audio::{AudioError, AudioReader};
-use ossicle::embed::{self, EmbedError, ImageEncoder};
-use ossicle::events::{self, Detector, EncodedEvents, EventsError, Settings};
-use ossicle::label::{self, Image, LabelError, Labeller, Reading};
 use ossicle::models::{self, ModelError};
-use ossicle::source::{SampleSource, SourceError};
-use ossicle::speak::{Settings as Speaking, SpeakError, Voice};
+use ossicle::replay::{self, PIPELINES, Pipeline, ReplayError};
 use ossicle::trace::{self, DigestError};
-use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
-use ossicle::whisper::transcriber::{OpenError, Options, Transcriber};
+use ossicle::whisper::transcriber::Options;
 use ossicle_kernels::simd::Isa;
 use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_trace::{Header, Tap};
-use serde::Deserialize;
+use serde_json::Value;
 
 /// A recording, a model and the options of one run.
 #[derive(Clone, Debug)]
@@ -27,72 +20,8 @@ pub struct Subject {
     raw_rate: Option<u32>,
     model: PathBuf,
     beside: Vec<PathBuf>,
-    task: Task,
-}
-
-/// What is done with the recording.
-#[derive(Clone, Debug)]
-pub enum Task {
-    /// It is transcribed.
-    Transcribe(Box<TranscribeOptions>),
-    /// Sounds are detected in it.
-    Detect {
-        /// Frames of 10 ms from one score to the next.
-        hop_frames: usize,
-    },
-    /// It, or an image, is labelled.
-    Label,
-    /// An image becomes a vector.
-    Embed,
-    /// The phonemes in a text file are said.
-    Speak {
-        /// How fast.
-        speed: f32,
-        /// Seed of the first line's noise.
-        seed: u64,
-    },
-}
-
-/// Settings of speech as traces have them.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SpeakSettings {
-    speed: f32,
-    seed: u64,
-}
-
-/// A detection's settings as traces have them.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DetectSettings {
-    hop_frames: usize,
-}
-
-impl Task {
-    fn of(header: &Header) -> Result<Self, SubjectError> {
-        match header.pipeline.as_str() {
-            trace::TRANSCRIBE => trace::options(header).map(|options| Self::Transcribe(Box::new(options))),
-            trace::DETECT => {
-                serde_json::from_value(header.settings.clone()).map(|DetectSettings { hop_frames }| Self::Detect { hop_frames })
-            }
-            trace::LABEL => Ok(Self::Label),
-            trace::EMBED => Ok(Self::Embed),
-            trace::SPEAK => {
-                serde_json::from_value(header.settings.clone()).map(|SpeakSettings { speed, seed }| Self::Speak { speed, seed })
-            }
-            other => return Err(SubjectError::Pipeline(other.to_owned())),
-        }
-        .map_err(SubjectError::Settings)
-    }
-
-    /// How many models may run beside its own.
-    fn most_beside(&self) -> usize {
-        match self {
-            Self::Transcribe(_) => 1,
-            Self::Detect { .. } => usize::MAX,
-            Self::Label | Self::Embed | Self::Speak { .. } => 0,
-        }
-    }
+    pipeline: &'static dyn Pipeline,
+    settings: Value,
 }
 
 /// Why a run cannot be repeated.
@@ -102,7 +31,7 @@ pub enum SubjectError {
     Pipeline(String),
     /// Another numerics contract.
     Numerics(u32),
-    /// Options that are not known here.
+    /// Settings that are not known here.
     Settings(serde_json::Error),
     /// A file cannot be read.
     Digest(DigestError),
@@ -144,27 +73,15 @@ pub enum SubjectError {
     },
     /// There is no such model.
     Model(ModelError),
-    /// The model cannot be opened.
-    Open(PathBuf, OpenError),
-    /// The recording cannot be read.
-    Audio(PathBuf, AudioError),
-    /// The run failed.
-    Run(TranscribeError),
-    /// Sounds cannot be detected with this model.
-    Events(PathBuf, EventsError),
-    /// Nothing can be labelled with this model.
-    Label(PathBuf, LabelError),
-    /// Nothing can be encoded with this model.
-    Embed(PathBuf, EmbedError),
-    /// Nothing can be said with this model.
-    Speak(PathBuf, SpeakError),
+    /// It cannot be done again.
+    Replay(ReplayError),
 }
 
 impl std::fmt::Display for SubjectError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Pipeline(name) => {
-                let known = [trace::TRANSCRIBE, trace::DETECT, trace::LABEL, trace::EMBED, trace::SPEAK];
+                let known = PIPELINES.map(Pipeline::name);
                 write!(f, "a trace of {name:?}: this program repeats {known:?}: use the version that wrote it")
             }
             Self::Numerics(version) => {
@@ -200,13 +117,7 @@ impl std::fmt::Display for SubjectError {
                 write!(f, "a trace with {traced} models beside its own, where {most} can be: use the version that wrote it")
             }
             Self::Model(error) => write!(f, "{error}: or name the traced model's folder with --model or --beside"),
-            Self::Open(path, error) => write!(f, "{}: {error}: fetch or make the model again", path.display()),
-            Self::Audio(path, error) => write!(f, "{error}: {}: {}", path.display(), error.remedy()),
-            Self::Run(error) => error.fmt(f),
-            Self::Events(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Label(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Speak(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Embed(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Replay(error) => error.fmt(f),
         }
     }
 }
@@ -225,9 +136,9 @@ impl From<DigestError> for SubjectError {
     }
 }
 
-impl From<TranscribeError> for SubjectError {
-    fn from(error: TranscribeError) -> Self {
-        Self::Run(error)
+impl From<ReplayError> for SubjectError {
+    fn from(error: ReplayError) -> Self {
+        Self::Replay(error)
     }
 }
 
@@ -236,16 +147,17 @@ impl Subject {
     ///
     /// # Errors
     /// [`SubjectError::Model`] if there is none.
-    pub fn new(input: &Path, model: &str, options: TranscribeOptions) -> Result<Self, SubjectError> {
-        Self::with(input, model, Task::Transcribe(Box::new(options)))
+    pub fn new(input: &Path, model: &str, options: &TranscribeOptions) -> Result<Self, SubjectError> {
+        Self::with(input, model, trace::TRANSCRIBE, serde_json::to_value(options).map_err(SubjectError::Settings)?)
     }
 
-    /// A recording and what to do with it.
+    /// A recording or another input, the pipeline of that name that takes it, and the settings.
     ///
     /// # Errors
-    /// As for [`new`](Subject::new).
-    pub fn with(input: &Path, model: &str, task: Task) -> Result<Self, SubjectError> {
-        Ok(Self { input: input.to_owned(), raw_rate: None, model: models::find(model)?, beside: vec![], task })
+    /// As for [`new`](Subject::new); [`SubjectError::Pipeline`] or [`SubjectError::Settings`] if these are not known.
+    pub fn with(input: &Path, model: &str, pipeline: &str, settings: Value) -> Result<Self, SubjectError> {
+        let pipeline = pipeline_of(pipeline, &settings)?;
+        Ok(Self { input: input.to_owned(), raw_rate: None, model: models::find(model)?, beside: vec![], pipeline, settings })
     }
 
     /// The same with models beside it: classes of one's own for a detection, a head on the encoder for a transcription.
@@ -262,7 +174,7 @@ impl Subject {
     /// # Errors
     /// If the trace cannot be repeated by this version, or recording or model are not the traced ones.
     pub fn of(header: &Header, input: &Path, model: Option<&str>, beside: &[String]) -> Result<Self, SubjectError> {
-        let task = Task::of(header)?;
+        let pipeline = pipeline_of(&header.pipeline, &header.settings)?;
         if header.numerics != NUMERICS_VERSION {
             return Err(SubjectError::Numerics(header.numerics));
         }
@@ -272,7 +184,7 @@ impl Subject {
         {
             return Err(SubjectError::OtherInput { path: input.to_owned(), found, name: header.input.name.clone(), traced });
         }
-        let most = task.most_beside();
+        let most = pipeline.most_beside();
         if header.beside.len() > most {
             return Err(SubjectError::TooManyBeside { traced: header.beside.len(), most });
         }
@@ -287,7 +199,8 @@ impl Subject {
             [] => header.beside.iter().map(|model| plain(&model.name)).collect::<Result<Vec<_>, _>>()?,
             given => given.iter().map(String::as_str).collect(),
         };
-        let subject = Self { raw_rate: header.input.raw_rate, ..Self::with(input, name, task)? }.beside(&others)?;
+        let subject = Self { raw_rate: header.input.raw_rate, ..Self::with(input, name, pipeline.name(), header.settings.clone())? }
+            .beside(&others)?;
         same(&header.model, &subject.model_files()?, &subject.model)?;
         for ((traced, found), path) in header.beside.iter().zip(subject.beside_files()?).zip(&subject.beside) {
             same(traced, &found, path)?;
@@ -300,14 +213,8 @@ impl Subject {
     /// # Errors
     /// If a file cannot be read.
     pub fn header(&self, isa: Isa, threads: usize) -> Result<Header, SubjectError> {
-        let (input, model, run) = (trace::input(&self.input, self.raw_rate)?, self.model_files()?, Options { isa, threads });
-        let header = match &self.task {
-            Task::Transcribe(options) => trace::header(input, model, options, run).map_err(SubjectError::Settings)?,
-            Task::Detect { hop_frames } => trace::detect_header(input, model, *hop_frames, run),
-            Task::Label => trace::label_header(input, model, run),
-            Task::Embed => trace::embed_header(input, model, run),
-            Task::Speak { speed, seed } => trace::speak_header(input, model, Speaking { speed: *speed, seed: *seed }, run),
-        };
+        let input = trace::input(&self.input, self.raw_rate)?;
+        let header = trace::of(self.pipeline.name(), input, self.model_files()?, self.settings.clone(), Options { isa, threads });
         Ok(Header { beside: self.beside_files()?, ..header })
     }
 
@@ -316,120 +223,25 @@ impl Subject {
     }
 
     fn model_files(&self) -> Result<ossicle_trace::Model, DigestError> {
-        match self.task {
-            Task::Transcribe(_) => trace::model(&self.model),
-            Task::Detect { .. } => trace::events(&self.model),
-            Task::Label => trace::network(&self.model),
-            Task::Embed => trace::image_tower(&self.model),
-            Task::Speak { .. } => trace::voice(&self.model),
-        }
+        trace::model_of(&self.model, self.pipeline.files())
     }
 
     /// Does it, handing every tensor to `tap`, until the end or until `stop` says so.
     ///
     /// # Errors
-    /// If recording or model cannot be read, or the network fails.
+    /// If input or model cannot be read, or the network fails.
     pub fn run(&self, isa: Isa, threads: usize, tap: Arc<dyn Tap>, stop: &dyn Fn() -> bool) -> Result<(), SubjectError> {
-        match &self.task {
-            Task::Transcribe(options) => self.transcribe(options, Options { isa, threads }, tap, stop),
-            Task::Detect { hop_frames } => self.detect(*hop_frames, Options { isa, threads }, tap, stop),
-            Task::Label => self.label(Options { isa, threads }, tap, stop),
-            Task::Embed => self.embed(Options { isa, threads }, tap),
-            Task::Speak { speed, seed } => self.speak(*speed, *seed, Options { isa, threads }, tap, stop),
-        }
-    }
-
-    /// The recording.
-    fn source<'a>(&self, isa: Isa, stop: &'a dyn Fn() -> bool) -> Result<Until<'a>, SubjectError> {
-        let reader = match self.raw_rate {
-            None => AudioReader::open(&self.input, isa),
-            Some(rate) => File::open(&self.input).map_err(AudioError::Io).and_then(|file| AudioReader::raw(file, rate, isa)),
-        };
-        Ok(Until { reader: reader.map_err(|error| SubjectError::Audio(self.input.clone(), error))?, stop })
-    }
-
-    fn transcribe(
-        &self,
-        options: &TranscribeOptions,
-        run: Options,
-        tap: Arc<dyn Tap>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<(), SubjectError> {
-        let mut source = self.source(run.isa, stop)?;
-        let model = Transcriber::open_folder(&self.model, run);
-        let mut model = model.map_err(|error| SubjectError::Open(self.model.clone(), error))?;
-        model.set_tap(Some(tap.clone()));
-        match self.beside.first() {
-            None => model.transcribe_source(&mut source, options, &mut |_| {})?,
-            Some(head) => {
-                let one = ossicle_models::Options { isa: run.isa, threads: 1 };
-                let events = EncodedEvents::open(head, &self.model, &Settings::default(), &[], one);
-                let mut events = events.map_err(|error| SubjectError::Events(head.clone(), error))?;
-                events.set_tap(Some(tap));
-                model.transcribe_with(&mut source, options, Some(&mut events), &mut |_| {})?
-            }
-        };
-        Ok(())
-    }
-
-    fn detect(&self, hop_frames: usize, run: Options, tap: Arc<dyn Tap>, stop: &dyn Fn() -> bool) -> Result<(), SubjectError> {
-        let mut source = self.source(run.isa, stop)?;
-        let failed = |error| SubjectError::Events(self.model.clone(), error);
-        let options = events::Options {
-            isa: run.isa,
-            threads: run.threads,
-            hop_frames: Some(hop_frames),
-            add_classes: self.beside.clone(),
-            ..events::Options::default()
-        };
-        let mut detector = Detector::open(&self.model, &Settings::default(), options).map_err(failed)?;
-        detector.set_tap(Some(tap));
-        let mut block = [0.0; 4096];
-        loop {
-            match source.read(&mut block).map_err(|error| SubjectError::Run(TranscribeError::Source(error)))? {
-                0 => return detector.finish(&mut |_| {}).map_err(failed),
-                read => detector.push(&block[..read], &mut |_| {}).map_err(failed)?,
-            }
-        }
-    }
-
-    fn label(&self, run: Options, tap: Arc<dyn Tap>, stop: &dyn Fn() -> bool) -> Result<(), SubjectError> {
-        let failed = |error| SubjectError::Label(self.model.clone(), error);
-        let options = label::Options { isa: run.isa, threads: run.threads };
-        let mut labeller = Labeller::open(&self.model, options).map_err(failed)?;
-        labeller.set_tap(Some(tap));
-        match labeller.reading() {
-            Reading::Images => {
-                let image = Image::read(&self.input).map_err(failed)?;
-                labeller.image(&image).map(drop).map_err(failed)
-            }
-            Reading::Recordings => labeller.recording(&mut self.source(run.isa, stop)?).map(drop).map_err(failed),
-        }
+        let options = ossicle_models::Options { isa, threads };
+        let Self { input, raw_rate, model, beside, pipeline, settings } = self;
+        Ok(pipeline.repeat(&replay::Run { input, raw_rate: *raw_rate, model, beside, settings, options, tap, stop })?)
     }
 }
 
-impl Subject {
-    fn speak(&self, speed: f32, seed: u64, run: Options, tap: Arc<dyn Tap>, stop: &dyn Fn() -> bool) -> Result<(), SubjectError> {
-        let failed = |error| SubjectError::Speak(self.model.clone(), error);
-        let unreadable = |source| SubjectError::Digest(DigestError { path: self.input.clone(), source });
-        let text = std::fs::read_to_string(&self.input).map_err(unreadable)?;
-        let mut voice = Voice::open(&self.model, ossicle_models::Options { isa: run.isa, threads: run.threads }).map_err(failed)?;
-        voice.set_tap(Some(tap));
-        for (line, number) in text.lines().zip(0..) {
-            let mut speech = voice.speak_phonemes(line, Speaking { speed, seed: seed.wrapping_add(number) }).map_err(failed)?;
-            while !stop() && speech.next_chunk().map_err(failed)?.is_some() {}
-        }
-        Ok(())
-    }
-
-    fn embed(&self, run: Options, tap: Arc<dyn Tap>) -> Result<(), SubjectError> {
-        let failed = |error| SubjectError::Embed(self.model.clone(), error);
-        let options = embed::Options { isa: run.isa, threads: run.threads, ..embed::Options::default() };
-        let mut encoder = ImageEncoder::open(&self.model, options).map_err(failed)?;
-        encoder.set_tap(Some(tap));
-        let image = Image::read(&self.input).map_err(|error| SubjectError::Label(self.input.clone(), error))?;
-        encoder.encode(&image).map(drop).map_err(failed)
-    }
+/// The pipeline of that name, if its settings can be read.
+fn pipeline_of(name: &str, settings: &Value) -> Result<&'static dyn Pipeline, SubjectError> {
+    let pipeline = replay::named(name).ok_or_else(|| SubjectError::Pipeline(name.to_owned()))?;
+    pipeline.check(settings).map_err(SubjectError::Settings)?;
+    Ok(pipeline)
 }
 
 /// A folder's name, if it is one: a trace may come from anybody, and must not choose which files are read.
@@ -444,18 +256,6 @@ fn same(traced: &ossicle_trace::Model, found: &ossicle_trace::Model, path: &Path
     match traced.files.keys().chain(found.files.keys()).find(|&name| traced.files.get(name) != found.files.get(name)) {
         Some(file) => Err(SubjectError::OtherModel { path: path.to_owned(), file: file.clone(), name: traced.name.clone() }),
         None => Ok(()),
-    }
-}
-
-/// A recording that ends when somebody has seen enough.
-struct Until<'a> {
-    reader: AudioReader,
-    stop: &'a dyn Fn() -> bool,
-}
-
-impl SampleSource for Until<'_> {
-    fn read(&mut self, out: &mut [f32]) -> Result<usize, SourceError> {
-        if (self.stop)() { Ok(0) } else { SampleSource::read(&mut self.reader, out) }
     }
 }
 

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
+use ossicle::trace;
 use ossicle::whisper::options::{Quality, TranscribeOptions};
 use ossicle::whisper::window::Window;
 use ossicle_kernels::simd::Isa;
 use ossicle_sim::replay::record;
-use ossicle_sim::subject::{Subject, Task};
+use ossicle_sim::subject::Subject;
 use ossicle_trace::{Key, Pattern, Step, Tap, Tensor, Trace, Values, Writer, WriterOptions};
+use serde_json::json;
 
 /// A folder that goes away with the test.
 struct Folder(PathBuf);
@@ -60,7 +62,7 @@ fn subject() -> Subject {
         quality: Quality::off(),
         ..TranscribeOptions::default()
     };
-    Subject::new(&sample(), model().to_str().unwrap(), options).unwrap()
+    Subject::new(&sample(), model().to_str().unwrap(), &options).unwrap()
 }
 
 /// Changes one value of one tensor on its way into a trace.
@@ -146,7 +148,8 @@ fn what_runs_beside_a_model_is_repeated() {
     let own = folder.0.join("my-sounds");
     classes::write(&own, &bundled("yamnet"), &["always"], 3.0, 1024);
     let (own, yamnet, input) = (own.to_str().unwrap(), bundled("yamnet"), sample());
-    let detection = Subject::with(&input, yamnet.to_str().unwrap(), Task::Detect { hop_frames: 96 }).unwrap().beside(&[own]).unwrap();
+    let detection =
+        Subject::with(&input, yamnet.to_str().unwrap(), trace::DETECT, json!({"hop_frames": 96})).unwrap().beside(&[own]).unwrap();
     let transcription = subject().beside(&[bundled("whisper-events").to_str().unwrap()]).unwrap();
     for (subject, op, name) in [(&detection, "yamnet.classes.0", "detect"), (&transcription, "events.scores", "transcribe")] {
         let reference = record(subject, Isa::detect(), 1).unwrap();

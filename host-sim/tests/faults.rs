@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ossicle::trace;
 use ossicle::whisper::options::{Quality, TranscribeOptions};
 use ossicle::whisper::window::Window;
 use ossicle_kernels::fault::{self, Fault, KERNELS};
@@ -13,8 +14,9 @@ use ossicle_kernels::simd::Isa;
 use ossicle_sim::finding::Spread;
 use ossicle_sim::replay::{ValuesFrom, Verdict, record, replay};
 use ossicle_sim::report::{self, Sides};
-use ossicle_sim::subject::{Subject, Task};
+use ossicle_sim::subject::Subject;
 use ossicle_trace::{Step, Tap, Tensor, Trace, Writer, WriterOptions};
+use serde_json::json;
 
 #[path = "../../runtime/models/tests/toy/mod.rs"]
 mod toy;
@@ -37,7 +39,7 @@ fn subject() -> Subject {
         ..TranscribeOptions::default()
     };
     let model = root().join("models-int8/whisper-tiny.en");
-    Subject::new(&root().join("samples/kitchen.wav"), model.to_str().expect("UTF-8"), options).expect("the bundled model")
+    Subject::new(&root().join("samples/kitchen.wav"), model.to_str().expect("UTF-8"), &options).expect("the bundled model")
 }
 
 /// The second fastest and the fastest instruction set; the same one twice where there is no second.
@@ -167,8 +169,8 @@ fn the_struck_operator_is_named() {
 fn the_struck_operator_of_sound_events_is_named() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let model = root().join("models-int8/yamnet");
-    let task = Task::Detect { hop_frames: 96 };
-    let subject = Subject::with(&root().join("samples/kitchen.wav"), model.to_str().expect("UTF-8"), task).expect("the bundled model");
+    let (input, settings) = (root().join("samples/kitchen.wav"), json!({"hop_frames": 96}));
+    let subject = Subject::with(&input, model.to_str().expect("UTF-8"), trace::DETECT, settings).expect("the bundled model");
     named(&subject, &EVENTS_CASES);
 }
 
@@ -182,7 +184,7 @@ fn the_struck_operator_of_a_network_is_named() {
     let image = folder.0.join("image.ppm");
     let pixels = (0..3 * 8 * 10).map(|i| (i * i % 251) as u8);
     fs::write(&image, b"P6 8 10 255\n".iter().copied().chain(pixels).collect::<Vec<u8>>()).expect("image.ppm");
-    let subject = Subject::with(&image, folder.0.to_str().expect("UTF-8"), Task::Label).expect("the folder");
+    let subject = Subject::with(&image, folder.0.to_str().expect("UTF-8"), trace::LABEL, json!({})).expect("the folder");
     let trace = record(&subject, fastest_two().1, 1).expect("run");
     assert!(matches!(replay(&trace, &subject, fastest_two().0, 3).expect("replay"), Verdict::Identical { .. }));
     named(&subject, &NETWORK_CASES);
@@ -193,8 +195,8 @@ fn the_struck_operator_of_a_voice_is_named() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let file = std::env::temp_dir().join(format!("ossicle-faults-{}.txt", std::process::id()));
     fs::write(&file, "ðə lˈIt ɪn ðə kˈɪʧᵊn ɪz ˌɔn.\nwˈʌn.\n").expect("a file");
-    let (model, task) = (root().join("models-int8/hibari"), Task::Speak { speed: 1.0, seed: 7 });
-    let subject = Subject::with(&file, model.to_str().expect("UTF-8"), task).expect("the bundled voice");
+    let (model, settings) = (root().join("models-int8/hibari"), json!({"speed": 1.0, "seed": 7}));
+    let subject = Subject::with(&file, model.to_str().expect("UTF-8"), trace::SPEAK, settings).expect("the bundled voice");
     let trace = record(&subject, fastest_two().1, 1).expect("run");
     assert!(trace.descriptors.iter().any(|descriptor| descriptor.op == "hibari.samples"));
     assert!(matches!(replay(&trace, &subject, fastest_two().0, 3).expect("replay"), Verdict::Identical { .. }));

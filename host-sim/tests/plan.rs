@@ -5,6 +5,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
+#[path = "../../runtime/models/tests/toy/mod.rs"]
+mod toy;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -13,6 +16,11 @@ fn root() -> PathBuf {
 fn plan(args: &[&str]) -> (Option<i32>, String, String) {
     let model = root().join("models-int8/whisper-tiny.en");
     assert!(model.join("model.safetensors").exists(), "{} belongs to the repository and is absent", model.display());
+    plan_of(&model, args)
+}
+
+/// Of a model in a folder of its own.
+fn plan_of(model: &Path, args: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_ossicle-sim")).arg("plan").arg("--model").arg(model).args(args).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
@@ -74,4 +82,62 @@ fn bad_input_is_one_line() {
         assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(2), "", 1), "{stderr}");
         assert!(stderr.contains(expected), "{stderr}");
     }
+}
+
+#[test]
+fn models_of_every_kind_are_planned() {
+    let bundled = |name: &str| root().join("models-int8").join(name);
+    let sounds = toy::sounds::folder();
+    let (codec, text) = (sounds.0.join("codec"), sounds.0.join("text"));
+    for (model, kind, phases, sound) in [
+        (bundled("yamnet"), "yamnet", &["features", "patch"][..], true),
+        (bundled("sound-events"), "yamnet", &["features", "patch"], true),
+        (bundled("whisper-events"), "whisper-events", &["step"], true),
+        (bundled("efficientnet-lite0"), "network", &["network"], false),
+        (bundled("minilm"), "minilm", &["sentence"], false),
+        (bundled("hibari"), "hibari", &["chunk", "clause"], true),
+        (sounds.0.clone(), "audiogen", &["decoder", "description", "step", "text"], true),
+        (codec, "encodec", &["decoder"], true),
+        (text, "t5", &["text"], false),
+    ] {
+        let (code, stdout, stderr) = plan_of(&model, &["--board", "pi4", "--json"]);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{kind}");
+        let plan: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(plan["kind"], kind);
+        let names: Vec<_> = plan["ms"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, phases, "{kind}");
+        let sum: f64 = phases.iter().map(|name| plan["ms"][name].as_f64().unwrap() * plan["runs"][name].as_f64().unwrap()).sum();
+        let whole = plan["whole_ms"].as_f64().unwrap();
+        // Times of short phases are rounded to a microsecond.
+        assert!(whole > 0.0 && (sum - whole).abs() < 0.6, "{kind}: {sum}, {whole}");
+        assert_eq!(plan["real_time_factor"].is_number(), sound, "{kind}");
+        assert!(plan["memory"]["total"].as_u64() > plan["memory"]["parts"]["program"].as_u64(), "{kind}");
+        let table = plan_of(&model, &["--board", "pi4"]).1;
+        assert!(phases.iter().all(|name| table.contains(&format!("\n{name} "))) && table.contains("stated error"), "{table}");
+    }
+}
+
+#[test]
+fn longer_sounds_and_texts_take_longer() {
+    let sounds = toy::sounds::folder();
+    let whole = |args: &[&str]| {
+        let (_, stdout, stderr) = plan_of(&sounds.0, &[args, &["--board", "pi4", "--json"]].concat());
+        let plan: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stderr}"));
+        (plan["whole_ms"].as_f64().unwrap(), plan["memory"]["total"].as_u64().unwrap())
+    };
+    let (short, long, wordy) = (whole(&["--seconds", "0.5"]), whole(&["--seconds", "5"]), whole(&["--seconds", "0.5", "--tokens", "60"]));
+    assert!(short.0 < wordy.0 && wordy.0 < long.0 && short.1 < wordy.1, "{short:?} {wordy:?} {long:?}");
+}
+
+#[test]
+fn what_cannot_be_planned_is_one_line() {
+    let folder = toy::t5::folder();
+    let refused = |args: &[&str]| {
+        let (code, stdout, stderr) = plan_of(&folder.0, &[&["--board", "pi4"], args].concat());
+        assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(2), "", 1), "{stderr}");
+        stderr
+    };
+    assert!(refused(&["--tokens", "71"]).contains("71 tokens: 1 to 70 are possible"));
+    std::fs::write(folder.0.join("config.json"), r#"{"kind": "dance"}"#).unwrap();
+    assert!(refused(&[]).contains("a model of kind \"dance\", this version knows whisper, "));
 }

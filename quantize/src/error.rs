@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use ossicle_models::GraphError;
 use ossicle_models::folder::FolderError;
+use serde_json::Value;
 
 use crate::ct2;
 
@@ -100,6 +101,11 @@ impl Error {
     pub(crate) fn unsupported(path: &Path, what: impl Into<String>) -> Self {
         Self::Unsupported { path: path.to_owned(), what: what.into() }
     }
+}
+
+/// Refuses a setting that has not the one value that the runtime knows.
+pub(crate) fn only(path: &Path, name: &str, have: &Value, want: &Value) -> Result<(), Error> {
+    if have == want { Ok(()) } else { Err(Error::unsupported(path, format!("{name} is {have}, {want} is possible"))) }
 }
 
 impl fmt::Display for Error {

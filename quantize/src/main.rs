@@ -31,7 +31,7 @@ enum Subcommands {
     Minilm(commands::minilm::Args),
     /// Learn from described recordings what would be said of a sound, for ossicle find
     Captions(commands::captions::Args),
-    /// Turn CLIP from Hugging Face into a model folder, for ossicle classify and ossicle embed
+    /// Turn a CLIP or SigLIP from Hugging Face into a model folder, for ossicle classify, embed, find and look
     Clip(commands::clip::Args),
     /// Turn an AudioGen or a MusicGen from audiocraft or Hugging Face into a model folder, for ossicle generate
     Audiogen(commands::audiogen::Args),

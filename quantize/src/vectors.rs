@@ -63,6 +63,16 @@ pub(crate) fn compare(floats: &[Vec<f32>], ints: &[Vec<f32>], bar: f64) -> Repor
     }
 }
 
+/// Adds `y` to `x`, as far as both go.
+pub(crate) fn add(x: &mut [f32], y: &[f32]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+}
+
+/// A linear layer without a bias on each row of `inputs` values: `weight` is `[outputs][inputs]`.
+pub(crate) fn apply(x: &[f32], weight: &[f32], inputs: usize) -> Vec<f32> {
+    x.chunks_exact(inputs).flat_map(|row| weight.chunks_exact(inputs).map(|weight| dot(row, weight))).collect()
+}
+
 /// The sum of products, in sixteen sums, so that it can be computed in vectors.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0f32; 16];

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""CLIP's import beside Transformers: clip.py --vocabulary bpe_simple_vocab_16e6.txt.gz [--shapes small,tiny,b32] [--data ../shared/data]
+"""CLIP's and SigLIP's import beside Transformers: clip.py --vocabulary bpe_simple_vocab_16e6.txt.gz [--shapes small,tiny,b32] [--data ../shared/data]
 
 No trained CLIP can be had offline, so this makes checkpoints with seeded weights in Transformers' own CLIPModel, imports them with
-`ossicle-quantize clip` (those of open_clip likewise, from its own class), and compares: pixels after resizing and normalisation, tokens of 10,000 random and odd strings, float vectors of
-images and texts (the importer's, on tract's operators), and INT8 vectors (`ossicle embed`). Fails if a token or a pixel differs, or a float
-vector by more than 1e-4. The cosines of INT8 are of weights nobody trained: they are told, not judged. Needs torch, transformers,
-tokenizers, open_clip_torch, Pillow and numpy; the vocabulary is in open_clip_torch.
+`ossicle-quantize clip` (those of open_clip likewise, from its own class), and compares: pixels after resizing and normalisation, tokens of
+10,000 random and odd strings, float vectors of images and texts (the importer's, on tract's operators), logits of SigLIP, and INT8 vectors
+(`ossicle embed`). Fails if a token or a pixel differs, or a float vector by more than 1e-4. The cosines of INT8 are of weights nobody trained:
+they are told, not judged. Needs torch, transformers, tokenizers, open_clip_torch, Pillow and numpy; the vocabulary is in open_clip_torch. The
+shapes of SigLIP need sentencepiece and protobuf, too: its vocabulary is made of this project's documentation.
 """
 
 import argparse
@@ -50,6 +51,13 @@ OPEN_CLIP = {
         vision_cfg=dict(image_size=224, layers=12, width=768, patch_size=32),
         text_cfg=dict(context_length=77, vocab_size=49408, width=512, heads=8, layers=12),
     ),
+}
+SIGLIP = {
+    "siglip-small": dict(
+        vision_config=dict(hidden_size=128, intermediate_size=512, num_attention_heads=2, num_hidden_layers=3, image_size=64, patch_size=16),
+        text_config=dict(hidden_size=128, intermediate_size=512, num_attention_heads=2, num_hidden_layers=3),
+    ),
+    "siglip-base": dict(vision_config=dict(), text_config=dict()),  # google/siglip-base-patch16-224
 }
 MEAN, DEVIATION = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -176,6 +184,83 @@ def open_clip_checkpoint(folder, shape, seed, vocabulary):
     return model.encode_image, encode, config["vision_cfg"]["image_size"], mobile
 
 
+def siglip_tokenizer(folder):
+    """A SentencePiece model like SigLIP's, and `tokenizer.json` of the same: small letters, no punctuation, single spaces, and what
+    SentencePiece does itself."""
+    import base64
+    import string
+
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    docs = sorted(pathlib.Path(__file__).resolve().parents[2].glob("docs/*.md"))
+    text = folder / "docs.txt"
+    text.write_text("".join(line.lower() + "\n" for path in docs for line in path.read_text(encoding="utf-8").splitlines()))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text), model_prefix=str(folder / "spiece"), vocab_size=2000, model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
+        pad_piece="<pad>", normalization_rule_name="nmt_nfkc", minloglevel=2,
+    )
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString((folder / "spiece.model").read_bytes())
+    tokenizer = Tokenizer(models.Unigram([(piece.piece, piece.score) for piece in proto.pieces], unk_id=2, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Sequence([
+        normalizers.Lowercase(),
+        normalizers.Replace(Regex("[" + "".join("\\" + c for c in string.punctuation) + "]"), ""),
+        normalizers.Replace(Regex(r"\s+"), " "),
+        normalizers.Strip(),
+        normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap),
+        normalizers.Replace(Regex(" {2,}"), " "),
+        normalizers.Strip(),
+    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always", split=True)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    from tokenizers import AddedToken
+
+    tokenizer.add_special_tokens([AddedToken("</s>", lstrip=True, rstrip=True), AddedToken("<unk>", lstrip=True, rstrip=True)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def siglip_checkpoint(folder, shape, seed, _):
+    """A SigLIP of seeded weights."""
+    import torch
+    from torch.nn import functional
+    from transformers import SiglipConfig, SiglipModel
+
+    torch.manual_seed(seed)
+    siglip_tokenizer(folder)
+    figures = SIGLIP[shape]
+    model = SiglipModel(SiglipConfig(vision_config=figures["vision_config"], text_config=dict(figures["text_config"], vocab_size=2000))).eval()
+    livelier(model)
+    model.logit_scale.data.fill_(2.3)
+    model.logit_bias.data.fill_(-4.0)
+    model.save_pretrained(folder)
+    side = figures["vision_config"].get("image_size", 224)
+    json.dump(
+        dict(do_normalize=True, do_rescale=True, do_resize=True, resample=3, rescale_factor=1 / 255, size=dict(height=side, width=side),
+             image_mean=[0.5] * 3, image_std=[0.5] * 3, image_processor_type="SiglipImageProcessor", processor_class="SiglipProcessor"),
+        open(folder / "preprocessor_config.json", "w"),
+    )
+
+    def encode_image(pixels):
+        return model.get_image_features(pixel_values=pixels).pooler_output
+
+    def encode_text(ids):
+        return model.get_text_features(input_ids=functional.pad(ids, (0, 64 - ids.shape[1]), value=1)).pooler_output
+
+    return encode_image, encode_text, side, model
+
+
+def slow_tokens(folder, texts):
+    """How many texts SiglipTokenizer itself, which reads the SentencePiece model, makes other tokens of than `tokenizer.json`."""
+    from tokenizers import Tokenizer
+    from transformers import SiglipTokenizer
+
+    slow, fast = SiglipTokenizer(str(folder / "spiece.model")), Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return [text for text in texts if slow(text)["input_ids"] != fast.encode(text).ids]
+
+
 def strings(count, seed):
     """Captions, and what nobody would write: any characters, long words, marks, capitals, accents, special tokens."""
     rng = random.Random(seed)
@@ -206,7 +291,7 @@ def main():
     import torch
     from PIL import Image
     from tokenizers import Tokenizer
-    from transformers import CLIPImageProcessorPil
+    from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", required=True)
@@ -235,7 +320,7 @@ def main():
         for shape in arguments.shapes.split(","):
             source, model_folder = folder / f"{shape}-f32", folder / shape
             source.mkdir()
-            make = open_clip_checkpoint if shape in OPEN_CLIP else checkpoint
+            make = open_clip_checkpoint if shape in OPEN_CLIP else siglip_checkpoint if shape in SIGLIP else checkpoint
             encode_image, encode_text, side, mobile = make(source, shape, arguments.seed, arguments.vocabulary)
             texts = folder / "texts.txt"
             texts.write_text("".join(f"{text}\n" for text in captions))
@@ -249,15 +334,21 @@ def main():
                 image_std=[1, 1, 1] if mobile else DEVIATION,
                 resample=2 if mobile else 3,
             )
+            if shape in SIGLIP:
+                processor = SiglipImageProcessorPil(size={"height": side, "width": side})
             oracle = Tokenizer.from_file(str(source / "tokenizer.json"))
-            oracle.enable_truncation(77)
+            oracle.enable_truncation(64 if shape in SIGLIP else 77)
             worst = {"pixels": 0.0, "image": 0.0, "text": 0.0}
             tokens = 0
-            references = {"image": [], "text": []}
+            references, ours_all = {"image": [], "text": []}, {"image": [], "text": []}
             with torch.no_grad():
                 for line in floats:
                     if "image" in line:
-                        pixels = processor(Image.open(line["image"]), return_tensors="pt")["pixel_values"]
+                        picture = Image.open(line["image"])
+                        if shape in SIGLIP:
+                            # Columns first, as every Pillow before 13 does where both sides change by factors of their own.
+                            picture = picture.resize((side, picture.height), Image.BICUBIC)
+                        pixels = processor(picture, return_tensors="pt")["pixel_values"]
                         ours = torch.tensor(line["pixels"]).reshape(1, side, side, 3).permute(0, 3, 1, 2)
                         worst["pixels"] = max(worst["pixels"], float((pixels - ours).abs().max()))
                         vector, kind = encode_image(pixels)[0], "image"
@@ -267,24 +358,45 @@ def main():
                         vector, kind = encode_text(torch.tensor([ids]))[0], "text"
                     vector = (vector / vector.norm()).numpy()
                     references[kind].append(vector)
+                    ours_all[kind].append(line["vector"])
                     worst[kind] = max(worst[kind], float(numpy.abs(vector - numpy.array(line["vector"])).max()))
             ossicle = [target / "ossicle", "embed", "--model", model_folder]
             ints = {
                 "image": [line["vector"] for line in vectors([*ossicle, *paths], "file")],
                 "text": [line["vector"] for line in vectors([*ossicle, "--texts", texts], "text")],
             }
+            if shape in SIGLIP:
+                config = json.loads((model_folder / "config.json").read_text())
+                dot = lambda all: numpy.array(all["image"]) @ numpy.array(all["text"]).T
+                exact = dot(references) * float(mobile.logit_scale.detach().exp()) + float(mobile.logit_bias.detach())
+                logits = float(numpy.abs(dot(ours_all) * config["logit_scale"] + config["logit_bias"] - exact).max())
+                many = list(strings(2000, arguments.seed + 2))
+                plain = sum(text.isprintable() for text in many)
+                other = slow_tokens(source, many)
+                print(f"{shape}: logits differ by {logits:.1e}; SiglipTokenizer makes other tokens of {len(other)} of {len(many)} odd strings,"
+                      f" {sum(text.isprintable() for text in other)} of {plain} without control characters")
+                ok &= logits < 1e-4 and config["scores"] == "sigmoid"
             print(f"{shape}: pixels differ by {worst['pixels']:.1e}, float vectors by {worst['image']:.1e} (images), {worst['text']:.1e} (texts)")
             for kind, found in ints.items():
                 cosines = (numpy.array(found) * numpy.array(references[kind])).sum(axis=1)
                 print(f"{shape}: INT8 {kind}s: cosine {cosines.mean():.4f} in the mean, {cosines.min():.4f} at least, of {len(cosines)}")
             ok &= tokens == 0 and worst["pixels"] < 1e-6 and worst["image"] < 1e-4 and worst["text"] < 1e-4
-        nasty = list(strings(10_000, arguments.seed + 1))
-        oracle.no_truncation()
-        lines = folder / "lines.jsonl"
-        lines.write_text("".join(json.dumps({"text": text, "ids": oracle.encode(text).ids}) + "\n" for text in nasty))
-        compared = subprocess.run([target / "examples/compare", source / "tokenizer.json", lines], capture_output=True, text=True)
-        print("tokens:", compared.stdout.strip().splitlines()[-1] if compared.stdout else compared.stderr)
-        ok &= compared.returncode == 0
+            nasty = list(strings(10_000, arguments.seed + 1))
+            oracle.no_truncation()
+            lines = folder / "lines.jsonl"
+            lines.write_text("".join(json.dumps({"text": text, "ids": oracle.encode(text).ids}) + "\n" for text in nasty))
+            compared = subprocess.run([target / "examples/compare", source / "tokenizer.json", lines], capture_output=True, text=True)
+            print(f"{shape}: tokens:", compared.stdout.strip().splitlines()[-1] if compared.stdout else compared.stderr)
+            ok &= compared.returncode == 0
+            if shape in SIGLIP:
+                # The same from the SentencePiece model alone.
+                (source / "tokenizer.json").unlink()
+                alone = folder / f"{shape}-pieces"
+                command = [target / "ossicle-quantize", "clip", source, "-o", alone, "--towers", "text"]
+                subprocess.run(command, check=True, capture_output=True)
+                compared = subprocess.run([target / "examples/compare", alone / "tokenizer.json", lines], capture_output=True, text=True)
+                print(f"{shape}: tokens by spiece.model:", compared.stdout.strip().splitlines()[-1] if compared.stdout else compared.stderr)
+                ok &= compared.returncode == 0
     sys.exit(0 if ok else "FAILED")
 
 

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return Err(Fault::new("nothing to compare with", format!("--isa {first}"), "give two or more, such as --isa scalar,avx2").into());
     }
     let threads = args.machine.threads();
-    let subject = Subject::new(&args.input, &args.model, TranscribeOptions::default()).map_err(|error| Fault::line(&error))?;
+    let subject = Subject::new(&args.input, &args.model, &TranscribeOptions::default()).map_err(|error| Fault::line(&error))?;
     let trace = record(&subject, *first, threads).map_err(|error| Fault::line(&error))?;
     let mut out = std::io::stdout().lock();
     for isa in others {

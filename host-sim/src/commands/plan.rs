@@ -6,18 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use clap::builder::RangedU64ValueParser;
-use ossicle::whisper::config::GenerationConfig;
-use ossicle::whisper::window::Window;
+use ossicle::families::Workload;
 use ossicle_boards::catalog;
 use ossicle_kernels::simd::Isa;
-use ossicle_models::folder::ModelFolder;
 use ossicle_models::{MAX_THREADS, MOST_DEFAULT_THREADS};
-use ossicle_sim::plan::{self, Plan, Shape};
-
-use crate::fault::Fault;
-
-/// Tokens of speech in a second, timestamps included: a fast speaker's.
-const TOKENS_PER_SECOND: f64 = 5.0;
+use ossicle_sim::plan::{self, Plan};
 
 /// Positions of Whisper's decoder: a text with its prompt has no more.
 const MOST_TOKENS: u64 = 448;
@@ -26,6 +19,8 @@ const PLAN_EXAMPLES: &str = "\
 Examples:
   ossicle-sim plan --board pi4 --seconds 3
   ossicle-sim plan --board pi-zero-2w --seconds 11 --threads 1 --json
+  ossicle-sim plan --board pi-zero-2w --model yamnet
+  ossicle-sim plan --board pi4 --model minilm --tokens 12
 
 Exit status: 0 done, 2 bad usage or bad input.";
 
@@ -45,16 +40,16 @@ pub(crate) struct PlanArgs {
     /// Model folder, or the name of one
     #[arg(long, default_value = "whisper-tiny.en-short")]
     model: String,
-    /// Length of the recording, in one window
-    #[arg(long, default_value_t = 3.0, value_parser = parse_seconds)]
-    seconds: f64,
+    /// Length of the recording, of speech or of a sound, 0.1 to 30; a Whisper's in one window [default: 3]
+    #[arg(long, value_parser = parse_seconds)]
+    seconds: Option<f64>,
     /// Always encode 30 s
     #[arg(long)]
     full_window: bool,
-    /// Tokens of the text [default: five a second]
+    /// Tokens of the text [default: of a transcript five a second, of a voice 15, of other models 16 in all]
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_TOKENS))]
     tokens: Option<usize>,
-    /// Tokens of the prompt [default: start, and for multilingual models language and task]
+    /// Tokens of a Whisper's prompt [default: start, and for multilingual models language and task]
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_TOKENS))]
     prompt: Option<usize>,
     /// Threads, 8 at most [default: the board's cores, at most 4]
@@ -92,21 +87,15 @@ pub(crate) struct CalibrateArgs {
 pub(crate) fn run(args: &PlanArgs) -> Result<ExitCode> {
     let board = catalog::find(&args.board).map_err(|error| anyhow!("{error}"))?;
     let path = ossicle::models::find(&args.model).map_err(|error| anyhow!("{error}"))?;
-    let folder = ModelFolder::open(&path).map_err(|error| Fault::new(error, path.display(), "give a whole model folder"))?;
-    let settings = folder.read_text("generation_config.json").map_err(|error| anyhow!("{error}"))?;
-    let settings =
-        GenerationConfig::from_json(&settings).map_err(|error| anyhow!("{}: generation_config.json: {error}", path.display()))?;
-    let multilingual = ossicle::models::info(&path).map_err(|error| anyhow!("{error}"))?.multilingual;
-    let left = (args.seconds * 100.0).ceil() as usize;
-    let window = if args.full_window { Window::Full } else { Window::default() };
-    let shape = Shape {
+    let workload = Workload {
         seconds: args.seconds,
-        frames: window.frames(left, true, settings.short_windows),
-        prompt: args.prompt.unwrap_or(if multilingual { 3 } else { 1 }),
-        tokens: args.tokens.unwrap_or((args.seconds * TOKENS_PER_SECOND).ceil() as usize),
+        full_window: args.full_window,
+        tokens: args.tokens,
+        prompt: args.prompt,
+        words: args.word_timestamps,
     };
     let threads = args.threads.map_or(board.cpu.cores.min(MOST_DEFAULT_THREADS), NonZeroUsize::get).min(MAX_THREADS);
-    let plan = Plan::new(&folder, &board, shape, threads, args.word_timestamps).map_err(|error| anyhow!("{error}"))?;
+    let plan = Plan::new(&path, &board, &workload, threads).map_err(|error| anyhow!("{error}"))?;
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{}", plan::json(&plan, &args.board, &args.model))?;

@@ -30,7 +30,7 @@ Exit status: 0 identical, 1 differs, 2 bad usage or bad input.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A trace that ossicle transcribe, detect or label wrote
+    /// A trace that ossicle transcribe, detect, classify, embed or speak wrote
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
     /// The recording it is of

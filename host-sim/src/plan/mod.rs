@@ -1,31 +1,24 @@
 //! What a model will need on a board, before anything is deployed: memory, and the time of each phase.
 //!
-//! The work of each phase is what the layers of its graph say ([`work`]), its costs are those of the board's core
+//! The work of each phase is what the model's family says ([`ossicle::families`]), its costs are those of the board's core
 //! ([`ossicle_boards::cost`]), and where a phase reads more weights than the caches hold, memory's bandwidth sets a floor. docs/boards.md
 //! says how far such predictions were off where they could be checked.
 
 pub mod calibrate;
 mod report;
-pub mod work;
 
-use std::sync::Arc;
+use std::path::Path;
 
-use ossicle::whisper::memory::{Memory, Request};
-use ossicle_boards::cost::{self, Costs};
+use ossicle::families::{self, FamilyError, Job, Needs, Options, Phase, Workload};
+use ossicle_boards::cost::{self, Costs, Units};
 use ossicle_boards::profile::Profile;
 use ossicle_kernels::simd::Isa;
-use ossicle_models::GraphError;
-use ossicle_models::folder::{ModelFolder, WhisperConfig};
-use ossicle_models::whisper::Options;
+use ossicle_models::Units as Counted;
 
 pub use report::{json, table};
-pub use work::{Phase, Shape};
 
 /// Code and libraries of a packaged, statically linked program: 15 MB, and room.
 const PROGRAM_BYTES: usize = 18_000_000;
-
-/// A window that goes wrong is encoded again in the next size, up to the longest: memory is planned for that.
-const LONGEST_FRAMES: usize = 3000;
 
 /// The share of the encoder's time that does not shrink with threads: joining them, and what they wait for.
 const SERIAL_SHARE: f64 = 0.04;
@@ -47,68 +40,51 @@ pub struct Time {
 /// A prediction.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The model's kind.
+    pub kind: &'static str,
     /// What was asked for.
-    pub shape: Shape,
+    pub job: Job,
     /// Threads.
     pub threads: usize,
     /// Costs it rests on.
     pub costs: Costs,
     /// Peak memory.
-    pub memory: Memory,
+    pub memory: Needs,
     /// What the board allows, in bytes.
     pub budget: u64,
-    /// Log-mel features of the audible part.
-    pub mel: Time,
-    /// One run of the encoder, the decoder's cross-attention keys and values included.
-    pub encoder: Time,
-    /// The prompt.
-    pub prefill: Time,
-    /// A token in the middle of the text, choosing it included.
-    pub token: Time,
+    /// How long one run of each phase takes.
+    pub times: Vec<Time>,
 }
 
 impl Plan {
-    /// Predicts for `shape` with a model on a board.
+    /// Predicts for the model in the folder `model` on a board.
     ///
     /// # Errors
-    /// If the model's texts cannot be read or there are no costs for the board's core; the message is whole.
-    pub fn new(
-        folder: &Arc<ModelFolder<WhisperConfig>>,
-        profile: &Profile,
-        shape: Shape,
-        threads: usize,
-        words: bool,
-    ) -> Result<Self, PlanError> {
+    /// If the model cannot be used, is not made for the workload, or there are no costs for the board's core; the message is whole.
+    pub fn new(model: &Path, profile: &Profile, workload: &Workload, threads: usize) -> Result<Self, PlanError> {
         let costs = cost::costs(profile).map_err(PlanError::Board)?;
-        // The instruction set changes nothing that is planned.
+        let (family, _) = families::of(model).map_err(PlanError::Model)?;
+        // The instruction set changes nothing that is planned, and threads nothing that is computed.
         let options = Options { isa: Isa::detect(), threads };
-        let request = Request { options, frames: LONGEST_FRAMES, words, lanes: false, others: 0, program: PROGRAM_BYTES };
-        let memory = Memory::plan(folder, request).map_err(PlanError::Model)?;
-        let time = |phase: Phase| {
-            let work = work::of(folder, phase, &shape).map_err(PlanError::Model)?;
-            Ok::<_, PlanError>(predict(&work, profile, &costs, threads))
-        };
-        Ok(Self {
-            threads,
-            memory,
-            budget: profile.budget_bytes(),
-            mel: time(Phase::Mel)?,
-            encoder: time(Phase::Encoder)?,
-            prefill: time(Phase::Prefill)?,
-            token: time(Phase::Token)?,
-            shape,
-            costs,
-        })
+        let memory = family.memory(model, options, workload).map_err(PlanError::Model)?.with_program(PROGRAM_BYTES);
+        let job = family.job(model, Options { threads: 1, ..options }, workload).map_err(PlanError::Model)?;
+        let times = job.phases.iter().map(|phase| predict(phase, profile, &costs, threads)).collect();
+        Ok(Self { kind: family.kind(), threads, memory, budget: profile.budget_bytes(), times, job, costs })
     }
 
-    /// Milliseconds for the whole recording, which fits one window.
+    /// Phases and how long one run of each takes.
+    pub fn phases(&self) -> impl Iterator<Item = (&Phase, Time)> {
+        self.job.phases.iter().zip(self.times.iter().copied())
+    }
+
+    /// Milliseconds for all runs of all phases.
     pub fn whole_ms(&self) -> f64 {
-        self.mel.ms + self.encoder.ms + self.prefill.ms + self.token.ms * self.shape.tokens as f64
+        self.phases().map(|(phase, time)| time.ms * phase.runs).sum()
     }
 
-    /// Seconds of work for a second of audio.
-    pub fn real_time_factor(&self) -> f64 {
-        self.whole_ms() / 1e3 / self.shape.seconds
+    /// Seconds of work for a second of sound, if it is sound.
+    pub fn real_time_factor(&self) -> Option<f64> {
+        self.job.seconds.map(|seconds| self.whole_ms() / 1e3 / seconds)
     }
 
     /// Whether the memory fits the budget.
@@ -123,7 +99,7 @@ pub enum PlanError {
     /// The board has no costs.
     Board(ossicle_boards::BoardError),
     /// The model cannot be used.
-    Model(GraphError),
+    Model(FamilyError),
 }
 
 impl std::fmt::Display for PlanError {
@@ -138,17 +114,40 @@ impl std::fmt::Display for PlanError {
 impl std::error::Error for PlanError {}
 
 /// Products of weights wait for arithmetic or for memory, whichever is slower; what has no weights comes on top.
-fn predict(work: &work::Work, profile: &Profile, costs: &Costs, threads: usize) -> Time {
+fn predict(phase: &Phase, profile: &Profile, costs: &Costs, threads: usize) -> Time {
+    let shared = units(phase.work.shared);
+    let alone = Units { frame: phase.frames, logit: phase.logits, ..units(phase.work.alone) };
     let milliseconds = |cycles: f64| cycles / (f64::from(profile.cpu.clock_mhz) * 1e3);
     let threads = threads.clamp(1, profile.cpu.cores) as f64;
     let scaling = SERIAL_SHARE * (1.0 - 1.0 / threads) + 1.0 / threads;
-    let arithmetic = milliseconds(work.shared.dot(&costs.cycles)) * scaling;
-    let one = costs.gb_per_s(work.bytes);
+    let arithmetic = milliseconds(shared.dot(&costs.cycles)) * scaling;
+    let one = costs.gb_per_s(phase.work.bytes);
     let rate = (one * threads).min(profile.memory.bus_gb_per_s * BUS_SHARE).max(one);
-    let memory = work.bytes / rate / 1e6;
+    let memory = phase.work.bytes / rate / 1e6;
+    let one_thread = milliseconds(alone.dot(&costs.cycles));
     Time {
-        ms: arithmetic.max(memory) + milliseconds(work.alone.dot(&costs.cycles)),
-        bandwidth: memory > arithmetic,
-        instructions: costs.instructions.map(|instructions| work.shared.plus(&work.alone).dot(&instructions)),
+        ms: arithmetic.max(memory) + one_thread,
+        bandwidth: memory > arithmetic.max(one_thread),
+        instructions: costs.instructions.map(|instructions| shared.plus(&alone).dot(&instructions)),
+    }
+}
+
+/// The engine's units as those whose costs boards know.
+fn units(units: Counted) -> Units {
+    Units {
+        mac: units.mac,
+        store: units.store,
+        gelu: units.gelu,
+        vector_mac: units.vector_mac,
+        float_mac: units.float_mac,
+        filter_mac: units.filter_mac,
+        quantize: units.quantize,
+        normalize: units.normalize,
+        head: units.head,
+        pack: units.pack,
+        score: units.score,
+        vector_score: units.vector_score,
+        causal_score: units.causal_score,
+        ..Units::default()
     }
 }

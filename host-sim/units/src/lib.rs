@@ -14,6 +14,9 @@ pub(crate) const OUTPUTS: usize = 512;
 pub(crate) const DEPTHS: [usize; 2] = [256, 1024];
 /// The product of one row: 24 KB of weights stay in the first cache.
 pub(crate) const VECTOR: [usize; 2] = [384, 64];
+/// Rows, depth and outputs of a product of f32; height, width and channels of a map that is filtered by 3 x 3.
+pub(crate) const FLOAT_PRODUCT: [usize; 3] = [48, 96, 80];
+pub(crate) const FLOAT_FILTER: [usize; 3] = [12, 20, 96];
 /// Rows that are normalised or quantised, and their width.
 pub(crate) const ELEMENTS: [usize; 2] = [48, 512];
 /// Queries and keys of attention, tokens of causal attention.
@@ -33,6 +36,8 @@ pub(crate) const LOGITS: usize = 16_384;
 /// | `store` | an output of such a product, scaled and stored |
 /// | `gelu` | what GELU adds to an output |
 /// | `vector_mac` | a multiply-accumulate of a product of one row, its output included |
+/// | `float_mac` | a multiply-accumulate of a product of f32 |
+/// | `filter_mac` | a multiply-accumulate of f32 filters of one channel |
 /// | `quantize` | an element quantised by rows |
 /// | `normalize` | an element normalised and quantised |
 /// | `head` | an element of queries or keys quantised by heads, keys scattered to their blocks |
@@ -42,7 +47,7 @@ pub(crate) const LOGITS: usize = 16_384;
 /// | `causal_score` | the same over the text so far |
 /// | `frame` | a frame of 80 mel bands |
 /// | `logit` | a logit that a token is chosen from |
-pub fn costs(cost: impl Fn(&str) -> f64) -> [(&'static str, f64); 13] {
+pub fn costs(cost: impl Fn(&str) -> f64) -> [(&'static str, f64); 15] {
     let macs = |depth: usize| (ROWS * OUTPUTS * depth) as f64;
     let outputs = (ROWS * OUTPUTS) as f64;
     let (short, long) = (cost("product-short"), cost("product-long"));
@@ -50,11 +55,17 @@ pub fn costs(cost: impl Fn(&str) -> f64) -> [(&'static str, f64); 13] {
     let store = ((short - mac * macs(DEPTHS[0])) / outputs).max(0.0);
     let elements = (ELEMENTS[0] * ELEMENTS[1]) as f64;
     let [vector, block] = VECTOR;
+    let product = cost("float-product") / FLOAT_PRODUCT.iter().product::<usize>() as f64;
+    // A window of 3 x 3 has fewer taps on the map's border.
+    let [height, width, channels] = FLOAT_FILTER;
+    let filter = cost("float-filter") / ((3 * height - 2) * (3 * width - 2) * channels) as f64;
     [
         ("mac", mac),
         ("store", store),
         ("gelu", ((cost("product-gelu") - short) / outputs).max(0.0)),
         ("vector_mac", cost("vector") / (vector * block) as f64),
+        ("float_mac", product),
+        ("filter_mac", filter),
         ("quantize", cost("quantize") / elements),
         ("normalize", cost("normalize") / elements),
         ("head", cost("head") / elements),
@@ -96,6 +107,6 @@ mod tests {
             _ => 1000.0,
         });
         assert_eq!(found[..3], [("mac", 2.0), ("store", 30.0), ("gelu", 7.0)]);
-        assert_eq!(found[9], ("vector_score", 1000.0 / KEYS as f64));
+        assert_eq!(found[11], ("vector_score", 1000.0 / KEYS as f64));
     }
 }

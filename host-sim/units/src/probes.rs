@@ -7,24 +7,28 @@ use ossicle_kernels::attention::{
     CausalCache, HEAD, Keys, QUERIES as TALL, Queries, Scratch, Values, attend, attend_causal, pack_values, padded, quantize_heads,
     scatter_keys,
 };
+use ossicle_kernels::conv::Size;
 use ossicle_kernels::dot::Blocks;
 use ossicle_kernels::linear::{Finish, Linear, linear};
 use ossicle_kernels::math;
 use ossicle_kernels::rows::{layer_norm_quantize_rows, quantize_rows};
 use ossicle_kernels::simd::{Isa, LANES, Simd, SimdOp};
+use ossicle_kernels::window::{Map, Window, depthwise_map, multiply_rows};
 
 use crate::data::{Head, Rows, noise, weights};
-use crate::{DEPTHS, ELEMENTS, FRAMES, KEYS, LOGITS, OUTPUTS, QUERIES, ROWS, TEXT, VECTOR};
+use crate::{DEPTHS, ELEMENTS, FLOAT_FILTER, FLOAT_PRODUCT, FRAMES, KEYS, LOGITS, OUTPUTS, QUERIES, ROWS, TEXT, VECTOR};
 
 /// Runs a kernel once on buffers of its own.
 pub type Probe = Box<dyn FnMut()>;
 
 /// All probes.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 15] = [
     "product-short",
     "product-long",
     "product-gelu",
     "vector",
+    "float-product",
+    "float-filter",
     "quantize",
     "normalize",
     "head",
@@ -43,6 +47,19 @@ pub fn probe(name: &str, isa: Isa) -> Option<Probe> {
         "product-long" => product(isa, ROWS, DEPTHS[1], OUTPUTS, Finish::Store),
         "product-gelu" => product(isa, ROWS, DEPTHS[0], OUTPUTS, Finish::Gelu),
         "vector" => product(isa, 1, VECTOR[0], VECTOR[1], Finish::Store),
+        "float-product" => {
+            let [rows, depth, outputs] = FLOAT_PRODUCT;
+            let (x, weights, bias, mut out) = (noise(rows * depth), noise(depth * outputs), vec![0.0; outputs], vec![0.0; rows * outputs]);
+            Box::new(move || multiply_rows(isa, black_box(&x), &weights, &bias, &mut out))
+        }
+        "float-filter" => {
+            let [height, width, channels] = FLOAT_FILTER;
+            let size = Size { height, width };
+            let window = Window { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], before: [1, 1], after: [1, 1] };
+            let (x, weights, bias) = (noise(size.positions() * channels), noise(9 * channels), vec![0.0; channels]);
+            let mut out = vec![0.0; size.positions() * channels];
+            Box::new(move || depthwise_map(isa, Map { values: black_box(&x), size, channels }, &window, &weights, &bias, 0, &mut out))
+        }
         "quantize" => {
             let [rows, width] = ELEMENTS;
             let (x, mut out) = (noise(rows * width), Rows::new(rows, width));

@@ -6,7 +6,7 @@ use ossicle_kernels::simd::Isa;
 
 use super::{LanguageModel, Norm};
 use crate::encodec::Stage;
-use crate::vectors::dot;
+use crate::vectors::{add, apply, dot};
 
 /// What PyTorch adds to the variance.
 const EPSILON: f32 = 1e-5;
@@ -79,11 +79,6 @@ impl Norm {
     }
 }
 
-/// A linear layer without a bias on each row.
-fn apply(x: &[f32], weight: &[f32], inputs: usize) -> Vec<f32> {
-    x.chunks_exact(inputs).flat_map(|row| weight.chunks_exact(inputs).map(|weight| dot(row, weight))).collect()
-}
-
 fn attention(queries: &[f32], keys: &[f32], values: &[f32], width: usize, causal: bool) -> Vec<f32> {
     let mut out = vec![0.0; queries.len()];
     for (row, (query, out)) in queries.chunks_exact(width).zip(out.chunks_exact_mut(width)).enumerate() {
@@ -99,8 +94,4 @@ fn attention(queries: &[f32], keys: &[f32], values: &[f32], width: usize, causal
         }
     }
     out
-}
-
-fn add(x: &mut [f32], y: &[f32]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }

@@ -9,8 +9,8 @@ pub use write::{Task, Text};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ossicle::generate::Recommended;
 use ossicle_models::audiogen::AudiogenConfig;
-use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::source::read as read_file;
@@ -57,36 +57,15 @@ pub struct LanguageModel {
     heads: Vec<f32>,
     /// Weight and bias.
     text_projection: Option<(Vec<f32>, Vec<f32>)>,
-    generation: Generation,
+    /// How it is meant to be drawn from: `generation_config.json` of the model folder.
+    generation: Recommended,
 }
 
-/// How the checkpoint is meant to be drawn from: `generation_config.json` of the model folder.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-struct Generation {
-    guidance_scale: f32,
-    temperature: f32,
-    top_k: usize,
-    top_p: f32,
-    /// Longest sound that is made at once.
-    window_seconds: f64,
-    /// What each further window adds to a longer one.
-    stride_seconds: f64,
-}
-
-impl Default for Generation {
-    fn default() -> Self {
-        Self { guidance_scale: 3.0, temperature: 1.0, top_k: 250, top_p: 0.0, window_seconds: 10.0, stride_seconds: 2.0 }
-    }
-}
-
-impl Generation {
-    /// Of a model that was trained on pieces of so many seconds; the stride is audiocraft's.
-    fn of_window(seconds: f64) -> Self {
-        let window_seconds = seconds.clamp(1.0, 30.0);
-        let stride = if window_seconds < 30.0 { 2.0 } else { 18.0 };
-        Self { window_seconds, stride_seconds: f64::min(stride, window_seconds / 2.0), ..Self::default() }
-    }
+/// What a model recommends that was trained on pieces of so many seconds; the stride is audiocraft's.
+fn of_window(seconds: f64) -> Recommended {
+    let window_seconds = seconds.clamp(1.0, 30.0);
+    let stride = if window_seconds < 30.0 { 2.0 } else { 18.0 };
+    Recommended { window_seconds, stride_seconds: f64::min(stride, window_seconds / 2.0), ..Recommended::default() }
 }
 
 impl LanguageModel {

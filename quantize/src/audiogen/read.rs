@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use ossicle::generate::Recommended;
 use ossicle_models::audiogen::AudiogenConfig;
 use ossicle_models::folder::ModelConfig;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Generation, LanguageModel, Layer, Norm};
+use super::{LanguageModel, Layer, Norm, of_window};
 use crate::Error;
+use crate::error::only;
 use crate::source::read_json;
 use crate::sources::taken::Tensors;
 use crate::sources::yaml::Settings;
@@ -40,10 +42,6 @@ fn gelu() -> String {
 
 fn one() -> usize {
     1
-}
-
-fn only(path: &Path, name: &str, have: &Value, want: &Value) -> Result<(), Error> {
-    if have == want { Ok(()) } else { Err(Error::unsupported(path, format!("{name} is {have}, {want} is possible"))) }
 }
 
 /// A MusicGen, or its decoder alone.
@@ -113,13 +111,42 @@ pub(super) fn hugging_face(folder: &Path, mut tensors: Tensors) -> Result<Langua
         heads: tensors.joined(&each(&format!("{prefix}lm_heads.#.weight")), &[config.vocab_size, width])?,
         text_projection,
         config,
-        // MusicGen was trained on 30 s.
-        generation: Generation::of_window(30.0),
+        generation: generation(folder, &raw)?,
     };
     // The positions follow from the width.
     tensors.tensors.remove(&format!("{base}embed_positions.weights"));
     tensors.nothing_left("MusicGen's decoder")?;
     Ok(model)
+}
+
+/// Hugging Face's `generation_config.json`; what is left out is as in MusicGen, which was trained on 30 s.
+#[derive(Deserialize)]
+#[serde(default)]
+struct HuggingFaceGeneration {
+    max_length: usize,
+    guidance_scale: f32,
+    temperature: f32,
+    top_k: usize,
+    top_p: f32,
+}
+
+impl Default for HuggingFaceGeneration {
+    fn default() -> Self {
+        let Recommended { guidance_scale, temperature, top_k, .. } = Recommended::default();
+        // Hugging Face's 1 is our 0: all codes.
+        Self { max_length: 1500, guidance_scale, temperature, top_k, top_p: 1.0 }
+    }
+}
+
+fn generation(folder: &Path, config: &Value) -> Result<Recommended, Error> {
+    let path = folder.join("generation_config.json");
+    let own: HuggingFaceGeneration = if path.is_file() { read_json(&path)? } else { HuggingFaceGeneration::default() };
+    let HuggingFaceGeneration { max_length, guidance_scale, temperature, top_k, top_p } = own;
+    let codec = &config["audio_encoder"];
+    let hop = codec["upsampling_ratios"].as_array().map(|ratios| ratios.iter().filter_map(Value::as_f64).product::<f64>());
+    let rate = codec["sampling_rate"].as_f64().zip(hop).map_or(50.0, |(rate, hop)| rate / hop);
+    let top_p = if top_p < 1.0 { top_p } else { 0.0 };
+    Ok(Recommended { guidance_scale, temperature, top_k, top_p, ..of_window(max_length as f64 / rate) })
 }
 
 /// audiocraft's package, by its own settings.
@@ -216,7 +243,7 @@ pub(super) fn audiocraft(path: &Path, settings: &str, mut tensors: Tensors) -> R
         heads: tensors.joined(&heads, &[config.vocab_size, width])?,
         text_projection,
         config,
-        generation: Generation::of_window(settings.get("dataset.segment_duration").as_f64().unwrap_or(10.0)),
+        generation: of_window(settings.get("dataset.segment_duration").as_f64().unwrap_or(10.0)),
     };
     tensors.nothing_left("audiocraft's transformer_lm with a description alone")?;
     Ok(model)

@@ -6,14 +6,15 @@ use std::path::Path;
 use ossicle::generate::{GenerateError, Request, SoundGenerator};
 use ossicle_kernels::simd::Isa;
 use ossicle_models::audiogen::{AudiogenGraph, Limits};
-use ossicle_models::folder::{ModelFolder, NUMERICS_VERSION};
+use ossicle_models::folder::{ModelFolder, NUMERICS_VERSION, Weights};
 use ossicle_models::{GraphError, Options};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{LanguageModel, Norm};
 use crate::dense::Dense;
 use crate::encodec::{self, Codec};
 use crate::folder::{Partial, pretty, seal, write_text};
+use crate::source::read_json;
 use crate::tensors::{self, Tensor};
 use crate::{Error, card, refusal, t5};
 
@@ -23,6 +24,8 @@ pub enum Text<'a> {
     T5(&'a t5::Encoder),
     /// A model folder of kind `t5` or `minilm`, which is copied.
     Folder(&'a Path),
+    /// A model folder of kind `t5` or `minilm`, which will lie next to the new one and is named there with the digest of its weights.
+    Beside(&'a Path),
 }
 
 /// What to write.
@@ -51,6 +54,7 @@ impl LanguageModel {
         match text {
             Text::T5(encoder) => encoder.write(&at.join("text"), &t5::Task::default())?,
             Text::Folder(path) => copy(path, &at.join("text"))?,
+            Text::Beside(path) => self.name_text(path, &at)?,
         }
         let options = Options { isa: Isa::detect(), threads: 1 };
         let fits = Request::new(&at, 1.0).and_then(|request| SoundGenerator::plan(&at, options, request, 8));
@@ -61,6 +65,18 @@ impl LanguageModel {
         seal(&at)?;
         partial.publish(folder)?;
         Ok(report)
+    }
+
+    /// Writes into `config.json` which model encodes descriptions.
+    fn name_text(&self, text: &Path, at: &Path) -> Result<(), Error> {
+        ossicle_models::folder::verify(text).map_err(Error::Weights)?;
+        let absolute = text.canonicalize().map_err(|e| Error::io(text, e))?;
+        let name = absolute.file_name().unwrap_or_default().to_string_lossy();
+        let weights = Weights::open(text.join("model.safetensors")).map_err(Error::Weights)?;
+        let path = at.join("config.json");
+        let mut config: Value = read_json(&path)?;
+        config["text_model"] = json!({ "name": name, "sha256": weights.sha256() });
+        write_text(&path, &pretty(&config))
     }
 
     fn card(&self, name: &str, bytes: u64, notes: &str) -> String {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::fast_vit::FastVit;
+use super::siglip;
 use crate::Error;
 use crate::source::read_json;
 
@@ -27,6 +28,34 @@ pub(super) enum Activation {
     QuickGelu,
     /// By the error function.
     Gelu,
+    /// By the hyperbolic tangent.
+    TanhGelu,
+}
+
+/// What a file that does not say it means.
+#[derive(Clone, Copy)]
+pub(super) struct Defaults {
+    pub(super) width: usize,
+    pub(super) inner: usize,
+    pub(super) heads: usize,
+    pub(super) epsilon: f32,
+    pub(super) activation: Activation,
+}
+
+/// How positions become the vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pooled {
+    /// A position in front of the patches is it.
+    Class,
+    /// A learned probe asks all patches (SigLIP).
+    Probe,
+}
+
+/// What becomes of an image's products with several texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scored {
+    Softmax,
+    Sigmoid,
 }
 
 /// A vision transformer.
@@ -35,6 +64,7 @@ pub(super) struct Vit {
     pub(super) blocks: Blocks,
     /// Side of a patch.
     pub(super) patch: usize,
+    pub(super) pooled: Pooled,
 }
 
 /// What looks at images.
@@ -55,7 +85,7 @@ impl Trunk {
     /// What it is made of, for people.
     pub(super) fn describe(&self) -> String {
         match self {
-            Self::Vit(Vit { blocks, patch }) => format!("{} in patches of {patch}", blocks.describe()),
+            Self::Vit(Vit { blocks, patch, .. }) => format!("{} in patches of {patch}", blocks.describe()),
             Self::FastVit(trunk) => trunk.describe(),
         }
     }
@@ -77,6 +107,8 @@ pub(super) struct TextConfig {
     pub(super) tokens: usize,
     /// Whether a token looks only at itself and those before it.
     pub(super) causal: bool,
+    /// What a text is filled up with where the vector is made of the last position; otherwise it is made of the text's end.
+    pub(super) pad: Option<u32>,
 }
 
 /// A checkpoint's configuration.
@@ -86,21 +118,23 @@ pub(super) struct Config {
     pub(super) projection: usize,
     pub(super) image: ImageConfig,
     pub(super) text: TextConfig,
+    pub(super) scores: Scored,
 }
 
-/// `config.json` of a `CLIPModel`. What is left out has the values of `CLIPConfig`, which are those of ViT-B/32.
+/// `config.json` of a `CLIPModel` or a `SiglipModel`. What is left out has the values of `CLIPConfig`, which are those of ViT-B/32, or of
+/// `SiglipConfig`.
 #[derive(Deserialize)]
-struct File {
+pub(super) struct File {
     model_type: String,
     projection_dim: Option<usize>,
     #[serde(default)]
-    text_config: Tower,
+    pub(super) text_config: Tower,
     #[serde(default)]
-    vision_config: Tower,
+    pub(super) vision_config: Tower,
 }
 
 #[derive(Default, Deserialize)]
-struct Tower {
+pub(super) struct Tower {
     hidden_size: Option<usize>,
     intermediate_size: Option<usize>,
     num_attention_heads: Option<usize>,
@@ -108,10 +142,13 @@ struct Tower {
     layer_norm_eps: Option<f32>,
     hidden_act: Option<String>,
     projection_dim: Option<usize>,
-    vocab_size: Option<usize>,
-    max_position_embeddings: Option<usize>,
-    image_size: Option<usize>,
-    patch_size: Option<usize>,
+    pub(super) projection_size: Option<usize>,
+    pub(super) vocab_size: Option<usize>,
+    pub(super) max_position_embeddings: Option<usize>,
+    pub(super) pad_token_id: Option<u32>,
+    pub(super) image_size: Option<usize>,
+    pub(super) patch_size: Option<usize>,
+    pub(super) vision_use_head: Option<bool>,
     num_channels: Option<usize>,
 }
 
@@ -119,15 +156,19 @@ struct Tower {
 const MOST: usize = 1 << 20;
 
 impl Tower {
-    fn blocks(&self, width: usize, inner: usize, heads: usize) -> Result<Blocks, String> {
-        let (width, heads) = (self.hidden_size.unwrap_or(width), self.num_attention_heads.unwrap_or(heads));
-        let (inner, layers) = (self.intermediate_size.unwrap_or(inner), self.num_hidden_layers.unwrap_or(12));
+    pub(super) fn blocks(&self, unsaid: Defaults) -> Result<Blocks, String> {
+        let (width, heads) = (self.hidden_size.unwrap_or(unsaid.width), self.num_attention_heads.unwrap_or(unsaid.heads));
+        let (inner, layers) = (self.intermediate_size.unwrap_or(unsaid.inner), self.num_hidden_layers.unwrap_or(12));
         let activation = match self.hidden_act.as_deref() {
-            None | Some("quick_gelu") => Activation::QuickGelu,
+            None => unsaid.activation,
+            Some("quick_gelu") => Activation::QuickGelu,
             Some("gelu") => Activation::Gelu,
-            Some(other) => return Err(format!("hidden_act {other:?}: \"quick_gelu\" and \"gelu\" are possible")),
+            Some("gelu_pytorch_tanh") => Activation::TanhGelu,
+            Some(other) => {
+                return Err(format!("hidden_act {other:?}: \"quick_gelu\", \"gelu\" and \"gelu_pytorch_tanh\" are possible"));
+            }
         };
-        let blocks = Blocks { width, inner, heads, layers, epsilon: self.layer_norm_eps.unwrap_or(1e-5), activation };
+        let blocks = Blocks { width, inner, heads, layers, epsilon: self.layer_norm_eps.unwrap_or(unsaid.epsilon), activation };
         blocks.problem().map_or(Ok(blocks), Err)
     }
 }
@@ -163,30 +204,38 @@ impl Config {
     }
 
     fn new(file: &File) -> Result<Self, String> {
-        if file.model_type != "clip" {
-            return Err(format!("model_type is {:?}, not \"clip\"", file.model_type));
-        }
-        let (text, vision) = (&file.text_config, &file.vision_config);
-        let projection = file.projection_dim.or(vision.projection_dim).unwrap_or(512);
-        if let Some(channels) = vision.num_channels.filter(|&channels| channels != 3) {
+        if let Some(channels) = file.vision_config.num_channels.filter(|&channels| channels != 3) {
             return Err(format!("num_channels is {channels}: images of 3 are possible"));
         }
-        let blocks = vision.blocks(768, 3072, 12).map_err(|e| format!("vision_config: {e}"))?;
-        let trunk = Trunk::Vit(Vit { blocks, patch: vision.patch_size.unwrap_or(32) });
+        let config = match file.model_type.as_str() {
+            "clip" => Self::of_clip(file)?,
+            "siglip" => siglip::config(file)?,
+            other => return Err(format!("model_type is {other:?}: \"clip\" and \"siglip\" are possible")),
+        };
+        config.problem().map_or(Ok(config), Err)
+    }
+
+    fn of_clip(file: &File) -> Result<Self, String> {
+        let unsaid =
+            |width: usize, heads: usize| Defaults { width, inner: 4 * width, heads, epsilon: 1e-5, activation: Activation::QuickGelu };
+        let (text, vision) = (&file.text_config, &file.vision_config);
+        let projection = file.projection_dim.or(vision.projection_dim).unwrap_or(512);
+        let blocks = vision.blocks(unsaid(768, 12)).map_err(|e| format!("vision_config: {e}"))?;
+        let trunk = Trunk::Vit(Vit { blocks, patch: vision.patch_size.unwrap_or(32), pooled: Pooled::Class });
         let image = ImageConfig { trunk, side: vision.image_size.unwrap_or(224) };
         let text = TextConfig {
-            blocks: text.blocks(512, 2048, 8).map_err(|e| format!("text_config: {e}"))?,
+            blocks: text.blocks(unsaid(512, 8)).map_err(|e| format!("text_config: {e}"))?,
             vocabulary: text.vocab_size.unwrap_or(49_408),
             tokens: text.max_position_embeddings.unwrap_or(77),
             causal: true,
+            pad: None,
         };
-        let config = Self { projection, image, text };
-        config.problem().map_or(Ok(config), Err)
+        Ok(Self { projection, image, text, scores: Scored::Softmax })
     }
 
     /// What is wrong with the figures, if anything.
     pub(super) fn problem(&self) -> Option<String> {
-        let Self { projection, image: ImageConfig { side, ref trunk }, text: TextConfig { vocabulary, tokens, .. } } = *self;
+        let Self { projection, image: ImageConfig { side, ref trunk }, text: TextConfig { vocabulary, tokens, .. }, .. } = *self;
         let figures = [("values of a vector", projection), ("image size", side), ("vocabulary", vocabulary), ("tokens of a text", tokens)];
         let problem = figures.into_iter().find_map(|(name, value)| within(name, value).err());
         problem.or_else(|| {
@@ -208,7 +257,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_as_in_vit_b_32() {
         let config = config(r#"{"model_type": "clip"}"#).unwrap();
-        let Trunk::Vit(Vit { blocks: Blocks { width, inner, heads, layers, activation, .. }, patch }) = config.image.trunk else {
+        let Trunk::Vit(Vit { blocks: Blocks { width, inner, heads, layers, activation, .. }, patch, .. }) = config.image.trunk else {
             panic!("a vision transformer")
         };
         assert_eq!((width, inner, heads, layers, config.image.side, patch), (768, 3072, 12, 12, 224, 32));
@@ -218,9 +267,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_is_as_in_siglip_base() {
+        let config = config(r#"{"model_type": "siglip"}"#).unwrap();
+        let Trunk::Vit(Vit { blocks: Blocks { width, epsilon, activation, .. }, patch, pooled }) = config.image.trunk else {
+            panic!("a vision transformer")
+        };
+        assert_eq!((width, epsilon, activation, patch, pooled), (768, 1e-6, Activation::TanhGelu, 16, Pooled::Probe));
+        let TextConfig { blocks: Blocks { width, layers, .. }, vocabulary, tokens, causal, pad } = config.text;
+        assert_eq!((width, layers, vocabulary, tokens, causal, pad), (768, 12, 32_000, 64, false, Some(1)));
+        assert_eq!((config.projection, config.scores), (768, Scored::Sigmoid));
+    }
+
+    #[test]
     fn what_is_not_done_is_refused_by_name() {
         for (text, named) in [
-            (r#"{"model_type": "siglip"}"#, "model_type"),
+            (r#"{"model_type": "siglip2"}"#, "model_type"),
+            (r#"{"model_type": "siglip", "vision_config": {"vision_use_head": false}}"#, "vision_use_head"),
+            (r#"{"model_type": "siglip", "text_config": {"projection_size": 512}}"#, "512 values"),
+            (r#"{"model_type": "siglip", "text_config": {"hidden_act": "gelu_new"}}"#, "hidden_act"),
             (r#"{"model_type": "clip", "text_config": {"hidden_act": "relu"}}"#, "text_config: hidden_act"),
             (r#"{"model_type": "clip", "vision_config": {"num_channels": 4}}"#, "num_channels"),
             (r#"{"model_type": "clip", "vision_config": {"patch_size": 15}}"#, "patch size"),

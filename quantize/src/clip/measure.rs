@@ -7,6 +7,7 @@ use ossicle_models::clip::{ClipConfig, ImageGraph, TextGraph};
 use ossicle_models::folder::{FolderError, ModelFolder};
 use ossicle_models::{GraphError, Options};
 
+use super::config::TextConfig;
 use super::tower::{self, Taken};
 use super::{Clip, TextTower};
 use crate::Error;
@@ -68,8 +69,11 @@ impl Clip {
         let mut vectors = vec![];
         for text in texts {
             let tokens = tower.tokens(text, config.tokens);
-            let end = tokens.iter().position(|&token| token == tower.end).unwrap_or(tokens.len() - 1);
-            let rows = tower.embed(&padded(tokens, config.tokens), width);
+            let end = match config.pad {
+                None => tokens.iter().position(|&token| token == tower.end).unwrap_or(tokens.len() - 1),
+                Some(_) => config.tokens - 1,
+            };
+            let rows = tower.embed(&padded(tokens, config), width);
             // Channels first, as the graph wants them.
             let turned: Vec<f32> = (0..width).flat_map(|c| rows.iter().skip(c).step_by(width).copied()).collect();
             let all = reference.run(&turned)?;
@@ -129,9 +133,9 @@ fn options() -> Options {
     Options { isa: Isa::detect(), threads: 1 }
 }
 
-/// So many tokens, zeros behind the text's.
-fn padded(mut tokens: Vec<u32>, most: usize) -> Vec<u32> {
-    tokens.resize(most, 0);
+/// As many tokens as the tower reads, its own behind the text's.
+fn padded(mut tokens: Vec<u32>, config: &TextConfig) -> Vec<u32> {
+    tokens.resize(config.tokens, config.pad.unwrap_or(0));
     tokens
 }
 
@@ -142,7 +146,7 @@ impl TextTower {
     }
 
     /// What the tower reads of each text, all of its positions.
-    pub(super) fn inputs(&self, texts: &[&str], most: usize, width: usize) -> Vec<Vec<f32>> {
-        texts.iter().map(|text| self.embed(&padded(self.tokens(text, most), most), width)).collect()
+    pub(super) fn inputs(&self, texts: &[&str], config: &TextConfig) -> Vec<Vec<f32>> {
+        texts.iter().map(|text| self.embed(&padded(self.tokens(text, config.tokens), config), config.blocks.width)).collect()
     }
 }

@@ -1,26 +1,30 @@
-//! `ossicle-quantize clip`: CLIP's image and text tower from a checkpoint as a model folder.
+//! `ossicle-quantize clip`: the image and text tower of a CLIP or SigLIP from a checkpoint as a model folder.
 
 mod config;
 mod fast_vit;
 mod measure;
 mod open_clip;
+mod siglip;
+mod spiece;
 mod tower;
 mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ossicle::label::{Preprocessor, Target};
 use ossicle_text::Tokenizer;
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::float::Tensor;
+use crate::error::TensorProblem;
+use crate::float::{Float, Tensor};
 use crate::network::Network;
 use crate::onnx::builder::Builder;
 use crate::source::{read_json, read_text};
 use crate::sources::checkpoint;
-use config::{Config, TextConfig, Trunk};
+use config::{Config, Scored, TextConfig, Trunk};
 use tower::Taken;
 
 pub use measure::Report;
@@ -47,8 +51,11 @@ impl Towers {
     }
 }
 
-/// The token that ends a text, of a tokenizer that does not say.
+/// The token that ends a text.
 const END: &str = "<|endoftext|>";
+
+/// The same of SigLIP.
+const SIGLIP_END: &str = "</s>";
 
 /// A float CLIP.
 pub struct Clip {
@@ -56,6 +63,7 @@ pub struct Clip {
     config: Config,
     /// `exp` of the checkpoint's `logit_scale`.
     logit_scale: f32,
+    logit_bias: f32,
     image: Option<ImageTower>,
     text: Option<TextTower>,
 }
@@ -92,10 +100,24 @@ impl Clip {
         } else {
             // Buffers of whole numbers that older versions of Transformers saved.
             let tensors = checkpoint::tensors(folder, |name| !name.ends_with("position_ids"))?;
-            (Config::read(&own)?, tensors, json!({"do_center_crop": true}))
+            let config = Config::read(&own)?;
+            match config.scores {
+                Scored::Softmax => (config, tensors, json!({"do_center_crop": true})),
+                Scored::Sigmoid if towers.image() => {
+                    let tensors = siglip::tensors(folder, config.projection, tensors)?;
+                    (config, tensors, json!({}))
+                }
+                Scored::Sigmoid => (config, tensors, json!({})),
+            }
         };
         let mut graph = Builder::new(folder, tensors);
-        let logit_scale = graph.take("logit_scale", &[])?[0].exp();
+        let mut figure = |name: &str| -> Result<f32, Error> {
+            // SigLIP's are lists of one.
+            let shape = graph.shape(name)?.to_vec();
+            graph.take(name, if shape == [1] { &[1] } else { &[] }).map(|values| values[0])
+        };
+        let logit_scale = figure("logit_scale")?.exp();
+        let logit_bias = if config.scores == Scored::Sigmoid { figure("logit_bias")? } else { 0.0 };
         if !logit_scale.is_finite() {
             return Err(Error::unsupported(folder, "tensor logit_scale: its power is not finite"));
         }
@@ -107,7 +129,7 @@ impl Clip {
         let (images, texts): (BTreeMap<_, _>, BTreeMap<_, _>) = graph.into_tensors().into_iter().partition(|(name, _)| of_image(name));
         let image = towers.image().then(|| ImageTower::open(folder, &config, images, preprocessor)).transpose()?;
         let text = towers.text().then(|| TextTower::open(folder, &config, texts)).transpose()?;
-        Ok(Self { path: folder.to_owned(), config, logit_scale, image, text })
+        Ok(Self { path: folder.to_owned(), config, logit_scale, logit_bias, image, text })
     }
 
     /// A text's tokens, those around it included; one that is too long is cut off. None without a text tower.
@@ -122,6 +144,13 @@ impl Clip {
     }
 }
 
+/// A tensor of these values; `path` and `name` are for the error, which would be a bug.
+fn made(path: &Path, name: &str, values: &[f32], shape: Vec<usize>) -> Result<Tensor, Error> {
+    let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let length = bytes.len();
+    Tensor::new(&Arc::new(bytes), 0..length, Float::F32, shape).ok_or_else(|| Error::tensor(path, name, TensorProblem::Missing))
+}
+
 /// All tensors of a tower were taken.
 fn nothing_left(folder: &Path, graph: &Builder) -> Result<(), Error> {
     match graph.left().next() {
@@ -133,7 +162,8 @@ fn nothing_left(folder: &Path, graph: &Builder) -> Result<(), Error> {
 impl ImageTower {
     fn open(folder: &Path, config: &Config, tensors: BTreeMap<String, Tensor>, unsaid: Value) -> Result<Self, Error> {
         let side = config.image.side;
-        let preprocessor = preprocessor(folder, unsaid, Target { height: side, width: side, channels: 3 })?;
+        let figures = if config.scores == Scored::Sigmoid { siglip::preprocessor() } else { json!({}) };
+        let preprocessor = preprocessor(folder, unsaid, &figures, Target { height: side, width: side, channels: 3 })?;
         let mut graph = Builder::new(folder, tensors);
         let file = match &config.image.trunk {
             Trunk::Vit(vit) => tower::image(&mut graph, vit, side, config.projection)?,
@@ -146,14 +176,22 @@ impl ImageTower {
 
 impl TextTower {
     fn open(folder: &Path, config: &Config, mut tensors: BTreeMap<String, Tensor>) -> Result<Self, Error> {
-        let TextConfig { ref blocks, vocabulary, tokens, .. } = config.text;
-        let path = folder.join("tokenizer.json");
-        let tokenizer_json = read_text(&path)?;
+        let TextConfig { ref blocks, vocabulary, tokens, pad, .. } = config.text;
+        let (own, pieces) = (folder.join("tokenizer.json"), folder.join("spiece.model"));
+        let (path, tokenizer_json) = match pad {
+            Some(_) if !own.is_file() && pieces.is_file() => (pieces.clone(), spiece::tokenizer_json(&pieces, SIGLIP_END)?),
+            _ => (own.clone(), read_text(&own)?),
+        };
         let tokenizer = Tokenizer::from_json(&tokenizer_json).map_err(|e| Error::json(&path, e))?;
         if tokenizer.size() > vocabulary {
             return Err(Error::unsupported(&path, format!("{} tokens, config.json has a vocabulary of {vocabulary}", tokenizer.size())));
         }
-        let end = tokenizer.added_token(END).ok_or_else(|| Error::unsupported(&path, format!("has no token {END:?}")))?;
+        let end = if pad.is_some() { SIGLIP_END } else { END };
+        let end = tokenizer.added_token(end).ok_or_else(|| Error::unsupported(&path, format!("has no token {end:?}")))?;
+        if let Some(pad) = pad.filter(|&pad| pad as usize >= vocabulary) {
+            let problem = format!("text_config: pad_token_id {pad} is beyond the vocabulary of {vocabulary}");
+            return Err(Error::unsupported(&folder.join("config.json"), problem));
+        }
         let mut graph = Builder::new(folder, tensors);
         let words = graph.take("text_model.embeddings.token_embedding.weight", &[vocabulary, blocks.width])?;
         let positions = graph.take("text_model.embeddings.position_embedding.weight", &[tokens, blocks.width])?;
@@ -172,8 +210,8 @@ impl TextTower {
     }
 }
 
-/// What becomes of an image: what the folder's file says, or `unsaid` without one, and CLIP's own figures where they say nothing.
-fn preprocessor(folder: &Path, unsaid: Value, target: Target) -> Result<Preprocessor, Error> {
+/// What becomes of an image: what the folder's file says, or `unsaid` without one, and `figures`, or CLIP's own, where they say nothing.
+fn preprocessor(folder: &Path, unsaid: Value, figures: &Value, target: Target) -> Result<Preprocessor, Error> {
     let path = folder.join("preprocessor_config.json");
     let mut value = match path.is_file() {
         true => read_json::<Value>(&path)?,
@@ -189,7 +227,7 @@ fn preprocessor(folder: &Path, unsaid: Value, target: Target) -> Result<Preproce
     ];
     for (name, default) in defaults {
         if value.get(name).is_none_or(Value::is_null) {
-            value[name] = default;
+            value[name] = figures.get(name).cloned().unwrap_or(default);
         }
     }
     if let (Some(side), Some(true)) = (value["size"].as_u64(), value["do_center_crop"].as_bool()) {

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::config::{Activation, Blocks, Config, ImageConfig, TextConfig, Trunk, Vit};
+use super::config::{Activation, Blocks, Config, ImageConfig, Pooled, Scored, TextConfig, Trunk, Vit};
 use super::fast_vit::FastVit;
+use super::made;
 use crate::Error;
 use crate::error::TensorProblem;
-use crate::float::{Float, Tensor};
+use crate::float::Tensor;
 use crate::source::read_json;
 use crate::sources::checkpoint;
 
@@ -151,7 +151,10 @@ impl Model {
         } else {
             let vit = |Vision { image_size: side, patch_size: patch, width, layers, head_width, mlp_ratio, .. }| {
                 let heads = width / head_width.unwrap_or(HEAD).max(1);
-                Ok(ImageConfig { trunk: Trunk::Vit(Vit { blocks: blocks(width, heads, layers, mlp_ratio)?, patch }), side })
+                Ok(ImageConfig {
+                    trunk: Trunk::Vit(Vit { blocks: blocks(width, heads, layers, mlp_ratio)?, patch, pooled: Pooled::Class }),
+                    side,
+                })
             };
             Vision::deserialize(&self.vision_cfg).map_err(|e| e.to_string()).and_then(vit)
         };
@@ -162,8 +165,9 @@ impl Model {
             vocabulary,
             tokens,
             causal: !no_causal_mask,
+            pad: None,
         };
-        let config = Config { projection: self.embed_dim, image, text };
+        let config = Config { projection: self.embed_dim, image, text, scores: Scored::Softmax };
         config.problem().map_or(Ok(config), Err)
     }
 }
@@ -281,9 +285,6 @@ fn transposed(path: &Path, name: &str, tensor: &Tensor) -> Result<Tensor, Error>
         return Err(Error::tensor(path, name, problem));
     };
     let values = tensor.to_f32();
-    let turned = (0..columns).flat_map(|c| values.iter().skip(c).step_by(columns.max(1)));
-    let bytes: Vec<u8> = turned.flat_map(|x| x.to_le_bytes()).collect();
-    let length = bytes.len();
-    Tensor::new(&Arc::new(bytes), 0..length, Float::F32, vec![columns, rows])
-        .ok_or_else(|| Error::tensor(path, name, TensorProblem::Missing))
+    let turned: Vec<f32> = (0..columns).flat_map(|c| values.iter().skip(c).step_by(columns.max(1)).copied()).collect();
+    made(path, name, &turned, vec![columns, rows])
 }

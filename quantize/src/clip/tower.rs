@@ -1,6 +1,7 @@
 //! The towers as ONNX graphs (Radford et al. 2021: pre-norm transformers).
 
-use super::config::{Activation, Blocks, TextConfig, Vit};
+use super::config::{Activation, Blocks, Pooled, TextConfig, Vit};
+use super::siglip::HEAD;
 use crate::Error;
 use crate::onnx::builder::Builder;
 use crate::onnx::proto::{attribute, integers};
@@ -42,7 +43,7 @@ impl Sequence<'_> {
     }
 
     fn block(&mut self, name: &str, mask: &str, x: &str, taken: Taken) -> Result<String, Error> {
-        let Blocks { width, inner, epsilon, activation, .. } = *self.blocks;
+        let Blocks { width, epsilon, .. } = *self.blocks;
         let part = |part: &str| format!("{name}.{part}");
         let normed = self.graph.layer_norm(&part("layer_norm1"), x, width, epsilon)?;
         let mut context = self.attention(&part("self_attn"), mask, &normed)?;
@@ -53,14 +54,31 @@ impl Sequence<'_> {
         }
         let out = self.graph.linear(&part("self_attn.out_proj"), &context, [width, width], true)?;
         let x = self.graph.node("Add", &[&x, &out], &part("attended"), vec![]);
-        let normed = self.graph.layer_norm(&part("layer_norm2"), &x, width, epsilon)?;
+        self.feed_forward(name, "layer_norm2", &x)
+    }
+
+    /// `x` and what becomes of its norm.
+    fn feed_forward(&mut self, name: &str, norm: &str, x: &str) -> Result<String, Error> {
+        let Blocks { width, inner, epsilon, activation, .. } = *self.blocks;
+        let part = |part: &str| format!("{name}.{part}");
+        let normed = self.graph.layer_norm(&part(norm), x, width, epsilon)?;
         let up = self.graph.linear(&part("mlp.fc1"), &normed, [width, inner], true)?;
         let active = match activation {
             Activation::Gelu => self.graph.gelu(&up, &part("mlp.gelu")),
+            Activation::TanhGelu => self.graph.tanh_gelu(&up, &part("mlp.gelu")),
             Activation::QuickGelu => quick_gelu(self.graph, &up, &part("mlp.quick_gelu")),
         };
         let down = self.graph.linear(&part("mlp.fc2"), &active, [inner, width], true)?;
-        Ok(self.graph.node("Add", &[&x, &down], &part("output"), vec![]))
+        Ok(self.graph.node("Add", &[x, &down], &part("output"), vec![]))
+    }
+
+    /// SigLIP's pooling: what a probe asks all positions, `[1][1][width]`.
+    fn pool(mut self, x: &str) -> Result<String, Error> {
+        let width = self.blocks.width;
+        let context = self.attention(&format!("{HEAD}.attention"), "", x)?;
+        let context = take(self.graph, &context, 0, &format!("{HEAD}.context_taken"));
+        let x = self.graph.linear(&format!("{HEAD}.attention.out_proj"), &context, [width, width], true)?;
+        self.feed_forward(HEAD, "layernorm", &x)
     }
 
     fn attention(&mut self, name: &str, mask: &str, x: &str) -> Result<String, Error> {
@@ -105,27 +123,39 @@ fn take(graph: &mut Builder, x: &str, at: usize, name: &str) -> String {
 /// # Errors
 /// A tensor is missing, misshapen or not finite.
 pub(super) fn image(graph: &mut Builder, config: &Vit, side: usize, projection: usize) -> Result<Vec<u8>, Error> {
-    let Vit { blocks, patch } = config;
+    let Vit { blocks, patch, pooled } = config;
     let (width, grid) = (blocks.width, side / patch);
-    let positions = grid * grid + 1;
+    let class = *pooled == Pooled::Class;
+    let positions = grid * grid + usize::from(class);
     let model = "vision_model";
     let weight = graph.weight(&format!("{model}.embeddings.patch_embedding.weight"), &[width, 3, *patch, *patch])?;
     let strides = integers("strides", &[*patch as i64; 2]);
-    let patches = graph.node("Conv", &["pixels", &weight], "patches", vec![strides]);
+    let mut inputs = vec!["pixels", &weight];
+    let bias = format!("{model}.embeddings.patch_embedding.bias");
+    if !class {
+        graph.weight(&bias, &[width])?;
+        inputs.push(&bias);
+    }
+    let patches = graph.node("Conv", &inputs, "patches", vec![strides]);
     let rows = graph.reshape(&patches, &[1, width, grid * grid], "patches.flat");
-    let rows = graph.transpose(&rows, &[0, 2, 1], "patches.rows");
-    let class = graph.take(&format!("{model}.embeddings.class_embedding"), &[width])?;
-    graph.constant("class", &[1, 1, width], &class);
-    let x = graph.node("Concat", &["class", &rows], "tokens", vec![attribute("axis", 1)]);
+    let mut x = graph.transpose(&rows, &[0, 2, 1], "patches.rows");
+    if class {
+        let class = graph.take(&format!("{model}.embeddings.class_embedding"), &[width])?;
+        graph.constant("class", &[1, 1, width], &class);
+        x = graph.node("Concat", &["class", &x], "tokens", vec![attribute("axis", 1)]);
+    }
     let place = graph.take(&format!("{model}.embeddings.position_embedding.weight"), &[positions, width])?;
     graph.constant("positions", &[1, positions, width], &place);
     let x = graph.node("Add", &[&x, "positions"], "embeddings", vec![]);
     // As the checkpoints spell it.
-    let x = graph.layer_norm(&format!("{model}.pre_layrnorm"), &x, width, blocks.epsilon)?;
+    let x = if class { graph.layer_norm(&format!("{model}.pre_layrnorm"), &x, width, blocks.epsilon)? } else { x };
     let sequence = Sequence { graph, blocks, positions, causal: false };
-    let (x, _) = sequence.run(&format!("{model}.encoder"), x, Taken::Early(0))?;
+    let (x, _) = sequence.run(&format!("{model}.encoder"), x, if class { Taken::Early(0) } else { Taken::Never })?;
     let x = graph.layer_norm(&format!("{model}.post_layernorm"), &x, width, blocks.epsilon)?;
-    let x = graph.linear("visual_projection", &x, [width, projection], false)?;
+    let x = match pooled {
+        Pooled::Class => graph.linear("visual_projection", &x, [width, projection], false)?,
+        Pooled::Probe => Sequence { graph, blocks, positions, causal: false }.pool(&x)?,
+    };
     graph.reshape(&x, &[1, projection], "image_embeds");
     Ok(graph.file("image", ("pixels", &[1, 3, side, side]), ("image_embeds", &[1, projection])))
 }
@@ -141,7 +171,10 @@ pub(super) fn text(graph: &mut Builder, config: &TextConfig, tokens: usize, proj
     let sequence = Sequence { graph, blocks, positions: tokens, causal: config.causal };
     let (x, count) = sequence.run("text_model.encoder", x, taken)?;
     let x = graph.layer_norm("text_model.final_layer_norm", &x, width, blocks.epsilon)?;
-    let x = graph.linear("text_projection", &x, [width, projection], false)?;
+    let x = match config.pad {
+        None => graph.linear("text_projection", &x, [width, projection], false)?,
+        Some(_) => graph.linear("text_model.head", &x, [width, projection], true)?,
+    };
     graph.reshape(&x, &[count, projection], "text_embeds");
     Ok(graph.file("text", ("embedded", &[1, width, 1, tokens]), ("text_embeds", &[count, projection])))
 }

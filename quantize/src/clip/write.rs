@@ -9,6 +9,7 @@ use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_models::network::{Layer, Op};
 use serde_json::json;
 
+use super::config::Scored;
 use super::{Clip, Report};
 use crate::folder::{Partial, pretty, seal, write_text};
 use crate::pack;
@@ -86,7 +87,7 @@ impl Clip {
         let config = &self.config.text;
         if let Some(tower) = &mut self.text {
             progress("float vectors of the calibration texts");
-            let inputs = tower.inputs(texts, config.tokens, config.blocks.width);
+            let inputs = tower.inputs(texts, config);
             tower.network.smooth(&inputs)?;
             tower.network.calibrate(&inputs)?;
         }
@@ -118,15 +119,20 @@ impl Clip {
                 tensors::put_rows(&mut tensors, "text.tokens", &words, None);
                 tensors.push(Tensor::floats("text.positions".into(), vec![max_tokens, width], tower.positions.clone()));
                 tensors.extend(own);
-                let layers = layers.into_iter().map(|layer| at_the_end(layer, max_tokens)).collect();
-                Some(TextTower { vocab_size, width, max_tokens, pad_token_id: 0, eos_token_id: tower.end, layers })
+                let pad = self.config.text.pad;
+                let ended = |layer| if pad.is_none() { at_the_end(layer, max_tokens) } else { layer };
+                let layers = layers.into_iter().map(ended).collect();
+                Some(TextTower { vocab_size, width, max_tokens, pad_token_id: pad.unwrap_or(0), eos_token_id: tower.end, layers })
             }
         };
         let config = ClipConfig {
             projection_dim: self.config.projection,
             logit_scale: self.logit_scale,
-            logit_bias: 0.0,
-            scores: Scores::Softmax,
+            logit_bias: self.logit_bias,
+            scores: match self.config.scores {
+                Scored::Softmax => Scores::Softmax,
+                Scored::Sigmoid => Scores::Sigmoid,
+            },
             image,
             text,
         };
@@ -148,7 +154,8 @@ impl Clip {
             ("weights here", format!("{bytes} bytes: products and tokens int8 with one f32 scale per output or token")),
             ("numerics version", NUMERICS_VERSION.to_string()),
         ]);
-        card::page(name, "CLIP for the Ossicle runtime, made by `ossicle-quantize clip`.", &rows, notes)
+        let family = if self.config.scores == Scored::Sigmoid { "SigLIP" } else { "CLIP" };
+        card::page(name, &format!("{family} for the Ossicle runtime, made by `ossicle-quantize clip`."), &rows, notes)
     }
 }
 

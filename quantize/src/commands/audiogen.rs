@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use ossicle_quantize::audiogen::{LanguageModel, Task, Text};
-use ossicle_quantize::{encodec::Codec, folder, t5};
+use ossicle_quantize::{encodec::Codec, t5};
 
+use super::TargetArgs;
 use super::encodec::recordings;
-use super::{TargetArgs, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Folder with the T5 that encodes descriptions, or a model folder of kind t5 or minilm [default: SOURCE]
     #[arg(long, value_name = "FOLDER")]
     text: Option<PathBuf>,
+    /// Name the model folder that --text gives, and do not copy it: it has to lie in the same folder as the new one
+    #[arg(long, requires = "text")]
+    share_text: bool,
     /// Folder or file with the codec [default: SOURCE]
     #[arg(long, value_name = "PATH")]
     codec: Option<PathBuf>,
@@ -37,19 +40,26 @@ pub(crate) struct Args {
 
 /// Turns a generator of sounds into a model folder, and says what INT8 costs its codec.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.target.output, args.target.force)?;
+    let notes = args.target.begin()?;
     let model = LanguageModel::open(&args.source)?;
     let codec = Codec::open(args.codec.as_deref().unwrap_or(&args.source))?;
     let source = args.text.as_deref().unwrap_or(&args.source);
     // What was made by this program says so.
     let made = std::fs::read_to_string(source.join("config.json")).is_ok_and(|config| config.contains("\"numerics_version\""));
     let encoder = if made { None } else { Some(t5::Encoder::open(source)?) };
-    let descriptions = encoder.as_ref().map_or(Text::Folder(source), Text::T5);
+    let descriptions = match &encoder {
+        Some(_) if args.share_text => {
+            anyhow::bail!("{}: only a model folder can be shared: make one with ossicle-quantize t5", source.display())
+        }
+        Some(encoder) => Text::T5(encoder),
+        None if args.share_text => Text::Beside(source),
+        None => Text::Folder(source),
+    };
     let recordings = recordings(&args.calibration, &codec)?;
-    let task = Task { force: args.target.force, notes: text(args.target.notes.as_deref())?, recordings };
+    let task = Task { force: args.target.force, notes, recordings };
     let report = model.write(&codec, &descriptions, &args.target.output, &task)?;
     print!("{}", report.markdown());
     let parameters = model.parameters() + codec.parameters() + encoder.as_ref().map_or(0, t5::Encoder::parameters);
-    eprintln!("{}: {parameters} parameters quantised", args.target.output.display());
+    args.target.done(parameters);
     Ok(())
 }

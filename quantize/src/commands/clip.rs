@@ -6,7 +6,6 @@ use anyhow::bail;
 use indicatif::ProgressBar;
 use ossicle::label::Target;
 use ossicle_quantize::clip::{self, Clip, Towers};
-use ossicle_quantize::folder;
 use ossicle_quantize::network::inputs;
 
 use super::{TargetArgs, text};
@@ -17,13 +16,13 @@ Examples:
   ossicle-quantize clip clip-vit-base-patch32 -o models-int8/clip-image --towers image
 
 SOURCE holds config.json, the weights (model.safetensors or pytorch_model.bin, whole or in shards), preprocessor_config.json and, for texts,
-tokenizer.json, as Hugging Face lays them out.";
+tokenizer.json, as Hugging Face lays them out. SigLIP's spiece.model will do in its place.";
 
 /// What to turn into image and text encoders.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Folder with a CLIP checkpoint
+    /// Folder with a checkpoint of CLIP or SigLIP
     source: PathBuf,
     #[command(flatten)]
     target: TargetArgs,
@@ -50,7 +49,7 @@ enum TowersName {
 
 /// Turns CLIP into a model folder, and says what INT8 costs where there is something to measure with.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.target.output, args.target.force)?;
+    let notes = args.target.begin()?;
     let towers = match args.towers {
         TowersName::Image => Towers::Image,
         TowersName::Text => Towers::Text,
@@ -65,8 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         (None, false) => bail!("--calibration takes images: there is no image tower"),
         (_, true) => vec![],
     };
-    let task =
-        clip::Task { force: args.target.force, notes: text(args.target.notes.as_deref())?, images, texts: text(args.texts.as_deref())? };
+    let task = clip::Task { force: args.target.force, notes, images, texts: text(args.texts.as_deref())? };
     let bar = ProgressBar::new_spinner();
     let report = clip.write(&args.target.output, &task, &mut |what| {
         bar.set_message(what.to_owned());
@@ -74,6 +72,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     print!("{}", report.markdown());
-    eprintln!("{}: {} parameters quantised", args.target.output.display(), clip.parameters());
+    args.target.done(clip.parameters());
     Ok(())
 }

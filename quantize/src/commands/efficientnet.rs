@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ossicle::label::Target;
 use ossicle_models::network::InputShape;
+use ossicle_quantize::efficientnet;
 use ossicle_quantize::network::inputs;
-use ossicle_quantize::{efficientnet, folder};
 
 use super::network::write_network;
 use super::{TargetArgs, text};
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 
 /// EfficientNet-Lite0 as a model folder.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.target.output, args.target.force)?;
+    let notes = args.target.begin()?;
     let network = efficientnet::open(&args.source)?;
     let labels = match &args.labels {
         Some(path) => text(Some(path))?,
@@ -49,8 +49,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let encoder = args.words.as_deref().map(ossicle::models::find).transpose()?;
     let name = encoder.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let parts =
-        efficientnet::parts(&labels, text(args.target.notes.as_deref())?, encoder.as_deref().map(|folder| (folder, name.as_str())))?;
+    let parts = efficientnet::parts(&labels, notes, encoder.as_deref().map(|folder| (folder, name.as_str())))?;
     let mut inputs = vec![];
     if !args.calibration.is_empty() {
         let InputShape { height, width, channels } = network.input();

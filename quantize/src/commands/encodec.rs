@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::ensure;
-use ossicle_quantize::{calibration, encodec, folder};
+use ossicle_quantize::{calibration, encodec};
 
-use super::{TargetArgs, text};
+use super::TargetArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,13 +30,12 @@ pub(crate) struct Args {
 
 /// Turns a codec into a model folder, and says what INT8 costs.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.target.output, args.target.force)?;
+    let notes = args.target.begin()?;
     let codec = encodec::Codec::open(&args.source)?;
     let recordings = recordings(&args.calibration, &codec)?;
-    let report = codec
-        .write(&args.target.output, &encodec::Task { force: args.target.force, notes: text(args.target.notes.as_deref())?, recordings })?;
+    let report = codec.write(&args.target.output, &encodec::Task { force: args.target.force, notes, recordings })?;
     print!("{}", report.markdown());
-    eprintln!("{}: {} parameters quantised", args.target.output.display(), codec.parameters());
+    args.target.done(codec.parameters());
     Ok(())
 }
 

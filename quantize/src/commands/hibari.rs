@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use ossicle_quantize::{folder, hibari};
+use ossicle_quantize::hibari;
 
-use super::{TargetArgs, text};
+use super::TargetArgs;
 
 const EXAMPLES: &str = "\
 Examples:
   ossicle-quantize hibari hibari/assets/hibari.onnx --notice NOTICE -o models-int8/hibari
 
-SOURCE is int8 already (MatMulInteger), and its weights stay as they are; vocab.json lies beside it.";
+SOURCE is int8 already (MatMulInteger), and its weights stay as they are. vocab.json has to be next to it; with the
+package's lexicons next to it too, the voice reads texts, without them phonemes alone.";
 
 /// What to turn into a voice.
 #[derive(clap::Args)]
@@ -27,9 +28,13 @@ pub(crate) struct Args {
 
 /// Turns a voice into a model folder.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.target.output, args.target.force)?;
+    let notes = args.target.begin()?;
     let voice = hibari::Voice::open(&args.source, args.notice.as_deref())?;
-    voice.write(&args.target.output, &hibari::Task { force: args.target.force, notes: text(args.target.notes.as_deref())? })?;
+    voice.write(&args.target.output, &hibari::Task { force: args.target.force, notes })?;
     eprintln!("{}: {} parameters in 8 bits", args.target.output.display(), voice.parameters());
+    if !args.target.output.join("phonemes.bin").is_file() {
+        let beside = args.source.with_file_name("lexicon_us_gold.json.gz");
+        eprintln!("{}: no lexicon, so this voice reads phonemes alone: {} is missing", args.target.output.display(), beside.display());
+    }
     Ok(())
 }

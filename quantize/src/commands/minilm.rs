@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use indicatif::ProgressBar;
-use ossicle_quantize::{captions, folder, minilm};
+use ossicle_quantize::{captions, minilm};
 
 use super::{TargetArgs, text};
 
@@ -38,10 +38,10 @@ pub(crate) struct Args {
 
 /// Turns a sentence encoder into a model folder, and says what INT8 costs if asked.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.target.output, args.target.force)?;
+    let notes = args.target.begin()?;
     let task = minilm::Task {
         force: args.target.force,
-        notes: text(args.target.notes.as_deref())?,
+        notes,
         calibration: text(args.calibration.as_deref())?,
         measured: text(args.measure.as_deref())?,
         sounds: text(args.sounds.as_deref())?,
@@ -57,6 +57,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(report) = report {
         print!("{}", report.markdown("sentences"));
     }
-    eprintln!("{}: {} parameters quantised", args.target.output.display(), encoder.parameters());
+    args.target.done(encoder.parameters());
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use ossicle_quantize::folder;
 
 pub(crate) mod audiogen;
 pub(crate) mod captions;
@@ -29,6 +30,19 @@ pub(crate) struct TargetArgs {
     /// Markdown for the model card: origin, licence
     #[arg(long, value_name = "FILE")]
     pub(crate) notes: Option<PathBuf>,
+}
+
+impl TargetArgs {
+    /// Checks that the folder may be written, before anything that takes long, and reads the notes.
+    pub(crate) fn begin(&self) -> anyhow::Result<String> {
+        folder::check_target(&self.output, self.force)?;
+        text(self.notes.as_deref())
+    }
+
+    /// Says what has been written.
+    pub(crate) fn done(&self, parameters: usize) {
+        eprintln!("{}: {parameters} parameters quantised", self.output.display());
+    }
 }
 
 /// What to turn into a model folder without a subcommand.

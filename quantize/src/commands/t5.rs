@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use ossicle_quantize::{folder, t5};
+use ossicle_quantize::t5;
 
-use super::{TargetArgs, text};
+use super::TargetArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,9 +24,9 @@ pub(crate) struct Args {
 
 /// Turns a T5 into a model folder.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    folder::check_target(&args.target.output, args.target.force)?;
+    let notes = args.target.begin()?;
     let encoder = t5::Encoder::open(&args.source)?;
-    encoder.write(&args.target.output, &t5::Task { force: args.target.force, notes: text(args.target.notes.as_deref())? })?;
-    eprintln!("{}: {} parameters quantised", args.target.output.display(), encoder.parameters());
+    encoder.write(&args.target.output, &t5::Task { force: args.target.force, notes })?;
+    args.target.done(encoder.parameters());
     Ok(())
 }

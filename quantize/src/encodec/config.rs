@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Error;
+use crate::error::only;
 use crate::source::read_json;
 use crate::sources::yaml::Settings;
 
@@ -70,11 +71,6 @@ fn pad_mode(path: &Path, name: &str) -> Result<PadMode, Error> {
         "reflect" => Ok(PadMode::Reflect),
         other => Err(Error::unsupported(path, format!("pad_mode is {other:?}, \"constant\" or \"reflect\" is possible"))),
     }
-}
-
-/// Refuses a value that is not the one that the runtime knows.
-fn only(path: &Path, name: &str, have: &Value, want: &Value) -> Result<(), Error> {
-    if have == want { Ok(()) } else { Err(Error::unsupported(path, format!("{name} is {have}, {want} is possible"))) }
 }
 
 fn checked(path: &Path, config: EncodecConfig) -> Result<EncodecConfig, Error> {

@@ -3,7 +3,7 @@
 use ossicle_models::encodec::{EncodecConfig, Kind, PadMode, Part};
 
 use super::{Codec, Conv, Recurrent, Weights};
-use crate::vectors::dot;
+use crate::vectors::{add, dot};
 
 /// What a layer gave: `[channels][rows]`, as PyTorch has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,8 +189,4 @@ impl Recurrent {
         }
         Signal { values, channels }
     }
-}
-
-fn add(x: &mut [f32], y: &[f32]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }

@@ -4,7 +4,7 @@ use ossicle_kernels::activation::{Activation, activate, softmax};
 use ossicle_kernels::simd::Isa;
 
 use super::{Encoder, Linear, Norm};
-use crate::vectors::{dot, unit};
+use crate::vectors::{add, dot, unit};
 
 /// What goes into a layer's products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +86,4 @@ impl Linear {
         let row = |x: &[f32]| -> Vec<f32> { self.weight.chunks_exact(inputs).zip(&self.bias).map(|(w, bias)| dot(x, w) + bias).collect() };
         x.chunks_exact(inputs).flat_map(row).collect()
     }
-}
-
-fn add(x: &mut [f32], y: &[f32]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }

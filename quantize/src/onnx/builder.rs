@@ -114,6 +114,11 @@ impl Builder {
         self.node("Mul", &[&product, &format!("{name}.half")], name, vec![])
     }
 
+    /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))`
+    pub(crate) fn tanh_gelu(&mut self, x: &str, name: &str) -> String {
+        self.node("Gelu", &[x], name, vec![proto::string("approximate", "tanh")])
+    }
+
     /// Another shape.
     pub(crate) fn reshape(&mut self, x: &str, shape: &[usize], name: &str) -> String {
         let wanted = format!("{name}.shape");

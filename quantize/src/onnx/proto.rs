@@ -86,6 +86,12 @@ pub(crate) fn attribute(name: &str, value: i64) -> Message {
     Message::default().bytes(1, name.as_bytes()).int(3, value).int(20, INT)
 }
 
+/// `AttributeProto` of a text.
+pub(crate) fn string(name: &str, value: &str) -> Message {
+    const STRING: i64 = 3;
+    Message::default().bytes(1, name.as_bytes()).bytes(4, value.as_bytes()).int(20, STRING)
+}
+
 /// `AttributeProto` of a float.
 pub(crate) fn real(name: &str, value: f32) -> Message {
     const FLOAT: i64 = 1;

@@ -5,7 +5,7 @@ use ossicle_kernels::simd::Isa;
 
 use super::Encoder;
 use crate::encodec::Stage;
-use crate::vectors::dot;
+use crate::vectors::{add, apply, dot};
 
 impl Encoder {
     /// The rows of a text's tokens, `[tokens][d_model]`; `tap` sees the rows after each layer.
@@ -48,13 +48,4 @@ impl Encoder {
         }
         out
     }
-}
-
-/// A linear layer without a bias on each row.
-fn apply(x: &[f32], weight: &[f32], inputs: usize) -> Vec<f32> {
-    x.chunks_exact(inputs).flat_map(|row| weight.chunks_exact(inputs).map(|weight| dot(row, weight))).collect()
-}
-
-fn add(x: &mut [f32], y: &[f32]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }

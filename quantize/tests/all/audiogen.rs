@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use ossicle::generate::{Options, Request, SoundGenerator, describe};
+use ossicle::generate::{Beginning, Options, Request, SoundGenerator, describe};
 use ossicle_kernels::simd::Isa;
 use ossicle_quantize::audiogen::{LanguageModel, Task, Text};
 use ossicle_quantize::encodec::Codec;
@@ -142,6 +142,29 @@ fn what_is_written_makes_sound() {
     let mut progress = |progress: ossicle::generate::Progress| progress.done < 101;
     generator.generate(&descriptions[0], request, &mut |samples| stopped.extend_from_slice(samples), &mut progress).unwrap();
     assert!(stopped.len() == 200 && stopped[..150] == sounds[0][..150]);
+
+    // What goes on from a sound begins with it, as the codec gives it back, whatever of it the model still sees.
+    let beginning = Beginning::new(&to, options, &sounds[0], 16_000).unwrap();
+    let request = Request { given: beginning.frames(), ..request };
+    let mut generator = SoundGenerator::open(&to, options, request, 2).unwrap();
+    let mut longer = vec![];
+    generator.go_on(&beginning, &descriptions[0], request, &mut |samples| longer.extend_from_slice(samples), &mut |_| true).unwrap();
+    assert_eq!((beginning.frames(), longer.len()), (800, 3200));
+    assert!(longer.iter().all(|x| x.is_finite()));
+    assert!(generator.generate(&descriptions[0], request, &mut |_| {}, &mut |_| true).is_err(), "no beginning");
+    assert!(Beginning::new(&to, options, &[], 16_000).is_err() && Beginning::new(&to, options, &sounds[0], 8000).is_err());
+
+    // A model whose encoder lies next to it gives the same sound, and no other encoder is taken for it.
+    model.write(&codec, &Text::Beside(&folder.join("t5")), &folder.join("sharing"), &Task::default()).unwrap();
+    let sharing = folder.join("sharing");
+    assert!(!sharing.join("text").exists());
+    assert_eq!(describe(&sharing, options, &["dogs", "s"]).unwrap(), descriptions);
+    let mut weights = fs::read(folder.join("t5/model.safetensors")).unwrap();
+    *weights.last_mut().unwrap() ^= 1;
+    fs::write(folder.join("t5/model.safetensors"), weights).unwrap();
+    assert!(describe(&sharing, options, &["dogs"]).unwrap_err().to_string().contains("not the weights"));
+    fs::rename(folder.join("t5"), folder.join("t6")).unwrap();
+    assert!(describe(&sharing, options, &["dogs"]).unwrap_err().to_string().contains("need the model t5"));
 }
 
 #[test]

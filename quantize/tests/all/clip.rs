@@ -70,14 +70,7 @@ fn tensors() -> Tensors {
             }
         }
     }
-    let mut state = 7u32;
-    let mut next = || {
-        // A sum of four is near enough to a normal distribution.
-        (0..4).fold(0.0, |sum, _| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            sum + (state >> 8) as f32 / (1 << 24) as f32 - 0.5
-        })
-    };
+    let mut next = normal();
     let value = |name: &str, x: f32| match name {
         "logit_scale" => 2.0,
         _ if name.contains("norm") && name.ends_with("weight") => 1.0 + 0.2 * x,
@@ -89,6 +82,18 @@ fn tensors() -> Tensors {
         (name, (shape, values))
     });
     filled.collect()
+}
+
+/// Values of a normal distribution, nearly.
+pub(crate) fn normal() -> impl FnMut() -> f32 {
+    let mut state = 7u32;
+    move || {
+        // A sum of four is near enough.
+        (0..4).fold(0.0, |sum, _| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            sum + (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+        })
+    }
 }
 
 /// The character that stands for a byte, found in another way than the tokenizer does.
@@ -138,14 +143,14 @@ fn import(source: &Path, folder: &Path, towers: Towers, task: &Task) -> Clip {
 }
 
 /// An image of waves, each another.
-fn image(index: usize) -> Image {
+pub(crate) fn image(index: usize) -> Image {
     let pixel = |at: usize| ((at * (index + 3) * 37 + at * at * (index + 1)) % 256) as u8;
     Image::new(20, (0..20 * 18 * 3).map(pixel).collect()).unwrap()
 }
 
 const TEXTS: [&str; 5] = ["a photo of a cat", "Dog", "", "two  cats' doors", "twenty four characters are more than it reads"];
 
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 

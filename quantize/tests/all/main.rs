@@ -13,4 +13,5 @@ mod networks;
 mod pack;
 mod reference;
 mod shapes;
+mod siglip;
 mod signal;

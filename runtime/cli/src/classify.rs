@@ -4,21 +4,18 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use ossicle::classify::{Classifier, Labels, PLACE};
-use ossicle::embed::{self, EmbedError};
-use ossicle::label::{Image, LabelError, Labeller, Options, Reading};
+use ossicle::classify::{AnyClassifier, Classifier, ClassifyError, Labels, PLACE};
+use ossicle::embed;
+use ossicle::families;
+use ossicle::label::{LabelError, Reading};
 use ossicle::trace;
 use ossicle::whisper::memory::program_bytes;
 use ossicle::whisper::transcriber::Options as Run;
-use ossicle_models::clip::ClipConfig;
-use ossicle_models::folder::ModelConfig;
+use ossicle_models::MemoryPlan;
 use ossicle_models::network::MAX_BUFFER_BYTES;
-use ossicle_models::{GraphError, MemoryPlan};
-use ossicle_trace::Tap;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -110,17 +107,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let words = args.words.read()?;
     let name = model_name(args.model.as_deref());
     let folder = ossicle::models::find(name).map_err(fault::model)?;
-    if words.is_none() && ossicle::models::info(&folder).is_ok_and(|info| info.kind == ClipConfig::KIND) {
-        return Err(Fault::new("this model knows labels by their words", folder.display(), "give some with --labels").into());
-    }
+    check_words(&folder, words.as_ref())?;
     let (mut model, left) = open(args, &folder, words.as_ref())?;
-    if !model.hears() {
+    if model.reading() == Reading::Images {
         args.raw.check_unused("the model labels images")?;
     }
-    if let Model::Words(classifier, _) = &model {
-        for (sentence, count) in classifier.cut() {
-            fault::complain(&format!("{sentence:?}: the last {count} tokens are left out: give a shorter label"));
-        }
+    for (sentence, count) in model.by_words().map_or(&[][..], Classifier::cut) {
+        fault::complain(&format!("{sentence:?}: the last {count} tokens are left out: give a shorter label"));
     }
     let mut statuses = Vec::new();
     for file in &args.files {
@@ -146,93 +139,12 @@ pub(crate) fn model_name(named: Option<&str>) -> &str {
     named.unwrap_or(DEFAULT_MODEL)
 }
 
-/// What gives scores.
-enum Model {
-    /// A classifier with labels of its own.
-    Trained(Box<Labeller>),
-    /// Labels in words, and the words.
-    Words(Box<Classifier>, Vec<String>),
-}
-
-impl Model {
-    /// Opens a folder, within so many bytes of buffers.
-    fn open(args: &Args, folder: &Path, words: Option<&Labels>, most: usize) -> Result<Self, Refused> {
-        let (isa, threads) = (args.machine.isa(), args.machine.threads());
-        let Some(words) = words else {
-            return Ok(Self::Trained(Box::new(Labeller::open_within(folder, Options { isa, threads }, most)?)));
-        };
-        let classifier = Classifier::open(folder, words, embed::Options { isa, threads, most })?;
-        Ok(Self::Words(Box::new(classifier), words.names.clone()))
+/// Refuses a model that has no labels of its own where none are given.
+pub(crate) fn check_words(folder: &Path, words: Option<&Labels>) -> Result<(), Fault> {
+    if words.is_none() && families::of(folder).is_ok_and(|(family, _)| family.labels_by_words_only()) {
+        return Err(Fault::new("this model knows labels by their words", folder.display(), "give some with --labels"));
     }
-
-    /// Whether it labels recordings.
-    fn hears(&self) -> bool {
-        matches!(self, Self::Trained(labeller) if labeller.reading() == Reading::Recordings)
-    }
-
-    fn labels(&self) -> &[String] {
-        match self {
-            Self::Trained(labeller) => labeller.labels(),
-            Self::Words(_, names) => names,
-        }
-    }
-
-    fn memory_plan(&self) -> MemoryPlan {
-        match self {
-            Self::Trained(labeller) => labeller.memory_plan(),
-            Self::Words(classifier, _) => classifier.memory_plan(),
-        }
-    }
-
-    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        match self {
-            Self::Trained(labeller) => labeller.set_tap(tap),
-            Self::Words(classifier, _) => classifier.set_tap(tap),
-        }
-    }
-
-    fn image(&mut self, image: &Image) -> Result<&[f32], Refused> {
-        match self {
-            Self::Trained(labeller) => Ok(labeller.image(image)?),
-            Self::Words(classifier, _) => Ok(classifier.classify(image)?),
-        }
-    }
-}
-
-/// Why there are no scores.
-enum Refused {
-    Label(LabelError),
-    Embed(EmbedError),
-}
-
-impl From<LabelError> for Refused {
-    fn from(error: LabelError) -> Self {
-        Self::Label(error)
-    }
-}
-
-impl From<EmbedError> for Refused {
-    fn from(error: EmbedError) -> Self {
-        Self::Embed(error)
-    }
-}
-
-impl Refused {
-    /// Bytes that the buffers need, if they are refused for their size.
-    fn needed(&self) -> Option<usize> {
-        match self {
-            Self::Label(LabelError::Graph(GraphError::Memory { needed, .. }))
-            | Self::Embed(EmbedError::Graph(GraphError::Memory { needed, .. })) => Some(*needed),
-            _ => None,
-        }
-    }
-
-    fn fault(self, path: &Path) -> anyhow::Error {
-        match self {
-            Self::Label(error) => fault::label(path, error),
-            Self::Embed(error) => fault::embed(path, error),
-        }
-    }
+    Ok(())
 }
 
 impl LabelArgs {
@@ -265,10 +177,12 @@ impl LabelArgs {
 }
 
 /// The model, if `--memory` and `--board` allow what it needs, and the bytes they leave for reading images.
-fn open(args: &Args, folder: &Path, words: Option<&Labels>) -> Result<(Model, usize)> {
+fn open(args: &Args, folder: &Path, words: Option<&Labels>) -> Result<(AnyClassifier, usize)> {
+    let (isa, threads) = (args.machine.isa(), args.machine.threads());
+    let open = |most: usize| AnyClassifier::open(folder, words, embed::Options { isa, threads, most });
     let tightest = args.budget.limits()?.into_iter().min_by_key(|limit| limit.1);
     let Some((limit, allowed)) = tightest else {
-        let model = Model::open(args, folder, words, MAX_BUFFER_BYTES).map_err(|error| error.fault(folder))?;
+        let model = open(MAX_BUFFER_BYTES).map_err(|error| fault::classify(folder, error))?;
         return Ok((model, usize::MAX));
     };
     let refuse = |needed: usize, parts: String| {
@@ -277,9 +191,9 @@ fn open(args: &Args, folder: &Path, words: Option<&Labels>) -> Result<(Model, us
     };
     // What the system or the weights take beside the buffers is known once they are not too large themselves.
     let most = usize::try_from(allowed).unwrap_or(usize::MAX);
-    let model = Model::open(args, folder, words, most).map_err(|error| match error.needed() {
+    let model = open(most).map_err(|error| match error.needed() {
         Some(needed) => refuse(needed, "buffers alone".to_owned()).into(),
-        None => error.fault(folder),
+        None => fault::classify(folder, error),
     })?;
     let MemoryPlan { weights, buffers, state } = model.memory_plan();
     let parts = [("weights", weights), ("buffers", buffers), ("state", state), ("program", program_bytes())];
@@ -292,12 +206,12 @@ fn open(args: &Args, folder: &Path, words: Option<&Labels>) -> Result<(Model, us
 }
 
 /// Labels a file, and traces that if it is asked for.
-fn traced(args: &Args, folder: &Path, model: &mut Model, left: usize, file: &Path) -> Result<ExitCode> {
+fn traced(args: &Args, folder: &Path, model: &mut AnyClassifier, left: usize, file: &Path) -> Result<ExitCode> {
     let run = Run { isa: args.machine.isa(), threads: args.machine.threads() };
     let named = (!input::is_stdin(file)).then_some(file);
-    let header = |input| match &*model {
-        Model::Trained(_) => Ok(trace::label_header(input, trace::network(folder)?, run)),
-        Model::Words(..) => Ok(trace::embed_header(input, trace::image_tower(folder)?, run)),
+    let header = |input| match model.by_words() {
+        None => Ok(trace::label_header(input, trace::network(folder)?, run)),
+        Some(_) => Ok(trace::embed_header(input, trace::image_tower(folder)?, run)),
     };
     let trace = args.trace.start(named, args.raw.rate(), header)?;
     model.set_tap(trace.as_ref().map(Recording::tap));
@@ -307,23 +221,20 @@ fn traced(args: &Args, folder: &Path, model: &mut Model, left: usize, file: &Pat
     Ok(status)
 }
 
-fn classify(args: &Args, model: &mut Model, left: usize, file: &Path) -> Result<ExitCode> {
+fn classify(args: &Args, model: &mut AnyClassifier, left: usize, file: &Path) -> Result<ExitCode> {
     let labels = model.labels().to_vec();
     let mut damage = Vec::new();
-    let scores = match model {
-        Model::Trained(labeller) if labeller.reading() == Reading::Recordings => {
-            let mut reader = args.raw.open(file, args.machine.isa())?;
-            let scores = labeller.recording(&mut reader).map_err(|error| match error {
-                LabelError::Source(error) => fault::source(&input::name(file), &error).into(),
-                other => fault::label(file, other),
-            })?;
-            damage = reader.damage();
-            scores
-        }
-        model => {
-            let image = input::image(file, left)?;
-            model.image(&image).map_err(|error| error.fault(file))?
-        }
+    let scores = if model.reading() == Reading::Recordings {
+        let mut reader = args.raw.open(file, args.machine.isa())?;
+        let scores = model.recording(&mut reader).map_err(|error| match error {
+            ClassifyError::Label(LabelError::Source(error)) => fault::source(&input::name(file), &error).into(),
+            other => fault::classify(file, other),
+        })?;
+        damage = reader.damage();
+        scores
+    } else {
+        let image = input::image(file, left)?;
+        model.image(&image).map_err(|error| fault::classify(file, error))?
     };
     let mut best: Vec<usize> = (0..scores.len()).collect();
     best.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));

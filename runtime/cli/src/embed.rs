@@ -7,8 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use ossicle::embed::{EmbedError, ImageEncoder, Options, TextEncoder};
-use ossicle_models::MemoryPlan;
+use ossicle::embed::{ImageEncoder, Options, TextEncoder};
 use ossicle_models::network::MAX_BUFFER_BYTES;
 use serde_json::{Value, json};
 
@@ -192,24 +191,4 @@ impl Vectors {
             (_, ElementName::Int8) => bytes.iter().try_for_each(|q| self.out.write_all(&q.to_le_bytes())),
         }
     }
-}
-
-/// What a folder's towers take, for `ossicle models`: of each that there is, the larger one's buffers.
-pub(crate) fn memory_plan(folder: &Path, options: Options) -> Result<MemoryPlan, EmbedError> {
-    let mut plan = MemoryPlan { weights: 0, buffers: 0, state: 0 };
-    let towers = [
-        ImageEncoder::open(folder, options).map(|tower| tower.memory_plan()),
-        TextEncoder::open(folder, options).map(|tower| tower.memory_plan()),
-    ];
-    for tower in towers {
-        match tower {
-            Ok(MemoryPlan { weights, buffers, .. }) => {
-                plan = MemoryPlan { weights: plan.weights + weights, buffers: plan.buffers.max(buffers), state: 0 };
-            }
-            // It has the other one only.
-            Err(EmbedError::Kind { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(plan)
 }

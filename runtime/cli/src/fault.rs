@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ossicle::audio::AudioError;
+use ossicle::classify::ClassifyError;
 use ossicle::embed::EmbedError;
 use ossicle::events::{EventsError, SETS, SETTINGS_FILE, Set, SettingsError};
+use ossicle::families::FamilyError;
 use ossicle::label::LabelError;
 use ossicle::models::ModelError;
 use ossicle::source::SourceError;
@@ -171,6 +173,25 @@ pub(crate) fn embed(path: &Path, error: EmbedError) -> anyhow::Error {
         }
         EmbedError::Graph(error) => graph(path, error),
         EmbedError::Label(error) => label(path, error),
+        other => Fault::line(other).into(),
+    }
+}
+
+/// An image or a recording that gets no scores, or a classifier in the folder `path` that cannot be opened.
+pub(crate) fn classify(path: &Path, error: ClassifyError) -> anyhow::Error {
+    match error {
+        ClassifyError::Label(error) => label(path, error),
+        ClassifyError::Embed(error) => embed(path, error),
+    }
+}
+
+/// A model in the folder `path`, of whatever family, that cannot be described, planned or opened.
+pub(crate) fn family(path: &Path, error: FamilyError) -> anyhow::Error {
+    match error {
+        FamilyError::Model(error) => model(error).into(),
+        FamilyError::Folder(error) => folder(error).into(),
+        FamilyError::Graph(error @ GraphError::Memory { .. }) => Fault::new(error, path.display(), "use a smaller model").into(),
+        FamilyError::Graph(error) => graph(path, error),
         other => Fault::line(other).into(),
     }
 }

@@ -189,8 +189,13 @@ pub(crate) fn read_from(reader: &mut AudioReader, file: &Path, most: usize) -> R
 
 /// A text file of at most `most` bytes; no more is read of one that has no end.
 pub(crate) fn text(path: &Path, most: usize) -> io::Result<String> {
+    text_of(File::open(path)?, most)
+}
+
+/// As [`text`], of a stream.
+pub(crate) fn text_of(stream: impl Read, most: usize) -> io::Result<String> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    stream.take(most as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > most {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {most} bytes")));
     }

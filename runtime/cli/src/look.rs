@@ -9,15 +9,15 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use ossicle::classify::Classifier;
+use ossicle::classify::AnyClassifier;
 use ossicle::embed;
 use ossicle::events::{Event, Heard, Lasting, Settings, one_field};
-use ossicle::label::{self, Labeller, Reading};
-use ossicle::look::{Eye, Frame, FrameError, FrameReader, LookError, MotionGate, Raw, RawLayout, Viewer};
+use ossicle::label::{Image, Reading, has_image_ending};
+use ossicle::look::{Frame, FrameError, FrameReader, MotionGate, Raw, RawLayout, Viewer};
 use ossicle_models::network::MAX_BUFFER_BYTES;
 use serde_json::json;
 
-use crate::classify::LabelArgs;
+use crate::classify::{LabelArgs, check_words};
 use crate::fault::{self, Fault};
 use crate::input;
 use crate::interrupt;
@@ -208,7 +208,7 @@ impl Looker<'_> {
     }
 
     /// Looks at an image, or says why it cannot.
-    fn see(&mut self, image: Result<ossicle::label::Image, String>, at: f64) -> Result<()> {
+    fn see(&mut self, image: Result<Image, String>, at: f64) -> Result<()> {
         let image = match image {
             Ok(image) => image,
             Err(problem) => {
@@ -219,7 +219,7 @@ impl Looker<'_> {
         };
         self.last = Some(at);
         let output = &mut self.output;
-        self.viewer.see(&image, at, &mut |heard| output.heard(heard)).map_err(|error| look_fault(&self.folder, error))?;
+        self.viewer.see(&image, at, &mut |heard| output.heard(heard)).map_err(|error| fault::classify(&self.folder, error))?;
         std::mem::replace(&mut self.output.written, Ok(()))?;
         Ok(())
     }
@@ -234,27 +234,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let words = args.labels.read()?;
     let name = crate::classify::model_name(args.model.as_deref());
     let folder = ossicle::models::find(name).map_err(fault::model)?;
-    let (isa, threads) = (args.machine.isa(), args.machine.threads());
-    let eye = match &words {
-        None => {
-            let labeller = Labeller::open(&folder, label::Options { isa, threads }).map_err(|error| fault::label(&folder, error))?;
-            if labeller.reading() == Reading::Recordings {
-                return Err(Fault::new("this model labels recordings", folder.display(), "give one for images").into());
-            }
-            Eye::from(labeller)
-        }
-        Some(words) => {
-            let options = embed::Options { isa, threads, most: MAX_BUFFER_BYTES };
-            let classifier = Classifier::open(&folder, words, options).map_err(|error| fault::embed(&folder, error))?;
-            Eye::from((classifier, words.names.clone()))
-        }
-    };
+    check_words(&folder, words.as_ref())?;
+    let options = embed::Options { isa: args.machine.isa(), threads: args.machine.threads(), most: MAX_BUFFER_BYTES };
+    let model = AnyClassifier::open(&folder, words.as_ref(), options).map_err(|error| fault::classify(&folder, error))?;
+    if model.reading() == Reading::Recordings {
+        return Err(Fault::new("this model labels recordings", folder.display(), "give one for images").into());
+    }
     let settings = match &args.config {
         Some(path) => Settings::read(path).map_err(|error| fault::settings(path, error))?,
         None => Settings::default(),
     };
     let gate = (args.motion > 0.0).then(|| MotionGate::new(args.motion));
-    let viewer = Viewer::new(eye, &settings, &args.classes, gate)
+    let viewer = Viewer::new(model, &settings, &args.classes, gate)
         .map_err(|error| fault::settings(args.config.as_deref().unwrap_or(&folder), error))?;
     let mut out = io::stdout().lock();
     let output = Output { format: args.format, source: input::name(&args.source), out: &mut out, written: Ok(()) };
@@ -276,15 +267,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     viewer.finish(&mut |heard| output.heard(heard));
     std::mem::replace(&mut output.written, Ok(()))?;
     let counts = viewer.counts();
+    let end = match end {
+        // Nothing was seen before the stream broke off, or there is none.
+        Err(error) if counts.computed + counts.still == 0 => return Err(error),
+        end => end,
+    };
     fault::tell(format_args!(
         "{}: {} frames computed, {} still, {dropped} dropped, {} damaged",
         output.source, counts.computed, counts.still, damaged
     ));
     if let Err(error) = end {
-        // What was seen before the stream broke off has been told.
-        if counts.computed + counts.still == 0 {
-            return Err(error);
-        }
         fault::report(&error);
         looker.damaged += 1;
     }
@@ -296,11 +288,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// Images of a folder.
+/// Images of a folder, by the endings of their names.
 fn images(looker: &mut Looker<'_>, folder: &Path) -> Result<()> {
     let unreadable = |e: io::Error| Fault::new(e, folder.display(), "make it readable");
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(unreadable)?;
-    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.into_iter().map(|entry| entry.path()).filter(|path| has_image_ending(path) && path.is_file()).collect();
     paths.sort_unstable();
     if paths.is_empty() {
         return Err(Fault::new("no images", folder.display(), "give a folder with some").into());
@@ -312,7 +305,7 @@ fn images(looker: &mut Looker<'_>, folder: &Path) -> Result<()> {
             break;
         }
         if looker.wants(index as u64, at) {
-            looker.see(ossicle::label::Image::read(path).map_err(|e| e.to_string()), at)?;
+            looker.see(Image::read(path).map_err(|e| e.to_string()), at)?;
         }
     }
     Ok(())
@@ -350,13 +343,17 @@ fn stream(looker: &mut Looker<'_>, reader: impl Read) -> Result<()> {
 fn live(looker: &mut Looker<'_>, reader: impl Read + Send, dropped: &mut u64) -> Result<()> {
     let newest = Arc::new(Newest::default());
     let mut frames = open(looker, reader)?;
-    let rate = looker.args.rate.or(frames.rate());
+    let (rate, every) = (looker.args.rate.or(frames.rate()), looker.args.every);
     std::thread::scope(|scope| {
         let filler = Arc::clone(&newest);
         scope.spawn(move || {
             let begun = Instant::now();
             loop {
                 let next = frames.next_frame();
+                // A frame that nobody wants must not take the place of one that is.
+                if next.as_ref().is_ok_and(|next| next.as_ref().is_some_and(|frame| !frame.index().is_multiple_of(every))) {
+                    continue;
+                }
                 let mut slot = filler.slot.lock().unwrap_or_else(PoisonError::into_inner);
                 match next {
                     Ok(Some(frame)) => {
@@ -396,12 +393,5 @@ fn look_at_newest(looker: &mut Looker<'_>, newest: &Newest) -> Result<()> {
         if looker.wants(frame.index(), at) {
             looker.frame(&frame, at)?;
         }
-    }
-}
-
-fn look_fault(folder: &Path, error: LookError) -> anyhow::Error {
-    match error {
-        LookError::Label(error) => fault::label(folder, error),
-        LookError::Embed(error) => fault::embed(folder, error),
     }
 }

@@ -83,6 +83,11 @@ impl MachineArgs {
     pub(crate) fn threads(&self) -> usize {
         self.threads.map_or_else(default_threads, NonZeroUsize::get).min(MAX_THREADS)
     }
+
+    /// Both, as graphs take them.
+    pub(crate) fn graph_options(&self) -> GraphOptions {
+        GraphOptions { isa: self.isa(), threads: self.threads() }
+    }
 }
 
 impl ModelArgs {
@@ -108,17 +113,23 @@ impl ModelArgs {
 
     fn plan_for(&self, path: &Path, frames: usize, words: bool, lanes: bool, others: usize) -> Result<Memory> {
         let folder = ModelFolder::open(path).map_err(fault::folder)?;
-        let options = GraphOptions { isa: self.machine.isa(), threads: self.machine.threads() };
+        let options = self.machine.graph_options();
         let request = Request { options, frames, words, lanes, others, program: program_bytes() };
         let plan = Memory::plan(&folder, request).map_err(|error| fault::graph(path, error))?;
+        self.allow(path, plan.total(), || figures(&plan.parts()))?;
+        Ok(plan)
+    }
+
+    /// Refuses a model whose plan needs `total` bytes if `--memory` or `--board` allow less; `parts` says what they are.
+    pub(crate) fn allow(&self, path: &Path, total: usize, parts: impl Fn() -> String) -> Result<()> {
         for (limit, allowed) in self.budget.limits()? {
-            if plan.total() as u64 > allowed {
-                let (needed, allowed) = (size::megabytes(plan.total() as u64), size::megabytes(allowed));
+            if total as u64 > allowed {
+                let (needed, allowed) = (size::megabytes(total as u64), size::megabytes(allowed));
                 let what = format!("the plan needs {needed}, more than {limit} {allowed}");
-                return Err(Fault::new(what, path.display(), figures(&plan)).into());
+                return Err(Fault::new(what, path.display(), parts()).into());
             }
         }
-        Ok(plan)
+        Ok(())
     }
 
     /// The model, ready for windows of up to `frames` mel frames, and what it was planned to need.
@@ -180,8 +191,8 @@ pub(crate) fn peak_rss_bytes() -> Option<u64> {
 }
 
 /// The parts of a plan.
-pub(crate) fn figures(plan: &Memory) -> String {
-    let parts = plan.parts().into_iter().filter(|part| part.1 > 0);
-    let parts: Vec<_> = parts.map(|(name, bytes)| format!("{name} {}", size::megabytes(bytes as u64))).collect();
+pub(crate) fn figures(parts: &[(&'static str, usize)]) -> String {
+    let parts = parts.iter().filter(|part| part.1 > 0);
+    let parts: Vec<_> = parts.map(|&(name, bytes)| format!("{name} {}", size::megabytes(bytes as u64))).collect();
     parts.join(", ")
 }

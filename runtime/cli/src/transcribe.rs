@@ -218,7 +218,7 @@ impl Args {
     fn report_memory(&self, plan: &Memory) {
         if self.memory_report {
             let peak = peak_rss_bytes().map_or_else(|| "unknown".into(), size::megabytes);
-            fault::tell(format_args!("memory: peak {peak}, planned {} ({})", size::megabytes(plan.total() as u64), figures(plan)));
+            fault::tell(format_args!("memory: peak {peak}, planned {} ({})", size::megabytes(plan.total() as u64), figures(&plan.parts())));
         }
     }
 

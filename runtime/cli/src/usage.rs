@@ -24,6 +24,8 @@ Examples:
   ossicle transcribe --format srt --output-dir subtitles talk.mp3 interview.m4a
   ossicle command --sentences home turn-on-the-light.wav
   ossicle detect garden.flac
+  ossicle classify samples/cat.jpg --labels \"cat,dog,person\"
+  ossicle speak \"The light is on.\" -o answer.wav
   ossicle models list
 
 Environment:
@@ -32,7 +34,7 @@ Environment:
 
 Exit status: 0 done, 1 ran but failed for some input, 2 bad usage or bad input.";
 
-/// Speech to text on small boards: INT8 Whisper with the same bits on every machine
+/// Speech, sounds and pictures on small boards, offline: the same bits on every machine
 #[derive(Parser)]
 #[command(name = "ossicle", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -52,7 +54,7 @@ pub(crate) enum Subcommands {
     Listen(listen::Args),
     /// Tell which sounds are heard in recordings, and when
     Detect(detect::Args),
-    /// Find recordings in which a sound is heard, described in words
+    /// Find recordings and pictures by words, and pictures by a picture
     Find(find::Args),
     /// Name what is in images, in your own words or by a trained classifier's labels; or in recordings, by a classifier
     #[command(visible_alias = "label")]

@@ -95,6 +95,91 @@ fn files_are_written_where_they_are_wanted() {
 }
 
 #[test]
+fn descriptions_come_from_a_file_and_seeds_in_a_row() {
+    let (model, out) = (model(), Folder::new("seeds"));
+    let file = |name: &str| out.0.join(name).to_str().unwrap().to_owned();
+    fs::write(file("prompts.txt"), "a dog\n\n  dog barks \r\n").unwrap();
+    let arguments = ["a", "--prompts", &file("prompts.txt"), "--seed", "4", "--seeds", "2", "--seconds", "0.1"];
+    stdout(generate(&model.0, &[&arguments[..], &["--output-dir", &file("all"), "--page", &file("page.html")]].concat()));
+    let mut names: Vec<_> = fs::read_dir(file("all")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["1-seed4.wav", "1-seed5.wav", "2-seed4.wav", "2-seed5.wav", "3-seed4.wav", "3-seed5.wav"]);
+    let alone = sound(&model.0, &["dog barks", "--seed", "5", "--seconds", "0.1"]);
+    assert!(fs::read(file("all/3-seed5.wav")).unwrap()[44..] == alone);
+    let page = fs::read_to_string(file("page.html")).unwrap();
+    assert!(page.matches("<audio").count() == 6 && page.contains("<th>seed 4</th><th>seed 5</th>") && page.contains("<th>dog barks</th>"));
+}
+
+#[test]
+fn prepared_descriptions_need_no_encoder() {
+    let (model, out) = (model(), Folder::new("prepared"));
+    let file = |name: &str| out.0.join(name).to_str().unwrap().to_owned();
+    let rows = file("dogs.rows");
+    let arguments = ["--seconds", "0.1", "--seed", "3"];
+    let wanted = sound(&model.0, &[&["dog barks"][..], &arguments].concat());
+    stdout(generate(&model.0, &["a dog", "dog barks", "--prepare", &rows]));
+    fs::rename(model.0.join("text"), out.0.join("text")).unwrap();
+    assert!(refusal(generate(&model.0, &[&["dog barks", "-o", "-"][..], &arguments].concat())).contains("text"));
+    assert!(sound(&model.0, &[&["dog barks", "--prepared", &rows][..], &arguments].concat()) == wanted);
+    stdout(generate(&model.0, &[&["--prepared", &rows, "--output-dir", &file("all")][..], &arguments].concat()));
+    assert!(fs::read(file("all/2.wav")).unwrap()[44..] == wanted && Path::new(&file("all/1.wav")).exists());
+    let refused = |rows: &str, text: &str| refusal(generate(&model.0, &[text, "--prepared", rows, "-o", "-"]));
+    assert!(refused(&rows, "a cat").contains("\"a cat\" is not among the descriptions"));
+    let whole = fs::read(&rows).unwrap();
+    for length in [0, 7, 100, whole.len() - 1] {
+        fs::write(&rows, &whole[..length]).unwrap();
+        assert!(refused(&rows, "a dog").contains("dogs.rows"), "{length}");
+    }
+    let at = whole.windows(8).position(|bytes| bytes == b"model\":\"").unwrap() + 8;
+    let mut other = whole.clone();
+    other[at] = if other[at] == b'0' { b'1' } else { b'0' };
+    fs::write(&rows, &other).unwrap();
+    assert!(refused(&rows, "a dog").contains("prepared for another model"));
+    let mut odd = whole;
+    odd.splice(odd.len() - 4.., f32::NAN.to_le_bytes());
+    fs::write(&rows, &odd).unwrap();
+    assert!(refused(&rows, "a dog").contains("has no rows of 80 finite values"));
+}
+
+/// 16-bit samples.
+fn samples(bytes: &[u8]) -> Vec<i32> {
+    bytes.chunks_exact(2).map(|pair| i32::from(i16::from_le_bytes([pair[0], pair[1]]))).collect()
+}
+
+#[test]
+fn a_loop_ends_where_it_begins() {
+    let model = model();
+    let looped = samples(&sound(&model.0, &["a dog", "--seconds", "1.2", "--seed", "2", "--loop"]));
+    let plain = samples(&sound(&model.0, &["a dog", "--seconds", "1.7", "--seed", "2"]));
+    // Whole frames of 30 samples, and half a second less.
+    assert_eq!((looped.len(), plain.len()), (27_210 - 8000, 27_210));
+    // The plain sound from the end of the seam on; before it, a mixture that begins as what comes after the end.
+    assert!(looped[8000..] == plain[8000..looped.len()]);
+    assert!((looped[0] - plain[looped.len()]).abs() < 400 && looped[..8000] != plain[..8000], "{} {}", looped[0], plain[looped.len()]);
+}
+
+#[test]
+fn a_sound_goes_on_from_a_recording() {
+    let (model, out) = (model(), Folder::new("on"));
+    let file = |name: &str| out.0.join(name).to_str().unwrap().to_owned();
+    for (seconds, seed) in [("0.2", "1"), ("0.5", "2")] {
+        // Shorter than what the model still sees of it, and longer.
+        stdout(generate(&model.0, &["a dog", "-o", &file("first.wav"), "--seconds", seconds, "--seed", seed]));
+        let arguments = ["a dog", "--continue-from", &file("first.wav"), "--seconds", "0.1", "--seed", "9"];
+        let longer = sound(&model.0, &arguments);
+        let frames = |seconds: f64| (seconds * 16_000.0 / HOP as f64).round() as usize;
+        let first: f64 = seconds.parse().unwrap();
+        assert_eq!(longer.len(), 2 * HOP * (frames(first) + frames(0.1)), "{seconds} s");
+        let other = sound(&model.0, &[&arguments[..5], &["--seed", "10"]].concat());
+        let kept = 2 * HOP * (frames(first) - 8);
+        assert!(longer[..kept] == other[..kept] && longer != other, "{seconds} s: the beginning is the recording's, the rest the seed's");
+        for isa in Isa::available() {
+            assert!(sound(&model.0, &[&arguments[..], &["--isa", isa.name(), "--threads", "2"]].concat()) == longer, "{isa}");
+        }
+    }
+}
+
+#[test]
 fn memory_is_planned_and_refused() {
     let model = model();
     let refused = refusal(generate(&model.0, &["a dog", "-o", "-", "--memory", "1MB"]));
@@ -123,8 +208,20 @@ fn what_cannot_be_done_is_one_line() {
         (&["a dog", "-o", file, "--guidance", "1000"], "guidance 1000: 0 to 100 is possible"),
         (&["a dog", "-o", file, "--top-p", "2"], "top-p 2: 0 to 1"),
         (&["a dog"], "nowhere to write to: give -o FILE.wav"),
-        (&["a dog", "a", "-o", file], "-o takes one sound, there are 2 texts"),
+        (&["a dog", "a", "-o", file], "-o takes one sound, there are 2: give --output-dir"),
         (&["a dog", "-o", "sound.mp3", "--seconds", "0.1"], "give a name that ends in .wav, .flac, .raw or .pcm"),
+        (&["a dog", "--seeds", "2", "-o", file], "-o takes one sound, there are 2"),
+        (&["a dog", "--seeds", "0", "-o", file], "0 is not in 1..=1000"),
+        (&["a dog", "a", "--seeds", "501", "-o", file], "1002 sounds: at most 1000"),
+        (&["a dog", "--seed", "18446744073709551615", "--seeds", "2", "-o", file], "there are none above 18446744073709551615"),
+        (&["a dog", "--loop", "--seconds", "0.5", "-o", file], "at least 1 are possible with --loop"),
+        (&["--prompts", "no/such.txt", "-o", file], "no/such.txt"),
+        (&["--prompts", "/dev/null", "-o", file], "no descriptions: /dev/null"),
+        (&["a dog", "--continue-from", "no/such.wav", "-o", file], "no/such.wav"),
+        (
+            &["a dog", "--seconds", "600", "--seeds", "3", "--output-dir", file, "--page", file],
+            "1800 s of sounds: a page has room for 1200",
+        ),
     ] {
         let line = refusal(generate(&model.0, arguments));
         assert!(line.contains(words), "{line}");

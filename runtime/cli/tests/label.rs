@@ -274,6 +274,38 @@ fn the_largest_images_of_a_plan_stay_within_it() {
 }
 
 #[test]
+fn look_takes_the_frames_that_are_wanted() {
+    let model = Model::new("look");
+    let look = || {
+        let mut command = ossicle();
+        command.args(["look", "--motion", "0", "--model"]).arg(model.path());
+        command
+    };
+    // Of a folder only files that are called like images are looked at.
+    let folder = Folder::new("look-folder");
+    folder.file("notes.txt", "no image");
+    assert!(refusal(look().arg(&folder.0).output().unwrap()).contains("no images"));
+    fs::copy(model.image("red.ppm", [255, 0, 0]), folder.0.join("a.PPM")).unwrap();
+    let output = look().arg(&folder.0).output().unwrap();
+    let lines = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(lines.contains("1 frames computed, 0 still, 0 dropped, 0 damaged"), "{lines}");
+    assert!(stdout(output).contains("start   red"));
+    // Frames between those that are wanted are neither computed nor dropped.
+    let stream = folder.file("stream", b"P6 5 3 255\n".iter().copied().chain([255u8; 45]).collect::<Vec<u8>>().repeat(7));
+    let output = look().args(["--every", "3"]).stdin(fs::File::open(stream).unwrap()).output().unwrap();
+    let lines = String::from_utf8(output.stderr.clone()).unwrap();
+    let figures: Vec<u32> = lines.split(|c: char| !c.is_ascii_digit()).filter_map(|figure| figure.parse().ok()).collect();
+    assert_eq!(figures[0] + figures[2], 3, "{lines}");
+    // A CLIP has no labels of its own.
+    let clip = Folder::new("look-clip");
+    clip.file("config.json", r#"{"kind": "clip"}"#);
+    for command in ["look", "classify"] {
+        let line = refusal(ossicle().args([command, "x.ppm", "--model"]).arg(&clip.0).output().unwrap());
+        assert!(line.contains("give some with --labels"), "{line}");
+    }
+}
+
+#[test]
 fn an_image_may_come_from_standard_input() {
     let model = Model::new("stdin");
     let red = model.image("red.ppm", [255, 0, 0]);

@@ -41,6 +41,8 @@ units! {
         vector_mac,
         /// Multiplications of f32.
         float_mac,
+        /// The same in filters that each have one channel.
+        filter_mac,
         /// Results of products written.
         store,
         /// Values of an activation function.
@@ -118,7 +120,7 @@ impl Work {
     pub fn multiplications(&self) -> f64 {
         let of = |units: &Units| {
             let scores = units.score + units.vector_score + units.causal_score;
-            units.mac + units.vector_mac + units.float_mac + 2.0 * HEAD as f64 * scores
+            units.mac + units.vector_mac + units.float_mac + units.filter_mac + 2.0 * HEAD as f64 * scores
         };
         of(&self.shared) + of(&self.alone)
     }

@@ -26,6 +26,8 @@ pub enum Activation {
     QuickGelu,
     /// [`math::gelu`], the exact form
     Gelu,
+    /// `x * sigmoid(x * fma(x * x, 0.071354814, 1.5957692))`, GELU with a hyperbolic tangent in place of the error function
+    TanhGelu,
     /// [`math::tanh`]
     Tanh,
     /// `x` above zero, otherwise `e^x - 1` (Clevert, Unterthiner and Hochreiter 2015)
@@ -41,7 +43,7 @@ impl Activation {
             Self::HardSwish => Some(0.375),
             Self::Silu => Some(0.2785),
             Self::QuickGelu => Some(0.164),
-            Self::Gelu => Some(0.1705),
+            Self::Gelu | Self::TanhGelu => Some(0.1705),
             Self::Tanh | Self::Elu => Some(1.0),
         }
     }
@@ -64,6 +66,7 @@ pub fn activate(isa: Isa, activation: Activation, values: &mut [f32]) {
         Activation::Silu => isa.dispatch(Apply(Silu, &mut *values)),
         Activation::QuickGelu => isa.dispatch(Apply(QuickGelu, &mut *values)),
         Activation::Gelu => isa.dispatch(Apply(Gelu, &mut *values)),
+        Activation::TanhGelu => isa.dispatch(Apply(TanhGelu, &mut *values)),
         Activation::Tanh => isa.dispatch(Apply(Tanh, &mut *values)),
         Activation::Elu => isa.dispatch(Apply(Elu, &mut *values)),
     }
@@ -113,6 +116,11 @@ function!(Sigmoid, |s, x| math::sigmoid(s, x));
 function!(Silu, |s, x| s.mul(x, math::sigmoid(s, x)));
 function!(QuickGelu, |s, x| s.mul(x, math::sigmoid(s, s.mul(x, s.splat(1.702)))));
 function!(Gelu, |s, x| math::gelu(s, x));
+// x / 2 * (1 + tanh(y)) is x * sigmoid(2 y), with y = sqrt(2 / pi) * (x + 0.044715 x^3).
+function!(TanhGelu, |s, x| {
+    let factor = s.fma(s.mul(x, x), s.splat(0.071_354_814), s.splat(1.595_769_2));
+    s.mul(x, math::sigmoid(s, s.mul(x, factor)))
+});
 function!(Tanh, |s, x| math::tanh(s, x));
 function!(Elu, |s, x| s.select(s.lt(s.splat(0.0), x), x, s.sub(math::exp(s, x), s.splat(1.0))));
 

@@ -16,6 +16,10 @@ pub mod whisper;
 pub mod whisper_events;
 pub mod yamnet;
 
+mod graph;
+
+pub use graph::Graph;
+
 pub use ossicle_engine::work::{Units, Work};
 pub use ossicle_engine::{GraphError, MAX_THREADS, MOST_DEFAULT_THREADS, MemoryPlan, Options, default_threads};
 

@@ -32,6 +32,8 @@ use ossicle_kernels::simd::LANES;
 use ossicle_trace::Tap;
 use serde::Deserialize;
 
+use crate::Graph;
+use crate::graph::named;
 use ossicle_engine::layers::{Classifier, RowBuffers, Sigmoid, Temporals, UnsignedLinear, dilations_problem, relu};
 
 /// Rows of the encoder that are a cell: 40 ms.
@@ -95,6 +97,22 @@ impl fmt::Debug for WhisperEventsGraph {
     }
 }
 
+impl Graph for WhisperEventsGraph {
+    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        Self::set_tap(self, tap);
+    }
+
+    fn layers(&self) -> Vec<(String, Work)> {
+        named(self.runner.layers())
+    }
+
+    fn memory_plan(&self) -> MemoryPlan {
+        let config = self.config();
+        let state = 4 * Temporals::state_values(&config.dilations, config.width, STEP_CELLS);
+        MemoryPlan { weights: self.folder.weights().bytes(), buffers: self.buffer_bytes(), state }
+    }
+}
+
 impl WhisperEventsGraph {
     /// Checks the folder's tensors and plans the graph.
     ///
@@ -124,6 +142,14 @@ impl WhisperEventsGraph {
             buffers: runner.bytes(),
             state: 4 * Temporals::state_values(&config.dilations, config.width, STEP_CELLS),
         })
+    }
+
+    /// How much a run computes.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn work(folder: &Arc<ModelFolder<WhisperEventsConfig>>, options: Options) -> Result<Work, GraphError> {
+        Ok(plan(&Session::for_planning(folder.weights(), options), folder.config())?.0.work())
     }
 
     /// Bytes of the memory that the graph runs in.

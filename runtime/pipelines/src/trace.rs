@@ -33,19 +33,19 @@ pub const EMBED: &str = "embed";
 pub const SPEAK: &str = "speak";
 
 /// Files of a voice's folder that bits depend on.
-const VOICE_FILES: [&str; 3] = ["config.json", "model.safetensors", "vocab.json"];
+pub(crate) const VOICE_FILES: [&str; 3] = ["config.json", "model.safetensors", "vocab.json"];
 
 /// Files of a CLIP's folder that bits of images' vectors depend on.
-const IMAGE_FILES: [&str; 3] = ["config.json", "model.safetensors", "preprocessor_config.json"];
+pub(crate) const IMAGE_FILES: [&str; 3] = ["config.json", "model.safetensors", "preprocessor_config.json"];
 
 /// Files of a network's folder that bits depend on.
-const NETWORK_FILES: [&str; 4] = ["config.json", "labels.txt", "model.safetensors", "preprocessor_config.json"];
+pub(crate) const NETWORK_FILES: [&str; 4] = ["config.json", "labels.txt", "model.safetensors", "preprocessor_config.json"];
 
 /// Files of a folder that hears sound events that bits depend on.
-const EVENTS_FILES: [&str; 3] = ["config.json", "labels.txt", "model.safetensors"];
+pub(crate) const EVENTS_FILES: [&str; 3] = ["config.json", "labels.txt", "model.safetensors"];
 
 /// Files of a Whisper's folder that bits depend on.
-const MODEL_FILES: [&str; 4] = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"];
+pub(crate) const MODEL_FILES: [&str; 4] = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"];
 
 /// A file whose digest cannot be computed.
 #[derive(Debug)]
@@ -121,7 +121,11 @@ pub fn voice(folder: &Path) -> Result<Model, DigestError> {
     model_of(folder, &VOICE_FILES)
 }
 
-fn model_of(folder: &Path, files: &[&str]) -> Result<Model, DigestError> {
+/// As [`model`], with these files of it.
+///
+/// # Errors
+/// If one of them cannot be read.
+pub fn model_of(folder: &Path, files: &[&str]) -> Result<Model, DigestError> {
     let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let digests = files.iter().map(|&name| Ok((name.to_owned(), file_digest(&folder.join(name))?)));
     Ok(Model { name: file_name(&absolute), files: digests.collect::<Result<_, _>>()? })
@@ -157,7 +161,8 @@ pub fn speak_header(input: Input, model: Model, settings: Settings, run: Options
     of(SPEAK, input, model, serde_json::json!({ "speed": speed, "seed": seed }), run)
 }
 
-fn of(pipeline: &str, input: Input, model: Model, settings: serde_json::Value, run: Options) -> Header {
+/// The header of a trace of a pipeline with settings as it reads them.
+pub fn of(pipeline: &str, input: Input, model: Model, settings: serde_json::Value, run: Options) -> Header {
     Header {
         program: PROGRAM.to_owned(),
         numerics: NUMERICS_VERSION,

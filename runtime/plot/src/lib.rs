@@ -29,9 +29,11 @@ mod page;
 mod picture;
 mod pooled;
 mod sketch;
+mod sounds;
 mod spectrogram;
 
 pub use clip::{Clip, MOST_SECONDS};
 pub use figure::{Figure, Lane, MOST_LANES, Mark};
 pub use page::write_page;
 pub use sketch::{MOST_EVENTS, Sketch};
+pub use sounds::{Sound, write_sounds};

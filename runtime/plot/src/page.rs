@@ -157,7 +157,7 @@ fn table(figure: &Figure, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Text for HTML, in attributes too.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

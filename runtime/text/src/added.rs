@@ -2,8 +2,18 @@
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Added {
-    /// Texts and ids, the longest first.
-    pub(crate) tokens: Vec<(String, u32)>,
+    /// The longest first.
+    pub(crate) tokens: Vec<AddedText>,
+}
+
+/// A token by its text.
+#[derive(Clone, Debug)]
+pub(crate) struct AddedText {
+    pub(crate) content: String,
+    pub(crate) id: u32,
+    /// Whether white space in front of it belongs to it, and behind it.
+    pub(crate) front: bool,
+    pub(crate) behind: bool,
 }
 
 pub(crate) enum Piece<'a> {
@@ -14,12 +24,12 @@ pub(crate) enum Piece<'a> {
 impl Added {
     /// One more than the largest id.
     pub(crate) fn size(&self) -> usize {
-        self.tokens.iter().map(|(_, id)| *id as usize + 1).max().unwrap_or(0)
+        self.tokens.iter().map(|token| token.id as usize + 1).max().unwrap_or(0)
     }
 
     /// The id of a token by its text.
     pub(crate) fn id(&self, token: &str) -> Option<u32> {
-        self.tokens.iter().find(|(content, _)| content == token).map(|(_, id)| *id)
+        self.tokens.iter().find(|added| added.content == token).map(|added| added.id)
     }
 
     /// The text's pieces: the leftmost added token, the longest of those that begin there, and what is between them.
@@ -34,15 +44,20 @@ impl Added {
                 return None;
             }
             let found = rest.char_indices().find_map(|(at, _)| {
-                let fits = self.tokens.iter().find(|(content, _)| rest[at..].starts_with(content.as_str()));
-                fits.map(|(content, id)| (at, content.len(), *id))
+                let fits = self.tokens.iter().find(|token| rest[at..].starts_with(token.content.as_str()));
+                fits.map(|token| (at, token))
             });
-            let (at, length, id) = match found {
-                Some((at, length, id)) => (at, length, Some(id)),
-                None => (rest.len(), 0, None),
+            let (mut before, mut after, id) = match found {
+                Some((at, token)) => (&rest[..at], &rest[at + token.content.len()..], Some(token.id)),
+                None => (rest, "", None),
             };
-            let before = &rest[..at];
-            rest = &rest[at + length..];
+            if found.is_some_and(|(_, token)| token.front) {
+                before = before.trim_end();
+            }
+            if found.is_some_and(|(_, token)| token.behind) {
+                after = after.trim_start();
+            }
+            rest = after;
             if before.is_empty() {
                 return id.map(Piece::Token);
             }

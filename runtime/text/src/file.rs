@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::added::Added;
+use crate::added::{Added, AddedText};
 use crate::bert::Normalizer;
-use crate::charsmap::{CharsMap, from_base64};
 use crate::clip::{self, Clip};
+use crate::steps::Step;
 use crate::template::Template;
 use crate::unigram::{SPACE, Unigram};
 use crate::vocabulary::Vocabulary;
@@ -162,9 +162,9 @@ impl File {
                 tokenizer::Model::Clip(self.model.byte_pairs()?)
             }
             "Unigram" => {
-                let (charsmap, joins_spaces) = unigram_normalizer(self.normalizer.0)?;
+                let steps = unigram_steps(self.normalizer.0)?;
                 let splits_whitespace = unigram_words(self.pre_tokenizer)?;
-                tokenizer::Model::Unigram(self.model.unigram(charsmap, joins_spaces, splits_whitespace)?)
+                tokenizer::Model::Unigram(self.model.unigram(steps, splits_whitespace)?)
             }
             other => return Err(unsupported("model", other.to_owned())),
         };
@@ -222,8 +222,8 @@ fn clip_steps(normalizer: Option<Part>, pre_tokenizer: Option<Part>) -> Result<(
     }
 }
 
-/// What SentencePiece does to a text: its precompiled map, if there is one, and whether several spaces become one.
-fn unigram_normalizer(part: Option<Part>) -> Result<(Option<CharsMap>, bool), TokenizerError> {
+/// What is done to a text before a unigram model.
+fn unigram_steps(part: Option<Part>) -> Result<Vec<Step>, TokenizerError> {
     let steps = match part {
         None => vec![],
         Some(part) if part.kind == "Sequence" => part.rest["normalizers"].as_array().cloned().unwrap_or_default(),
@@ -233,23 +233,7 @@ fn unigram_normalizer(part: Option<Part>) -> Result<(Option<CharsMap>, bool), To
             vec![step]
         }
     };
-    let (mut map, mut joins) = (None, false);
-    let spaces = json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "});
-    for step in steps {
-        let precompiled = (step["type"] == "Precompiled" && map.is_none() && !joins).then(|| step["precompiled_charsmap"].as_str());
-        if let Some(text) = precompiled.flatten() {
-            let read = from_base64(text).and_then(|bytes| if bytes.is_empty() { None } else { CharsMap::new(&bytes) });
-            if read.is_none() && !text.is_empty() {
-                return Err(unsupported("normalizer", "Precompiled with a damaged precompiled_charsmap".into()));
-            }
-            map = read;
-        } else if step == spaces {
-            joins = true;
-        } else {
-            return Err(unsupported("normalizer", step["type"].as_str().unwrap_or("null").to_owned()));
-        }
-    }
-    Ok((map, joins))
+    Step::all(steps).map_err(|problem| unsupported("normalizer", problem))
 }
 
 /// How words are told apart: at any white space, or at spaces alone.
@@ -273,7 +257,7 @@ fn unigram_words(part: Option<Part>) -> Result<bool, TokenizerError> {
 }
 
 impl Model {
-    fn unigram(self, charsmap: Option<CharsMap>, joins_spaces: bool, splits_whitespace: bool) -> Result<Unigram, TokenizerError> {
+    fn unigram(self, steps: Vec<Step>, splits_whitespace: bool) -> Result<Unigram, TokenizerError> {
         if self.byte_fallback {
             return Err(unsupported("model Unigram with", "byte_fallback".into()));
         }
@@ -281,7 +265,7 @@ impl Model {
         let Some(unknown) = unknown.filter(|_| self.vocab.is_scored()) else {
             return Err(unsupported("model Unigram", "without an unknown token among tokens with scores".into()));
         };
-        Ok(Unigram::new(self.vocab, unknown, charsmap, joins_spaces, splits_whitespace))
+        Ok(Unigram::new(self.vocab, unknown, steps, splits_whitespace))
     }
 
     fn byte_pairs(self) -> Result<Clip, TokenizerError> {
@@ -350,9 +334,8 @@ fn added(tokens: Vec<AddedToken>, model: &tokenizer::Model) -> Result<[Added; 2]
     }
     let mut all = [Added::default(), Added::default()];
     for token in tokens {
-        let odd = [(token.single_word, "single_word"), (token.lstrip, "lstrip"), (token.rstrip, "rstrip")];
-        if let Some((_, odd)) = odd.iter().find(|(on, _)| *on) {
-            return Err(unsupported("added_tokens with", (*odd).to_owned()));
+        if token.single_word {
+            return Err(unsupported("added_tokens with", "single_word".into()));
         }
         if token.normalized && model.normalize(&token.content) != token.content {
             return Err(unsupported("added_tokens with normalized", token.content));
@@ -361,9 +344,10 @@ fn added(tokens: Vec<AddedToken>, model: &tokenizer::Model) -> Result<[Added; 2]
             return Err(unsupported("added_tokens with", "no content".into()));
         }
         check_ids(&[token.id])?;
-        all[usize::from(token.normalized)].tokens.push((token.content, token.id));
+        let taken = AddedText { content: token.content, id: token.id, front: token.lstrip, behind: token.rstrip };
+        all[usize::from(token.normalized)].tokens.push(taken);
     }
-    all.iter_mut().for_each(|added| added.tokens.sort_by_key(|(content, _)| std::cmp::Reverse(content.len())));
+    all.iter_mut().for_each(|added| added.tokens.sort_by_key(|token| std::cmp::Reverse(token.content.len())));
     Ok(all)
 }
 

@@ -32,6 +32,7 @@ mod clip;
 mod error;
 mod file;
 mod letters;
+mod steps;
 mod tables;
 mod template;
 mod unigram;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::charsmap::CharsMap;
+use crate::steps::Step;
 use crate::vocabulary::Vocabulary;
 
 /// What stands for a space.
@@ -18,9 +18,7 @@ pub(crate) struct Unigram {
     /// Of an unknown character.
     unknown: u32,
     unknown_score: f64,
-    charsmap: Option<CharsMap>,
-    /// Whether several spaces become one.
-    joins_spaces: bool,
+    steps: Vec<Step>,
     /// Whether words end at any white space, which is left out; otherwise at a space, which becomes a part of the next word.
     splits_whitespace: bool,
 }
@@ -34,15 +32,9 @@ struct Best {
 }
 
 impl Unigram {
-    pub(crate) fn new(
-        vocabulary: Vocabulary,
-        unknown: u32,
-        charsmap: Option<CharsMap>,
-        joins_spaces: bool,
-        splits_whitespace: bool,
-    ) -> Self {
+    pub(crate) fn new(vocabulary: Vocabulary, unknown: u32, steps: Vec<Step>, splits_whitespace: bool) -> Self {
         let unknown_score = vocabulary.least_score() - UNKNOWN_PENALTY;
-        Self { vocabulary, unknown, unknown_score, charsmap, joins_spaces, splits_whitespace }
+        Self { vocabulary, unknown, unknown_score, steps, splits_whitespace }
     }
 
     /// One more than the largest id.
@@ -51,17 +43,7 @@ impl Unigram {
     }
 
     pub(crate) fn normalize<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let text = self.charsmap.as_ref().map_or(Cow::Borrowed(text), |map| map.apply(text));
-        if !self.joins_spaces || !text.contains("  ") {
-            return text;
-        }
-        let mut out = String::with_capacity(text.len());
-        for character in text.chars() {
-            if character != ' ' || !out.ends_with(' ') {
-                out.push(character);
-            }
-        }
-        Cow::Owned(out)
+        self.steps.iter().fold(Cow::Borrowed(text), |text, step| step.apply(text))
     }
 
     /// The tokens of a normalised text.

@@ -57,6 +57,26 @@ fn the_likeliest_tokens_are_taken() {
     assert_eq!(ids(&"b".repeat(200_000)).len(), 1 + 200_000 / 2);
 }
 
+/// The ids are those of `tokenizers` 0.23.
+#[test]
+fn added_tokens_may_take_white_space_with_them() {
+    let strip = |f: &mut Value| f["normalizer"] = json!({"type": "Strip", "strip_left": true, "strip_right": true});
+    let greedy = with(|f| {
+        f["added_tokens"][0] = json!({"id": 0, "content": "</s>", "lstrip": true, "rstrip": true});
+        strip(f);
+    });
+    let (greedy, plain) = (greedy.unwrap(), with(|_| {}).unwrap());
+    let ids = |tokenizer: &Tokenizer, text: &str| tokenizer.encode(text, usize::MAX).ids;
+    for (text, taken, left) in [
+        ("b </s> b", vec![2, 4, 0, 2, 4], vec![2, 4, 2, 0, 2, 4]),
+        ("  b</s>  ab", vec![2, 4, 0, 6], vec![2, 2, 4, 0, 2, 6]),
+        ("</s></s> b", vec![0, 0, 2, 4], vec![0, 0, 2, 4]),
+        (" </s> ", vec![0], vec![2, 0, 2]),
+    ] {
+        assert_eq!((ids(&greedy, text), ids(&plain, text)), (taken, left), "{text:?}");
+    }
+}
+
 #[test]
 fn what_is_not_done_is_refused_by_name() {
     type Change = fn(&mut Value);

@@ -62,7 +62,7 @@ fn what_is_not_done_is_refused_by_name() {
         (|f| f["normalizer"] = Value::Null, "tokenizer.json: normalizer null is not supported"),
         (|f| f["pre_tokenizer"]["type"] = json!("Whitespace"), "tokenizer.json: pre_tokenizer Whitespace is not supported"),
         (|f| f["post_processor"] = json!({"type": "ByteLevel"}), "tokenizer.json: post_processor ByteLevel is not supported"),
-        (|f| f["added_tokens"][0]["lstrip"] = json!(true), "tokenizer.json: added_tokens with lstrip is not supported"),
+        (|f| f["added_tokens"][0]["single_word"] = json!(true), "tokenizer.json: added_tokens with single_word is not supported"),
         (|f| f["added_tokens"][0]["content"] = json!(""), "tokenizer.json: added_tokens with no content is not supported"),
         (|f| f["added_tokens"][0]["id"] = json!(MAX_TOKENS), "tokenizer.json: 1048576 as an id, at most 1048575 are read"),
         (|f| f["model"]["unk_token"] = json!("?"), "tokenizer.json: unk_token \"?\" is not in the vocabulary"),

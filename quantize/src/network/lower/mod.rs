@@ -276,7 +276,8 @@ impl Lowerer<'_> {
     fn gelu(&mut self, node: &NodeProto) -> Result<Value, Refused> {
         match super::node::text(node, "approximate").as_deref() {
             None | Some("none") => self.activate(node, Activation::Gelu),
-            Some(other) => Err(format!("approximate = {other:?}: export the exact form, approximate = \"none\"")),
+            Some("tanh") => self.activate(node, Activation::TanhGelu),
+            Some(other) => Err(format!("approximate = {other:?}: \"none\" and \"tanh\" are possible")),
         }
     }
 

@@ -19,7 +19,8 @@ Examples:
   ossicle bench whisper --window auto samples/kitchen.wav
   ossicle bench mel samples/kitchen.wav
   ossicle bench events --threads 1 samples/kitchen.wav
-  ossicle bench network --threads 1 --layers flowers
+  ossicle bench network --threads 1 --layers yamnet
+  ossicle bench network --threads 1 whisper-tiny.en --graph token
   ossicle bench kernels --isa avx2";
 
 /// What to measure.
@@ -38,7 +39,7 @@ enum Command {
     Whisper(whisper::Args),
     /// Sound events in a recording: features, network, all of it
     Events(events::Args),
-    /// A classifier made from ONNX: a run, and each of its layers
+    /// A graph of a model of any kind: a run, and each of its layers
     Network(network::Args),
     /// Matrix products of a model's shapes
     Kernels(kernels::Args),

@@ -1,4 +1,4 @@
-//! `ossicle bench network`: a classifier, or a tower of a CLIP, or a sentence encoder, or a voice.
+//! `ossicle bench network`: a graph of a model of any kind.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -7,12 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Result;
-use ossicle_models::clip::{ClipConfig, ImageGraph, TextGraph};
-use ossicle_models::folder::{ModelConfig, ModelFolder};
-use ossicle_models::hibari::{HibariConfig, HibariGraph};
-use ossicle_models::minilm::{MiniLmConfig, MiniLmGraph};
-use ossicle_models::network::{MAX_BUFFER_BYTES, NetworkGraph};
-use ossicle_models::{GraphError, MemoryPlan, Options, Work};
+use ossicle::families::{self, Exercise, FamilyError};
+use ossicle_models::Work;
 use ossicle_trace::{Step, Tap, Tensor};
 use serde_json::json;
 
@@ -23,13 +19,13 @@ use crate::model::MachineArgs;
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model folder of kind network, clip, minilm or hibari, or the name of one
+    /// Model folder, or the name of one
     #[arg(value_name = "NAME|FOLDER")]
     folder: String,
-    /// Which tower of a CLIP
-    #[arg(long, value_enum, default_value = "image")]
-    tower: TowerName,
-    /// Tokens of the text that an encoder of texts or a voice reads [default: as many as it takes]
+    /// Which of the model's graphs: encoder or token of a Whisper, image or text of a CLIP, decoder or encoder of a codec [default: the first]
+    #[arg(long, value_name = "NAME", alias = "tower")]
+    graph: Option<String>,
+    /// Tokens of the text that a graph reads [default: as many as it takes; of a Whisper or an AudioGen 16]
     #[arg(long, value_name = "N")]
     tokens: Option<usize>,
     #[command(flatten)]
@@ -49,104 +45,21 @@ pub(crate) struct Args {
     serve: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum TowerName {
-    Image,
-    Text,
-}
-
-/// What runs, and what it reads: no image and no text, but values of the size of its input. No layer's time depends on them.
-enum Subject {
-    Network(Box<NetworkGraph>, Vec<f32>),
-    Image(Box<ImageGraph>, Vec<f32>),
-    Text(Box<TextGraph>, Vec<u32>),
-    Sentence(Box<MiniLmGraph>, Vec<u32>),
-    /// Half a second of speech for each ten phonemes, whatever the voice makes of them.
-    Voice(Box<HibariGraph>, Vec<u32>),
-}
-
-impl Subject {
-    fn open(path: &Path, args: &Args, options: Options) -> Result<Self, GraphError> {
-        let kind = ossicle::models::info(path).map(|info| info.kind).unwrap_or_default();
-        let values = |count: usize| (0..count).map(|i| (i * 7919 % 4096) as f32 / 1024.0 - 2.0).collect();
-        let tokens = |most: usize, known: usize| {
-            (0..args.tokens.unwrap_or(most)).map(|i| u32::try_from((i * 7919 + 1) % known).unwrap_or(0)).collect()
-        };
-        if kind == MiniLmConfig::KIND {
-            let graph = MiniLmGraph::new(ModelFolder::open(path)?, options)?;
-            let tokens = tokens(graph.config().max_tokens, graph.config().vocab_size);
-            return Ok(Self::Sentence(Box::new(graph), tokens));
-        }
-        if kind == HibariConfig::KIND {
-            let graph = HibariGraph::new(ModelFolder::open(path)?, options)?;
-            let tokens = tokens(graph.config().max_tokens, graph.config().vocab_size);
-            return Ok(Self::Voice(Box::new(graph), tokens));
-        }
-        if kind != ClipConfig::KIND {
-            let network = NetworkGraph::new(ModelFolder::open(path)?, options)?;
-            let input = values(network.input_len());
-            return Ok(Self::Network(Box::new(network), input));
-        }
-        if args.tower == TowerName::Image {
-            let graph = ImageGraph::new(ModelFolder::open(path)?, options, MAX_BUFFER_BYTES)?;
-            let input = values(graph.input_len());
-            return Ok(Self::Image(Box::new(graph), input));
-        }
-        let graph = TextGraph::new(ModelFolder::open(path)?, options, MAX_BUFFER_BYTES)?;
-        let (most, known) = graph.config().text.as_ref().map_or((1, 1), |tower| (tower.max_tokens, tower.vocab_size));
-        Ok(Self::Text(Box::new(graph), tokens(most, known)))
-    }
-
-    fn run(&mut self) -> Result<(), GraphError> {
-        match self {
-            Self::Network(graph, input) => graph.run(input).map(drop),
-            Self::Image(graph, input) => graph.run(input).map(drop),
-            Self::Text(graph, tokens) => graph.run(tokens).map(drop),
-            Self::Sentence(graph, tokens) => graph.run(tokens).map(drop),
-            Self::Voice(graph, tokens) => {
-                graph.begin_with(tokens, &vec![2; tokens.len()])?;
-                while graph.next_chunk()?.is_some() {}
-                Ok(())
-            }
-        }
-    }
-
-    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        match self {
-            Self::Network(graph, _) => graph.set_tap(tap),
-            Self::Image(graph, _) => graph.set_tap(tap),
-            Self::Text(graph, _) => graph.set_tap(tap),
-            Self::Sentence(graph, _) => graph.set_tap(tap),
-            Self::Voice(graph, _) => graph.set_tap(tap),
-        }
-    }
-
-    fn work(&self) -> HashMap<String, Work> {
-        fn named<'a>(layers: impl Iterator<Item = (&'a str, &'static str, Work)>) -> HashMap<String, Work> {
-            layers.map(|(name, _, work)| (name.to_owned(), work)).collect()
-        }
-        match self {
-            Self::Network(graph, _) => named(graph.layers()),
-            Self::Image(graph, _) => named(graph.layers()),
-            Self::Text(graph, tokens) => named(graph.layers(tokens.len())),
-            Self::Sentence(graph, _) => named(graph.layers()),
-            Self::Voice(graph, _) => named(graph.layers()),
-        }
-    }
-
-    fn memory_plan(&self) -> MemoryPlan {
-        match self {
-            Self::Network(graph, _) => graph.memory_plan(),
-            Self::Image(graph, _) => graph.memory_plan(),
-            Self::Text(graph, _) => graph.memory_plan(),
-            Self::Sentence(graph, _) => graph.memory_plan(),
-            Self::Voice(graph, _) => graph.memory_plan(),
-        }
-    }
+/// The graph that is asked for, and its name.
+fn open(path: &Path, args: &Args) -> Result<(&'static str, Box<dyn Exercise>), FamilyError> {
+    let (family, _) = families::of(path)?;
+    let graphs = family.graphs();
+    let name = match &args.graph {
+        Some(wanted) => graphs.iter().find(|name| *name == wanted),
+        None => graphs.first(),
+    };
+    let wanted = || args.graph.clone().unwrap_or_default();
+    let &name = name.ok_or_else(|| FamilyError::Unknown { graph: wanted(), graphs })?;
+    Ok((name, family.exercise(path, name, args.machine.graph_options(), args.tokens)?))
 }
 
 struct Bench {
-    subject: Subject,
+    exercise: Box<dyn Exercise>,
     clock: Clock,
 }
 
@@ -154,7 +67,7 @@ impl Bench {
     /// Milliseconds.
     fn round(&mut self) -> Result<f64> {
         let start = Instant::now();
-        self.subject.run()?;
+        self.exercise.run()?;
         Ok(start.elapsed().as_secs_f64() * 1e3)
     }
 
@@ -216,8 +129,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (isa, threads) = (args.machine.isa(), args.machine.threads());
     let clock = Clock::new();
     let path = ossicle::models::find(&args.folder).map_err(fault::model)?;
-    let subject = Subject::open(&path, args, Options { isa, threads }).map_err(|error| fault::label(&path, error.into()))?;
-    let mut bench = Bench { subject, clock };
+    let (graph, exercise) = open(&path, args).map_err(|error| fault::family(&path, error))?;
+    let mut bench = Bench { exercise, clock };
     let load = bench.clock.now().wall;
     if args.serve {
         return serve(&mut bench, load);
@@ -226,9 +139,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let times = bench.rounds(args.rounds)?;
     let wall = min_and_median(times.into_iter());
     let layers = if args.layers { layers(&mut bench, args.rounds)? } else { vec![] };
-    let work = bench.subject.work();
+    let work: HashMap<String, Work> = bench.exercise.graph().layers().into_iter().collect();
     let of = |name: &str| work.get(name).copied().unwrap_or_default();
-    let plan = bench.subject.memory_plan();
+    let plan = bench.exercise.graph().memory_plan();
     let mut out = std::io::stdout().lock();
     if args.json {
         let layer = |layer: Timed| {
@@ -238,14 +151,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 "multiplications": of(&layer.name).multiplications(), "bytes": bytes})
         };
         let layers: Vec<_> = layers.into_iter().map(layer).collect();
-        let row = json!({"schema": "ossicle.bench.network/1", "model": path.display().to_string(), "isa": isa.name(), "threads": threads,
+        let row = json!({"schema": "ossicle.bench.network/1", "model": path.display().to_string(), "graph": graph, "isa": isa.name(), "threads": threads,
             "rounds": args.rounds, "load": rounded(load), "rss_mb": peak_rss_mb().map(rounded),
             "weight_bytes": plan.weights, "buffer_bytes": plan.buffers, "state_bytes": plan.state,
             "min": rounded(wall.0), "median": rounded(wall.1), "layers": layers});
         writeln!(out, "{row}")?;
         return Ok(());
     }
-    writeln!(out, "{}, {isa}, threads: {threads}", path.display())?;
+    writeln!(out, "{}, {graph}, {isa}, threads: {threads}", path.display())?;
     writeln!(out, "{:>10.3} ms (median {:.3}), loaded in {load:.1} ms", wall.0, wall.1)?;
     if let Some(width) = layers.iter().map(|layer| layer.name.len()).max() {
         writeln!(out, "\n{:<width$}  {:<12}{:>10}{:>10}{:>10}{:>10}", "layer", "kernel", "min, ms", "median", "MMAC", "GMAC/s")?;
@@ -261,9 +174,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// What each layer takes.
 fn layers(bench: &mut Bench, rounds: usize) -> Result<Vec<Timed>> {
     let tap = Arc::new(Layers { start: Instant::now(), notes: Mutex::default() });
-    bench.subject.set_tap(Some(tap.clone()));
+    bench.exercise.graph_mut().set_tap(Some(tap.clone()));
     bench.rounds(rounds)?;
-    bench.subject.set_tap(None);
+    bench.exercise.graph_mut().set_tap(None);
     Ok(std::mem::take(&mut tap.notes.lock().unwrap_or_else(PoisonError::into_inner).layers))
 }
 

@@ -87,9 +87,9 @@ impl Layer for ConvNext {
     }
 
     fn work(&self) -> Work {
-        let (rows, width, inner) = (self.past.output().chunk(), self.width, self.inner);
+        let (rows, width, inner) = (self.past.output().rows(), self.width, self.inner);
         let row = Units {
-            float_mac: (self.window.taps() * width) as f64,
+            filter_mac: (self.window.taps() * width) as f64,
             normalize: width as f64,
             gelu: inner as f64,
             quantize: inner as f64,

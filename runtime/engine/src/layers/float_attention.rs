@@ -41,7 +41,7 @@ impl Layer for FloatAttention {
     }
 
     fn work(&self) -> Work {
-        let (rows, width) = (self.flow.chunk(), self.heads * self.head);
+        let (rows, width) = (self.flow.rows(), self.heads * self.head);
         Work::default().and(rows, Units { float_mac: (2 * rows * width) as f64, gelu: (rows * self.heads) as f64, ..Units::default() })
     }
 

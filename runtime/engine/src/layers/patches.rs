@@ -78,7 +78,7 @@ impl Layer for ConvPlane {
 
     fn work(&self) -> Work {
         let positions = self.patches * self.patch.strided(self.filters.stride).positions();
-        let mut work = Work::default().and(positions, Units { float_mac: 9.0 * self.channels as f64, ..Units::default() });
+        let mut work = Work::default().and(positions, Units { filter_mac: 9.0 * self.channels as f64, ..Units::default() });
         work.bytes = 4.0 * 10.0 * self.channels as f64;
         work
     }
@@ -134,7 +134,7 @@ impl Layer for Separable {
 
     fn work(&self) -> Work {
         let (positions, inputs) = (self.patches * self.shape.output.positions(), self.shape.inputs);
-        let row = Units { float_mac: 9.0 * inputs as f64, quantize: inputs as f64, ..Units::default() };
+        let row = Units { filter_mac: 9.0 * inputs as f64, quantize: inputs as f64, ..Units::default() };
         Work::product(positions, inputs, self.shape.outputs).and(positions, row)
     }
 

@@ -57,6 +57,11 @@ impl Flow {
         self.chunk
     }
 
+    /// Rows of a chunk that lie within the sequence; all of them where there is none.
+    pub fn rows(&self) -> usize {
+        if self.sequence.rows.load(Ordering::Relaxed) == 0 { self.chunk } else { self.inside().len() }
+    }
+
     /// Rows by which it is late.
     pub fn late(&self) -> usize {
         self.late

@@ -4,7 +4,7 @@ use crate::common::{Random, bits, isas};
 use ossicle_kernels::activation::{Activation, activate, softmax};
 use ossicle_kernels::elementwise::{add, affine_channels, multiply, scale_channels};
 
-const ALL: [Activation; 11] = [
+const ALL: [Activation; 12] = [
     Activation::Identity,
     Activation::Relu,
     Activation::Relu6,
@@ -14,6 +14,7 @@ const ALL: [Activation; 11] = [
     Activation::Silu,
     Activation::QuickGelu,
     Activation::Gelu,
+    Activation::TanhGelu,
     Activation::Tanh,
     Activation::Elu,
 ];
@@ -40,6 +41,7 @@ fn exact(activation: Activation, x: f64) -> f64 {
         Activation::Silu => x * sigmoid(x),
         Activation::QuickGelu => x * sigmoid(1.702 * x),
         Activation::Gelu => x / 2.0 * (1.0 + erf(x / 2f64.sqrt())),
+        Activation::TanhGelu => x / 2.0 * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh()),
         Activation::Tanh => x.tanh(),
         Activation::Elu => x.max(x.min(0.0).exp() - 1.0),
     }

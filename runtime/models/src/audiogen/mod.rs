@@ -169,22 +169,26 @@ impl AudiogenGraph {
     /// As [`new`](Self::new).
     pub fn plan(folder: &ModelFolder<AudiogenConfig>, options: Options, limits: Limits) -> Result<MemoryPlan, GraphError> {
         let config = folder.config();
-        for (what, have, most) in [
-            ("rows side by side, at least one", limits.rows, 2),
-            ("steps, at least one", limits.steps, config.max_position_embeddings),
-            ("rows of a description, at least one", limits.text, MAX_TEXT),
-        ] {
-            if !(1..=most).contains(&have) {
-                return Err(GraphError::Size { what, have, most });
-            }
-        }
-        let room = Room { rows: limits.rows, steps: limits.steps, text: limits.text };
+        let room = room(config, limits)?;
         let spans = Spans::new(folder.weights(), config)?;
         let planning = Session::for_planning(folder.weights(), options);
         let unused = Arc::new(Store::unused());
         let text = prompt(&planning, config, &unused, &spans, limits.text)?.bytes();
         let buffers = step(&planning, config, &unused, &spans, room)?.bytes().saturating_add(text);
         Ok(MemoryPlan { weights: folder.weights().bytes(), buffers, state: Store::bytes(config, room) })
+    }
+
+    /// How much a description of as many rows as `limits` has computes, and how much a step in the middle of its steps. Nothing is allocated.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn work(folder: &ModelFolder<AudiogenConfig>, options: Options, limits: Limits) -> Result<[Work; 2], GraphError> {
+        let (config, room) = (folder.config(), room(folder.config(), limits)?);
+        let spans = Spans::new(folder.weights(), config)?;
+        let planning = Session::for_planning(folder.weights(), options);
+        let unused = Arc::new(Store::unused());
+        let text = prompt(&planning, config, &unused, &spans, limits.text)?.work();
+        Ok([text, step(&planning, config, &unused, &spans, room)?.work()])
     }
 
     /// The model's configuration.
@@ -257,6 +261,11 @@ impl AudiogenGraph {
         self.store.position()
     }
 
+    /// Forgets all steps from `position` on; one not reached yet changes nothing.
+    pub fn rewind(&mut self, position: usize) {
+        self.store.set_position(position.min(self.store.position()));
+    }
+
     /// Takes the next token of each codebook, the special one `vocab_size`; returns the logits of those after it, `[rows][codebooks][codes]`.
     /// Allocates nothing once it has run.
     ///
@@ -282,6 +291,20 @@ impl AudiogenGraph {
         self.store.set_position(position + 1);
         self.step.output(0)
     }
+}
+
+/// What there has to be room for; an error if it is none, or more than the model takes.
+fn room(config: &AudiogenConfig, limits: Limits) -> Result<Room, GraphError> {
+    for (what, have, most) in [
+        ("rows side by side, at least one", limits.rows, 2),
+        ("steps, at least one", limits.steps, config.max_position_embeddings),
+        ("rows of a description, at least one", limits.text, MAX_TEXT),
+    ] {
+        if !(1..=most).contains(&have) {
+            return Err(GraphError::Size { what, have, most });
+        }
+    }
+    Ok(Room { rows: limits.rows, steps: limits.steps, text: limits.text })
 }
 
 /// The graph of one step, without memory.

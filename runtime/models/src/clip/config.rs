@@ -17,7 +17,7 @@ pub const MAX_WIDTH: usize = 4096;
 /// Lengths that a text tower is planned for, next to its longest: a text is computed by the shortest that holds it.
 const LENGTHS: [usize; 4] = [8, 16, 32, 48];
 
-/// Towers that bring images and texts to one space of vectors (Radford et al. 2021).
+/// Towers that bring images and texts to one space of vectors (Radford et al. 2021, Zhai et al. 2023).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClipConfig {
     /// Values of a vector.
@@ -67,7 +67,7 @@ pub struct TextTower {
     pub max_tokens: usize,
     /// What follows the last token up to `max_tokens`.
     pub pad_token_id: u32,
-    /// The token that ends a text: [`Op::TextEnd`] takes its first position.
+    /// The token that ends a text: [`Op::TextEnd`] takes its first position. (SigLIP takes the last of `max_tokens`, whatever is there.)
     pub eos_token_id: u32,
     /// In the order they are computed; the last gives one position of `projection_dim` values. Tensors are named `text.NAME`.
     pub layers: Vec<Layer>,
@@ -83,6 +83,11 @@ impl TextTower {
     /// Rows of so many tokens.
     pub(super) fn shape(&self, tokens: usize) -> Shape {
         Shape { size: Size { height: tokens, width: 1 }, channels: self.width }
+    }
+
+    /// Whether a layer asks where the text ends.
+    pub(super) fn has_end(&self) -> bool {
+        self.layers.iter().any(|layer| layer.op == Op::TextEnd)
     }
 
     /// Whether what follows a position changes nothing of it.

@@ -12,6 +12,8 @@ use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
 
 use super::{ClipConfig, TextTower, missing};
+use crate::Graph;
+use crate::graph::named;
 use crate::network::{Part, Tensors, shapes};
 
 /// Tensors of the tower.
@@ -28,12 +30,29 @@ pub struct TextGraph {
     plans: Vec<(usize, Runner)>,
     /// Which that is.
     last: usize,
+    /// Whether the position at which a text ends is an input.
+    ends: bool,
     memory: MemoryPlan,
 }
 
 impl fmt::Debug for TextGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TextGraph").field("folder", &self.folder.path()).finish_non_exhaustive()
+    }
+}
+
+/// Layers are those of the length that ran last.
+impl Graph for TextGraph {
+    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        Self::set_tap(self, tap);
+    }
+
+    fn layers(&self) -> Vec<(String, Work)> {
+        named(self.plans[self.last].1.layers())
+    }
+
+    fn memory_plan(&self) -> MemoryPlan {
+        Self::memory_plan(self)
     }
 }
 
@@ -56,11 +75,11 @@ impl TextGraph {
             let shapes = shapes(input, &tower.layers).map_err(GraphError::Plan)?;
             let mut graph = GraphBuilder::new(&session);
             let ids = graph.input::<i32>("text.ids", &[length])?;
-            let end = graph.input::<i32>("text.end", &[1])?;
+            let end = tower.has_end().then(|| graph.input::<i32>("text.end", &[1])).transpose()?;
             let embedding = Embedding { tokens: tokens.clone(), positions: positions.clone(), output: input };
             let rows = graph.add("text.embedding", embedding, &[ids])?[0];
             let part = Part { name: "text", input, layers: &tower.layers, shapes: &shapes };
-            let last = part.wire(&mut graph, &tensors, rows, Some(end))?;
+            let last = part.wire(&mut graph, &tensors, rows, end)?;
             let unit = UnitLength { output: Shape::line(1, folder.config().projection_dim) };
             let vector = graph.add("text.vector", unit, &[last])?[0];
             plans.push((length, graph.plan(&[vector])?));
@@ -73,7 +92,8 @@ impl TextGraph {
         let last = plans.len() - 1;
         plans[last].1.attach(Default::default());
         let memory = MemoryPlan { weights: weights.bytes_of(|name| name.starts_with(PREFIX)), buffers: bytes, state: 0 };
-        Ok(Self { session, plans, last, memory, folder })
+        let ends = tower.has_end();
+        Ok(Self { session, plans, last, ends, memory, folder })
     }
 
     /// The configuration of both towers.
@@ -136,8 +156,10 @@ impl TextGraph {
             // Below the vocabulary's size, 2^20 at most.
             *id = token as i32;
         }
-        let end = tokens.iter().position(|&token| token == eos_token_id).unwrap_or(have - 1);
-        runner.input_mut::<i32>(1)?[0] = end as i32;
+        if self.ends {
+            let end = tokens.iter().position(|&token| token == eos_token_id).unwrap_or(have - 1);
+            runner.input_mut::<i32>(1)?[0] = end as i32;
+        }
         runner.run()?;
         runner.output(0)
     }

@@ -3,18 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::layers::signal::{Clip, LstmState};
 use ossicle_engine::weights::ModelFolder;
 use ossicle_engine::work::Work;
-use ossicle_engine::{GraphError, Memory, MemoryPlan, Options, Session};
+use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
 use ossicle_trace::Tap;
 
+use super::MOST;
 use super::config::{EncodecConfig, padded};
 use super::layers::{Codebooks, Dequantize};
-use super::rows::Kept;
-use super::wire::{Margins, Wire};
-use super::{MAX_CHUNK_FRAMES, MOST};
+use super::side::{Codec, Input, Side};
 
 /// Parts up to the recurrent layers, those among them.
 const FRONT: usize = 2;
@@ -26,32 +24,6 @@ pub struct EncodecDecoder {
     state: Arc<LstmState>,
     front: Side<i32>,
     back: Side<f32>,
-    frames: usize,
-}
-
-/// One of the two graphs: before the recurrent layers' output, and after it.
-struct Side<T> {
-    runner: Runner,
-    clip: Arc<Clip>,
-    margins: Margins,
-    kept: Kept<T>,
-    /// Frames that it has given.
-    done: usize,
-}
-
-impl<T: Copy + Default> Side<T> {
-    /// Whether the next chunk can be computed: what it looks ahead to is there, or the recording has ended.
-    fn ready(&self, frames: usize, end: Option<usize>) -> bool {
-        match end {
-            Some(end) => self.done < end && self.kept.end() >= end.min(self.done + frames + self.margins.after),
-            None => self.kept.end() >= self.done + frames + self.margins.after,
-        }
-    }
-
-    fn reset(&mut self) {
-        self.kept.clear();
-        self.done = 0;
-    }
 }
 
 impl fmt::Debug for EncodecDecoder {
@@ -86,8 +58,8 @@ impl EncodecDecoder {
         if needed > most {
             return Err(GraphError::Memory { needed, most });
         }
-        decoder.front.runner.attach(Memory::default());
-        decoder.back.runner.attach(Memory::default());
+        decoder.front.attach();
+        decoder.back.attach();
         Ok(decoder)
     }
 
@@ -100,34 +72,45 @@ impl EncodecDecoder {
         Ok(Self::build(Arc::clone(folder), session, frames)?.memory_plan())
     }
 
+    /// How much a decoder for such chunks computes for one of them. No buffer is allocated, no thread starts.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn work(folder: &Arc<ModelFolder<EncodecConfig>>, options: Options, frames: usize) -> Result<Work, GraphError> {
+        let session = Session::for_planning(folder.weights(), options);
+        let Self { front, back, .. } = Self::build(Arc::clone(folder), session, frames)?;
+        Ok(front.runner.work().plus(back.runner.work()))
+    }
+
     /// A decoder without memory.
     fn build(folder: Arc<ModelFolder<EncodecConfig>>, session: Arc<Session>, frames: usize) -> Result<Self, GraphError> {
-        if !(1..=MAX_CHUNK_FRAMES).contains(&frames) {
-            return Err(GraphError::Size { what: "frames of a chunk, at least one", have: frames, most: MAX_CHUNK_FRAMES });
-        }
         let (config, weights) = (folder.config(), folder.weights());
-        let (parts, channels) = (config.decoder(), padded(config.widest()));
+        let (parts, channels, books) = (config.decoder(), padded(config.widest()), config.num_quantizers);
         let state = LstmState::new(config.num_lstm_layers, channels);
-
-        let mut graph = GraphBuilder::new(&session);
-        let (clip, margins) = (Arc::default(), Margins::new(config, &parts[..FRONT], frames));
-        let rows = frames + margins.before + margins.after;
-        let codes = graph.input::<i32>("encodec.codes", &[rows, config.num_quantizers])?;
-        let values = graph.add("encodec.dequantize", Dequantize { codebooks: Codebooks::new(weights, config)?, rows }, &[codes])?[0];
-        let mut wire = Wire { config, weights, graph: &mut graph, clip: &clip, state: &state, frames, margins };
-        let outlet = wire.add(&parts[..FRONT], values)?;
-        let kept = Kept::new(config.num_quantizers, rows + 1);
-        let front = Side { runner: graph.plan(&[outlet])?, clip, margins, kept, done: 0 };
-
-        let mut graph = GraphBuilder::new(&session);
-        let (clip, margins) = (Arc::default(), Margins::new(config, &parts[FRONT..], frames));
-        let rows = frames + margins.before + margins.after;
-        let x = graph.input::<f32>("encodec.rows", &[rows, channels])?;
-        let mut wire = Wire { config, weights, graph: &mut graph, clip: &clip, state: &state, frames, margins };
-        let outlet = wire.add(&parts[FRONT..], x)?;
-        let kept = Kept::new(channels, rows + frames);
-        let back = Side { runner: graph.plan(&[outlet])?, clip, margins, kept, done: 0 };
-        Ok(Self { folder, session, state, front, back, frames })
+        let codec = Codec { session: &session, config, weights, state: &state, frames };
+        codec.check()?;
+        let (front, back) = parts.split_at(FRONT);
+        let codebooks = Codebooks::new(weights, config)?;
+        let front = Side::plan(
+            &codec,
+            "encodec.front",
+            front,
+            Input { width: books, rows: 1, spare: 1 },
+            |graph, rows| {
+                let codes = graph.input::<i32>("encodec.codes", &[rows, books])?;
+                Ok(graph.add("encodec.dequantize", Dequantize { codebooks, rows }, &[codes])?[0])
+            },
+            |_, outlet| Ok(vec![outlet]),
+        )?;
+        let back = Side::plan(
+            &codec,
+            "encodec.back",
+            back,
+            Input { width: channels, rows: 1, spare: frames },
+            |graph, rows| graph.input::<f32>("encodec.rows", &[rows, channels]),
+            |_, outlet| Ok(vec![outlet]),
+        )?;
+        Ok(Self { folder, session, state, front, back })
     }
 
     /// The codec's configuration.
@@ -141,7 +124,7 @@ impl EncodecDecoder {
         MemoryPlan {
             weights: self.folder.weights().bytes(),
             buffers: self.front.runner.bytes() + self.back.runner.bytes(),
-            state: self.front.kept.bytes() + self.back.kept.bytes() + 8 * config.num_lstm_layers * padded(config.widest()),
+            state: self.front.kept_bytes() + self.back.kept_bytes() + 8 * config.num_lstm_layers * padded(config.widest()),
         }
     }
 
@@ -175,7 +158,7 @@ impl EncodecDecoder {
         if let Some(&code) = codes.iter().find(|&&code| code as usize > most) {
             return Err(GraphError::Size { what: "code", have: code as usize, most });
         }
-        self.front.kept.push(bytemuck::cast_slice(codes));
+        self.front.push(bytemuck::cast_slice(codes));
         self.advance(None, sink)
     }
 
@@ -184,43 +167,23 @@ impl EncodecDecoder {
     /// # Errors
     /// If a graph fails: a bug of ours.
     pub fn finish(&mut self, sink: &mut dyn FnMut(&[f32])) -> Result<(), GraphError> {
-        let result = self.advance(Some(self.front.kept.end()), sink);
+        let result = self.advance(Some(self.front.taken()), sink);
         self.reset();
         result
     }
 
     fn advance(&mut self, end: Option<usize>, sink: &mut dyn FnMut(&[f32])) -> Result<(), GraphError> {
-        let (hop, frames) = (self.config().hop(), self.frames);
+        let (session, hop) = (&self.session, self.folder.config().hop());
         let samples = end.map_or(Clip::ENDLESS, |end| end * hop);
         loop {
-            if self.back.ready(frames, end) {
-                let Side { runner, clip, margins, kept, done } = &mut self.back;
-                begin(&self.session, clip, "encodec.back", *done, hop, samples);
-                kept.copy(done.cast_signed() - margins.before.cast_signed(), runner.input_mut::<f32>(0)?);
-                runner.run()?;
-                let own = end.map_or(frames, |end| frames.min(end - *done));
-                sink(&runner.output::<f32>(0)?[..own * hop]);
-                *done += own;
-            } else if self.front.ready(frames, end) {
-                let Side { runner, clip, margins, kept, done } = &mut self.front;
-                begin(&self.session, clip, "encodec.front", *done, hop, samples);
-                kept.copy(done.cast_signed() - margins.before.cast_signed(), runner.input_mut::<i32>(0)?);
-                runner.run()?;
-                let own = end.map_or(frames, |end| frames.min(end - *done));
-                let rows = runner.output::<f32>(0)?;
-                self.back.kept.push(&rows[..own * (rows.len() / frames)]);
-                *done += own;
+            if let Some(frames) = self.back.advance(session, hop, end, samples)? {
+                sink(&self.back.runner.output::<f32>(0)?[..frames * hop]);
+            } else if let Some(frames) = self.front.advance(session, hop, end, samples)? {
+                let rows = self.front.runner.output::<f32>(0)?;
+                self.back.push(&rows[..frames * padded(self.folder.config().widest())]);
             } else {
                 return Ok(());
             }
         }
-    }
-}
-
-/// Sets the chunk that a graph computes next, and tells whoever listens.
-pub(super) fn begin(session: &Session, clip: &Clip, stage: &str, frame: usize, hop: usize, samples: usize) {
-    clip.set((frame * hop).cast_signed(), samples);
-    if let Some(listener) = session.recorder().listener() {
-        listener.step(stage, frame, 1);
     }
 }

@@ -3,37 +3,24 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::layers::signal::{Clip, LstmState};
 use ossicle_engine::weights::ModelFolder;
 use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
 use ossicle_trace::Tap;
 
+use super::MOST;
 use super::config::{EncodecConfig, padded};
-use super::decoder::begin;
 use super::layers::{Codebooks, Quantize};
-use super::rows::Kept;
-use super::wire::{Margins, Wire};
-use super::{MAX_CHUNK_FRAMES, MOST};
+use super::side::{Codec, Input, Side};
 
 /// A codec's encoder ready to run: samples come as they like, codes go out frame by frame.
 pub struct EncodecEncoder {
     folder: Arc<ModelFolder<EncodecConfig>>,
     session: Arc<Session>,
     state: Arc<LstmState>,
-    front: Runner,
-    front_clip: Arc<Clip>,
-    front_margins: Margins,
-    samples: Kept<f32>,
-    back: Runner,
-    back_clip: Arc<Clip>,
-    back_margins: Margins,
-    rows: Kept<f32>,
-    frames: usize,
-    /// Frames that have gone through the recurrent layers, and those whose codes have been given.
-    front_done: usize,
-    back_done: usize,
+    front: Side<f32>,
+    back: Side<f32>,
 }
 
 impl fmt::Debug for EncodecEncoder {
@@ -62,48 +49,43 @@ impl EncodecEncoder {
         frames: usize,
         most: usize,
     ) -> Result<Self, GraphError> {
-        if !(1..=MAX_CHUNK_FRAMES).contains(&frames) {
-            return Err(GraphError::Size { what: "frames of a chunk, at least one", have: frames, most: MAX_CHUNK_FRAMES });
+        let mut encoder = Self::build(folder, session, frames)?;
+        for needed in [encoder.front.runner.bytes(), encoder.back.runner.bytes()] {
+            if needed > most.min(isize::MAX.unsigned_abs()) {
+                return Err(GraphError::Memory { needed, most });
+            }
         }
+        encoder.front.attach();
+        encoder.back.attach();
+        Ok(encoder)
+    }
+
+    /// An encoder without memory.
+    fn build(folder: Arc<ModelFolder<EncodecConfig>>, session: Arc<Session>, frames: usize) -> Result<Self, GraphError> {
         let (config, weights) = (folder.config(), folder.weights());
         let (parts, channels, hop) = (config.encoder(), padded(config.widest()), config.hop());
-        let (front_parts, back_parts) = parts.split_at(parts.len() - 1);
         let state = LstmState::new(config.num_lstm_layers, channels);
-
-        let mut graph = GraphBuilder::new(&session);
-        let (front_clip, front_margins) = (Arc::default(), Margins::new(config, front_parts, frames));
-        let input = frames + front_margins.before + front_margins.after;
-        let x = graph.input::<f32>("encodec.samples", &[input * hop])?;
-        let mut wire = Wire { config, weights, graph: &mut graph, clip: &front_clip, state: &state, frames, margins: front_margins };
-        let outlet = wire.add(front_parts, x)?;
-        let front = graph.finish(&[outlet], most)?;
-        let samples = Kept::new(1, (input + 1) * hop);
-
-        let mut graph = GraphBuilder::new(&session);
-        let (back_clip, back_margins) = (Arc::default(), Margins::new(config, back_parts, frames));
-        let input = frames + back_margins.before + back_margins.after;
-        let x = graph.input::<f32>("encodec.rows", &[input, channels])?;
-        let mut wire = Wire { config, weights, graph: &mut graph, clip: &back_clip, state: &state, frames, margins: back_margins };
-        let latent = wire.add(back_parts, x)?;
-        let codes = graph.add("encodec.quantize", Quantize { codebooks: Codebooks::new(weights, config)?, rows: frames }, &[latent])?[0];
-        let back = graph.finish(&[codes, latent], most)?;
-        let rows = Kept::new(channels, input + frames);
-        Ok(Self {
-            folder,
-            session,
-            state,
+        let codec = Codec { session: &session, config, weights, state: &state, frames };
+        codec.check()?;
+        let (front, back) = parts.split_at(parts.len() - 1);
+        let codebooks = Codebooks::new(weights, config)?;
+        let front = Side::plan(
+            &codec,
+            "encodec.front",
             front,
-            front_clip,
-            front_margins,
-            samples,
+            Input { width: 1, rows: hop, spare: 1 },
+            |graph, frames| graph.input::<f32>("encodec.samples", &[frames * hop]),
+            |_, outlet| Ok(vec![outlet]),
+        )?;
+        let back = Side::plan(
+            &codec,
+            "encodec.back",
             back,
-            back_clip,
-            back_margins,
-            rows,
-            frames,
-            front_done: 0,
-            back_done: 0,
-        })
+            Input { width: channels, rows: 1, spare: frames },
+            |graph, rows| graph.input::<f32>("encodec.rows", &[rows, channels]),
+            |graph, latent| Ok(vec![graph.add("encodec.quantize", Quantize { codebooks, rows: frames }, &[latent])?[0], latent]),
+        )?;
+        Ok(Self { folder, session, state, front, back })
     }
 
     /// The codec's configuration.
@@ -116,14 +98,14 @@ impl EncodecEncoder {
         let config = self.folder.config();
         MemoryPlan {
             weights: self.folder.weights().bytes(),
-            buffers: self.front.bytes() + self.back.bytes(),
-            state: self.samples.bytes() + self.rows.bytes() + 8 * config.num_lstm_layers * padded(config.widest()),
+            buffers: self.front.runner.bytes() + self.back.runner.bytes(),
+            state: self.front.kept_bytes() + self.back.kept_bytes() + 8 * config.num_lstm_layers * padded(config.widest()),
         }
     }
 
     /// Each layer in the order of the run, for one chunk: its name, its kind and how much it computes.
     pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str, Work)> {
-        self.front.layers().chain(self.back.layers())
+        self.front.runner.layers().chain(self.back.runner.layers())
     }
 
     /// Hands every tensor that is computed from now on to `tap`; `None` ends that. Steps are called `encodec.front` and `encodec.back`.
@@ -134,9 +116,8 @@ impl EncodecEncoder {
     /// Forgets the recording.
     pub fn reset(&mut self) {
         self.state.reset();
-        self.samples.clear();
-        self.rows.clear();
-        (self.front_done, self.back_done) = (0, 0);
+        self.front.reset();
+        self.back.reset();
     }
 
     /// Takes samples in -1.0..=1.0; hands codes, `[frames][codebooks]`, to `sink` where a chunk is complete. Allocates nothing once both graphs
@@ -149,7 +130,7 @@ impl EncodecEncoder {
             return Err(GraphError::Layer("a sample is not a finite number"));
         }
         for part in samples.chunks(self.config().hop()) {
-            self.samples.push(part);
+            self.front.push(part);
             self.advance(None, sink)?;
         }
         Ok(())
@@ -160,38 +141,24 @@ impl EncodecEncoder {
     /// # Errors
     /// If a graph fails: a bug of ours.
     pub fn finish(&mut self, sink: &mut dyn FnMut(&[u32])) -> Result<(), GraphError> {
-        let result = self.advance(Some(self.samples.end()), sink);
+        let result = self.advance(Some(self.front.taken()), sink);
         self.reset();
         result
     }
 
-    fn advance(&mut self, end: Option<usize>, sink: &mut dyn FnMut(&[u32])) -> Result<(), GraphError> {
-        let (hop, frames) = (self.config().hop(), self.frames);
-        let total = end.map(|samples| samples.div_ceil(hop));
-        let samples = end.unwrap_or(Clip::ENDLESS);
+    fn advance(&mut self, samples: Option<usize>, sink: &mut dyn FnMut(&[u32])) -> Result<(), GraphError> {
+        let (session, config) = (&self.session, self.folder.config());
+        let (hop, end) = (config.hop(), samples.map(|samples| config.frames(samples)));
+        let samples = samples.unwrap_or(Clip::ENDLESS);
         loop {
-            let wanted = self.back_done + frames + self.back_margins.after;
-            if total.map_or(self.rows.end() >= wanted, |total| self.back_done < total && self.rows.end() >= total.min(wanted)) {
-                begin(&self.session, &self.back_clip, "encodec.back", self.back_done, hop, samples);
-                self.rows.copy(self.back_done.cast_signed() - self.back_margins.before.cast_signed(), self.back.input_mut::<f32>(0)?);
-                self.back.run()?;
-                let own = total.map_or(frames, |total| frames.min(total - self.back_done));
-                sink(bytemuck::cast_slice(&self.back.output::<i32>(0)?[..own * self.folder.config().num_quantizers]));
-                self.back_done += own;
-                continue;
-            }
-            let wanted = (self.front_done + frames + self.front_margins.after) * hop;
-            if !total.map_or(self.samples.end() >= wanted, |total| self.front_done < total) {
+            if let Some(frames) = self.back.advance(session, hop, end, samples)? {
+                sink(bytemuck::cast_slice(&self.back.runner.output::<i32>(0)?[..frames * config.num_quantizers]));
+            } else if let Some(frames) = self.front.advance(session, hop, end, samples)? {
+                let rows = self.front.runner.output::<f32>(0)?;
+                self.back.push(&rows[..frames * padded(config.widest())]);
+            } else {
                 return Ok(());
             }
-            begin(&self.session, &self.front_clip, "encodec.front", self.front_done, hop, samples);
-            let from = (self.front_done.cast_signed() - self.front_margins.before.cast_signed()) * hop.cast_signed();
-            self.samples.copy(from, self.front.input_mut::<f32>(0)?);
-            self.front.run()?;
-            let own = total.map_or(frames, |total| frames.min(total - self.front_done));
-            let rows = self.front.output::<f32>(0)?;
-            self.rows.push(&rows[..own * (rows.len() / frames)]);
-            self.front_done += own;
         }
     }
 }

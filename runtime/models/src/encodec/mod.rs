@@ -24,6 +24,7 @@ mod decoder;
 mod encoder;
 mod layers;
 mod rows;
+mod side;
 mod wire;
 
 pub use config::{EncodecConfig, Kind, PadMode, Part, padded};

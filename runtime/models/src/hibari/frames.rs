@@ -62,7 +62,7 @@ impl Layer for Curves {
     }
 
     fn work(&self) -> Work {
-        Work::default().and(self.flow.chunk(), Units { float_mac: (LANES * self.width) as f64, ..Units::default() })
+        Work::default().and(self.flow.rows(), Units { float_mac: (LANES * self.width) as f64, ..Units::default() })
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
@@ -186,7 +186,7 @@ impl Layer for DecoderInput {
     }
 
     fn work(&self) -> Work {
-        Work::default().and(self.output().chunk(), Units { float_mac: (self.depth() * self.width) as f64, ..Units::default() })
+        Work::default().and(self.output().rows(), Units { float_mac: (self.depth() * self.width) as f64, ..Units::default() })
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
@@ -258,7 +258,7 @@ impl Layer for Spectra {
     }
 
     fn work(&self) -> Work {
-        let rows = self.flow.chunk();
+        let rows = self.flow.rows();
         Work::product(rows, self.width, CURVES * CURVE).and(rows, Units { normalize: self.width as f64, ..Units::default() })
     }
 

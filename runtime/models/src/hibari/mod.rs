@@ -150,9 +150,17 @@ impl HibariGraph {
         MemoryPlan { weights: self.folder.weights().bytes(), buffers, state: rows + pasts + self.folded }
     }
 
-    /// Each layer in the order of the run, for the longest clause and one chunk of frames: its name, its kind and how much it computes.
+    /// Each layer in the order of the run, for the last clause and one whole chunk of frames: its name, its kind and how much it computes.
     pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str, Work)> {
         self.text.layers().chain(self.frames.layers())
+    }
+
+    /// How much the text of a clause of so many phonemes computes, and how much a chunk of [`CHUNK`] frames. A clause that is being said is lost.
+    pub fn work(&mut self, phonemes: usize) -> [Work; 2] {
+        self.forget();
+        self.clause.set(0, phonemes);
+        self.sequence.set(0, 0);
+        [&self.text, &self.frames].map(Runner::work)
     }
 
     /// Hands every tensor that is computed from now on to `tap`; `None` ends that. Steps are called `text` and `frames`.
@@ -283,6 +291,8 @@ impl HibariGraph {
                 spectra: &self.frames.output::<f32>(1)?[spectra.start * CURVES * CURVE..spectra.end * CURVES * CURVE],
             }));
         }
+        // For what a whole chunk computes.
+        self.sequence.set(0, 0);
         Ok(None)
     }
 }

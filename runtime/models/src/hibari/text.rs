@@ -114,7 +114,7 @@ impl Layer for Qkv {
     }
 
     fn work(&self) -> Work {
-        let rows = self.flow.chunk();
+        let rows = self.flow.rows();
         Work::product(rows, self.width, 3 * self.width).and(rows, Units { normalize: self.width as f64, ..Units::default() })
     }
 
@@ -179,7 +179,7 @@ impl Layer for FeedForward {
     }
 
     fn work(&self) -> Work {
-        let (rows, width, inner) = (self.flow.chunk(), self.width, self.inner);
+        let (rows, width, inner) = (self.flow.rows(), self.width, self.inner);
         let row = Units { normalize: width as f64, gelu: inner as f64, quantize: (width + inner) as f64, ..Units::default() };
         let products = Work::product(rows, width, inner).plus(Work::product(rows, inner, width));
         products.plus(Work::product(rows, width, width)).and(rows, row)
@@ -253,7 +253,7 @@ impl Layer for Project {
     }
 
     fn work(&self) -> Work {
-        Work::default().and(self.flow.chunk(), Units { float_mac: (self.width * self.width) as f64, ..Units::default() })
+        Work::default().and(self.flow.rows(), Units { float_mac: (self.width * self.width) as f64, ..Units::default() })
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
@@ -300,7 +300,7 @@ impl Layer for Durations {
     fn work(&self) -> Work {
         let row =
             Units { float_mac: ((DURATION_TAPS * self.width + LANES) * self.width) as f64, gelu: self.width as f64, ..Units::default() };
-        Work::default().and(self.flow.chunk(), row)
+        Work::default().and(self.flow.rows(), row)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

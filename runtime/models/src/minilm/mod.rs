@@ -167,6 +167,14 @@ impl MiniLmGraph {
         self.runner.layers()
     }
 
+    /// How much a text of so many tokens computes.
+    pub fn work(&self, tokens: usize) -> Work {
+        let before = self.text.tokens.swap(tokens, Ordering::Relaxed);
+        let work = self.runner.work();
+        self.text.tokens.store(before, Ordering::Relaxed);
+        work
+    }
+
     /// Hands every tensor that is computed from now on to `tap`; `None` ends that. Steps are called `minilm`.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
         self.session.recorder().set(tap);

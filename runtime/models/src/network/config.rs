@@ -224,6 +224,7 @@ enum ActivationName {
     Silu,
     QuickGelu,
     Gelu,
+    TanhGelu,
     Tanh,
     Elu,
 }

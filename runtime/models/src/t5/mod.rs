@@ -130,6 +130,15 @@ impl T5Graph {
         self.runner.iter().flat_map(|(_, runner)| runner.layers())
     }
 
+    /// How much a text of so many tokens computes. Nothing is allocated for it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn work(folder: &ModelFolder<T5Config>, options: Options, tokens: usize) -> Result<Work, GraphError> {
+        let spans = Spans::new(folder.weights(), folder.config())?;
+        Ok(plan(&Session::for_planning(folder.weights(), options), folder.config(), &spans, tokens)?.work())
+    }
+
     /// Hands every tensor that is computed from now on to `tap`; `None` ends that. Steps are called `t5`.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
         self.session.recorder().set(tap);

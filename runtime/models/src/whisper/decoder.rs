@@ -162,6 +162,11 @@ impl Decoder {
         self.runner.work()
     }
 
+    /// Each layer's name, kind and work.
+    pub(super) fn layers(&self) -> impl Iterator<Item = (&str, &'static str, Work)> {
+        self.runner.layers()
+    }
+
     /// Bytes of its memory.
     pub(super) fn bytes(&self) -> usize {
         self.runner.bytes()

@@ -114,6 +114,11 @@ impl Encoder {
         self.runner.work()
     }
 
+    /// Each layer's name, kind and work.
+    pub(super) fn layers(&self) -> impl Iterator<Item = (&str, &'static str, Work)> {
+        self.runner.layers()
+    }
+
     pub(super) fn positions(&self) -> usize {
         self.positions
     }

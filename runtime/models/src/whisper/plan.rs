@@ -8,11 +8,14 @@ use ossicle_engine::weights::ModelFolder;
 use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
 use ossicle_kernels::attention::padded;
+use ossicle_trace::Tap;
 
 use super::decoder::{Decoder, DecoderSpans, Ends};
 use super::encoder::{Encoder, EncoderSpans};
 use super::layers::Store;
 use super::{LogitsFor, PIECE, WhisperConfig, WhisperGraph};
+use crate::Graph;
+use crate::graph::named;
 
 /// Graphs that are planned and never run.
 struct Dry {
@@ -78,6 +81,29 @@ impl WhisperGraph {
         dry.store.set_encoded(positions);
         dry.store.set_position(before);
         Ok(dry.decoder(tokens, wanted)?.work())
+    }
+}
+
+/// Layers are those of the last window and of the last run of the decoder.
+impl Graph for WhisperGraph {
+    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        Self::set_tap(self, tap);
+    }
+
+    fn layers(&self) -> Vec<(String, Work)> {
+        let encoder = self.encoder.iter().flat_map(Encoder::layers);
+        let decoder = self.last.and_then(|last| self.decoders.get(&last));
+        named(encoder.chain(decoder.into_iter().flat_map(Decoder::layers)))
+    }
+
+    fn memory_plan(&self) -> MemoryPlan {
+        let config = self.config();
+        let logits = size_of_val(&*self.two_rows);
+        MemoryPlan {
+            weights: self.folder.weights().bytes(),
+            buffers: self.buffer_bytes(),
+            state: Store::bytes(config) + beside(config).bytes(1) + logits,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ossicle_engine::GraphError;
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelConfig, ModelFolder};
+use ossicle_engine::work::{Units, Work};
 use ossicle_kernels::linear::linear_u8;
 use ossicle_kernels::math::sigmoid_all;
 use ossicle_kernels::rows::{UnsignedRows, quantize_unsigned_rows};
@@ -91,6 +92,12 @@ impl ClassHead {
     /// Bytes of what it keeps beside them.
     pub fn state_bytes(&self) -> usize {
         4 * (self.sums.len() + self.logits.len()) + self.values.len()
+    }
+
+    /// How much an embedding's scores take to compute.
+    pub fn work(&self) -> Work {
+        let (depth, outputs) = (self.values.len(), self.logits.len());
+        Work::product(1, depth, outputs).and(1, Units { quantize: depth as f64, ..Units::default() })
     }
 
     /// Scores, each in [0, 1] by itself, of one embedding: values that are finite and not negative.

@@ -9,7 +9,7 @@ use ossicle_engine::GraphError;
 use ossicle_engine::graph::{GraphBuilder, Outlet};
 use ossicle_engine::weights::{FolderError, ModelFolder};
 
-use super::config::{HeadConfig, YamnetConfig};
+use super::config::{HeadConfig, PARTS, YamnetConfig};
 use super::head_ops::{BandMeans, HeadJoin};
 use ossicle_engine::layers::{Temporals, UnsignedLinear};
 
@@ -46,15 +46,17 @@ impl Head {
         mean: Outlet,
     ) -> Result<Outlet, GraphError> {
         let cells = head.cells(config);
-        let mut rows = vec![];
+        let (mut rows, mut counts) = (vec![], vec![]);
         let shapes: Vec<_> = config.shapes().collect();
         for (i, &layer) in head.inputs.iter().enumerate() {
             let shape = shapes[layer];
             let means = BandMeans { size: shape.output, channels: shape.outputs };
             rows.push(graph.add(format!("yamnet.head.inputs.{i}"), means, &[maps[layer]])?[0]);
+            counts.push(shape.output.height / PARTS);
         }
         rows.push(mean);
-        let join = HeadJoin { inputs: self.inputs.clone(), cells, width: head.width };
+        counts.push(1);
+        let join = HeadJoin { inputs: self.inputs.clone(), rows: counts, cells, width: head.width };
         let x = graph.add("yamnet.head.cells", join, &rows)?[0];
         self.blocks.wire(graph, "yamnet.head.blocks", x)
     }

@@ -2,6 +2,7 @@
 
 use ossicle_engine::layer::{Fact, Io, Layer};
 use ossicle_engine::scratch::Need;
+use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::conv::{Size, mean_rows};
 use ossicle_kernels::linear::linear_u8;
@@ -41,6 +42,8 @@ impl Layer for BandMeans {
 #[derive(Debug)]
 pub(super) struct HeadJoin {
     pub(super) inputs: Vec<UnsignedLinear>,
+    /// Rows of each input.
+    pub(super) rows: Vec<usize>,
     pub(super) cells: usize,
     pub(super) width: usize,
 }
@@ -63,6 +66,13 @@ impl Layer for HeadJoin {
 
     fn scratch(&self) -> Need {
         UnsignedBuffers::need(Need::default().shared::<f32>(self.cells * self.width), self.cells, self.depth())
+    }
+
+    fn work(&self) -> Work {
+        self.inputs.iter().zip(&self.rows).fold(Work::default(), |sum, (input, &rows)| {
+            let depth = input.layer.depth();
+            sum.plus(Work::product(rows, depth, self.width)).and(rows, Units { quantize: depth as f64, ..Units::default() })
+        })
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {

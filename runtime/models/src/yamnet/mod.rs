@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
 use ossicle_engine::weights::{FolderError, ModelFolder};
+use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, Memory, MemoryPlan, Options, Session};
 use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
@@ -32,6 +33,8 @@ pub use classes::{ClassHead, ClassesConfig, MAX_CLASSES};
 pub use config::{BANDS, HeadConfig, MAX_PATCHES, YamnetConfig, YamnetLayer, embedding_sha256};
 pub use ossicle_engine::layers::TAPS;
 
+use crate::Graph;
+use crate::graph::named;
 use head::Head;
 use ossicle_engine::layers::{Classifier, ConvPlane, FilterSpans, MeanPool, Separable, Sigmoid, UnsignedLinear};
 
@@ -91,6 +94,23 @@ impl fmt::Debug for YamnetGraph {
     }
 }
 
+/// Layers are those of the last run.
+impl Graph for YamnetGraph {
+    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        Self::set_tap(self, tap);
+    }
+
+    fn layers(&self) -> Vec<(String, Work)> {
+        named(self.network.iter().flat_map(|network| network.runner.layers()))
+    }
+
+    fn memory_plan(&self) -> MemoryPlan {
+        let config = self.config();
+        let state = config.head.as_ref().map_or(0, |head| head.state_values(config));
+        MemoryPlan { weights: self.folder.weights().bytes(), buffers: self.buffer_bytes(), state: 4 * state }
+    }
+}
+
 impl YamnetGraph {
     /// Checks the folder's tensors and starts the threads; the plan is built when it is first needed, and again when the number of patches changes.
     ///
@@ -120,6 +140,15 @@ impl YamnetGraph {
         let network = Network::plan(&Session::for_planning(folder.weights(), options), config, &Spans::new(folder)?, patches)?;
         let state = config.head.as_ref().map_or(0, |head| head.state_values(config));
         Ok(MemoryPlan { weights: folder.weights().bytes(), buffers: network.runner.bytes(), state: 4 * state })
+    }
+
+    /// How much a run of `patches` computes.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn work(folder: &Arc<ModelFolder<YamnetConfig>>, options: Options, patches: usize) -> Result<Work, GraphError> {
+        let session = Session::for_planning(folder.weights(), options);
+        Ok(Network::plan(&session, folder.config(), &Spans::new(folder)?, patches)?.runner.work())
     }
 
     /// Hands every tensor that is computed from now on to `tap`, operator after operator, without padding; `None` ends that. Steps are

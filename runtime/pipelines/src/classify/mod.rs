@@ -12,6 +12,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod any;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ use ossicle_models::MemoryPlan;
 use ossicle_models::clip::Scores;
 use ossicle_models::network::unit_length;
 use ossicle_trace::Tap;
+
+pub use any::{AnyClassifier, ClassifyError};
 
 use crate::embed::{EmbedError, ImageEncoder, Options, Similarity, TextEncoder};
 use crate::label::Image;

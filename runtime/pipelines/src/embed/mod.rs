@@ -16,10 +16,12 @@
 mod error;
 mod image;
 mod text;
+mod tower;
 
 pub use error::EmbedError;
 pub use image::{ImageEncoder, Similarity};
 pub use text::{Encoded, TextEncoder};
+pub use tower::{ImageTower, Images, TextSource, TextTower, Texts};
 
 use ossicle_kernels::simd::Isa;
 use ossicle_models::network::MAX_BUFFER_BYTES;

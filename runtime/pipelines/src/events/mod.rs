@@ -46,6 +46,7 @@ pub use timing::HOP_FRAMES;
 pub(crate) use around::Around;
 pub(crate) use detector::heard;
 pub(crate) use labels::Labels;
+pub(crate) use timing::hop_frames;
 pub(crate) use tracker::Tracker;
 
 /// A sound of a class.

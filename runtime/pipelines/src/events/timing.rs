@@ -29,11 +29,17 @@ pub(super) struct Timing {
     pub(super) head: bool,
 }
 
+/// Frames of 10 ms from one patch of a model to the next, unless told otherwise.
+pub(crate) fn hop_frames(config: &YamnetConfig) -> usize {
+    if config.head.is_some() { HEAD_HOP_FRAMES } else { HOP_FRAMES }
+}
+
 impl Timing {
     pub(super) fn new(config: &YamnetConfig, hop: Option<usize>) -> Result<Self, EventsError> {
+        let own = hop_frames(config);
         let head = match &config.head {
-            Some(head) => Self { hop: HEAD_HOP_FRAMES, cells: config.cells(), lag: head.lag(), lead: HEAD_LEAD_SAMPLES, head: true },
-            None => Self { hop: HOP_FRAMES, cells: 1, lag: 0, lead: 0, head: false },
+            Some(head) => Self { hop: own, cells: config.cells(), lag: head.lag(), lead: HEAD_LEAD_SAMPLES, head: true },
+            None => Self { hop: own, cells: 1, lag: 0, lead: 0, head: false },
         };
         match hop {
             Some(frames) if head.head && frames != head.hop => Err(EventsError::HeadHop { frames, only: head.hop }),

@@ -1,7 +1,7 @@
 //! What is heard, as the vector of a sentence that would describe it.
 
 use super::words::centred;
-use super::{FindError, TextEncoder};
+use super::{ByteVector, FindError, TextEncoder};
 use crate::vectors::dot;
 
 /// A linear map from YAMNet's embedding to vectors of sentences, learned from described recordings.
@@ -11,15 +11,6 @@ pub struct Captions {
     weight: Vec<f32>,
     bias: Vec<f32>,
     inputs: usize,
-}
-
-/// A vector of length about 1 in bytes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Described {
-    /// What `scale` is to be multiplied by.
-    pub values: Vec<i8>,
-    /// 0 if nothing is known.
-    pub scale: f32,
 }
 
 impl Captions {
@@ -37,16 +28,11 @@ impl Captions {
     }
 
     /// The vector for a mean embedding.
-    pub fn describe(&self, embedding: &[f32]) -> Described {
+    pub fn describe(&self, embedding: &[f32]) -> ByteVector {
         let roots: Vec<f32> = embedding.iter().map(|x| x.max(0.0).sqrt()).collect();
         let vector: Vec<f32> = self.weight.chunks_exact(self.inputs).zip(&self.bias).map(|(row, bias)| dot(row, &roots) + bias).collect();
         let vector = centred(&vector, &vec![0.0; vector.len()]);
-        let largest = vector.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-        if largest == 0.0 {
-            return Described { values: vec![0; vector.len()], scale: 0.0 };
-        }
-        let scale = largest / 127.0;
-        Described { values: vector.iter().map(|x| (x / scale).round() as i8).collect(), scale }
+        ByteVector::new(&vector)
     }
 }
 
@@ -64,7 +50,7 @@ mod tests {
         let line = Captions::new(&encoder, "0").unwrap_err().to_string();
         assert!(line.contains("another YAMNet"), "{line}");
         let captions = Captions::new(&encoder, &of).unwrap().unwrap();
-        let Described { values, scale } = captions.describe(&vec![0.25; 1024]);
+        let ByteVector { values, scale } = captions.describe(&vec![0.25; 1024]);
         let length: f32 = values.iter().map(|&x| (f32::from(x) * scale).powi(2)).sum::<f32>().sqrt();
         assert!(values.len() == 384 && (length - 1.0).abs() < 0.02, "{length}");
         assert!(values.iter().any(|x| x.abs() == 127));

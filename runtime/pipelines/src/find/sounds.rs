@@ -6,7 +6,7 @@ use ossicle_kernels::simd::Isa;
 use ossicle_models::folder::ModelFolder;
 use ossicle_models::yamnet::{YamnetConfig, embedding_sha256};
 
-use super::{Captions, Described, FindError, Query, SoundWords, TextEncoder};
+use super::{ByteVector, Captions, FindError, Query, SoundWords, TextEncoder};
 use crate::events::{Detector, EventsError, Heard, Options, Settings};
 
 /// Frames of 10 ms from one score of YAMNet to the next.
@@ -35,7 +35,7 @@ pub struct Row {
     /// Roots of the mean scores of YAMNet's classes, times 255.
     pub roots: Vec<u8>,
     /// What would be said of it, by the caption map.
-    pub described: Described,
+    pub described: ByteVector,
 }
 
 /// Makes rows of recordings.

@@ -11,7 +11,7 @@ use ossicle_models::folder::ModelFolder;
 use ossicle_models::{GraphError, MemoryPlan, Options};
 
 use super::settings::Recommended;
-use super::{CODEC, Description, GenerateError, Request, describe};
+use super::{Beginning, CODEC, Description, GenerateError, Request, describe};
 
 /// What making sounds needs, in bytes: first the encoder of descriptions, then, when that has been let go, the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +57,9 @@ impl TokenModel for Model<'_> {
 /// How a sound is cut into windows, in frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Windows {
+    /// Frames that are there before the first is made.
+    given: usize,
+    /// All frames, those among them.
     total: usize,
     window: usize,
     stride: usize,
@@ -65,9 +68,11 @@ struct Windows {
 impl Windows {
     /// First frame and number of frames of each window: the next begins `stride` later, and what both have is given to it.
     fn iter(self) -> impl Iterator<Item = (usize, usize)> {
-        let Self { total, window, stride } = self;
-        let count = 1 + total.saturating_sub(window).div_ceil(stride);
-        (0..count).map(move |i| (i * stride, window.min(total - i * stride)))
+        let Self { given, total, window, stride } = self;
+        // Of what is there already as much is seen as a later window sees of the one before.
+        let start = given.saturating_sub(window - stride);
+        let count = 1 + (total - start).saturating_sub(window).div_ceil(stride);
+        (0..count).map(move |i| start + i * stride).map(move |first| (first, window.min(total - first)))
     }
 }
 
@@ -91,7 +96,6 @@ impl Folders {
         if own.num_codebooks != other.num_quantizers {
             return wrong(format!("the model has {} codebooks, its codec {}", own.num_codebooks, other.num_quantizers));
         }
-        describe::check(path, own.text_size)?;
         Ok(Self { recommended: Recommended::read(path)?, path: path.to_owned(), model, codec })
     }
 
@@ -105,17 +109,17 @@ impl Folders {
     }
 
     fn windows(&self, request: &Request) -> Result<Windows, GenerateError> {
-        let total = request.frames(self.rate())?;
+        let given = request.given;
+        let total = given + request.frames(self.rate())?;
         let frames = |seconds: f64| ((seconds * self.rate()).round() as usize).max(1);
         // As many steps as the model has positions for.
         let most = self.model.config().max_position_embeddings.saturating_sub(self.pattern().longest()).max(1);
         let window = frames(self.recommended.window_seconds).min(most);
-        Ok(Windows { total, window, stride: frames(self.recommended.stride_seconds).min(window) })
+        Ok(Windows { given, total, window, stride: frames(self.recommended.stride_seconds).min(window) })
     }
 
     fn limits(&self, request: &Request, text: usize) -> Result<Limits, GenerateError> {
-        let windows = self.windows(request)?;
-        let longest = windows.window.min(windows.total);
+        let longest = self.windows(request)?.iter().map(|(_, frames)| frames).max().unwrap_or(1);
         Ok(Limits { rows: if request.guidance == 1.0 { 1 } else { 2 }, steps: self.pattern().steps(longest) - 1, text })
     }
 }
@@ -163,6 +167,16 @@ impl SoundGenerator {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn plan(folder: &Path, options: Options, request: Request, text: usize) -> Result<GenerationPlan, GenerateError> {
+        let plan = Self::plan_prepared(folder, options, request, text)?;
+        describe::check(folder, ModelFolder::<AudiogenConfig>::open(folder)?.config().text_size)?;
+        Ok(GenerationPlan { text: describe::bytes(folder, options)?, ..plan })
+    }
+
+    /// As [`plan`](Self::plan), where descriptions were [prepared](super::Prepared): no encoder is needed.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn plan_prepared(folder: &Path, options: Options, request: Request, text: usize) -> Result<GenerationPlan, GenerateError> {
         let folders = Folders::open(folder)?;
         check(&folders, &request)?;
         let limits = folders.limits(&request, text)?;
@@ -170,12 +184,36 @@ impl SoundGenerator {
         let codec = EncodecDecoder::plan(&folders.codec, options, CHUNK_FRAMES)?;
         let frames = folders.windows(&request)?.window.min(limits.steps);
         let codes = Generator::bytes(&folders.pattern(), folders.model.config().vocab_size, frames, &request.settings(options.isa));
-        Ok(GenerationPlan { text: describe::bytes(folder, options)?, model, codec, codes })
+        Ok(GenerationPlan { text: [0; 2], model, codec, codes })
+    }
+
+    /// What the language model has to be made for, and how many steps it takes for a sound.
+    pub(crate) fn steps(folder: &Path, request: Request, text: usize) -> Result<(Limits, usize), GenerateError> {
+        let folders = Folders::open(folder)?;
+        check(&folders, &request)?;
+        let steps = folders.windows(&request)?.iter().map(|(_, frames)| folders.pattern().steps(frames) - 1).sum();
+        Ok((folders.limits(&request, text)?, steps))
     }
 
     /// Samples a second.
     pub fn sampling_rate(&self) -> usize {
         self.folders.codec.config().sampling_rate
+    }
+
+    /// Makes a sound that goes on from a beginning of `request.given` frames: hands over that as the codec gives it back, then what follows, as
+    /// [`generate`](Self::generate).
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate), or if the request says another number of frames.
+    pub fn go_on(
+        &mut self,
+        beginning: &Beginning,
+        description: &Description,
+        request: Request,
+        sink: &mut dyn FnMut(&[f32]),
+        progress: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<(), GenerateError> {
+        self.make(description, request, &beginning.codes, sink, progress)
     }
 
     /// Makes a sound: hands samples in -1.0..=1.0 to `sink` as they come, and tells `progress` after each step how far it is. If that says no, the
@@ -190,6 +228,17 @@ impl SoundGenerator {
         sink: &mut dyn FnMut(&[f32]),
         progress: &mut dyn FnMut(Progress) -> bool,
     ) -> Result<(), GenerateError> {
+        self.make(description, request, &[], sink, progress)
+    }
+
+    fn make(
+        &mut self,
+        description: &Description,
+        request: Request,
+        before: &[u32],
+        sink: &mut dyn FnMut(&[f32]),
+        progress: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<(), GenerateError> {
         check(&self.folders, &request)?;
         let wanted = self.folders.limits(&request, description.rows())?;
         if wanted.rows != self.limits.rows || wanted.steps > self.limits.steps || wanted.text > self.limits.text {
@@ -197,11 +246,28 @@ impl SoundGenerator {
                 "a longer sound or description than the generator was opened for, or other guidance".into(),
             ));
         }
+        let width = self.folders.model.config().text_size;
+        if description.shape[1] != width {
+            let problem = format!("a description of {} values a row, {width} were expected", description.shape[1]);
+            return Err(GenerateError::Description(problem));
+        }
         let (pattern, windows) = (self.folders.pattern(), self.folders.windows(&request)?);
         let (codes, settings) = (self.folders.model.config().vocab_size, request.settings(self.options.isa));
         let steps = windows.iter().map(|(_, frames)| pattern.steps(frames) - 1).sum();
-        let (mut done, mut sent, mut prompt) = (0, 0usize, vec![]);
+        let books = pattern.codebooks();
+        if before.len() != request.given * books {
+            let problem = format!("{} codes to go on from, {} were expected", before.len(), request.given * books);
+            return Err(GenerateError::Setting(problem));
+        }
         self.decoder.reset();
+        for frame in before.chunks_exact(books.max(1)) {
+            self.decoder.push(frame, sink)?;
+        }
+        // Of the first window: `[codebooks][frames]`, as windows hand them on.
+        let seen = windows.iter().next().map_or(0, |(first, _)| request.given - first);
+        let last = &before[before.len() - seen * books..];
+        let mut prompt: Vec<u32> = (0..books).flat_map(|book| last.iter().skip(book).step_by(books.max(1)).copied()).collect();
+        let (mut done, mut sent) = (0, request.given);
         'windows: for (first, frames) in windows.iter() {
             let failed = |error: &dyn fmt::Display| GenerateError::Setting(error.to_string());
             let generator = Generator::continuing(pattern.clone(), codes, &prompt, frames, first as u64, settings);
@@ -246,10 +312,15 @@ mod tests {
 
     #[test]
     fn longer_sounds_are_continued_from_what_was_last() {
-        let windows = |total| Windows { total, window: 500, stride: 100 }.iter().collect::<Vec<_>>();
+        let windows = |total| Windows { given: 0, total, window: 500, stride: 100 }.iter().collect::<Vec<_>>();
         assert_eq!(windows(20), [(0, 20)]);
         assert_eq!(windows(500), [(0, 500)]);
         assert_eq!(windows(501), [(0, 500), (100, 401)]);
         assert_eq!(windows(750), [(0, 500), (100, 500), (200, 500), (300, 450)]);
+        // Of what is given, 400 frames are seen.
+        let windows = |given, total| Windows { given, total, window: 500, stride: 100 }.iter().collect::<Vec<_>>();
+        assert_eq!(windows(300, 310), [(0, 310)]);
+        assert_eq!(windows(450, 700), [(50, 500), (150, 500), (250, 450)]);
+        assert_eq!(windows(1000, 1100), [(600, 500)]);
     }
 }

@@ -1,6 +1,7 @@
 //! Sounds from descriptions.
 //!
-//! A folder of kind `audiogen` has the language model over codes; `codec` in it has the codec, `text` the encoder of descriptions (T5, or MiniLM).
+//! A folder of kind `audiogen` has the language model over codes; `codec` in it has the codec, `text` the encoder of descriptions (T5, or MiniLM),
+//! unless `text_model` in `config.json` names a model folder next to it.
 //! The encoder is let go before the model is opened.
 //!
 //! ```no_run
@@ -18,20 +19,26 @@
 //! ```
 
 mod describe;
+mod encode;
 mod error;
 mod generator;
+mod prepared;
+mod seam;
 mod settings;
 
 pub use ossicle_generate::Sampling;
 pub use ossicle_models::Options;
 
-pub use describe::{Description, describe};
+pub use describe::{Description, describe, text_folder};
+pub use encode::Beginning;
 pub use error::GenerateError;
 pub use generator::{GenerationPlan, Progress, SoundGenerator};
-pub use settings::{MAX_SECONDS, Request};
+pub use prepared::Prepared;
+pub use seam::{SEAM_SECONDS, looped};
+pub use settings::{MAX_SECONDS, Recommended, Request};
 
 /// The codec's folder in a model's.
-const CODEC: &str = "codec";
+pub(crate) const CODEC: &str = "codec";
 
 /// The folder of the encoder of descriptions.
 const TEXT: &str = "text";

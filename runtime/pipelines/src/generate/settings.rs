@@ -5,7 +5,7 @@ use std::path::Path;
 use ossicle_generate::{Sampling, Settings};
 use ossicle_kernels::simd::Isa;
 use ossicle_models::folder::FolderError;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::GenerateError;
 
@@ -16,17 +16,21 @@ pub const MAX_SECONDS: f64 = 600.0;
 const MIN_SECONDS: f64 = 0.1;
 
 /// What a model recommends, `generation_config.json`: names are those of Hugging Face where there are any.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Recommended {
-    guidance_scale: f32,
-    temperature: f32,
-    top_k: usize,
-    top_p: f32,
+pub struct Recommended {
+    /// How closely to follow the description.
+    pub guidance_scale: f32,
+    /// How freely to draw, 0 for the likeliest code always.
+    pub temperature: f32,
+    /// Likeliest codes to draw among, 0 for all.
+    pub top_k: usize,
+    /// The probability that the codes to draw among make up; 0 leaves it out.
+    pub top_p: f32,
     /// Longest sound that is made at once.
-    pub(super) window_seconds: f64,
+    pub window_seconds: f64,
     /// What each further window adds to a longer one.
-    pub(super) stride_seconds: f64,
+    pub stride_seconds: f64,
 }
 
 impl Default for Recommended {
@@ -57,8 +61,10 @@ impl Recommended {
 /// What sound to make.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Request {
-    /// Its length.
+    /// Its length, without what it goes on from.
     pub seconds: f64,
+    /// Frames of the sound that it goes on from; 0 for one that begins.
+    pub given: usize,
     /// The same one gives the same bytes, whatever the machine and the number of threads.
     pub seed: u64,
     /// How closely to follow the description; 1 leaves guidance out and takes less time.
@@ -74,7 +80,7 @@ impl Request {
     /// What it recommends cannot be read.
     pub fn new(folder: &Path, seconds: f64) -> Result<Self, GenerateError> {
         let Recommended { guidance_scale, temperature, top_k, top_p, .. } = Recommended::read(folder)?;
-        Ok(Self { seconds, seed: 0, guidance: guidance_scale, sampling: Sampling { temperature, top_k, top_p } })
+        Ok(Self { seconds, given: 0, seed: 0, guidance: guidance_scale, sampling: Sampling { temperature, top_k, top_p } })
     }
 
     /// Frames of the sound.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ossicle_frontend::yamnet::{BINS, YamnetMel, YamnetScratch, samples_of};
 use ossicle_kernels::simd::Isa;
-use ossicle_models::MemoryPlan;
 use ossicle_models::folder::{FolderError, ModelFolder};
 use ossicle_models::network::{InputShape, MAX_BUFFER_BYTES, NetworkGraph};
+use ossicle_models::{MemoryPlan, Work};
 use ossicle_trace::{Step, Tap, Tensor, Values};
 
 use super::{Frames, Image, LabelError, Preprocessor, Target};
@@ -93,6 +93,17 @@ impl Labeller {
             Preprocessor::Pixels(_) => Reading::Images,
             Preprocessor::Frames(_) => Reading::Recordings,
         }
+    }
+
+    /// Frames and bands of the windows that a recording is cut into, 10 ms a frame; none of a model for images.
+    pub(crate) fn window(&self) -> Option<(usize, usize)> {
+        let Target { height, width, .. } = self.target;
+        (self.reading() == Reading::Recordings).then_some((height * width / BINS, BINS))
+    }
+
+    /// How much an image, or a window of a recording, takes to compute.
+    pub(crate) fn work(&self) -> Work {
+        self.graph.layers().fold(Work::default(), |sum, (_, _, work)| sum.plus(work))
     }
 
     /// Memory in use, in bytes.

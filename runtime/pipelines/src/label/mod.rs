@@ -20,7 +20,7 @@ mod preprocessor;
 mod resize;
 
 pub use error::LabelError;
-pub use image::Image;
+pub use image::{ENDINGS, Image, has_image_ending, has_unread_image_ending};
 pub use labeller::{Labeller, Options, Reading, Windows};
 pub use pixels::{Pixels, Resample, Size, Target};
 pub use preprocessor::{Frames, Frontend, Preprocessor};

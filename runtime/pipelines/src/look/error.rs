@@ -1,9 +1,6 @@
 use std::fmt;
 use std::io;
 
-use crate::embed::EmbedError;
-use crate::label::LabelError;
-
 /// Why there is no frame.
 #[derive(Debug)]
 pub enum FrameError {
@@ -45,44 +42,5 @@ impl std::error::Error for FrameError {
             Self::Read(error) => Some(error),
             Self::Unknown { .. } | Self::Damaged { .. } => None,
         }
-    }
-}
-
-/// Why nothing can be seen.
-#[derive(Debug)]
-pub enum LookError {
-    /// A classifier with labels of its own refuses.
-    Label(LabelError),
-    /// A classifier by words refuses.
-    Embed(EmbedError),
-}
-
-impl fmt::Display for LookError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Label(error) => error.fmt(f),
-            Self::Embed(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for LookError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Label(error) => Some(error),
-            Self::Embed(error) => Some(error),
-        }
-    }
-}
-
-impl From<LabelError> for LookError {
-    fn from(error: LabelError) -> Self {
-        Self::Label(error)
-    }
-}
-
-impl From<EmbedError> for LookError {
-    fn from(error: EmbedError) -> Self {
-        Self::Embed(error)
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::label::Options;
+use crate::label::{Labeller, Options};
 
 /// The bundled classifier, with the cat among the samples.
 fn viewer(settings: &str, gate: Option<MotionGate>) -> (Viewer, Image) {

@@ -26,70 +26,21 @@ mod gate;
 mod jpeg;
 mod yuv;
 
-pub use error::{FrameError, LookError};
+pub use error::FrameError;
 pub use frames::{Frame, FrameReader, MAX_FRAME_BYTES, Raw, RawLayout};
 pub use gate::MotionGate;
 
 use crate::audio::SAMPLE_RATE;
-use crate::classify::Classifier;
+use crate::classify::{AnyClassifier, ClassifyError};
 use crate::events::{Around, Heard, Labels, Scores, Settings, SettingsError, Tracker, heard};
-use crate::label::{Image, Labeller};
-use ossicle_models::MemoryPlan;
-
-/// Names what is in an image.
-#[derive(Debug)]
-enum Model {
-    Trained(Box<Labeller>),
-    Words(Box<Classifier>, Vec<String>),
-}
-
-/// A model that a [`Viewer`] may look through.
-#[derive(Debug)]
-pub struct Eye(Model);
-
-impl From<Labeller> for Eye {
-    fn from(labeller: Labeller) -> Self {
-        Self(Model::Trained(Box::new(labeller)))
-    }
-}
-
-impl From<(Classifier, Vec<String>)> for Eye {
-    fn from((classifier, labels): (Classifier, Vec<String>)) -> Self {
-        Self(Model::Words(Box::new(classifier), labels))
-    }
-}
-
-impl Eye {
-    /// Names, one for each score.
-    pub fn labels(&self) -> &[String] {
-        match &self.0 {
-            Model::Trained(labeller) => labeller.labels(),
-            Model::Words(_, labels) => labels,
-        }
-    }
-
-    /// Memory in use, in bytes.
-    pub fn memory_plan(&self) -> MemoryPlan {
-        match &self.0 {
-            Model::Trained(labeller) => labeller.memory_plan(),
-            Model::Words(classifier, _) => classifier.memory_plan(),
-        }
-    }
-
-    fn scores(&mut self, image: &Image) -> Result<&[f32], LookError> {
-        match &mut self.0 {
-            Model::Trained(labeller) => Ok(labeller.image(image)?),
-            Model::Words(classifier, _) => Ok(classifier.classify(image)?),
-        }
-    }
-}
+use crate::label::Image;
 
 /// Turns frames into events.
 ///
 /// What is seen in a frame is there until the next one. A frame on which nothing moved is not computed: what was seen last is still seen.
 #[derive(Debug)]
 pub struct Viewer {
-    eye: Eye,
+    model: AnyClassifier,
     gate: Option<MotionGate>,
     trackers: Vec<Tracker>,
     scores: Vec<f32>,
@@ -117,23 +68,28 @@ impl Viewer {
     ///
     /// # Errors
     /// A class or a label is not known, or the model labels recordings.
-    pub fn new(eye: impl Into<Eye>, settings: &Settings, classes: &[String], gate: Option<MotionGate>) -> Result<Self, SettingsError> {
-        let eye = eye.into();
-        let names = eye.labels().to_vec();
+    pub fn new(
+        model: impl Into<AnyClassifier>,
+        settings: &Settings,
+        classes: &[String],
+        gate: Option<MotionGate>,
+    ) -> Result<Self, SettingsError> {
+        let model = model.into();
+        let names = model.labels().to_vec();
         let labels = Labels { thresholds: vec![None; names.len()], names, near: vec![] };
         let trackers = settings.resolve(&labels, classes)?.into_iter().map(Tracker::new).collect();
-        Ok(Self { scores: vec![], eye, gate, trackers, last: 0, counts: Counts::default() })
+        Ok(Self { scores: vec![], model, gate, trackers, last: 0, counts: Counts::default() })
     }
 
     /// Takes the frame of a time, in seconds from the start; times do not go back. An event's start is told within this call.
     ///
     /// # Errors
     /// The model refuses to run.
-    pub fn see(&mut self, image: &Image, at: f64, sink: &mut impl FnMut(Heard<'_>)) -> Result<(), LookError> {
+    pub fn see(&mut self, image: &Image, at: f64, sink: &mut impl FnMut(Heard<'_>)) -> Result<(), ClassifyError> {
         let moved = self.gate.as_mut().is_none_or(|gate| gate.moved(image));
         if moved || self.scores.is_empty() {
             self.scores.clear();
-            self.scores.extend_from_slice(self.eye.scores(image)?);
+            self.scores.extend_from_slice(self.model.image(image)?);
             self.counts.computed += 1;
         } else {
             self.counts.still += 1;
@@ -163,8 +119,8 @@ impl Viewer {
     }
 
     /// The model.
-    pub fn eye(&self) -> &Eye {
-        &self.eye
+    pub fn model(&self) -> &AnyClassifier {
+        &self.model
     }
 
     /// What became of the frames so far.

@@ -40,7 +40,7 @@ impl Layer for Depthwise {
 
     fn work(&self) -> Work {
         let taps = self.window.taps() * self.output.channels;
-        let work = Work::default().and(self.output.positions(), Units { float_mac: taps as f64, ..Units::default() });
+        let work = Work::default().and(self.output.positions(), Units { filter_mac: taps as f64, ..Units::default() });
         Work { bytes: 4.0 * taps as f64, ..work }
     }
 

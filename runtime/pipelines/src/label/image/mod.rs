@@ -21,6 +21,28 @@ use std::path::Path;
 use super::LabelError;
 use kinds::Kind;
 
+/// What the names of images end with that are read here, without the point.
+pub const ENDINGS: [&str; 9] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "ppm", "pnm"];
+
+/// What the names of images end with that are not.
+const UNREAD: [&str; 17] =
+    ["heic", "heif", "avif", "tif", "tiff", "bmp", "jxl", "jp2", "dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "svg"];
+
+/// Whether a file's name ends like an image's.
+pub fn has_image_ending(path: &Path) -> bool {
+    ends_with_one(path, &ENDINGS)
+}
+
+/// Whether a file's name ends like an image's of a kind that is not read here.
+pub fn has_unread_image_ending(path: &Path) -> bool {
+    ends_with_one(path, &UNREAD)
+}
+
+fn ends_with_one(path: &Path, endings: &[&str]) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    ending.is_some_and(|ending| endings.contains(&ending.as_str()))
+}
+
 /// Most pixels of an image.
 const MAX_PIXELS: usize = 1 << 26;
 

@@ -1,0 +1,49 @@
+//! Phonemes that are said, line by line.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Pipeline, ReplayError, Run, readable};
+use crate::speak::{Settings, Voice};
+use crate::trace::{self, DigestError};
+
+#[derive(Debug)]
+pub(super) struct Speak;
+
+/// Settings of speech as traces have them; line `n` has the seed `seed + n`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    speed: f32,
+    seed: u64,
+}
+
+impl Pipeline for Speak {
+    fn name(&self) -> &'static str {
+        trace::SPEAK
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        &trace::VOICE_FILES
+    }
+
+    fn check(&self, settings: &Value) -> serde_json::Result<()> {
+        readable::<Said>(settings)
+    }
+
+    fn repeat(&self, run: &Run<'_>) -> Result<(), ReplayError> {
+        let Said { speed, seed } = run.settings()?;
+        let text = std::fs::read_to_string(run.input).map_err(|source| {
+            let error = DigestError { path: run.input.to_owned(), source };
+            ReplayError::Run(format!("cannot read: {error}: name a readable file").into())
+        })?;
+        let mut voice = Voice::open(run.model, run.options).map_err(|error| run.failed(error))?;
+        voice.set_tap(Some(run.tap.clone()));
+        for (line, number) in text.lines().zip(0..) {
+            let settings = Settings { speed, seed: seed.wrapping_add(number) };
+            let mut speech = voice.speak_phonemes(line, settings).map_err(|error| run.failed(error))?;
+            while !(run.stop)() && speech.next_chunk().map_err(|error| run.failed(error))?.is_some() {}
+        }
+        Ok(())
+    }
+}
