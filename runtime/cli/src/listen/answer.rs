@@ -119,8 +119,11 @@ impl Mouth {
         // A loudspeaker takes as long as it takes.
         self.output.wait(&|| queue.is_marked());
         let arrived = waiting().saturating_sub(before);
-        self.mute = (spoken * HEARD).div_ceil(SPOKEN).max(arrived) + self.tail;
-        self.wait = if live { before } else { rest };
+        // An answer before it may not be over.
+        if self.mute == 0 {
+            self.wait = if live { before } else { rest };
+        }
+        self.mute += (spoken * HEARD).div_ceil(SPOKEN).max(arrived) + self.tail;
         Ok((self.wait, self.mute))
     }
 
