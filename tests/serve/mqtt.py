@@ -13,7 +13,7 @@ import threading
 import time
 
 from record import exchange
-from service import Service, reference, samples, service
+from service import Service, reference, samples, service, spoken
 from soak import wyoming_request
 
 TOPIC = "ossicle/kitchen"
@@ -39,7 +39,7 @@ class Broker:
             if probe.returncode == 0:
                 break
             time.sleep(0.1)
-        command = ["mosquitto_sub", *self.login, "-V", "5", "-t", "#", "-F", "%j", "--retain-as-published"]
+        command = ["mosquitto_sub", *self.login, "-V", "5", "-t", "#", "-T", f"{TOPIC}/speech", "-F", "%j", "--retain-as-published"]
         self.listener = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         threading.Thread(target=lambda: [self.messages.put(json.loads(line)) for line in self.listener.stdout], daemon=True).start()
 
@@ -60,6 +60,39 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def says(broker, options, folder):
+    """Texts that are published to be said: as wav messages, or played."""
+    answer = "The light is on. It is 21.5 degrees."
+    say = lambda text: subprocess.run(["mosquitto_pub", *broker.login, "-t", f"{TOPIC}/say", "-m", text], check=True)
+    hear = lambda what: (lambda payload: json.loads(payload) if isinstance(payload, str) else payload)(broker.hear(f"{TOPIC}/{what}")[0])
+    with service(*options):
+        payload, retained = broker.hear("homeassistant/notify/ossicle_kitchen/say/config")
+        config = json.loads(payload) if isinstance(payload, str) else payload
+        assert retained and config["command_topic"] == f"{TOPIC}/say", config
+        assert broker.hear(f"{TOPIC}/status")[0] == "online"
+        wav = subprocess.Popen(["mosquitto_sub", *broker.login, "-t", f"{TOPIC}/speech", "-C", "1", "-F", "%x"], stdout=subprocess.PIPE)
+        time.sleep(0.5)
+        say(answer)
+        said = hear("said")
+        expected = spoken(answer)
+        assert said == {"text": answer, "seconds": round(len(expected) / 48000, 3)}, said
+        assert bytes.fromhex(wav.communicate(timeout=20)[0].decode().strip())[44:] == expected
+        say(json.dumps({"text": "It is on.", "speed": 2}))
+        assert hear("said")["seconds"] < 1.5
+        for bad in ("{", "{}", "\u65e5\u672c", "x" * 50_000, json.dumps({"text": "x", "speed": 9})):
+            say(bad)
+            assert "\n" not in hear("said")["error"]
+    assert broker.hear(f"{TOPIC}/status") == ("offline", True)
+    played = pathlib.Path(folder, "played.raw")
+    with service(*options, "--say-output", str(played)):
+        assert broker.hear(f"{TOPIC}/status")[0] == "online"
+        time.sleep(0.5)
+        say("The light is on.")
+        assert hear("said")["text"] == "The light is on."
+        assert played.read_bytes() == spoken("The light is on.")
+    assert broker.hear(f"{TOPIC}/status") == ("offline", True)
 
 
 def main():
@@ -85,6 +118,7 @@ def main():
                 heard = json.loads(payload) if isinstance(payload, str) else payload
                 assert heard == {"text": expected, "language": "en", "source": "wyoming"} and not retained, heard
             assert broker.hear(f"{TOPIC}/status") == ("offline", True)
+            says(broker, options, folder)
             # Killed, it leaves its last will; without a broker it serves on, and comes back with it.
             killed = Service(*options)
             assert broker.hear(f"{TOPIC}/status")[0] == "online"

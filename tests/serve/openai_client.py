@@ -2,13 +2,17 @@
 """The `openai` package and curl as clients of `ossicle serve`."""
 
 import asyncio
+import base64
 import io
 import json
 import subprocess
 import sys
+import wave
 
 import openai
-from service import MODEL, SAMPLE, reference, service
+from service import BINARY, MODEL, ROOT, SAMPLE, reference, service, spoken
+
+ANSWER = "The light is on. It is 21.5 degrees."
 
 
 def formats(client, expected):
@@ -29,6 +33,54 @@ def formats(client, expected):
     events = list(ask(stream=True))
     assert "".join(event.delta for event in events[:-1]) == events[-1].text == expected
     assert [event.type for event in events] == ["transcript.text.delta"] * (len(events) - 1) + ["transcript.text.done"]
+
+
+def speech(client):
+    """As the package asks by default (mp3, answered as wav), in each format, and while the samples come."""
+    expected, create = spoken(ANSWER), client.audio.speech.create
+    whole = create(model="tts-1", voice="alloy", input=ANSWER)
+    assert whole.response.headers["content-type"] == "audio/wav" and whole.content[44:] == expected
+    with wave.open(io.BytesIO(whole.content)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24000, 1, 2)
+        assert file.readframes(len(expected)) == expected
+    assert create(model="hibari", voice="hibari", input=ANSWER, response_format="pcm").content == expected
+    flac = create(model="tts-1", voice="nova", input=ANSWER, response_format="flac")
+    assert flac.response.headers["content-type"] == "audio/flac" and len(flac.content) < len(expected) * 0.8
+    said = subprocess.run([BINARY, "transcribe", "--model", str(MODEL), "-"], input=flac.content, check=True, capture_output=True).stdout
+    assert "light is on" in said.decode().lower(), said
+    assert len(create(model="tts-1", voice="nova", input=ANSWER, response_format="pcm", speed=2).content) < len(expected) * 0.7
+    with client.audio.speech.with_streaming_response.create(model="tts-1", voice="nova", input=ANSWER, response_format="pcm") as parts:
+        assert b"".join(parts.iter_bytes()) == expected
+    options = {"model": "tts-1", "voice": "nova", "input": ANSWER, "response_format": "pcm", "stream_format": "sse"}
+    with client.audio.speech.with_streaming_response.create(**options) as parts:
+        events = [json.loads(line[6:]) for line in parts.iter_lines() if line]
+    assert b"".join(base64.b64decode(event["audio"]) for event in events[:-1]) == expected
+    assert events[-1]["type"] == "speech.audio.done"
+    fails(openai.BadRequestError, 400, create, model="tts-1", voice="nova", input="")
+    fails(openai.BadRequestError, 400, create, model="tts-1", voice="nova", input="x", response_format="opus")
+    fails(openai.BadRequestError, 400, create, model="tts-1", voice="nova", input="x", speed=4)
+    fails(openai.NotFoundError, 404, create, model="whisper-1", voice="nova", input="x")
+    fails(openai.APIStatusError, 413, create, model="tts-1", voice="nova", input="x" * 100_000)
+
+
+def embeddings(client):
+    """Texts as the package asks by default (base64) and as numbers, and an image beside them: the vectors of `ossicle embed`."""
+    def embedded(*args):
+        command = [BINARY, "embed", "--model", "efficientnet-lite0", *args]
+        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        return [json.loads(line)["vector"] for line in lines]
+
+    create, cat = client.embeddings.create, ROOT / "samples/cat.jpg"
+    texts, image = ["a cat", "a dog on a sofa"], "data:image/jpeg;base64," + base64.b64encode(cat.read_bytes()).decode()
+    expected = [*embedded("--text", texts[0], "--text", texts[1]), *embedded(str(cat))]
+    for options in ({}, {"encoding_format": "float"}):
+        answer = create(model="text-embedding-3-small", input=[*texts, image], **options)
+        assert [item.index for item in answer.data] == [0, 1, 2] and answer.usage.total_tokens > 4
+        for item, vector in zip(answer.data, expected, strict=True):
+            assert len(item.embedding) == len(vector) and all(abs(a - b) < 1e-7 for a, b in zip(item.embedding, vector))
+    assert create(model="efficientnet-lite0", input=texts[0]).data[0].embedding == create(model="efficientnet-lite0", input=texts).data[0].embedding
+    for bad in ("", [], [[1, 2]], "data:image/png;base64,AAAA", ["x" * 100_000]):
+        fails(openai.BadRequestError, 400, create, model="efficientnet-lite0", input=bad)
 
 
 def fails(error, status, call, *arguments, **options):
@@ -69,12 +121,16 @@ def main():
     with service("--http", "127.0.0.1:0", "--max-upload", "20MB") as running:
         url = f"{running.http}/v1"
         with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
-            assert [model.id for model in client.models.list()] == [MODEL.name]
+            assert [model.id for model in client.models.list()] == [MODEL.name, "hibari"]
             assert client.models.retrieve(MODEL.name).id == MODEL.name
             formats(client, expected)
+            speech(client)
             errors(client)
         asyncio.run(together(url, expected))
         curl(url, expected)
+    with service("--http", "127.0.0.1:0", "--embeddings", "efficientnet-lite0") as running:
+        with openai.OpenAI(base_url=f"{running.http}/v1", api_key="none", max_retries=0) as client:
+            embeddings(client)
     print(f"openai, curl: {expected!r}")
 
 

@@ -63,6 +63,11 @@ def reference(path=SAMPLE, *options):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def spoken(text):
+    """What the command line says, as raw samples."""
+    return subprocess.run([BINARY, "speak", text], check=True, capture_output=True).stdout
+
+
 def samples(path=SAMPLE):
     """16-bit mono samples of a wav file, and their rate."""
     with wave.open(str(path), "rb") as file:

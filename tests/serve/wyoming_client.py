@@ -6,7 +6,7 @@ import asyncio
 import sys
 import tempfile
 
-from service import MODEL, reference, samples, service
+from service import MODEL, reference, samples, service, spoken
 from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.client import AsyncClient
@@ -14,6 +14,9 @@ from wyoming.error import Error
 from wyoming.info import Describe, Info
 from wyoming.intent import Intent, NotRecognized, Recognize
 from wyoming.ping import Ping, Pong
+from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
+
+ANSWER = "The light in the kitchen is on. It is 21.5 degrees, said Dr. Smith. Good night!"
 
 
 async def say(client, audio, rate, width, channels, block=2048):
@@ -40,6 +43,48 @@ async def describes(uri):
         assert info.asr[0].models[0].languages == ["en"] and info.asr[0].installed
         await client.write_event(Ping(text="x").event())
         assert Pong.from_event(await client.read_event()).text == "x"
+
+
+async def answer(client):
+    """Samples from an audio-start to its audio-stop."""
+    event = await client.read_event()
+    assert AudioStart.is_type(event.type), event
+    start, heard = AudioStart.from_event(event), b""
+    assert (start.rate, start.width, start.channels) == (24000, 2, 1), start
+    while AudioChunk.is_type((event := await client.read_event()).type):
+        heard += AudioChunk.from_event(event).audio
+    assert AudioStop.is_type(event.type), event
+    return heard
+
+
+async def speaks(uri):
+    """Whole texts, and texts in parts as Home Assistant sends them: with the whole one behind them."""
+    expected, voice = spoken(ANSWER), SynthesizeVoice(name="hibari")
+    async with AsyncClient.from_uri(uri) as client:
+        await client.write_event(Describe().event())
+        program = Info.from_event(await client.read_event()).tts[0]
+        assert program.supports_synthesize_streaming and program.installed and program.attribution.name
+        assert [(one.name, one.languages) for one in program.voices] == [("hibari", ["en-US"])]
+        assert program.voices[0].attribution.url and program.voices[0].version
+        await client.write_event(Synthesize(ANSWER, voice=voice).event())
+        assert await answer(client) == expected
+        await client.write_event(SynthesizeStart(voice=voice).event())
+        for word in ANSWER.split(" "):
+            await client.write_event(SynthesizeChunk(f"{word} ").event())
+        await client.write_event(Synthesize(ANSWER, voice=voice).event())
+        await client.write_event(SynthesizeStop().event())
+        assert await answer(client) == expected
+        assert SynthesizeStopped.is_type((await client.read_event()).type)
+        # Before the whole text is there.
+        await client.write_event(SynthesizeStart().event())
+        await client.write_event(SynthesizeChunk("The light is on. And it").event())
+        assert AudioStart.is_type((await client.read_event()).type)
+        await client.write_event(SynthesizeChunk(" is dark.").event())
+        await client.write_event(SynthesizeStop().event())
+        while not SynthesizeStopped.is_type((event := await client.read_event()).type):
+            assert event.type in ("audio-chunk", "audio-stop"), event
+        await client.write_event(Synthesize("x" * 50_000).event())
+        assert Error.from_event(await client.read_event()).code == "too-long"
 
 
 async def refuses(uri):
@@ -103,6 +148,7 @@ async def main():
         for uri in ("tcp://127.0.0.1:0", f"unix://{folder}/wyoming.sock"):
             with service("--uri", uri) as running:
                 await describes(running.wyoming)
+                await speaks(running.wyoming)
                 heard = await transcript(running.wyoming, audio, language="en-US")
                 assert (heard.text, heard.language) == (expected, "en"), heard
                 assert (await transcript(running.wyoming, bytes(64000))).text == ""

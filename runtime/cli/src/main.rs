@@ -36,6 +36,7 @@ mod transcribe_channels;
 mod transcribe_events;
 mod transcribe_output;
 mod usage;
+mod voice;
 mod watch;
 
 use std::process::ExitCode;

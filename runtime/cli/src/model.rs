@@ -96,6 +96,11 @@ impl ModelArgs {
         Ok(ossicle::models::find(self.model.as_deref().unwrap_or(DEFAULT_MODEL)).map_err(fault::model)?)
     }
 
+    /// What sets a limit, and the limit in bytes.
+    pub(crate) fn limits(&self) -> Result<Vec<(String, u64)>> {
+        self.budget.limits()
+    }
+
     /// Checks every file and every weight, which reads all of them: what a service does once, when it starts.
     pub(crate) fn verify(&self) -> Result<()> {
         Ok(folder::verify(&self.path()?).map_err(fault::folder)?)
@@ -146,7 +151,8 @@ impl ModelArgs {
         self.load(&path)
     }
 
-    /// The model several times, ready for windows of up to `frames` mel frames: `count` times, or as often as memory allows up to `most`.
+    /// The model several times, ready for windows of up to `frames` mel frames: `count` times, or as often as memory allows up to `most`; beside
+    /// others in this process that need so many bytes.
     pub(crate) fn open_several(
         &self,
         frames: usize,
@@ -154,12 +160,13 @@ impl ModelArgs {
         lanes: bool,
         count: Option<usize>,
         most: usize,
+        others: usize,
     ) -> Result<Vec<Transcriber>> {
         let path = self.path()?;
         let alone = self.plan_for(&path, frames, words, lanes, 0)?;
         // They share the weights and the program.
         let more = alone.total() - alone.network.weights - alone.program;
-        let plan = |count: usize| self.plan_for(&path, frames, words, lanes, (count - 1) * more);
+        let plan = |count: usize| self.plan_for(&path, frames, words, lanes, others + (count - 1) * more);
         let count = match count {
             Some(count) => plan(count).map(|_| count)?,
             None => (1..=most).rev().find(|&count| plan(count).is_ok()).unwrap_or(1),

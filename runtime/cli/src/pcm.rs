@@ -1,11 +1,11 @@
-//! Samples that are made here, to a wav file or raw.
+//! Samples that are made here, to a wav or flac file or raw.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::Result;
-use ossicle::speak::{to_pcm, wav_header};
+use ossicle::speak::{FlacEncoder, flac_header, to_pcm, wav_header};
 
 use crate::fault::Fault;
 
@@ -22,10 +22,21 @@ pub(crate) enum Sink {
         /// Bytes of samples so far.
         written: u64,
     },
+    /// The same.
+    Flac {
+        /// The file.
+        file: BufWriter<File>,
+        /// Samples a second.
+        rate: u32,
+        /// Samples so far.
+        written: u64,
+        /// What makes frames of them.
+        encoder: FlacEncoder,
+    },
 }
 
 impl Sink {
-    /// A file whose name ends in `.wav`, `.raw` or `.pcm`, or `-` for standard output.
+    /// A file whose name ends in `.wav`, `.flac`, `.raw` or `.pcm`, or `-` for standard output.
     pub(crate) fn open(path: &Path, rate: u32) -> Result<Self> {
         if path == Path::new("-") {
             if io::stdout().is_terminal() {
@@ -34,18 +45,23 @@ impl Sink {
             return Ok(Self::Raw(Box::new(io::stdout().lock())));
         }
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let wav = match &*extension {
-            "wav" => true,
-            "raw" | "pcm" => false,
-            _ => return Err(Fault::new("unknown kind of file", path.display(), "give a name that ends in .wav, .raw or .pcm").into()),
-        };
+        if !matches!(&*extension, "wav" | "flac" | "raw" | "pcm") {
+            let remedy = "give a name that ends in .wav, .flac, .raw or .pcm";
+            return Err(Fault::new("unknown kind of file", path.display(), remedy).into());
+        }
         let file = File::create(path).map_err(|error| Fault::new(format!("cannot write: {error}"), path.display(), "give another file"))?;
         let mut file = BufWriter::new(file);
-        if !wav {
-            return Ok(Self::Raw(Box::new(file)));
+        match &*extension {
+            "wav" => {
+                file.write_all(&wav_header(rate, u64::MAX))?;
+                Ok(Self::Wav { file, rate, written: 0 })
+            }
+            "flac" => {
+                file.write_all(&flac_header(rate, 0))?;
+                Ok(Self::Flac { file, rate, written: 0, encoder: FlacEncoder::default() })
+            }
+            _ => Ok(Self::Raw(Box::new(file))),
         }
-        file.write_all(&wav_header(rate, u64::MAX))?;
-        Ok(Self::Wav { file, rate, written: 0 })
     }
 
     /// Writes samples in -1.0..=1.0.
@@ -62,6 +78,12 @@ impl Sink {
                 *written += bytes.len() as u64;
                 file.write_all(&bytes)
             }
+            Self::Flac { file, written, encoder, .. } => {
+                *written += samples.len() as u64;
+                let mut frames = Vec::new();
+                encoder.push(&bytes, &mut frames);
+                file.write_all(&frames)
+            }
         }
     }
 
@@ -72,6 +94,14 @@ impl Sink {
             Self::Wav { mut file, rate, written } => {
                 file.seek(SeekFrom::Start(0))?;
                 file.write_all(&wav_header(rate, written))?;
+                file.flush()
+            }
+            Self::Flac { mut file, rate, written, mut encoder } => {
+                let mut frames = Vec::new();
+                encoder.finish(&mut frames);
+                file.write_all(&frames)?;
+                file.seek(SeekFrom::Start(0))?;
+                file.write_all(&flac_header(rate, written))?;
                 file.flush()
             }
         }

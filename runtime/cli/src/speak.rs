@@ -1,23 +1,18 @@
 //! `ossicle speak`.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use ossicle::speak::{Options, Pronounced, SAMPLE_RATE, Settings, SpeakError, Voice};
 use ossicle::trace;
-use ossicle::whisper::memory::program_bytes;
-use ossicle_models::{GraphError, MemoryPlan};
 
 use crate::fault::{self, Fault};
 use crate::model::{BudgetArgs, MachineArgs};
 use crate::pcm::Sink;
-use crate::size;
 use crate::trace::{Recording, TraceArgs};
-
-/// The voice that comes with the program.
-const DEFAULT_VOICE: &str = "hibari";
+use crate::voice;
 
 /// Longest line of standard input: longer ones are spoken in pieces.
 const LINE: usize = 1 << 16;
@@ -46,11 +41,11 @@ pub(crate) struct Args {
     /// Write the phonemes that would be said, a line for each sentence, and say nothing
     #[arg(long, requires = "text", conflicts_with_all = ["output", "trace"])]
     show_phonemes: bool,
-    /// File to write: .wav, or raw samples as .raw or .pcm; - is standard output
+    /// File to write: .wav, .flac, or raw samples as .raw or .pcm; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
     /// Voice: a model folder, or the name of one (see `ossicle models list`)
-    #[arg(long, value_name = "NAME|FOLDER", default_value = DEFAULT_VOICE)]
+    #[arg(long, value_name = "NAME|FOLDER", default_value = voice::DEFAULT)]
     voice: String,
     /// How fast, 0.5 to 2
     #[arg(long, value_name = "FACTOR", default_value = "1")]
@@ -70,7 +65,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let settings = Settings { speed: args.speed, seed: args.seed };
     let folder = ossicle::models::find(&args.voice).map_err(fault::model)?;
-    let mut voice = open(args, &folder)?;
+    let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
+    let mut voice = voice::open(&folder, options, args.budget.limits()?)?.0;
     // What cannot be said leaves no file behind.
     drop(voice.speak_phonemes("", settings).map_err(Fault::line)?);
     let given = match (&args.text, &args.phonemes) {
@@ -177,33 +173,4 @@ fn read_line(input: &mut dyn BufRead) -> Result<Option<String>> {
         bytes.extend(more);
     }
     Ok((count > 0).then(|| String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned()))
-}
-
-/// The voice, if `--memory` and `--board` allow what it needs.
-fn open(args: &Args, folder: &Path) -> Result<Voice> {
-    let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
-    let failed = |error: SpeakError| match error {
-        SpeakError::Folder(error) => fault::folder(error).into(),
-        SpeakError::Graph(error @ GraphError::Memory { .. }) => {
-            Fault::new(error, folder.display(), "allow more with --memory if the machine has it").into()
-        }
-        SpeakError::Graph(error) => fault::graph(folder, error),
-        error => Fault::line(error).into(),
-    };
-    let limits = args.budget.limits()?;
-    let most = limits.iter().map(|limit| limit.1).min().map_or(1 << 30, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    let voice = Voice::open_within(folder, options, most).map_err(failed)?;
-    let MemoryPlan { weights, buffers, state } = voice.memory_plan();
-    let parts = [("weights", weights), ("buffers", buffers), ("state", state), ("program", program_bytes())];
-    let total: usize = parts.iter().map(|part| part.1).sum();
-    for (limit, allowed) in limits {
-        if total as u64 > allowed {
-            let (needed, allowed) = (size::megabytes(total as u64), size::megabytes(allowed));
-            let parts: Vec<_> = parts.iter().map(|&(name, bytes)| format!("{name} {}", size::megabytes(bytes as u64))).collect();
-            return Err(
-                Fault::new(format!("the plan needs {needed}, more than {limit} {allowed}"), folder.display(), parts.join(", ")).into()
-            );
-        }
-    }
-    Ok(voice)
 }

@@ -209,7 +209,7 @@ fn what_cannot_be_done_is_one_line() {
         (&["a dog", "-o", file, "--top-p", "2"], "top-p 2: 0 to 1"),
         (&["a dog"], "nowhere to write to: give -o FILE.wav"),
         (&["a dog", "a", "-o", file], "-o takes one sound, there are 2: give --output-dir"),
-        (&["a dog", "-o", "sound.mp3", "--seconds", "0.1"], "give a name that ends in .wav, .raw or .pcm"),
+        (&["a dog", "-o", "sound.mp3", "--seconds", "0.1"], "give a name that ends in .wav, .flac, .raw or .pcm"),
         (&["a dog", "--seeds", "2", "-o", file], "-o takes one sound, there are 2"),
         (&["a dog", "--seeds", "0", "-o", file], "0 is not in 1..=1000"),
         (&["a dog", "a", "--seeds", "501", "-o", file], "1002 sounds: at most 1000"),

@@ -100,6 +100,152 @@ fn recorded_sessions_give_the_same_bytes() {
     }
 }
 
+/// The events in these bytes: what each is, its data and its payload.
+fn events(mut bytes: &[u8]) -> Vec<(String, serde_json::Value, Vec<u8>)> {
+    let mut events = Vec::new();
+    while !bytes.is_empty() {
+        let line = bytes.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+        let head: serde_json::Value = serde_json::from_slice(&bytes[..line]).unwrap();
+        let length = |name: &str| head[name].as_u64().unwrap_or(0) as usize;
+        let (data, payload) = bytes[line..].split_at(length("data_length"));
+        let data = if data.is_empty() { serde_json::Value::Null } else { serde_json::from_slice(data).unwrap() };
+        let (payload, rest) = payload.split_at(length("payload_length"));
+        events.push((head["type"].as_str().unwrap().to_owned(), data, payload.to_vec()));
+        bytes = rest;
+    }
+    events
+}
+
+fn event(kind: &str, data: &serde_json::Value) -> Vec<u8> {
+    let data = data.to_string();
+    format!("{}\n{data}", serde_json::json!({"type": kind, "data_length": data.len()})).into_bytes()
+}
+
+#[test]
+fn what_a_service_says_has_the_samples_of_speak() {
+    const TEXT: &str = "The light in the kitchen is on. It is 21.5 degrees, said Dr. Smith. Good night!";
+    let mut speak = Command::new(env!("CARGO_BIN_EXE_ossicle"));
+    let expected = speak.env_remove("OSSICLE_ISA").args(["speak", TEXT]).output().unwrap().stdout;
+    assert!(expected.len() > 100_000);
+    let service = Service::start(serve(&["--uri", "tcp://127.0.0.1:0", "--http", "127.0.0.1:0"]), 2);
+    assert!(!service.lines.iter().any(|line| line.contains("speech: none")), "{:?}", service.lines);
+    let talk = |request: &[u8]| {
+        let mut stream = TcpStream::connect(service.place("wyoming")).unwrap();
+        stream.write_all(request).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        events(&answer)
+    };
+    let samples = |events: &[(String, serde_json::Value, Vec<u8>)]| events.iter().flat_map(|event| event.2.clone()).collect::<Vec<_>>();
+    let text = |kind: &str, text: &str| event(kind, &serde_json::json!({"text": text}));
+    let none = serde_json::json!({});
+    let whole = talk(&text("synthesize", TEXT));
+    assert_eq!(samples(&whole), expected);
+    assert!(whole.len() > 5 && whole.iter().all(|event| event.2.len() <= 57_600));
+    let words: Vec<u8> = TEXT.split_inclusive(' ').flat_map(|word| text("synthesize-chunk", word)).collect();
+    let parts = talk(&[event("synthesize-start", &none), words, event("synthesize-stop", &none)].concat());
+    assert_eq!(samples(&parts), expected);
+    assert_eq!(parts.last().unwrap().0, "synthesize-stopped");
+    // Nothing to say, too much of it, and what nobody can say.
+    let hostile = ["".into(), "x".repeat(100_000), "x".repeat(60_000), "\0\u{1b}\u{202e}\u{1f600} 日本語".into()];
+    for (hostile, code) in hostile.iter().zip(["nothing-to-say", "bad-event", "too-long", "nothing-to-say"]) {
+        let events = talk(&text("synthesize", hostile));
+        assert!(events.len() == 1 && events[0].1["code"] == code, "{events:?}");
+    }
+    // The most that is taken, without a blank.
+    let long = talk(&text("synthesize", &"supercalifragilistic".repeat(799)));
+    assert_eq!(long.last().unwrap().0, "audio-stop");
+    let body = serde_json::json!({"model": "tts-1", "voice": "alloy", "input": TEXT, "response_format": "pcm"}).to_string();
+    let length = body.len();
+    let head = format!("POST /v1/audio/speech HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+    let mut stream = TcpStream::connect(service.place("http")).unwrap();
+    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    assert!(answer[end..] == expected, "{}", String::from_utf8_lossy(&answer[..end]));
+    assert_eq!(service.terminate(), Some(0));
+}
+
+/// The `embedding` of each input, as the service has it.
+fn embeddings(service: &Service, body: &serde_json::Value) -> Vec<Vec<f32>> {
+    let body = body.to_string();
+    let length = body.len();
+    let head = format!("POST /v1/embeddings HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+    let mut stream = TcpStream::connect(service.place("http")).unwrap();
+    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let items = body["data"].as_array().unwrap();
+    items.iter().map(|item| item["embedding"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect()).collect()
+}
+
+/// What `ossicle embed` writes.
+fn embedded(args: &[&str]) -> Vec<Vec<f32>> {
+    let output = Command::new(env!("CARGO_BIN_EXE_ossicle")).env_remove("OSSICLE_ISA").arg("embed").args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["vector"].as_array().unwrap().clone();
+    lines.lines().map(|text| line(text).iter().map(|x| x.as_f64().unwrap() as f32).collect()).collect()
+}
+
+#[test]
+fn embeddings_have_the_bits_of_embed() {
+    let texts = ["a dog barks", "a barking dog", "the stock market fell"];
+    let service = Service::start(serve(&["--http", "127.0.0.1:0", "--voice", "none", "--embeddings", "minilm"]), 1);
+    let vectors = embeddings(&service, &serde_json::json!({"model": "minilm", "input": texts}));
+    assert_eq!(vectors, embedded(&["--model", "minilm", "--text", texts[0], "--text", texts[1], "--text", texts[2]]));
+    let cosine = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    assert!(cosine(&vectors[0], &vectors[1]) > cosine(&vectors[0], &vectors[2]) + 0.3);
+    // Images and texts, in one space.
+    let service = Service::start(serve(&["--http", "127.0.0.1:0", "--voice", "none", "--embeddings", "efficientnet-lite0"]), 1);
+    let cat = root().join("samples/cat.jpg");
+    let encoded = base64(&fs::read(&cat).unwrap());
+    let input = serde_json::json!([{"image": encoded}, format!("data:image/jpeg;base64,{encoded}"), "a cat"]);
+    let vectors = embeddings(&service, &serde_json::json!({"model": "efficientnet-lite0", "input": input}));
+    assert_eq!(vectors[0], vectors[1]);
+    let images = embedded(&["--model", "efficientnet-lite0", cat.to_str().unwrap()]);
+    let texts = embedded(&["--model", "efficientnet-lite0", "--text", "a cat"]);
+    assert_eq!([&vectors[0], &vectors[2]], [&images[0], &texts[0]]);
+}
+
+/// As RFC 4648 has it.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let three = |three: &[u8]| {
+        let word = three.iter().chain(&[0; 2]).take(3).fold(0usize, |word, &byte| word << 8 | usize::from(byte));
+        (0..4).map(|at| if at <= three.len() { char::from(LETTERS[word >> (18 - 6 * at) & 63]) } else { '=' }).collect::<String>()
+    };
+    bytes.chunks(3).map(three).collect()
+}
+
+#[test]
+fn a_voice_is_left_out_where_memory_is_short() {
+    let describe = |options: &[&str]| {
+        let service = Service::start(serve(&[&["--uri", "tcp://127.0.0.1:0", "--models", "1"], options].concat()), 1);
+        let stream = TcpStream::connect(service.place("wyoming")).unwrap();
+        let answer = exchange(&stream, || _ = stream.shutdown(Shutdown::Write), &event("describe", &serde_json::json!({})));
+        let info = events(answer.as_bytes()).remove(0).1;
+        let line = service.lines.iter().find(|line| line.starts_with("speech: none: ")).cloned();
+        (info["tts"][0]["voices"][0]["name"].as_str().map(str::to_owned), line)
+    };
+    assert_eq!(describe(&[]), (Some("hibari".into()), None));
+    assert_eq!(describe(&["--voice", "none"]), (None, None));
+    let plan = serve(&["--uri", "tcp://127.0.0.1:0", "--models", "1", "--voice", "none", "--memory", "1MB"]).output().unwrap();
+    let line = String::from_utf8(plan.stderr).unwrap();
+    let needed: f64 = line.split_once("the plan needs ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+    // Enough for the model alone.
+    let memory = format!("{}MB", needed.ceil() + 1.0);
+    let (voice, line) = describe(&["--memory", &memory]);
+    assert!(voice.is_none() && line.as_ref().is_some_and(|line| line.contains("more than --memory")), "{voice:?} {line:?}");
+    let refused = serve(&["--uri", "tcp://127.0.0.1:0", "--models", "1", "--voice", "hibari", "--memory", &memory]).output().unwrap();
+    assert_eq!((refused.status.code(), refused.stderr.iter().filter(|&&byte| byte == b'\n').count()), (Some(2), 1));
+}
+
 #[test]
 fn what_is_said_may_be_a_command_in_any_spelling_of_its_language() {
     let path = std::env::temp_dir().join(format!("ossicle-serve-{}.yaml", std::process::id()));
@@ -181,13 +327,20 @@ fn bad_usage_is_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let uri = format!("tcp://{taken}");
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 17] = [
         (&["--uri", "127.0.0.1:10300"], "give tcp://HOST:PORT, unix:///PATH or stdio://"),
         (&["--uri", "unix:///no/such/folder/socket"], "cannot listen: "),
         (&["--http", "nowhere"], "cannot listen: "),
         (&["--http", &taken], "cannot listen: "),
         (&["--uri", &uri], "cannot listen: "),
         (&["--max-connections", "1"], "1"),
+        (&["--voice", "nobody"], "model nobody not found"),
+        (&["--voice", "yamnet"], "kind is \"yamnet\", not \"hibari\""),
+        (&["--max-text", "2MB"], "give 1 byte to 1 MB"),
+        (&["--embeddings", "nobody"], "model nobody not found"),
+        (&["--embeddings", "yamnet"], "a model of kind \"yamnet\" has no vectors"),
+        (&["--say-output", "a.raw"], "--mqtt"),
+        (&["--mqtt", "mqtt://127.0.0.1:1", "--voice", "none", "--say-output", "a.raw"], "nothing can be said without a voice"),
         (&["--sentences", "nowhere.yaml"], "give a sentence file, or one of coffee, home"),
         (&["--mqtt", "mqtts://broker"], "TLS is not known here"),
         (&["--language", "de"], "this model knows English only"),

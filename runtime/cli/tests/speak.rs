@@ -59,6 +59,13 @@ fn the_same_bytes_as_wav_raw_and_on_every_machine() {
     let wav = fs::read(path("a.wav")).unwrap();
     assert_eq!(&wav[44..], raw);
     assert_eq!(u32::from_le_bytes(*wav[40..].first_chunk().unwrap()) as usize, raw.len());
+    samples(&["--phonemes", PHONEMES, "-o", &path("a.flac")]);
+    let mut flac = ossicle::audio::AudioReader::open(std::path::Path::new(&path("a.flac")), Isa::detect()).unwrap();
+    assert_eq!((flac.info().sample_rate, flac.expected_samples()), (24_000, Some(raw.len() as u64 / 3)));
+    let mut wave = ossicle::audio::AudioReader::open(std::path::Path::new(&path("a.wav")), Isa::detect()).unwrap();
+    assert_eq!(flac.read_to_end().unwrap(), wave.read_to_end().unwrap());
+    let bytes = fs::metadata(path("a.flac")).unwrap().len();
+    assert!(bytes < raw.len() as u64 * 7 / 10, "{bytes} of {}", raw.len());
     samples(&["--phonemes", PHONEMES, "-o", &path("a.raw")]);
     assert_eq!(fs::read(path("a.raw")).unwrap(), raw);
     assert_ne!(samples(&["--phonemes", PHONEMES, "--seed", "1"]), raw);
@@ -84,7 +91,7 @@ fn lines_come_one_after_another() {
 fn what_cannot_be_said_is_one_line() {
     for (args, line) in [
         (&["--phonemes", "he1lo"][..], "--phonemes: '1' (U+0031), character 3, is no phoneme of this voice"),
-        (&["--phonemes", "a", "-o", "a.mp3"], "unknown kind of file: a.mp3: give a name that ends in .wav, .raw or .pcm"),
+        (&["--phonemes", "a", "-o", "a.mp3"], "unknown kind of file: a.mp3: give a name that ends in .wav, .flac, .raw or .pcm"),
         (&["--phonemes", "a", "-o", "/nowhere/a.wav"], "cannot write"),
         (&["--phonemes", "a", "--speed", "3"], "a speed of 3, 0.5 to 2 is possible"),
         (&["--phonemes", "a", "--speed", "nan"], "a speed of NaN"),

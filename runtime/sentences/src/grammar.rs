@@ -37,8 +37,8 @@ pub struct Match<'g> {
     pub intent: &'g str,
     /// The slots said, in the order of the text; then the fixed ones of the sentence.
     pub slots: Vec<Slot<'g>>,
-    /// What to answer, as the file has it.
-    pub response: Option<&'g str>,
+    /// What to answer, if the file says, its slots filled in.
+    pub response: Option<String>,
     /// How sure the recogniser must be, from 0 to 1, where the file says so.
     pub threshold: Option<f32>,
     /// Line of the sentence in its file, counted from 1.
@@ -69,6 +69,18 @@ impl Grammar {
         let source = Source { name, text };
         let file = schema::read(&source)?;
         let resolved = resolve::resolve(&source, &file)?;
+        for block in file.intents.iter().flat_map(|intent| &intent.blocks) {
+            let Some((response, mark)) = &block.response else { continue };
+            let known = |name: &str| resolved.slots.iter().any(|slot| *slot == name) || block.slots.iter().any(|slot| slot.0 == name);
+            if let Some(name) = response.slots().find(|name| !known(name)) {
+                return Err(source.error(
+                    *mark,
+                    Fault::Undefined,
+                    format!("the answer's slot {name}"),
+                    "no sentence has a slot of this name",
+                ));
+            }
+        }
         let program = Program::new(&resolved.exprs, resolved.sentences.iter().map(|sentence| sentence.expr)).map_err(|too_large| {
             let Sentence { line, column, .. } = resolved.sentences[too_large.0];
             let wanted = format!("at most {MAX_INSTRUCTIONS} steps in all; use fewer or shorter lists and ranges");
@@ -91,6 +103,11 @@ impl Grammar {
     /// The language the file says it is in, as a code.
     pub fn language(&self) -> &str {
         &self.language
+    }
+
+    /// Whether any of its sentences has an answer.
+    pub fn has_answers(&self) -> bool {
+        self.intents.iter().flat_map(|intent| &intent.blocks).any(|block| block.response.is_some())
     }
 
     /// The intents' names, as listed.
@@ -150,8 +167,8 @@ impl Grammar {
         slots.extend(fixed.map(|(name, value)| Slot { name, value: value.clone(), span: None }));
         Match {
             intent: &self.intents[sentence.intent].name,
+            response: block.response.as_ref().map(|(response, _)| response.fill(&slots)),
             slots,
-            response: block.response.as_deref(),
             threshold: block.threshold,
             line: sentence.line,
             free_words: answer.free_words,

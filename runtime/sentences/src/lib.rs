@@ -47,6 +47,7 @@ mod numbers;
 mod packs;
 mod program;
 mod resolve;
+mod response;
 mod sample;
 mod schema;
 mod signs;

@@ -4,6 +4,7 @@ use saphyr_parser::ScalarStyle;
 
 use crate::error::{Error, Fault};
 use crate::numbers;
+use crate::response::Response;
 use crate::source::{Mark, Scalar, Source};
 use crate::template;
 use crate::value::Value;
@@ -30,12 +31,15 @@ pub(crate) struct Intent {
     pub(crate) blocks: Vec<Block>,
 }
 
+/// What to answer, and where that is written.
+pub(crate) type Answer = (Response, Mark);
+
 /// Sentences that share fixed slots.
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) sentences: Vec<Scalar>,
     pub(crate) slots: Vec<(String, Value)>,
-    pub(crate) response: Option<String>,
+    pub(crate) response: Option<Answer>,
     pub(crate) threshold: Option<f32>,
 }
 
@@ -217,13 +221,21 @@ impl<'a> Reader<'a> {
         Ok(Intent { name, blocks })
     }
 
-    fn carried(&self, entries: &Entries<'a>) -> Result<(Option<String>, Option<f32>), Error> {
-        let response = entries.map("response", |node| Ok(Some(self.scalar(node)?.text.clone())))?;
+    fn carried(&self, entries: &Entries<'a>) -> Result<(Option<Answer>, Option<f32>), Error> {
+        let response = entries.map("response", |node| self.response(node).map(Some))?;
         let threshold = entries.map("threshold", |node| self.number(node, 0.0, 1.0, "a number from 0 to 1").map(Some))?;
         Ok((response, threshold))
     }
 
-    fn block(&self, node: &'a Node, response: Option<&String>, threshold: Option<f32>) -> Result<Block, Error> {
+    fn response(&self, node: &'a Node) -> Result<Answer, Error> {
+        let scalar = self.scalar(node)?;
+        let parsed = Response::parse(&scalar.text);
+        let response =
+            parsed.map_err(|error| self.source.error(self.source.position(scalar, error.at), Fault::Template, error.found, error.wanted));
+        Ok((response?, scalar.mark))
+    }
+
+    fn block(&self, node: &'a Node, response: Option<&Answer>, threshold: Option<f32>) -> Result<Block, Error> {
         let entries = self.entries(node, &["sentences", "slots", "response", "threshold"])?;
         let sentences = self.scalars(entries.required("sentences")?)?;
         let slot = |(name, node)| Ok((name, self.value(node)?));

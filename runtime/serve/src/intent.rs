@@ -91,7 +91,7 @@ impl Recognise for Intents {
 
 fn intent(found: &Match<'_>) -> Intent {
     let entities = found.slots.iter().map(|slot| Entity { name: slot.name.to_owned(), value: value(&slot.value) });
-    Intent { name: found.intent.to_owned(), entities: entities.collect(), text: found.response.map(str::to_owned) }
+    Intent { name: found.intent.to_owned(), entities: entities.collect(), text: found.response.clone() }
 }
 
 /// For people: the name and the values.

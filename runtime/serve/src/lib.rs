@@ -1,7 +1,7 @@
-//! Speech to text as a service: the Wyoming protocol, which Home Assistant speaks, OpenAI's HTTP interface for transcriptions, and what was
+//! Speech to text, text to speech and embeddings as a service: the Wyoming protocol, which Home Assistant speaks, OpenAI's HTTP interface, and what was
 //! said for an MQTT broker.
 //!
-//! One thread runs the model, one job after the other; every connection has a thread of its own that reads, checks and answers. Both are
+//! Threads run the models, one job after the other, one more the voice, and one embeddings; every connection has a thread of its own that reads, checks and answers. Both are
 //! counted: what is too much, too long or too slow by [`Limits`] is refused with an answer that says so, so that memory, files and threads
 //! stay bounded whatever arrives. Nothing here panics on any bytes.
 //!
@@ -23,6 +23,7 @@
 
 mod card;
 mod connection;
+mod embed;
 mod http;
 mod intent;
 mod jobs;
@@ -33,14 +34,18 @@ pub mod mqtt;
 mod server;
 mod service;
 mod slots;
+mod speech;
 mod spill;
 mod text;
 mod turns;
+mod worker;
 pub mod wyoming;
 
 pub use card::ModelCard;
+pub use embed::{Embedder, Input, InputError, Towers, Vector};
 pub use intent::{Entity, Intent, Recognise};
 pub use limits::Limits;
 pub use listen::{Address, AddressError};
 pub use model::Model;
 pub use server::Server;
+pub use speech::{Speaker, VoiceCard};

@@ -25,6 +25,8 @@ pub struct Limits {
     pub held_bytes: u64,
     /// Of these, the most from one address.
     pub held_bytes_per_peer: u64,
+    /// Bytes of a text that is to be said.
+    pub text_bytes: usize,
     /// How long a connection may give or take nothing.
     pub idle: Duration,
     /// How long one request may take to arrive, and one answer to be taken; a recording that is sent while it is made, over Wyoming, has
@@ -48,6 +50,7 @@ impl Default for Limits {
             upload_bytes: 100_000_000,
             held_bytes: 256_000_000,
             held_bytes_per_peer: 128_000_000,
+            text_bytes: 16_000,
             idle: Duration::from_secs(30),
             transfer: Duration::from_secs(300),
         }

@@ -7,9 +7,13 @@
 //! | `ossicle/NAME/status` | yes | `online`; `offline` also as the last will |
 //! | `ossicle/NAME/transcript` | no | `{"text", "language", "source"}` |
 //! | `ossicle/NAME/intent` | no | `{"name", "entities", "text"}` |
+//! | `ossicle/NAME/say` | no | a text for the service to say, or `{"text", "speed"}` |
+//! | `ossicle/NAME/speech` | no | what is said, as wav, if it is not played |
+//! | `ossicle/NAME/said` | no | `{"text", "seconds", "left_out"}` or `{"error"}` |
 //! | `ossicle/NAME/sound` | no | `{"event", "class", "start", ...}`, of [`Sounds`] |
 //! | `homeassistant/sensor/ossicle_NAME/SENSOR/config` | yes | MQTT discovery, <https://www.home-assistant.io/integrations/mqtt> |
 
+mod say;
 mod sounds;
 
 use std::fmt;
@@ -20,11 +24,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rumqttc::{Client, Connection, Event, LastWill, MqttOptions, Packet, QoS};
+use rumqttc::{Client, Connection, Event, LastWill, MqttOptions, Outgoing, Packet, QoS};
 use serde_json::{Value, json};
 
 use crate::intent::Intent;
 
+pub use say::Player;
+pub(crate) use say::Speech;
+use say::{Leaving, Texts};
 pub use sounds::Sounds;
 
 /// The port of brokers without TLS.
@@ -35,8 +42,10 @@ const MAX_NAME_BYTES: usize = 64;
 const MAX_WAITING: usize = 64;
 /// Most bytes of a text; broker and readers have limits too.
 const MAX_TEXT_BYTES: usize = 16 << 10;
-/// Most bytes of a packet, either way.
+/// Most bytes of a packet that comes.
 const MAX_PACKET_BYTES: usize = 128 << 10;
+/// Most bytes of one that is sent: a minute of speech.
+const MAX_SENT_BYTES: usize = 3 << 20;
 /// Between two signs of life.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Between two attempts to connect.
@@ -109,6 +118,7 @@ pub(crate) struct Mqtt {
     name: String,
     stopping: Arc<AtomicBool>,
     ended: Mutex<Receiver<()>>,
+    leaving: Leaving,
 }
 
 /// Whether `name` is good for topics: small letters, digits, `_` and `-`.
@@ -120,13 +130,28 @@ pub fn is_name(name: &str) -> bool {
 impl Mqtt {
     /// Connects on a thread of its own, again and again if need be, to say what was said; `report` hears when that changes.
     pub(crate) fn connect(broker: &Broker, name: &str, model: &str, report: Box<dyn Fn(&str) + Send>) -> Self {
-        Self::greet(broker, name, greeting(name, model, &SPEECH), report)
+        Self::greet(broker, name, greeting(name, model, &SPEECH), None, report)
+    }
+
+    /// The same, and says what others want said: to `player`, or as messages.
+    pub(crate) fn connect_speaking(
+        broker: &Broker,
+        name: &str,
+        model: &str,
+        player: Option<Player>,
+        report: Arc<dyn Fn(&str) + Send + Sync>,
+    ) -> (Self, Speech) {
+        let (texts, speech) = say::line(player, Arc::clone(&report));
+        let mut messages = greeting(name, model, &SPEECH);
+        // The status comes last.
+        messages.insert(messages.len() - 1, notifier(name, model));
+        (Self::greet(broker, name, messages, Some(texts), Box::new(move |news| report(news))), speech)
     }
 
     /// The same with these retained messages.
-    fn greet(broker: &Broker, name: &str, messages: Vec<(String, String)>, report: Box<dyn Fn(&str) + Send>) -> Self {
+    fn greet(broker: &Broker, name: &str, messages: Vec<(String, String)>, texts: Option<Texts>, report: Box<dyn Fn(&str) + Send>) -> Self {
         let mut options = MqttOptions::new(format!("ossicle-{name}"), &broker.host, broker.port);
-        options.set_keep_alive(KEEP_ALIVE).set_max_packet_size(MAX_PACKET_BYTES, MAX_PACKET_BYTES);
+        options.set_keep_alive(KEEP_ALIVE).set_max_packet_size(MAX_PACKET_BYTES, MAX_SENT_BYTES);
         options.set_last_will(LastWill::new(status_topic(name), "offline", QoS::AtLeastOnce, true));
         if let Some((user, password)) = &broker.login {
             options.set_credentials(user, password);
@@ -134,10 +159,20 @@ impl Mqtt {
         let (client, connection) = Client::new(options, MAX_WAITING);
         let stopping = Arc::new(AtomicBool::new(false));
         let (sender, ended) = mpsc::channel();
-        let mqtt = Self { client: client.clone(), name: name.into(), stopping: Arc::clone(&stopping), ended: Mutex::new(ended) };
+        let leaving = Leaving::default();
+        let mqtt = Self {
+            client: client.clone(),
+            name: name.into(),
+            stopping: Arc::clone(&stopping),
+            ended: Mutex::new(ended),
+            leaving: leaving.clone(),
+        };
         let place = broker.to_string();
+        let wanted = topic(name, "say");
         thread::spawn(move || {
-            keep(connection, &client, &messages, &stopping, &place, &*report);
+            let talk =
+                Talk { client: &client, greeting: &messages, say: texts.as_ref().map(|texts| (wanted.as_str(), texts)), leaving: &leaving };
+            keep(connection, &talk, &stopping, &place, &*report);
             drop(sender);
         });
         mqtt
@@ -164,7 +199,11 @@ impl Mqtt {
 
     /// Whether there is room for the message.
     fn offer(&self, what: &str, qos: QoS, message: &Value) -> bool {
-        self.client.try_publish(topic(&self.name, what), qos, false, message.to_string()).is_ok()
+        let offered = self.client.try_publish(topic(&self.name, what), qos, false, message.to_string()).is_ok();
+        if offered {
+            self.leaving.add();
+        }
+        offered
     }
 
     /// Says good-bye, within a second.
@@ -201,12 +240,17 @@ const SPEECH: [Sensor; 2] = [
     Sensor { what: "intent", label: "Command", key: "name", icon: "mdi:account-voice" },
 ];
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What all entities belong to.
+fn device(name: &str, model: &str) -> Value {
+    let (id, shown) = (format!("ossicle_{name}"), format!("Ossicle {name}"));
+    json!({"identifiers": [id], "name": shown, "manufacturer": "Ossicle", "model": model, "sw_version": VERSION})
+}
+
 /// The retained messages of a service that is there: topic and payload.
 fn greeting(name: &str, model: &str, sensors: &[Sensor]) -> Vec<(String, String)> {
-    let id = format!("ossicle_{name}");
-    let version = env!("CARGO_PKG_VERSION");
-    let device =
-        json!({"identifiers": [id], "name": format!("Ossicle {name}"), "manufacturer": "Ossicle", "model": model, "sw_version": version});
+    let (id, device) = (format!("ossicle_{name}"), device(name, model));
     let sensor = |&Sensor { what, label, key, icon }: &Sensor| {
         let config = json!({
             "name": label,
@@ -217,51 +261,81 @@ fn greeting(name: &str, model: &str, sensors: &[Sensor]) -> Vec<(String, String)
             "availability_topic": status_topic(name),
             "icon": icon,
             "device": device,
-            "origin": {"name": "ossicle", "sw_version": version},
+            "origin": {"name": "ossicle", "sw_version": VERSION},
         });
         (format!("homeassistant/sensor/{id}/{what}/config"), config.to_string())
     };
     sensors.iter().map(sensor).chain([(status_topic(name), "online".into())]).collect()
 }
 
+/// The message by which Home Assistant discovers that texts can be said.
+fn notifier(name: &str, model: &str) -> (String, String) {
+    let id = format!("ossicle_{name}");
+    let config = json!({
+        "name": "Say",
+        "unique_id": format!("{id}_say"),
+        "command_topic": topic(name, "say"),
+        "availability_topic": status_topic(name),
+        "icon": "mdi:bullhorn",
+        "device": device(name, model),
+        "origin": {"name": "ossicle", "sw_version": VERSION},
+    });
+    (format!("homeassistant/notify/{id}/say/config"), config.to_string())
+}
+
+/// What is said to the broker, and heard of it.
+struct Talk<'a> {
+    client: &'a Client,
+    /// Retained messages.
+    greeting: &'a [(String, String)],
+    /// The topic of texts that are to be said, and where they go.
+    say: Option<(&'a str, &'a Texts)>,
+    leaving: &'a Leaving,
+}
+
 /// Drives the connection until the service stops.
-fn keep(
-    mut connection: Connection,
-    client: &Client,
-    greeting: &[(String, String)],
-    stopping: &AtomicBool,
-    place: &str,
-    report: &dyn Fn(&str),
-) {
-    let (mut told, mut unsaid) = (false, [].iter());
+fn keep(mut connection: Connection, talk: &Talk<'_>, stopping: &AtomicBool, place: &str, report: &dyn Fn(&str)) {
+    let (mut told, mut unsaid, mut subscribed) = (false, [].iter(), true);
     for event in connection.iter() {
         match event {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                unsaid = greeting.iter();
-                say(client, &mut unsaid);
+                unsaid = talk.greeting.iter();
+                subscribed = talk.say.is_none();
                 report(&format!("connected to {place}"));
                 told = false;
             }
-            // A message that is sent makes room for another.
-            Ok(_) => say(client, &mut unsaid),
+            Ok(Event::Incoming(Packet::Publish(message))) => {
+                if let Some((_, texts)) = talk.say.filter(|(topic, _)| message.topic == *topic) {
+                    texts.take(&message);
+                }
+            }
+            Ok(Event::Outgoing(Outgoing::Publish(_))) => talk.leaving.left(),
+            Ok(_) => {}
             Err(_) if stopping.load(Ordering::Relaxed) => return,
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
                     report(&format!("{place}: {error}: trying again every {} s", RETRY.as_secs()));
                 }
                 thread::sleep(RETRY);
+                continue;
             }
         }
+        // A message that is sent makes room for another.
+        subscribed = subscribed || talk.say.is_some_and(|(topic, _)| talk.client.try_subscribe(topic, QoS::AtLeastOnce).is_ok());
+        talk.greet(&mut unsaid);
     }
 }
 
-/// Queues what is left to be said, as far as there is room: what was heard while the broker was away may have taken it all.
-fn say(client: &Client, unsaid: &mut std::slice::Iter<'_, (String, String)>) {
-    while let Some((topic, payload)) = unsaid.as_slice().first() {
-        if client.try_publish(topic, QoS::AtLeastOnce, true, payload.as_str()).is_err() {
-            return;
+impl Talk<'_> {
+    /// Queues what is left to be said, as far as there is room: what was heard while the broker was away may have taken it all.
+    fn greet(&self, unsaid: &mut std::slice::Iter<'_, (String, String)>) {
+        while let Some((topic, payload)) = unsaid.as_slice().first() {
+            if self.client.try_publish(topic, QoS::AtLeastOnce, true, payload.as_str()).is_err() {
+                return;
+            }
+            self.leaving.add();
+            unsaid.next();
         }
-        unsaid.next();
     }
 }
 

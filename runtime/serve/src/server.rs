@@ -4,7 +4,7 @@ use std::io;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,19 @@ use ossicle::whisper::options::TranscribeOptions;
 
 use crate::card::ModelCard;
 use crate::connection::Connection;
+use crate::embed::{Embedder, Embeddings};
 use crate::http;
 use crate::intent::Recognise;
 use crate::jobs::Queue;
 use crate::limits::Limits;
 use crate::listen::{Address, Listener};
 use crate::model::Model;
-use crate::mqtt::{Broker, Mqtt};
+use crate::mqtt::{self, Broker, Mqtt, Player};
 use crate::service::Service;
 use crate::slots::Slots;
+use crate::speech::{Speaker, VoiceCard, Voices};
 use crate::spill::Budget;
+use crate::worker::Worker;
 use crate::wyoming::session as wyoming;
 
 /// Stack of a connection's thread: reading headers of recordings takes the most.
@@ -50,6 +53,9 @@ pub struct Server {
     listeners: Vec<(Protocol, Listener)>,
     stdio: bool,
     mqtt: Option<Mqtt>,
+    say: Option<mqtt::Speech>,
+    voice: Option<(VoiceCard, Box<dyn Speaker>)>,
+    embedder: Option<(String, Box<dyn Embedder>)>,
     #[cfg(unix)]
     sockets: Vec<PathBuf>,
 }
@@ -66,6 +72,9 @@ impl Server {
             listeners: Vec::new(),
             stdio: false,
             mqtt: None,
+            say: None,
+            voice: None,
+            embedder: None,
             #[cfg(unix)]
             sockets: Vec::new(),
         }
@@ -81,6 +90,16 @@ impl Server {
         self.recogniser = Some(recogniser);
     }
 
+    /// Says texts for clients.
+    pub fn speak(&mut self, card: VoiceCard, speaker: Box<dyn Speaker>) {
+        self.voice = Some((card, speaker));
+    }
+
+    /// Makes vectors of texts and images for clients, under the model's name.
+    pub fn embed(&mut self, name: String, embedder: Box<dyn Embedder>) {
+        self.embedder = Some((name, embedder));
+    }
+
     /// Whether Wyoming clients get transcripts segment by segment before they get them whole. The protocol has no way for a client to ask;
     /// those that do not know these events pass over them.
     pub fn stream_transcripts(&mut self, on: bool) {
@@ -91,6 +110,12 @@ impl Server {
     /// back by itself; `report` hears of its ups and downs, on another thread.
     pub fn mqtt(&mut self, broker: &Broker, name: &str, report: impl Fn(&str) + Send + 'static) {
         self.mqtt = Some(Mqtt::connect(broker, name, &self.card.name, Box::new(report)));
+    }
+
+    /// The same, and says what others publish to be said, if there is a voice: to `player`, or as messages.
+    pub fn mqtt_speaking(&mut self, broker: &Broker, name: &str, player: Option<Player>, report: impl Fn(&str) + Send + Sync + 'static) {
+        let (mqtt, say) = Mqtt::connect_speaking(broker, name, &self.card.name, player, Arc::new(report));
+        (self.mqtt, self.say) = (Some(mqtt), Some(say));
     }
 
     /// Listens for Wyoming clients; gives the address with the port that was free if port 0 was asked for. Clients are accepted from now
@@ -139,11 +164,13 @@ impl Server {
     /// Jobs under way end with an answer that says so. The threads that listen stay until the process ends.
     ///
     /// # Errors
-    /// If a thread cannot be started.
+    /// If a thread cannot be started, or one that clients wait for has ended by a fault.
     pub fn run<M: Model + Send>(self, models: &mut [M], stop: &AtomicBool, tick: &mut dyn FnMut()) -> io::Result<()> {
         let queue = Queue::new(self.limits.clone());
         let slots = Slots::new(self.limits.connections, self.limits.connections_per_peer);
         let idle = self.limits.idle;
+        let embeddings = self.embedder.map(|(name, embedder)| Embeddings::start(name, embedder, &self.limits));
+        let voice = self.voice.map(|(card, speaker)| Voices::start(card, speaker, &self.limits));
         let service = Arc::new(Service {
             card: self.card,
             budget: Budget::new(self.limits.held_bytes, self.limits.held_bytes_per_peer),
@@ -152,23 +179,47 @@ impl Server {
             options: self.options,
             recogniser: self.recogniser,
             streaming: self.streaming,
+            voices: voice.transpose()?,
+            embeddings: embeddings.transpose()?,
             mqtt: self.mqtt,
         });
         for (protocol, listener) in self.listeners {
             let (service, slots) = (Arc::clone(&service), slots.clone());
             spawn(move || listen(protocol, &listener, &service, &slots))?;
         }
+        let ending = Arc::new(AtomicBool::new(false));
+        if let Some(say) = self.say {
+            let (service, ending) = (Arc::clone(&service), Arc::clone(&ending));
+            spawn(move || {
+                if let (Some(mqtt), Some(voices)) = (&service.mqtt, &service.voices) {
+                    say.run(mqtt, voices, &|| ending.load(Ordering::Relaxed));
+                }
+            })?;
+        }
         let left = Arc::new(AtomicBool::new(false));
         if self.stdio {
             let (service, left) = (Arc::clone(&service), Arc::clone(&left));
             spawn(move || {
                 wyoming::serve(&service, Connection::stdio(idle), None);
-                left.store(true, std::sync::atomic::Ordering::Relaxed);
+                left.store(true, Ordering::Relaxed);
             })?;
         }
-        queue.work(models, &[stop, &left], tick)?;
+        let voice = service.voices.as_ref().map(Voices::worker);
+        let embedder = service.embeddings.as_ref().map(Embeddings::worker);
+        let failed = AtomicBool::new(false);
+        let mut look = || {
+            // Without the thread nobody would be answered any more.
+            let ended = voice.is_some_and(Worker::has_ended) || embedder.is_some_and(Worker::has_ended);
+            failed.fetch_or(ended, Ordering::Relaxed);
+            tick();
+        };
+        queue.work(models, &[stop, &left, &failed], &mut look)?;
+        ending.store(true, Ordering::Relaxed);
+        voice.into_iter().for_each(Worker::stop);
+        embedder.into_iter().for_each(Worker::stop);
+        let waits = || queue.has_clients() || voice.is_some_and(Worker::has_clients) || embedder.is_some_and(Worker::has_clients);
         let end = Instant::now() + FAREWELL;
-        while queue.has_clients() && Instant::now() < end {
+        while waits() && Instant::now() < end {
             tick();
             thread::sleep(PAUSE);
         }
@@ -181,7 +232,7 @@ impl Server {
         for socket in self.sockets {
             let _ = std::fs::remove_file(socket);
         }
-        Ok(())
+        if failed.into_inner() { Err(io::Error::other("the thread of the voice or of embeddings ended by a fault")) } else { Ok(()) }
     }
 }
 

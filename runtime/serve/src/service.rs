@@ -3,10 +3,12 @@
 use ossicle::whisper::options::TranscribeOptions;
 
 use crate::card::ModelCard;
+use crate::embed::Embeddings;
 use crate::intent::{Intent, Recognise};
 use crate::jobs::Queue;
 use crate::limits::Limits;
 use crate::mqtt::Mqtt;
+use crate::speech::Voices;
 use crate::spill::Budget;
 
 /// The model's queue, and what holds for every request.
@@ -19,6 +21,8 @@ pub(crate) struct Service {
     pub(crate) options: TranscribeOptions,
     pub(crate) recogniser: Option<Box<dyn Recognise>>,
     pub(crate) streaming: bool,
+    pub(crate) voices: Option<Voices>,
+    pub(crate) embeddings: Option<Embeddings>,
     pub(crate) mqtt: Option<Mqtt>,
 }
 

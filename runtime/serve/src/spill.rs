@@ -54,7 +54,7 @@ impl Share {
     }
 
     /// Takes so many bytes more, if they are there.
-    fn grow(&mut self, bytes: u64) -> bool {
+    pub(crate) fn grow(&mut self, bytes: u64) -> bool {
         let mut taken = self.budget.taken();
         let (all, own) = (taken.values().sum::<u64>(), taken.get(&self.peer).copied().unwrap_or(0));
         let fits = all.saturating_add(bytes) <= self.budget.most && own.saturating_add(bytes) <= self.budget.most_per_peer;

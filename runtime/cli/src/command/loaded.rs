@@ -42,6 +42,14 @@ impl Loaded {
         }
     }
 
+    /// Whether there is anything to answer; what Home Assistant's files have is the key of a template.
+    pub(crate) fn has_answers(&self) -> bool {
+        match self {
+            Self::File(grammar) => grammar.has_answers(),
+            Self::Folder(_) => false,
+        }
+    }
+
     /// The sentences, called `name`, compiled for a model; tells what cannot be recognised.
     pub(crate) fn compile(&self, model: &mut Transcriber, name: &str) -> Result<CommandSet> {
         let pipeline = model.pipeline();

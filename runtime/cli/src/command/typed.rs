@@ -59,8 +59,8 @@ fn answer(sentences: &Loaded, text: &str) -> Value {
     let Some(found) = matches.first().filter(|found| !found.ambiguous) else { return none(text) };
     let slots = found.slots.iter().map(|slot| (slot.name.to_owned(), json!(SlotValue(slot.value.clone()))));
     let mut answer = json!({"text": text, "intent": found.intent, "slots": slots.collect::<Map<_, _>>()});
-    if let Some(response) = found.response {
-        answer["response"] = response.into();
+    if let Some(response) = &found.response {
+        answer["response"] = response.as_str().into();
     }
     answer
 }

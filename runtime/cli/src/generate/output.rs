@@ -10,7 +10,7 @@ use crate::fault::Fault;
 /// Files of one run.
 #[derive(clap::Args)]
 pub(super) struct OutputArgs {
-    /// File to write: .wav, or raw samples as .raw or .pcm; - is standard output
+    /// File to write: .wav, .flac, or raw samples as .raw or .pcm; - is standard output
     #[arg(short, long, value_name = "FILE", conflicts_with = "output_dir")]
     output: Option<PathBuf>,
     /// Folder for 1.wav, 2.wav and so on, in the order of the texts; for 1-seed0.wav and so on with --seeds

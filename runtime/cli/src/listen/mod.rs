@@ -1,8 +1,12 @@
 //! `ossicle listen`.
 
+mod answer;
 mod button;
 #[cfg(feature = "microphone")]
+mod loudspeaker;
+#[cfg(feature = "microphone")]
 mod microphone;
+mod output;
 mod sound;
 mod sounds;
 mod source;
@@ -11,7 +15,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ossicle::command::recogniser::CommandOptions;
@@ -26,6 +30,7 @@ use crate::command::{self, parse_threshold};
 use crate::fault::{self, Fault};
 use crate::input;
 use crate::model::ModelArgs;
+use answer::{AnswerArgs, Mouth};
 use button::Button;
 use sound::Sound;
 use sounds::{SoundArgs, Sounds};
@@ -37,6 +42,8 @@ const QUEUE_SAMPLES: usize = 60 * ossicle::audio::SAMPLE_RATE as usize;
 const BLOCK: usize = 1600;
 /// With more samples than these waiting in a live stream, partial texts are left out.
 const HURRY_SAMPLES: usize = 8000;
+/// How far a live stream may be ahead of the clock: what its source holds when it starts.
+const AHEAD: Duration = Duration::from_secs(2);
 /// How long a signal may go unnoticed while nothing is heard.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -46,10 +53,11 @@ Examples:
   arecord -f S16_LE -r 48000 -c 2 -t raw | ossicle listen - --rate 48000 --channels 2 --json --partial
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --sentences home --json
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --sentences home --events --config events.toml --json
+  arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --sentences home --answer --answer-output - | aplay -r 24000 -f S16_LE
   ossicle listen meeting.wav
   arecord -f S16_LE -r 16000 -c 1 -t raw | ossicle listen - --push-to-talk      Enter, or kill -USR1 and kill -USR2
 
-Lines go to stdout as things happen: listening, speech, thinking, final, nothing (no words in it), with --partial partial, with --events
+Lines go to stdout as things happen: listening, speech, thinking, final, nothing (no words in it), with --partial partial, with --answer answer, with --events
 sound (in JSON sound_start when one has begun, sound when it is over). Times are seconds from the stream's start. SIGINT and SIGTERM end an utterance and the program.
 
 Exit status: 0 the stream ended or was ended, 1 recognition failed or the recording is incomplete, 2 bad usage or bad input.";
@@ -85,6 +93,8 @@ pub(crate) struct Args {
     /// How sure one has to be that a command was meant, 0 to 1
     #[arg(long, value_name = "P", requires = "sentences", value_parser = parse_threshold)]
     threshold: Option<f32>,
+    #[command(flatten)]
+    answers: AnswerArgs,
     /// Silence that ends an utterance, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = parse_hangover)]
     hangover: f64,
@@ -139,6 +149,9 @@ impl Args {
             return Ok(Box::new(Speech::new(model, options)));
         };
         let sentences = Loaded::open(name, self.language.as_deref(), &self.house)?;
+        if self.answers.is_given() && !sentences.has_answers() {
+            return Err(Fault::new("no answers in it", name, "give a sentence file with response:, or leave out --answer").into());
+        }
         let mut model = self.model.open_for_commands(Window::default().max_frames(), false, others)?;
         let language = command::language::decoded(&model, self.language.as_deref(), sentences.language(), name)?;
         let sentences = sentences.recogniser(&mut model, name)?;
@@ -151,7 +164,7 @@ impl Args {
 
 /// Writes events as they come; the first failure stays.
 struct Writer {
-    out: io::Stdout,
+    out: Box<dyn Write>,
     json: bool,
     clock: Clock,
     written: io::Result<()>,
@@ -160,8 +173,8 @@ struct Writer {
 impl Writer {
     fn write(&mut self, event: &Event) {
         if self.written.is_ok() {
-            let mut out = self.out.lock();
-            let line = if self.json { format::json(&mut out, event, self.clock) } else { format::text(&mut out, event) };
+            let out = &mut self.out;
+            let line = if self.json { format::json(out, event, self.clock) } else { format::text(out, event) };
             self.written = line.and_then(|()| out.flush());
         }
     }
@@ -179,8 +192,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let options = args.options();
     args.source.check()?;
+    args.answers.check()?;
     let isa = args.model.machine.isa();
     let (sounds, others) = args.sounds.open(&args.model.machine)?.map_or((None, 0), |(sounds, bytes)| (Some(sounds), bytes));
+    let (voice, more) = args.answers.open(&args.model)?.map_or((None, 0), |(voice, bytes)| (Some(voice), bytes));
+    let others = others + more;
     let listener = Listener::new(isa, options, args.recogniser(others)?)
         .map_err(|error| Fault::new(error, "--hangover and --longest", "shorten the one or lengthen the other"))?;
 
@@ -192,9 +208,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let button = if args.push_to_talk { Some(Button::new()?) } else { None };
     let source = args.source.open(isa)?;
-    let mut writer = Writer { out: io::stdout(), json: args.json, clock: Clock { rate: source.rate }, written: Ok(()) };
+    let mouth = voice.map(|voice| args.answers.mouth(voice)).transpose()?;
+    let out: Box<dyn Write> = if args.answers.takes_stdout() { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
+    let mut writer = Writer { out, json: args.json, clock: Clock { rate: source.rate }, written: Ok(()) };
     let (name, damage) = (source.name.clone(), Arc::clone(&source.damage));
-    hear(source, Ears { listener, sounds }, button, &stop, &mut writer)?;
+    hear(source, Ears { listener, sounds }, mouth, button, &stop, &mut writer)?;
     let damage = damage.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(input::tell_damage(&name, &damage))
 }
@@ -222,14 +240,22 @@ impl Ears {
     }
 }
 
-fn hear(source: Sound, mut ears: Ears, button: Option<Button>, stop: &AtomicBool, writer: &mut Writer) -> Result<()> {
+fn hear(
+    source: Sound,
+    mut ears: Ears,
+    mut mouth: Option<Mouth>,
+    button: Option<Button>,
+    stop: &AtomicBool,
+    writer: &mut Writer,
+) -> Result<()> {
     let Sound { name, samples, dropped, live, .. } = source;
     let failed = |error: anyhow::Error| error.context(name.clone());
     let queue = Queue::feed(samples, QUEUE_SAMPLES);
     if let Some(button) = button {
         button.attach(&queue);
     }
-    let (mut block, mut lost, mut broken) = ([0.0; BLOCK], 0, Ok(()));
+    let (mut block, mut lost, mut broken, mut heard) = ([0.0; BLOCK], 0, Ok(()), 0);
+    let (mut due, since) = (Due::default(), Instant::now());
     while !stop.load(Ordering::Relaxed) {
         let popped = match queue.pop(&mut block, PATIENCE) {
             Ok(popped) => popped,
@@ -244,21 +270,72 @@ fn hear(source: Sound, mut ears: Ears, button: Option<Button>, stop: &AtomicBool
             writer.write(&Event::Dropped { samples: total - lost, total });
             lost = total;
         }
-        let mut on_event = |event: Event| writer.write(&event);
+        let mut on_event = |event: Event| {
+            writer.write(&event);
+            due.note(&event);
+        };
         match popped {
             Popped::Samples(count) => {
+                heard += count as u64;
+                if let Some(mouth) = &mut mouth {
+                    mouth.mute(&mut block[..count]);
+                }
                 ears.listener.set_hurry(live && queue.len() > HURRY_SAMPLES);
                 ears.push(&block[..count], &mut on_event).map_err(failed)?;
             }
-            Popped::Pressed => ears.listener.press(&mut on_event).map_err(|error| failed(error.into()))?,
+            Popped::Pressed => {
+                mouth.as_mut().into_iter().for_each(Mouth::interrupt);
+                ears.listener.press(&mut on_event).map_err(|error| failed(error.into()))?;
+            }
             Popped::Released => ears.listener.release(&mut on_event).map_err(|error| failed(error.into()))?,
             Popped::Nothing => {}
             Popped::Ended => break,
         }
         writer.check()?;
+        // A pipe that is faster than sound is a recording.
+        let live =
+            live && (heard + queue.len() as u64) as f64 <= (since.elapsed() + AHEAD).as_secs_f64() * f64::from(ossicle::audio::SAMPLE_RATE);
+        due.speak(mouth.as_mut(), &queue, heard, live, writer)?;
     }
     queue.close();
-    ears.finish(&mut |event| writer.write(&event)).map_err(failed)?;
+    let mut on_event = |event: Event| {
+        writer.write(&event);
+        due.note(&event);
+    };
+    ears.finish(&mut on_event).map_err(failed)?;
     writer.check()?;
+    due.speak(mouth.as_mut(), &queue, heard, false, writer)?;
+    mouth.map_or(Ok(()), Mouth::finish)?;
     broken
+}
+
+/// What is to be answered once its events are out, and where the listener stood.
+#[derive(Default)]
+struct Due {
+    text: Option<String>,
+    at: u64,
+}
+
+impl Due {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Final { intent: Some(intent), .. } => {
+                let text = intent.get("response").and_then(|text| text.as_str()).filter(|text| !text.is_empty());
+                self.text = text.map(str::to_owned).or(self.text.take());
+            }
+            Event::Listening { at } => self.at = *at,
+            _ => {}
+        }
+    }
+
+    /// Says the answer, if there is one and a mouth; so many samples have been heard.
+    fn speak(&mut self, mouth: Option<&mut Mouth>, queue: &Queue, heard: u64, live: bool, writer: &mut Writer) -> Result<()> {
+        let (Some(text), Some(mouth)) = (self.text.take(), mouth) else { return Ok(()) };
+        // The same sample of a recording, however it was cut into blocks.
+        let rest = (self.at + BLOCK as u64).saturating_sub(heard);
+        let (wait, mute) = mouth.say(&text, queue, rest, live)?;
+        let start = heard + wait;
+        writer.write(&Event::Answer { start, end: start + mute, text });
+        Ok(writer.check()?)
+    }
 }

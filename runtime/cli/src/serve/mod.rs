@@ -1,6 +1,8 @@
-//! `ossicle serve`: speech to text for other programs, over the Wyoming protocol and HTTP.
+//! `ossicle serve`: speech to text and text to speech for other programs, over the Wyoming protocol and HTTP.
 
 mod assistant;
+mod embed;
+mod speech;
 
 use std::net::ToSocketAddrs;
 use std::process::ExitCode;
@@ -17,6 +19,8 @@ use ossicle_serve::mqtt::Broker;
 use ossicle_serve::{Address, Limits, Model, ModelCard, Server};
 
 use assistant::Assistant;
+use embed::EmbedArgs;
+use speech::{SayArgs, SpeechArgs};
 
 use crate::broker::parse_name;
 use crate::command::folder::HouseArgs;
@@ -38,6 +42,8 @@ const HELP: &str = "\
 Examples:
   ossicle serve
   ossicle serve --uri tcp://0.0.0.0:10300 --sentences home
+  ossicle serve --voice none
+  ossicle serve --embeddings minilm
   ossicle serve --uri unix:///run/ossicle/wyoming.sock --http 127.0.0.1:8000
   ossicle serve --uri tcp://0.0.0.0:10300 --mqtt mqtt://homeassistant.local --mqtt-name kitchen
   curl -F file=@samples/kitchen.wav -F model=whisper-1 http://127.0.0.1:8000/v1/audio/transcriptions
@@ -77,6 +83,12 @@ pub(crate) struct Args {
     mqtt_name: String,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    speech: SpeechArgs,
+    #[command(flatten)]
+    say: SayArgs,
+    #[command(flatten)]
+    embed: EmbedArgs,
     /// Recordings that take turns, short ones first: each takes memory for a window of its own [default: 3, or what --memory and --board allow]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=8))]
     models: Option<usize>,
@@ -116,6 +128,9 @@ struct LimitArgs {
     /// Size of all recordings together, until they are transcribed; half of it, or one recording, from one address [default: 256MB, or --max-upload if that is more]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     max_held: Option<u64>,
+    /// Size of a text that is to be said
+    #[arg(long, value_name = "SIZE", default_value = "16kB", value_parser = parse_text)]
+    max_text: usize,
     /// How long a client may send or take nothing
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     idle_timeout: Duration,
@@ -127,6 +142,11 @@ struct LimitArgs {
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: Option<f64> = text.parse().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "give 0.1 to 86400 seconds".into())
+}
+
+fn parse_text(text: &str) -> Result<usize, String> {
+    let bytes = usize::try_from(size::parse(text)?).ok().filter(|bytes| (1..=1_000_000).contains(bytes));
+    bytes.ok_or_else(|| "give 1 byte to 1 MB".into())
 }
 
 impl LimitArgs {
@@ -147,6 +167,7 @@ impl LimitArgs {
             upload_bytes: self.max_upload,
             held_bytes,
             held_bytes_per_peer: (held_bytes / 2).max(self.max_upload),
+            text_bytes: self.max_text,
             idle: self.idle_timeout,
             transfer: self.request_timeout,
         })
@@ -168,12 +189,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     args.model.verify()?;
     // A client may ask for word times.
     let (frames, words) = (Window::default().max_frames(), true);
-    let mut transcribers = args.model.open_several(frames, words, args.constrained, args.models, MODELS)?;
+    let towers = args.embed.open(&args.model)?;
+    let fixed = towers.as_ref().map_or(0, |(_, towers)| towers.planned_bytes());
+    let models = |others| args.model.open_several(frames, words, args.constrained, args.models, MODELS, fixed + others);
+    let (mut transcribers, voice) = args.speech.open_beside(&args.model, models)?;
     let Some(model) = transcribers.first_mut() else { anyhow::bail!("no model is open") };
     model.check(&options).map_err(|error| fault::transcription("", error))?;
     let mut server = Server::new(ModelCard::of(model), limits);
     server.defaults(options);
     server.stream_transcripts(args.stream);
+    if let Some((name, towers)) = towers {
+        server.embed(name, Box::new(towers));
+    }
+    let speaks = voice.is_some();
+    args.say.check(speaks, &args.uris)?;
+    if let Some((card, voice)) = voice {
+        server.speak(card, Box::new(voice));
+    }
     match &sentences {
         Some(Loaded::File(grammar)) => server.recognise(Box::new(Arc::clone(grammar))),
         Some(Loaded::Folder(intents)) => server.recognise(Box::new(Arc::clone(intents))),
@@ -191,7 +223,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
     listen(args, &mut server)?;
     if let Some(broker) = &args.mqtt {
-        server.mqtt(broker, &args.mqtt_name, |news| fault::tell(format_args!("mqtt: {news}")));
+        let report = |news: &str| fault::tell(format_args!("mqtt: {news}"));
+        match speaks {
+            true => server.mqtt_speaking(broker, &args.mqtt_name, args.say.player()?, report),
+            false => server.mqtt(broker, &args.mqtt_name, report),
+        }
     }
     let mut notifier = Notifier::from_environment();
     notifier.ready("serving");

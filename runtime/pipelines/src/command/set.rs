@@ -38,7 +38,7 @@ pub struct Intent {
     pub name: String,
     /// Its slots, by name.
     pub slots: Vec<(String, SlotValue)>,
-    /// What to answer, as the sentence file has it.
+    /// What to answer, if the sentence file says, its slots filled in.
     pub response: Option<String>,
     /// How sure one has to be of this sentence, as its file has it, 0 to 1.
     pub threshold: Option<f32>,
@@ -52,7 +52,7 @@ impl Intent {
     fn new(found: &Match<'_>) -> Self {
         let mut slots: Vec<_> = found.slots.iter().map(|slot| (slot.name.to_owned(), SlotValue(slot.value.clone()))).collect();
         slots.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Self { name: found.intent.to_owned(), slots, response: found.response.map(str::to_owned), threshold: found.threshold }
+        Self { name: found.intent.to_owned(), slots, response: found.response.clone(), threshold: found.threshold }
     }
 }
 

@@ -28,6 +28,8 @@ pub struct TextEncoder {
 pub struct Encoded<'a> {
     /// Of length 1.
     pub vector: &'a [f32],
+    /// Tokens that were read, those around the text included.
+    pub tokens: usize,
     /// Tokens at the end of the text that the model does not read, as it reads no more of them.
     pub left_out: usize,
 }
@@ -78,7 +80,7 @@ impl TextEncoder {
                 left
             }
         };
-        Ok(Encoded { vector, left_out: encoding.left_out })
+        Ok(Encoded { vector, tokens: encoding.ids.len(), left_out: encoding.left_out })
     }
 
     /// Values of a vector.

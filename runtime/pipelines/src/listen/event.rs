@@ -48,6 +48,15 @@ pub enum Event {
         /// What it means, where the recogniser knows.
         intent: Option<Value>,
     },
+    /// A command is answered, and what is recorded meanwhile is not heard.
+    Answer {
+        /// The first sample that is not heard.
+        start: u64,
+        /// The first one that is heard again, unless the button is pressed before.
+        end: u64,
+        /// What is answered.
+        text: String,
+    },
     /// Nothing was said in what had sounded like speech, or nothing that can be believed.
     Nothing {
         /// Its first sample.

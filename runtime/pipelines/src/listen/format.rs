@@ -100,6 +100,7 @@ pub fn json(out: &mut dyn Write, event: &Event, clock: Clock) -> io::Result<()> 
         Event::Final { start, end, text, intent } => {
             Line { text: Some(text), intent: intent.as_ref(), ..span("final", *start, Some(*end)) }
         }
+        Event::Answer { start, end, text } => Line { text: Some(text), ..span("answer", *start, Some(*end)) },
         Event::Nothing { start, end, reason } => Line { reason: reason.map(DropReason::name), ..span("nothing", *start, Some(*end)) },
         Event::SoundOn { class, start, at, peak, again } => {
             let event = if *again { SOUND_REPEAT } else { SOUND_START };
@@ -133,6 +134,7 @@ pub fn text(out: &mut dyn Write, event: &Event) -> io::Result<()> {
         Event::Thinking { end, .. } => (Some(end), "thinking", String::new()),
         Event::Final { start, text, intent: None, .. } => (Some(start), "final", text.clone()),
         Event::Final { start, text, intent: Some(intent), .. } => (Some(start), "final", format!("{text}  {intent}")),
+        Event::Answer { start, end, text } => (Some(start), "answer", format!("{text}  (deaf to {:.2})", Clock::seconds(*end))),
         Event::Nothing { start, reason, .. } => {
             (Some(start), "nothing", reason.map_or_else(String::new, |reason| reason.name().to_owned()))
         }

@@ -141,6 +141,11 @@ impl Queue {
         self.0.changed.notify_all();
     }
 
+    /// Whether a press or a release waits.
+    pub fn is_marked(&self) -> bool {
+        !self.lock().marks.is_empty()
+    }
+
     /// Samples waiting.
     pub fn len(&self) -> usize {
         self.lock().samples.len()

@@ -13,11 +13,15 @@
 
 mod clauses;
 mod error;
+mod flac;
 mod pcm;
+mod sentences;
 mod voice;
 
 pub use ossicle_models::Options;
 
 pub use error::SpeakError;
+pub use flac::{FLAC_HEADER, FlacEncoder, flac_header};
 pub use pcm::{WAV_HEADER, to_pcm, wav_header};
+pub use sentences::Sentences;
 pub use voice::{Pronounced, SAMPLE_RATE, Settings, Speech, Voice};

@@ -199,6 +199,18 @@ pub struct Speech<'v> {
 }
 
 impl Speech<'_> {
+    /// The same, with the noise of a text of which so many clauses have been said already: a text that is said line by line has the samples of
+    /// one that is said at once.
+    #[must_use]
+    pub fn after(self, clauses: u32) -> Self {
+        Self { spoken: clauses, ..self }
+    }
+
+    /// Clauses begun so far, those before it included.
+    pub fn clauses(&self) -> u32 {
+        self.spoken
+    }
+
     /// The next samples, 24 kHz, full scale at 1; at most 1.2 s of them. None behind the last.
     ///
     /// # Errors

@@ -49,6 +49,10 @@ impl ApiError {
         Self { is_passing: true, ..Self::new(503, message).code("busy") }
     }
 
+    pub(super) fn status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
     pub(super) fn code(self, code: &'static str) -> Self {
         Self { code: Some(code), ..self }
     }
@@ -151,17 +155,32 @@ fn write(out: &mut impl Write, head: String, body: &str, manner: Manner) -> io::
     out.flush()
 }
 
-/// Writes the start of an answer made of server-sent events.
-pub(super) fn events(out: &mut impl Write, manner: Manner) -> io::Result<()> {
-    let head = head(200, "text/event-stream; charset=utf-8", manner.keep_alive);
+/// What server-sent events are.
+pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
+
+/// Writes the start of an answer that comes in parts; `more` are lines of its head.
+pub(super) fn begin(out: &mut impl Write, content_type: &str, more: &str, manner: Manner) -> io::Result<()> {
+    let head = head(200, content_type, manner.keep_alive);
     let framing = if manner.chunks { "Transfer-Encoding: chunked\r\n" } else { "" };
-    out.write_all(format!("{head}Cache-Control: no-store\r\n{framing}\r\n").as_bytes())
+    out.write_all(format!("{head}Cache-Control: no-store\r\n{more}{framing}\r\n").as_bytes())
 }
 
-/// Writes one event; without one, the end.
-pub(super) fn event(out: &mut impl Write, event: Option<&Value>, manner: Manner) -> io::Result<()> {
-    let event = event.map(|event| format!("data: {event}\n\n")).unwrap_or_default();
-    let framed = if manner.chunks { format!("{:x}\r\n{event}\r\n", event.len()) } else { event };
-    out.write_all(framed.as_bytes())?;
-    out.flush()
+/// Writes a part, if it is not empty.
+pub(super) fn part(out: &mut impl Write, bytes: &[u8], manner: Manner) -> io::Result<()> {
+    match bytes.len() {
+        0 => Ok(()),
+        _ if !manner.chunks => out.write_all(bytes).and_then(|()| out.flush()),
+        // In one write: what is sent at once arrives at once.
+        length => out.write_all(&[format!("{length:x}\r\n").as_bytes(), bytes, b"\r\n"].concat()).and_then(|()| out.flush()),
+    }
+}
+
+/// Writes the end of an answer in parts.
+pub(super) fn end(out: &mut impl Write, manner: Manner) -> io::Result<()> {
+    if manner.chunks { out.write_all(b"0\r\n\r\n").and_then(|()| out.flush()) } else { Ok(()) }
+}
+
+/// Writes one server-sent event.
+pub(super) fn event(out: &mut impl Write, event: &Value, manner: Manner) -> io::Result<()> {
+    part(out, format!("data: {event}\n\n").as_bytes(), manner)
 }

@@ -1,13 +1,16 @@
-//! OpenAI's interface for transcriptions over HTTP/1.1; clients of HTTP/1.0 are answered too, one request a connection.
+//! OpenAI's interface for transcriptions, speech and embeddings over HTTP/1.1; clients of HTTP/1.0 are answered too, one request a connection.
 //!
 //! From <https://platform.openai.com/docs/api-reference/audio>. The messages are read by httparse under the rules of RFC 9112.
 
 mod answer;
 mod body;
+mod embeddings;
 mod form;
 mod head;
 mod media;
 mod multipart;
+mod object;
+mod speech;
 mod transcript;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
@@ -87,6 +90,18 @@ fn request(service: &Service, stream: &mut Stream, peer: Peer, more: bool) -> io
     let task = match (head.method.as_str(), head.path.trim_end_matches('/')) {
         ("POST", "/v1/audio/transcriptions") => Task::Transcribe,
         ("POST", "/v1/audio/translations") => Task::Translate,
+        ("POST", "/v1/audio/speech") => {
+            return match speech::take(service, stream, &head) {
+                Ok(request) => speech::answer(service, stream, request, peer, Manner { keep_alive, chunks, head_only }),
+                Err(error) => refuse(service, stream, &error, Manner::LAST),
+            };
+        }
+        ("POST", "/v1/embeddings") => {
+            return match embeddings::take(service, stream, &head, peer) {
+                Ok(request) => embeddings::answer(service, stream, request, peer, Manner { keep_alive, chunks, head_only }),
+                Err(error) => refuse(service, stream, &error, Manner::LAST),
+            };
+        }
         (method, path) => {
             let manner = Manner { keep_alive: keep_alive && head.length == Length::Bytes(0), chunks, head_only };
             return match about(service, method, path) {
@@ -112,15 +127,23 @@ fn refuse(service: &Service, stream: &mut Stream, error: &ApiError, manner: Mann
 /// What the service says of itself.
 fn about(service: &Service, method: &str, path: &str) -> Result<Value, ApiError> {
     let name = &service.card.name;
-    let model = || json!({"id": name, "object": "model", "created": 0, "owned_by": "ossicle"});
+    let model = |name: &str| json!({"id": name, "object": "model", "created": 0, "owned_by": "ossicle"});
+    let others = [service.voices.as_ref().map(|voices| &voices.card.name), service.embeddings.as_ref().map(|embeddings| &embeddings.name)];
+    let others = || others.into_iter().flatten().map(String::as_str);
     let body = match path {
         "/health" => json!({"status": "ok", "model": name, "queued": service.queue.len()}),
-        "/v1/models" => json!({"object": "list", "data": [model()]}),
-        "/v1/audio/transcriptions" | "/v1/audio/translations" => return Err(ApiError::method(path, "POST")),
+        "/v1/models" => {
+            let all: Vec<Value> = std::iter::once(name.as_str()).chain(others()).map(model).collect();
+            json!({"object": "list", "data": all})
+        }
+        "/v1/audio/transcriptions" | "/v1/audio/translations" | "/v1/audio/speech" | "/v1/embeddings" => {
+            return Err(ApiError::method(path, "POST"));
+        }
         _ => match path.strip_prefix("/v1/models/") {
-            Some(asked) => form::check_model(asked, &service.card).map(|()| model())?,
+            Some(asked) if others().any(|other| other == asked) => model(asked),
+            Some(asked) => form::check_model(asked, &service.card).map(|()| model(name))?,
             None => {
-                let paths = "/v1/audio/transcriptions, /v1/audio/translations, /v1/models or /health";
+                let paths = "/v1/audio/transcriptions, /v1/audio/translations, /v1/audio/speech, /v1/embeddings, /v1/models or /health";
                 return Err(ApiError::new(404, format_args!("no such path: give {paths}")));
             }
         },
@@ -216,11 +239,11 @@ fn stream_events(service: &Service, stream: &mut Stream, ticket: &mut Ticket, ma
         let connection = stream.get_mut();
         connection.within(Some(service.limits.idle));
         if !std::mem::replace(&mut begun, true) {
-            answer::events(connection, manner)?;
+            answer::begin(connection, answer::EVENTS, "", manner)?;
         }
-        answer::event(connection, Some(&event), manner)?;
+        answer::event(connection, &event, manner)?;
         if last {
-            return answer::event(connection, None, manner).map(|()| manner.keep_alive);
+            return answer::end(connection, manner).map(|()| manner.keep_alive);
         }
     }
 }

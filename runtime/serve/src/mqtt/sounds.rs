@@ -26,7 +26,7 @@ impl Sounds {
     pub fn connect(broker: &Broker, name: &str, model: &str, report: impl Fn(&str) + Send + Sync + 'static) -> Self {
         let report: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(report);
         let news = Arc::clone(&report);
-        let mqtt = Mqtt::greet(broker, name, greeting(name, model, &SENSORS), Box::new(move |text| news(text)));
+        let mqtt = Mqtt::greet(broker, name, greeting(name, model, &SENSORS), None, Box::new(move |text| news(text)));
         Self { mqtt, report, full: AtomicBool::new(false) }
     }
 

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use super::event::Event;
 use crate::card::ModelCard;
 use crate::intent::Recognise;
+use crate::speech::VoiceCard;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The answer to `describe`.
-pub(super) fn info(card: &ModelCard, recogniser: Option<&dyn Recognise>, streaming: bool) -> Event {
+pub(super) fn info(card: &ModelCard, recogniser: Option<&dyn Recognise>, voice: Option<&VoiceCard>, streaming: bool) -> Event {
     let model = artifact(&card.name, "Whisper in 8 bits", "OpenAI", "https://github.com/openai/whisper");
     let mut asr = program("Speech to text, offline", with(model, "languages", json!(card.languages)));
     asr["supports_transcript_streaming"] = streaming.into();
@@ -18,9 +19,15 @@ pub(super) fn info(card: &ModelCard, recogniser: Option<&dyn Recognise>, streami
         let model = artifact("sentences", "The commands of a sentence file", "Ossicle", "");
         program("Commands in sentences, offline", with(model, "languages", json!(recogniser.languages())))
     });
+    let tts = voice.map(|VoiceCard { name, languages, description, attribution: (by, url) }| {
+        let voice = with(artifact(name, description, by, url), "languages", json!(languages));
+        let mut tts = with(artifact("ossicle", "Text to speech, offline", "Ossicle", ""), "voices", json!([voice]));
+        tts["supports_synthesize_streaming"] = true.into();
+        tts
+    });
     let none: [Value; 0] = [];
-    let intent: Vec<Value> = intent.into_iter().collect();
-    let data = json!({"asr": [asr], "tts": none, "handle": none, "intent": intent, "wake": none, "mic": none, "snd": none});
+    let (intent, tts): (Vec<Value>, Vec<Value>) = (intent.into_iter().collect(), tts.into_iter().collect());
+    let data = json!({"asr": [asr], "tts": tts, "handle": none, "intent": intent, "wake": none, "mic": none, "snd": none});
     Event::new("info", data)
 }
 

@@ -6,3 +6,4 @@ pub mod audio;
 pub mod event;
 mod info;
 pub(crate) mod session;
+mod speak;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::audio::{Format, FormatError, Recording, RecordingError};
 use super::event::{Event, EventError};
 use super::info::info;
+use super::speak::Spoken;
 use crate::card::language;
 use crate::connection::{Connection, Liveness, liveness};
 use crate::jobs::{Done, JobError, Purpose};
@@ -23,13 +24,13 @@ use crate::text::{Text, describe_audio};
 const MAX_BIAS_BYTES: usize = 4 << 10;
 
 /// An error that ends a session: what a machine calls it, and one line for people.
-struct Refusal {
+pub(super) struct Refusal {
     code: &'static str,
     text: String,
 }
 
 impl Refusal {
-    fn new(code: &'static str, text: impl fmt::Display) -> Self {
+    pub(super) fn new(code: &'static str, text: impl fmt::Display) -> Self {
         Self { code, text: text.to_string() }
     }
 
@@ -43,7 +44,7 @@ impl Refusal {
 }
 
 /// How a session goes on.
-enum Next {
+pub(super) enum Next {
     Listen,
     /// The client is gone, or slower than is waited for.
     Close,
@@ -70,21 +71,23 @@ impl From<JobError> for Refusal {
     }
 }
 
-struct Session<'a> {
-    service: &'a Service,
-    peer: Peer,
-    stream: BufReader<Connection>,
+pub(super) struct Session<'a> {
+    pub(super) service: &'a Service,
+    pub(super) peer: Peer,
+    pub(super) stream: BufReader<Connection>,
     options: TranscribeOptions,
     recording: Option<Recording>,
     /// When the recording was.
     begun: Instant,
+    /// A text that comes in parts.
+    pub(super) spoken: Option<Spoken>,
 }
 
 /// Serves a client until it leaves, is too slow, or breaks a rule: then an `error` event is the last it hears.
 pub(crate) fn serve(service: &Service, connection: Connection, peer: Peer) {
     let options = service.options.clone();
     let stream = BufReader::new(connection);
-    let mut session = Session { service, peer, stream, options, recording: None, begun: Instant::now() };
+    let mut session = Session { service, peer, stream, options, recording: None, begun: Instant::now(), spoken: None };
     loop {
         let next = match session.read() {
             Ok(Some(event)) => session.take(&event),
@@ -135,16 +138,21 @@ impl Session<'_> {
     }
 
     fn write(&mut self, kind: &str, data: Value) -> Next {
+        self.send(&Event::new(kind, data))
+    }
+
+    pub(super) fn send(&mut self, event: &Event) -> Next {
         let connection = self.stream.get_mut();
         connection.within(Some(self.service.limits.idle));
-        if Event::new(kind, data).write(connection).is_ok() { Next::Listen } else { Next::Close }
+        if event.write(connection).is_ok() { Next::Listen } else { Next::Close }
     }
 
     fn take(&mut self, event: &Event) -> Result<Next, Refusal> {
         match event.kind.as_str() {
             "describe" => {
-                let Service { card, recogniser, streaming, .. } = self.service;
-                let info = info(card, recogniser.as_deref(), *streaming);
+                let Service { card, recogniser, voices, streaming, .. } = self.service;
+                let voice = voices.as_ref().map(|voices| &voices.card);
+                let info = info(card, recogniser.as_deref(), voice, *streaming);
                 Ok(self.write("info", Value::Object(info.data)))
             }
             "ping" => Ok(self.write("pong", json!({"text": event.text("text")}))),
@@ -154,6 +162,10 @@ impl Session<'_> {
             "audio-stop" => self.stop(),
             // Home Assistant sends what was said; `recognize` is the protocol's own name for the question.
             "recognize" | "transcript" => self.recognise(event),
+            "synthesize" => self.synthesize(event),
+            "synthesize-start" => self.synthesize_start(event).map(|()| Next::Listen),
+            "synthesize-chunk" => self.synthesize_chunk(event),
+            "synthesize-stop" => self.synthesize_stop(),
             // Events that are not known are passed over, as the protocol wants it.
             _ => Ok(Next::Listen),
         }

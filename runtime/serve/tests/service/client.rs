@@ -179,6 +179,7 @@ pub(crate) fn small() -> Limits {
         upload_bytes: 4_000_000,
         held_bytes: 20_000_000,
         held_bytes_per_peer: 20_000_000,
+        text_bytes: 2_000,
         idle: Duration::from_millis(1500),
         transfer: Duration::from_millis(2500),
     }

@@ -108,7 +108,11 @@ impl Image {
         Self::decode_within(bytes, MAX_MEMORY)
     }
 
-    fn decode_within(bytes: &[u8], memory: usize) -> Result<Self, String> {
+    /// The same with at most `memory` bytes, `bytes` twice among them.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_within(bytes: &[u8], memory: usize) -> Result<Self, String> {
         if bytes.len() as u64 > MAX_BYTES {
             return Err(too_large(MAX_BYTES));
         }
