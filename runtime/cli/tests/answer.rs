@@ -97,10 +97,14 @@ fn a_command_is_answered_and_nothing_is_heard_meanwhile() {
 #[test]
 fn what_is_answered_is_understood() {
     let folder = Folder::new("answer-heard");
-    let samples = [quiet(0.5), spoken("Turn on the bedroom lights."), quiet(1.0)].concat();
+    // It ends within the silence that ends an utterance.
+    let samples = [quiet(0.5), spoken("Turn on the bedroom lights."), quiet(0.2)].concat();
     let recording = folder.file("order.wav", [&wav_header(RATE as u32, samples.len() as u64)[..], &samples].concat());
     let wav = folder.0.join("answer.wav");
-    good(&listen(&["--answer", "--answer-output", wav.to_str().unwrap(), recording.to_str().unwrap()]).output().unwrap());
+    let output = listen(&["--json", "--answer", "--answer-output", wav.to_str().unwrap(), recording.to_str().unwrap()]).output().unwrap();
+    let events = lines(&good(&output).stdout);
+    let last: Vec<&Value> = events.iter().rev().take(2).map(|event| &event["event"]).collect();
+    assert_eq!(last, ["end", "answer"], "{events:?}");
     let output = ossicle().arg("transcribe").arg(&wav).output().unwrap();
     let text = String::from_utf8(good(&output).stdout.clone()).unwrap().to_lowercase();
     assert!(text.contains("bedroom lights are on"), "{text}");

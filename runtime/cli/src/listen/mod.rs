@@ -298,13 +298,20 @@ fn hear(
         due.speak(mouth.as_mut(), &queue, heard, live, writer)?;
     }
     queue.close();
+    let mut end = None;
     let mut on_event = |event: Event| {
-        writer.write(&event);
         due.note(&event);
+        // Behind the answer to what was said last.
+        match event {
+            Event::End { .. } => end = Some(event),
+            event => writer.write(&event),
+        }
     };
     ears.finish(&mut on_event).map_err(failed)?;
     writer.check()?;
     due.speak(mouth.as_mut(), &queue, heard, false, writer)?;
+    end.iter().for_each(|end| writer.write(end));
+    writer.check()?;
     mouth.map_or(Ok(()), Mouth::finish)?;
     broken
 }
