@@ -37,7 +37,7 @@ impl EncodecDecoder {
     ///
     /// # Errors
     /// [`GraphError::Folder`] if a tensor is missing, misshapen or holds what is not a finite number, [`GraphError::Size`] if chunks are of no
-    /// frame or of more than [`MAX_CHUNK_FRAMES`], [`GraphError::Memory`] if the buffers would take more than a gibibyte.
+    /// frame or of more than [`MAX_CHUNK_FRAMES`](super::MAX_CHUNK_FRAMES), [`GraphError::Memory`] if the buffers would take more than a gibibyte.
     pub fn new(folder: Arc<ModelFolder<EncodecConfig>>, options: Options, frames: usize) -> Result<Self, GraphError> {
         let session = Session::new(folder.weights(), options);
         Self::in_session(folder, session, frames, MOST)
