@@ -45,6 +45,8 @@ Examples:
   ossicle generate --prepared prompts.rows --output-dir sounds
   ossicle generate \"wind\" -o - | aplay -r 16000 -f S16_LE
 
+No model comes with the program yet: make one with ossicle-quantize audiogen and give it with --model.
+
 Samples are 16 bits, one channel. The same seed gives the same bytes on every machine, instruction set and number of threads.";
 
 /// What to make.
