@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::fast_vit::FastVit;
-use super::siglip;
 use crate::Error;
 use crate::source::read_json;
 
@@ -192,11 +191,14 @@ impl Blocks {
     }
 }
 
+/// What `SiglipConfig` takes for both towers where a file says nothing.
+const SIGLIP: Defaults = Defaults { width: 768, inner: 3072, heads: 12, epsilon: 1e-6, activation: Activation::TanhGelu };
+
 impl Config {
     /// Reads `config.json`.
     ///
     /// # Errors
-    /// It is missing, malformed, of another kind of model, or asks for what is not done.
+    /// It is missing, malformed, of another kind of model, or asks for what is not supported.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let value: Value = read_json(path)?;
         let file = File::deserialize(&value).map_err(|e| Error::json(path, e))?;
@@ -209,10 +211,35 @@ impl Config {
         }
         let config = match file.model_type.as_str() {
             "clip" => Self::of_clip(file)?,
-            "siglip" => siglip::config(file)?,
+            "siglip" => Self::of_siglip(file)?,
             other => return Err(format!("model_type is {other:?}: \"clip\" and \"siglip\" are possible")),
         };
         config.problem().map_or(Ok(config), Err)
+    }
+
+    /// The configuration of a `SiglipModel`.
+    fn of_siglip(file: &File) -> Result<Self, String> {
+        let (text, vision) = (&file.text_config, &file.vision_config);
+        if vision.vision_use_head == Some(false) {
+            return Err("vision_config: vision_use_head is false: towers with their pooling are possible".into());
+        }
+        let blocks = vision.blocks(SIGLIP).map_err(|e| format!("vision_config: {e}"))?;
+        let projection = blocks.width;
+        let trunk = Trunk::Vit(Vit { blocks, patch: vision.patch_size.unwrap_or(16), pooled: Pooled::Probe });
+        let image = ImageConfig { trunk, side: vision.image_size.unwrap_or(224) };
+        let blocks = text.blocks(SIGLIP).map_err(|e| format!("text_config: {e}"))?;
+        let wide = text.projection_size.unwrap_or(blocks.width);
+        if wide != projection {
+            return Err(format!("texts become {wide} values and images {projection}: one number is possible"));
+        }
+        let text = TextConfig {
+            blocks,
+            vocabulary: text.vocab_size.unwrap_or(32_000),
+            tokens: text.max_position_embeddings.unwrap_or(64),
+            causal: false,
+            pad: Some(text.pad_token_id.unwrap_or(1)),
+        };
+        Ok(Self { projection, image, text, scores: Scored::Sigmoid })
     }
 
     fn of_clip(file: &File) -> Result<Self, String> {

@@ -133,7 +133,7 @@ fn options() -> Options {
     Options { isa: Isa::detect(), threads: 1 }
 }
 
-/// As many tokens as the tower reads, its own behind the text's.
+/// As many tokens as the tower reads: the text's, then its own.
 fn padded(mut tokens: Vec<u32>, config: &TextConfig) -> Vec<u32> {
     tokens.resize(config.tokens, config.pad.unwrap_or(0));
     tokens

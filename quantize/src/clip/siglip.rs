@@ -5,7 +5,6 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::config::{Activation, Config, Defaults, File, ImageConfig, Pooled, Scored, TextConfig, Trunk, Vit};
 use super::made;
 use crate::Error;
 use crate::float::Tensor;
@@ -14,37 +13,9 @@ use crate::onnx::builder::Builder;
 /// Where the image tower's pooling is.
 pub(super) const HEAD: &str = "vision_model.head";
 
-/// What `SiglipConfig` takes for both towers where a file says nothing.
-const DEFAULTS: Defaults = Defaults { width: 768, inner: 3072, heads: 12, epsilon: 1e-6, activation: Activation::TanhGelu };
-
 /// What becomes of images where a file says nothing.
 pub(super) fn preprocessor() -> Value {
     json!({"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]})
-}
-
-/// The configuration of a `SiglipModel`.
-pub(super) fn config(file: &File) -> Result<Config, String> {
-    let (text, vision) = (&file.text_config, &file.vision_config);
-    if vision.vision_use_head == Some(false) {
-        return Err("vision_config: vision_use_head is false: towers with their pooling are possible".into());
-    }
-    let blocks = vision.blocks(DEFAULTS).map_err(|e| format!("vision_config: {e}"))?;
-    let projection = blocks.width;
-    let trunk = Trunk::Vit(Vit { blocks, patch: vision.patch_size.unwrap_or(16), pooled: Pooled::Probe });
-    let image = ImageConfig { trunk, side: vision.image_size.unwrap_or(224) };
-    let blocks = text.blocks(DEFAULTS).map_err(|e| format!("text_config: {e}"))?;
-    let wide = text.projection_size.unwrap_or(blocks.width);
-    if wide != projection {
-        return Err(format!("texts become {wide} values and images {projection}: one number is possible"));
-    }
-    let text = TextConfig {
-        blocks,
-        vocabulary: text.vocab_size.unwrap_or(32_000),
-        tokens: text.max_position_embeddings.unwrap_or(64),
-        causal: false,
-        pad: Some(text.pad_token_id.unwrap_or(1)),
-    };
-    Ok(Config { projection, image, text, scores: Scored::Sigmoid })
 }
 
 /// The pooling's attention, in which a learned probe looks at all positions, as one in which every position asks what the probe asks: its query is

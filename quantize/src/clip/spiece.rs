@@ -35,7 +35,7 @@ enum Field<'a> {
 /// text. `end` is the piece that ends one.
 ///
 /// # Errors
-/// It cannot be read, is no such file, or asks for what is not done.
+/// It cannot be read, is not such a file, or asks for what is not supported.
 pub(super) fn tokenizer_json(path: &Path, end: &str) -> Result<String, Error> {
     let bytes = fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
     if bytes > MOST {

@@ -165,9 +165,11 @@ impl Grammar {
         }
         let fixed = block.slots.iter().filter(|(name, _)| !answer.slots.iter().any(|said| self.slots[said.slot as usize] == *name));
         slots.extend(fixed.map(|(name, value)| Slot { name, value: value.clone(), span: None }));
+        let value = |name: &str| slots.iter().find(|slot| slot.name == name).map(|slot| &slot.value);
+        let response = block.response.as_ref().map(|(response, _)| response.fill(value));
         Match {
             intent: &self.intents[sentence.intent].name,
-            response: block.response.as_ref().map(|(response, _)| response.fill(&slots)),
+            response,
             slots,
             threshold: block.threshold,
             line: sentence.line,

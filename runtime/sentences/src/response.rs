@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::grammar::Slot;
+use crate::Value;
 
 /// A part of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,8 +84,7 @@ impl Response {
     }
 
     /// The answer for these slots: a slot that is not there is empty, and what is optional around it is left out.
-    pub(crate) fn fill(&self, slots: &[Slot<'_>]) -> String {
-        let value = |name: &str| slots.iter().find(|slot| slot.name == name).map(|slot| &slot.value);
+    pub(crate) fn fill<'v>(&self, value: impl Fn(&str) -> Option<&'v Value>) -> String {
         let mut out = String::new();
         let mut put = |part: &Part| match part {
             Part::Text(text) => out.push_str(text),
@@ -128,11 +127,8 @@ fn tidy(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Value;
-
     fn filled(text: &str, slots: &[(&'static str, Value)]) -> String {
-        let slots: Vec<Slot<'_>> = slots.iter().map(|(name, value)| Slot { name, value: value.clone(), span: None }).collect();
-        Response::parse(text).unwrap().fill(&slots)
+        Response::parse(text).unwrap().fill(|name| slots.iter().find(|(own, _)| *own == name).map(|(_, value)| value))
     }
 
     #[test]
