@@ -60,7 +60,7 @@ impl Plan {
     /// Predicts for the model in the folder `model` on a board.
     ///
     /// # Errors
-    /// If the model cannot be used, is not made for the workload, or there are no costs for the board's core; the message is whole.
+    /// If the model cannot be used, does not take the workload, or no costs are known for the board's core. The message needs no context.
     pub fn new(model: &Path, profile: &Profile, workload: &Workload, threads: usize) -> Result<Self, PlanError> {
         let costs = cost::costs(profile).map_err(PlanError::Board)?;
         let (family, _) = families::of(model).map_err(PlanError::Model)?;

@@ -117,7 +117,7 @@ impl Tokenizer {
     /// Reads the text of `tokenizer.json`. What it says about padding and truncation is left to the caller.
     ///
     /// # Errors
-    /// If it is no JSON of that form, too large, or asks for what is not done here.
+    /// If it is not JSON of that form, is too large, or asks for what is not supported.
     pub fn from_json(text: &str) -> Result<Self, TokenizerError> {
         if text.len() > MAX_FILE_BYTES {
             return Err(TokenizerError::TooLarge { what: "bytes", have: text.len(), most: MAX_FILE_BYTES });

@@ -6,7 +6,7 @@ const LONGEST: usize = 600;
 /// Bytes behind a sentence that say whether it ends there.
 const BEHIND: usize = 120;
 
-/// Text that is still to be said. A sentence is given out when the word behind it has come, and only where the whole text would be cut too.
+/// Text that is still to be said. A sentence is given out when the next word has come, and only where the whole text would be cut too.
 #[derive(Clone, Debug, Default)]
 pub struct Sentences {
     text: String,
