@@ -43,6 +43,7 @@ pub mod network;
 pub mod onnx;
 pub mod pack;
 pub mod phonemes;
+pub mod piper;
 pub mod reference;
 pub mod report;
 pub mod signal;

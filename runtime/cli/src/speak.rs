@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use ossicle::speak::{Options, Pronounced, SAMPLE_RATE, Settings, SpeakError, Voice};
+use ossicle::speak::{Options, Pronounced, Settings, SpeakError, Voice};
 use ossicle::trace;
 
 use crate::fault::{self, Fault};
@@ -26,16 +26,16 @@ Examples:
   ossicle speak --phonemes \"ðə lˈIt ɪz ˈɔn.\" | aplay -r 24000 -f S16_LE
   ossicle speak --phonemes - < phonemes.txt | aplay -r 24000 -f S16_LE
 
-Samples are 16 bits, 24 kHz, one channel; without -o, or with -o -, they are written raw to standard output while they come.";
+Samples are 16 bits, one channel, 24 kHz with the bundled voice; without -o, or with -o -, they are written raw to standard output while they come.";
 
 /// What to say, and how.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Text to say, American English; - reads it from standard input, line by line
+    /// Text to say, in the voice's language; - reads it from standard input, line by line
     #[arg(value_name = "TEXT|-", required_unless_present = "phonemes")]
     text: Option<String>,
-    /// Phonemes to say instead, misaki's alphabet; - reads them from standard input, line by line
+    /// Phonemes to say instead: misaki's alphabet, or IPA for Piper's voices; - reads them from standard input, line by line
     #[arg(long, value_name = "PHONEMES|-", conflicts_with = "text")]
     phonemes: Option<String>,
     /// Write the phonemes that would be said, a line for each sentence, and say nothing
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let run = ossicle::whisper::transcriber::Options { isa: args.machine.isa(), threads: args.machine.threads() };
     let trace = args.trace.start(None, None, |input| Ok(trace::speak_header(input, trace::voice(&folder)?, settings, run)))?;
-    let mut sink = Sink::open(&args.output, SAMPLE_RATE)?;
+    let mut sink = Sink::open(&args.output, voice.sample_rate())?;
     voice.set_tap(trace.as_ref().map(Recording::tap));
     let mut status = ExitCode::SUCCESS;
     let from_text = args.reads() && args.text.is_some();

@@ -3,7 +3,7 @@
 //! A number belongs to a key and a place, not to the one before it, so neither the order of work nor the number of threads changes it.
 
 use crate::math::{log, sin_cos_turns};
-use crate::simd::{LANES, Simd};
+use crate::simd::{Isa, LANES, Simd, SimdOp};
 
 const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
 const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
@@ -54,10 +54,38 @@ pub fn normal_pairs<S: Simd>(s: S, radius: &[u32; LANES], angle: &[u32; LANES]) 
     (s.mul(radius, cos), s.mul(radius, sin))
 }
 
+/// Fills `out` with independent normal values of mean 0 and variance 1, which belong to the key and to the place alone.
+pub fn normal_row(isa: Isa, key: [u32; 2], place: [u32; 3], out: &mut [f32]) {
+    isa.dispatch(NormalRow { key, place, out });
+}
+
+struct NormalRow<'a> {
+    key: [u32; 2],
+    place: [u32; 3],
+    out: &'a mut [f32],
+}
+
+impl SimdOp for NormalRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let Self { key, place: [a, b, c], out } = self;
+        // Four words of each lane's counter are four values.
+        for (block, out) in out.chunks_mut(4 * LANES).enumerate() {
+            let counter = core::array::from_fn(|lane| (block * LANES + lane) as u32);
+            let words = philox_lanes([counter, [a; LANES], [b; LANES], [c; LANES]], key);
+            let (first, second) = (normal_pairs(s, &words[0], &words[1]), normal_pairs(s, &words[2], &words[3]));
+            for (out, values) in out.chunks_mut(LANES).zip([first.0, first.1, second.0, second.1]) {
+                s.store_partial(values, out);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{Isa, SimdOp};
 
     #[test]
     fn words_are_those_of_the_paper() {
@@ -106,6 +134,23 @@ mod tests {
             let beyond = |limit: f32| values.iter().filter(|x| x.abs() > limit).count() as f64 / count;
             assert!((beyond(1.0) - 0.3173).abs() < 0.005 && (beyond(3.0) - 0.0027).abs() < 0.0004);
         }
+    }
+
+    #[test]
+    fn rows_belong_to_their_place() {
+        let row = |isa, place, count| {
+            let mut row = vec![0.0; count];
+            normal_row(isa, [4, 5], place, &mut row);
+            row.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+        };
+        let scalar = Isa::available().next().expect("scalar code");
+        let wanted = row(scalar, [1, 2, 3], 201);
+        for isa in Isa::available() {
+            assert_eq!(row(isa, [1, 2, 3], 201), wanted, "{isa}");
+            assert_eq!(row(isa, [1, 2, 3], 70), wanted[..70], "{isa}");
+        }
+        let distinct = |other: Vec<u32>| other.iter().zip(&wanted).all(|(a, b)| a != b);
+        assert!([[0, 2, 3], [1, 0, 3], [1, 2, 0]].into_iter().all(|place| distinct(row(scalar, place, 201))));
     }
 
     #[test]

@@ -51,4 +51,5 @@ graphs! {
     crate::minilm::MiniLmGraph,
     crate::network::NetworkGraph,
     crate::t5::T5Graph,
+    crate::vits::VitsGraph,
 }

@@ -12,6 +12,7 @@ pub mod hibari;
 pub mod minilm;
 pub mod network;
 pub mod t5;
+pub mod vits;
 pub mod whisper;
 pub mod whisper_events;
 pub mod yamnet;

@@ -41,7 +41,7 @@ fn made() -> (Vec<toy::Folder>, Temporary) {
     let own = Temporary(std::env::temp_dir().join(format!("ossicle-families-{}", std::process::id())));
     let yamnet = bundled().into_iter().find(|path| path.ends_with("yamnet")).expect("yamnet");
     classes::write(&own.0, &yamnet, &["always", "never"], 3.0, 1024);
-    (vec![toy::sounds::folder(), toy::encodec::folder("reflect", true), toy::t5::folder()], own)
+    (vec![toy::sounds::folder(), toy::encodec::folder("reflect", true), toy::t5::folder(), toy::vits::folder(false)], own)
 }
 
 /// Names of the layers that are heard.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use ossicle::speak::{Pronounced, SAMPLE_RATE, Sentences, Settings, SpeakError, Voice, to_pcm};
+use ossicle::speak::{Pronounced, Sentences, Settings, SpeakError, Voice, to_pcm};
 
 use crate::jobs::JobError;
 use crate::limits::Limits;
@@ -52,6 +52,8 @@ pub struct VoiceCard {
     pub description: String,
     /// Who made it, and where to find them.
     pub attribution: (String, String),
+    /// Samples a second of what it says.
+    pub rate: u32,
 }
 
 impl VoiceCard {
@@ -62,6 +64,18 @@ impl VoiceCard {
             languages: vec!["en-US".into()],
             description: "American English, 24 kHz, 8 bits".into(),
             attribution: ("Maureese Williams".into(), "https://github.com/MMWilliams/hibari".into()),
+            rate: 24_000,
+        }
+    }
+
+    /// The card of one of Piper's voices, in a language where that is known.
+    pub fn piper(name: &str, language: Option<&str>, rate: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            languages: language.into_iter().map(str::to_owned).collect(),
+            description: format!("a voice of Piper's, {rate} Hz, 8 bits"),
+            attribution: ("Piper".into(), "https://github.com/OHF-Voice/piper1-gpl".into()),
+            rate,
         }
     }
 
@@ -243,6 +257,3 @@ impl Saying {
         &self.left_out
     }
 }
-
-/// Samples a second of what is said.
-pub(crate) const RATE: u32 = SAMPLE_RATE;

@@ -12,9 +12,8 @@ use crate::fault::{self, Fault};
 use crate::model::ModelArgs;
 use crate::voice;
 
-/// Samples a second that are heard, and that are spoken.
+/// Samples a second that are heard.
 const HEARD: u64 = ossicle::audio::SAMPLE_RATE as u64;
-const SPOKEN: u64 = ossicle::speak::SAMPLE_RATE as u64;
 
 /// Whether answers are spoken, and how.
 #[derive(clap::Args)]
@@ -82,7 +81,7 @@ impl AnswerArgs {
 
     /// Opens where the voice's answers go: last, when nothing else can fail any more.
     pub(crate) fn mouth(&self, voice: Voice) -> Result<Mouth> {
-        let output = Output::open(self.answer_output.as_deref())?;
+        let output = Output::open(self.answer_output.as_deref(), voice.sample_rate())?;
         Ok(Mouth { voice, output, tail: (self.answer_tail * HEARD as f64) as u64, wait: 0, mute: 0 })
     }
 }
@@ -123,7 +122,7 @@ impl Mouth {
         if self.mute == 0 {
             self.wait = if live { before } else { rest };
         }
-        self.mute += (spoken * HEARD).div_ceil(SPOKEN).max(arrived) + self.tail;
+        self.mute += (spoken * HEARD).div_ceil(self.voice.sample_rate().into()).max(arrived) + self.tail;
         Ok((self.wait, self.mute))
     }
 

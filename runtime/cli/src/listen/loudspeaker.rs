@@ -9,13 +9,10 @@ use std::time::Duration;
 use anyhow::Result;
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{Device, ErrorKind, FromSample, SampleFormat, SizedSample, Stream, StreamConfig};
-use ossicle::speak::SAMPLE_RATE;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::fault::{Fault, complain};
 
-/// Samples that the ring holds: a second.
-const RING: usize = SAMPLE_RATE as usize;
 /// How long to wait for room at a time.
 const NAP: Duration = Duration::from_millis(10);
 /// What a sound card holds behind the ring.
@@ -35,7 +32,7 @@ pub(crate) struct Loudspeaker {
 
 impl Loudspeaker {
     /// Opens the system's.
-    pub(crate) fn open() -> Result<Self> {
+    pub(crate) fn open(rate: u32) -> Result<Self> {
         let Some(device) = cpal::default_host().default_output_device() else {
             return Err(Fault::line("no loudspeaker: this machine: connect one, or give --answer-output").into());
         };
@@ -44,15 +41,20 @@ impl Loudspeaker {
         let wanted = MULTIPLES.iter().find_map(|multiple| {
             let fits = |range: &&cpal::SupportedStreamConfigRange| {
                 matches!(range.sample_format(), SampleFormat::I16 | SampleFormat::F32)
-                    && (range.min_sample_rate()..=range.max_sample_rate()).contains(&(SAMPLE_RATE * multiple))
+                    && (range.min_sample_rate()..=range.max_sample_rate()).contains(&(rate * multiple))
             };
             let range = ranges.iter().filter(fits).min_by_key(|range| range.channels())?;
-            Some((range.with_sample_rate(SAMPLE_RATE * multiple), *multiple))
+            Some((range.with_sample_rate(rate * multiple), *multiple))
         });
         let Some((supported, multiple)) = wanted else {
-            return Err(Fault::new("it plays neither 24 kHz nor a multiple of it", "loudspeaker", "give --answer-output FILE or -").into());
+            return Err(Fault::new(
+                format!("it plays neither {rate} Hz nor a multiple of it"),
+                "loudspeaker",
+                "give --answer-output FILE or -",
+            )
+            .into());
         };
-        let (ring, from) = RingBuffer::new(RING);
+        let (ring, from) = RingBuffer::new(rate as usize);
         let (skip, broken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let source = Source { from, skip: Arc::clone(&skip), multiple, step: 0, last: 0.0, next: 0.0 };
         let (config, end) = (supported.config(), Arc::clone(&broken));
@@ -83,7 +85,7 @@ impl Loudspeaker {
 
     /// Waits until all has been played, or `stop` holds: then the rest is not.
     pub(crate) fn wait(&mut self, stop: &dyn Fn() -> bool) {
-        while self.ring.slots() < RING && !self.broken.load(Ordering::Relaxed) {
+        while self.ring.slots() < self.ring.buffer().capacity() && !self.broken.load(Ordering::Relaxed) {
             self.skip.store(stop(), Ordering::Relaxed);
             thread::sleep(NAP);
         }

@@ -4,7 +4,6 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use ossicle::speak::SAMPLE_RATE;
 
 #[cfg(feature = "microphone")]
 use super::loudspeaker::Loudspeaker;
@@ -18,12 +17,12 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// Opens a file, `-` for standard output, or the system's loudspeaker.
-    pub(crate) fn open(path: Option<&Path>) -> Result<Self> {
+    /// For samples of this rate, opens a file, `-` for standard output, or the system's loudspeaker.
+    pub(crate) fn open(path: Option<&Path>, rate: u32) -> Result<Self> {
         match path {
-            Some(path) => Ok(Self::File(Box::new(Sink::open(path, SAMPLE_RATE)?), path.display().to_string())),
+            Some(path) => Ok(Self::File(Box::new(Sink::open(path, rate)?), path.display().to_string())),
             #[cfg(feature = "microphone")]
-            None => Ok(Self::Loudspeaker(Loudspeaker::open()?)),
+            None => Ok(Self::Loudspeaker(Loudspeaker::open(rate)?)),
             #[cfg(not(feature = "microphone"))]
             None => Err(crate::fault::Fault::line("this build has no loudspeaker: give --answer-output").into()),
         }

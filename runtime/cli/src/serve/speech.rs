@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use ossicle::speak::{Options, Voice};
-use ossicle_models::folder;
+use ossicle_models::folder::{self, ModelConfig};
+use ossicle_models::hibari::HibariConfig;
 use ossicle_serve::mqtt::Player;
 use ossicle_serve::{Address, VoiceCard};
 
@@ -111,5 +112,9 @@ fn open(name: &str, model: &ModelArgs) -> Result<(VoiceCard, Voice, usize)> {
     // What says phonemes only is of no use to clients.
     drop(voice.pronounce("").map_err(Fault::line)?);
     let info = ossicle::models::info(&folder).map_err(fault::model)?;
-    Ok((VoiceCard::hibari(&info.name), voice, bytes))
+    let card = match info.kind.as_str() {
+        HibariConfig::KIND => VoiceCard::hibari(&info.name),
+        _ => VoiceCard::piper(&info.name, voice.language(), voice.sample_rate()),
+    };
+    Ok((card, voice, bytes))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::layers::sequence::{Chunks, Flow, Past};
-use ossicle_engine::layers::{Norm, RowBuffers, record_inside};
+use ossicle_engine::layers::{FloatLinear, Norm, RowBuffers, record_inside};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::Need;
 use ossicle_engine::session::ROWS;
@@ -19,7 +19,7 @@ use ossicle_kernels::window::multiply_rows;
 use ossicle_trace::Values;
 
 use super::config::{CURVE, CURVES, HibariConfig};
-use super::text::{FloatLinear, norm};
+use super::text::norm;
 
 /// Decoder frames of a prosody frame.
 pub(super) const FRAMES: usize = 2;

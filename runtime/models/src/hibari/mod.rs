@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
 use ossicle_engine::layers::sequence::{Chunks, Flow, Past, Sequence};
-use ossicle_engine::layers::{ConvNext, ConvNextShape, FloatAttention};
+use ossicle_engine::layers::{ConvNext, ConvNextShape, Embed, FloatAttention, FloatLinear};
 use ossicle_engine::weights::{ModelFolder, Weights};
 use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
@@ -40,7 +40,7 @@ use ossicle_trace::Tap;
 pub use config::{BlocksConfig, CURVE, CURVES, HibariConfig, MAX_TOKENS, TextConfig};
 
 use frames::{Curves, DecoderInput, FRAMES, Spectra};
-use text::{Durations, Embed, FeedForward, FloatLinear, LastNorm, Project, Qkv, norm};
+use text::{Durations, FeedForward, LastNorm, Project, Qkv, norm};
 
 /// Prosody frames, 25 ms each, that are computed at a time.
 pub const CHUNK: usize = 48;
@@ -351,7 +351,7 @@ fn encoder(
     let layer = format!("{name}.layer");
     for i in 0..text.num_hidden_layers {
         let qkv = graph.add(format!("hibari.{layer}.{i}.qkv"), Qkv::new(weights, &layer, width, flow)?, &[x])?[0];
-        let attention = FloatAttention { flow: flow.clone(), heads: text.num_attention_heads, head: text.head_size() };
+        let attention = FloatAttention { flow: flow.clone(), heads: text.num_attention_heads, head: text.head_size(), relative: None };
         let attention = graph.add(format!("hibari.{layer}.{i}.attention"), attention, &[qkv])?[0];
         x = graph.add(format!("hibari.{layer}.{i}.feed_forward"), FeedForward::new(weights, &layer, text, flow)?, &[x, attention])?[0];
     }

@@ -2,11 +2,11 @@
 
 use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::layers::sequence::Flow;
-use ossicle_engine::layers::{Norm, RowBuffers, record_inside};
+use ossicle_engine::layers::{FloatLinear, Norm, RowBuffers, record_inside};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::Need;
 use ossicle_engine::session::ROWS;
-use ossicle_engine::weights::{FolderError, LinearSpan, Span, Weights};
+use ossicle_engine::weights::{FolderError, LinearSpan, Weights};
 use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::activation::{Activation, activate};
@@ -14,7 +14,7 @@ use ossicle_kernels::conv::Size;
 use ossicle_kernels::linear::Finish;
 use ossicle_kernels::rows::{EPSILON, layer_norm_rows};
 use ossicle_kernels::simd::LANES;
-use ossicle_kernels::window::{Map, Window, gather, multiply_rows};
+use ossicle_kernels::window::{Map, Window, gather};
 use ossicle_trace::Values;
 
 use super::config::TextConfig;
@@ -27,61 +27,9 @@ pub(super) fn norm(weights: &Weights, name: &str, width: usize) -> Result<Norm, 
     Ok(Norm { gamma: span("weight")?, beta: span("bias")? })
 }
 
-/// A layer in f32.
-#[derive(Clone, Debug)]
-pub(super) struct FloatLinear {
-    /// `[depth][outputs]`
-    weights: Span,
-    bias: Span,
-}
-
-impl FloatLinear {
-    pub(super) fn new(weights: &Weights, name: &str, depth: usize, outputs: usize) -> Result<Self, FolderError> {
-        let bias = weights.f32_span(&format!("{name}.bias"), &[outputs])?;
-        Ok(Self { weights: weights.f32_span(&format!("{name}.weight"), &[depth, outputs])?, bias })
-    }
-
-    pub(super) fn rows(&self, session: &Session, x: &[f32], out: &mut [f32]) {
-        let weights = session.weights();
-        multiply_rows(session.isa(), x, weights.f32s(&self.weights), weights.f32s(&self.bias), out);
-    }
-}
-
 /// The rows of a map that belong to the clause.
 fn inside<'a>(flow: &Flow, out: &'a mut [f32], width: usize) -> &'a mut [f32] {
     &mut out[..flow.inside().end * width]
-}
-
-/// Phonemes i32 `[max_tokens]` to rows.
-#[derive(Debug)]
-pub(super) struct Embed {
-    pub(super) flow: Flow,
-    pub(super) table: Span,
-    pub(super) width: usize,
-}
-
-impl Layer for Embed {
-    fn name(&self) -> &'static str {
-        "Embed"
-    }
-
-    fn outputs(&self) -> Vec<Fact> {
-        vec![Fact::f32([self.flow.chunk(), self.width])]
-    }
-
-    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
-        let table = session.weights().f32s(&self.table);
-        let out = inside(&self.flow, io.output::<f32>(0)?, self.width);
-        for (&id, out) in io.input::<i32>(0)?.iter().zip(out.chunks_exact_mut(self.width)) {
-            let row = table.chunks_exact(self.width).nth(id.cast_unsigned() as usize);
-            out.copy_from_slice(row.ok_or(GraphError::Layer("a phoneme is beyond the vocabulary"))?);
-        }
-        Ok(())
-    }
-
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
-        record_inside(&self.flow, results, 0, record)
-    }
 }
 
 /// Rows to queries, keys and values after a normalisation: `[max_tokens][3][heads][head]`.

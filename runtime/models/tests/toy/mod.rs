@@ -7,6 +7,7 @@ pub(crate) mod audiogen;
 pub(crate) mod encodec;
 pub(crate) mod sounds;
 pub(crate) mod t5;
+pub(crate) mod vits;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -30,6 +30,7 @@ mod minilm;
 mod needs;
 mod network;
 mod t5;
+mod vits;
 mod whisper;
 mod whisper_events;
 mod yamnet;
@@ -49,7 +50,7 @@ use crate::embed::{self, EmbedError, Images, TextSource};
 use crate::models::{self, ModelInfo};
 
 /// All families.
-pub static FAMILIES: [&dyn Family; 11] = [
+pub static FAMILIES: [&dyn Family; 12] = [
     &whisper::Whisper,
     &yamnet::Yamnet,
     &classes::Classes,
@@ -58,6 +59,7 @@ pub static FAMILIES: [&dyn Family; 11] = [
     &clip::Clip,
     &minilm::MiniLm,
     &hibari::Hibari,
+    &vits::Vits,
     &audiogen::Audiogen,
     &encodec::Encodec,
     &t5::T5,

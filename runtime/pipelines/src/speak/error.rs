@@ -31,6 +31,11 @@ pub enum SpeakError {
     },
     /// The voice has no such file: it says phonemes only.
     NoText,
+    /// The program that knows how the voice's texts are pronounced cannot be used.
+    Espeak {
+        /// What is wrong.
+        problem: String,
+    },
     /// A phoneme that the voice does not know.
     Phoneme {
         /// The phoneme.
@@ -50,6 +55,7 @@ impl fmt::Display for SpeakError {
             Self::Vocoder(error) => error.fmt(f),
             Self::Phonemes { path, problem } => write!(f, "{}: {problem}", path.display()),
             Self::NoText => f.write_str("this voice does not know how text is pronounced: give --phonemes"),
+            Self::Espeak { problem } => write!(f, "this voice needs the program espeak-ng for texts: {problem}"),
             Self::Symbols { path, problem } => write!(f, "{}: {problem}", path.display()),
             Self::Phoneme { symbol, at } => {
                 write!(f, "{:?} (U+{:04X}), character {}, is no phoneme of this voice", symbol, u32::from(*symbol), at + 1)

@@ -6,16 +6,18 @@
 //!
 //! let mut voice = Voice::open("models-int8/hibari".as_ref(), Options { isa: Isa::detect(), threads: 1 })?;
 //! for samples in voice.speak("The light is on.", Settings::default())? {
-//!     println!("{} samples at 24 kHz", samples?.len());
+//!     println!("{} samples", samples?.len());
 //! }
 //! # Ok::<(), ossicle::speak::SpeakError>(())
 //! ```
 
 mod clauses;
 mod error;
+mod espeak;
 mod flac;
 mod pcm;
 mod sentences;
+mod synth;
 mod voice;
 
 pub use ossicle_models::Options;
@@ -24,4 +26,4 @@ pub use error::SpeakError;
 pub use flac::{FLAC_HEADER, FlacEncoder, flac_header};
 pub use pcm::{WAV_HEADER, to_pcm, wav_header};
 pub use sentences::Sentences;
-pub use voice::{Pronounced, SAMPLE_RATE, Settings, Speech, Voice};
+pub use voice::{Pronounced, Settings, Speech, Voice};

@@ -5,23 +5,19 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use ossicle_frontend::vocoder::{BATCH, FRAME_VALUES, HOP_SAMPLES, Vocoder};
-use ossicle_kernels::simd::Isa;
-use ossicle_models::folder::{MappedFile, ModelFolder};
-use ossicle_models::hibari::{CHUNK, HibariConfig, HibariGraph};
+use ossicle_models::folder::{MappedFile, ModelConfig, ModelFolder};
+use ossicle_models::hibari::{HibariConfig, HibariGraph};
+use ossicle_models::vits::{VitsConfig, VitsGraph};
 use ossicle_models::{MemoryPlan, Options};
 use ossicle_phonemes::Phonemizer;
-use ossicle_trace::{Tap, Tensor, Values};
+use ossicle_trace::Tap;
 
+use super::espeak::Espeak;
+use super::synth::{Around, Hibari, Synth, Vits};
 use super::{SpeakError, clauses};
 
-pub use ossicle_frontend::vocoder::SAMPLE_RATE;
-
-/// The phoneme around each clause.
-const PAD: u32 = 0;
-
-/// Frames that come at once at most: a chunk's, and the two that the vocoder is late by.
-const FRAMES: usize = 2 * CHUNK + 2;
+/// Symbols of Piper's voices around a clause and between its phonemes.
+const AROUND: [char; 3] = ['^', '_', '$'];
 
 /// How something is said.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,27 +34,34 @@ impl Default for Settings {
     }
 }
 
+/// What knows how text is pronounced.
+enum Words {
+    /// Nothing: the voice says phonemes only.
+    None,
+    /// Lexicons and networks.
+    Lexicon(Box<Phonemizer>),
+    /// The program `espeak-ng`.
+    Espeak(Espeak),
+}
+
 /// A voice ready to speak.
 pub struct Voice {
-    graph: HibariGraph,
-    vocoder: Box<Vocoder>,
+    synth: Box<dyn Synth>,
     symbols: HashMap<char, u32>,
-    phonemizer: Option<Phonemizer>,
-    phonemizer_bytes: usize,
-    isa: Isa,
-    phonemes: Vec<u32>,
-    samples: Vec<f32>,
-    tap: Option<Arc<dyn Tap>>,
+    words: Words,
+    /// Bytes of lexicons.
+    words_bytes: usize,
+    language: Option<String>,
 }
 
 impl fmt::Debug for Voice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Voice").field("graph", &self.graph).finish_non_exhaustive()
+        f.debug_struct("Voice").field("rate", &self.sample_rate()).field("language", &self.language).finish_non_exhaustive()
     }
 }
 
 impl Voice {
-    /// Opens a model folder.
+    /// Opens a model folder: of the kind `hibari`, or `vits`.
     ///
     /// # Errors
     /// [`SpeakError`] if it is no voice, or a damaged one.
@@ -71,55 +74,83 @@ impl Voice {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_within(path: &Path, options: Options, most: usize) -> Result<Self, SpeakError> {
+        let kind = crate::models::info(path).map(|info| info.kind).unwrap_or_default();
+        if kind == VitsConfig::KIND { Self::vits(path, options, most) } else { Self::hibari(path, options, most) }
+    }
+
+    fn hibari(path: &Path, options: Options, most: usize) -> Result<Self, SpeakError> {
         let folder: Arc<ModelFolder<HibariConfig>> = ModelFolder::open(path).map_err(SpeakError::Folder)?;
-        let symbols = symbols(&folder)?;
-        let (phonemizer, phonemizer_bytes) = phonemizer(folder.path())?.map_or((None, 0), |(one, bytes)| (Some(one), bytes));
-        let graph = HibariGraph::new_within(folder, options, most)?;
-        let tokens = graph.config().max_tokens;
-        let samples = vec![0.0; FRAMES * HOP_SAMPLES];
-        Ok(Self {
-            graph,
-            vocoder: Box::new(Vocoder::new()),
-            symbols,
-            phonemizer,
-            phonemizer_bytes,
-            isa: options.isa,
-            phonemes: Vec::with_capacity(tokens),
-            samples,
-            tap: None,
-        })
+        let symbols = symbols(&folder, folder.config().vocab_size)?;
+        let (words, words_bytes) = match phonemizer(folder.path())? {
+            Some((phonemizer, bytes)) => (Words::Lexicon(Box::new(phonemizer)), bytes),
+            None => (Words::None, 0),
+        };
+        let synth = Box::new(Hibari::new(HibariGraph::new_within(folder, options, most)?, options.isa));
+        Ok(Self { synth, symbols, words, words_bytes, language: Some("en-US".into()) })
+    }
+
+    fn vits(path: &Path, options: Options, most: usize) -> Result<Self, SpeakError> {
+        let folder: Arc<ModelFolder<VitsConfig>> = ModelFolder::open(path).map_err(SpeakError::Folder)?;
+        let config = folder.config();
+        let mut symbols = symbols(&folder, config.vocab_size)?;
+        let around = AROUND.map(|symbol| symbols.remove(&symbol));
+        let [Some(begin), Some(between), Some(end)] = around else {
+            let problem = format!("one of {AROUND:?}, which are around clauses, is missing");
+            return Err(SpeakError::Symbols { path: path.join(VOCABULARY), problem });
+        };
+        let words = config.espeak_voice.as_deref().map_or(Words::None, |voice| Words::Espeak(Espeak::new(voice)));
+        let language = config.language.clone();
+        let synth = Box::new(Vits::new(VitsGraph::new_within(folder, options, most)?, Around { begin, between, end }));
+        Ok(Self { synth, symbols, words, words_bytes: 0, language })
+    }
+
+    /// Samples a second of what it says.
+    pub fn sample_rate(&self) -> u32 {
+        self.synth.sample_rate()
+    }
+
+    /// The tag of its language, such as `en-US`, where that is known.
+    pub fn language(&self) -> Option<&str> {
+        self.language.as_deref()
     }
 
     /// Memory in use from the start; what is to be said comes on top. Weights are the network's, and what says how text is pronounced.
     pub fn memory_plan(&self) -> MemoryPlan {
-        let plan = self.graph.memory_plan();
-        let plan = MemoryPlan { weights: plan.weights + self.phonemizer_bytes, ..plan };
-        let own = size_of::<Vocoder>() + self.samples.len() * size_of::<f32>() + self.phonemes.capacity() * size_of::<u32>();
-        MemoryPlan { state: plan.state + own, ..plan }
+        let plan = self.synth.memory_plan();
+        MemoryPlan { weights: plan.weights + self.words_bytes, ..plan }
     }
 
     /// Hands every tensor that is computed from now on to `tap`; `None` ends that.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
-        self.graph.set_tap(tap.clone());
-        self.tap = tap;
+        self.synth.set_tap(tap);
     }
 
-    /// How a text is said: a line of phonemes for each of its sentences, and the words that cannot be said.
+    /// How a text is said: a line of phonemes for each of its sentences, and the words that cannot be said. Of an empty text it is only seen whether
+    /// texts can be said.
     ///
     /// # Errors
-    /// [`SpeakError::NoText`] if the voice says phonemes only.
+    /// [`SpeakError::NoText`] if the voice says phonemes only, [`SpeakError::Espeak`] if the program that it needs is not there or fails.
     pub fn pronounce(&self, text: &str) -> Result<Pronounced, SpeakError> {
-        let phonemizer = self.phonemizer.as_ref().ok_or(SpeakError::NoText)?;
         let mut out = Pronounced::default();
-        for clause in phonemizer.phonemize(text) {
-            let known = |symbol: &char| self.symbols.contains_key(symbol);
-            // What the voice never learned, as in a pronunciation of one's own, is told like a word that nobody can say.
-            out.left_out.extend(clause.phonemes.chars().filter(|symbol| !known(symbol)).map(String::from));
-            out.phonemes.extend(clause.phonemes.chars().filter(known));
-            out.phonemes.push('\n');
-            out.left_out.extend(clause.left_out);
+        match &self.words {
+            Words::None => return Err(SpeakError::NoText),
+            Words::Lexicon(phonemizer) => {
+                for clause in phonemizer.phonemize(text) {
+                    self.line(&clause.phonemes, &mut out);
+                    out.left_out.extend(clause.left_out);
+                }
+            }
+            Words::Espeak(espeak) => espeak.pronounce(text)?.iter().for_each(|line| self.line(line, &mut out)),
         }
         Ok(out)
+    }
+
+    /// Adds a sentence. What the voice never learned, as in a pronunciation of one's own, is told like a word that nobody can say.
+    fn line(&self, phonemes: &str, out: &mut Pronounced) {
+        let known = |symbol: &char| self.symbols.contains_key(symbol);
+        out.left_out.extend(phonemes.chars().filter(|symbol| !known(symbol)).map(String::from));
+        out.phonemes.extend(phonemes.chars().filter(known));
+        out.phonemes.push('\n');
     }
 
     /// Says a text, sentence by sentence. Nothing is computed before samples are asked for.
@@ -131,7 +162,8 @@ impl Voice {
         self.speak_phonemes(&phonemes, settings)
     }
 
-    /// Says phonemes, misaki's alphabet, stress marks and signs included; each line by itself, lines of more than 400 in several pieces.
+    /// Says phonemes of the voice's alphabet (misaki's; espeak-ng's IPA), stress marks and signs included; each line by itself, lines of more than it
+    /// takes (hibari 400, Piper's voices 510) in several pieces.
     /// Nothing is computed before samples are asked for.
     ///
     /// # Errors
@@ -144,10 +176,9 @@ impl Voice {
         if let Some((at, symbol)) = unknown {
             return Err(SpeakError::Phoneme { symbol, at });
         }
-        // The two around them are not among them.
-        let clauses = clauses::split(text, self.graph.config().max_tokens - 2);
+        let clauses = clauses::split(text, self.synth.most());
         let clauses = clauses.into_iter().map(|range| text[range].chars().map(|symbol| self.symbols[&symbol]).collect());
-        Ok(Speech { clauses: clauses.collect::<Vec<_>>().into_iter(), settings, spoken: 0, left: 0, voice: self })
+        Ok(Speech { clauses: clauses.collect::<Vec<_>>().into_iter(), settings, spoken: 0, begun: false, voice: self })
     }
 }
 
@@ -172,13 +203,14 @@ fn phonemizer(folder: &Path) -> Result<Option<(Phonemizer, usize)>, SpeakError> 
     Phonemizer::from_bytes(bytes).map(|phonemizer| Some((phonemizer, length))).map_err(|error| wrong(error.to_string()))
 }
 
-/// Numbers of phonemes, from `vocab.json`.
-fn symbols(folder: &ModelFolder<HibariConfig>) -> Result<HashMap<char, u32>, SpeakError> {
-    const FILE: &str = "vocab.json";
-    let malformed = |problem: String| SpeakError::Symbols { path: folder.path().join(FILE), problem };
-    let text = folder.read_text(FILE).map_err(SpeakError::Folder)?;
+/// The file of phonemes' numbers.
+const VOCABULARY: &str = "vocab.json";
+
+/// Numbers of phonemes, below `size`.
+fn symbols<C>(folder: &ModelFolder<C>, size: usize) -> Result<HashMap<char, u32>, SpeakError> {
+    let malformed = |problem: String| SpeakError::Symbols { path: folder.path().join(VOCABULARY), problem };
+    let text = folder.read_text(VOCABULARY).map_err(SpeakError::Folder)?;
     let symbols: HashMap<char, u32> = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
-    let size = folder.config().vocab_size;
     match symbols.iter().find(|(_, number)| **number as usize >= size) {
         Some((symbol, number)) => Err(malformed(format!("{symbol:?} is {number}, beyond the vocabulary of {size}"))),
         None => Ok(symbols),
@@ -194,8 +226,8 @@ pub struct Speech<'v> {
     settings: Settings,
     /// Clauses begun.
     spoken: u32,
-    /// Frames of the clause that are still to come.
-    left: usize,
+    /// Whether the clause begun last may have more to come.
+    begun: bool,
 }
 
 impl Speech<'_> {
@@ -211,39 +243,21 @@ impl Speech<'_> {
         self.spoken
     }
 
-    /// The next samples, 24 kHz, full scale at 1; at most 1.2 s of them. None behind the last.
+    /// The next samples, full scale at 1; at most 1.2 s of them. None behind the last.
     ///
     /// # Errors
     /// [`SpeakError::Graph`] and [`SpeakError::Vocoder`]: bugs.
     pub fn next_chunk(&mut self) -> Result<Option<&[f32]>, SpeakError> {
-        let voice = &mut *self.voice;
-        loop {
-            if self.left == 0 {
-                let Some(clause) = self.clauses.next() else { return Ok(None) };
-                voice.phonemes.clear();
-                voice.phonemes.extend(std::iter::once(PAD).chain(clause).chain(std::iter::once(PAD)));
-                self.left = voice.graph.begin(&voice.phonemes, self.settings.speed)?;
-                voice.vocoder.start(self.left, self.settings.seed, self.spoken)?;
-                self.spoken = self.spoken.wrapping_add(1);
-            }
-            let Some(chunk) = voice.graph.next_chunk()? else {
-                self.left = 0;
-                continue;
+        while !self.begun || !self.voice.synth.advance()? {
+            let Some(clause) = self.clauses.next() else {
+                self.begun = false;
+                return Ok(None);
             };
-            voice.vocoder.push_pitch(chunk.pitch)?;
-            let mut count = 0;
-            for batch in chunk.spectra.chunks(BATCH * FRAME_VALUES) {
-                count += voice.vocoder.run(voice.isa, batch, &mut voice.samples[count..])?;
-            }
-            self.left = voice.vocoder.left();
-            if count > 0 {
-                if let Some(tap) = &voice.tap {
-                    let values = Values::F32(&voice.samples[..count]);
-                    tap.tensor(&Tensor { op: "hibari.samples", kernel: "Vocoder", part: "", shape: &[count], values });
-                }
-                return Ok(Some(&voice.samples[..count]));
-            }
+            self.voice.synth.begin(&clause, self.settings, self.spoken)?;
+            self.spoken = self.spoken.wrapping_add(1);
+            self.begun = true;
         }
+        self.voice.synth.samples().map(Some)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::connection::{Liveness, liveness};
 use crate::jobs::JobError;
 use crate::service::Service;
 use crate::slots::Peer;
-use crate::speech::{RATE, SpeechError};
+use crate::speech::SpeechError;
 
 /// Names under which clients that know only OpenAI's ask for the voice that is here.
 const MODELS: [&str; 3] = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"];
@@ -118,7 +118,7 @@ pub(super) fn answer(service: &Service, stream: &mut Stream, request: Request, p
     if let Err(error) = saying.push(&input) {
         return refuse(service, stream, &error.into(), manner);
     }
-    let mut file = File::new(container);
+    let mut file = File::new(container, voices.card.rate);
     let (mut begun, mut bytes) = (false, Vec::new());
     loop {
         let samples = match saying.next(true, &mut || liveness(stream) == Liveness::Open) {
@@ -165,21 +165,22 @@ pub(super) fn answer(service: &Service, stream: &mut Stream, request: Request, p
 /// Samples as a file that is read while it grows: how long it will be is left open.
 struct File {
     container: Container,
+    rate: u32,
     begun: bool,
     flac: FlacEncoder,
 }
 
 impl File {
-    fn new(container: Container) -> Self {
-        Self { container, begun: false, flac: FlacEncoder::default() }
+    fn new(container: Container, rate: u32) -> Self {
+        Self { container, rate, begun: false, flac: FlacEncoder::default() }
     }
 
     /// Appends what the file has with these samples.
     fn push(&mut self, samples: &[u8], out: &mut Vec<u8>) {
         let begins = !std::mem::replace(&mut self.begun, true);
         match self.container {
-            Container::Wav if begins => out.extend(wav_header(RATE, u64::MAX)),
-            Container::Flac if begins => out.extend(flac_header(RATE, 0)),
+            Container::Wav if begins => out.extend(wav_header(self.rate, u64::MAX)),
+            Container::Flac if begins => out.extend(flac_header(self.rate, 0)),
             _ => {}
         }
         match self.container {

@@ -10,12 +10,12 @@ use rumqttc::{Publish, QoS};
 use serde_json::{Value, json};
 
 use super::{MAX_TEXT_BYTES, Mqtt};
-use crate::speech::{RATE, SpeechError, Voices};
+use crate::speech::{SpeechError, Voices};
 
 /// Texts that wait for the voice; more are refused.
 const MAX_TEXTS: usize = 8;
-/// Most bytes of samples in one message: a minute.
-const MAX_SPEECH_BYTES: usize = 60 * 2 * RATE as usize;
+/// Most seconds of speech in one message.
+const MAX_SPEECH_SECONDS: usize = 60;
 /// How long speech waits for messages before it to leave.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often is looked whether the service ends, or messages have left.
@@ -96,6 +96,7 @@ impl Speech {
 
     /// Says one; what can be told of it.
     fn say(&mut self, mqtt: &Mqtt, voices: &Voices, wanted: Wanted, stop: &dyn Fn() -> bool) -> Result<Value, String> {
+        let rate = voices.card.rate;
         let mut saying = voices.saying(None, wanted.settings);
         saying.push(&wanted.text).map_err(|error| error.to_string())?;
         let (mut speech, mut bytes) = (Vec::new(), 0);
@@ -106,7 +107,9 @@ impl Speech {
                     bytes += samples.len();
                     match &mut self.player {
                         Some(player) => player(&samples).map_err(|error| format!("the speech cannot be played: {error}"))?,
-                        None if bytes > MAX_SPEECH_BYTES => return Err("the speech is longer than a minute: send the text in parts".into()),
+                        None if bytes > MAX_SPEECH_SECONDS * 2 * rate as usize => {
+                            return Err("the speech is longer than a minute: send the text in parts".into());
+                        }
                         None => speech.extend(samples),
                     }
                 }
@@ -115,10 +118,10 @@ impl Speech {
             }
         }
         if self.player.is_none() {
-            let wav = [&wav_header(RATE, speech.len() as u64)[..], &speech].concat();
+            let wav = [&wav_header(rate, speech.len() as u64)[..], &speech].concat();
             mqtt.speech(wav, stop)?;
         }
-        let seconds = (bytes as f64 / f64::from(2 * RATE) * 1000.0).round() / 1000.0;
+        let seconds = (bytes as f64 / f64::from(2 * rate) * 1000.0).round() / 1000.0;
         let text = &wanted.text[..wanted.text.floor_char_boundary(MAX_TEXT_BYTES)];
         let mut told = json!({"text": text, "seconds": seconds});
         if !saying.left_out().is_empty() {

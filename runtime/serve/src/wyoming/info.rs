@@ -19,7 +19,7 @@ pub(super) fn info(card: &ModelCard, recogniser: Option<&dyn Recognise>, voice: 
         let model = artifact("sentences", "The commands of a sentence file", "Ossicle", "");
         program("Commands in sentences, offline", with(model, "languages", json!(recogniser.languages())))
     });
-    let tts = voice.map(|VoiceCard { name, languages, description, attribution: (by, url) }| {
+    let tts = voice.map(|VoiceCard { name, languages, description, attribution: (by, url), .. }| {
         let voice = with(artifact(name, description, by, url), "languages", json!(languages));
         let mut tts = with(artifact("ossicle", "Text to speech, offline", "Ossicle", ""), "voices", json!([voice]));
         tts["supports_synthesize_streaming"] = true.into();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::event::Event;
 use super::session::{Next, Refusal, Session};
 use crate::connection::{Liveness, liveness};
-use crate::speech::{RATE, Saying, SpeechError, Voices};
+use crate::speech::{Saying, SpeechError, Voices};
 
 /// A text under way.
 pub(super) struct Spoken {
@@ -27,8 +27,8 @@ impl From<SpeechError> for Refusal {
     }
 }
 
-fn shape() -> Value {
-    json!({"rate": RATE, "width": 2, "channels": 1})
+fn shape(rate: u32) -> Value {
+    json!({"rate": rate, "width": 2, "channels": 1})
 }
 
 impl Session<'_> {
@@ -96,10 +96,13 @@ impl Session<'_> {
 
     /// Says what is there of a text, or all of it.
     fn say(&mut self, spoken: &mut Spoken, whole: bool) -> Result<Next, Refusal> {
+        let shape = shape(self.voices()?.card.rate);
         while let Some(samples) = spoken.saying.next(whole, &mut || liveness(&mut self.stream) != Liveness::Gone)? {
             let start = !std::mem::replace(&mut spoken.begun, true);
-            let chunk = Event { payload: samples, ..Event::new("audio-chunk", shape()) };
-            if start && matches!(self.send(&Event::new("audio-start", shape())), Next::Close) || matches!(self.send(&chunk), Next::Close) {
+            let chunk = Event { payload: samples, ..Event::new("audio-chunk", shape.clone()) };
+            if start && matches!(self.send(&Event::new("audio-start", shape.clone())), Next::Close)
+                || matches!(self.send(&chunk), Next::Close)
+            {
                 return Ok(Next::Close);
             }
         }
