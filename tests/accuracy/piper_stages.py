@@ -1,18 +1,23 @@
 #!/usr/bin/env python3
 """One of Piper's voices stage by stage, next to its original graph in ONNX Runtime (f32).
 
-    piper_stages.py VOICE.onnx MODEL [--sentences FILE] [--count 20] [--write FOLDER]
+    piper_stages.py VOICE.onnx MODEL [--sentences FILE] [--count 20] [--words RECOGNISER] [--time]
 
 MODEL is the folder that `ossicle-quantize piper VOICE.onnx` made. Phonemes are espeak-ng's. Without noise the original decides alone, so both are
 compared without: durations first, then all stages with the original's durations given to ours, as relative distances, and the log-mel distance of the
-samples. --write leaves both samples of each sentence as raw f32. Needs numpy, onnx, onnxruntime and espeak-ng, and the example built:
-`cargo build --release --workspace --example piper_stages`.
+samples. --words says the sentences with noise, each side with its own, and counts the word errors of a Whisper (whisper-tiny.en); --time compares
+processor time, one thread, three rounds. Needs numpy, onnx, onnxruntime and espeak-ng, and what is compared built:
+`cargo build --release --workspace --bin ossicle --example piper_stages`.
 """
 import argparse
 import json
+import re
+import resource
 import subprocess
 import tempfile
+import time
 import unicodedata
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +26,7 @@ import onnxruntime
 from onnx import helper
 
 ROOT = Path(__file__).resolve().parents[2]
+OSSICLE = ROOT / "target/release/ossicle"
 DURATIONS = "/Ceil_output_0"
 SENTENCES = ROOT / "quantize/src/minilm/sentences.txt"
 # Our tensor, the graph's.
@@ -79,7 +85,8 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--sentences", type=Path, default=SENTENCES)
     parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--write", type=Path)
+    parser.add_argument("--words", metavar="RECOGNISER")
+    parser.add_argument("--time", action="store_true")
     args = parser.parse_args()
     settings = json.loads(Path(f"{args.voice}.json").read_text())
     rate, ids = settings["audio"]["sample_rate"], settings["phoneme_id_map"]
@@ -119,11 +126,70 @@ def main():
         for i, value in enumerate(theirs):
             got, want = np.fromfile(f"{folder}/forced/{i}/vits.samples.f32", np.float32), value["output"].ravel()
             distances.append(np.abs(log_mel(got, rate) - log_mel(want, rate)).mean())
-            if args.write:
-                args.write.mkdir(parents=True, exist_ok=True)
-                got.tofile(args.write / f"{i}.ours.f32")
-                want.tofile(args.write / f"{i}.original.f32")
         print(f"log-mel distance of the samples: {np.mean(distances):.3f} dB")
+    if args.words:
+        words(args, settings, lines, clauses, original)
+    if args.time:
+        times(args, settings, clauses)
+
+
+def noisy(settings, clause):
+    inference = settings["inference"]
+    scales = np.array([inference["noise_scale"], inference["length_scale"], inference["noise_w"]], np.float32)
+    return {"input": np.array([clause], np.int64), "input_lengths": np.array([len(clause)], np.int64), "scales": scales}
+
+
+def errors(wanted, heard):
+    row = list(range(len(heard) + 1))
+    for i, word in enumerate(wanted):
+        before, row = row, [i + 1]
+        for j, other in enumerate(heard):
+            row.append(min(before[j] + (word != other), before[j + 1] + 1, row[j] + 1))
+    return row[-1]
+
+
+def words(args, settings, lines, clauses, original):
+    plain = lambda text: re.sub(r"[^a-z' ]", " ", text.lower()).split()
+    heard = lambda path: subprocess.run([OSSICLE, "transcribe", "--model", args.words, path], capture_output=True, text=True, check=True).stdout
+    count = ours = theirs = 0
+    with tempfile.TemporaryDirectory() as folder:
+        text = "\n".join(" ".join(map(str, clause)) for clause in clauses)
+        inference = settings["inference"]
+        program = [ROOT / "target/release/examples/piper_stages", args.model, f"{folder}/said", str(inference["noise_scale"]), str(inference["noise_w"])]
+        subprocess.run(program, input=text, text=True, check=True)
+        for i, (line, clause) in enumerate(zip(lines, clauses)):
+            # Figures are written in one way and read out in another.
+            if re.search(r"\d", line):
+                continue
+            both = [np.fromfile(f"{folder}/said/{i}/vits.samples.f32", np.float32), original.run(["output"], noisy(settings, clause))[0].ravel()]
+            found = []
+            for samples in both:
+                with wave.open(f"{folder}/one.wav", "wb") as out:
+                    out.setnchannels(1), out.setsampwidth(2), out.setframerate(settings["audio"]["sample_rate"])
+                    out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+                found.append(errors(plain(line), plain(heard(f"{folder}/one.wav"))))
+            count, ours, theirs = count + len(plain(line)), ours + found[0], theirs + found[1]
+    print(f"word errors of {args.words}, {count} words: ours {ours} ({100 * ours / count:.1f} %), original {theirs} ({100 * theirs / count:.1f} %)")
+
+
+def times(args, settings, clauses):
+    rate = settings["audio"]["sample_rate"]
+    letters = {numbers[0]: phoneme for phoneme, numbers in settings["phoneme_id_map"].items()}
+    around = [settings["phoneme_id_map"][symbol][0] for symbol in "_^$"]
+    text = "\n".join("".join(letters[n] for n in clause if n not in around) for clause in clauses)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    plain = onnxruntime.InferenceSession(str(args.voice), options, providers=["CPUExecutionProvider"])
+    for _ in range(3):
+        started = time.process_time()
+        count = sum(plain.run(None, noisy(settings, clause))[0].size for clause in clauses)
+        theirs = (time.process_time() - started) * rate / count
+        used = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+        started = used()
+        command = [OSSICLE, "speak", "--phonemes", "-", "--voice", args.model, "--threads", "1"]
+        said = subprocess.run(command, input=text.encode(), capture_output=True, check=True).stdout
+        ours = (used() - started) * rate / (len(said) / 2)
+        print(f"ms for a second of speech: ours {1000 * ours:.1f}, ONNX Runtime {1000 * theirs:.1f}")
 
 
 if __name__ == "__main__":
