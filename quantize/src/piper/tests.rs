@@ -41,6 +41,9 @@ struct Toy {
     state: u32,
 }
 
+/// Adds a part of the network.
+type Part = fn(&mut Toy);
+
 impl Toy {
     /// Values between -`size` and `size`.
     fn random(&mut self, count: usize, size: f32) -> Vec<f32> {
@@ -291,9 +294,9 @@ fn other_networks_and_settings_are_refused() {
     }
     let without = |part: &str| {
         let mut toy = Toy { state: 7, ..Toy::default() };
-        let parts: [(&str, &dyn Fn(&mut Toy)); 4] =
-            [("text", &Toy::text), ("durations", &Toy::durations), ("flow", &Toy::flow), ("decoder", &|toy| toy.decoder(false))];
-        parts.iter().filter(|(name, _)| *name != part).for_each(|(_, add)| add(&mut toy));
+        let add: [(&str, Part); 4] =
+            [("text", Toy::text), ("durations", Toy::durations), ("flow", Toy::flow), ("decoder", |toy| toy.decoder(false))];
+        add.iter().filter(|(name, _)| *name != part).for_each(|(_, add)| add(&mut toy));
         toy
     };
     refused(without("text"), &settings(), "not one of Piper's voices");

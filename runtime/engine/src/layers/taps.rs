@@ -66,11 +66,11 @@ impl Taps {
     /// Results of rows `first ..` of what `rows` holds, as many as `out` has; added to what is there if `add`.
     pub fn run(&self, session: &Session, rows: &TapBuffers<'_>, first: usize, add: bool, out: &mut [f32]) {
         let TapsShape { outputs, taps, dilation, .. } = self.shape;
-        let (layer, count) = (session.weights().linear(&self.layer), out.len() / outputs);
+        let layer = session.weights().linear(&self.layer);
         for tap in 0..taps {
             let blocks = tap * outputs / LANES..(tap + 1) * outputs / LANES;
             let finish = if tap == 0 && !add { Finish::Store } else { Finish::Add };
-            rows.multiply(session, first + tap * dilation, count, &layer.slice(blocks), finish, outputs, out);
+            rows.multiply(session, first + tap * dilation, &layer.slice(blocks), finish, outputs, out);
         }
     }
 }
@@ -114,18 +114,9 @@ impl<'a> TapBuffers<'a> {
         }
     }
 
-    /// Multiplies `count` rows from `first` on; rows of `out` are `stride` values apart.
-    #[allow(clippy::too_many_arguments)]
-    pub fn multiply(
-        &self,
-        session: &Session,
-        first: usize,
-        count: usize,
-        layer: &Linear<'_>,
-        finish: Finish,
-        stride: usize,
-        out: &mut [f32],
-    ) {
+    /// Multiplies rows from `first` on into rows of `out`, which are `stride` values apart; the last may be shorter.
+    pub fn multiply(&self, session: &Session, first: usize, layer: &Linear<'_>, finish: Finish, stride: usize, out: &mut [f32]) {
+        let count = out.len().div_ceil(stride);
         let values = &self.values[first * self.inputs..(first + count) * self.inputs];
         let rows = S8Rows::new(values, &self.sums[first..first + count], self.inputs, self.inputs);
         linear_columns(session.isa(), rows, &self.scales[first..first + count], layer, finish, stride, out);

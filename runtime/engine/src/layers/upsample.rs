@@ -108,9 +108,9 @@ impl Layer for Upsample {
                 let (first, count) = (inside.start + start + block * BLOCK, out.len() / all);
                 let mut buffers = TapBuffers::take(&mut scratch.again(), BLOCK + 2, width);
                 buffers.fill(session, &rows[first * width..][..(count + 2) * width], width, 0, self.slope);
-                buffers.multiply(session, 1, count, &own, Finish::Store, all, out);
-                buffers.multiply(session, 0, count, &before, Finish::Add, all, out);
-                buffers.multiply(session, 2, count, &after, Finish::Add, all, &mut out[half..]);
+                buffers.multiply(session, 1, &own, Finish::Store, all, out);
+                buffers.multiply(session, 0, &before, Finish::Add, all, out);
+                buffers.multiply(session, 2, &after, Finish::Add, all, &mut out[half..]);
             }
         });
         Ok(())

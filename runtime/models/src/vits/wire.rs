@@ -22,6 +22,14 @@ const ENDS: usize = 7;
 /// What is multiplied below zero before the last convolution, whatever the configuration says of the others.
 const LAST_SLOPE: f32 = 0.01;
 
+/// What a convolution of the decoder is added to.
+enum Added {
+    Nothing,
+    Own,
+    /// What came earlier, and where.
+    Other(Outlet, Flow),
+}
+
 /// A graph while it is wired.
 struct Wire<'a> {
     graph: GraphBuilder,
@@ -161,19 +169,20 @@ impl Wire<'_> {
         shape: TapsShape,
         flow: &mut Flow,
         x: (Outlet, f32),
-        residual: Option<(Outlet, Flow)>,
-        own: bool,
+        added: Added,
         extra: usize,
     ) -> Result<Outlet, GraphError> {
         let (x, slope) = x;
         let taps = Taps::new(self.weights, name, shape)?;
         let past = self.past(flow, shape.inputs, taps.reach(), Chunks::Many { extra });
         *flow = past.output();
-        let other = residual.as_ref().map(|other| other.0);
-        let residual = match residual {
-            Some((_, begin)) => Residual::Late(self.past(&begin, shape.outputs, 0, Chunks::Many { extra: flow.late() - begin.late() })),
-            None if own => Residual::Own,
-            None => Residual::None,
+        let (residual, other) = match added {
+            Added::Nothing => (Residual::None, None),
+            Added::Own => (Residual::Own, None),
+            Added::Other(other, begin) => {
+                let late = Chunks::Many { extra: flow.late() - begin.late() };
+                (Residual::Late(self.past(&begin, shape.outputs, 0, late)), Some(other))
+            }
         };
         let layer = RowConv { past, taps, inputs: 1, slope, residual, after: After::Nothing };
         let inputs: Vec<Outlet> = [Some(x), other].into_iter().flatten().collect();
@@ -190,12 +199,12 @@ impl Wire<'_> {
             let extra = if i + 1 == dilations.len() { late - config.resblock_reach(block) } else { 0 };
             let shape = TapsShape { inputs: channels, outputs: channels, taps, dilation };
             x = match config.resblock_pairs {
-                false => self.conv(&name, shape, flow, (x, slope), None, true, extra)?,
+                false => self.conv(&name, shape, flow, (x, slope), Added::Own, extra)?,
                 true => {
                     let begin = flow.clone();
-                    let between = self.conv(&format!("{name}.first"), shape, flow, (x, slope), None, false, 0)?;
+                    let between = self.conv(&format!("{name}.first"), shape, flow, (x, slope), Added::Nothing, 0)?;
                     let shape = TapsShape { dilation: 1, ..shape };
-                    self.conv(&format!("{name}.second"), shape, flow, (between, slope), Some((x, begin)), false, extra)?
+                    self.conv(&format!("{name}.second"), shape, flow, (between, slope), Added::Other(x, begin), extra)?
                 }
             };
         }
@@ -206,7 +215,7 @@ impl Wire<'_> {
     fn decoder(&mut self, flow: &mut Flow, x: Outlet) -> Result<Outlet, GraphError> {
         let (config, slope) = (self.config, self.config.leaky_relu_slope);
         let shape = TapsShape { inputs: config.hidden_size, outputs: config.channels(0), taps: ENDS, dilation: 1 };
-        let mut rows = vec![self.conv("decoder.input", shape, flow, (x, 1.0), None, false, 0)?];
+        let mut rows = vec![self.conv("decoder.input", shape, flow, (x, 1.0), Added::Nothing, 0)?];
         let blocks = config.resblock_kernel_sizes.len();
         for (stage, &rate) in config.upsample_rates.iter().enumerate() {
             let name = format!("decoder.stages.{stage}.upsample");

@@ -147,7 +147,7 @@ fn split(text: &str) -> Vec<Clause> {
             };
             chars.by_ref().take(behind.chars().count()).for_each(drop);
             // The last of several marks says how it is said, `?!` or `...`.
-            let mark = behind.chars().rev().find_map(|c| "!?".contains(c).then_some(c)).unwrap_or(mark);
+            let mark = behind.chars().rev().find(|c| "!?".contains(*c)).unwrap_or(mark);
             push(&mut clauses, &own, mark);
             own.clear();
         }
