@@ -9,6 +9,7 @@ use ossicle_models::audiogen::{AudiogenConfig, AudiogenGraph, Limits};
 use ossicle_models::encodec::{CHUNK_FRAMES, EncodecConfig, EncodecDecoder};
 use ossicle_models::folder::ModelFolder;
 use ossicle_models::{GraphError, MemoryPlan, Options};
+use ossicle_trace::Tap;
 
 use super::settings::Recommended;
 use super::{Beginning, CODEC, Description, GenerateError, Request, describe};
@@ -198,6 +199,12 @@ impl SoundGenerator {
     /// Samples a second.
     pub fn sampling_rate(&self) -> usize {
         self.folders.codec.config().sampling_rate
+    }
+
+    /// Hands every tensor that is computed from now on to `tap`; `None` ends that.
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.model.set_tap(tap.clone());
+        self.decoder.set_tap(tap);
     }
 
     /// Makes a sound that goes on from a beginning of `request.given` frames: hands over that as the codec gives it back, then what follows, as
