@@ -16,6 +16,7 @@ pub(crate) mod hibari;
 pub(crate) mod minilm;
 pub(crate) mod network;
 pub(crate) mod phonemes;
+pub(crate) mod spectral;
 pub(crate) mod t5;
 
 /// What is written, and whether it may replace something.

@@ -54,6 +54,26 @@ fn a_seed_gives_the_same_bytes_on_every_instruction_set_and_number_of_threads() 
 }
 
 #[test]
+fn a_codec_of_spectra_has_noise_of_the_seed_and_goes_on_too() {
+    let (model, out) = (toy::sounds::of_spectra(), Folder::new("spectra"));
+    let options = ["a dog barks", "--seconds", "0.5", "--temperature", "0", "--seed", "5"];
+    let whole = sound(&model.0, &[&options[..], &["--isa", "scalar"]].concat());
+    assert_eq!(whole.len(), 2 * 8000);
+    for isa in Isa::available() {
+        for threads in ["1", "3"] {
+            assert!(sound(&model.0, &[&options[..], &["--isa", isa.name(), "--threads", threads]].concat()) == whole, "{isa}, {threads}");
+        }
+    }
+    // The codes are the likeliest ones whatever the seed; noise is not.
+    let other = sound(&model.0, &["a dog barks", "--seconds", "0.5", "--temperature", "0", "--seed", "6"]);
+    assert!(other.len() == whole.len() && other != whole);
+    let first = out.0.join("first.wav");
+    assert!(generate(&model.0, &[&options[..], &["-o", first.to_str().unwrap()]].concat()).status.success());
+    let longer = sound(&model.0, &[&options[..], &["--continue-from", first.to_str().unwrap()]].concat());
+    assert_eq!(longer.len(), 2 * 16_000);
+}
+
+#[test]
 fn files_are_written_where_they_are_wanted() {
     let (model, out) = (model(), Folder::new("sounds"));
     let file = |name: &str| out.0.join(name).to_str().unwrap().to_owned();

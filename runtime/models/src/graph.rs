@@ -50,5 +50,7 @@ graphs! {
     crate::hibari::HibariGraph,
     crate::minilm::MiniLmGraph,
     crate::network::NetworkGraph,
+    crate::spectral::SpectralDecoder,
+    crate::spectral::SpectralEncoder,
     crate::t5::T5Graph,
 }

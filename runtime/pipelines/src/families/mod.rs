@@ -29,6 +29,7 @@ mod job;
 mod minilm;
 mod needs;
 mod network;
+mod spectral;
 mod t5;
 mod whisper;
 mod whisper_events;
@@ -49,7 +50,7 @@ use crate::embed::{self, EmbedError, Images, TextSource};
 use crate::models::{self, ModelInfo};
 
 /// All families.
-pub static FAMILIES: [&dyn Family; 11] = [
+pub static FAMILIES: [&dyn Family; 12] = [
     &whisper::Whisper,
     &yamnet::Yamnet,
     &classes::Classes,
@@ -60,6 +61,7 @@ pub static FAMILIES: [&dyn Family; 11] = [
     &hibari::Hibari,
     &audiogen::Audiogen,
     &encodec::Encodec,
+    &spectral::Spectral,
     &t5::T5,
 ];
 

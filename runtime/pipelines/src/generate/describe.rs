@@ -129,7 +129,8 @@ impl Encoder {
     }
 }
 
-fn kind(path: &Path) -> Result<String, GenerateError> {
+/// What a model folder is.
+pub(super) fn kind(path: &Path) -> Result<String, GenerateError> {
     Ok(read_json::<Kind>(path.join("config.json"))?.kind)
 }
 

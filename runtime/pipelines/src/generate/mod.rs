@@ -18,6 +18,7 @@
 //! # Ok::<(), ossicle::generate::GenerateError>(())
 //! ```
 
+mod codec;
 mod describe;
 mod encode;
 mod error;
