@@ -118,6 +118,12 @@ fn what_is_written_makes_sound() {
         assert!(skip_card(fs::read(to.join(file)).unwrap()) == skip_card(fs::read(folder.join("other").join(file)).unwrap()), "{file}");
     }
 
+    // So does a codec that was made before.
+    codec.write(&folder.join("codec"), &ossicle_quantize::encodec::Task::default()).unwrap();
+    model.write(&Codes::Folder(&folder.join("codec")), &Text::T5(&encoder), &folder.join("third"), &Task::default()).unwrap();
+    let weights = |name: &str| fs::read(folder.join(name).join("codec/model.safetensors")).unwrap();
+    assert!(weights("third") == weights("model"));
+
     let options = Options { isa: Isa::detect(), threads: 1 };
     let descriptions = describe(&to, options, &["dogs", "s"]).unwrap();
     let request = Request { seed: 3, ..Request::new(&to, 0.1).unwrap() };
