@@ -223,7 +223,7 @@ impl Subject {
     }
 
     fn model_files(&self) -> Result<ossicle_trace::Model, DigestError> {
-        trace::model_of(&self.model, self.pipeline.files())
+        self.pipeline.model(&self.model)
     }
 
     /// Does it, handing every tensor to `tap`, until the end or until `stop` says so.

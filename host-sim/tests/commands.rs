@@ -2,6 +2,8 @@
 
 #[path = "../../runtime/pipelines/tests/classes/mod.rs"]
 mod classes;
+#[path = "../../runtime/models/tests/toy/mod.rs"]
+mod toy;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use ossicle::trace;
 use ossicle::whisper::options::{Quality, TranscribeOptions};
 use ossicle::whisper::window::Window;
 use ossicle_kernels::simd::Isa;
-use ossicle_sim::replay::record;
+use ossicle_sim::replay::{Verdict, record, replay as again};
 use ossicle_sim::subject::Subject;
 use ossicle_trace::{Key, Pattern, Step, Tap, Tensor, Trace, Values, Writer, WriterOptions};
 use serde_json::json;
@@ -330,4 +332,29 @@ fn help_shows_examples() {
         assert!(out.contains(&format!("Examples:\n  ossicle-sim {command} ")), "{out}");
     }
     assert!(stdout(&sim(&["--help"], &[]), 0).contains("Exit status: 0 identical"));
+}
+
+#[test]
+fn sounds_from_text_are_made_again_from_their_descriptions() {
+    let (folder, model) = (Folder::new("sounds"), toy::sounds::folder());
+    let prompts = folder.file("prompts.txt", b"a dog barks\n\n dog\n");
+    let settings = json!({"seconds": 0.1, "seed": 3, "guidance": 2.0, "temperature": 1.0, "top_k": 5, "top_p": 0.0});
+    let subject = Subject::with(&prompts, model.0.to_str().unwrap(), trace::GENERATE, settings).unwrap();
+    let all: Vec<Isa> = Isa::available().collect();
+    let trace = record(&subject, all[all.len() - 1], 1).unwrap();
+    // The encoder of descriptions, the language model and the codec, of both lines.
+    for part in ["t5.", "audiogen.", "encodec."] {
+        assert!(trace.descriptors.iter().any(|descriptor| descriptor.op.starts_with(part)), "no tensor of {part}");
+    }
+    for isa in all {
+        assert!(matches!(again(&trace, &subject, isa, 2).unwrap(), Verdict::Identical { .. }), "{isa}");
+    }
+    // Another description is another input, another encoder another model.
+    fs::write(&prompts, "a dog barks\na dog\n").unwrap();
+    assert!(Subject::of(&trace.header, &prompts, model.0.to_str(), &[]).is_err());
+    fs::write(&prompts, "a dog barks\n\n dog\n").unwrap();
+    assert!(Subject::of(&trace.header, &prompts, model.0.to_str(), &[]).is_ok());
+    fs::write(model.0.join("text/tokenizer.json"), "{}").unwrap();
+    let error = Subject::of(&trace.header, &prompts, model.0.to_str(), &[]).unwrap_err().to_string();
+    assert!(error.contains("text/tokenizer.json"), "{error}");
 }

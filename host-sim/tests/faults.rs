@@ -155,6 +155,15 @@ const VOICE_CASES: [(&str, u32, &str, &str); 3] = [
     ("log_all", 20, "hibari.prosody.blocks.5", "hibari.curves"),
 ];
 
+/// The same for sounds from text.
+const SOUND_CASES: [(&str, u32, &str, &str); 5] = [
+    ("linear", 25, "t5.layers.0.attention", "t5.layers.0.out"),
+    ("layer_norm_quantize_rows", 5, "audiogen.embed", "audiogen.layers.0.self"),
+    ("linear", 25, "audiogen.layers.1.forward", "audiogen.logits"),
+    ("depthwise_map", 31, "spectral.open", "spectral.decoder.slow.0"),
+    ("linear", 25, "spectral.decoder.slow.0", "spectral.split"),
+];
+
 #[test]
 fn the_struck_operator_is_named() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -201,6 +210,21 @@ fn the_struck_operator_of_a_voice_is_named() {
     assert!(trace.descriptors.iter().any(|descriptor| descriptor.op == "hibari.samples"));
     assert!(matches!(replay(&trace, &subject, fastest_two().0, 3).expect("replay"), Verdict::Identical { .. }));
     named(&subject, &VOICE_CASES);
+    fs::remove_file(&file).expect("a file");
+}
+
+#[test]
+fn the_struck_operator_of_a_sound_is_named() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (model, file) = (toy::sounds::of_spectra(), std::env::temp_dir().join(format!("ossicle-prompts-{}.txt", std::process::id())));
+    fs::write(&file, "a dog barks\n").expect("a file");
+    // A frame is 20 ms, chunks are of 16.
+    let settings = json!({"seconds": 0.4, "seed": 3, "guidance": 2.0, "temperature": 0.0, "top_k": 0, "top_p": 0.0});
+    let subject = Subject::with(&file, model.0.to_str().expect("UTF-8"), trace::GENERATE, settings).expect("the toy model");
+    let trace = record(&subject, fastest_two().1, 1).expect("run");
+    assert!(trace.descriptors.iter().any(|descriptor| descriptor.op == "spectral.samples"));
+    assert!(matches!(replay(&trace, &subject, fastest_two().0, 3).expect("replay"), Verdict::Identical { .. }));
+    named(&subject, &SOUND_CASES);
     fs::remove_file(&file).expect("a file");
 }
 

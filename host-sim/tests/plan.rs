@@ -88,7 +88,7 @@ fn bad_input_is_one_line() {
 fn models_of_every_kind_are_planned() {
     let bundled = |name: &str| root().join("models-int8").join(name);
     let sounds = toy::sounds::folder();
-    let (codec, text) = (sounds.0.join("codec"), sounds.0.join("text"));
+    let (codec, text, spectral) = (sounds.0.join("codec"), sounds.0.join("text"), toy::spectral::folder());
     for (model, kind, phases, sound) in [
         (bundled("yamnet"), "yamnet", &["features", "patch"][..], true),
         (bundled("sound-events"), "yamnet", &["features", "patch"], true),
@@ -98,6 +98,7 @@ fn models_of_every_kind_are_planned() {
         (bundled("hibari"), "hibari", &["chunk", "clause"], true),
         (sounds.0.clone(), "audiogen", &["decoder", "description", "step", "text"], true),
         (codec, "encodec", &["decoder"], true),
+        (spectral.0.clone(), "spectral", &["decoder"], true),
         (text, "t5", &["text"], false),
     ] {
         let (code, stdout, stderr) = plan_of(&model, &["--board", "pi4", "--json"]);

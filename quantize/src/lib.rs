@@ -49,6 +49,7 @@ pub mod report;
 pub mod signal;
 pub mod source;
 pub mod sources;
+pub mod spectral;
 pub mod store;
 pub mod t5;
 mod tensors;

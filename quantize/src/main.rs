@@ -39,6 +39,8 @@ enum Subcommands {
     T5(commands::t5::Args),
     /// Turn an EnCodec from Hugging Face or audiocraft into a model folder: sound to codes and back
     Encodec(commands::encodec::Args),
+    /// A codec of spectra, as `models-int8/effects/train` makes it
+    Spectral(commands::spectral::Args),
     /// Turn an EfficientNet-Lite0 from PyTorch into a model folder, for ossicle label
     Efficientnet(commands::efficientnet::Args),
     /// Turn a hibari voice from ONNX into a model folder, for ossicle speak
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         (Some(Subcommands::Audiogen(args)), _) => commands::audiogen::run(args),
         (Some(Subcommands::T5(args)), _) => commands::t5::run(args),
         (Some(Subcommands::Encodec(args)), _) => commands::encodec::run(args),
+        (Some(Subcommands::Spectral(args)), _) => commands::spectral::run(args),
         (Some(Subcommands::Clip(args)), _) => commands::clip::run(args),
         (Some(Subcommands::Efficientnet(args)), _) => commands::efficientnet::run(args),
         (Some(Subcommands::Hibari(args)), _) => commands::hibari::run(args),

@@ -91,4 +91,5 @@ def main():
         print(f"{total} of {len(scores)}, {100 * total / len(scores):.1f} %")
 
 
-main()
+if __name__ == "__main__":
+    main()

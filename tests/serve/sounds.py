@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Mosquitto hears of an alarm while it sounds: `ossicle listen --events --mqtt` and `ossicle detect --mqtt` at a real-time pace."""
+"""Mosquitto hears of an alarm while it sounds: `ossicle listen --events --mqtt` and `ossicle detect --mqtt` at a real-time pace; and of a cat
+that `ossicle look --mqtt` sees."""
 
 import json
 import math
@@ -62,6 +63,22 @@ def check(broker, name, command, environment):
     return late
 
 
+def sees(broker, name, folder, environment):
+    """What the broker hears of six frames of a cat."""
+    for index in range(6):
+        shutil.copy(ROOT / "samples/cat.jpg", pathlib.Path(folder, f"{index}.jpg"))
+    command = [BINARY, "look", folder, "--rate", "2", "--classes", "tabby,Egyptian cat", "--mqtt-name", name]
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    config = json.loads(as_text(broker.hear(f"homeassistant/sensor/ossicle_{name}/sight/config")[0]))
+    assert config["state_topic"] == f"ossicle/{name}/sight", config
+    first = json.loads(as_text(broker.hear(f"ossicle/{name}/sight")[0]))
+    assert first["event"] == "start" and first["class"] in ("tabby", "Egyptian cat"), first
+    while (last := json.loads(as_text(broker.hear(f"ossicle/{name}/sight")[0])))["event"] != "end":
+        pass
+    assert last["end"] > last["start"] and "mean" in last, last
+    assert broker.hear(f"ossicle/{name}/status") == ("offline", True)
+
+
 def as_text(payload):
     return payload if isinstance(payload, str) else json.dumps(payload)
 
@@ -75,14 +92,16 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder).chmod(0o755)
         broker = Broker(folder, port)
-        environment = dict(os.environ, OSSICLE_MODELS=str(ROOT / "models-int8"), OSSICLE_SOUNDS_MQTT=f"mqtt://ada:se:cr@t@127.0.0.1:{port}")
+        environment = dict(os.environ, OSSICLE_MODELS=str(ROOT / "models-int8"), OSSICLE_EVENTS_MQTT=f"mqtt://ada:se:cr@t@127.0.0.1:{port}")
         listen = ["listen", "-", "--model", str(MODEL), "--json", "--events", "--config", "home-sounds", "--mqtt-name", "hall"]
         detect = ["detect", "--raw", "-", "--config", "home-sounds", "--mqtt-name", "attic"]
         try:
+            with tempfile.TemporaryDirectory() as pictures:
+                sees(broker, "door", pictures, environment)
             told = [check(broker, name, [BINARY, *command], environment) for name, command in (("hall", listen), ("attic", detect))]
         finally:
             broker.end()
-    print("sounds: an alarm is told %.2f s after it began by listen, %.2f s by detect" % tuple(told))
+    print("sounds: an alarm is told %.2f s after it began by listen, %.2f s by detect; look tells of a cat" % tuple(told))
 
 
 if __name__ == "__main__":

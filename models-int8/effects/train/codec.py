@@ -1,14 +1,16 @@
-"""Trains the codec: EnCodec's layers with fewer channels (Défossez et al. 2022), 16 kHz, 50 frames of four codes a second.
+"""Trains the codec: magnitudes to 50 frames of four codes a second and back, 16 kHz.
 
-    python codec.py DATA codec --minutes 34
-    python codec.py DATA codec-sharp --minutes 60 --decoder-of codec
+    python codec.py DATA codec --minutes 42
 
-The first run teaches everything by spectra alone. The second keeps the encoder and the codes as they are, so that a language
-model may learn them meanwhile, and teaches the decoder to pass a critic as well. The outputs are Hugging Face checkpoints that
-`ossicle-quantize encodec` reads.
+ConvNeXt blocks (Liu et al. 2022) over short-time spectra and over frames, with a residual vector quantiser between encoder and decoder. Of each
+bin the decoder gives two magnitudes, of what sounds and of what hisses. Phases are not learned: those of what sounds go on from frame to frame,
+what hisses is multiplied by noise (runtime/frontend/src/spectral). So training needs no waveforms: it draws two magnitudes of each bin as they
+would come out and takes the energy distance of both to the true one (Gritsenko et al. 2020), which is least for the true distribution.
+The output is a folder that `ossicle-quantize spectral` reads.
 """
 
 import argparse
+import json
 import math
 import random
 import time
@@ -17,24 +19,20 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn.utils import parametrize
-from transformers import EncodecConfig, EncodecModel
 
 import data as sounds
 from muon import Muon
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-HOP = 320
-BOOKS, CODES, WIDTH = 4, 1024, 64
-
-
-def config():
-    return EncodecConfig(
-        sampling_rate=sounds.RATE, audio_channels=1, normalize=False, num_filters=16, hidden_size=WIDTH, upsampling_ratios=[8, 5, 4, 2],
-        num_residual_layers=1, num_lstm_layers=2, codebook_size=CODES, codebook_dim=WIDTH, use_causal_conv=False, pad_mode="constant",
-        use_conv_shortcut=False, norm_type="weight_norm", target_bandwidths=[BOOKS * 10 * 50 / 1000],
-    )
+SIZE, STEP, HOP = 256, 80, 320
+SPECTRA = 2  # of a row of the faster blocks, which are 100 a second
+BINS = SIZE // 2 + 1
+WIDTH, INNER, LATENT, TAPS = 256, 768, 64, 7
+BOOKS, CODES = 4, 1024
+ENCODER, DECODER = (3, 2), (4, 4)
+FLOOR = 3e-4
 
 
 class Quantizer(nn.Module):
@@ -42,9 +40,9 @@ class Quantizer(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.register_buffer("books", torch.zeros(BOOKS, CODES, WIDTH))
+        self.register_buffer("books", torch.zeros(BOOKS, CODES, LATENT))
         self.register_buffer("counts", torch.ones(BOOKS, CODES))
-        self.register_buffer("sums", torch.zeros(BOOKS, CODES, WIDTH))
+        self.register_buffer("sums", torch.zeros(BOOKS, CODES, LATENT))
         self.ready = False
 
     @staticmethod
@@ -103,56 +101,6 @@ def filters(size, bands):
     return torch.tensor(np.maximum(0, np.minimum(rise, fall)), dtype=torch.float32)
 
 
-class Spectra(nn.Module):
-    """Mean difference of log mel spectra at several resolutions, and of their amplitudes."""
-
-    def __init__(self):
-        super().__init__()
-        self.sizes = [(64, 8), (128, 16), (256, 32), (512, 64), (1024, 80), (2048, 128)]
-        for size, bands in self.sizes:
-            self.register_buffer(f"mel{size}", filters(size, bands))
-            self.register_buffer(f"window{size}", torch.hann_window(size))
-
-    def forward(self, made, real):
-        loss = 0.0
-        both = torch.cat([made, real])
-        for size, _ in self.sizes:
-            spectrum = torch.stft(both, size, size // 4, window=getattr(self, f"window{size}"), return_complex=True)
-            power = torch.view_as_real(spectrum).pow(2).sum(-1) + 1e-9
-            mel = (power.sqrt().transpose(1, 2) @ getattr(self, f"mel{size}")) / size**0.5
-            a, b = mel.chunk(2)
-            loss = loss + (a.clamp(min=1e-4).log() - b.clamp(min=1e-4).log()).abs().mean() + 0.3 * (a - b).abs().mean() / (b.abs().mean() + 1e-3)
-        return loss / len(self.sizes)
-
-
-class Critic(nn.Module):
-    """Tells real spectra from made ones, patch by patch (EnCodec's multi-scale discriminator, narrow)."""
-
-    def __init__(self, width=12):
-        super().__init__()
-        self.sizes = [1024, 512, 256]
-        norm = nn.utils.parametrizations.weight_norm
-        conv = lambda i, o, k, s: norm(nn.Conv2d(i, o, k, s, padding=(k[0] // 2, k[1] // 2)))
-        self.parts = nn.ModuleList()
-        for size in self.sizes:
-            self.register_buffer(f"window{size}", torch.hann_window(size))
-            self.parts.append(nn.ModuleList([
-                conv(2, width, (3, 9), (1, 2)), conv(width, width, (3, 9), (1, 2)), conv(width, width * 2, (3, 9), (1, 2)),
-                conv(width * 2, width * 2, (3, 3), (1, 2)), conv(width * 2, 1, (3, 3), (1, 1)),
-            ]))
-
-    def forward(self, samples):
-        scores, maps = [], []
-        for size, part in zip(self.sizes, self.parts):
-            spectrum = torch.stft(samples, size, size // 4, window=getattr(self, f"window{size}"), return_complex=True, normalized=True)
-            x = torch.view_as_real(spectrum).permute(0, 3, 2, 1)
-            for layer in part[:-1]:
-                x = F.leaky_relu(layer(x), 0.2)
-                maps.append(x)
-            scores.append(part[-1](x))
-        return scores, maps
-
-
 class Crops:
     """Pieces of recordings, louder and softer, faster and slower, sometimes two at once or in a room."""
 
@@ -207,96 +155,143 @@ class Batches(torch.utils.data.IterableDataset):
         return iter(torch.utils.data.DataLoader(self, batch_size=None, num_workers=workers, pin_memory=DEVICE == "cuda"))
 
 
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.depthwise = nn.Conv1d(WIDTH, WIDTH, TAPS, padding=TAPS // 2, groups=WIDTH)
+        self.norm = nn.LayerNorm(WIDTH)
+        self.up, self.down = nn.Linear(WIDTH, INNER), nn.Linear(INNER, WIDTH)
+        nn.init.normal_(self.up.weight, std=WIDTH**-0.5)
+        nn.init.normal_(self.down.weight, std=0.3 * INNER**-0.5)
+        nn.init.zeros_(self.up.bias)
+        nn.init.zeros_(self.down.bias)
+
+    def forward(self, x):
+        return x + self.down(F.gelu(self.up(self.norm(self.depthwise(x.transpose(1, 2)).transpose(1, 2)))))
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.input, self.merge, self.latent = nn.Linear(SPECTRA * BINS, WIDTH), nn.Linear(2 * WIDTH, WIDTH), nn.Linear(WIDTH, LATENT)
+        self.fast, self.slow = (nn.ModuleList(Block() for _ in range(count)) for count in ENCODER)
+
+    def forward(self, magnitudes):
+        rows = magnitudes.reshape(magnitudes.shape[0], -1, SPECTRA * BINS)
+        x = self.input((rows + FLOOR).log() * 0.4 + 2.0)
+        for block in self.fast:
+            x = block(x)
+        x = self.merge(x.reshape(x.shape[0], x.shape[1] // 2, 2 * WIDTH))
+        for block in self.slow:
+            x = block(x)
+        return self.latent(x).float()
+
+
+class Decoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.open, self.split, self.head = nn.Linear(LATENT, WIDTH), nn.Linear(WIDTH, 2 * WIDTH), nn.Linear(WIDTH, SPECTRA * 2 * BINS)
+        self.slow, self.fast = (nn.ModuleList(Block() for _ in range(count)) for count in DECODER)
+        self.norm = nn.LayerNorm(WIDTH)
+        nn.init.normal_(self.head.weight, std=0.3 * WIDTH**-0.5)
+        with torch.no_grad():
+            self.head.bias.view(SPECTRA, 2, BINS)[:] = torch.tensor([-7.0, -5.0])[:, None]
+
+    def forward(self, rows):
+        """Logarithms of what sounds and of what hisses, [batch, spectra, bins] each."""
+        x = self.open(rows)
+        for block in self.slow:
+            x = block(x)
+        x = self.split(x)
+        x = x.reshape(x.shape[0], 2 * x.shape[1], WIDTH)
+        for block in self.fast:
+            x = block(x)
+        levels = self.head(self.norm(x)).float().clamp(-12, 2)
+        return levels.reshape(x.shape[0], SPECTRA * x.shape[1], 2, BINS).unbind(2)
+
+
 class Codec(nn.Module):
     def __init__(self):
         super().__init__()
-        self.model = EncodecModel(config())
-        # Weights are learned as they are; their norms are put apart again when they are saved.
-        for layer in self.convolutions():
-            parametrize.remove_parametrizations(layer, "weight")
-        for layer in self.model.modules():
-            if isinstance(layer, nn.LSTM):
-                for name, parameter in layer.named_parameters():
-                    parameter.gates = 4
-        self.quantizer = Quantizer()
+        self.encoder, self.decoder, self.quantizer = Encoder(), Decoder(), Quantizer()
+        self.register_buffer("window", torch.hann_window(SIZE))
 
-    def settle(self, samples):
-        """Scales and biases with which each convolution gives unit variance on `samples` (Salimans and Kingma 2016)."""
+    def spectra(self, samples):
+        """[batch, samples]: complex [batch, spectra, bins]; the magnitude of a full-scale sine is 1."""
+        padded = F.pad(samples, ((SIZE - STEP) // 2, SIZE))
+        spectra = torch.stft(padded, SIZE, STEP, window=self.window, center=False, return_complex=True)
+        return spectra[:, :, : samples.shape[1] // STEP].transpose(1, 2) * (2 / self.window.sum())
 
-        def hook(layer, inputs, output):
-            mean, spread = output.mean((0, 2)), output.std((0, 2)) + 1e-5
-            # Of channels that nearly stand still no more is made than of the others.
-            factor = (0.1 if output.shape[1] == 1 else 1.0) / spread.clamp(min=0.1 * spread.mean())
-            layer.weight.mul_(factor.view((1, -1, 1) if isinstance(layer, nn.ConvTranspose1d) else (-1, 1, 1)))
-            layer.bias.sub_(mean).mul_(factor)
-            return (output - mean[:, None]) * factor[:, None]
-
-        with torch.no_grad():
-            hooks = [layer.register_forward_hook(hook) for layer in self.convolutions()]
-            self.model.decoder(self.rows(samples))
-            for h in hooks:
-                h.remove()
-
-    def convolutions(self):
-        return [m for m in self.model.modules() if isinstance(m, (nn.Conv1d, nn.ConvTranspose1d))]
-
-    def rows(self, samples):
-        return self.model.encoder(samples[:, None]).float()
-
-    def forward(self, samples, learn=True):
-        rows = self.rows(samples)
-        flat = rows.transpose(1, 2).reshape(-1, WIDTH)
+    def forward(self, magnitudes, learn=True):
+        rows = self.encoder(magnitudes)
         if not self.quantizer.ready:
-            return self.model.decoder(rows)[:, 0].float(), None, rows.pow(2).mean() * 0
-        value, codes, commitment = self.quantizer(flat, learn)
-        value = value.reshape(rows.shape[0], rows.shape[2], WIDTH).transpose(1, 2)
-        return self.model.decoder(value)[:, 0].float(), codes.reshape(BOOKS, rows.shape[0], -1), commitment
+            return self.decoder(rows), rows, rows.pow(2).mean() * 0
+        value, _, commitment = self.quantizer(rows.reshape(-1, LATENT), learn)
+        return self.decoder(value.reshape(rows.shape)), rows, commitment
 
     def encode(self, samples):
         """[batch, samples]: codes [batch, books, frames]."""
-        flat = self.rows(samples).transpose(1, 2)
-        _, codes, _ = self.quantizer(flat.reshape(-1, WIDTH), learn=False)
-        return codes.reshape(BOOKS, flat.shape[0], -1).transpose(0, 1)
+        rows = self.encoder(self.spectra(samples).abs())
+        _, codes, _ = self.quantizer(rows.reshape(-1, LATENT), learn=False)
+        return codes.reshape(BOOKS, rows.shape[0], -1).transpose(0, 1)
 
     def decode(self, codes):
-        value = sum(self.quantizer.books[k][codes[:, k]] for k in range(BOOKS))
-        return self.model.decoder(value.transpose(1, 2))[:, 0].float()
+        return self.decoder(sum(self.quantizer.books[k][codes[:, k]] for k in range(BOOKS)))
+
+    def drawn(self, sounding, hissing):
+        """Magnitudes as they would come out. The phase of what sounds does not matter: noise has none that it prefers."""
+        noise = torch.randn(sounding.shape[0], sounding.shape[1] * STEP, device=sounding.device)
+        noise = self.spectra(noise) * (self.window.sum() / 2 / self.window.pow(2).sum().sqrt())
+        hiss = hissing.exp()
+        return ((sounding.exp() + hiss * noise.real).pow(2) + (hiss * noise.imag).pow(2) + 1e-12).sqrt()
 
     def save(self, out):
-        """In Hugging Face's form."""
-        whole = EncodecModel(config())
-        own = {name: value.float().cpu() for name, value in self.model.state_dict().items()}
-        for name, value in whole.state_dict().items():
-            if name.endswith("parametrizations.weight.original0"):
-                weight = own[name.replace("parametrizations.weight.original0", "weight")]
-                value.copy_(weight.norm(dim=(1, 2), keepdim=True))
-            elif name.endswith("parametrizations.weight.original1"):
-                value.copy_(own[name.replace("parametrizations.weight.original1", "weight")])
-            elif name in own:
-                value.copy_(own[name])
-        for k, layer in enumerate(whole.quantizer.layers[:BOOKS]):
-            layer.codebook.embed.copy_(self.quantizer.books[k].cpu())
-            layer.codebook.embed_avg.copy_(self.quantizer.sums[k].cpu())
-            layer.codebook.cluster_size.copy_(self.quantizer.counts[k].cpu())
-        whole.save_pretrained(out)
+        out.mkdir(parents=True, exist_ok=True)
+        tensors = {n: v.half().cpu().contiguous() for n, v in self.state_dict().items() if n.startswith(("encoder.", "decoder."))}
+        tensors.update({f"quantizer.{k}.codebook": self.quantizer.books[k].float().cpu().contiguous() for k in range(BOOKS)})
+        save_file(tensors, out / "model.safetensors")
+        config = {"model_type": "spectral_codec", "sampling_rate": sounds.RATE, "hidden_size": WIDTH, "intermediate_size": INNER,
+                  "kernel_size": TAPS, "latent_size": LATENT, "encoder_blocks": ENCODER, "decoder_blocks": DECODER, "codebook_size": CODES,
+                  "num_quantizers": BOOKS}
+        (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder):
-        codec, whole = cls(), EncodecModel.from_pretrained(folder).float()
-        for layer in whole.modules():
-            if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d)):
-                parametrize.remove_parametrizations(layer, "weight")
-        codec.model.load_state_dict(whole.state_dict())
-        for k, layer in enumerate(whole.quantizer.layers[:BOOKS]):
-            codec.quantizer.books[k] = layer.codebook.embed
-            codec.quantizer.sums[k] = layer.codebook.embed_avg
-            codec.quantizer.counts[k] = layer.codebook.cluster_size
-        codec.quantizer.ready = True
+        codec, tensors = cls(), load_file(Path(folder) / "model.safetensors")
+        for k in range(BOOKS):
+            codec.quantizer.books[k] = tensors.pop(f"quantizer.{k}.codebook")
+            codec.quantizer.sums[k], codec.quantizer.ready = codec.quantizer.books[k], True
+        codec.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
         return codec
 
 
-def check(codec, held_out, spectra):
-    """Mean spectral difference on recordings that are held out."""
+class Distance(nn.Module):
+    """How far magnitudes are apart: bins by themselves, whole spectra, mel bands, the power of wide bands over 20 ms and of bins over 40 ms."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("fine", filters(SIZE, 40))
+        self.register_buffer("wide", filters(SIZE, 20))
+
+    def features(self, y):
+        bins, mel = (y + FLOOR).log(), (y @ self.fine + 4 * FLOOR).log()
+        power = F.avg_pool1d((y.pow(2) @ self.wide).transpose(1, 2), 4, 2).transpose(1, 2)
+        longer = F.avg_pool1d(y.pow(2).transpose(1, 2), 8, 4).transpose(1, 2)
+        return [(bins, 1.0, False), (bins, 0.7, True), (mel, 1.0, False), (mel, 0.5, True), (0.5 * (power + 1e-6).log(), 1.0, False),
+                (0.5 * (longer + 1e-7).log(), 0.7, True)]
+
+    def forward(self, first, second, real):
+        """The distance of both to the real one, and that without what the two differ by themselves."""
+        attract, repel = 0.0, 0.0
+        for (a, weight, whole), (b, _, _), (c, _, _) in zip(self.features(first), self.features(second), self.features(real)):
+            length = (lambda d: (d.pow(2).mean(-1) + 1e-6).sqrt().mean()) if whole else (lambda d: d.abs().mean())
+            attract = attract + weight * 0.5 * (length(a - c) + length(b - c))
+            repel = repel + weight * 0.5 * length(a - b)
+        return attract, attract - repel
+
+
+def check(codec, held_out, distance):
+    """Mean distance on recordings that are held out."""
     codec.eval()
     total = 0.0
     with torch.no_grad():
@@ -304,8 +299,9 @@ def check(codec, held_out, spectra):
             samples = recording["samples"][: 5 * sounds.RATE]
             samples = np.pad(samples, (0, -len(samples) % HOP + HOP * 4))
             samples = torch.tensor(sounds.levelled(samples, 0.5), dtype=torch.float32)[None].to(DEVICE)
-            made, _, _ = codec(samples, learn=False)
-            total += float(spectra(made[:, : samples.shape[1]], samples))
+            real = codec.spectra(samples).abs()
+            levels, _, _ = codec(real, learn=False)
+            total += float(distance(codec.drawn(*levels), codec.drawn(*levels), real)[1])
     codec.train()
     return total / len(held_out)
 
@@ -314,93 +310,59 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--decoder-of", type=Path, help="a codec whose decoder learns on, against a critic")
+    parser.add_argument("--minutes", type=float, default=42)
     parser.add_argument("--resume", type=Path, help="a codec that all of learns on")
+    parser.add_argument("--decoder-only", action="store_true", help="keep what --resume has of encoder and codes")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=10 if DEVICE == "cuda" else 0, help="processes that make batches")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--workers", type=int, default=10 if DEVICE == "cuda" else 1, help="processes that make batches")
+    parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--rate", type=float, default=1e-2)
+    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    torch.manual_seed(0), random.seed(0)
+    torch.manual_seed(args.seed), random.seed(args.seed)
     known, held_out = sounds.open_data(args.data)
-    batches = Batches(known, 1.0, args.batch, 0).loader(args.workers)
-    start = args.decoder_of or args.resume
-    codec, spectra = (Codec.load(start) if start else Codec()).to(DEVICE), Spectra().to(DEVICE)
-    if not start:
-        codec.settle(next(batches).to(DEVICE))
+    batches = Batches(known, 1.0, args.batch, args.seed).loader(args.workers)
+    codec, distance = (Codec.load(args.resume) if args.resume else Codec()).to(DEVICE), Distance().to(DEVICE)
+    learned = list((codec.decoder if args.decoder_only else codec).parameters())
     print(f"{sum(p.numel() for p in codec.parameters()) / 1e6:.2f} M parameters, {len(known)} recordings, {len(held_out)} held out", flush=True)
-    parameters = list(codec.model.decoder.parameters())
-    if args.decoder_of is None:
-        parameters += list(codec.model.encoder.parameters())
-    # Layers next to the samples, of a few values each, are left to Adam.
-    large = [p for p in parameters if p.dim() >= 2 and min(p.shape[0], p.numel() // p.shape[0]) >= 8]
-    small = [p for p in parameters if not any(p is q for q in large)]
-    optimizers = [Muon(large, args.rate), torch.optim.AdamW(small, lr=args.rate * 0.15, betas=(0.8, 0.99), weight_decay=0.0)]
-    critic = Critic().to(DEVICE) if args.decoder_of else None
-    critic_optimizer = torch.optim.AdamW(critic.parameters(), lr=3e-4, betas=(0.8, 0.99)) if critic else None
-    begin, step, seen, mean = time.time(), 0, [], 0.0
+    optimizers = [Muon([p for p in learned if p.dim() == 2], args.rate),
+                  torch.optim.AdamW([p for p in learned if p.dim() != 2], lr=args.rate * 0.3, betas=(0.9, 0.99), weight_decay=0.0)]
+    begin, step, seen, mean = time.time(), 0, [], None
     while (passed := (time.time() - begin) / 60) < args.minutes:
         share = passed / args.minutes
         # Up, then level, then down to nothing over the last half.
         rate = args.rate * min(1, (step + 1) / 30) * min(1, (1 - share) / 0.5 + 0.02)
-        optimizers[0].param_groups[0]["lr"], optimizers[1].param_groups[0]["lr"] = rate, rate * 0.15
-        real = next(batches).to(DEVICE, non_blocking=True)
+        optimizers[0].param_groups[0]["lr"], optimizers[1].param_groups[0]["lr"] = rate, rate * 0.3
+        with torch.no_grad():
+            real = codec.spectra(next(batches).to(DEVICE, non_blocking=True)).abs()
+        with torch.autocast(DEVICE, dtype=torch.bfloat16):
+            levels, rows, commitment = codec(real, learn=not args.decoder_only)
         if not codec.quantizer.ready:
             # Codes come when there is something to tell apart: rows that differ by loudness alone stay that way.
-            if share > 0.2:
-                seen.append(codec.rows(real).detach().transpose(1, 2).reshape(-1, WIDTH))
-            if len(seen) == 16:
+            if share > 0.1:
+                seen.append(rows.detach().reshape(-1, LATENT))
+            if len(seen) == 10:
                 codec.quantizer.start(torch.cat(seen))
-        with torch.autocast(DEVICE, dtype=torch.bfloat16):
-            if critic is None:
-                made, _, commitment = codec(real)
-            else:
-                with torch.no_grad():
-                    codes = codec.encode(real)
-                made, commitment = codec.decode(codes), torch.zeros((), device=DEVICE)
-        spectral = spectra(made, real)
-        loss = spectral + 0.25 * commitment + 0.2 * (made - real).abs().mean() / (real.abs().mean() + 1e-3)
-        against = None
-        if critic is not None:
-            with torch.autocast(DEVICE, dtype=torch.bfloat16):
-                true_scores, _ = critic(real)
-                false_scores, _ = critic(made.detach())
-            against = sum(F.relu(1 - a.float()).mean() + F.relu(1 + b.float()).mean() for a, b in zip(true_scores, false_scores)) / 3
-            critic_optimizer.zero_grad(set_to_none=True)
-            against.backward()
-            critic_optimizer.step()
-            # The critic comes first: what it says of its first steps is worth nothing.
-            if step > 40:
-                critic.requires_grad_(False)
-                with torch.autocast(DEVICE, dtype=torch.bfloat16):
-                    scores, maps = critic(made)
-                    with torch.no_grad():
-                        _, true_maps = critic(real)
-                critic.requires_grad_(True)
-                fooled = -sum(s.float().mean() for s in scores) / 3
-                alike = sum((a.float() - b.float()).abs().mean() / (b.float().abs().mean() + 1e-4) for a, b in zip(maps, true_maps)) / len(maps)
-                loss = loss + 0.1 * fooled + 0.5 * alike
+        attract, distances = distance(codec.drawn(*levels), codec.drawn(*levels), real)
+        loss = distances + (0.0 if args.decoder_only else 0.25) * commitment
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+        norm = nn.utils.clip_grad_norm_(learned, 1.0)
         if torch.isfinite(norm):
             for optimizer in optimizers:
                 optimizer.step()
-        spectral = spectral.detach()
-        mean = spectral if step == 0 else mean.lerp(spectral, 0.02)
+        three = torch.stack([attract, distances, commitment]).detach()
+        mean = three if mean is None else mean.lerp(three, 0.02)
         step += 1
         if step % 100 == 0:
-            note = f"{passed:5.1f} min  step {step}  spectra {mean.item():.3f}  commitment {commitment.item():.4f}  norm {norm.item():.2f}"
-            if against is not None:
-                note += f"  critic {against.item():.2f}"
+            note = f"{passed:5.1f} min  step {step}  apart {mean[0]:.3f}  distance {mean[1]:.3f}  commitment {mean[2]:.4f}  norm {norm:.2f}"
             if step % 500 == 0:
-                note += f"  held out {check(codec, held_out, spectra):.3f}"
+                note += f"  held out {check(codec, held_out, distance):.3f}"
                 codec.save(args.out)
             print(note, flush=True)
-    print(f"{step} steps, held out {check(codec, held_out, spectra):.3f}")
+    print(f"{step} steps, held out {check(codec, held_out, distance):.3f}")
     codec.save(args.out)
 
 

@@ -3,8 +3,8 @@
     python lm.py pool  DATA codec POOL --windows 9000
     python lm.py train POOL MINILM OUT --minutes 60 [--resume OUT]
 
-`pool` mixes windows and writes their codes, others with another --seed; `train` learns from all of them. MINILM is the folder of all-MiniLM-L6-v2. OUT is a
-checkpoint in Hugging Face's form that `ossicle-quantize audiogen` reads.
+`pool` mixes windows and writes their codes, others with another --seed; `train` learns from all of them. MINILM is the folder of
+all-MiniLM-L6-v2. OUT is a checkpoint in Hugging Face's form that `ossicle-quantize audiogen` reads.
 """
 
 import argparse
@@ -127,10 +127,11 @@ def minilm(folder):
 
 
 def pool(args):
+    torch.set_num_threads(args.threads)
     known, held_out = sounds.open_data(args.data)
     codec = Codec.load(args.codec).eval().to(DEVICE)
     args.pool.mkdir(parents=True, exist_ok=True)
-    for name, found, count, seed in ((f"known-{args.seed}", known, args.windows, args.seed), ("held_out", held_out, 256, 7)):
+    for name, found, count, seed in (("held_out", held_out, 256, 7), (f"known-{args.seed}", known, args.windows, args.seed)):
         if (args.pool / f"{name}.pt").exists():
             continue
         windows, codes, texts, begin = Windows(found, seed), [], [], time.time()
@@ -141,7 +142,9 @@ def pool(args):
             texts += [names for _, names in batch]
             if len(codes) % 40 == 0:
                 print(f"{name}: {len(texts)} of {count} windows, {time.time() - begin:.0f} s", flush=True)
-        torch.save((torch.cat(codes), texts), args.pool / f"{name}.pt")
+        draft = args.pool / f"{name}.{args.seed}.draft"
+        torch.save((torch.cat(codes), texts), draft)
+        draft.rename(args.pool / f"{name}.pt")
 
 
 class Layer(nn.Module):
@@ -327,6 +330,7 @@ def main():
         p.add_argument(name, type=Path)
     p.add_argument("--windows", type=int, default=9000)
     p.add_argument("--seed", type=int, default=3)
+    p.add_argument("--threads", type=int, default=1)
     p.set_defaults(run=pool)
     t = commands.add_parser("train")
     for name in ("pool", "minilm", "out"):

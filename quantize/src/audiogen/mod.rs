@@ -4,7 +4,7 @@ mod float;
 mod read;
 mod write;
 
-pub use write::{Task, Text};
+pub use write::{Codes, Task, Text};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

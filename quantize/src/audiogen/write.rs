@@ -28,6 +28,14 @@ pub enum Text<'a> {
     Beside(&'a Path),
 }
 
+/// The codec.
+pub enum Codes<'a> {
+    /// An EnCodec as read.
+    Encodec(&'a Codec),
+    /// A model folder of a codec, which is copied.
+    Folder(&'a Path),
+}
+
 /// What to write.
 #[derive(Clone, Debug, Default)]
 pub struct Task {
@@ -44,13 +52,19 @@ impl LanguageModel {
     ///
     /// # Errors
     /// The folder exists, the parts do not fit each other, the runtime does not take what was written, or the disk refuses.
-    pub fn write(&self, codec: &Codec, text: &Text<'_>, folder: &Path, task: &Task) -> Result<encodec::Report, Error> {
+    pub fn write(&self, codec: &Codes<'_>, text: &Text<'_>, folder: &Path, task: &Task) -> Result<Option<encodec::Report>, Error> {
         let mut partial = Partial::create(folder, task.force)?;
         let at = partial.path.clone();
         self.put(&at)?;
         write_text(&at.join("generation_config.json"), &pretty(&json!(self.generation)))?;
         let parts = encodec::Task { recordings: task.recordings.clone(), ..encodec::Task::default() };
-        let report = codec.write(&at.join("codec"), &parts)?;
+        let report = match codec {
+            Codes::Encodec(codec) => Some(codec.write(&at.join("codec"), &parts)?),
+            Codes::Folder(path) => {
+                copy(path, &at.join("codec"))?;
+                None
+            }
+        };
         match text {
             Text::T5(encoder) => encoder.write(&at.join("text"), &t5::Task::default())?,
             Text::Folder(path) => copy(path, &at.join("text"))?,

@@ -1,8 +1,8 @@
 //! `ossicle-quantize audiogen`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ossicle_quantize::audiogen::{LanguageModel, Task, Text};
+use ossicle_quantize::audiogen::{Codes, LanguageModel, Task, Text};
 use ossicle_quantize::{encodec::Codec, t5};
 
 use super::TargetArgs;
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Name the model folder that --text gives, and do not copy it: it has to lie in the same folder as the new one
     #[arg(long, requires = "text")]
     share_text: bool,
-    /// Folder or file with the codec [default: SOURCE]
+    /// Folder or file with the codec, or a model folder of one [default: SOURCE]
     #[arg(long, value_name = "PATH")]
     codec: Option<PathBuf>,
     #[command(flatten)]
@@ -42,11 +42,13 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let notes = args.target.begin()?;
     let model = LanguageModel::open(&args.source)?;
-    let codec = Codec::open(args.codec.as_deref().unwrap_or(&args.source))?;
-    let source = args.text.as_deref().unwrap_or(&args.source);
     // What was made by this program says so.
-    let made = std::fs::read_to_string(source.join("config.json")).is_ok_and(|config| config.contains("\"numerics_version\""));
-    let encoder = if made { None } else { Some(t5::Encoder::open(source)?) };
+    let made = |folder: &Path| std::fs::read_to_string(folder.join("config.json")).is_ok_and(|text| text.contains("\"numerics_version\""));
+    let path = args.codec.as_deref().unwrap_or(&args.source);
+    let codec = if made(path) { None } else { Some(Codec::open(path)?) };
+    let codes = codec.as_ref().map_or(Codes::Folder(path), Codes::Encodec);
+    let source = args.text.as_deref().unwrap_or(&args.source);
+    let encoder = if made(source) { None } else { Some(t5::Encoder::open(source)?) };
     let descriptions = match &encoder {
         Some(_) if args.share_text => {
             anyhow::bail!("{}: only a model folder can be shared: make one with ossicle-quantize t5", source.display())
@@ -55,11 +57,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         None if args.share_text => Text::Beside(source),
         None => Text::Folder(source),
     };
-    let recordings = recordings(&args.calibration, &codec)?;
+    let recordings = codec.as_ref().map(|codec| recordings(&args.calibration, codec)).transpose()?.unwrap_or_default();
     let task = Task { force: args.target.force, notes, recordings };
-    let report = model.write(&codec, &descriptions, &args.target.output, &task)?;
-    print!("{}", report.markdown());
-    let parameters = model.parameters() + codec.parameters() + encoder.as_ref().map_or(0, t5::Encoder::parameters);
+    let report = model.write(&codes, &descriptions, &args.target.output, &task)?;
+    if let Some(report) = report {
+        print!("{}", report.markdown());
+    }
+    let parameters = model.parameters() + codec.as_ref().map_or(0, Codec::parameters) + encoder.as_ref().map_or(0, t5::Encoder::parameters);
     args.target.done(parameters);
     Ok(())
 }

@@ -17,6 +17,7 @@ pub(crate) mod minilm;
 pub(crate) mod network;
 pub(crate) mod phonemes;
 pub(crate) mod piper;
+pub(crate) mod spectral;
 pub(crate) mod t5;
 
 /// What is written, and whether it may replace something.

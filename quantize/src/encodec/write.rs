@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{Codec, Conv, Recurrent, Report, Weights};
 use crate::dense::Dense;
 use crate::folder::{Partial, pretty, seal, write_text};
+use crate::spectral::codebook;
 use crate::tensors::{self, Tensor};
 use crate::{Error, card};
 
@@ -59,14 +60,7 @@ impl Codec {
         }
         let (channels, codes) = (self.config.hidden_size, self.config.codebook_size);
         for (q, book) in self.codebooks.iter().enumerate() {
-            let mut turned = vec![0.0; padded(channels) * codes];
-            let half = |code: &[f32]| -> f64 { code.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / 2.0 };
-            let offset = book.chunks_exact(channels).map(|code| -half(code) as f32).collect();
-            for (code, values) in book.chunks_exact(channels).enumerate() {
-                values.iter().enumerate().for_each(|(channel, value)| turned[channel * codes + code] = *value);
-            }
-            tensors.push(Tensor::floats(format!("quantizer.{q}.codebook"), vec![padded(channels), codes], turned));
-            tensors.push(Tensor::floats(format!("quantizer.{q}.offset"), vec![codes], offset));
+            tensors.extend(codebook(q, book, channels, codes));
         }
         tensors
     }

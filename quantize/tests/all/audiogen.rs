@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ossicle::generate::{Beginning, Options, Request, SoundGenerator, describe};
 use ossicle_kernels::simd::Isa;
-use ossicle_quantize::audiogen::{LanguageModel, Task, Text};
+use ossicle_quantize::audiogen::{Codes, LanguageModel, Task, Text};
 use ossicle_quantize::encodec::Codec;
 use ossicle_quantize::t5::{self, Encoder};
 use serde_json::{Value, json};
@@ -105,18 +105,24 @@ fn what_is_written_makes_sound() {
     source(&from, &config(), &tensors());
     let (model, codec, encoder) = (LanguageModel::open(&from).unwrap(), Codec::open(&from).unwrap(), Encoder::open(&from).unwrap());
     assert_eq!((model.config().text_size, model.config().text_projection, encoder.config().d_model), (TEXT, true, TEXT));
-    model.write(&codec, &Text::T5(&encoder), &to, &Task::default()).unwrap();
+    model.write(&Codes::Encodec(&codec), &Text::T5(&encoder), &to, &Task::default()).unwrap();
     ossicle_models::folder::verify(&to).unwrap();
     fs::write(to.join("codec/config.json"), "{}").unwrap();
     assert!(ossicle_models::folder::verify(&to).is_err(), "a part is damaged");
-    model.write(&codec, &Text::T5(&encoder), &to, &Task { force: true, ..Task::default() }).unwrap();
+    model.write(&Codes::Encodec(&codec), &Text::T5(&encoder), &to, &Task { force: true, ..Task::default() }).unwrap();
     // An encoder that was made before gives the same folder.
     encoder.write(&folder.join("t5"), &t5::Task::default()).unwrap();
-    model.write(&codec, &Text::Folder(&folder.join("t5")), &folder.join("other"), &Task::default()).unwrap();
+    model.write(&Codes::Encodec(&codec), &Text::Folder(&folder.join("t5")), &folder.join("other"), &Task::default()).unwrap();
     for file in ["SHA256SUMS", "codec/SHA256SUMS", "text/model.safetensors"] {
         let skip_card = |text: Vec<u8>| String::from_utf8_lossy(&text).lines().filter(|line| !line.contains("README")).collect::<String>();
         assert!(skip_card(fs::read(to.join(file)).unwrap()) == skip_card(fs::read(folder.join("other").join(file)).unwrap()), "{file}");
     }
+
+    // So does a codec that was made before.
+    codec.write(&folder.join("codec"), &ossicle_quantize::encodec::Task::default()).unwrap();
+    model.write(&Codes::Folder(&folder.join("codec")), &Text::T5(&encoder), &folder.join("third"), &Task::default()).unwrap();
+    let weights = |name: &str| fs::read(folder.join(name).join("codec/model.safetensors")).unwrap();
+    assert!(weights("third") == weights("model"));
 
     let options = Options { isa: Isa::detect(), threads: 1 };
     let descriptions = describe(&to, options, &["dogs", "s"]).unwrap();
@@ -155,7 +161,7 @@ fn what_is_written_makes_sound() {
     assert!(Beginning::new(&to, options, &[], 16_000).is_err() && Beginning::new(&to, options, &sounds[0], 8000).is_err());
 
     // A model whose encoder lies next to it gives the same sound, and no other encoder is taken for it.
-    model.write(&codec, &Text::Beside(&folder.join("t5")), &folder.join("sharing"), &Task::default()).unwrap();
+    model.write(&Codes::Encodec(&codec), &Text::Beside(&folder.join("t5")), &folder.join("sharing"), &Task::default()).unwrap();
     let sharing = folder.join("sharing");
     assert!(!sharing.join("text").exists());
     assert_eq!(describe(&sharing, options, &["dogs", "s"]).unwrap(), descriptions);

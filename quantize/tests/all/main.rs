@@ -15,3 +15,4 @@ mod reference;
 mod shapes;
 mod siglip;
 mod signal;
+mod spectral;

@@ -1,14 +1,16 @@
-//! `--mqtt` of commands that hear sounds.
+//! `--mqtt` of commands that hear sounds or look.
 
+#[cfg(feature = "serve")]
+pub(crate) use ossicle_serve::mqtt::Sense;
 #[cfg(feature = "serve")]
 pub(crate) use with::{BrokerArgs, Link, parse_name};
 #[cfg(not(feature = "serve"))]
-pub(crate) use without::{BrokerArgs, Link};
+pub(crate) use without::{BrokerArgs, Link, Sense};
 
 #[cfg(feature = "serve")]
 mod with {
     use ossicle::events::Heard;
-    use ossicle_serve::mqtt::{Broker, Sounds, is_name};
+    use ossicle_serve::mqtt::{Broker, Events, Sense, is_name};
 
     use crate::fault;
 
@@ -16,12 +18,12 @@ mod with {
     #[derive(clap::Args)]
     #[command(next_help_heading = "MQTT")]
     pub(crate) struct BrokerArgs {
-        /// Tell an MQTT broker of sound events, so that Home Assistant discovers them: mqtt://[USER:PASSWORD@]HOST[:PORT]
-        #[arg(long, value_name = "URL", env = "OSSICLE_SOUNDS_MQTT", hide_env_values = true)]
+        /// Tell an MQTT broker of events, so that Home Assistant discovers them: mqtt://[USER:PASSWORD@]HOST[:PORT]
+        #[arg(long, value_name = "URL", env = "OSSICLE_EVENTS_MQTT", hide_env_values = true)]
         mqtt: Option<Broker>,
-        /// What the broker knows this program by, each by a name of its own: small letters, digits, _ and -
-        #[arg(long, value_name = "NAME", default_value = "sounds", value_parser = parse_name)]
-        mqtt_name: String,
+        /// What the broker knows this program by, each by a name of its own: small letters, digits, _ and - [default: sounds; of look: look]
+        #[arg(long, value_name = "NAME", value_parser = parse_name)]
+        mqtt_name: Option<String>,
     }
 
     /// As `--mqtt-name`.
@@ -35,15 +37,17 @@ mod with {
             self.mqtt.is_some()
         }
 
-        /// Connects to the broker, if there is one to be told; `model` is the detector's name.
-        pub(crate) fn connect(&self, model: &str) -> Option<Link> {
+        /// Connects to the broker, if there is one to be told; `model` is the model's name.
+        pub(crate) fn connect(&self, sense: Sense, model: &str) -> Option<Link> {
             let report = |news: &str| fault::tell(format_args!("mqtt: {news}"));
-            Some(Link(Sounds::connect(self.mqtt.as_ref()?, &self.mqtt_name, model, report)))
+            let usual = if sense == Sense::Sight { "look" } else { "sounds" };
+            let name = self.mqtt_name.as_deref().unwrap_or(usual);
+            Some(Link(Events::connect(self.mqtt.as_ref()?, sense, name, model, report)))
         }
     }
 
     /// A broker that is told.
-    pub(crate) struct Link(Sounds);
+    pub(crate) struct Link(Events);
 
     impl Link {
         /// Passes on what a detector tells of events.
@@ -61,6 +65,13 @@ mod without {
     #[derive(clap::Args)]
     pub(crate) struct BrokerArgs {}
 
+    /// What events are of.
+    #[derive(Clone, Copy)]
+    pub(crate) enum Sense {
+        Hearing,
+        Sight,
+    }
+
     /// There is none.
     pub(crate) enum Link {}
 
@@ -69,7 +80,7 @@ mod without {
             false
         }
 
-        pub(crate) fn connect(&self, _: &str) -> Option<Link> {
+        pub(crate) fn connect(&self, _: Sense, _: &str) -> Option<Link> {
             None
         }
     }

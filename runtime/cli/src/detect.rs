@@ -19,7 +19,7 @@ use ossicle::whisper::transcriber::Options as Run;
 use ossicle_trace::Header;
 use serde_json::json;
 
-use crate::broker::{BrokerArgs, Link};
+use crate::broker::{BrokerArgs, Link, Sense};
 use crate::fault::{self, Fault};
 use crate::input::{self, RawArgs};
 use crate::interrupt;
@@ -209,7 +209,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     interrupt::catch()?;
     let isa = args.machine.isa();
     // A pipe may have nothing to say for long.
-    let link = args.broker.connect(&args.model);
+    let link = args.broker.connect(Sense::Hearing, &args.model);
     // One bad file is told before a model is loaded for it.
     let mut first = match &args.files[..] {
         [file] => Some(args.raw.open(file, isa)?),

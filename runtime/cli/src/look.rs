@@ -17,6 +17,7 @@ use ossicle::look::{Frame, FrameError, FrameReader, MotionGate, Raw, RawLayout, 
 use ossicle_models::network::MAX_BUFFER_BYTES;
 use serde_json::json;
 
+use crate::broker::{BrokerArgs, Link, Sense};
 use crate::classify::{LabelArgs, check_words};
 use crate::fault::{self, Fault};
 use crate::input;
@@ -31,6 +32,7 @@ Examples:
   ffmpeg -i door.mp4 -f yuv4mpegpipe -pix_fmt yuv420p - | ossicle look --all --fps 2
   ossicle look --raw yuv420p --size 640x480 --rate 30 frames.yuv
   ossicle look pictures/ --rate 1
+  rpicam-vid -t 0 -n --codec mjpeg -o - | ossicle look --mqtt mqtt://homeassistant.local --mqtt-name hall
 
 A stream is JPEG (MJPEG, also multipart), PNG or binary PPM images one after another, YUV4MPEG2, or bare pixels with --raw and --size.
 Frames that come from standard input while the model computes are dropped but for the newest, and counted; with --all each one is waited for.
@@ -87,6 +89,8 @@ pub(crate) struct Args {
     /// What to write
     #[arg(long, value_enum, default_value = "text")]
     format: FormatName,
+    #[command(flatten)]
+    broker: BrokerArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -139,10 +143,14 @@ struct Output<'a> {
     source: String,
     out: &'a mut dyn Write,
     written: io::Result<()>,
+    link: Option<Link>,
 }
 
 impl Output<'_> {
     fn heard(&mut self, heard: Heard<'_>) {
+        if let Some(link) = &self.link {
+            link.tell(&heard);
+        }
         if self.written.is_ok() {
             self.written = self.write(heard);
         }
@@ -248,7 +256,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let viewer = Viewer::new(model, &settings, &args.classes, gate)
         .map_err(|error| fault::settings(args.config.as_deref().unwrap_or(&folder), error))?;
     let mut out = io::stdout().lock();
-    let output = Output { format: args.format, source: input::name(&args.source), out: &mut out, written: Ok(()) };
+    let link = args.broker.connect(Sense::Sight, &ossicle::trace::file_name(&folder));
+    let output = Output { format: args.format, source: input::name(&args.source), out: &mut out, written: Ok(()), link };
     let mut looker = Looker { args, viewer, folder, output, last: None, damaged: 0 };
     let mut dropped = 0;
     let end = if args.source.is_dir() {

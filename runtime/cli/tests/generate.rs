@@ -15,32 +15,8 @@ use serde_json::json;
 const HOP: usize = 30;
 
 /// A model with its codec and its encoder of descriptions.
-fn model() -> Folder {
-    let folder = Folder::new("generate");
-    let parts = [(toy::audiogen::folder(true), ""), (toy::encodec::folder("constant", false), "codec"), (toy::t5::folder(), "text")];
-    for (part, name) in parts {
-        let to = folder.0.join(name);
-        fs::create_dir_all(&to).unwrap();
-        for file in ["config.json", "model.safetensors"] {
-            fs::copy(part.0.join(file), to.join(file)).unwrap();
-        }
-    }
-    let pieces: Vec<_> = ["<pad>", "</s>", "<unk>", "\u{2581}", "\u{2581}a", "\u{2581}dog", "bark", "s"].iter().collect();
-    let scores: Vec<_> = pieces.iter().zip(0..).map(|(piece, i)| json!([piece, -1.0 - f64::from(i)])).collect();
-    let tokenizer = json!({
-        "added_tokens": [{"id": 1, "content": "</s>"}], "normalizer": null,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-            {"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true}
-        ]},
-        "post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "</s>"}}],
-            "special_tokens": {"</s>": {"ids": [1]}}},
-        "model": {"type": "Unigram", "unk_id": 2, "vocab": scores},
-    });
-    fs::write(folder.0.join("text/tokenizer.json"), tokenizer.to_string()).unwrap();
-    // Windows of 97 frames, the most that the model has positions for, each 53 frames behind the one before.
-    let generation = json!({"guidance_scale": 2.0, "top_k": 20, "window_seconds": 1.0, "stride_seconds": 0.1});
-    folder.file("generation_config.json", generation.to_string());
-    folder
+fn model() -> toy::Folder {
+    toy::sounds::folder()
 }
 
 fn generate(model: &Path, arguments: &[&str]) -> std::process::Output {
@@ -75,6 +51,26 @@ fn a_seed_gives_the_same_bytes_on_every_instruction_set_and_number_of_threads() 
         }
         assert!(sound(&model.0, &["dog dog", "--seconds", seconds, "--seed", "5"]) != whole, "another description");
     }
+}
+
+#[test]
+fn a_codec_of_spectra_has_noise_of_the_seed_and_goes_on_too() {
+    let (model, out) = (toy::sounds::of_spectra(), Folder::new("spectra"));
+    let options = ["a dog barks", "--seconds", "0.5", "--temperature", "0", "--seed", "5"];
+    let whole = sound(&model.0, &[&options[..], &["--isa", "scalar"]].concat());
+    assert_eq!(whole.len(), 2 * 8000);
+    for isa in Isa::available() {
+        for threads in ["1", "3"] {
+            assert!(sound(&model.0, &[&options[..], &["--isa", isa.name(), "--threads", threads]].concat()) == whole, "{isa}, {threads}");
+        }
+    }
+    // The codes are the likeliest ones whatever the seed; noise is not.
+    let other = sound(&model.0, &["a dog barks", "--seconds", "0.5", "--temperature", "0", "--seed", "6"]);
+    assert!(other.len() == whole.len() && other != whole);
+    let first = out.0.join("first.wav");
+    assert!(generate(&model.0, &[&options[..], &["-o", first.to_str().unwrap()]].concat()).status.success());
+    let longer = sound(&model.0, &[&options[..], &["--continue-from", first.to_str().unwrap()]].concat());
+    assert_eq!(longer.len(), 2 * 16_000);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(crate) const POWER_BINS: usize = POINTS + 1;
 
 /// Where the transform leaves frequency `k`: its four digits of base 4, reversed.
 #[inline(always)]
-fn place(k: usize) -> usize {
+pub(crate) fn place(k: usize) -> usize {
     (k & 3) << 6 | (k >> 2 & 3) << 4 | (k >> 4 & 3) << 2 | k >> 6
 }
 
@@ -31,12 +31,18 @@ pub(crate) fn power_spectrum<A: Arith>(a: A, frame: &impl Source<A>, z: &mut [[A
             store(a, (a.splat(0.0), a.splat(0.0)), cell);
         }
     }
+    transform(a, z);
+    separate(a, z, place, &SPLIT_COS, &SPLIT_SIN, power);
+}
+
+/// The transform of 256 points in place; frequency `k` lands at `place(k)`.
+#[inline(always)]
+pub(crate) fn transform<A: Arith>(a: A, z: &mut [[A::Cell; 2]; POINTS]) {
     for quarter in [64, 16, 4, 1] {
         for block in z.chunks_exact_mut(4 * quarter) {
             pass(a, block, quarter);
         }
     }
-    separate(a, z, place, &SPLIT_COS, &SPLIT_SIN, power);
 }
 
 /// One pass over a block of `4 * quarter` points: transforms of 4, then the turn by `exp(-2 pi i j k / (4 quarter))`.

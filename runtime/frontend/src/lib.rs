@@ -2,8 +2,8 @@
 //!
 //! The promise: memory is fixed and belongs to the caller, nothing allocates, nothing panics on any audio, and the same samples give the same
 //! bits on every instruction set, however they are cut into chunks. Audio enters through [`samples`] (finite, mono f32), becomes
-//! 16 kHz in [`resample`] and features in [`mel`] or [`yamnet`]; [`vad`] and [`endpoint`] find who speaks when. [`vocoder`] goes the
-//! other way, from spectra to samples.
+//! 16 kHz in [`resample`] and features in [`mel`] or [`yamnet`]; [`vad`] and [`endpoint`] find who speaks when. [`vocoder`] and [`spectral`] go
+//! the other way, from spectra to samples.
 //!
 //! All constants are committed tables, computed in f64 by `scripts/tables.py`. Outside of the kernels' logarithm no operation is fused:
 //! every product and every sum is rounded by itself, so one frame in plain f32 equals the same frame in one lane of a vector.
@@ -20,6 +20,7 @@ mod log;
 pub mod mel;
 pub mod resample;
 pub mod samples;
+pub mod spectral;
 mod stream;
 mod tables;
 pub mod vad;

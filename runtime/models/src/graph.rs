@@ -50,6 +50,8 @@ graphs! {
     crate::hibari::HibariGraph,
     crate::minilm::MiniLmGraph,
     crate::network::NetworkGraph,
+    crate::spectral::SpectralDecoder,
+    crate::spectral::SpectralEncoder,
     crate::t5::T5Graph,
     crate::vits::VitsGraph,
 }

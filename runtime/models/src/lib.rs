@@ -1,4 +1,4 @@
-//! Model families (Whisper, YAMNet, MiniLM, CLIP, EnCodec, AudioGen, T5, networks from ONNX) as graphs of integer layers, on [`ossicle_engine`].
+//! Model families (Whisper, YAMNet, MiniLM, CLIP, EnCodec, a codec of spectra, AudioGen, T5, networks from ONNX) as graphs of integer layers, on [`ossicle_engine`].
 //!
 //! A [`folder::ModelFolder`] maps a model's weights; [`whisper::WhisperGraph`], [`yamnet::YamnetGraph`] and
 //! [`network::NetworkGraph`] wire layers to graphs, plan every buffer beforehand, and then run without touching the heap.
@@ -11,12 +11,14 @@ pub mod encodec;
 pub mod hibari;
 pub mod minilm;
 pub mod network;
+pub mod spectral;
 pub mod t5;
 pub mod vits;
 pub mod whisper;
 pub mod whisper_events;
 pub mod yamnet;
 
+mod codebooks;
 mod graph;
 
 pub use graph::Graph;

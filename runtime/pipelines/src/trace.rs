@@ -10,6 +10,8 @@ use ossicle_models::MAX_THREADS;
 use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_trace::{Header, Input, Machine, Model, sha256_hex};
 
+use crate::generate::{Request, text_folder};
+use crate::replay::Wanted;
 use crate::speak::Settings;
 use crate::whisper::options::TranscribeOptions;
 use crate::whisper::transcriber::Options;
@@ -31,6 +33,16 @@ pub const EMBED: &str = "embed";
 
 /// The name of the one that says phonemes.
 pub const SPEAK: &str = "speak";
+
+/// The name of the one that makes sounds from descriptions.
+pub const GENERATE: &str = "generate";
+
+/// Files of a folder that makes sounds from descriptions that bits depend on, but those of what encodes descriptions.
+pub(crate) const SOUND_FILES: [&str; 5] =
+    ["config.json", "generation_config.json", "model.safetensors", "codec/config.json", "codec/model.safetensors"];
+
+/// Files of what encodes descriptions that bits depend on.
+const TEXT_FILES: [&str; 3] = ["config.json", "model.safetensors", "tokenizer.json"];
 
 /// Files of a voice's folder that bits depend on.
 pub(crate) const VOICE_FILES: [&str; 3] = ["config.json", "model.safetensors", "vocab.json"];
@@ -121,6 +133,18 @@ pub fn voice(folder: &Path) -> Result<Model, DigestError> {
     model_of(folder, &VOICE_FILES)
 }
 
+/// As [`model`], for what makes sounds from descriptions; files of the encoder of descriptions are named `text/...`, wherever it is.
+///
+/// # Errors
+/// If one of the files cannot be read.
+pub fn sounds(folder: &Path) -> Result<Model, DigestError> {
+    let mut model = model_of(folder, &SOUND_FILES)?;
+    let text = text_folder(folder).map_err(|error| DigestError { path: folder.to_owned(), source: io::Error::other(error) })?;
+    let files = model_of(&text, &TEXT_FILES)?.files;
+    model.files.extend(files.into_iter().map(|(name, digest)| (format!("text/{name}"), digest)));
+    Ok(model)
+}
+
 /// As [`model`], with these files of it.
 ///
 /// # Errors
@@ -159,6 +183,14 @@ pub fn embed_header(input: Input, model: Model, run: Options) -> Header {
 pub fn speak_header(input: Input, model: Model, settings: Settings, run: Options) -> Header {
     let Settings { speed, seed } = settings;
     of(SPEAK, input, model, serde_json::json!({ "speed": speed, "seed": seed }), run)
+}
+
+/// The header of a trace of sounds from descriptions, all with the seed of `request`, none of which goes on from another.
+///
+/// # Errors
+/// If the settings cannot be written down, which is a bug.
+pub fn generate_header(input: Input, model: Model, request: Request, run: Options) -> serde_json::Result<Header> {
+    Ok(of(GENERATE, input, model, serde_json::to_value(Wanted::from(request))?, run))
 }
 
 /// The header of a trace of a pipeline with settings as it reads them.

@@ -41,7 +41,8 @@ fn made() -> (Vec<toy::Folder>, Temporary) {
     let own = Temporary(std::env::temp_dir().join(format!("ossicle-families-{}", std::process::id())));
     let yamnet = bundled().into_iter().find(|path| path.ends_with("yamnet")).expect("yamnet");
     classes::write(&own.0, &yamnet, &["always", "never"], 3.0, 1024);
-    (vec![toy::sounds::folder(), toy::encodec::folder("reflect", true), toy::t5::folder(), toy::vits::folder(false)], own)
+    let (codec, spectral) = (toy::encodec::folder("reflect", true), toy::spectral::folder());
+    (vec![toy::sounds::folder(), codec, spectral, toy::t5::folder(), toy::vits::folder(false)], own)
 }
 
 /// Names of the layers that are heard.
@@ -84,7 +85,8 @@ fn holds(family: &dyn Family, path: &Path) {
         let layers = exercise.graph().layers();
         let heard = std::mem::take(&mut *heard.0.lock().unwrap_or_else(PoisonError::into_inner));
         let known = |name: &String| layers.iter().any(|(layer, _)| layer == name);
-        let missing: Vec<_> = heard.iter().filter(|name| !known(name) && !name.ends_with(".tokens")).collect();
+        let missing: Vec<_> =
+            heard.iter().filter(|name| !known(name) && ![".tokens", ".samples"].iter().any(|what| name.ends_with(what))).collect();
         assert!(!heard.is_empty() && missing.is_empty(), "{at}, {graph}: {missing:?}");
         assert!(layers.iter().map(|(_, work)| work.multiplications()).sum::<f64>() > 0.0, "{at}, {graph}");
         assert!(exercise.graph().memory_plan().weights > 0);
@@ -123,9 +125,10 @@ fn the_parts_of_a_model_are_planned_with_it() {
     let (short, long) = (job(0.1), job(0.5));
     let names: Vec<_> = short.phases.iter().map(|phase| phase.name).collect();
     assert_eq!(names, ["text", "description", "step", "decoder"]);
-    // 53 frames, and 267 in three windows of at most 98, as many as there are positions for; two steps more in each for the delays.
+    // 53 frames, and 267 in five windows of at most 98, as many as there are positions for, each 53 frames after the one before; two steps
+    // more in each for the delays.
     let steps = |job: &families::Job| job.phases[2].runs;
-    assert_eq!((steps(&short), steps(&long)), (55.0, 273.0));
+    assert_eq!((steps(&short), steps(&long)), (55.0, 457.0));
     let needs = |seconds: f64| {
         let workload = Workload { seconds: Some(seconds), ..Workload::default() };
         family.memory(&folder.0, options(), &workload).expect("memory").total()

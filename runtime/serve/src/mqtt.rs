@@ -10,11 +10,11 @@
 //! | `ossicle/NAME/say` | no | a text for the service to say, or `{"text", "speed"}` |
 //! | `ossicle/NAME/speech` | no | what is said, as wav, if it is not played |
 //! | `ossicle/NAME/said` | no | `{"text", "seconds", "left_out"}` or `{"error"}` |
-//! | `ossicle/NAME/sound` | no | `{"event", "class", "start", ...}`, of [`Sounds`] |
+//! | `ossicle/NAME/sound`, `ossicle/NAME/sight` | no | `{"event", "class", "start", ...}`, of [`Events`] |
 //! | `homeassistant/sensor/ossicle_NAME/SENSOR/config` | yes | MQTT discovery, <https://www.home-assistant.io/integrations/mqtt> |
 
+mod events;
 mod say;
-mod sounds;
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,10 +29,10 @@ use serde_json::{Value, json};
 
 use crate::intent::Intent;
 
+pub use events::{Events, Sense};
 pub use say::Player;
 pub(crate) use say::Speech;
 use say::{Leaving, Texts};
-pub use sounds::Sounds;
 
 /// The port of brokers without TLS.
 const PORT: u16 = 1883;

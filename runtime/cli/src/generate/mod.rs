@@ -4,20 +4,24 @@ use std::cell::RefCell;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ossicle::audio::SAMPLE_RATE;
 use ossicle::generate::{
     Beginning, Description, GenerateError, GenerationPlan, MAX_SECONDS, Options, Prepared, Request, SEAM_SECONDS, Sampling, SoundGenerator,
-    describe, looped,
+    describe_traced, looped,
 };
+use ossicle::trace;
 use ossicle::whisper::memory::program_bytes;
 use ossicle_models::GraphError;
+use ossicle_trace::Tap;
 
 use crate::fault::{self, Fault};
 use crate::model::{BudgetArgs, MachineArgs};
 use crate::pcm::Sink;
+use crate::trace::{Recording, TraceArgs};
 use crate::{input, interrupt, size};
 
 mod output;
@@ -43,6 +47,7 @@ Examples:
   ossicle generate \"a rooster crows\" -o longer.wav --continue-from farm.wav
   ossicle generate --prompts prompts.txt --prepare prompts.rows
   ossicle generate --prepared prompts.rows --output-dir sounds
+  ossicle generate --prompts prompts.txt --output-dir sounds --trace sounds.trace
   ossicle generate \"wind\" -o - | aplay -r 16000 -f S16_LE
 
 No model comes with the program yet: make one with ossicle-quantize audiogen and give it with --model.
@@ -104,6 +109,8 @@ pub(crate) struct Args {
     machine: MachineArgs,
     #[command(flatten)]
     budget: BudgetArgs,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 impl Args {
@@ -119,6 +126,24 @@ impl Args {
             }
         }
         Ok(texts)
+    }
+
+    /// The trace, if one is asked for. Another seed, or rows of descriptions from a file, would be another run.
+    fn recording(&self, folder: &Path, options: Options) -> Result<Option<Recording>> {
+        if self.trace.trace.is_none() {
+            return Ok(None);
+        }
+        if self.seeds > 1 || self.prepared.is_some() || self.continue_from.is_some() {
+            return Err(Fault::line("--trace takes descriptions and one seed: leave --seeds, --prepared and --continue-from out").into());
+        }
+        if self.prompts.is_some() && !self.texts.is_empty() {
+            return Err(Fault::line("--trace takes descriptions from one place: put all into the file of --prompts").into());
+        }
+        let request = self.request(folder, 0).map_err(|error| refused(folder, error))?;
+        let file = self.prompts.as_deref().filter(|file| !input::is_stdin(file));
+        let run = ossicle::whisper::transcriber::Options { isa: options.isa, threads: options.threads };
+        let header = |input| Ok(trace::generate_header(input, trace::sounds(folder)?, request, run)?);
+        self.trace.start(file, None, header)
     }
 
     fn request(&self, folder: &Path, given: usize) -> Result<Request, GenerateError> {
@@ -143,7 +168,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let failed = |error| refused(&folder, error);
     let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
     if let Some(file) = &args.prepare {
-        let rows = described(args, &folder, options, Request::new(&folder, args.seconds).map_err(failed)?, &texts)?;
+        let rows = described(args, &folder, options, Request::new(&folder, args.seconds).map_err(failed)?, &texts, None)?;
         Prepared::new(texts, rows).write(&folder, file).map_err(failed)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -153,6 +178,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let jobs = args.output.jobs(&texts, args.seed, args.seeds)?;
     let mut page = Page::new(&args.output, args.seconds * jobs.len() as f64)?;
+    let trace = args.recording(&folder, options)?;
+    let tap = trace.as_ref().map(Recording::tap);
     let beginning = match &args.continue_from {
         Some(file) => beginning(file, &folder, options)?,
         None => Beginning::default(),
@@ -160,10 +187,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let request = args.request(&folder, beginning.frames()).map_err(failed)?;
     let descriptions = match (&prepared, &args.prepared) {
         (Some(prepared), Some(file)) => from_file(args, prepared, file, &folder, options, request, &texts)?,
-        _ => described(args, &folder, options, request, &texts)?,
+        _ => described(args, &folder, options, request, &texts, tap.clone())?,
     };
     let rows = descriptions.iter().map(Description::rows).max().unwrap_or(1);
     let mut generator = SoundGenerator::open(&folder, options, request, rows).map_err(failed)?;
+    generator.set_tap(tap);
     args.output.make_folder()?;
     interrupt::catch()?;
     let rate = u32::try_from(generator.sampling_rate()).context("the rate of samples")?;
@@ -203,19 +231,29 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             return Ok(interrupt::status());
         }
     }
+    // The generator holds the trace too.
+    drop(generator);
+    trace.map_or(Ok(()), Recording::finish)?;
     page.write(rate)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Encodes descriptions, once the plan of it all is allowed.
-fn described(args: &Args, folder: &Path, options: Options, request: Request, texts: &[String]) -> Result<Vec<Description>> {
+fn described(
+    args: &Args,
+    folder: &Path,
+    options: Options,
+    request: Request,
+    texts: &[String],
+    tap: Option<Arc<dyn Tap>>,
+) -> Result<Vec<Description>> {
     let failed = |error| refused(folder, error);
     // Rows are not known before the encoder has run: room for the longest that texts of this size can give.
     let longest = texts.iter().map(|text| text.chars().count() + 2).max().unwrap_or(2).min(ossicle_models::audiogen::MAX_TEXT);
     let allow = |rows| allow(args, folder, &SoundGenerator::plan(folder, options, request, rows).map_err(failed)?);
     allow(longest)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let descriptions = describe(folder, options, &texts).map_err(failed)?;
+    let descriptions = describe_traced(folder, options, &texts, tap).map_err(failed)?;
     // Normalisation may lengthen a text.
     match descriptions.iter().map(Description::rows).max() {
         Some(rows) if rows > longest => allow(rows)?,

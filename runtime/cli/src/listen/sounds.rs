@@ -8,7 +8,7 @@ use ossicle::events::{Detector, EventsError, HOME_SOUNDS, Heard, Options};
 use ossicle::listen::Event;
 use ossicle_models::folder;
 
-use crate::broker::{BrokerArgs, Link};
+use crate::broker::{BrokerArgs, Link, Sense};
 use crate::detect::parse_hop;
 use crate::fault::{self, Fault};
 use crate::model::MachineArgs;
@@ -66,7 +66,7 @@ impl SoundArgs {
         let detector = Detector::open(&folder, &settings, options).map_err(|error| fault::detector(&folder, config, error))?;
         let needs = Detector::memory_plan(&folder, isa, threads).map_err(|error| fault::events(&folder, error))?;
         let bytes = needs.total() + detector.added_bytes();
-        Ok(Some((Sounds { detector, reload, link: self.broker.connect(&self.event_model) }, bytes)))
+        Ok(Some((Sounds { detector, reload, link: self.broker.connect(Sense::Hearing, &self.event_model) }, bytes)))
     }
 }
 

@@ -9,9 +9,10 @@ use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
 use ossicle_trace::Tap;
 
+use crate::codebooks::{Codebooks, Dequantize};
+
 use super::MOST;
 use super::config::{EncodecConfig, padded};
-use super::layers::{Codebooks, Dequantize};
 use super::side::{Codec, Input, Side};
 
 /// Parts up to the recurrent layers, those among them.
@@ -90,7 +91,7 @@ impl EncodecDecoder {
         let codec = Codec { session: &session, config, weights, state: &state, frames };
         codec.check()?;
         let (front, back) = parts.split_at(FRONT);
-        let codebooks = Codebooks::new(weights, config)?;
+        let codebooks = Codebooks::new(weights, config.num_quantizers, config.codebook_size, padded(config.hidden_size))?;
         let front = Side::plan(
             &codec,
             "encodec.front",

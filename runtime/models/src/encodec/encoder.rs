@@ -9,9 +9,10 @@ use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
 use ossicle_trace::Tap;
 
+use crate::codebooks::{Codebooks, Quantize};
+
 use super::MOST;
 use super::config::{EncodecConfig, padded};
-use super::layers::{Codebooks, Quantize};
 use super::side::{Codec, Input, Side};
 
 /// A codec's encoder ready to run: samples come as they like, codes go out frame by frame.
@@ -68,7 +69,7 @@ impl EncodecEncoder {
         let codec = Codec { session: &session, config, weights, state: &state, frames };
         codec.check()?;
         let (front, back) = parts.split_at(parts.len() - 1);
-        let codebooks = Codebooks::new(weights, config)?;
+        let codebooks = Codebooks::new(weights, config.num_quantizers, config.codebook_size, padded(config.hidden_size))?;
         let front = Side::plan(
             &codec,
             "encodec.front",

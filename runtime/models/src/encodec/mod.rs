@@ -22,7 +22,6 @@
 mod config;
 mod decoder;
 mod encoder;
-mod layers;
 mod rows;
 mod side;
 mod wire;

@@ -5,21 +5,18 @@ use std::sync::Arc;
 
 use ossicle_engine::layer::{Fact, Io, Layer, Results};
 use ossicle_engine::layers::sequence::{Chunks, Flow, Past};
-use ossicle_engine::layers::{FloatLinear, Norm, RowBuffers, record_inside};
+use ossicle_engine::layers::{FloatLinear, record_inside};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::Need;
-use ossicle_engine::session::ROWS;
-use ossicle_engine::weights::{FolderError, LinearSpan, Span, Weights};
+use ossicle_engine::weights::{FolderError, Span, Weights};
 use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
-use ossicle_kernels::linear::Finish;
 use ossicle_kernels::math::log_all;
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::multiply_rows;
 use ossicle_trace::Values;
 
-use super::config::{CURVE, CURVES, HibariConfig};
-use super::text::norm;
+use super::config::HibariConfig;
 
 /// Decoder frames of a prosody frame.
 pub(super) const FRAMES: usize = 2;
@@ -224,61 +221,5 @@ impl Layer for DecoderInput {
 
     fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
         record_inside(&self.output(), results, 0, record)
-    }
-}
-
-/// The decoder's rows to the curves of each frame, `[chunk][5][608]`.
-#[derive(Debug)]
-pub(super) struct Spectra {
-    flow: Flow,
-    norm: Norm,
-    head: LinearSpan,
-    width: usize,
-}
-
-impl Spectra {
-    pub(super) fn new(weights: &Weights, config: &HibariConfig, flow: &Flow) -> Result<Self, FolderError> {
-        let width = config.decoder.hidden_size;
-        let head = weights.linear_span("decoder.head", CURVES * CURVE, width, true)?;
-        Ok(Self { flow: flow.clone(), norm: norm(weights, "decoder.norm", width)?, head, width })
-    }
-}
-
-impl Layer for Spectra {
-    fn name(&self) -> &'static str {
-        "Spectra"
-    }
-
-    fn outputs(&self) -> Vec<Fact> {
-        vec![Fact::f32([self.flow.chunk(), CURVES * CURVE])]
-    }
-
-    fn scratch(&self) -> Need {
-        RowBuffers::need(Need::default(), ROWS, self.width)
-    }
-
-    fn work(&self) -> Work {
-        let rows = self.flow.rows();
-        Work::product(rows, self.width, CURVES * CURVE).and(rows, Units { normalize: self.width as f64, ..Units::default() })
-    }
-
-    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
-        let (x, width, inside) = (io.input::<f32>(0)?, self.width, self.flow.inside());
-        if inside.is_empty() {
-            return Ok(());
-        }
-        let head = session.weights().linear(&self.head);
-        let out = &mut io.output::<f32>(0)?[inside.start * CURVES * CURVE..inside.end * CURVES * CURVE];
-        session.for_rows(&io.thread_scratch(), out, CURVES * CURVE, |scratch, start, out| {
-            let rows = out.len() / (CURVES * CURVE);
-            let mut buffers = RowBuffers::take(scratch, ROWS, width);
-            let x = &x[(inside.start + start) * width..][..rows * width];
-            session.linear(&buffers.normalize(session, &self.norm, x, rows), &head, Finish::Store, out);
-        });
-        Ok(())
-    }
-
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
-        record_inside(&self.flow, results, 0, record)
     }
 }

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
 use ossicle_engine::layers::sequence::{Chunks, Flow, Past, Sequence};
-use ossicle_engine::layers::{ConvNext, ConvNextShape, Embed, FloatAttention, FloatLinear};
+use ossicle_engine::layers::{ConvNext, ConvNextShape, Embed, FloatAttention, FloatLinear, FlowLinear, FlowLinearShape};
 use ossicle_engine::weights::{ModelFolder, Weights};
 use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
@@ -39,7 +39,7 @@ use ossicle_trace::Tap;
 
 pub use config::{BlocksConfig, CURVE, CURVES, HibariConfig, MAX_TOKENS, TextConfig};
 
-use frames::{Curves, DecoderInput, FRAMES, Spectra};
+use frames::{Curves, DecoderInput, FRAMES};
 use text::{Durations, FeedForward, LastNorm, Project, Qkv, norm};
 
 /// Prosody frames, 25 ms each, that are computed at a time.
@@ -379,7 +379,9 @@ fn frames_graph(
     let (mut flow, folded) = (input.output(), input.folded_bytes());
     let rows = graph.add("hibari.decoder.input", input, &[text, curves[1]])?[0];
     let rows = blocks(&mut graph, weights, ("decoder", &config.decoder, ALIGN), &mut flow, rows, pasts)?;
-    let spectra = graph.add("hibari.spectra", Spectra::new(weights, config, &flow)?, &[rows])?[0];
+    let shape = FlowLinearShape { width: config.decoder.hidden_size, outputs: CURVES * CURVE, parts: 1 };
+    let spectra = FlowLinear::new(weights, "decoder.head", shape, &flow)?.normalized(weights, "decoder.norm")?;
+    let spectra = graph.add("hibari.spectra", spectra, &[rows])?[0];
     Ok((graph.plan(&[curves[0], spectra])?, pitch_flow, flow, folded))
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod audiogen;
 pub(crate) mod encodec;
 pub(crate) mod sounds;
+pub(crate) mod spectral;
 pub(crate) mod t5;
 pub(crate) mod vits;
 

@@ -29,6 +29,7 @@ mod job;
 mod minilm;
 mod needs;
 mod network;
+mod spectral;
 mod t5;
 mod vits;
 mod whisper;
@@ -50,7 +51,7 @@ use crate::embed::{self, EmbedError, Images, TextSource};
 use crate::models::{self, ModelInfo};
 
 /// All families.
-pub static FAMILIES: [&dyn Family; 12] = [
+pub static FAMILIES: [&dyn Family; 13] = [
     &whisper::Whisper,
     &yamnet::Yamnet,
     &classes::Classes,
@@ -62,6 +63,7 @@ pub static FAMILIES: [&dyn Family; 12] = [
     &vits::Vits,
     &audiogen::Audiogen,
     &encodec::Encodec,
+    &spectral::Spectral,
     &t5::T5,
 ];
 

@@ -1,6 +1,7 @@
 //! Descriptions as rows.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ossicle_models::Options;
 use ossicle_models::audiogen::AudiogenConfig;
@@ -8,6 +9,7 @@ use ossicle_models::folder::{FolderError, ModelFolder, Weights};
 use ossicle_models::minilm::{MiniLmConfig, MiniLmGraph};
 use ossicle_models::t5::{T5Config, T5Graph};
 use ossicle_text::{Tokenizer, TokenizerError};
+use ossicle_trace::Tap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -112,6 +114,13 @@ impl Encoder {
         }
     }
 
+    fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        match self {
+            Self::T5(graph) => graph.set_tap(tap),
+            Self::MiniLm(graph) => graph.set_tap(tap),
+        }
+    }
+
     fn figures(&self) -> (usize, usize) {
         match self {
             Self::T5(graph) => (graph.config().d_model, graph.config().max_tokens),
@@ -120,7 +129,8 @@ impl Encoder {
     }
 }
 
-fn kind(path: &Path) -> Result<String, GenerateError> {
+/// What a model folder is.
+pub(super) fn kind(path: &Path) -> Result<String, GenerateError> {
     Ok(read_json::<Kind>(path.join("config.json"))?.kind)
 }
 
@@ -129,6 +139,19 @@ fn kind(path: &Path) -> Result<String, GenerateError> {
 /// # Errors
 /// The model's encoder cannot be used, a description is empty, or longer than the encoder takes.
 pub fn describe(folder: &Path, options: Options, texts: &[&str]) -> Result<Vec<Description>, GenerateError> {
+    describe_traced(folder, options, texts, None)
+}
+
+/// As [`describe`], and hands every tensor to `tap`.
+///
+/// # Errors
+/// As for [`describe`].
+pub fn describe_traced(
+    folder: &Path,
+    options: Options,
+    texts: &[&str],
+    tap: Option<Arc<dyn Tap>>,
+) -> Result<Vec<Description>, GenerateError> {
     for text in texts {
         if text.trim().is_empty() {
             return Err(GenerateError::Description("an empty description: say what is to be heard".into()));
@@ -140,6 +163,7 @@ pub fn describe(folder: &Path, options: Options, texts: &[&str]) -> Result<Vec<D
     check(folder, ModelFolder::<AudiogenConfig>::open(folder)?.config().text_size)?;
     let path = text_folder(folder)?;
     let mut encoder = Encoder::open(&path, options)?;
+    encoder.set_tap(tap);
     let tokenizer = path.join("tokenizer.json");
     let json = std::fs::read_to_string(&tokenizer).map_err(|source| FolderError::Read { path: tokenizer.clone(), source })?;
     let failed = |source: TokenizerError| GenerateError::Tokenizer { path: path.clone(), source };

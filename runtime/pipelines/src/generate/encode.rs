@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use ossicle_models::Options;
-use ossicle_models::encodec::{CHUNK_FRAMES, EncodecConfig, EncodecEncoder};
-use ossicle_models::folder::ModelFolder;
 
+use super::codec::{Codec, Facts};
 use super::{CODEC, GenerateError, MAX_SECONDS};
 
 /// What a sound goes on from.
@@ -23,8 +22,8 @@ impl Beginning {
     /// The codec cannot be used or has another rate, or the recording is empty, longer than [`MAX_SECONDS`], or holds what is not a finite
     /// number.
     pub fn new(folder: &Path, options: Options, samples: &[f32], rate: usize) -> Result<Self, GenerateError> {
-        let codec = ModelFolder::<EncodecConfig>::open(&folder.join(CODEC))?;
-        let (own, books) = (codec.config().sampling_rate, codec.config().num_quantizers);
+        let codec = Codec::open(&folder.join(CODEC))?;
+        let Facts { rate: own, codebooks, .. } = codec.facts();
         if own != rate {
             return Err(GenerateError::Setting(format!("a recording of {rate} samples a second to go on from: this codec takes {own}")));
         }
@@ -33,12 +32,8 @@ impl Beginning {
             let problem = format!("a recording of {seconds:.1} s to go on from: more than none and up to {MAX_SECONDS} s are possible");
             return Err(GenerateError::Setting(problem));
         }
-        let mut encoder = EncodecEncoder::new(codec, options, CHUNK_FRAMES)?;
-        let mut codes = vec![];
-        let mut sink = |frames: &[u32]| codes.extend_from_slice(frames);
-        encoder.push(samples, &mut sink)?;
-        encoder.finish(&mut sink)?;
-        Ok(Self { frames: codes.len() / books, codes })
+        let codes = codec.encode(options, samples)?;
+        Ok(Self { frames: codes.len() / codebooks, codes })
     }
 
     /// Frames, for [`Request::given`](super::Request::given).

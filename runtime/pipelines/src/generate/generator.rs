@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use ossicle_generate::{DelayPattern, Generator, TokenModel};
 use ossicle_models::audiogen::{AudiogenConfig, AudiogenGraph, Limits};
-use ossicle_models::encodec::{CHUNK_FRAMES, EncodecConfig, EncodecDecoder};
 use ossicle_models::folder::ModelFolder;
 use ossicle_models::{GraphError, MemoryPlan, Options};
+use ossicle_trace::Tap;
 
+use super::codec::{Codec, Decoder, Facts};
 use super::settings::Recommended;
 use super::{Beginning, CODEC, Description, GenerateError, Request, describe};
 
@@ -80,28 +81,29 @@ impl Windows {
 struct Folders {
     path: PathBuf,
     model: Arc<ModelFolder<AudiogenConfig>>,
-    codec: Arc<ModelFolder<EncodecConfig>>,
+    codec: Codec,
     recommended: Recommended,
 }
 
 impl Folders {
     fn open(path: &Path) -> Result<Self, GenerateError> {
         let model = ModelFolder::<AudiogenConfig>::open(path)?;
-        let codec = ModelFolder::<EncodecConfig>::open(&path.join(CODEC))?;
-        let (own, other) = (model.config(), codec.config());
+        let codec = Codec::open(&path.join(CODEC))?;
+        let (own, Facts { codebooks, codes, .. }) = (model.config(), codec.facts());
         let wrong = |problem| Err(GenerateError::Parts { path: path.to_owned(), problem });
-        if own.vocab_size != other.codebook_size {
-            return wrong(format!("the model has {} codes, its codec {}", own.vocab_size, other.codebook_size));
+        if own.vocab_size != codes {
+            return wrong(format!("the model has {} codes, its codec {codes}", own.vocab_size));
         }
-        if own.num_codebooks != other.num_quantizers {
-            return wrong(format!("the model has {} codebooks, its codec {}", own.num_codebooks, other.num_quantizers));
+        if own.num_codebooks != codebooks {
+            return wrong(format!("the model has {} codebooks, its codec {codebooks}", own.num_codebooks));
         }
         Ok(Self { recommended: Recommended::read(path)?, path: path.to_owned(), model, codec })
     }
 
     /// Frames a second.
     fn rate(&self) -> f64 {
-        self.codec.config().sampling_rate as f64 / self.codec.config().hop() as f64
+        let Facts { rate, hop, .. } = self.codec.facts();
+        rate as f64 / hop as f64
     }
 
     fn pattern(&self) -> DelayPattern {
@@ -129,7 +131,7 @@ pub struct SoundGenerator {
     folders: Folders,
     options: Options,
     model: AudiogenGraph,
-    decoder: EncodecDecoder,
+    decoder: Decoder,
     limits: Limits,
 }
 
@@ -157,8 +159,7 @@ impl SoundGenerator {
         check(&folders, &request)?;
         let limits = folders.limits(&request, text)?;
         let model = AudiogenGraph::new_within(Arc::clone(&folders.model), options, limits, most)?;
-        let session = ossicle_models::session(folders.codec.weights(), options);
-        let decoder = EncodecDecoder::in_session(Arc::clone(&folders.codec), session, CHUNK_FRAMES, most)?;
+        let decoder = folders.codec.decoder(options, most)?;
         Ok(Self { folders, options, model, decoder, limits })
     }
 
@@ -181,7 +182,7 @@ impl SoundGenerator {
         check(&folders, &request)?;
         let limits = folders.limits(&request, text)?;
         let model = AudiogenGraph::plan(&folders.model, options, limits)?;
-        let codec = EncodecDecoder::plan(&folders.codec, options, CHUNK_FRAMES)?;
+        let codec = folders.codec.plan(options)?;
         let frames = folders.windows(&request)?.window.min(limits.steps);
         let codes = Generator::bytes(&folders.pattern(), folders.model.config().vocab_size, frames, &request.settings(options.isa));
         Ok(GenerationPlan { text: [0; 2], model, codec, codes })
@@ -197,7 +198,13 @@ impl SoundGenerator {
 
     /// Samples a second.
     pub fn sampling_rate(&self) -> usize {
-        self.folders.codec.config().sampling_rate
+        self.folders.codec.facts().rate
+    }
+
+    /// Hands every tensor that is computed from now on to `tap`; `None` ends that.
+    pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
+        self.model.set_tap(tap.clone());
+        self.decoder.set_tap(tap);
     }
 
     /// Makes a sound that goes on from a beginning of `request.given` frames: hands over that as the codec gives it back, then what follows, as
@@ -259,7 +266,7 @@ impl SoundGenerator {
             let problem = format!("{} codes to go on from, {} were expected", before.len(), request.given * books);
             return Err(GenerateError::Setting(problem));
         }
-        self.decoder.reset();
+        self.decoder.start(request.seed);
         for frame in before.chunks_exact(books.max(1)) {
             self.decoder.push(frame, sink)?;
         }

@@ -18,6 +18,7 @@
 //! # Ok::<(), ossicle::generate::GenerateError>(())
 //! ```
 
+mod codec;
 mod describe;
 mod encode;
 mod error;
@@ -29,7 +30,7 @@ mod settings;
 pub use ossicle_generate::Sampling;
 pub use ossicle_models::Options;
 
-pub use describe::{Description, describe, text_folder};
+pub use describe::{Description, describe, describe_traced, text_folder};
 pub use encode::Beginning;
 pub use error::GenerateError;
 pub use generator::{GenerationPlan, Progress, SoundGenerator};

@@ -5,6 +5,7 @@
 mod detect;
 mod embed;
 mod error;
+mod generate;
 mod label;
 mod speak;
 mod transcribe;
@@ -15,16 +16,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ossicle_models::Options;
-use ossicle_trace::Tap;
+use ossicle_trace::{Model, Tap};
 use serde_json::Value;
 
 pub use error::ReplayError;
+pub(crate) use generate::Wanted;
 
 use crate::audio::{AudioError, AudioReader};
 use crate::source::{SampleSource, SourceError};
+use crate::trace::{self, DigestError};
 
 /// All pipelines that write traces.
-pub static PIPELINES: [&dyn Pipeline; 5] = [&transcribe::Transcribe, &detect::Detect, &label::Label, &embed::Embed, &speak::Speak];
+pub static PIPELINES: [&dyn Pipeline; 6] =
+    [&transcribe::Transcribe, &detect::Detect, &label::Label, &embed::Embed, &speak::Speak, &generate::Generate];
 
 /// A pipeline that writes traces.
 pub trait Pipeline: Debug + Sync {
@@ -33,6 +37,14 @@ pub trait Pipeline: Debug + Sync {
 
     /// Files of its model's folder that bits depend on.
     fn files(&self) -> &'static [&'static str];
+
+    /// Its model as traces name it: the digests of [`files`](Self::files), and of what else bits depend on.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    fn model(&self, folder: &Path) -> Result<Model, DigestError> {
+        trace::model_of(folder, self.files())
+    }
 
     /// How many models may run beside its own.
     fn most_beside(&self) -> usize {
@@ -85,6 +97,14 @@ impl Run<'_> {
             Some(rate) => File::open(self.input).map_err(AudioError::Io).and_then(|file| AudioReader::raw(file, rate, self.options.isa)),
         };
         Ok(Until { reader: reader.map_err(|error| ReplayError::Audio(self.input.to_owned(), error))?, stop: self.stop })
+    }
+
+    /// The input, if it is a text.
+    fn text(&self) -> Result<String, ReplayError> {
+        std::fs::read_to_string(self.input).map_err(|source| {
+            let error = DigestError { path: self.input.to_owned(), source };
+            ReplayError::Run(format!("cannot read: {error}: name a readable file").into())
+        })
     }
 
     /// The settings.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Pipeline, ReplayError, Run, readable};
 use crate::speak::{Settings, Voice};
-use crate::trace::{self, DigestError};
+use crate::trace;
 
 #[derive(Debug)]
 pub(super) struct Speak;
@@ -33,10 +33,7 @@ impl Pipeline for Speak {
 
     fn repeat(&self, run: &Run<'_>) -> Result<(), ReplayError> {
         let Said { speed, seed } = run.settings()?;
-        let text = std::fs::read_to_string(run.input).map_err(|source| {
-            let error = DigestError { path: run.input.to_owned(), source };
-            ReplayError::Run(format!("cannot read: {error}: name a readable file").into())
-        })?;
+        let text = run.text()?;
         let mut voice = Voice::open(run.model, run.options).map_err(|error| run.failed(error))?;
         voice.set_tap(Some(run.tap.clone()));
         for (line, number) in text.lines().zip(0..) {

@@ -1,4 +1,4 @@
-//! Sound events for a broker.
+//! What is heard and seen, for a broker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,31 +9,59 @@ use serde_json::{Value, json};
 
 use super::{Broker, MAX_WAITING, Mqtt, Sensor, greeting};
 
-const SENSORS: [Sensor; 1] = [Sensor { what: "sound", label: "Sound", key: "class", icon: "mdi:ear-hearing" }];
+const HEARING: [Sensor; 1] = [Sensor { what: "sound", label: "Sound", key: "class", icon: "mdi:ear-hearing" }];
+const SIGHT: [Sensor; 1] = [Sensor { what: "sight", label: "Sight", key: "class", icon: "mdi:eye" }];
 
-/// A connection that tells a broker of sound events, when they begin and when they are over. It comes back by itself, and says good-bye,
+/// What events are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sense {
+    /// Sound events.
+    Hearing,
+    /// What a camera sees.
+    Sight,
+}
+
+impl Sense {
+    fn sensors(self) -> &'static [Sensor] {
+        match self {
+            Self::Hearing => &HEARING,
+            Self::Sight => &SIGHT,
+        }
+    }
+
+    /// The topic, and what beginning, going on and ending are called, as in JSON lines.
+    fn words(self) -> (&'static str, [&'static str; 3]) {
+        match self {
+            Self::Hearing => ("sound", [SOUND_START, SOUND_REPEAT, SOUND]),
+            Self::Sight => ("sight", ["start", "repeat", "end"]),
+        }
+    }
+}
+
+/// A connection that tells a broker of events, when they begin and when they are over. It comes back by itself, and says good-bye,
 /// within a second, when it is dropped.
-pub struct Sounds {
+pub struct Events {
+    sense: Sense,
     mqtt: Mqtt,
     report: Arc<dyn Fn(&str) + Send + Sync>,
     /// Whether it was told that messages are lost.
     full: AtomicBool,
 }
 
-impl Sounds {
+impl Events {
     /// Connects on a thread of its own, again and again if need be; `name` is good for topics (see [`is_name`](super::is_name)), `model` the
-    /// detector's; `report` hears when the connection changes and when messages are lost.
-    pub fn connect(broker: &Broker, name: &str, model: &str, report: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    /// model's; `report` hears when the connection changes and when messages are lost.
+    pub fn connect(broker: &Broker, sense: Sense, name: &str, model: &str, report: impl Fn(&str) + Send + Sync + 'static) -> Self {
         let report: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(report);
         let news = Arc::clone(&report);
-        let mqtt = Mqtt::greet(broker, name, greeting(name, model, &SENSORS), None, Box::new(move |text| news(text)));
-        Self { mqtt, report, full: AtomicBool::new(false) }
+        let mqtt = Mqtt::greet(broker, name, greeting(name, model, sense.sensors()), None, Box::new(move |text| news(text)));
+        Self { sense, mqtt, report, full: AtomicBool::new(false) }
     }
 
     /// Passes on what a detector tells of events, at least once each; 64 messages wait while there is no broker to tell, and more are lost.
     pub fn tell(&self, heard: &Heard<'_>) {
-        let Some(message) = message(heard) else { return };
-        let lost = !self.mqtt.offer("sound", QoS::AtLeastOnce, &message);
+        let Some(message) = message(self.sense, heard) else { return };
+        let lost = !self.mqtt.offer(self.sense.words().0, QoS::AtLeastOnce, &message);
         if lost && !self.full.swap(true, Ordering::Relaxed) {
             (self.report)(&format!("{MAX_WAITING} messages wait: more are lost until the broker takes them"));
         } else if !lost {
@@ -42,20 +70,21 @@ impl Sounds {
     }
 }
 
-impl Drop for Sounds {
+impl Drop for Events {
     fn drop(&mut self) {
         self.mqtt.close();
     }
 }
 
-fn message(heard: &Heard<'_>) -> Option<Value> {
+fn message(sense: Sense, heard: &Heard<'_>) -> Option<Value> {
+    let (_, [start, repeat, end]) = sense.words();
     let on = |event: &str, &Lasting { class, start, at, peak }: &Lasting<'_>| json!({"event": event, "class": class, "start": start, "at": at, "peak": peak});
     match heard {
         Heard::Scores(_) => None,
-        Heard::Start(lasting) => Some(on(SOUND_START, lasting)),
-        Heard::Repeat(lasting) => Some(on(SOUND_REPEAT, lasting)),
+        Heard::Start(lasting) => Some(on(start, lasting)),
+        Heard::Repeat(lasting) => Some(on(repeat, lasting)),
         Heard::Event(over) => Some(json!({
-            "event": SOUND,
+            "event": end,
             "class": over.class,
             "start": over.start,
             "end": over.end,
@@ -79,11 +108,14 @@ mod tests {
     fn start_and_end_have_what_a_home_wants_to_know() {
         let lasting = Lasting { class: "siren", start: 1.5, at: 2.0, peak: 0.5 };
         let start = json!({"event": "sound_start", "class": "siren", "start": 1.5, "at": 2.0, "peak": 0.5});
-        assert_eq!(message(&Heard::Start(lasting)), Some(start));
-        assert_eq!(message(&Heard::Repeat(lasting)).unwrap()["event"], "sound_repeat");
+        assert_eq!(message(Sense::Hearing, &Heard::Start(lasting)), Some(start));
+        assert_eq!(message(Sense::Hearing, &Heard::Repeat(lasting)).unwrap()["event"], "sound_repeat");
         let over = Event { class: "siren".into(), start: 1.5, end: 4.0, peak: 0.5, mean: 0.25 };
         let end = json!({"event": "sound", "class": "siren", "start": 1.5, "end": 4.0, "peak": 0.5, "mean": 0.25});
-        assert_eq!(message(&Heard::Event(over)), Some(end));
+        assert_eq!(message(Sense::Hearing, &Heard::Event(over.clone())), Some(end));
+        let seen = json!({"event": "end", "class": "siren", "start": 1.5, "end": 4.0, "peak": 0.5, "mean": 0.25});
+        assert_eq!(message(Sense::Sight, &Heard::Event(over)), Some(seen));
+        assert_eq!(message(Sense::Sight, &Heard::Start(lasting)).unwrap()["event"], "start");
     }
 
     #[test]
@@ -93,7 +125,7 @@ mod tests {
         let broker: Broker = format!("mqtt://127.0.0.1:{}", silent.local_addr().unwrap().port()).parse().unwrap();
         let news = Arc::new(Mutex::new(vec![]));
         let heard = Arc::clone(&news);
-        let sounds = Sounds::connect(&broker, "hall", "yamnet", move |text| heard.lock().unwrap().push(text.to_owned()));
+        let sounds = Events::connect(&broker, Sense::Hearing, "hall", "yamnet", move |text| heard.lock().unwrap().push(text.to_owned()));
         let lasting = Lasting { class: "siren", start: 1.5, at: 2.0, peak: 0.5 };
         (0..3 * MAX_WAITING).for_each(|_| sounds.tell(&Heard::Start(lasting)));
         assert_eq!(*news.lock().unwrap(), ["64 messages wait: more are lost until the broker takes them"]);

@@ -9,11 +9,9 @@ use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::window::multiply_rows;
 use ossicle_trace::Values;
 
-use super::config::{EncodecConfig, padded};
-
 /// Where the codebooks are.
 #[derive(Clone, Debug)]
-pub(super) struct Codebooks {
+pub(crate) struct Codebooks {
     /// `[channels][codes]`, and half of each code's squared length, below zero.
     spans: Vec<(Span, Span)>,
     channels: usize,
@@ -21,13 +19,13 @@ pub(super) struct Codebooks {
 }
 
 impl Codebooks {
-    pub(super) fn new(weights: &Weights, config: &EncodecConfig) -> Result<Self, FolderError> {
-        let (channels, codes) = (padded(config.hidden_size), config.codebook_size);
+    /// Of `books` codebooks of `codes` rows of `channels` values, whole vectors of them.
+    pub(crate) fn new(weights: &Weights, books: usize, codes: usize, channels: usize) -> Result<Self, FolderError> {
         let span = |q| {
             let values = weights.f32_span(&format!("quantizer.{q}.codebook"), &[channels, codes])?;
             Ok((values, weights.f32_span(&format!("quantizer.{q}.offset"), &[codes])?))
         };
-        Ok(Self { spans: (0..config.num_quantizers).map(span).collect::<Result<_, FolderError>>()?, channels, codes })
+        Ok(Self { spans: (0..books).map(span).collect::<Result<_, FolderError>>()?, channels, codes })
     }
 
     fn rows(&self, rows: usize) -> Vec<Fact> {
@@ -37,9 +35,9 @@ impl Codebooks {
 
 /// Codes i32 `[rows][codebooks]` to the sums of what they stand for, `[rows][channels]`.
 #[derive(Debug)]
-pub(super) struct Dequantize {
-    pub(super) codebooks: Codebooks,
-    pub(super) rows: usize,
+pub(crate) struct Dequantize {
+    pub(crate) codebooks: Codebooks,
+    pub(crate) rows: usize,
 }
 
 impl Layer for Dequantize {
@@ -73,9 +71,9 @@ const AT_ONCE: usize = 4;
 
 /// `[rows][channels]` to codes i32 `[rows][codebooks]`: of each codebook the code nearest to what those before leave, the first of several.
 #[derive(Debug)]
-pub(super) struct Quantize {
-    pub(super) codebooks: Codebooks,
-    pub(super) rows: usize,
+pub(crate) struct Quantize {
+    pub(crate) codebooks: Codebooks,
+    pub(crate) rows: usize,
 }
 
 impl Layer for Quantize {
