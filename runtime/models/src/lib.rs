@@ -1,4 +1,5 @@
-//! Model families (Whisper, YAMNet, MiniLM, CLIP, EnCodec, a codec of spectra, AudioGen, T5, networks from ONNX) as graphs of integer layers, on [`ossicle_engine`].
+//! Model families (Whisper, YAMNet, MiniLM, CLIP, EnCodec, a codec of spectra, AudioGen, T5, VITS, networks from ONNX)
+//! as graphs of integer layers, on [`ossicle_engine`].
 //!
 //! A [`folder::ModelFolder`] maps a model's weights; [`whisper::WhisperGraph`], [`yamnet::YamnetGraph`] and
 //! [`network::NetworkGraph`] wire layers to graphs, plan every buffer beforehand, and then run without touching the heap.
