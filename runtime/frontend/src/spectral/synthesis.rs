@@ -18,7 +18,7 @@ const LOUDEST: f32 = 2.0;
 /// How often phases are made to fit each other.
 const ROUNDS: usize = 3;
 /// Blocks after the last frame until all its samples are there.
-const TAIL: usize = (BEFORE + STEP - 1) / STEP;
+const TAIL: usize = BEFORE.div_ceil(STEP);
 /// Most samples that [`Synthesis::finish`] gives.
 pub const MOST_LEFT: usize = (ROUNDS * LATE + TAIL) * STEP;
 /// Vectors of normal values for a step, two at a time.

@@ -1,5 +1,6 @@
 //! A graph over a sequence that comes chunk by chunk, and ends when it is said to.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
@@ -13,6 +14,9 @@ use super::config::SpectralConfig;
 
 /// More frames than there ever are.
 const ENDLESS: usize = 1 << 28;
+
+/// Takes rows that there are now: a range of the output's.
+pub(super) type Rows<'a> = &'a mut dyn FnMut(&Runner, Range<usize>) -> Result<(), GraphError>;
 
 /// What blocks are added to.
 pub(super) struct Wire<'a> {
@@ -99,7 +103,7 @@ impl<T: Element + Copy + Default> Stream<T> {
         &mut self,
         session: &Session,
         frame: &[T],
-        sink: &mut dyn FnMut(&Runner, std::ops::Range<usize>) -> Result<(), GraphError>,
+        sink: Rows<'_>,
     ) -> Result<(), GraphError> {
         self.pending.extend_from_slice(frame);
         match self.pending.len() == self.chunk * self.width {
@@ -112,7 +116,7 @@ impl<T: Element + Copy + Default> Stream<T> {
     pub(super) fn finish(
         &mut self,
         session: &Session,
-        sink: &mut dyn FnMut(&Runner, std::ops::Range<usize>) -> Result<(), GraphError>,
+        sink: Rows<'_>,
     ) -> Result<(), GraphError> {
         let frames = self.done + self.pending.len() / self.width;
         let mut result = Ok(());
@@ -130,7 +134,7 @@ impl<T: Element + Copy + Default> Stream<T> {
         &mut self,
         session: &Session,
         frames: usize,
-        sink: &mut dyn FnMut(&Runner, std::ops::Range<usize>) -> Result<(), GraphError>,
+        sink: Rows<'_>,
     ) -> Result<(), GraphError> {
         self.sequence.set(self.done, frames);
         if let Some(listener) = session.recorder().listener() {
