@@ -3,8 +3,8 @@
     python codec.py DATA codec --minutes 42
 
 ConvNeXt blocks (Liu et al. 2022) over short-time spectra and over frames, with a residual vector quantiser between encoder and decoder. Of each
-bin the decoder gives two magnitudes, of what sounds and of what hisses. Phases are not learned: those of what sounds go on from frame to frame,
-what hisses is multiplied by noise (runtime/frontend/src/spectral). So training needs no waveforms: it draws two magnitudes of each bin as they
+bin the decoder gives two magnitudes, of a tonal part and of noise. Phases are not learned: those of the tonal part go on from frame to frame,
+noise is white noise times its magnitude (runtime/frontend/src/spectral). So training needs no waveforms: it draws two magnitudes of each bin as they
 would come out and takes the energy distance of both to the true one (Gritsenko et al. 2020), which is least for the true distribution.
 The output is a folder that `ossicle-quantize spectral` reads.
 """
@@ -198,7 +198,7 @@ class Decoder(nn.Module):
             self.head.bias.view(SPECTRA, 2, BINS)[:] = torch.tensor([-7.0, -5.0])[:, None]
 
     def forward(self, rows):
-        """Logarithms of what sounds and of what hisses, [batch, spectra, bins] each."""
+        """Logarithms of the tonal part and of noise, [batch, spectra, bins] each."""
         x = self.open(rows)
         for block in self.slow:
             x = block(x)
@@ -238,12 +238,12 @@ class Codec(nn.Module):
     def decode(self, codes):
         return self.decoder(sum(self.quantizer.books[k][codes[:, k]] for k in range(BOOKS)))
 
-    def drawn(self, sounding, hissing):
-        """Magnitudes as they would come out. The phase of what sounds does not matter: noise has none that it prefers."""
-        noise = torch.randn(sounding.shape[0], sounding.shape[1] * STEP, device=sounding.device)
-        noise = self.spectra(noise) * (self.window.sum() / 2 / self.window.pow(2).sum().sqrt())
-        hiss = hissing.exp()
-        return ((sounding.exp() + hiss * noise.real).pow(2) + (hiss * noise.imag).pow(2) + 1e-12).sqrt()
+    def drawn(self, tonal, noise):
+        """Magnitudes as they would come out. The phase of the tonal part does not matter: noise has none that it prefers."""
+        white = torch.randn(tonal.shape[0], tonal.shape[1] * STEP, device=tonal.device)
+        white = self.spectra(white) * (self.window.sum() / 2 / self.window.pow(2).sum().sqrt())
+        noise = noise.exp()
+        return ((tonal.exp() + noise * white.real).pow(2) + (noise * white.imag).pow(2) + 1e-12).sqrt()
 
     def save(self, out):
         out.mkdir(parents=True, exist_ok=True)

@@ -59,7 +59,7 @@ fn tensors() -> Tensors {
 fn levels_are_the_biases_where_weights_are_nothing() {
     let folder = TempDir::new();
     let mut all = tensors();
-    // In both spectra of a pair one bin sounds, as a tone does with half of it in the bins around; nothing hisses.
+    // In both spectra of a pair one bin sounds, as a tone does with half of it in the bins around; there is no noise.
     let tone = |bin: usize| (0.25f32 * if bin == 40 { 1.0 } else { 0.5 }).ln();
     all.get_mut("decoder.head.weight").unwrap().1.fill(0.0);
     let bias = &mut all.get_mut("decoder.head.bias").unwrap().1;

@@ -1,11 +1,11 @@
 //! Sound as magnitudes of a short-time transform, and back: what a codec that knows no phases stands on.
 //!
 //! Frames are 5 ms apart at 16 kHz; frame `t` sees the 256 samples around the middle of samples `80 t .. 80 (t + 1)` through a Hann window.
-//! [`analyze`] gives the logarithms of its 129 magnitudes. [`Synthesis`] takes two magnitudes of each bin, of what sounds and of what hisses:
-//! what sounds gets phases that go on from frame to frame, each peak at its own frequency with the bins around it (a phase vocoder with
-//! phases locked to peaks, Laroche and Dolson 1999), what hisses is the spectrum of white noise times its magnitude. Their sum keeps its
-//! magnitudes, and takes three times the phases of the frames that overlap it (Griffin and Lim 1984), frame by frame as they come. Noise is
-//! drawn by counter, so a seed gives the same samples on every machine.
+//! [`analyze`] gives the logarithms of its 129 magnitudes. [`Synthesis`] takes two magnitudes of each bin, of a tonal part and of noise (as
+//! Serra and Smith 1990 divide sounds). The tonal part gets phases that go on from frame to frame, each peak at its own frequency with the bins
+//! around it (a phase vocoder with phases locked to peaks, Laroche and Dolson 1999); noise is the spectrum of white noise times its magnitude.
+//! Their sum keeps its magnitudes, and takes three times the phases of the frames that overlap it (Griffin and Lim 1984), frame by frame as they
+//! come. Noise is drawn by counter, so a seed gives the same samples on every machine.
 //!
 //! ```
 //! use ossicle_frontend::spectral::{FRAME_VALUES, STEP, Synthesis};
@@ -40,5 +40,5 @@ pub const BEFORE: usize = (WINDOW - STEP) / 2;
 pub const BINS: usize = WINDOW / 2 + 1;
 /// Values of one curve of a frame: its magnitudes, and 15 that are not read.
 pub const CURVE: usize = 144;
-/// Values of a frame for [`Synthesis`]: logarithms of what sounds, then of what hisses.
+/// Values of a frame for [`Synthesis`]: logarithms of the tonal part, then of noise.
 pub const FRAME_VALUES: usize = 2 * CURVE;

@@ -30,7 +30,7 @@ pub struct Synthesis {
     frames: u32,
     phases: Phases,
     /// White noise that the next frame sees.
-    noise: [f32; WINDOW],
+    white: [f32; WINDOW],
     rounds: [Refine; ROUNDS],
     last: Overlap,
 }
@@ -54,7 +54,7 @@ impl Synthesis {
             key: [0; 2],
             frames: 0,
             phases: Phases::new(),
-            noise: [0.0; WINDOW],
+            white: [0.0; WINDOW],
             rounds: [const { Refine::new() }; ROUNDS],
             last: Overlap::new(),
         }
@@ -64,7 +64,7 @@ impl Synthesis {
     pub fn start(&mut self, seed: u64) {
         self.key = [seed as u32, (seed >> 32) as u32];
         self.frames = 0;
-        self.noise.fill(0.0);
+        self.white.fill(0.0);
         self.rounds.iter_mut().for_each(Refine::start);
         self.last.start();
         let key = self.key;
@@ -137,29 +137,29 @@ impl SimdOp for Draw<'_> {
 
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) -> Frame {
-        let Synthesis { key, frames, phases, noise, .. } = self.synthesis;
-        let (sounding, hissing) = self.levels.split_at(CURVE);
-        let Some(logs) = sounding.first_chunk::<BINS>() else { unreachable!("a curve has more values than bins") };
+        let Synthesis { key, frames, phases, white, .. } = self.synthesis;
+        let (tonal, noise) = self.levels.split_at(CURVE);
+        let Some(logs) = tonal.first_chunk::<BINS>() else { unreachable!("a curve has more values than bins") };
         let turns = phases.next(logs);
         if *frames == 0 {
-            (1..=REACH as u32).for_each(|back| advance(s, noise, u32::MAX - back, *key));
+            (1..=REACH as u32).for_each(|back| advance(s, white, u32::MAX - back, *key));
         }
-        advance(s, noise, *frames, *key);
-        let mut frame = Frame { magnitudes: [0.0; CURVE], spectrum: Spectrum::of(noise) };
+        advance(s, white, *frames, *key);
+        let mut frame = Frame { magnitudes: [0.0; CURVE], spectrum: Spectrum::of(white) };
         let level = |values: &[f32; LANES]| exp(s, s.max(s.min(s.load(values), s.splat(LOUDEST)), s.splat(FAINTEST)));
-        let curves = sounding.as_chunks::<LANES>().0.iter().zip(hissing.as_chunks::<LANES>().0);
+        let curves = tonal.as_chunks::<LANES>().0.iter().zip(noise.as_chunks::<LANES>().0);
         let parts = frame.spectrum.re.as_chunks_mut::<LANES>().0.iter_mut().zip(frame.spectrum.im.as_chunks_mut::<LANES>().0);
         let out = parts.zip(frame.magnitudes.as_chunks_mut::<LANES>().0);
-        let hiss_unit = s.div(s.splat(FULL), s.sqrt(s.splat(NOISE)));
-        for (vector, ((sounding, hissing), ((re, im), magnitudes))) in curves.zip(out).enumerate() {
+        let noise_unit = s.div(s.splat(FULL), s.sqrt(s.splat(NOISE)));
+        for (vector, ((tonal, noise), ((re, im), magnitudes))) in curves.zip(out).enumerate() {
             let mut own = [0; LANES];
             for (lane, own) in own.iter_mut().enumerate() {
                 *own = turns.get(vector * LANES + lane).map_or(0, |turns| turns.cast_signed());
             }
             let (sin, cos) = sin_cos_turns(s, s.mul(s.from_i32(s.load_i32(&own)), s.splat(1.0 / 4_294_967_296.0)));
-            let (sound, hiss) = (s.mul(level(sounding), s.splat(FULL)), s.mul(level(hissing), hiss_unit));
-            let x = s.add(s.mul(sound, cos), s.mul(hiss, s.load(re)));
-            let y = s.add(s.mul(sound, sin), s.mul(hiss, s.load(im)));
+            let (tonal, noise) = (s.mul(level(tonal), s.splat(FULL)), s.mul(level(noise), noise_unit));
+            let x = s.add(s.mul(tonal, cos), s.mul(noise, s.load(re)));
+            let y = s.add(s.mul(tonal, sin), s.mul(noise, s.load(im)));
             s.store(x, re);
             s.store(y, im);
             s.store(magnitude(s, x, y), magnitudes);
@@ -170,8 +170,8 @@ impl SimdOp for Draw<'_> {
 
 /// Moves white noise on by a step.
 #[inline(always)]
-fn advance<S: Simd>(s: S, noise: &mut [f32; WINDOW], frame: u32, key: [u32; 2]) {
-    noise.copy_within(STEP.., 0);
+fn advance<S: Simd>(s: S, white: &mut [f32; WINDOW], frame: u32, key: [u32; 2]) {
+    white.copy_within(STEP.., 0);
     let mut at = WINDOW - STEP;
     for draw in 0..DRAWS {
         let mut counter = [0; LANES];
@@ -184,7 +184,7 @@ fn advance<S: Simd>(s: S, noise: &mut [f32; WINDOW], frame: u32, key: [u32; 2]) 
             let mut lanes = [0.0; LANES];
             s.store(values, &mut lanes);
             let count = LANES.min(WINDOW - at);
-            noise[at..at + count].copy_from_slice(&lanes[..count]);
+            white[at..at + count].copy_from_slice(&lanes[..count]);
             at += count;
         }
     }

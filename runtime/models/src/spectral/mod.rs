@@ -1,6 +1,6 @@
 //! A codec of spectra: codes to sound, and sound to codes.
 //!
-//! Codes tell magnitudes, 50 frames a second of four short-time spectra each, divided into what sounds and what hisses; phases are made up
+//! Codes tell magnitudes, 50 frames a second of four short-time spectra each, divided into a tonal part and noise; phases are made up
 //! ([`ossicle_frontend::spectral`]), so none of a code's bits is spent on them. Both sides work chunk by chunk, in memory that does not depend on
 //! the length, and give the bits that they would give in one piece.
 //!

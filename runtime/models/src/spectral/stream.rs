@@ -16,7 +16,7 @@ use super::config::SpectralConfig;
 const ENDLESS: usize = 1 << 28;
 
 /// Takes rows that there are now: a range of the output's.
-pub(super) type Rows<'a> = &'a mut dyn FnMut(&Runner, Range<usize>) -> Result<(), GraphError>;
+pub(super) type Sink<'a> = &'a mut dyn FnMut(&Runner, Range<usize>) -> Result<(), GraphError>;
 
 /// What blocks are added to.
 pub(super) struct Wire<'a> {
@@ -99,7 +99,7 @@ impl<T: Element + Copy + Default> Stream<T> {
     }
 
     /// Takes a frame; hands the rows that there are then, as a range of the output's, to `sink`.
-    pub(super) fn push(&mut self, session: &Session, frame: &[T], sink: Rows<'_>) -> Result<(), GraphError> {
+    pub(super) fn push(&mut self, session: &Session, frame: &[T], sink: Sink<'_>) -> Result<(), GraphError> {
         self.pending.extend_from_slice(frame);
         match self.pending.len() == self.chunk * self.width {
             true => self.run(session, ENDLESS, sink),
@@ -108,7 +108,7 @@ impl<T: Element + Copy + Default> Stream<T> {
     }
 
     /// Ends the sequence: hands over what is left, and forgets it.
-    pub(super) fn finish(&mut self, session: &Session, sink: Rows<'_>) -> Result<(), GraphError> {
+    pub(super) fn finish(&mut self, session: &Session, sink: Sink<'_>) -> Result<(), GraphError> {
         let frames = self.done + self.pending.len() / self.width;
         let mut result = Ok(());
         self.sequence.set(0, frames);
@@ -121,7 +121,7 @@ impl<T: Element + Copy + Default> Stream<T> {
         result
     }
 
-    fn run(&mut self, session: &Session, frames: usize, sink: Rows<'_>) -> Result<(), GraphError> {
+    fn run(&mut self, session: &Session, frames: usize, sink: Sink<'_>) -> Result<(), GraphError> {
         self.sequence.set(self.done, frames);
         if let Some(listener) = session.recorder().listener() {
             listener.step(self.stage, self.done / self.chunk, self.chunk);
