@@ -65,8 +65,9 @@ impl Family for Audiogen {
         let mut phases = part(&text_folder(model)?)?.phases;
         phases.push(Phase::new("description", description).times(1.0, format!("{rows} tokens")));
         phases.push(Phase { logits, ..Phase::new("step", step) }.times(steps as f64, format!("{steps} in all")));
-        phases.extend(part(&model.join(CODEC))?.phases);
-        Ok(Job { figures: vec![("tokens", rows.into())], ..Job::of_seconds("sound", seconds, phases) })
+        let codec = part(&model.join(CODEC))?;
+        phases.extend(codec.phases);
+        Ok(Job { figures: vec![("tokens", rows.into())], without: codec.without, ..Job::of_seconds("sound", seconds, phases) })
     }
 
     fn graphs(&self) -> &'static [&'static str] {

@@ -38,7 +38,7 @@ impl Family for Spectral {
         let config = folder.config();
         let chunk = (CHUNK_FRAMES * config.hop()) as f64 / config.sampling_rate as f64;
         let phase = Phase::new(DECODER, SpectralDecoder::work(&folder, options)?).every(chunk, workload.seconds());
-        Ok(Job::of_seconds("sound", workload.seconds(), vec![phase]))
+        Ok(Job { without: "making samples of spectra", ..Job::of_seconds("sound", workload.seconds(), vec![phase]) })
     }
 
     fn graphs(&self) -> &'static [&'static str] {
