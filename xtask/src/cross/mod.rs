@@ -79,6 +79,13 @@ impl Cross {
         command.env("CARGO_TARGET_DIR", self.build_dir());
         // Debian's standard library has no bitcode, without which nothing is optimised at link time.
         command.env("CARGO_PROFILE_DIST_LTO", "off");
+        if self.target == Target::Armv7 {
+            // A static program of more than 16 MiB of code does not start: calls of libc's functions that are chosen at run time do not reach
+            // their entries at its beginning (Thumb's range), and the linker puts nothing between. What computes stays fast.
+            for setting in ["opt-level=\"s\"", "package.ossicle-kernels.opt-level=3", "package.ossicle-frontend.opt-level=3"] {
+                command.args(["--config", &format!("profile.release.{setting}")]);
+            }
+        }
         if let Some((linker, _)) = self.target.linker() {
             command.env(self.variable("LINKER"), linker);
             command.env(self.variable("RUSTFLAGS"), "-C target-feature=+crt-static");
