@@ -4,12 +4,9 @@ use ossicle_kernels::activation::{Activation, activate, softmax};
 use ossicle_kernels::attention::HEAD;
 use ossicle_kernels::simd::Isa;
 
-use super::{LanguageModel, Norm};
+use super::LanguageModel;
 use crate::encodec::Stage;
 use crate::vectors::{add, apply, dot};
-
-/// What PyTorch adds to the variance.
-const EPSILON: f32 = 1e-5;
 
 impl LanguageModel {
     /// The position's row: cosines, then sines.
@@ -62,20 +59,6 @@ impl LanguageModel {
             stage(format!("layer.{i}"), &x);
         }
         apply(&self.norm.apply(&x), &self.heads, width)
-    }
-}
-
-impl Norm {
-    fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let width = self.weight.len();
-        let mut out = Vec::with_capacity(x.len());
-        for row in x.chunks_exact(width) {
-            let mean = row.iter().sum::<f32>() / width as f32;
-            let variance = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / width as f32;
-            let inverse = 1.0 / (variance + EPSILON).sqrt();
-            out.extend(row.iter().zip(&self.weight).zip(&self.bias).map(|((x, weight), bias)| (x - mean) * inverse * weight + bias));
-        }
-        out
     }
 }
 

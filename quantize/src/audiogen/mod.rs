@@ -13,19 +13,13 @@ use ossicle::generate::Recommended;
 use ossicle_models::audiogen::AudiogenConfig;
 
 use crate::Error;
+use crate::norm::Norm;
 use crate::source::read as read_file;
 use crate::sources::taken::Tensors;
 use crate::sources::{checkpoint, pickle};
 
 /// audiocraft's file.
 const AUDIOCRAFT: &str = "state_dict.bin";
-
-/// Layer normalisation.
-#[derive(Clone, Debug)]
-struct Norm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-}
 
 /// One layer; matrices are `[outputs][inputs]`.
 #[derive(Clone, Debug)]

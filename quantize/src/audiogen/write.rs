@@ -10,7 +10,7 @@ use ossicle_models::folder::{ModelFolder, NUMERICS_VERSION, Weights};
 use ossicle_models::{GraphError, Options};
 use serde_json::{Value, json};
 
-use super::{LanguageModel, Norm};
+use super::LanguageModel;
 use crate::dense::Dense;
 use crate::encodec::{self, Codec};
 use crate::folder::{Partial, pretty, seal, write_text};
@@ -180,13 +180,6 @@ impl LanguageModel {
             layer.put(&mut tensors, "text_projection");
         }
         tensors
-    }
-}
-
-impl Norm {
-    fn put(&self, tensors: &mut Vec<Tensor>, name: &str) {
-        tensors.push(Tensor::floats(format!("{name}.weight"), vec![self.weight.len()], self.weight.clone()));
-        tensors.push(Tensor::floats(format!("{name}.bias"), vec![self.bias.len()], self.bias.clone()));
     }
 }
 

@@ -8,9 +8,9 @@ use ossicle_models::folder::NUMERICS_VERSION;
 use serde_json::json;
 
 use super::{Codec, Conv, Recurrent, Report, Weights};
+use crate::codebook::codebook;
 use crate::dense::Dense;
 use crate::folder::{Partial, pretty, seal, write_text};
-use crate::spectral::codebook;
 use crate::tensors::{self, Tensor};
 use crate::{Error, card};
 

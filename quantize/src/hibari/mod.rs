@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use ossicle_models::hibari::{BlocksConfig, CURVES, HibariConfig, TextConfig};
 
 use crate::Error;
+use crate::norm::Norm;
 use crate::onnx::read::OnnxGraph;
 use crate::pack::QuantizedRows;
 use crate::source::{read_json, read_text};
@@ -38,13 +39,6 @@ struct Linear {
 /// A layer in f32, `[depth][outputs]`.
 #[derive(Clone, Debug)]
 struct FloatLinear {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-/// Layer normalisation.
-#[derive(Clone, Debug)]
-struct Norm {
     weight: Vec<f32>,
     bias: Vec<f32>,
 }

@@ -129,8 +129,7 @@ impl Out {
     }
 
     fn norm(&mut self, name: &str, norm: &Norm) {
-        self.floats(format!("{name}.weight"), &[norm.weight.len()], &norm.weight);
-        self.floats(format!("{name}.bias"), &[norm.bias.len()], &norm.bias);
+        norm.put(&mut self.0, name);
     }
 
     /// Outputs are rounded up to whole vectors.

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use crate::Error;
 use crate::error::TensorProblem;
 use crate::float::Tensor;
+use crate::norm::Norm;
 use crate::source::{read, read_json, read_text};
 use crate::sources::safetensors;
 
@@ -69,13 +70,6 @@ impl Linear {
     fn inputs(&self) -> usize {
         self.weight.len() / self.bias.len()
     }
-}
-
-/// Layer normalisation.
-#[derive(Clone, Debug)]
-struct Norm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
 }
 
 /// One layer.

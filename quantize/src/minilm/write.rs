@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::float::Input;
 use super::round::Inputs;
-use super::{Encoder, Layer, Linear, Norm, Report, SENTENCES};
+use super::{Encoder, Layer, Linear, Report, SENTENCES};
 use crate::captions::Captions;
 use crate::folder::{Partial, pretty, seal, write_text};
 use crate::pack::{self, QuantizedRows};
@@ -114,7 +114,7 @@ impl Encoder {
         let words = pack::quantize_rows(&self.words, self.config.vocab_size, width);
         tensors::put_rows(&mut tensors, "embed.words", &words, None);
         tensors.push(Tensor::floats("embed.positions".into(), vec![self.config.max_tokens, width], self.positions.clone()));
-        put_norm(&mut tensors, "embed.norm", &self.norm);
+        self.norm.put(&mut tensors, "embed.norm");
         progress("float vectors of the calibration sentences");
         let rows = self.rows(sentences);
         for (i, (layer, rows)) in self.layers.iter().zip(&rows).enumerate() {
@@ -161,12 +161,12 @@ fn put_layer(tensors: &mut Vec<Tensor>, name: &str, layer: &Layer, rows: &[Vec<f
     put_smoothed(tensors, &format!("{name}.qkv"), &layer.qkv, qkv);
     let products = inputs(output, width);
     put_linear(tensors, &format!("{name}.output"), &layer.output, &products, 0.0);
-    put_norm(tensors, &format!("{name}.output.norm"), &layer.output_norm);
+    layer.output_norm.put(tensors, &format!("{name}.output.norm"));
     put_smoothed(tensors, &format!("{name}.feed_forward.up"), &layer.up, up);
     let products = inputs(down, layer.down.inputs());
     let offset = Activation::Gelu.depth_below_zero().unwrap_or(0.0);
     put_linear(tensors, &format!("{name}.feed_forward.down"), &layer.down, &products, offset);
-    put_norm(tensors, &format!("{name}.feed_forward.norm"), &layer.down_norm);
+    layer.down_norm.put(tensors, &format!("{name}.feed_forward.norm"));
 }
 
 fn inputs(rows: &[f32], width: usize) -> Inputs {
@@ -243,9 +243,4 @@ fn smooth(moments: &Moments, layer: &Linear) -> Smoothed {
     let mean = (scales.iter().map(|scale| scale.ln()).sum::<f64>() / width as f64).exp();
     scales.iter_mut().for_each(|scale| *scale = (*scale / mean).max(LEAST));
     Smoothed { means: moments.means.clone(), scales }
-}
-
-fn put_norm(tensors: &mut Vec<Tensor>, name: &str, norm: &Norm) {
-    tensors.push(Tensor::floats(format!("{name}.weight"), vec![norm.weight.len()], norm.weight.clone()));
-    tensors.push(Tensor::floats(format!("{name}.bias"), vec![norm.bias.len()], norm.bias.clone()));
 }

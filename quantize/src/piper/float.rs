@@ -1,6 +1,7 @@
 //! The voice in f32, layer after layer over a whole clause, the way its authors wrote it: what the runtime is measured against.
 
-use super::{Conv, Coupling, Layer, Norm, Separable, Spline, Voice};
+use super::{Conv, Coupling, Layer, Separable, Spline, Voice};
+use crate::norm::Norm;
 use crate::vectors::{add, dot};
 
 /// Narrowest bin, and smallest slope, of a spline.
@@ -128,18 +129,8 @@ impl Conv {
     }
 }
 
-impl Norm {
-    fn apply(&self, mut x: Rows) -> Rows {
-        for row in x.values.chunks_exact_mut(x.channels) {
-            let count = row.len() as f32;
-            let mean = row.iter().sum::<f32>() / count;
-            let variance = row.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / count;
-            for ((value, weight), bias) in row.iter_mut().zip(&self.weight).zip(&self.bias) {
-                *value = (*value - mean) / (variance + 1e-5).sqrt() * weight + bias;
-            }
-        }
-        x
-    }
+fn normalized(norm: &Norm, x: Rows) -> Rows {
+    Rows { values: norm.apply(&x.values), channels: x.channels }
 }
 
 impl Layer {
@@ -167,16 +158,16 @@ impl Layer {
             }
         }
         let attention = self.output.apply(&Rows { values, channels: x.channels });
-        let x = self.norm.apply(attention.plus(x));
+        let x = normalized(&self.norm, attention.plus(x));
         let between = self.up.apply(&x).map(|x| x.max(0.0));
-        self.feed_forward_norm.apply(self.down.apply(&between).plus(&x))
+        normalized(&self.feed_forward_norm, self.down.apply(&between).plus(&x))
     }
 }
 
 fn stack(stack: &[Separable], x: Rows) -> Rows {
     stack.iter().fold(x, |x, one| {
-        let between = one.norm_1.apply(one.depthwise.apply(&x)).map(gelu);
-        one.norm_2.apply(one.point.apply(&between)).map(gelu).plus(&x)
+        let between = normalized(&one.norm_1, one.depthwise.apply(&x)).map(gelu);
+        normalized(&one.norm_2, one.point.apply(&between)).map(gelu).plus(&x)
     })
 }
 

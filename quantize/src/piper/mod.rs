@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use ossicle_models::vits::VitsConfig;
 
 use crate::Error;
+use crate::norm::Norm;
 
 pub use float::{Noise, Stage};
 pub use write::Task;
@@ -31,13 +32,6 @@ struct Conv {
     outputs: usize,
     taps: usize,
     dilation: usize,
-}
-
-/// Layer normalisation.
-#[derive(Clone, Debug)]
-struct Norm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
 }
 
 /// A layer of the text encoder.
@@ -77,7 +71,7 @@ struct Spline {
 #[derive(Clone, Debug)]
 struct Coupling {
     enter: Conv,
-    /// Convolution into the gates, and layer behind them.
+    /// Convolution into the gates, and the layer after them.
     layers: Vec<[Conv; 2]>,
     leave: Conv,
 }
@@ -114,7 +108,7 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// Reads a voice; its settings are in `config`, or in the file of the voice's name with `.json` behind it.
+    /// Reads a voice; its settings are in `config`, or in the file of the voice's name with `.json` appended.
     ///
     /// # Errors
     /// A file is missing or malformed, holds another network, or asks for what the runtime does not do.

@@ -1,4 +1,4 @@
-//! The settings beside a voice.
+//! The settings next to a voice.
 
 use std::collections::BTreeMap;
 use std::path::Path;

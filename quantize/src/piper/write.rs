@@ -187,7 +187,7 @@ fn turned_outputs(conv: &Conv) -> Conv {
     Conv { weight, bias: conv.bias.iter().rev().copied().collect(), ..conv.clone() }
 }
 
-/// A transposed convolution as the runtime's layer: of a row its own results, then what it adds to those of the row behind it and of the one before.
+/// A transposed convolution as the runtime's layer: of a row its own results, then what it adds to those of the row after it and of the one before.
 fn upsample(conv: &Conv) -> Dense {
     let (channels, stride) = (conv.outputs, conv.taps / 2);
     let half = stride / 2;
@@ -208,8 +208,7 @@ impl Out {
     }
 
     fn norm(&mut self, name: &str, norm: &Norm) {
-        self.floats(format!("{name}.weight"), &[norm.weight.len()], &norm.weight);
-        self.floats(format!("{name}.bias"), &[norm.bias.len()], &norm.bias);
+        norm.put(&mut self.0, name);
     }
 
     /// A convolution in 8 bits, tap by tap.

@@ -3,7 +3,6 @@
 mod write;
 
 pub use write::Task;
-pub(crate) use write::codebook;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,7 @@ use serde::Deserialize;
 use crate::Error;
 use crate::dense::Dense;
 use crate::error::only;
+use crate::norm::Norm;
 use crate::source::read_json;
 use crate::sources::checkpoint;
 use crate::sources::taken::Tensors;
@@ -27,13 +27,6 @@ struct Checkpoint {
     model_type: String,
     #[serde(flatten)]
     config: SpectralConfig,
-}
-
-/// Layer normalisation.
-#[derive(Clone, Debug)]
-struct Norm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
 }
 
 /// A ConvNeXt block.

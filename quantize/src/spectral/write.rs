@@ -9,7 +9,8 @@ use ossicle_models::spectral::{SpectralDecoder, SpectralEncoder};
 use ossicle_models::{GraphError, Options};
 use serde_json::json;
 
-use super::{BINS, Block, Codec, Norm};
+use super::{BINS, Block, Codec};
+use crate::codebook::codebook;
 use crate::dense::Dense;
 use crate::folder::{Partial, pretty, seal, write_text};
 use crate::tensors::{self, Tensor};
@@ -117,27 +118,6 @@ fn longer(dense: &Dense) -> Dense {
         values.chunks(BINS * width).flat_map(|curve| curve.iter().copied().chain(std::iter::repeat_n(0.0, zeros))).collect()
     };
     Dense { weights: spread(&dense.weights, dense.inputs), bias: spread(&dense.bias, 1), inputs: dense.inputs }
-}
-
-/// `[channels][codes]`, and half of each code's squared length, below zero.
-pub(crate) fn codebook(q: usize, book: &[f32], channels: usize, codes: usize) -> [Tensor; 2] {
-    let mut turned = vec![0.0; channels.next_multiple_of(16) * codes];
-    let half = |code: &[f32]| -> f64 { code.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / 2.0 };
-    let offset = book.chunks_exact(channels).map(|code| -half(code) as f32).collect();
-    for (code, values) in book.chunks_exact(channels).enumerate() {
-        values.iter().enumerate().for_each(|(channel, value)| turned[channel * codes + code] = *value);
-    }
-    [
-        Tensor::floats(format!("quantizer.{q}.codebook"), vec![channels.next_multiple_of(16), codes], turned),
-        Tensor::floats(format!("quantizer.{q}.offset"), vec![codes], offset),
-    ]
-}
-
-impl Norm {
-    fn put(&self, tensors: &mut Vec<Tensor>, name: &str) {
-        tensors.push(Tensor::floats(format!("{name}.weight"), vec![self.weight.len()], self.weight.clone()));
-        tensors.push(Tensor::floats(format!("{name}.bias"), vec![self.bias.len()], self.bias.clone()));
-    }
 }
 
 impl Block {

@@ -11,7 +11,7 @@ use std::process::Output;
 use common::{Folder, ossicle, refusal, stdout};
 use ossicle_kernels::simd::Isa;
 
-/// Letters as they are, in small, each line by itself; what it was called with is in a file beside it.
+/// Letters as they are, in small, each line by itself; what it was called with is in a file next to it.
 const LETTERS: &str = "#!/bin/sh\necho \"$@\" > \"$0.called\"\ntr 'A-Z' 'a-z' | tr -cd 'a-z \\n'\n";
 
 /// A folder with a program called espeak-ng.

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use ossicle_models::MAX_THREADS;
 use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_trace::{Header, Input, Machine, Model, sha256_hex};
+use serde::{Deserialize, Serialize};
 
-use crate::generate::{Request, text_folder};
-use crate::replay::Wanted;
+use crate::generate::{Request, Sampling, text_folder};
 use crate::speak::Settings;
 use crate::whisper::options::TranscribeOptions;
 use crate::whisper::transcriber::Options;
@@ -58,6 +58,31 @@ pub(crate) const EVENTS_FILES: [&str; 3] = ["config.json", "labels.txt", "model.
 
 /// Files of a Whisper's folder that bits depend on.
 pub(crate) const MODEL_FILES: [&str; 4] = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"];
+
+/// Settings of sounds as traces have them; each line's sound has the same seed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    seconds: f64,
+    seed: u64,
+    guidance: f32,
+    temperature: f32,
+    top_k: usize,
+    top_p: f32,
+}
+
+impl From<Request> for Wanted {
+    fn from(request: Request) -> Self {
+        let Request { seconds, given: _, seed, guidance, sampling: Sampling { temperature, top_k, top_p } } = request;
+        Self { seconds, seed, guidance, temperature, top_k, top_p }
+    }
+}
+
+impl From<Wanted> for Request {
+    fn from(Wanted { seconds, seed, guidance, temperature, top_k, top_p }: Wanted) -> Self {
+        Self { seconds, given: 0, seed, guidance, sampling: Sampling { temperature, top_k, top_p } }
+    }
+}
 
 /// A file whose digest cannot be computed.
 #[derive(Debug)]

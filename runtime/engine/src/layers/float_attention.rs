@@ -33,7 +33,7 @@ pub struct FloatAttention {
 /// are further apart than `window` have none.
 #[derive(Clone, Debug)]
 pub struct RelativePositions {
-    /// `[head][distances]`: from `window` rows before to `window` rows behind, rounded up to whole vectors.
+    /// `[head][distances]`: from `window` rows before to `window` rows after, rounded up to whole vectors.
     pub keys: Span,
     /// `[distances][head]`
     pub values: Span,

@@ -3,6 +3,7 @@
 use crate::layer::{Fact, Io, Layer, Results};
 use crate::recorder::Record;
 use crate::weights::{FolderError, Span, Weights};
+use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::window::multiply_rows;
 
@@ -31,6 +32,44 @@ impl FloatLinear {
     pub fn rows(&self, session: &Session, x: &[f32], out: &mut [f32]) {
         let weights = session.weights();
         multiply_rows(session.isa(), x, weights.f32s(&self.weights), weights.f32s(&self.bias), out);
+    }
+}
+
+/// Rows through a layer in f32 that keeps their width.
+#[derive(Debug)]
+pub struct Project {
+    /// The rows.
+    pub flow: Flow,
+    /// The layer.
+    pub layer: FloatLinear,
+    /// Values of a row.
+    pub width: usize,
+}
+
+impl Layer for Project {
+    fn name(&self) -> &'static str {
+        "Project"
+    }
+
+    fn outputs(&self) -> Vec<Fact> {
+        vec![Fact::f32([self.flow.chunk(), self.width])]
+    }
+
+    fn work(&self) -> Work {
+        Work::default().and(self.flow.rows(), Units { float_mac: (self.width * self.width) as f64, ..Units::default() })
+    }
+
+    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
+        let (x, width) = (io.input::<f32>(0)?, self.width);
+        let out = &mut io.output::<f32>(0)?[..self.flow.inside().end * width];
+        session.for_rows(&io.thread_scratch(), out, width, |_, first, out| {
+            self.layer.rows(session, &x[first * width..][..out.len()], out);
+        });
+        Ok(())
+    }
+
+    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
+        record_inside(&self.flow, results, 0, record)
     }
 }
 

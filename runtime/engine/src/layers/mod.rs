@@ -27,7 +27,7 @@ pub use classifier::{Classifier, Sigmoid};
 pub use conv_next::{ConvNext, ConvNextShape, record_inside};
 pub use feed_forward::FeedForward;
 pub use float_attention::{FloatAttention, RelativePositions};
-pub use float_linear::{Embed, FloatLinear};
+pub use float_linear::{Embed, FloatLinear, Project};
 pub use flow_linear::{FlowLinear, FlowLinearShape};
 pub use layer_norm::LayerNorm;
 pub use linear_add::LinearAdd;

@@ -1,6 +1,6 @@
-//! A convolution over rows of a sequence, with what networks put before and behind it.
+//! A convolution over rows of a sequence, with what networks put before and after it.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use crate::layer::{Fact, Io, Layer, Results};
 use crate::recorder::Record;
@@ -61,8 +61,18 @@ impl RowConv {
     }
 }
 
-/// Row `i` of the mean of the first `count` inputs.
-pub(super) fn mean_row(inputs: &[&[f32]], i: usize, row: &mut [f32]) {
+/// Takes the next chunk of the mean of the first `count` inputs.
+pub(super) fn take_mean<'p>(past: &'p Past, count: usize, io: &mut Io<'_>) -> Result<MutexGuard<'p, Vec<f32>>, GraphError> {
+    let mut inputs: [&[f32]; MOST] = [&[]; MOST];
+    let inputs = inputs.get_mut(..count).ok_or(GraphError::Layer("a mean of too many inputs"))?;
+    for (at, input) in inputs.iter_mut().enumerate() {
+        *input = io.input::<f32>(at)?;
+    }
+    Ok(past.take(|i, row| mean_row(inputs, i, row)))
+}
+
+/// Row `i` of the mean of `inputs`.
+fn mean_row(inputs: &[&[f32]], i: usize, row: &mut [f32]) {
     let width = row.len();
     let own = i * width..(i + 1) * width;
     let Some((first, others)) = inputs.split_first() else { return };
@@ -99,12 +109,7 @@ impl Layer for RowConv {
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
         let (width, wide, reach) = (self.taps.shape().inputs, self.outputs_of_row(), self.taps.reach());
-        let mut inputs: [&[f32]; MOST] = [&[]; MOST];
-        let inputs = inputs.get_mut(..self.inputs).ok_or(GraphError::Layer("a mean of too many inputs"))?;
-        for (at, input) in inputs.iter_mut().enumerate() {
-            *input = io.input::<f32>(at)?;
-        }
-        let rows = self.past.take(|i, row| mean_row(inputs, i, row));
+        let rows = take_mean(&self.past, self.inputs, io)?;
         let other = match &self.residual {
             Residual::Late(past) => {
                 let x = io.input::<f32>(self.inputs)?;

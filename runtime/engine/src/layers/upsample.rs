@@ -17,14 +17,14 @@ use ossicle_trace::Values;
 
 use super::conv_next::record_inside;
 use super::leaky_relu;
-use super::row_conv::{MOST, mean_row};
+use super::row_conv::take_mean;
 use super::sequence::{Chunks, Flow, Past};
 use super::taps::{BLOCK, TapBuffers};
 
 /// A transposed convolution of `leaky(x)`, `x` the mean of the inputs: a window of twice the stride, of whose results half a stride is trimmed at
 /// each end. `[chunk][inputs]` to `[chunk * stride][outputs]`.
 ///
-/// The layer's outputs are those of a row's own `stride` results, then what it adds to the first half of the results of the row behind it, then to
+/// The layer's outputs are those of a row's own `stride` results, then what it adds to the first half of the results of the row after it, then to
 /// the second half of those of the row before it.
 #[derive(Debug)]
 pub struct Upsample {
@@ -87,12 +87,7 @@ impl Layer for Upsample {
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
-        let mut inputs: [&[f32]; MOST] = [&[]; MOST];
-        let inputs = inputs.get_mut(..self.inputs).ok_or(GraphError::Layer("a mean of too many inputs"))?;
-        for (at, input) in inputs.iter_mut().enumerate() {
-            *input = io.input::<f32>(at)?;
-        }
-        let rows = self.past.take(|i, row| mean_row(inputs, i, row));
+        let rows = take_mean(&self.past, self.inputs, io)?;
         let inside = self.past.output().inside();
         if inside.is_empty() {
             return Ok(());
@@ -181,12 +176,7 @@ impl Layer for ToSamples {
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
-        let mut inputs: [&[f32]; MOST] = [&[]; MOST];
-        let inputs = inputs.get_mut(..self.inputs).ok_or(GraphError::Layer("a mean of too many inputs"))?;
-        for (at, input) in inputs.iter_mut().enumerate() {
-            *input = io.input::<f32>(at)?;
-        }
-        let rows = self.past.take(|i, row| mean_row(inputs, i, row));
+        let rows = take_mean(&self.past, self.inputs, io)?;
         let inside = self.past.output().inside();
         if inside.is_empty() {
             return Ok(());

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
 use ossicle_engine::layers::sequence::{Chunks, Flow, Past, Sequence};
-use ossicle_engine::layers::{ConvNext, ConvNextShape, Embed, FloatAttention, FloatLinear, FlowLinear, FlowLinearShape};
+use ossicle_engine::layers::{ConvNext, ConvNextShape, Embed, FloatAttention, FloatLinear, FlowLinear, FlowLinearShape, Project};
 use ossicle_engine::weights::{ModelFolder, Weights};
 use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
@@ -40,7 +40,7 @@ use ossicle_trace::Tap;
 pub use config::{BlocksConfig, CURVE, CURVES, HibariConfig, MAX_TOKENS, TextConfig};
 
 use frames::{Curves, DecoderInput, FRAMES};
-use text::{Durations, FeedForward, LastNorm, Project, Qkv, norm};
+use text::{Durations, FeedForward, LastNorm, Qkv, norm};
 
 /// Prosody frames, 25 ms each, that are computed at a time.
 pub const CHUNK: usize = 48;

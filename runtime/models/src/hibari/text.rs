@@ -183,38 +183,6 @@ impl Layer for LastNorm {
     }
 }
 
-/// Rows through one layer in f32.
-#[derive(Debug)]
-pub(super) struct Project {
-    pub(super) flow: Flow,
-    pub(super) layer: FloatLinear,
-    pub(super) width: usize,
-}
-
-impl Layer for Project {
-    fn name(&self) -> &'static str {
-        "Project"
-    }
-
-    fn outputs(&self) -> Vec<Fact> {
-        vec![Fact::f32([self.flow.chunk(), self.width])]
-    }
-
-    fn work(&self) -> Work {
-        Work::default().and(self.flow.rows(), Units { float_mac: (self.width * self.width) as f64, ..Units::default() })
-    }
-
-    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
-        let out = inside(&self.flow, io.output::<f32>(0)?, self.width);
-        self.layer.rows(session, &io.input::<f32>(0)?[..out.len()], out);
-        Ok(())
-    }
-
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
-        record_inside(&self.flow, results, 0, record)
-    }
-}
-
 /// Rows to the logarithm of one plus the number of prosody frames that a phoneme lasts, `[max_tokens]`.
 #[derive(Debug)]
 pub(super) struct Durations {

@@ -1,9 +1,10 @@
 //! Codes to sound.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use ossicle_engine::graph::GraphBuilder;
+use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::layers::sequence::{Flow, Sequence};
 use ossicle_engine::layers::{FlowLinear, FlowLinearShape};
 use ossicle_engine::weights::ModelFolder;
@@ -148,11 +149,8 @@ impl SpectralDecoder {
             return Err(GraphError::Size { what: "code", have: code as usize, most });
         }
         let Self { session, stream, synthesis, samples, .. } = self;
-        stream.push(session, bytemuck::cast_slice(codes), &mut |runner, inside| {
-            let spectra = &runner.output::<f32>(0)?[inside.start * ROW..inside.end * ROW];
-            sounded(session, synthesis, spectra, samples, false, sink);
-            Ok(())
-        })
+        let mut sound = Sound { session, synthesis, samples, sink };
+        stream.push(session, bytemuck::cast_slice(codes), &mut |runner, inside| sound.rows(runner, inside))
     }
 
     /// Ends the sound: the samples that are left. The next frame begins another one, with the same noise.
@@ -161,31 +159,47 @@ impl SpectralDecoder {
     /// If the graph fails: a bug of ours.
     pub fn finish(&mut self, sink: &mut dyn FnMut(&[f32])) -> Result<(), GraphError> {
         let Self { session, stream, synthesis, samples, .. } = self;
-        let result = stream.finish(session, &mut |runner, inside| {
-            let spectra = &runner.output::<f32>(0)?[inside.start * ROW..inside.end * ROW];
-            sounded(session, synthesis, spectra, samples, false, sink);
-            Ok(())
-        });
-        sounded(session, synthesis, &[], samples, true, sink);
+        let mut sound = Sound { session, synthesis, samples, sink };
+        let result = stream.finish(session, &mut |runner, inside| sound.rows(runner, inside));
+        sound.end();
         self.reset(self.seed);
         result
     }
 }
 
-/// Makes samples of spectra `[spectra][2][144]`, and of what is left behind the last.
-fn sounded(session: &Session, synthesis: &mut Synthesis, spectra: &[f32], samples: &mut [f32], last: bool, sink: &mut dyn FnMut(&[f32])) {
-    let mut count = 0;
-    for frame in spectra.as_chunks::<FRAME_VALUES>().0 {
-        count += synthesis.push(session.isa(), frame, &mut samples[count..]);
+/// Spectra on their way to whoever wants samples.
+struct Sound<'a> {
+    session: &'a Session,
+    synthesis: &'a mut Synthesis,
+    samples: &'a mut [f32],
+    sink: &'a mut dyn FnMut(&[f32]),
+}
+
+impl Sound<'_> {
+    /// Makes samples of rows of the graph's output.
+    fn rows(&mut self, runner: &Runner, inside: Range<usize>) -> Result<(), GraphError> {
+        let mut count = 0;
+        for frame in runner.output::<f32>(0)?[inside.start * ROW..inside.end * ROW].as_chunks::<FRAME_VALUES>().0 {
+            count += self.synthesis.push(self.session.isa(), frame, &mut self.samples[count..]);
+        }
+        self.give(count);
+        Ok(())
     }
-    if last {
-        count += synthesis.finish(session.isa(), &mut samples[count..]);
+
+    /// Makes the samples that are left after the last.
+    fn end(&mut self) {
+        let count = self.synthesis.finish(self.session.isa(), self.samples);
+        self.give(count);
     }
-    if count == 0 {
-        return;
+
+    fn give(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let samples = &self.samples[..count];
+        if let Some(mut listener) = self.session.recorder().listener() {
+            listener.record("spectral.samples", "Synthesis").tensor("", &[count], Values::F32(samples));
+        }
+        (self.sink)(samples);
     }
-    if let Some(mut listener) = session.recorder().listener() {
-        listener.record("spectral.samples", "Synthesis").tensor("", &[count], Values::F32(&samples[..count]));
-    }
-    sink(&samples[..count]);
 }

@@ -54,7 +54,7 @@ pub struct VitsConfig {
     pub upsample_initial_channel: usize,
     /// Rows that each upsampling makes of one, even numbers.
     pub upsample_rates: Vec<usize>,
-    /// Taps of the residual blocks behind each upsampling.
+    /// Taps of the residual blocks after each upsampling.
     pub resblock_kernel_sizes: Vec<usize>,
     /// Rows from tap to tap in each residual block's convolutions.
     pub resblock_dilation_sizes: Vec<Vec<usize>>,
@@ -111,7 +111,7 @@ impl VitsConfig {
         self.upsample_rates.iter().product()
     }
 
-    /// Channels behind `stage` upsamplings.
+    /// Channels after `stage` upsamplings.
     pub fn channels(&self, stage: usize) -> usize {
         self.upsample_initial_channel >> stage
     }

@@ -29,40 +29,6 @@ fn inside<'a>(flow: &Flow, out: &'a mut [f32], width: usize) -> &'a mut [f32] {
     &mut out[..flow.inside().end * width]
 }
 
-/// Rows through one layer in f32.
-#[derive(Debug)]
-pub(super) struct Project {
-    pub(super) flow: Flow,
-    pub(super) layer: FloatLinear,
-    pub(super) width: usize,
-}
-
-impl Layer for Project {
-    fn name(&self) -> &'static str {
-        "Project"
-    }
-
-    fn outputs(&self) -> Vec<Fact> {
-        vec![Fact::f32([self.flow.chunk(), self.width])]
-    }
-
-    fn work(&self) -> Work {
-        Work::default().and(self.flow.rows(), Units { float_mac: (self.width * self.width) as f64, ..Units::default() })
-    }
-
-    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
-        let (x, width) = (io.input::<f32>(0)?, self.width);
-        session.for_rows(&io.thread_scratch(), inside(&self.flow, io.output::<f32>(0)?, width), width, |_, first, out| {
-            self.layer.rows(session, &x[first * width..][..out.len()], out);
-        });
-        Ok(())
-    }
-
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
-        record_inside(&self.flow, results, 0, record)
-    }
-}
-
 /// `x + gelu(norm(point(gelu(norm(depthwise(x))))))`: one layer of a dilated, depth-separable stack.
 #[derive(Debug)]
 pub(super) struct Separable {

@@ -175,7 +175,7 @@ pub(super) struct Leave {
 }
 
 impl Leave {
-    /// Frames that come in `flow`, rows that come `late` behind them.
+    /// Frames that come in `flow`, rows that come `late` after them.
     pub(super) fn new(weights: &Weights, name: &str, width: usize, to: usize, flow: &Flow, late: usize) -> Result<Self, FolderError> {
         let taps = Taps::new(weights, name, TapsShape { inputs: width, outputs: width / 2, taps: 1, dilation: 1 })?;
         Ok(Self { frames: Arc::new(Past::new(flow.clone(), width, 0, Chunks::Many { extra: late })), taps, width, to })

@@ -255,7 +255,7 @@ impl VitsGraph {
         Ok(self.total * self.config().hop())
     }
 
-    /// The next samples, full scale at 1; none behind the last. Allocates nothing once it has run.
+    /// The next samples, full scale at 1; none after the last. Allocates nothing once it has run.
     ///
     /// # Errors
     /// [`GraphError::Plan`] if a layer fails.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
 use ossicle_engine::layers::sequence::{Chunks, Flow, Past, Sequence};
 use ossicle_engine::layers::{
-    After, Embed, FloatAttention, FloatLinear, Norm, RelativePositions, Residual, RowConv, Taps, TapsShape, ToSamples, Upsample,
+    After, Embed, FloatAttention, FloatLinear, Norm, Project, RelativePositions, Residual, RowConv, Taps, TapsShape, ToSamples, Upsample,
 };
 use ossicle_engine::weights::{FolderError, Weights};
 use ossicle_engine::{GraphError, Session};
 
 use super::CHUNK;
 use super::config::VitsConfig;
-use super::durations::{LogDurations, NOISES, Project, Separable, Spline, SplineInput};
+use super::durations::{LogDurations, NOISES, Separable, Spline, SplineInput};
 use super::flow::{Enter, Leave, WaveNet};
 
 /// Taps of the decoder's first and last convolution.
@@ -36,7 +36,7 @@ struct Wire<'a> {
     weights: &'a Weights,
     config: &'a VitsConfig,
     pasts: &'a mut Vec<Arc<Past>>,
-    /// Rows of whole clauses, by width and reach: nothing is left of them behind a layer, so that all layers share them.
+    /// Rows of whole clauses, by width and reach: nothing is left of them after a layer, so that all layers share them.
     whole: HashMap<(usize, usize), Arc<Past>>,
 }
 

@@ -20,7 +20,6 @@ use ossicle_trace::{Model, Tap};
 use serde_json::Value;
 
 pub use error::ReplayError;
-pub(crate) use generate::Wanted;
 
 use crate::audio::{AudioError, AudioReader};
 use crate::source::{SampleSource, SourceError};

@@ -13,7 +13,7 @@ const PROGRAM: &str = "espeak-ng";
 /// Most characters that it is given at once; longer clauses are cut at a blank.
 const LONGEST: usize = 400;
 
-/// Behind what a clause ends, and how that is said.
+/// What ends a clause, and how that is said.
 const MARKS: [(&[char], char); 6] = [
     (&['.', '…', '。'], '.'),
     (&['!', '！'], '!'),
@@ -32,7 +32,7 @@ pub(super) struct Espeak {
     voice: String,
 }
 
-/// A part of a text, and the mark behind it.
+/// A part of a text, and the mark after it.
 #[derive(Debug, PartialEq, Eq)]
 struct Clause {
     text: String,
@@ -119,9 +119,9 @@ impl Espeak {
 fn plain(line: &str) -> String {
     let mut kept = String::new();
     let mut rest = line.trim();
-    while let Some((before, behind)) = rest.split_once('(') {
+    while let Some((before, after)) = rest.split_once('(') {
         kept.push_str(before);
-        rest = behind.split_once(')').map_or("", |(_, behind)| behind);
+        rest = after.split_once(')').map_or("", |(_, after)| after);
     }
     kept.push_str(rest);
     kept.nfd().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
@@ -136,18 +136,18 @@ fn split(text: &str) -> Vec<Clause> {
         while let Some(c) = chars.next() {
             let mark = MARKS.iter().find(|(signs, _)| signs.contains(&c)).map(|(_, mark)| *mark);
             // Marks of closing quotes and brackets, and more of the same, belong to it.
-            let behind: String =
+            let after: String =
                 chars.clone().take_while(|next| matches!(next, '"' | '”' | '’' | '\'' | ')' | ']' | '.' | '!' | '?')).collect();
-            let next = chars.clone().nth(behind.chars().count());
+            let next = chars.clone().nth(after.chars().count());
             let wide = mark.is_some() && !c.is_ascii() && c != '…';
             let cut = mark.filter(|_| wide || next.is_none_or(char::is_whitespace));
             let Some(mark) = cut.filter(|mark| *mark != '.' || ends(&own, chars.clone())) else {
                 own.push(if c.is_control() { ' ' } else { c });
                 continue;
             };
-            chars.by_ref().take(behind.chars().count()).for_each(drop);
+            chars.by_ref().take(after.chars().count()).for_each(drop);
             // The last of several marks says how it is said, `?!` or `...`.
-            let mark = behind.chars().rev().find(|c| "!?".contains(*c)).unwrap_or(mark);
+            let mark = after.chars().rev().find(|c| "!?".contains(*c)).unwrap_or(mark);
             push(&mut clauses, &own, mark);
             own.clear();
         }
@@ -156,11 +156,11 @@ fn split(text: &str) -> Vec<Clause> {
     clauses
 }
 
-/// Whether a full stop behind `before` ends a sentence: not behind a title, nor before a small letter.
-fn ends(before: &str, behind: impl Iterator<Item = char>) -> bool {
+/// Whether a full stop after `before` ends a sentence: not after a title, nor before a small letter.
+fn ends(before: &str, after: impl Iterator<Item = char>) -> bool {
     let word = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    let mut behind = behind.skip_while(|c| !c.is_alphanumeric());
-    !TITLES.contains(&word) && behind.next().is_none_or(|next| !next.is_lowercase())
+    let mut after = after.skip_while(|c| !c.is_alphanumeric());
+    !TITLES.contains(&word) && after.next().is_none_or(|next| !next.is_lowercase())
 }
 
 /// Adds a clause, or several if it is long.

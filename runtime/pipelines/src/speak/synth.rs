@@ -26,7 +26,7 @@ pub(super) trait Synth: Send {
     /// Begins with a clause, whose number says whose noise is in it. Nothing is left of the one before.
     fn begin(&mut self, clause: &[u32], settings: Settings, number: u32) -> Result<(), SpeakError>;
 
-    /// Computes the next samples; false behind the last.
+    /// Computes the next samples; false after the last.
     fn advance(&mut self) -> Result<bool, SpeakError>;
 
     /// What was computed last.
@@ -147,7 +147,7 @@ impl Synth for Vits {
     }
 
     fn most(&self) -> usize {
-        // Each has one behind it, and there are three around all of them.
+        // Each has one after it, and there are three around all of them.
         (self.graph.config().max_tokens - 3) / 2
     }
 

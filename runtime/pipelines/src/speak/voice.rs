@@ -243,7 +243,7 @@ impl Speech<'_> {
         self.spoken
     }
 
-    /// The next samples, full scale at 1; at most 1.2 s of them. None behind the last.
+    /// The next samples, full scale at 1; at most 1.2 s of them. None after the last.
     ///
     /// # Errors
     /// [`SpeakError::Graph`] and [`SpeakError::Vocoder`]: bugs.
