@@ -15,113 +15,62 @@ use crate::profile::{Profile, describe};
 
 static COSTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/costs");
 
-/// An amount for each unit of work; the crate `ossicle-units` says what the units are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
-pub struct Units {
-    pub mac: f64,
-    pub store: f64,
-    pub gelu: f64,
-    pub vector_mac: f64,
-    pub float_mac: f64,
-    pub filter_mac: f64,
-    pub quantize: f64,
-    pub normalize: f64,
-    pub head: f64,
-    pub pack: f64,
-    pub score: f64,
-    pub vector_score: f64,
-    pub causal_score: f64,
-    pub frame: f64,
-    pub logit: f64,
+/// Names each unit once, with what its instructions cost: as products, or as anything else.
+macro_rules! units {
+    ($($unit:ident: $kind:ident,)*) => {
+        /// An amount for each unit of work; the crate `ossicle-units` says what the units are.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(missing_docs)]
+        pub struct Units {
+            $(pub $unit: f64,)*
+        }
+
+        impl Units {
+            fn combine(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
+                Self { $($unit: f(self.$unit, other.$unit),)* }
+            }
+
+            fn values(&self) -> impl Iterator<Item = f64> {
+                [$(self.$unit),*].into_iter()
+            }
+
+            /// Instructions to cycles.
+            fn with_cpi(&self, cpi: &Cpi) -> Self {
+                Self { $($unit: self.$unit * cpi.$kind,)* }
+            }
+        }
+    };
+}
+
+units! {
+    mac: products,
+    store: other,
+    gelu: other,
+    vector_mac: products,
+    float_mac: other,
+    filter_mac: other,
+    quantize: other,
+    normalize: other,
+    head: other,
+    pack: other,
+    score: products,
+    vector_score: products,
+    causal_score: other,
+    frame: other,
+    logit: other,
 }
 
 impl Units {
     /// The sum of `self` times `other`, unit by unit: of work times costs, the cost.
     pub fn dot(&self, other: &Self) -> f64 {
-        self.values().iter().zip(other.values()).map(|(a, b)| a * b).sum()
+        self.combine(other, |a, b| a * b).values().sum()
     }
 
     /// The sum, unit by unit.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
-        Self {
-            mac: self.mac + other.mac,
-            store: self.store + other.store,
-            gelu: self.gelu + other.gelu,
-            vector_mac: self.vector_mac + other.vector_mac,
-            float_mac: self.float_mac + other.float_mac,
-            filter_mac: self.filter_mac + other.filter_mac,
-            quantize: self.quantize + other.quantize,
-            normalize: self.normalize + other.normalize,
-            head: self.head + other.head,
-            pack: self.pack + other.pack,
-            score: self.score + other.score,
-            vector_score: self.vector_score + other.vector_score,
-            causal_score: self.causal_score + other.causal_score,
-            frame: self.frame + other.frame,
-            logit: self.logit + other.logit,
-        }
-    }
-
-    fn values(&self) -> [f64; 15] {
-        let Self {
-            mac,
-            store,
-            gelu,
-            vector_mac,
-            float_mac,
-            filter_mac,
-            quantize,
-            normalize,
-            head,
-            pack,
-            score,
-            vector_score,
-            causal_score,
-            frame,
-            logit,
-        } = *self;
-        [
-            mac,
-            store,
-            gelu,
-            vector_mac,
-            float_mac,
-            filter_mac,
-            quantize,
-            normalize,
-            head,
-            pack,
-            score,
-            vector_score,
-            causal_score,
-            frame,
-            logit,
-        ]
-    }
-
-    /// Instructions to cycles.
-    fn with_cpi(&self, cpi: &Cpi) -> Self {
-        let Cpi { products, other, .. } = *cpi;
-        Self {
-            mac: self.mac * products,
-            store: self.store * other,
-            gelu: self.gelu * other,
-            vector_mac: self.vector_mac * products,
-            float_mac: self.float_mac * other,
-            filter_mac: self.filter_mac * other,
-            quantize: self.quantize * other,
-            normalize: self.normalize * other,
-            head: self.head * other,
-            pack: self.pack * other,
-            score: self.score * products,
-            vector_score: self.vector_score * products,
-            causal_score: self.causal_score * other,
-            frame: self.frame * other,
-            logit: self.logit * other,
-        }
+        self.combine(other, |a, b| a + b)
     }
 }
 
@@ -245,7 +194,7 @@ mod tests {
     fn every_board_has_costs() {
         for (name, profile) in catalog::all().unwrap() {
             let costs = costs(&profile).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert!(costs.cycles.values().iter().all(|cycles| (0.0..1e6).contains(cycles)), "{name}: {costs:?}");
+            assert!(costs.cycles.values().all(|cycles| (0.0..1e6).contains(&cycles)), "{name}: {costs:?}");
             assert!(costs.cycles.mac > 0.0 && (0.01..1.0).contains(&costs.error), "{name}: {costs:?}");
         }
     }

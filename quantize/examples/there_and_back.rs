@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut decoder = SpectralDecoder::new(ModelFolder::open(model)?, options)?;
     let books = decoder.config().num_quantizers;
     for file in files {
-        let samples = AudioReader::open(file, options.isa)?.read_to_end()?;
+        let samples = AudioReader::open_with(file, options.isa)?.read_to_end()?;
         let (mut codes, mut back) = (vec![], vec![]);
         encoder.push(&samples, &mut |frames| codes.extend_from_slice(frames))?;
         encoder.finish(&mut |frames| codes.extend_from_slice(frames))?;

@@ -83,7 +83,7 @@ fn search(folder: &Path, endings: &[&str], files: &mut Vec<PathBuf>) -> Result<(
 
 fn clip(path: &Path) -> Result<Clip, Error> {
     let refused = |e| Error::unsupported(path, format!("{e}"));
-    let samples = AudioReader::open(path, Isa::detect()).and_then(|mut r| r.read_to_end()).map_err(refused)?;
+    let samples = AudioReader::open(path).and_then(|mut r| r.read_to_end()).map_err(refused)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Clip { name, samples })
 }
@@ -94,7 +94,7 @@ fn clip(path: &Path) -> Result<Clip, Error> {
 /// It is no recording.
 pub(crate) fn beginning(path: &Path, most: usize) -> Result<(Vec<f32>, bool), Error> {
     let refused = |e| Error::unsupported(path, format!("{e}"));
-    let mut reader = AudioReader::open(path, Isa::detect()).map_err(refused)?;
+    let mut reader = AudioReader::open(path).map_err(refused)?;
     let (mut samples, mut block) = (vec![], vec![0.0; SAMPLE_RATE as usize]);
     loop {
         let read = reader.read(&mut block).map_err(refused)?;

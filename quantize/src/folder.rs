@@ -7,12 +7,14 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use ossicle_models::folder::{LAYOUT, NUMERICS_VERSION, check_weights};
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::layout::{self, Entry, Linear};
 use crate::source::Source;
 use crate::store::{self, Element, Slot};
+use crate::tensors::{self, Tensor};
 use crate::{Error, card, check, pack};
 
 /// Name of the format in the file's metadata.
@@ -76,10 +78,7 @@ impl Draft {
         for (name, text) in extra {
             write_text(&at.join(name), text)?;
         }
-        let name = self.folder.file_name().unwrap_or(self.folder.as_os_str()).to_string_lossy();
-        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
-        write_text(&at.join("README.md"), &card::text(source, &name, bytes, notes))?;
-        seal(&at)?;
+        complete(&at, &self.folder, |name, bytes| card::text(source, name, bytes, notes))?;
         self.partial.publish(&self.folder)
     }
 }
@@ -161,6 +160,29 @@ fn preprocessor(source: &Source) -> Value {
         "nb_max_frames": frames,
         "sampling_rate": SAMPLE_RATE,
     })
+}
+
+/// Writes weights and configuration of a model of `kind` that was read from `source`.
+///
+/// # Errors
+/// A tensor cannot be aligned, or the disk refuses.
+pub(crate) fn put(at: &Path, source: &Path, kind: &str, config: &impl Serialize, tensors: &[Tensor]) -> Result<(), Error> {
+    tensors::write(&at.join("model.safetensors"), source, tensors)?;
+    let mut config = serde_json::to_value(config).map_err(|e| Error::json(source, e))?;
+    config["kind"] = json!(kind);
+    config["numerics_version"] = json!(NUMERICS_VERSION);
+    write_text(&at.join("config.json"), &pretty(&config))
+}
+
+/// Adds the card, of the name that `folder` will have and the bytes of its weights, looks at every weight, and adds the sums.
+///
+/// # Errors
+/// The runtime refuses a weight, or the disk refuses.
+pub(crate) fn complete(at: &Path, folder: &Path, card: impl FnOnce(&str, u64) -> String) -> Result<(), Error> {
+    let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+    let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(at, e))?.len();
+    write_text(&at.join("README.md"), &card(&name, bytes))?;
+    seal(at)
 }
 
 pub(crate) fn pretty(value: &Value) -> String {

@@ -2,6 +2,9 @@
 
 Makes clips of five seconds for each of sixteen descriptions and lets YAMNet hear them. A clip counts when the mean score of the description's
 own labels (the largest of them) is above that of the other fifteen. `--recordings DATA` judges real clips of the ten classes the same way.
+
+`--mixtures` asks for pairs of sounds that no window of the training had together (`APART` in models-int8/effects/train/lm.py). A sound is heard where
+the largest of its labels' scores reaches 0.1 at some time; printed is how often both are, and how often another sound of the sixteen is.
 """
 
 import argparse
@@ -32,9 +35,13 @@ PROMPTS = {
 CLASSES = {"dog_bark": 0, "rain": 1, "sea_waves": 2, "baby_cry": 3, "clock_tick": 4, "person_sneeze": 5, "helicopter": 6, "chainsaw": 7,
            "rooster": 8, "fire_crackling": 9}
 
+MIXTURES = [("a dog barking", "sea waves"), ("a baby crying", "rain"), ("birds singing", "a fire crackling"), ("footsteps", "wind"),
+            ("a clock ticking", "a smoke alarm"), ("a doorbell", "a helicopter"), ("a train", "a rooster crowing"),
+            ("a chainsaw", "a person sneezing")]
 
-def heard(ossicle, files):
-    """Mean scores by label of each file."""
+
+def heard(ossicle, files, largest=False):
+    """Mean scores by label of each file, or the largest."""
     command = [ossicle, "detect", "--model", "yamnet", "--top", "521", "--format", "jsonl", *map(str, files)]
     means, counts = {}, Counter()
     for line in subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines():
@@ -44,7 +51,9 @@ def heard(ossicle, files):
         counts[event["file"]] += 1
         mean = means.setdefault(event["file"], Counter())
         for entry in event["top"]:
-            mean[entry["label"]] += entry["score"]
+            mean[entry["label"]] = max(mean[entry["label"]], entry["score"]) if largest else mean[entry["label"]] + entry["score"]
+    if largest:
+        return [means[str(file)] for file in files]
     return [{label: total / counts[str(file)] for label, total in means[str(file)].items()} for file in files]
 
 
@@ -54,6 +63,32 @@ def first(scores):
     return own.index(max(own)), own
 
 
+def mixtures(args, folder):
+    """How often both sounds of a mixture are heard."""
+    prompts, kinds, total, others = [f"{a} and {b}" for a, b in MIXTURES], list(PROMPTS), 0, 0
+    files = made(args, folder, prompts)
+    scores = [[s >= 0.1 for s in first(s)[1]] for s in heard(args.ossicle, files, largest=True)]
+    for i, pair in enumerate(MIXTURES):
+        rows = scores[i * args.seeds : (i + 1) * args.seeds]
+        own = [[row[kinds.index(kind)] for kind in pair] for row in rows]
+        both = sum(all(one) for one in own)
+        total += both
+        others += sum(sum(row) - sum(one) for row, one in zip(rows, own))
+        print(f"{prompts[i]:<35} both {both:3} of {args.seeds}, first {sum(a for a, _ in own)}, second {sum(b for _, b in own)}")
+    print(f"both {total} of {len(scores)}, {100 * total / len(scores):.1f} %; another one {100 * others / len(scores) / (len(kinds) - 2):.1f} %")
+
+
+def made(args, folder, prompts):
+    """Files of each description and seed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [args.ossicle, "generate", *prompts, "--seeds", str(args.seeds), "--seed", str(args.first_seed), "--model", args.model,
+               "--output-dir", str(folder), *args.options]
+    subprocess.run(command, check=True)
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    name = lambda i, seed: f"{i + 1}.wav" if args.seeds == 1 else f"{i + 1}-seed{seed}.wav"
+    return [folder / name(i, seed) for i in range(len(prompts)) for seed in seeds]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ossicle")
@@ -61,6 +96,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--recordings", type=Path)
+    parser.add_argument("--mixtures", action="store_true")
     parser.add_argument("--keep", type=Path, help="folder for the sounds and the page")
     parser.add_argument("options", nargs="*", help="more options of ossicle generate, after --")
     args = parser.parse_args()
@@ -72,13 +108,9 @@ def main():
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [args.ossicle, "generate", *PROMPTS, "--seeds", str(args.seeds), "--seed", str(args.first_seed), "--model", args.model,
-                   "--output-dir", str(folder), *args.options]
-        subprocess.run(command, check=True)
-        seeds = range(args.first_seed, args.first_seed + args.seeds)
-        name = lambda i, seed: f"{i + 1}.wav" if args.seeds == 1 else f"{i + 1}-seed{seed}.wav"
-        files = [folder / name(i, seed) for i in range(len(PROMPTS)) for seed in seeds]
+        if args.mixtures:
+            return mixtures(args, folder)
+        files = made(args, folder, PROMPTS)
         scores = heard(args.ossicle, files)
         total = 0
         for i, prompt in enumerate(PROMPTS):

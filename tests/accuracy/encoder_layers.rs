@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut scratch = Box::<MelScratch>::default();
     let mut mel = vec![0.0; WINDOW_FRAMES * bins];
     for file in args {
-        let mut samples = AudioReader::open(&file, isa)?.read_to_end()?;
+        let mut samples = AudioReader::open_with(&file, isa)?.read_to_end()?;
         samples.truncate(WINDOW_SAMPLES);
         let positions = samples.len().div_ceil(POSITION);
         let frames = (2 * positions + margin).next_multiple_of(STEP).min(WINDOW_FRAMES);

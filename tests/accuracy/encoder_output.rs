@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut scratch = Box::<MelScratch>::default();
     let mut mel = vec![0.0; WINDOW_FRAMES * bins];
     for file in args {
-        let mut samples = AudioReader::open(&file, isa)?.read_to_end()?;
+        let mut samples = AudioReader::open_with(&file, isa)?.read_to_end()?;
         samples.truncate(WINDOW_SAMPLES);
         log_mel.window(&samples, 0, &mut mel, &mut scratch).map_err(|error| format!("{error:?}"))?;
         graph.encode(&mel, WINDOW_FRAMES)?;

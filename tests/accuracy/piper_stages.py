@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One of Piper's voices stage by stage, next to its original graph in ONNX Runtime (f32).
 
-    piper_stages.py VOICE.onnx MODEL [--sentences FILE] [--count 20] [--words RECOGNISER] [--time]
+    piper_stages.py VOICE.onnx MODEL [--sentences FILE] [--count 20] [--speaker N] [--words RECOGNISER] [--time]
 
 MODEL is the folder that `ossicle-quantize piper VOICE.onnx` made. Phonemes are espeak-ng's. Without noise the original decides alone, so both are
 compared without: durations first, then all stages with the original's durations given to ours, as relative distances, and the log-mel distance of the
@@ -85,6 +85,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--sentences", type=Path, default=SENTENCES)
     parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--speaker", type=int, help="of a voice of several: the number of the one that MODEL is")
     parser.add_argument("--words", metavar="RECOGNISER")
     parser.add_argument("--time", action="store_true")
     args = parser.parse_args()
@@ -98,7 +99,8 @@ def main():
     stages = [(ours, name) for ours, name in STAGES if name in made]
     names = [name for _, name in stages]
     scales = np.array([0, settings["inference"]["length_scale"], 0], np.float32)
-    feed = lambda clause: {"input": np.array([clause], np.int64), "input_lengths": np.array([len(clause)], np.int64), "scales": scales}
+    settings["sid"] = {} if args.speaker is None else {"sid": np.array([args.speaker], np.int64)}
+    feed = lambda clause: {"input": np.array([clause], np.int64), "input_lengths": np.array([len(clause)], np.int64), "scales": scales} | settings["sid"]
     original = session(model, [*names, DURATIONS], False)
     theirs = [dict(zip([*names, DURATIONS], original.run([*names, DURATIONS], feed(clause)))) for clause in clauses]
     with tempfile.TemporaryDirectory() as folder:
@@ -136,7 +138,7 @@ def main():
 def noisy(settings, clause):
     inference = settings["inference"]
     scales = np.array([inference["noise_scale"], inference["length_scale"], inference["noise_w"]], np.float32)
-    return {"input": np.array([clause], np.int64), "input_lengths": np.array([len(clause)], np.int64), "scales": scales}
+    return {"input": np.array([clause], np.int64), "input_lengths": np.array([len(clause)], np.int64), "scales": scales} | settings["sid"]
 
 
 def errors(wanted, heard):

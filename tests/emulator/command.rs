@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let grammar = Grammar::parse(name, pack(name).ok_or("no such pack")?.text)?;
     let eot = pipeline.specials().eot;
     let mut recogniser = Recogniser::new(CommandSet::new(grammar, pipeline.tokenizer()?, eot)?);
-    let mut reader = AudioReader::open(Path::new(recording), isa)?;
+    let mut reader = AudioReader::open_with(Path::new(recording), isa)?;
     let mut samples = vec![0.0; 30 * 16_000];
     let mut len = 0;
     loop {

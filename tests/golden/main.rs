@@ -23,7 +23,7 @@ fn root() -> PathBuf {
 
 fn samples(name: &str) -> Vec<f32> {
     let path = root().join("samples").join(name);
-    AudioReader::open(path, Isa::detect()).and_then(|mut reader| reader.read_to_end()).expect("the sample")
+    AudioReader::open(path).and_then(|mut reader| reader.read_to_end()).expect("the sample")
 }
 
 /// Digests, segments and words of one recording.

@@ -32,6 +32,10 @@ WIDTH, LAYERS, HEADS, INNER, TEXT = 384, 6, 6, 1536, 384
 KINDS = {"birds": ("bird",), "wind": ("wind blowing", "wind howling", "howling cold wind", "winter wind"), "train": ("a train", "in a train"),
          "footsteps": ("footsteps",), "doorbell": ("doorbell",)}
 
+# Never mixed with each other, so that such mixtures can be asked for that no window had.
+APART = [{"dog_bark", "sea_waves"}, {"baby_cry", "rain"}, {"birds", "fire_crackling"}, {"footsteps", "wind"}, {"clock_tick", "smoke_alarm"},
+         {"doorbell", "helicopter"}, {"train", "rooster"}, {"chainsaw", "person_sneeze"}]
+
 
 class Windows:
     """Windows of five seconds and how they may be described."""
@@ -46,9 +50,10 @@ class Windows:
                 if any(word in recording["names"][0] for word in words) and "chime" not in recording["names"][0]:
                     kind = {"doorbell": "doorbell"}.get(name, name)
             kinds.setdefault(kind or recording["file"], []).append(recording)
-        self.kinds = list(kinds.values())
-        # A kind of many recordings comes more often than a lone recording, not in proportion.
-        weights = np.array([min(len(k), 40) ** 0.62 * min(sum(len(r["samples"]) for r in k) / sounds.RATE, 4.0) ** 0.3 for k in self.kinds])
+        self.names, self.kinds = list(kinds), list(kinds.values())
+        # A kind of many recordings comes more often than a lone recording, not in proportion; one of a few as if it had a dozen.
+        share = lambda kind: len(kind) if len(kind) < 3 else min(max(len(kind), 12), 40)
+        weights = np.array([share(k) ** 0.85 * min(sum(len(r["samples"]) for r in k) / sounds.RATE, 4.0) ** 0.3 for k in self.kinds])
         self.weights = weights / weights.sum()
         self.length = SECONDS * sounds.RATE
 
@@ -99,7 +104,7 @@ class Windows:
             names = [f"{n}{where}" for n in names for where in rng.choice([" in the distance", " far away", " from far off"], 2)]
         elif chance < 0.42:
             other = self.rng.choice(len(self.kinds), p=self.weights)
-            if other != which:
+            if other != which and {self.names[which], self.names[other]} not in APART:
                 second, more = self.sound(self.kinds[other])
                 if rng.random() < 0.5:
                     window = window + second * rng.uniform(0.6, 1.0)

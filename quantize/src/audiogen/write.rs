@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::LanguageModel;
 use crate::dense::Dense;
 use crate::encodec::{self, Codec};
-use crate::folder::{Partial, pretty, seal, write_text};
+use crate::folder::{self, Partial, pretty, write_text};
 use crate::source::read_json;
-use crate::tensors::{self, Tensor};
+use crate::tensors::Tensor;
 use crate::{Error, card, refusal, t5};
 
 /// What encodes descriptions.
@@ -73,10 +73,7 @@ impl LanguageModel {
         let options = Options { isa: Isa::detect(), threads: 1 };
         let fits = Request::new(&at, 1.0).and_then(|request| SoundGenerator::plan(&at, options, request, 8));
         fits.map_err(|error| Error::unsupported(&self.path, format!("the runtime does not take this model: {}", parts_refused(error))))?;
-        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
-        write_text(&at.join("README.md"), &self.card(&name, bytes, &task.notes))?;
-        seal(&at)?;
+        folder::complete(&at, folder, |name, bytes| self.card(name, bytes, &task.notes))?;
         partial.publish(folder)?;
         Ok(report)
     }
@@ -113,11 +110,7 @@ impl LanguageModel {
     /// # Errors
     /// The runtime does not take what was written, or the disk refuses.
     pub fn put(&self, at: &Path) -> Result<(), Error> {
-        tensors::write(&at.join("model.safetensors"), &self.path, &self.tensors())?;
-        let mut config = serde_json::to_value(&self.config).map_err(|e| Error::json(&self.path, e))?;
-        config["kind"] = json!("audiogen");
-        config["numerics_version"] = json!(NUMERICS_VERSION);
-        write_text(&at.join("config.json"), &pretty(&config))?;
+        folder::put(at, &self.path, "audiogen", &self.config, &self.tensors())?;
         let tokens = vec![self.config.vocab_size as u32; self.config.num_codebooks];
         let logits = self.run(at, &tokens, &vec![0.5; self.config.text_size])?;
         match logits.iter().all(|logit| logit.is_finite()) {

@@ -102,7 +102,7 @@ fn line(text: &str) -> Option<Line<'_>> {
 /// The mean of YAMNet's embedding over a recording.
 fn mean_embedding(sounds: &mut SoundRows, path: &Path, isa: Isa) -> Result<Option<Vec<f32>>, Error> {
     let refuse = |what: &dyn std::fmt::Display| Error::unsupported(path, what.to_string());
-    let mut reader = AudioReader::open(path, isa).map_err(|e| refuse(&e))?;
+    let mut reader = AudioReader::open_with(path, isa).map_err(|e| refuse(&e))?;
     let mut block = vec![0.0; 16_000];
     loop {
         match reader.read(&mut block).map_err(|e| refuse(&e))? {

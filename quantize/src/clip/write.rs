@@ -1,17 +1,15 @@
 //! Towers as a model folder.
 
-use std::fs;
 use std::path::Path;
 
 use ossicle::label::Preprocessor;
 use ossicle_models::clip::{ClipConfig, ImageTower, Scores, TextTower};
 use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_models::network::{Layer, Op};
-use serde_json::json;
 
 use super::config::Scored;
 use super::{Clip, Report};
-use crate::folder::{Partial, pretty, seal, write_text};
+use crate::folder::{self, Partial, write_text};
 use crate::pack;
 use crate::tensors::{self, Tensor};
 use crate::{Error, card};
@@ -58,11 +56,7 @@ impl Clip {
         self.calibrate(task, &texts[..texts.len().min(CALIBRATED)], progress)?;
         progress("packing");
         let (config, tensors) = self.parts()?;
-        tensors::write(&at.join("model.safetensors"), &self.path, &tensors)?;
-        let mut config = serde_json::to_value(config).map_err(|e| Error::json(&self.path, e))?;
-        config["kind"] = json!("clip");
-        config["numerics_version"] = json!(NUMERICS_VERSION);
-        write_text(&at.join("config.json"), &pretty(&config))?;
+        folder::put(&at, &self.path, "clip", &config, &tensors)?;
         if let Some(tower) = &self.image {
             write_text(&at.join("preprocessor_config.json"), &tower.preprocessor.to_json())?;
             let side = self.config.image.side;
@@ -74,11 +68,8 @@ impl Clip {
         }
         progress("measuring");
         let report = self.measure(&at, &task.images, &given)?;
-        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
         let notes = format!("{}\n\n{}", task.notes.trim_end(), report.markdown());
-        write_text(&at.join("README.md"), &self.card(&name, bytes, &notes))?;
-        seal(&at)?;
+        folder::complete(&at, folder, |name, bytes| self.card(name, bytes, &notes))?;
         partial.publish(folder)?;
         Ok(report)
     }

@@ -1,17 +1,15 @@
 //! A codec as a model folder.
 
-use std::fs;
 use std::path::Path;
 
 use ossicle_models::encodec::{Kind, Part, padded};
 use ossicle_models::folder::NUMERICS_VERSION;
-use serde_json::json;
 
 use super::{Codec, Conv, Recurrent, Report, Weights};
 use crate::codebook::codebook;
 use crate::dense::Dense;
-use crate::folder::{Partial, pretty, seal, write_text};
-use crate::tensors::{self, Tensor};
+use crate::folder::{self, Partial};
+use crate::tensors::Tensor;
 use crate::{Error, card};
 
 /// What to write.
@@ -35,22 +33,15 @@ impl Codec {
         let at = partial.path.clone();
         self.put(&at)?;
         let report = self.measure(&at, &task.recordings)?;
-        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
         let notes = format!("{}\n\n{}", task.notes.trim_end(), report.markdown());
-        write_text(&at.join("README.md"), &self.card(&name, bytes, &notes))?;
-        seal(&at)?;
+        folder::complete(&at, folder, |name, bytes| self.card(name, bytes, &notes))?;
         partial.publish(folder)?;
         Ok(report)
     }
 
     /// Weights and configuration, without card and sums.
     pub(crate) fn put(&self, at: &Path) -> Result<(), Error> {
-        tensors::write(&at.join("model.safetensors"), &self.path, &self.tensors())?;
-        let mut config = serde_json::to_value(&self.config).map_err(|e| Error::json(&self.path, e))?;
-        config["kind"] = json!("encodec");
-        config["numerics_version"] = json!(NUMERICS_VERSION);
-        write_text(&at.join("config.json"), &pretty(&config))
+        folder::put(at, &self.path, "encodec", &self.config, &self.tensors())
     }
 
     fn tensors(&self) -> Vec<Tensor> {

@@ -7,12 +7,11 @@ use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_models::Options;
 use ossicle_models::folder::{ModelFolder, NUMERICS_VERSION};
 use ossicle_models::hibari::{CURVE, CURVES, HibariGraph};
-use serde_json::json;
 
 use super::{BINS, Block, Encoder, FloatLinear, Linear, Norm, Voice};
-use crate::folder::{Partial, pretty, seal, write_text};
+use crate::folder::{self, Partial, write_text};
 use crate::pack;
-use crate::tensors::{self, Tensor};
+use crate::tensors::Tensor;
 use crate::{Error, card, phonemes};
 
 /// What to write.
@@ -32,11 +31,7 @@ impl Voice {
     pub fn write(&self, folder: &Path, task: &Task) -> Result<(), Error> {
         let mut partial = Partial::create(folder, task.force)?;
         let at = partial.path.clone();
-        tensors::write(&at.join("model.safetensors"), &self.path, &self.tensors())?;
-        let mut config = serde_json::to_value(&self.config).map_err(|e| Error::json(&self.path, e))?;
-        config["kind"] = json!("hibari");
-        config["numerics_version"] = json!(NUMERICS_VERSION);
-        write_text(&at.join("config.json"), &pretty(&config))?;
+        folder::put(&at, &self.path, "hibari", &self.config, &self.tensors())?;
         write_text(&at.join("vocab.json"), &self.vocabulary)?;
         if !self.notice.is_empty() {
             write_text(&at.join("NOTICE"), &self.notice)?;
@@ -49,10 +44,7 @@ impl Voice {
             fs::write(&path, bytes).map_err(|e| Error::io(&path, e))?;
         }
         self.try_out(&at)?;
-        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
-        write_text(&at.join("README.md"), &self.card(&name, bytes, &task.notes))?;
-        seal(&at)?;
+        folder::complete(&at, folder, |name, bytes| self.card(name, bytes, &task.notes))?;
         partial.publish(folder)
     }
 

@@ -6,13 +6,12 @@ use std::path::Path;
 use ossicle_kernels::activation::Activation;
 use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_models::minilm::MiniLmConfig;
-use serde_json::json;
 
 use super::float::Input;
 use super::round::Inputs;
 use super::{Encoder, Layer, Linear, Report, SENTENCES};
 use crate::captions::Captions;
-use crate::folder::{Partial, pretty, seal, write_text};
+use crate::folder::{self, Partial, write_text};
 use crate::pack::{self, QuantizedRows};
 use crate::tensors::{self, Tensor};
 use crate::{Error, card};
@@ -91,21 +90,14 @@ impl Encoder {
         if let Some(report) = &report {
             notes = format!("{notes}\n\n{}", report.markdown("sentences"));
         }
-        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
-        write_text(&at.join("README.md"), &self.card(&name, bytes, &notes))?;
-        seal(&at)?;
+        folder::complete(&at, folder, |name, bytes| self.card(name, bytes, &notes))?;
         partial.publish(folder)?;
         Ok(report)
     }
 
     /// Weights and configuration.
     fn put(&self, at: &Path, tensors: &[Tensor], config: &MiniLmConfig) -> Result<(), Error> {
-        tensors::write(&at.join("model.safetensors"), &self.path, tensors)?;
-        let mut config = serde_json::to_value(config).map_err(|e| Error::json(&self.path, e))?;
-        config["kind"] = json!("minilm");
-        config["numerics_version"] = json!(NUMERICS_VERSION);
-        write_text(&at.join("config.json"), &pretty(&config))
+        folder::put(at, &self.path, "minilm", config, tensors)
     }
 
     fn tensors(&self, sentences: &[&str], progress: &mut dyn FnMut(&str)) -> Vec<Tensor> {

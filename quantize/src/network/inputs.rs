@@ -29,7 +29,7 @@ pub fn read(paths: &[PathBuf], limit: usize, preprocessor: &Preprocessor, target
         }
         Preprocessor::Frames(frames) => {
             let window = |path: &PathBuf| {
-                let mut reader = AudioReader::open(path, Isa::detect()).map_err(|e| refused(path, e.to_string()))?;
+                let mut reader = AudioReader::open(path).map_err(|e| refused(path, e.to_string()))?;
                 let mut windows = Windows::new(frames.clone(), target, Isa::detect());
                 let window = windows.next(&mut reader).map_err(|e| refused(path, e.to_string()))?;
                 Ok(window.unwrap_or_default().to_vec())

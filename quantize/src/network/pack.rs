@@ -1,7 +1,6 @@
 //! A network as a model folder.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::Path;
 
 use ossicle_kernels::activation::Activation;
@@ -10,15 +9,14 @@ use ossicle_kernels::simd::Isa;
 use ossicle_models::folder::{FolderError, ModelFolder, NUMERICS_VERSION};
 use ossicle_models::network::{self as runtime, INPUT, InputShape, NetworkConfig, NetworkGraph, Op, Words};
 use ossicle_models::{GraphError, Options};
-use serde_json::{Value, json};
 
 use super::Network;
 use super::ir::{Kind, Layer, Weights};
 use crate::Error;
 use crate::card;
-use crate::folder::{Partial, pretty, seal, write_text};
+use crate::folder::{self, Partial, write_text};
 use crate::pack::{self, quantize_rows};
-use crate::tensors::{self, Tensor};
+use crate::tensors::Tensor;
 
 /// Values of one vector: rows and channels are rounded up to whole ones.
 const LANES: usize = pack::BLOCK_ROWS;
@@ -127,19 +125,16 @@ impl Network {
             tensors.extend(words.tensors);
             words.config
         });
-        tensors::write(&at.join("model.safetensors"), self.graph.path(), &tensors)?;
-        write_text(&at.join("config.json"), &pretty(&self.config(layers, words)?))?;
+        let config = NetworkConfig { input: self.input(), layers, scores: self.fused.scores, num_labels: outputs, words };
+        folder::put(&at, self.graph.path(), "network", &config, &tensors)?;
         write_text(&at.join("labels.txt"), &parts.labels.iter().flat_map(|label| [label, "\n"]).collect::<String>())?;
         write_text(&at.join("preprocessor_config.json"), &parts.preprocessor)?;
         self.check(&at)?;
         measure(&at, &mut parts)?;
-        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
-        write_text(&at.join("README.md"), &self.card(&name, bytes, &parts))?;
         for (name, text) in &parts.extra {
             write_text(&at.join(name), text)?;
         }
-        seal(&at)?;
+        folder::complete(&at, folder, |name, bytes| self.card(name, bytes, &parts))?;
         partial.publish(folder)
     }
 
@@ -211,14 +206,6 @@ impl Network {
             put(&mut tensors, layer, &format!("{prefix}{name}"), *offset);
         }
         Ok((self.runtime_layers(&names)?, tensors))
-    }
-
-    fn config(&self, layers: Vec<runtime::Layer>, words: Option<Words>) -> Result<Value, Error> {
-        let config = NetworkConfig { input: self.input(), layers, scores: self.fused.scores, num_labels: self.outputs(), words };
-        let mut value = serde_json::to_value(config).map_err(|e| Error::json(self.graph.path(), e))?;
-        value["kind"] = json!("network");
-        value["numerics_version"] = json!(NUMERICS_VERSION);
-        Ok(value)
     }
 
     fn card(&self, name: &str, bytes: u64, parts: &Parts) -> String {

@@ -7,6 +7,7 @@
 mod float;
 mod read;
 mod settings;
+mod speaker;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -32,6 +33,18 @@ struct Conv {
     outputs: usize,
     taps: usize,
     dilation: usize,
+}
+
+impl Conv {
+    /// What one of a single tap makes of a row.
+    fn of(&self, row: &[f32]) -> Vec<f32> {
+        let products = |weights: &[f32]| weights.iter().zip(row).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>();
+        self.weight.chunks_exact(self.inputs).zip(&self.bias).map(|(weights, &bias)| (products(weights) + f64::from(bias)) as f32).collect()
+    }
+
+    fn add_to_bias(&mut self, values: &[f32]) {
+        self.bias.iter_mut().zip(values).for_each(|(bias, value)| *bias += value);
+    }
 }
 
 /// A layer of the text encoder.
@@ -88,6 +101,8 @@ struct DecoderStage {
 pub struct Voice {
     path: PathBuf,
     config: VitsConfig,
+    /// Which of several speakers it is, in words.
+    speaker: Option<String>,
     /// Symbols' numbers.
     symbols: BTreeMap<char, u32>,
     embedding: Vec<f32>,
@@ -108,14 +123,20 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// Reads a voice; its settings are in `config`, or in the file of the voice's name with `.json` appended.
+    /// Reads a voice; its settings are in `config`, or in the file of the voice's name with `.json` appended. Of several speakers it is the one of
+    /// this name or number, or the first.
     ///
     /// # Errors
-    /// A file is missing or malformed, holds another network, or asks for what the runtime does not do.
-    pub fn open(path: &Path, config: Option<&Path>) -> Result<Self, Error> {
+    /// A file is missing or malformed, holds another network, has no such speaker, or asks for what the runtime does not do.
+    pub fn open(path: &Path, config: Option<&Path>, speaker: Option<&str>) -> Result<Self, Error> {
         let beside = path.with_added_extension("json");
         let settings = settings::read(config.unwrap_or(&beside))?;
-        read::voice(path, settings)
+        read::voice(path, settings, speaker)
+    }
+
+    /// Which of several speakers it is: number, name if it has one, and how many there are. None where there is but one.
+    pub fn speaker(&self) -> Option<&str> {
+        self.speaker.as_deref()
     }
 
     /// Its configuration.

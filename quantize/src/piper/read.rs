@@ -18,12 +18,9 @@ const TAIL_BOUND: f32 = 5.0;
 /// What is multiplied below zero before the last convolution.
 const LAST_SLOPE: f32 = 0.01;
 
-pub(super) fn voice(path: &Path, settings: Settings) -> Result<Voice, Error> {
+pub(super) fn voice(path: &Path, settings: Settings, speaker: Option<&str>) -> Result<Voice, Error> {
     let graph = crate::onnx::read::read(path)?;
     let network = Network::of(&graph);
-    if graph.shape("emb_g.weight").is_some() {
-        return Err(network.wrong("several speakers (emb_g.weight): voices of one speaker are possible"));
-    }
     let config = network.config(&settings)?;
     if let Some(problem) = config.problem() {
         return Err(network.wrong(problem));
@@ -63,9 +60,11 @@ pub(super) fn voice(path: &Path, settings: Settings) -> Result<Voice, Error> {
         let layers = (0..config.prior_encoder_num_wavenet_layers).map(layer).collect::<Result<_, Error>>()?;
         Ok(Coupling { enter: conv("pre")?, layers, leave: conv("post")? })
     };
-    let voice = Voice {
+    let couplings = network.numbers("flow.flows", "pre.bias");
+    let mut voice = Voice {
         path: path.to_owned(),
-        symbols: settings.symbols,
+        speaker: None,
+        symbols: settings.symbols.clone(),
         embedding: graph.floats(network.embedding()?, &[config.vocab_size, width])?,
         layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()?,
         stats: network.conv("enc_p.proj", Pads::Same)?,
@@ -74,13 +73,14 @@ pub(super) fn voice(path: &Path, settings: Settings) -> Result<Voice, Error> {
         duration_condition: network.conv("dp.proj", Pads::Same)?,
         splines: network.numbers("dp.flows", "pre.bias").iter().map(spline).collect::<Result<_, _>>()?,
         affine: network.affine()?,
-        couplings: network.numbers("flow.flows", "pre.bias").iter().map(coupling).collect::<Result<_, _>>()?,
+        couplings: couplings.iter().map(coupling).collect::<Result<_, _>>()?,
         decoder_input: network.conv("dec.conv_pre", Pads::Same)?,
         stages: (0..config.upsample_rates.len()).map(|i| network.stage(i, &config)).collect::<Result<_, _>>()?,
         decoder_output: network.conv("dec.conv_post", Pads::Same)?,
         config,
     };
     check(&voice, &network)?;
+    super::speaker::choose(&mut voice, &network, &settings, &couplings, speaker)?;
     Ok(voice)
 }
 
@@ -141,7 +141,7 @@ fn check(voice: &Voice, network: &Network<'_>) -> Result<(), Error> {
 
 /// How a convolution keeps the length.
 #[derive(Clone, Copy, PartialEq)]
-enum Pads {
+pub(super) enum Pads {
     /// By itself.
     Same,
     /// By a node before it, or by itself.
@@ -149,8 +149,8 @@ enum Pads {
 }
 
 /// Where tensors are read from.
-struct Network<'a> {
-    graph: &'a OnnxGraph,
+pub(super) struct Network<'a> {
+    pub(super) graph: &'a OnnxGraph,
     /// Convolutions by the names of their biases, and of their weights.
     convs: HashMap<&'a str, &'a Node>,
 }
@@ -162,7 +162,7 @@ impl<'a> Network<'a> {
         Self { graph, convs: names.collect() }
     }
 
-    fn wrong(&self, reason: impl Into<String>) -> Error {
+    pub(super) fn wrong(&self, reason: impl Into<String>) -> Error {
         Error::Onnx { path: self.graph.path.clone(), reason: reason.into() }
     }
 
@@ -177,7 +177,7 @@ impl<'a> Network<'a> {
         found.ok_or_else(|| self.wrong(format!("no tensor {name}: not one of Piper's voices")))
     }
 
-    fn conv(&self, name: &str, pads: Pads) -> Result<Conv, Error> {
+    pub(super) fn conv(&self, name: &str, pads: Pads) -> Result<Conv, Error> {
         let node = self.node(name)?;
         let weights = node.inputs.get(1).map_or("", String::as_str);
         let shape = self.graph.shape(weights).filter(|shape| shape.len() == 3);
@@ -247,11 +247,14 @@ impl<'a> Network<'a> {
         (0..64).rev().filter(|i| self.graph.shape(&format!("{name}.{i}.{part}")).is_some()).collect()
     }
 
-    /// The table that symbols are looked up in; optimisers may give it another constant's name.
+    /// The table that an input of the graph is looked up in; optimisers may give it another constant's name.
+    pub(super) fn table(&self, input: &str) -> Option<&'a str> {
+        let gather = self.graph.nodes.iter().find(|node| node.op == "Gather" && node.inputs.get(1).is_some_and(|ids| ids == input));
+        gather.and_then(|node| node.inputs.first()).map(String::as_str)
+    }
+
     fn embedding(&self) -> Result<&'a str, Error> {
-        let gather = self.graph.nodes.iter().find(|node| node.op == "Gather" && node.inputs.get(1).is_some_and(|ids| ids == "input"));
-        let table = gather.and_then(|node| node.inputs.first()).map(String::as_str);
-        table.ok_or_else(|| self.wrong("no table that symbols are looked up in: not one of Piper's voices"))
+        self.table("input").ok_or_else(|| self.wrong("no table that symbols are looked up in: not one of Piper's voices"))
     }
 
     /// Mean and scale of what durations are made of, of the first of two values; the scale is there as a logarithm below zero, or computed already.

@@ -22,6 +22,28 @@ pub(super) struct Settings {
     pub(super) espeak_voice: String,
     pub(super) language: Option<String>,
     pub(super) symbols: BTreeMap<char, u32>,
+    /// Numbers of speakers that have names.
+    pub(super) speakers: BTreeMap<String, usize>,
+}
+
+impl Settings {
+    /// The number of a speaker given by name or number, of `count`.
+    pub(super) fn speaker(&self, wanted: &str, count: usize) -> Result<usize, String> {
+        let known = self.speakers.get(wanted).copied().or_else(|| wanted.parse().ok()).filter(|&number| number < count);
+        known.ok_or_else(|| {
+            let mut names = self.speakers.keys().take(5).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+            if self.speakers.len() > 5 {
+                names += ", ...";
+            }
+            let named = if names.is_empty() { String::new() } else { format!(", and the names {names}") };
+            format!("no speaker {wanted:?}: there are the numbers 0 to {}{named}", count - 1)
+        })
+    }
+
+    /// What a speaker is called.
+    pub(super) fn name(&self, speaker: usize) -> Option<&str> {
+        self.speakers.iter().find(|(_, number)| **number == speaker).map(|(name, _)| name.as_str())
+    }
 }
 
 #[derive(Deserialize)]
@@ -34,7 +56,8 @@ struct Json {
     #[serde(default)]
     phoneme_map: BTreeMap<String, Value>,
     phoneme_id_map: BTreeMap<String, Vec<u32>>,
-    num_speakers: Option<u32>,
+    #[serde(default)]
+    speaker_id_map: BTreeMap<String, usize>,
     language: Option<Language>,
 }
 
@@ -71,9 +94,6 @@ struct Language {
 pub(super) fn read(path: &Path) -> Result<Settings, Error> {
     let json: Json = read_json(path)?;
     let refuse = |what: String| Error::unsupported(path, what);
-    if let Some(speakers) = json.num_speakers.filter(|&speakers| speakers > 1) {
-        return Err(refuse(format!("num_speakers is {speakers}: voices of one speaker are possible")));
-    }
     // Older files name it `PhonemeType.ESPEAK`, or not at all.
     let kind = json.phoneme_type.as_ref().map(|kind| kind.as_str().unwrap_or_default().to_lowercase());
     if let (Some(kind), Some(value)) = (&kind, &json.phoneme_type)
@@ -107,5 +127,6 @@ pub(super) fn read(path: &Path) -> Result<Settings, Error> {
         espeak_voice: espeak,
         language: json.language.and_then(|language| language.code).map(|code| code.replace('_', "-")),
         symbols,
+        speakers: json.speaker_id_map,
     })
 }

@@ -193,6 +193,17 @@ impl Toy {
         toy
     }
 
+    /// Speakers with these vectors; each layer adds 0.25 and so many times the sum of a vector.
+    fn speakers(&mut self, vectors: &[[f32; 4]], layers: &[(&str, i64, f32)]) {
+        self.constant("emb_g.weight", &[vectors.len() as i64, 4], vectors.as_flattened());
+        self.nodes.push(proto::node("Gather", &["emb_g.weight", "sid"], "/emb_g/Gather_output_0"));
+        for &(name, outputs, factor) in layers {
+            self.constant(&format!("{name}.weight"), &[outputs, 4, 1], &vec![factor; 4 * outputs as usize]);
+            self.constant(&format!("{name}.bias"), &[outputs], &vec![0.25; outputs as usize]);
+            self.nodes.push(proto::node("Conv", &["g", &format!("{name}.weight"), &format!("{name}.bias")], "out"));
+        }
+    }
+
     fn write(self, folder: &Folder, settings: &Value) -> PathBuf {
         let path = folder.0.join("voice.onnx");
         let graph = proto::graph("toy", self.nodes, self.constants, proto::value("input", 1), proto::value("output", 1));
@@ -232,7 +243,7 @@ fn noise(which: u32, place: u32, at: usize) -> f32 {
 fn the_runtime_speaks_as_the_float_network() {
     for pairs in [false, true] {
         let folder = Folder::new(&format!("speaks-{pairs}"));
-        let voice = Voice::open(&Toy::whole(pairs).write(&folder, &settings()), None).expect("a voice");
+        let voice = Voice::open(&Toy::whole(pairs).write(&folder, &settings()), None, None).expect("a voice");
         let config = voice.config();
         assert_eq!((config.upsample_rates.as_slice(), config.resblock_pairs, config.hop()), (&[4, 2][..], pairs, 8));
         assert_eq!((config.num_attention_heads, config.window_size, config.duration_predictor_flow_bins), (2, 3, 5));
@@ -274,11 +285,10 @@ fn the_runtime_speaks_as_the_float_network() {
 fn other_networks_and_settings_are_refused() {
     let folder = Folder::new("refused");
     let refused = |toy: Toy, settings: &Value, wanted: &str| {
-        let error = Voice::open(&toy.write(&folder, settings), None).map(drop).expect_err(wanted).to_string();
+        let error = Voice::open(&toy.write(&folder, settings), None, None).map(drop).expect_err(wanted).to_string();
         assert!(error.contains(wanted) && error.lines().count() == 1, "{wanted}: {error}");
     };
     for (field, value, wanted) in [
-        ("num_speakers", json!(904), "num_speakers is 904: voices of one speaker are possible"),
         ("phoneme_type", json!("text"), "phoneme_type is \"text\", \"espeak\" is possible"),
         ("phoneme_map", json!({"a": ["b"]}), "phoneme_map replaces \"a\""),
         ("phoneme_id_map", json!({"_": [0], "^": [1]}), "'$' is missing"),
@@ -306,9 +316,6 @@ fn other_networks_and_settings_are_refused() {
     let mut plain = without("durations");
     plain.conv("dp.conv_1", WIDTH, WIDTH, 3, 1);
     refused(plain, &settings(), "durations without noise (dp.conv_1)");
-    let mut several = Toy::whole(false);
-    several.constant("emb_g.weight", &[2, 2], &[0.0; 4]);
-    refused(several, &settings(), "several speakers (emb_g.weight)");
     let mut other = Toy::whole(false);
     other.slope(0.2);
     refused(other, &settings(), "slopes below zero are");
@@ -316,4 +323,56 @@ fn other_networks_and_settings_are_refused() {
     strided.decoder(false);
     strided.layer("dec.conv_pre", Some("again"), [64, WIDTH, 7], ("Conv", 2, &[3, 3], 1), true);
     refused(strided, &settings(), "dec.conv_pre: a window, stride, padding or groups that the runtime does not have");
+}
+
+#[test]
+fn one_of_several_speakers_is_taken() {
+    let folder = Folder::new("speakers");
+    let mut settings = settings();
+    settings["num_speakers"] = json!(3);
+    settings["speaker_id_map"] = json!({"anna": 1, "bert": 2});
+    let layers = [
+        ("dp.cond", WIDTH, 0.01),
+        ("flow.flows.0.enc.cond_layer", 4 * WIDTH, 0.02),
+        ("flow.flows.2.enc.cond_layer", 4 * WIDTH, 0.03),
+        ("dec.cond", 64, 0.04),
+    ];
+    let write = |layers: &[(&str, i64, f32)]| {
+        let mut toy = Toy::whole(false);
+        toy.speakers(&[[0.0; 4], [1.0, 2.0, 3.0, 4.0], [5.0; 4]], layers);
+        toy.write(&folder, &settings)
+    };
+    let path = write(&layers);
+    let open = |speaker: Option<&str>| Voice::open(&path, None, speaker);
+    let biases = |voice: &Voice| {
+        let [second, first] = voice.couplings.as_slice() else { panic!("{} couplings", voice.couplings.len()) };
+        let gates = [first, second].into_iter().flat_map(|coupling| &coupling.layers).map(|[enter, _]| enter.bias.clone());
+        [vec![voice.duration_input.bias.clone()], gates.collect(), vec![voice.decoder_input.bias.clone()]].concat()
+    };
+    let alone = Folder::new("one-speaker");
+    let plain = Voice::open(&Toy::whole(false).write(&alone, &self::settings()), None, None).expect("a voice");
+    assert_eq!(plain.speaker(), None);
+    for (wanted, sum, told) in
+        [(None, 0.0, "number 0 of 3"), (Some("anna"), 10.0, "number 1 (anna) of 3"), (Some("2"), 20.0, "number 2 (bert) of 3")]
+    {
+        let voice = open(wanted).expect("a voice");
+        assert_eq!(voice.speaker(), Some(told));
+        for ((own, before), factor) in biases(&voice).iter().zip(biases(&plain)).zip([0.01, 0.02, 0.02, 0.03, 0.03, 0.04]) {
+            assert!(own.iter().zip(&before).all(|(own, before)| (own - before - 0.25 - factor * sum).abs() < 1e-5), "{told} {factor}");
+        }
+    }
+    let refused = |result: Result<Voice, crate::Error>, wanted: &str| {
+        let error = result.map(drop).expect_err(wanted).to_string();
+        assert!(error.contains(wanted) && error.lines().count() == 1, "{wanted}: {error}");
+    };
+    refused(open(Some("carl")), "no speaker \"carl\": there are the numbers 0 to 2, and the names \"anna\", \"bert\"");
+    refused(open(Some("3")), "no speaker \"3\"");
+    refused(Voice::open(&alone.0.join("voice.onnx"), None, Some("anna")), "the voice has one speaker");
+    refused(Voice::open(&write(&layers[1..]), None, None), "no convolution dp.cond");
+    refused(
+        Voice::open(&write(&[("dp.cond", WIDTH, 0.0), ("flow.flows.0.enc.cond_layer", WIDTH, 0.0)]), None, None),
+        "no convolution flow.flows.2",
+    );
+    let narrow = [layers[0], ("flow.flows.0.enc.cond_layer", WIDTH, 0.0), layers[2], layers[3]];
+    refused(Voice::open(&write(&narrow), None, None), "flow.flows.0.enc.cond_layer: 32 outputs of 4 x 1 values, 128 of 4 x 1 are expected");
 }

@@ -1,20 +1,24 @@
 //! A voice as a model folder.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_models::Options;
 use ossicle_models::folder::{ModelFolder, NUMERICS_VERSION};
 use ossicle_models::vits::{Manner, VitsConfig, VitsGraph};
+use ossicle_phonemes::Phonemizer;
 use serde_json::json;
 
 use super::{Conv, Norm, Separable, Voice};
 use crate::dense::Dense;
 use crate::error::refusal;
-use crate::folder::{Partial, pretty, seal, write_text};
-use crate::tensors::{self, Tensor};
+use crate::folder::{self, Partial, pretty, write_text};
+use crate::tensors::Tensor;
 use crate::{Error, card};
+
+/// The voice of espeak-ng whose phonemes the runtime knows how to make of the lexicons'.
+const LEXICON: &str = "en-us";
 
 /// What to write.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +27,8 @@ pub struct Task {
     pub force: bool,
     /// Markdown for the model card.
     pub notes: String,
+    /// How English is pronounced, `phonemes.bin`, for texts to be said without espeak-ng.
+    pub phonemes: Option<PathBuf>,
 }
 
 impl Voice {
@@ -33,18 +39,26 @@ impl Voice {
     pub fn write(&self, folder: &Path, task: &Task) -> Result<(), Error> {
         let mut partial = Partial::create(folder, task.force)?;
         let at = partial.path.clone();
-        tensors::write(&at.join("model.safetensors"), &self.path, &self.tensors())?;
-        let mut config = serde_json::to_value(&self.config).map_err(|e| Error::json(&self.path, e))?;
-        config["kind"] = json!("vits");
-        config["numerics_version"] = json!(NUMERICS_VERSION);
-        write_text(&at.join("config.json"), &pretty(&config))?;
+        folder::put(&at, &self.path, "vits", &self.config, &self.tensors())?;
         write_text(&at.join("vocab.json"), &pretty(&json!(self.symbols)))?;
+        if let Some(phonemes) = &task.phonemes {
+            self.put_phonemes(phonemes, &at)?;
+        }
         self.try_out(&at)?;
-        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
-        write_text(&at.join("README.md"), &self.card(&name, bytes, &task.notes))?;
-        seal(&at)?;
+        folder::complete(&at, folder, |name, bytes| self.card(name, bytes, &task.notes))?;
         partial.publish(folder)
+    }
+
+    /// Copies how English is pronounced.
+    fn put_phonemes(&self, phonemes: &Path, at: &Path) -> Result<(), Error> {
+        let voice = self.config.espeak_voice.as_deref().unwrap_or("unknown");
+        if voice != LEXICON {
+            let problem = format!("--phonemes are those of espeak-ng's voice {LEXICON}, this voice's are those of {voice}");
+            return Err(Error::unsupported(&self.path, problem));
+        }
+        Phonemizer::open(phonemes).map_err(|error| Error::unsupported(phonemes, error.to_string()))?;
+        fs::copy(phonemes, at.join("phonemes.bin")).map_err(|e| Error::io(phonemes, e))?;
+        Ok(())
     }
 
     /// Runs what was written.
@@ -163,6 +177,7 @@ impl Voice {
         let rows = [
             ("kind", format!("vits: phonemes to samples, {} Hz", config.sampling_rate)),
             ("language", config.language.clone().unwrap_or_else(|| "unknown".into())),
+            ("speaker", self.speaker.clone().unwrap_or_else(|| "the only one".into())),
             ("phonemes", config.espeak_voice.as_ref().map_or("its own".into(), |voice| format!("those of espeak-ng's voice {voice}"))),
             ("text encoder", format!("{} layers, {} wide", config.num_hidden_layers, config.hidden_size)),
             ("decoder", format!("{} channels, upsampled {:?} times", config.upsample_initial_channel, config.upsample_rates)),

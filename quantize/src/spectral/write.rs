@@ -1,19 +1,17 @@
 //! A codec of spectra as a model folder.
 
-use std::fs;
 use std::path::Path;
 
 use ossicle_kernels::simd::Isa;
 use ossicle_models::folder::{ModelFolder, NUMERICS_VERSION};
 use ossicle_models::spectral::{SpectralDecoder, SpectralEncoder};
 use ossicle_models::{GraphError, Options};
-use serde_json::json;
 
 use super::{BINS, Block, Codec};
 use crate::codebook::codebook;
 use crate::dense::Dense;
-use crate::folder::{Partial, pretty, seal, write_text};
-use crate::tensors::{self, Tensor};
+use crate::folder::{self, Partial};
+use crate::tensors::Tensor;
 use crate::{Error, card, refusal};
 
 /// Values of a curve in the runtime: the bins, rounded up to whole vectors.
@@ -36,19 +34,12 @@ impl Codec {
     pub fn write(&self, folder: &Path, task: &Task) -> Result<(), Error> {
         let mut partial = Partial::create(folder, task.force)?;
         let at = partial.path.clone();
-        tensors::write(&at.join("model.safetensors"), &self.path, &self.tensors())?;
-        let mut config = serde_json::to_value(&self.config).map_err(|e| Error::json(&self.path, e))?;
-        config["kind"] = json!("spectral");
-        config["numerics_version"] = json!(NUMERICS_VERSION);
-        write_text(&at.join("config.json"), &pretty(&config))?;
+        folder::put(&at, &self.path, "spectral", &self.config, &self.tensors())?;
         let failed = |error| Error::unsupported(&self.path, format!("the runtime does not take this codec: {}", refusal(error)));
         if !self.there_and_back(&at).map_err(failed)?.iter().all(|sample| sample.is_finite()) {
             return Err(Error::unsupported(&self.path, "the runtime's samples are not finite"));
         }
-        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
-        write_text(&at.join("README.md"), &self.card(&name, bytes, &task.notes))?;
-        seal(&at)?;
+        folder::complete(&at, folder, |name, bytes| self.card(name, bytes, &task.notes))?;
         partial.publish(folder)
     }
 

@@ -1,18 +1,16 @@
 //! An encoder as a model folder.
 
-use std::fs;
 use std::path::Path;
 
 use ossicle_kernels::simd::Isa;
 use ossicle_models::folder::{ModelFolder, NUMERICS_VERSION};
 use ossicle_models::t5::T5Graph;
 use ossicle_models::{GraphError, Options};
-use serde_json::json;
 
 use super::Encoder;
 use crate::dense::Dense;
-use crate::folder::{Partial, pretty, seal, write_text};
-use crate::tensors::{self, Tensor};
+use crate::folder::{self, Partial, write_text};
+use crate::tensors::Tensor;
 use crate::{Error, card, refusal};
 
 /// What to write.
@@ -41,8 +39,10 @@ impl Encoder {
     pub(crate) fn complete(&self, at: &Path, folder: &Path, notes: &str) -> Result<(), Error> {
         let Some((_, tokenizer)) = &self.tokenizer else { return Err(Error::unsupported(&self.path, "there is no tokenizer.json")) };
         write_text(&at.join("tokenizer.json"), tokenizer)?;
-        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(at, e))?.len();
+        folder::complete(at, folder, |name, bytes| self.card(name, bytes, notes))
+    }
+
+    fn card(&self, name: &str, bytes: u64, notes: &str) -> String {
         let config = &self.config;
         let rows = [
             ("kind", "t5: a text's tokens to rows".to_owned()),
@@ -52,11 +52,7 @@ impl Encoder {
             ("weights here", format!("{bytes} bytes, int8 with one f32 scale per output channel")),
             ("numerics version", NUMERICS_VERSION.to_string()),
         ];
-        write_text(
-            &at.join("README.md"),
-            &card::page(&name, "T5's encoder for the Ossicle runtime, made by `ossicle-quantize t5`.", &rows, notes),
-        )?;
-        seal(at)
+        card::page(name, "T5's encoder for the Ossicle runtime, made by `ossicle-quantize t5`.", &rows, notes)
     }
 
     /// Weights and configuration into a folder that is there, once the runtime has opened them and run.
@@ -64,11 +60,7 @@ impl Encoder {
     /// # Errors
     /// The runtime does not take what was written, or the disk refuses.
     pub fn put(&self, at: &Path) -> Result<(), Error> {
-        tensors::write(&at.join("model.safetensors"), &self.path, &self.tensors())?;
-        let mut config = serde_json::to_value(&self.config).map_err(|e| Error::json(&self.path, e))?;
-        config["kind"] = json!("t5");
-        config["numerics_version"] = json!(NUMERICS_VERSION);
-        write_text(&at.join("config.json"), &pretty(&config))?;
+        folder::put(at, &self.path, "t5", &self.config, &self.tensors())?;
         match self.run(at, &[0, 1])?.iter().all(|value| value.is_finite()) {
             true => Ok(()),
             false => Err(Error::unsupported(&self.path, "the runtime's rows are not finite numbers")),

@@ -1,6 +1,5 @@
 //! A YAMNet as a model folder.
 
-use std::fs;
 use std::path::Path;
 
 use ossicle::events::{Detector, EventsError, Options, Settings, SettingsError};
@@ -8,8 +7,8 @@ use ossicle_models::folder::{FolderError, LAYOUT, NUMERICS_VERSION};
 use serde_json::{Value, json};
 
 use super::{Filters, MEL_BINS, PATCH_FRAMES, TAPS, Yamnet};
-use crate::folder::{Partial, pretty, seal, write_text};
-use crate::tensors::{self, Tensor};
+use crate::folder::{self, Partial, write_text};
+use crate::tensors::Tensor;
 use crate::{Error, card, head};
 
 impl Yamnet {
@@ -17,8 +16,6 @@ impl Yamnet {
     fn config(&self) -> Value {
         let layers = self.layers.iter().map(|(depthwise, pointwise)| json!({"channels": pointwise.bias.len(), "stride": depthwise.stride}));
         let mut config = json!({
-            "kind": "yamnet",
-            "numerics_version": NUMERICS_VERSION,
             "patch_frames": PATCH_FRAMES,
             "num_mel_bins": MEL_BINS,
             "stem_channels": self.stem.bias.len(),
@@ -62,8 +59,7 @@ impl Yamnet {
     pub fn write(&self, folder: &Path, force: bool, notes: &str) -> Result<(), Error> {
         let mut partial = Partial::create(folder, force)?;
         let at = partial.path.clone();
-        tensors::write(&at.join("model.safetensors"), &self.path, &self.tensors())?;
-        write_text(&at.join("config.json"), &pretty(&self.config()))?;
+        folder::put(&at, &self.path, "yamnet", &self.config(), &self.tensors())?;
         let lines = |labels: &[String]| labels.iter().flat_map(|label| [label, "\n"]).collect::<String>();
         write_text(&at.join("labels.txt"), &lines(&self.labels))?;
         if let Some((_, labels)) = &self.near {
@@ -72,10 +68,7 @@ impl Yamnet {
         if let Some(head) = &self.head {
             write_text(&at.join(head::RULES), &head.rules)?;
         }
-        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-        let bytes = fs::metadata(at.join("model.safetensors")).map_err(|e| Error::io(&at, e))?.len();
-        write_text(&at.join("README.md"), &self.card(&name, bytes, notes))?;
-        seal(&at)?;
+        folder::complete(&at, folder, |name, bytes| self.card(name, bytes, notes))?;
         if self.head.is_some() {
             check_head(&at, folder)?;
         }

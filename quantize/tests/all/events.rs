@@ -34,7 +34,7 @@ fn wav(path: &Path, samples: &[f32]) {
 }
 
 fn speech() -> Vec<f32> {
-    AudioReader::open(root().join("samples/kitchen.wav"), Isa::detect()).unwrap().read_to_end().unwrap()
+    AudioReader::open(root().join("samples/kitchen.wav")).unwrap().read_to_end().unwrap()
 }
 
 fn events(detector: &mut Detector, samples: &[f32]) -> Vec<Event> {

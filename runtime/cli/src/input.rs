@@ -164,7 +164,7 @@ pub(crate) fn open(file: &Path, raw: Option<Pcm>, isa: Isa) -> Result<AudioReade
         (Some(pcm), true) => AudioReader::pcm(interrupt::stdin(), pcm, isa),
         (Some(pcm), false) => File::open(file).map_err(open_error).and_then(|file| AudioReader::pcm(file, pcm, isa)),
         (None, true) => AudioReader::stream(interrupt::stdin(), isa),
-        (None, false) => AudioReader::open(file, isa),
+        (None, false) => AudioReader::open_with(file, isa),
     };
     reader.map_err(|error| fault::audio(&name(file), &error))
 }

@@ -183,7 +183,7 @@ impl Watcher<'_> {
     fn transcribe(&mut self, work: &Work) -> Result<Vec<u8>, Failed> {
         let name = work.name();
         let path = work.path().map_err(|fault| Failed::Recording(fault.into()))?;
-        let reader = AudioReader::open(path, self.args.model.machine.isa()).map_err(|error| {
+        let reader = AudioReader::open_with(path, self.args.model.machine.isa()).map_err(|error| {
             if fault::is_machine_fault(&error) {
                 Failed::Machine(anyhow::Error::new(error).context(name.to_owned()))
             } else {

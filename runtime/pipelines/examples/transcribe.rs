@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--unrefined" => options.refine_words = false,
             "--raw" => options.quality = Quality::off(),
             file => {
-                let mut source = AudioReader::open(file, how.isa)?;
+                let mut source = AudioReader::open_with(file, how.isa)?;
                 let mut writer = Format::Json.writer();
                 let task = options.task.name().to_owned();
                 writer.begin(&mut out, &Header { file: file.to_owned(), model: transcriber.name().to_owned(), task })?;

@@ -14,7 +14,7 @@ fn model() -> PathBuf {
 /// Speech, a pause, a chirp that falls, a pause.
 fn scene() -> Vec<f32> {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/kitchen.wav");
-    let mut samples = AudioReader::open(sample, Isa::detect()).unwrap().read_to_end().unwrap();
+    let mut samples = AudioReader::open(sample).unwrap().read_to_end().unwrap();
     samples.resize(samples.len() + 24_000, 0.0);
     samples.extend((0..30_000).map(|n| {
         let t = f64::from(n) / 16_000.0;

@@ -16,13 +16,12 @@ use std::path::Path;
 use counting::allocations;
 use ossicle::audio::AudioReader;
 use ossicle::events::{Detector, Heard, Options, Settings};
-use ossicle_kernels::simd::Isa;
 
 // No test harness: the allocation count is the whole process's.
 fn main() {
     bombs::check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio"), cfg!(feature = "opus"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut sound = AudioReader::open(root.join("samples/kitchen.wav"), Isa::detect()).unwrap().read_to_end().unwrap();
+    let mut sound = AudioReader::open(root.join("samples/kitchen.wav")).unwrap().read_to_end().unwrap();
     sound.resize(sound.len() + 48_000, 0.0);
     let own = std::env::temp_dir().join(format!("ossicle-events-memory-{}", std::process::id()));
     classes::write(&own, &root.join("models-int8/yamnet"), &["never"], -9.0, 1024);

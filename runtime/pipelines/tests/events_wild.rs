@@ -6,7 +6,6 @@ use std::path::Path;
 
 use ossicle::audio::AudioReader;
 use ossicle::events::{Detector, Event, Heard, Options, Settings};
-use ossicle_kernels::simd::Isa;
 use serde_json::Value;
 
 /// False events in the first two thirds of the recordings that are allowed: of rain and waves, and of the other eight. The last third chose
@@ -57,7 +56,7 @@ fn surroundings_are_seldom_taken_for_the_ten_sounds() {
         let recording: Value = serde_json::from_str(line).unwrap();
         let may_hold: Vec<&str> = recording["may_hold"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         let file = wild.join(recording["file"].as_str().unwrap());
-        let samples = AudioReader::open(&file, Isa::detect()).unwrap().read_to_end().unwrap();
+        let samples = AudioReader::open(&file).unwrap().read_to_end().unwrap();
         let heard = events(&mut detector, &samples, samples.len());
         if recording["seconds"].as_f64().unwrap() < 40.0 {
             assert_eq!(events(&mut detector, &samples, 4001), heard, "{}: a stream has other events", file.display());

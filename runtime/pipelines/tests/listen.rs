@@ -57,7 +57,7 @@ impl Recogniser for &mut Heard {
 
 fn speech() -> Vec<f32> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/kitchen.wav");
-    AudioReader::open(path, Isa::detect()).and_then(|mut reader| reader.read_to_end()).unwrap()
+    AudioReader::open(path).and_then(|mut reader| reader.read_to_end()).unwrap()
 }
 
 fn noise(seconds: f32) -> Vec<f32> {

@@ -17,7 +17,6 @@ use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcriber::{Options, Transcriber};
 use ossicle::whisper::transcript::{Summary, Told};
-use ossicle_kernels::simd::Isa;
 use ossicle_serve::wyoming::event::Event;
 use ossicle_serve::{Limits, Model, ModelCard, Server};
 use serde_json::json;
@@ -69,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let alone = (0..rounds).map(|_| {
         let clock = Instant::now();
-        let mut reader = AudioReader::open(&path, Isa::detect())?;
+        let mut reader = AudioReader::open(&path)?;
         timed.model.transcribe_source(&mut reader, &TranscribeOptions::default(), &mut |_| {})?;
         Ok(clock.elapsed().as_secs_f64())
     });

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -22,13 +22,11 @@ use crate::model::Model;
 use crate::slots::Peer;
 use crate::spill::{Kept, Share};
 use crate::turns::{self, Turns};
+use crate::updates::{Update, Updates};
 use turn::{Bounded, Ended, Limit, Turn};
 
 /// How long a thread waits before it says that it is alive, and a stop may go unnoticed.
 const STEP: Duration = Duration::from_millis(100);
-
-/// How often a connection that waits for its job looks after its client.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Stack of a model's thread.
 const STACK_BYTES: usize = 4 << 20;
@@ -69,8 +67,7 @@ impl fmt::Display for JobError {
 impl std::error::Error for JobError {}
 
 /// What a connection learns of its job.
-pub(crate) enum Update {
-    Started,
+enum News {
     Told(Told),
     Finished(Result<Whole, JobError>),
 }
@@ -92,7 +89,7 @@ struct Job {
     share: Share,
     options: TranscribeOptions,
     purpose: Purpose,
-    updates: Sender<Update>,
+    updates: Sender<Update<News>>,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -141,11 +138,8 @@ pub(crate) struct Queue(Arc<Shared>);
 /// A job that somebody waits for; dropping it cancels the job.
 pub(crate) struct Ticket {
     queue: Queue,
-    updates: Receiver<Update>,
+    updates: Updates<News>,
     cancelled: Arc<AtomicBool>,
-    since: Instant,
-    started: bool,
-    wait: Duration,
 }
 
 impl Queue {
@@ -196,7 +190,7 @@ impl Queue {
         drop(waiting);
         self.0.changed.notify_all();
         self.0.clients.fetch_add(1, Ordering::Relaxed);
-        Ok(Ticket { queue: self.clone(), updates, cancelled, since, started: false, wait: limits.wait })
+        Ok(Ticket { queue: self.clone(), updates: Updates::new(updates, limits.wait), cancelled })
     }
 
     /// Works on jobs until one of `stop` is set, calling `tick` a few times a second as long as nobody computes for longer without coming to the
@@ -232,7 +226,7 @@ impl Queue {
             Ok(())
         });
         for job in self.waiting().jobs.drain(..) {
-            let _ = job.updates.send(Update::Finished(Err(JobError::Stopping)));
+            let _ = job.updates.send(Update::Told(News::Finished(Err(JobError::Stopping))));
         }
         started
     }
@@ -270,7 +264,7 @@ impl Queue {
         turn.pass();
         let mut source = Bounded { audio, left: most_samples(limits), turn: &turn, broken: None, ended: false };
         let mut tell = |told| {
-            let _ = updates.send(Update::Told(told));
+            let _ = updates.send(Update::Told(News::Told(told)));
             turn.pass();
         };
         let summary = match purpose {
@@ -285,7 +279,7 @@ impl Queue {
             Some(Limit::Time) => Err(JobError::TooSlow(limits.work)),
         };
         drop((source, share, ended));
-        let _ = updates.send(Update::Finished(finished));
+        let _ = updates.send(Update::Told(News::Finished(finished)));
     }
 }
 
@@ -308,21 +302,12 @@ impl Ticket {
     /// [`JobError::Busy`] if the job was not begun in time, [`JobError::Gone`] if `alive` does not hold, and whatever ended the job.
     pub(crate) fn next(&mut self, alive: &mut dyn FnMut() -> bool) -> Result<Done, JobError> {
         loop {
-            match self.updates.recv_timeout(LOOK) {
-                Ok(Update::Started) => self.started = true,
-                Ok(Update::Told(Told::Segment(segment))) => return Ok(Done::Segment(segment)),
-                Ok(Update::Told(Told::Dropped(dropped))) => return Ok(Done::Dropped(dropped)),
+            match self.updates.next(alive)? {
+                News::Told(Told::Segment(segment)) => return Ok(Done::Segment(segment)),
+                News::Told(Told::Dropped(dropped)) => return Ok(Done::Dropped(dropped)),
                 // Sound events are not listened for.
-                Ok(Update::Told(Told::Event(_))) => {}
-                Ok(Update::Finished(whole)) => return whole.map(Done::All),
-                Err(RecvTimeoutError::Disconnected) => return Err(JobError::Stopping),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if !self.started && self.since.elapsed() > self.wait {
-                return Err(JobError::Busy);
-            }
-            if !alive() {
-                return Err(JobError::Gone);
+                News::Told(Told::Event(_)) => {}
+                News::Finished(whole) => return whole.map(Done::All),
             }
         }
     }

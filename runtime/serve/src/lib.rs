@@ -38,6 +38,7 @@ mod speech;
 mod spill;
 mod text;
 mod turns;
+mod updates;
 mod worker;
 pub mod wyoming;
 

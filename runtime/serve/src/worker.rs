@@ -3,19 +3,17 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::jobs::JobError;
 use crate::slots::Peer;
+use crate::updates::{Update, Updates};
 
 /// Stack of the thread.
 const STACK_BYTES: usize = 4 << 20;
-
-/// How often a connection that waits looks after its client.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Parts that wait for their client to take them; with more the work waits.
 const MAX_PARTS: usize = 64;
@@ -54,17 +52,9 @@ pub(crate) enum Step<P, R> {
     Done(R),
 }
 
-enum Update<P, R> {
-    Started,
-    Step(Step<P, R>),
-}
-
 /// Work that somebody waits for; dropping it ends the work.
 pub(crate) struct Ticket<P, R> {
-    updates: Receiver<Update<P, R>>,
-    since: Instant,
-    started: bool,
-    wait: Duration,
+    updates: Updates<Step<P, R>>,
     _client: Client,
 }
 
@@ -156,9 +146,9 @@ impl<T: Send + 'static> Worker<T> {
                 return;
             }
             let done =
-                work(thing, &mut |part| !shared.stopping.load(Ordering::Relaxed) && sender.send(Update::Step(Step::Part(part))).is_ok());
+                work(thing, &mut |part| !shared.stopping.load(Ordering::Relaxed) && sender.send(Update::Told(Step::Part(part))).is_ok());
             if !shared.stopping.load(Ordering::Relaxed) {
-                let _ = sender.send(Update::Step(Step::Done(done)));
+                let _ = sender.send(Update::Told(Step::Done(done)));
             }
         };
         self.0.clients.fetch_add(1, Ordering::Relaxed);
@@ -170,7 +160,7 @@ impl<T: Send + 'static> Worker<T> {
         }
         drop(waiting);
         self.0.changed.notify_all();
-        Ticket { updates, since: Instant::now(), started: false, wait: self.0.wait, _client: client }
+        Ticket { updates: Updates::new(updates, self.0.wait), _client: client }
     }
 
     /// Ends the thread after the part that it works on.
@@ -197,20 +187,7 @@ impl<P, R> Ticket<P, R> {
     /// # Errors
     /// [`JobError::Busy`] if it was not begun in time, [`JobError::Gone`] if `alive` does not hold, [`JobError::Stopping`].
     pub(crate) fn next(&mut self, alive: &mut dyn FnMut() -> bool) -> Result<Step<P, R>, JobError> {
-        loop {
-            match self.updates.recv_timeout(LOOK) {
-                Ok(Update::Started) => self.started = true,
-                Ok(Update::Step(step)) => return Ok(step),
-                Err(RecvTimeoutError::Disconnected) => return Err(JobError::Stopping),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if !self.started && self.since.elapsed() > self.wait {
-                return Err(JobError::Busy);
-            }
-            if !alive() {
-                return Err(JobError::Gone);
-            }
-        }
+        self.updates.next(alive)
     }
 }
 

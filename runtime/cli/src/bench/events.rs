@@ -42,8 +42,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let (isa, threads) = (args.machine.isa(), args.machine.threads());
     let place = args.file.display().to_string();
-    let samples =
-        AudioReader::open(&args.file, isa).and_then(|mut reader| reader.read_to_end()).map_err(|error| fault::audio(&place, &error))?;
+    let samples = AudioReader::open_with(&args.file, isa)
+        .and_then(|mut reader| reader.read_to_end())
+        .map_err(|error| fault::audio(&place, &error))?;
     let path = ossicle::models::find(&args.model).map_err(fault::model)?;
     let options = Options { isa, threads, hop_frames: args.hop, ..Options::default() };
     let mut detector = Detector::open(&path, &Settings::default(), options).map_err(|error| fault::events(&path, error))?;

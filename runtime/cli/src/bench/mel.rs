@@ -37,8 +37,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let isa = args.machine.isa();
     let place = args.file.display().to_string();
-    let mut samples =
-        AudioReader::open(&args.file, isa).and_then(|mut reader| reader.read_to_end()).map_err(|error| fault::audio(&place, &error))?;
+    let mut samples = AudioReader::open_with(&args.file, isa)
+        .and_then(|mut reader| reader.read_to_end())
+        .map_err(|error| fault::audio(&place, &error))?;
     samples.truncate(WINDOW_SAMPLES);
     let log_mel = LogMel::new(isa, BANDS)?;
     let (mut features, mut scratch) = (vec![0.0; WINDOW_FRAMES * BANDS], Box::new(MelScratch::new()));

@@ -134,7 +134,7 @@ impl<E: Engine> Bench<E> {
 /// Measures.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let place = args.file.display().to_string();
-    let samples = AudioReader::open(&args.file, args.model.machine.isa())
+    let samples = AudioReader::open_with(&args.file, args.model.machine.isa())
         .and_then(|mut reader| reader.read_to_end())
         .map_err(|error| fault::audio(&place, &error))?;
     let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);

@@ -94,7 +94,7 @@ impl Task<'_> {
 }
 
 fn rows(sounds: &mut SoundRows, path: &Path, isa: Isa) -> Result<Outcome<Vec<Row>>, ossicle::events::EventsError> {
-    let mut reader = match AudioReader::open(path, isa) {
+    let mut reader = match AudioReader::open_with(path, isa) {
         Ok(reader) => reader,
         Err(error) => return Ok(Err(error.to_string())),
     };

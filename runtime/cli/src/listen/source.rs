@@ -89,7 +89,7 @@ impl SourceArgs {
             };
             AudioReader::pcm(io::stdin(), Pcm { rate: self.rate, channels: self.channels, encoding }, isa)
         } else {
-            AudioReader::open(input, isa)
+            AudioReader::open_with(input, isa)
         };
         let reader = reader.map_err(|error| fault::audio(&name, &error))?;
         let (rate, damage) = (reader.info().sample_rate, Arc::default());

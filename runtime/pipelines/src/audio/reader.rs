@@ -77,7 +77,15 @@ impl AudioReader {
     ///
     /// # Errors
     /// For anything but a recording with at least one sample.
-    pub fn open(path: impl AsRef<Path>, isa: Isa) -> Result<Self, AudioError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, AudioError> {
+        Self::open_with(path, Isa::detect())
+    }
+
+    /// As [`open`](Self::open), resampling with this instruction set; it changes no bit.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(path: impl AsRef<Path>, isa: Isa) -> Result<Self, AudioError> {
         let cannot_open = |error: io::Error| match error.kind() {
             ErrorKind::NotFound => AudioError::NotFound,
             ErrorKind::IsADirectory => AudioError::Directory,

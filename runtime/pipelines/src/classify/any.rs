@@ -9,7 +9,7 @@ use ossicle_trace::Tap;
 
 use super::{Classifier, Labels};
 use crate::embed::{EmbedError, Options};
-use crate::label::{self, Image, LabelError, Labeller, Reading};
+use crate::label::{Image, LabelError, Labeller, Reading};
 use crate::source::SampleSource;
 
 /// A classifier with labels of its own, or one by words.
@@ -94,7 +94,7 @@ impl AnyClassifier {
     pub fn open(model: &Path, words: Option<&Labels>, options: Options) -> Result<Self, ClassifyError> {
         let Options { isa, threads, most } = options;
         match words {
-            None => Ok(Labeller::open_within(model, label::Options { isa, threads }, most)?.into()),
+            None => Ok(Labeller::open_within(model, ossicle_models::Options { isa, threads }, most)?.into()),
             Some(words) => Ok((Classifier::open(model, words, options)?, words.names.clone()).into()),
         }
     }

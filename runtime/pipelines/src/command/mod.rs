@@ -7,6 +7,7 @@
 pub mod automaton;
 pub mod background;
 pub mod calibrate;
+mod commands;
 pub mod confidence;
 mod ending;
 pub mod mix;
@@ -15,3 +16,5 @@ pub mod search;
 pub mod sentences;
 pub mod set;
 pub mod vocabulary;
+
+pub use commands::{Commands, CommandsError};

@@ -9,6 +9,7 @@ use ossicle_models::folder::FolderError;
 
 use super::near::listed;
 use crate::find::FindError;
+use crate::source::SourceError;
 
 /// Settings that cannot be used.
 #[derive(Debug)]
@@ -104,6 +105,8 @@ pub enum EventsError {
     Folder(FolderError),
     /// The settings are.
     Settings(SettingsError),
+    /// The recording cannot be read on.
+    Source(SourceError),
     /// Sounds in words cannot be looked for.
     Find(FindError),
     /// A folder of classes, or a head, does not go with the model.
@@ -134,6 +137,7 @@ impl fmt::Display for EventsError {
         match self {
             Self::Folder(error) => error.fmt(f),
             Self::Settings(error) => error.fmt(f),
+            Self::Source(error) => error.fmt(f),
             Self::Find(error) => error.fmt(f),
             Self::Classes { path, problem } => write!(f, "{}: {problem}", path.display()),
             Self::Hop { frames } => write!(f, "a hop of {frames} frames: give 2 to 96, an even number"),
@@ -149,6 +153,7 @@ impl std::error::Error for EventsError {
             // Their text is this error's.
             Self::Folder(error) => error.source(),
             Self::Settings(error) => error.source(),
+            Self::Source(error) => error.source(),
             Self::Find(error) => error.source(),
             Self::Hop { .. } | Self::HeadHop { .. } | Self::Classes { .. } => None,
             Self::Graph(error) => error.source(),

@@ -13,14 +13,14 @@ use ossicle_trace::Tap;
 use super::exercise::{exercise, values};
 use super::{Exercise, Family, FamilyError, Job, Needs, Options, Phase, Workload, of};
 use crate::embed::{self, EmbedError, ImageTower, Images, Similarity, TextEncoder, TextSource};
-use crate::label::{self, Labeller};
+use crate::label::Labeller;
 use crate::models::ModelInfo;
 
 pub(super) struct Network;
 
 impl Network {
     fn labeller(model: &Path, options: Options) -> Result<Labeller, FamilyError> {
-        Ok(Labeller::open(model, label::Options { isa: options.isa, threads: options.threads })?)
+        Ok(Labeller::open(model, options)?)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Exercise, Family, FamilyError, Job, Needs, Options, Phase, Workload}
 use crate::models::ModelInfo;
 use crate::whisper::config::GenerationConfig;
 use crate::whisper::memory::{Memory, Request};
-use crate::whisper::transcriber::{self, Transcriber};
+use crate::whisper::transcriber::Transcriber;
 use crate::whisper::window::Window;
 
 /// Frames of the spectrogram in a second.
@@ -105,7 +105,6 @@ impl Family for Whisper {
     }
 
     fn check(&self, model: &Path, options: Options) -> Result<(), FamilyError> {
-        let options = transcriber::Options { isa: options.isa, threads: options.threads };
         Ok(Transcriber::open_folder(model, options).map(drop)?)
     }
 

@@ -8,7 +8,7 @@ use ossicle_generate::{DelayPattern, Generator, TokenModel};
 use ossicle_models::audiogen::{AudiogenConfig, AudiogenGraph, Limits};
 use ossicle_models::folder::ModelFolder;
 use ossicle_models::{GraphError, MemoryPlan, Options};
-use ossicle_trace::Tap;
+use ossicle_trace::{Step, Tap, Tensor, Values};
 
 use super::codec::{Codec, Decoder, Facts};
 use super::settings::Recommended;
@@ -133,6 +133,7 @@ pub struct SoundGenerator {
     model: AudiogenGraph,
     decoder: Decoder,
     limits: Limits,
+    tap: Option<Arc<dyn Tap>>,
 }
 
 impl fmt::Debug for SoundGenerator {
@@ -160,7 +161,7 @@ impl SoundGenerator {
         let limits = folders.limits(&request, text)?;
         let model = AudiogenGraph::new_within(Arc::clone(&folders.model), options, limits, most)?;
         let decoder = folders.codec.decoder(options, most)?;
-        Ok(Self { folders, options, model, decoder, limits })
+        Ok(Self { folders, options, model, decoder, limits, tap: None })
     }
 
     /// What it all needs, without keeping any of it.
@@ -204,7 +205,8 @@ impl SoundGenerator {
     /// Hands every tensor that is computed from now on to `tap`; `None` ends that.
     pub fn set_tap(&mut self, tap: Option<Arc<dyn Tap>>) {
         self.model.set_tap(tap.clone());
-        self.decoder.set_tap(tap);
+        self.decoder.set_tap(tap.clone());
+        self.tap = tap;
     }
 
     /// Makes a sound that goes on from a beginning of `request.given` frames: hands over that as the codec gives it back, then what follows, as
@@ -291,6 +293,11 @@ impl SoundGenerator {
                 };
                 for frame in range.start.max(sent.saturating_sub(first))..range.end {
                     let codes: Vec<u32> = generator.frame(frame).collect();
+                    if let Some(tap) = &self.tap {
+                        tap.step(Step { stage: "audiogen.frame", at: (first + frame) as u64, count: 1 });
+                        let values = Values::U32(&codes);
+                        tap.tensor(&Tensor { op: "audiogen.codes", kernel: "Choice", part: "", shape: &[books], values });
+                    }
                     self.decoder.push(&codes, sink)?;
                     sent = first + frame + 1;
                 }

@@ -7,26 +7,11 @@ use ossicle_frontend::yamnet::{BINS, YamnetMel, YamnetScratch, samples_of};
 use ossicle_kernels::simd::Isa;
 use ossicle_models::folder::{FolderError, ModelFolder};
 use ossicle_models::network::{InputShape, MAX_BUFFER_BYTES, NetworkGraph};
-use ossicle_models::{MemoryPlan, Work};
+use ossicle_models::{MemoryPlan, Options, Work};
 use ossicle_trace::{Step, Tap, Tensor, Values};
 
 use super::{Frames, Image, LabelError, Preprocessor, Target};
 use crate::source::SampleSource;
-
-/// How to compute; no choice changes a bit.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Instruction set.
-    pub isa: Isa,
-    /// Threads, held to 1..=8.
-    pub threads: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { isa: Isa::detect(), threads: 1 }
-    }
-}
 
 /// What a model labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +49,7 @@ impl Labeller {
     /// As [`open`](Self::open); [`GraphError::Memory`](ossicle_models::GraphError::Memory) in [`LabelError::Graph`] if the limit is too low.
     pub fn open_within(model: &Path, options: Options, most: usize) -> Result<Self, LabelError> {
         let folder = ModelFolder::open(model)?;
-        let run = ossicle_models::Options { isa: options.isa, threads: options.threads };
-        let graph = NetworkGraph::new_within(Arc::clone(&folder), run, most)?;
+        let graph = NetworkGraph::new_within(Arc::clone(&folder), options, most)?;
         let text = folder.read_text("labels.txt")?;
         let labels: Vec<String> = text.lines().map(str::to_owned).collect();
         if labels.len() != graph.config().num_labels {

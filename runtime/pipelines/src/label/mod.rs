@@ -21,6 +21,7 @@ mod resize;
 
 pub use error::LabelError;
 pub use image::{ENDINGS, Image, has_image_ending, has_unread_image_ending};
-pub use labeller::{Labeller, Options, Reading, Windows};
+pub use labeller::{Labeller, Reading, Windows};
+pub use ossicle_models::Options;
 pub use pixels::{Pixels, Resample, Size, Target};
 pub use preprocessor::{Frames, Frontend, Preprocessor};

@@ -92,7 +92,7 @@ impl Run<'_> {
     /// The recording, which ends when it is enough.
     fn source(&self) -> Result<Until<'_>, ReplayError> {
         let reader = match self.raw_rate {
-            None => AudioReader::open(self.input, self.options.isa),
+            None => AudioReader::open_with(self.input, self.options.isa),
             Some(rate) => File::open(self.input).map_err(AudioError::Io).and_then(|file| AudioReader::raw(file, rate, self.options.isa)),
         };
         Ok(Until { reader: reader.map_err(|error| ReplayError::Audio(self.input.to_owned(), error))?, stop: self.stop })

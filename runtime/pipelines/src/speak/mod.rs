@@ -11,6 +11,7 @@
 //! # Ok::<(), ossicle::speak::SpeakError>(())
 //! ```
 
+mod american;
 mod clauses;
 mod error;
 mod espeak;

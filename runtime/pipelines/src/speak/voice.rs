@@ -14,7 +14,7 @@ use ossicle_trace::Tap;
 
 use super::espeak::Espeak;
 use super::synth::{Around, Hibari, Synth, Vits};
-use super::{SpeakError, clauses};
+use super::{SpeakError, american, clauses};
 
 /// Symbols of Piper's voices around a clause and between its phonemes.
 const AROUND: [char; 3] = ['^', '_', '$'];
@@ -38,8 +38,8 @@ impl Default for Settings {
 enum Words {
     /// Nothing: the voice says phonemes only.
     None,
-    /// Lexicons and networks.
-    Lexicon(Box<Phonemizer>),
+    /// Lexicons and networks, and how the voice writes what they say.
+    Lexicon(Box<Phonemizer>, fn(&str) -> String),
     /// The program `espeak-ng`.
     Espeak(Espeak),
 }
@@ -82,7 +82,7 @@ impl Voice {
         let folder: Arc<ModelFolder<HibariConfig>> = ModelFolder::open(path).map_err(SpeakError::Folder)?;
         let symbols = symbols(&folder, folder.config().vocab_size)?;
         let (words, words_bytes) = match phonemizer(folder.path())? {
-            Some((phonemizer, bytes)) => (Words::Lexicon(Box::new(phonemizer)), bytes),
+            Some((phonemizer, bytes)) => (Words::Lexicon(Box::new(phonemizer), str::to_owned), bytes),
             None => (Words::None, 0),
         };
         let synth = Box::new(Hibari::new(HibariGraph::new_within(folder, options, most)?, options.isa));
@@ -98,10 +98,14 @@ impl Voice {
             let problem = format!("one of {AROUND:?}, which are around clauses, is missing");
             return Err(SpeakError::Symbols { path: path.join(VOCABULARY), problem });
         };
-        let words = config.espeak_voice.as_deref().map_or(Words::None, |voice| Words::Espeak(Espeak::new(voice)));
+        let (words, words_bytes) = match (phonemizer(folder.path())?, config.espeak_voice.as_deref()) {
+            (Some((phonemizer, bytes)), _) => (Words::Lexicon(Box::new(phonemizer), american::ipa), bytes),
+            (None, Some(voice)) => (Words::Espeak(Espeak::new(voice)), 0),
+            (None, None) => (Words::None, 0),
+        };
         let language = config.language.clone();
         let synth = Box::new(Vits::new(VitsGraph::new_within(folder, options, most)?, Around { begin, between, end }));
-        Ok(Self { synth, symbols, words, words_bytes: 0, language })
+        Ok(Self { synth, symbols, words, words_bytes, language })
     }
 
     /// Samples a second of what it says.
@@ -134,9 +138,9 @@ impl Voice {
         let mut out = Pronounced::default();
         match &self.words {
             Words::None => return Err(SpeakError::NoText),
-            Words::Lexicon(phonemizer) => {
+            Words::Lexicon(phonemizer, written) => {
                 for clause in phonemizer.phonemize(text) {
-                    self.line(&clause.phonemes, &mut out);
+                    self.line(&written(&clause.phonemes), &mut out);
                     out.left_out.extend(clause.left_out);
                 }
             }

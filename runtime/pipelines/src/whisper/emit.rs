@@ -1,5 +1,6 @@
 //! What becomes of a window's text: segments with their times, or a word on why there are none.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -23,7 +24,8 @@ pub(super) struct Run<'a> {
     pub(super) taps: DigestTaps,
     pub(super) summary: Summary,
     pub(super) likelihood: Likelihood,
-    pub(super) on_told: &'a mut dyn FnMut(Told),
+    /// What nobody has taken yet.
+    pub(super) told: VecDeque<Told>,
 }
 
 /// How likely a recording's text is.
@@ -142,7 +144,7 @@ impl<E: Engine> Pipeline<E> {
 fn tell_dropped(decoded: &Decoded, reason: DropReason, text: String, seek: u64, frames: Range<usize>, run: &mut Run<'_>) {
     let [start, end] = [frames.start, frames.end].map(|frame| centiseconds(seconds(seek as usize + frame)));
     let Decoded { no_speech_prob, ref attempt, .. } = *decoded;
-    (run.on_told)(Told::Dropped(Dropped { start, end, reason, text, avg_logprob: attempt.avg_logprob, no_speech_prob }));
+    run.told.push_back(Told::Dropped(Dropped { start, end, reason, text, avg_logprob: attempt.avg_logprob, no_speech_prob }));
     run.summary.dropped += 1;
 }
 
@@ -189,7 +191,7 @@ fn tell_segment(
     let words = segment.words.iter().flatten().map(|word| (word.start, word.end));
     let times = std::iter::once((segment.start, segment.end)).chain(words);
     run.taps.times(segment.id, times.map(|(start, end)| [hundredths(start), hundredths(end)]));
-    (run.on_told)(Told::Segment(segment));
+    run.told.push_back(Told::Segment(segment));
     run.summary.segments += 1;
 }
 

@@ -36,6 +36,9 @@ mod speech;
 pub mod tokenizer;
 pub mod transcriber;
 pub mod transcript;
+mod transcription;
 pub mod window;
 mod word_times;
 pub mod words;
+
+pub use transcription::Transcription;

@@ -1,7 +1,5 @@
 use std::path::Path;
 
-use ossicle_kernels::simd::Isa;
-
 use super::super::fake::Script;
 use super::super::pipeline::tests::{pipeline, said};
 use super::super::transcript::{DropReason, Dropped};
@@ -11,7 +9,7 @@ use crate::audio::AudioReader;
 /// Real speech of 3.9 s: the detector does not take noise for it.
 fn kitchen() -> Vec<f32> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/kitchen.wav");
-    let mut reader = AudioReader::open(&path, Isa::detect()).unwrap();
+    let mut reader = AudioReader::open(&path).unwrap();
     let (mut samples, mut block) = (vec![], [0.0; 4096]);
     while let n @ 1.. = reader.read(&mut block).unwrap() {
         samples.extend_from_slice(&block[..n]);

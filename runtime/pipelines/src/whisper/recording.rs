@@ -1,6 +1,5 @@
 //! The loop over a recording's windows.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use super::attempts::Outcome;
@@ -18,8 +17,8 @@ use crate::events::{EncodedEvents, Event, EventsError};
 use crate::source::SampleSource;
 
 /// A recording on its way, and how far it is.
-struct OnWay<'a> {
-    run: Run<'a>,
+pub(super) struct OnWay<'a> {
+    pub(super) run: Run<'a>,
     slider: Slider<'a>,
     /// The frame that comes next.
     seek: u64,
@@ -62,12 +61,20 @@ impl<E: Engine> Pipeline<E> {
         on_told: &mut dyn FnMut(Told),
     ) -> Result<Summary, TranscribeError> {
         self.check(options)?;
-        let mut on_way = self.begin(source, options, events.is_some(), on_told)?;
+        let mut on_way = self.begin(source, options, events.is_some())?;
         if let Some(events) = &mut events {
             events.begin(options.digests);
         }
-        while self.step(&mut on_way, events.as_deref_mut())? {}
-        self.finish(on_way, events)
+        loop {
+            let more = self.step(&mut on_way, events.as_deref_mut());
+            on_way.run.told.drain(..).for_each(&mut *on_told);
+            if !more? {
+                break;
+            }
+        }
+        let (summary, told) = self.finish(on_way, events)?;
+        told.into_iter().for_each(on_told);
+        Ok(summary)
     }
 
     /// Transcribes recordings of the same time side by side, such as the two sides of a call: what is told comes in order of time, with the
@@ -82,37 +89,39 @@ impl<E: Engine> Pipeline<E> {
         on_told: &mut dyn FnMut(usize, Told),
     ) -> Result<Vec<Summary>, TranscribeError> {
         self.check(options)?;
-        let waiting: Vec<_> = sources.iter().map(|_| RefCell::new(VecDeque::new())).collect();
-        let mut keep: Vec<_> = waiting.iter().map(|queue| move |told| queue.borrow_mut().push_back(told)).collect();
+        let mut waiting: Vec<VecDeque<Told>> = sources.iter().map(|_| VecDeque::new()).collect();
         let mut on_way = Vec::new();
-        for (source, keep) in sources.iter_mut().zip(&mut keep) {
-            on_way.push(Some(self.begin(&mut **source, options, false, keep)?));
+        for source in sources.iter_mut() {
+            on_way.push(Some(self.begin(&mut **source, options, false)?));
         }
         let mut summaries = vec![Summary::default(); on_way.len()];
         // The one that is least far goes on.
         let far = |one: &(usize, &mut Option<OnWay<'_>>)| one.1.as_ref().map_or(u64::MAX, |on_way| on_way.seek);
         while let Some((index, one)) = on_way.iter_mut().enumerate().filter(|(_, one)| one.is_some()).min_by_key(far) {
             let more = match one {
-                Some(on_way) => self.step(on_way, None)?,
+                Some(on_way) => {
+                    let more = self.step(on_way, None);
+                    waiting[index].append(&mut on_way.run.told);
+                    more?
+                }
                 None => false,
             };
             if let Some(ended) = one.take_if(|_| !more) {
-                summaries[index] = self.finish(ended, None)?;
+                summaries[index] = self.finish(ended, None)?.0;
             }
             let all_told_before =
                 on_way.iter().flatten().map(|on_way| on_way.seek).min().map_or(f64::INFINITY, |seek| seconds(seek as usize));
-            tell_in_order(&waiting, all_told_before, on_told);
+            tell_in_order(&mut waiting, all_told_before, on_told);
         }
         Ok(summaries)
     }
 
     /// Sets out on a recording.
-    fn begin<'a>(
+    pub(super) fn begin<'a>(
         &mut self,
         source: &'a mut dyn SampleSource,
         options: &'a TranscribeOptions,
         listens: bool,
-        on_told: &'a mut dyn FnMut(Told),
     ) -> Result<OnWay<'a>, TranscribeError> {
         let most_prompt = (self.engine.dims().max_tokens / 2).saturating_sub(1);
         let run = Run {
@@ -120,14 +129,14 @@ impl<E: Engine> Pipeline<E> {
             taps: DigestTaps::new(options.digests).with_trace(self.trace.clone()),
             summary: Summary { events: listens.then_some(0), ..Summary::default() },
             likelihood: Likelihood::default(),
-            on_told,
+            told: VecDeque::new(),
         };
         let speech = options.vad.map(|vad| SpeechMap::new(self.engine.isa(), vad));
         Ok(OnWay { run, slider: Slider::new(source).with_speech(speech), seek: 0, most: options.window.max_frames() })
     }
 
     /// Goes on by a window, or what lies between two; false at the end.
-    fn step(&mut self, on_way: &mut OnWay<'_>, events: Option<&mut EncodedEvents>) -> Result<bool, TranscribeError> {
+    pub(super) fn step(&mut self, on_way: &mut OnWay<'_>, events: Option<&mut EncodedEvents>) -> Result<bool, TranscribeError> {
         let OnWay { run, slider, seek, most } = on_way;
         let options = run.plan.options;
         slider.move_to(*seek)?;
@@ -148,7 +157,7 @@ impl<E: Engine> Pipeline<E> {
         };
         *most = options.window.max_frames();
         if let Some(events) = events {
-            let mut heard = heard(&mut run.summary, run.on_told);
+            let mut heard = heard(&mut run.summary, &mut run.told);
             events.window(self.engine.encoder_output(), *seek, advance, &mut heard).map_err(unheard)?;
         }
         *seek += advance as u64;
@@ -156,19 +165,23 @@ impl<E: Engine> Pipeline<E> {
         Ok(true)
     }
 
-    /// The end of a recording.
-    fn finish(&mut self, on_way: OnWay<'_>, events: Option<&mut EncodedEvents>) -> Result<Summary, TranscribeError> {
+    /// The end of a recording, and what is told at last.
+    pub(super) fn finish(
+        &mut self,
+        on_way: OnWay<'_>,
+        events: Option<&mut EncodedEvents>,
+    ) -> Result<(Summary, VecDeque<Told>), TranscribeError> {
         let OnWay { run, slider, .. } = on_way;
-        let Run { mut summary, plan, taps, likelihood, on_told } = run;
+        let Run { mut summary, plan, taps, likelihood, mut told } = run;
         let scores = match events {
-            Some(events) => events.finish(slider.samples_read(), &mut heard(&mut summary, on_told)).map_err(unheard)?,
+            Some(events) => events.finish(slider.samples_read(), &mut heard(&mut summary, &mut told)).map_err(unheard)?,
             None => None,
         };
         summary.duration = slider.samples_read() as f64 / f64::from(ossicle_frontend::SAMPLE_RATE);
         summary.language = plan.language;
         summary.language_doubt = !self.specials.multilingual && likelihood.doubts_language(&plan.options.quality);
         summary.digests = taps.finish().map(|digests| Digests { events: scores, ..digests });
-        Ok(summary)
+        Ok((summary, told))
     }
 
     /// Passes over `frames` in which nobody speaks; they are encoded if sound events are listened for.
@@ -197,15 +210,14 @@ impl<E: Engine> Pipeline<E> {
 }
 
 /// Tells what begins before a time in seconds, the earliest first, of equals that of the first recording.
-fn tell_in_order(waiting: &[RefCell<VecDeque<Told>>], before: f64, on_told: &mut dyn FnMut(usize, Told)) {
-    let next = |queue: &RefCell<VecDeque<Told>>| queue.borrow().front().map(start).filter(|&start| start < before);
-    let earliest = || {
+fn tell_in_order(waiting: &mut [VecDeque<Told>], before: f64, on_told: &mut dyn FnMut(usize, Told)) {
+    let next = |queue: &VecDeque<Told>| queue.front().map(start).filter(|&start| start < before);
+    let earliest = |waiting: &[VecDeque<Told>]| {
         let all = waiting.iter().enumerate().filter_map(|(index, queue)| Some((index, next(queue)?)));
         all.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index)
     };
-    while let Some(index) = earliest() {
-        let told = waiting[index].borrow_mut().pop_front();
-        told.into_iter().for_each(|told| on_told(index, told));
+    while let Some(index) = earliest(waiting) {
+        waiting[index].pop_front().into_iter().for_each(|told| on_told(index, told));
     }
 }
 
@@ -219,10 +231,10 @@ fn start(told: &Told) -> f64 {
 }
 
 /// Counts events, and tells them.
-fn heard(summary: &mut Summary, on_told: &mut dyn FnMut(Told)) -> impl FnMut(Event) {
+fn heard(summary: &mut Summary, told: &mut VecDeque<Told>) -> impl FnMut(Event) {
     |event| {
         summary.events = summary.events.map(|events| events + 1);
-        on_told(Told::Event(event));
+        told.push_back(Told::Event(event));
     }
 }
 

@@ -5,36 +5,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ossicle_kernels::simd::Isa;
 use ossicle_models::GraphError;
 use ossicle_models::MemoryPlan;
 use ossicle_models::folder::{FolderError, ModelFolder, WhisperConfig};
-use ossicle_models::whisper::{Options as GraphOptions, WhisperGraph};
+use ossicle_models::whisper::WhisperGraph;
 use ossicle_trace::Tap;
 
 use super::error::TranscribeError;
 use super::options::TranscribeOptions;
 use super::pipeline::Pipeline;
 use super::transcript::{Segment, Summary, Told};
+use super::transcription::Transcription;
 use crate::events::EncodedEvents;
 use crate::models::{self, ModelError};
 use crate::source::SampleSource;
 
-/// How to run a model. No choice changes a bit of any result.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// The instruction set.
-    pub isa: Isa,
-    /// Threads, the caller included; held to 1..=8 ([`MAX_THREADS`](ossicle_models::MAX_THREADS)).
-    pub threads: usize,
-}
-
-/// The best instruction set, one thread.
-impl Default for Options {
-    fn default() -> Self {
-        Self { isa: Isa::detect(), threads: 1 }
-    }
-}
+pub use ossicle_models::Options;
 
 /// Why a model cannot be opened.
 #[derive(Debug)]
@@ -60,7 +46,17 @@ impl fmt::Display for OpenError {
     }
 }
 
-impl std::error::Error for OpenError {}
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // Their texts are this error's.
+        match self {
+            Self::Model(error) => error.source(),
+            Self::Folder(error) => error.source(),
+            Self::Graph(error) => error.source(),
+            Self::Settings(error) => error.source(),
+        }
+    }
+}
 
 impl From<ModelError> for OpenError {
     fn from(error: ModelError) -> Self {
@@ -88,13 +84,14 @@ impl From<TranscribeError> for OpenError {
 
 /// Whisper on a model folder.
 ///
-/// ```no_run
-/// use ossicle::whisper::options::TranscribeOptions;
-/// use ossicle::whisper::transcriber::{Options, Transcriber};
+/// ```
+/// use ossicle::{Audio, Options, TranscribeOptions, Transcriber};
 ///
+/// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
 /// let mut transcriber = Transcriber::open("whisper-tiny.en", Options::default())?;
-/// let samples = vec![0.0; 16_000];
-/// transcriber.transcribe(&samples, &TranscribeOptions::default(), &mut |segment| println!("{}", segment.text))?;
+/// for segment in transcriber.segments(&mut Audio::open("samples/kitchen.wav")?, &TranscribeOptions::default())? {
+///     println!("{}", segment?.text);
+/// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Transcriber {
@@ -134,7 +131,7 @@ impl Transcriber {
         let clock = Instant::now();
         let generation_config = folder.read_text("generation_config.json")?;
         let tokenizer_json = folder.read_text("tokenizer.json")?;
-        let graph_options = GraphOptions { isa: options.isa, threads: options.threads.max(1) };
+        let graph_options = options.threads(options.threads.max(1));
         let memory = WhisperGraph::memory_plan(&folder, graph_options, folder.config().max_source_positions)?;
         let graph = WhisperGraph::new(folder, graph_options)?;
         let pipeline = Pipeline::new(graph, &generation_config, tokenizer_json)?;
@@ -184,6 +181,19 @@ impl Transcriber {
     /// If they do not fit.
     pub fn check(&self, options: &TranscribeOptions) -> Result<(), TranscribeError> {
         self.pipeline.check(options)
+    }
+
+    /// The segments of a recording, one after the other, in constant memory: no window is computed before its segments are asked for, so that the
+    /// iterator can be dropped at any time.
+    ///
+    /// # Errors
+    /// If an option does not fit the model.
+    pub fn segments<'a>(
+        &'a mut self,
+        source: &'a mut dyn SampleSource,
+        options: &'a TranscribeOptions,
+    ) -> Result<Transcription<'a>, TranscribeError> {
+        Transcription::begin(&mut self.pipeline, source, options)
     }
 
     /// Transcribes 16 kHz mono samples, handing out each segment as soon as it is known.

@@ -297,7 +297,7 @@ pub(crate) fn check(fixtures: &Path, opus: bool) {
         let before = fresh_peak_bytes();
         let heard = count(match bomb {
             Bomb::Stream(stream) => AudioReader::stream(stream, Isa::detect()),
-            Bomb::File(path) => AudioReader::open(path, Isa::detect()),
+            Bomb::File(path) => AudioReader::open(path),
         });
         match heard {
             Ok(samples) => assert!(samples >= least, "{name}: {samples} samples"),

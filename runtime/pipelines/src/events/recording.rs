@@ -1,0 +1,68 @@
+//! The events of a recording as an iterator.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::iter::FusedIterator;
+
+use super::{Detector, Event, EventsError, Heard};
+use crate::audio::SAMPLE_RATE;
+use crate::source::{SampleSource, filled};
+
+/// The sounds of a recording, in the order in which they end: no second is listened to before what it may tell is asked for.
+pub struct Events<'a> {
+    detector: &'a mut Detector,
+    source: &'a mut dyn SampleSource,
+    samples: Vec<f32>,
+    told: VecDeque<Event>,
+    ended: bool,
+}
+
+impl fmt::Debug for Events<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Events<'a> {
+    pub(super) fn new(detector: &'a mut Detector, source: &'a mut dyn SampleSource) -> Self {
+        Self { detector, source, samples: vec![0.0; SAMPLE_RATE as usize], told: VecDeque::new(), ended: false }
+    }
+
+    /// Listens to another second.
+    fn advance(&mut self) -> Result<(), EventsError> {
+        let told = &mut self.told;
+        let mut keep = |heard: Heard<'_>| {
+            if let Heard::Event(event) = heard {
+                told.push_back(event);
+            }
+        };
+        let length = filled(self.source, &mut self.samples).map_err(EventsError::Source)?;
+        self.detector.push(&self.samples[..length], &mut keep)?;
+        if length < self.samples.len() {
+            self.ended = true;
+            self.detector.finish(&mut keep)?;
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Events<'_> {
+    type Item = Result<Event, EventsError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(event) = self.told.pop_front() {
+                return Some(Ok(event));
+            }
+            if self.ended {
+                return None;
+            }
+            if let Err(error) = self.advance() {
+                self.ended = true;
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+impl FusedIterator for Events<'_> {}
