@@ -4,12 +4,13 @@ Makes clips of five seconds for each of sixteen descriptions and lets YAMNet hea
 own labels (the largest of them) is above that of the other fifteen. `--recordings DATA` judges real clips of the ten classes the same way.
 
 `--mixtures` asks for pairs of sounds that no window of the training had together (`APART` in models-int8/effects/train/lm.py). A sound is heard where
-the largest of its labels' scores reaches 0.1 at some time; printed is how often both are, and how often another sound of the sixteen is.
+the largest of its labels' scores reaches 0.1 at some time; printed is how often both are, and how often another sound of the sixteen is. What comes after `--` are more options of `ossicle generate`.
 """
 
 import argparse
 import json
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -98,8 +99,10 @@ def main():
     parser.add_argument("--recordings", type=Path)
     parser.add_argument("--mixtures", action="store_true")
     parser.add_argument("--keep", type=Path, help="folder for the sounds and the page")
-    parser.add_argument("options", nargs="*", help="more options of ossicle generate, after --")
-    args = parser.parse_args()
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    args = parser.parse_args(given[:end])
+    args.options = given[end + 1 :]
     if args.recordings:
         clips = [json.loads(line) for line in open(args.recordings / "sound_events/manifest.jsonl")]
         scores = heard(args.ossicle, [args.recordings / "sound_events" / clip["file"] for clip in clips])

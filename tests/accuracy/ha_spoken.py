@@ -67,7 +67,7 @@ def main():
         home = pathlib.Path(folder) / "home.yaml"
         home.write_text(yaml.safe_dump(house, allow_unicode=True), encoding="utf-8")
         for engine, voice, speed in voices:
-            paths = [pathlib.Path(folder) / f"{engine}-{voice}-{number}.wav" for number in range(len(drawn) + len(talk))]
+            paths = [pathlib.Path(folder) / f"{engine}-{pathlib.Path(voice).name}-{number}.wav" for number in range(len(drawn) + len(talk))]
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
                 list(pool.map(lambda clip: packs.speak(engine, voice, speed, clip[0][0], clip[1]), zip(drawn + talk, paths)))
             command = [ha_sentences.BINARY, "command", "--sentences", str(args.folder), "--language", args.language, "--home", str(home)]

@@ -95,6 +95,8 @@ def drawn(pack, count, seed):
 def speak(engine, voice, speed, text, path):
     if engine == "flite":
         command = ["flite", "-voice", voice, "--setf", f"duration_stretch={speed}", "-t", text, "-o", str(path)]
+    elif engine == "ossicle":
+        command = [BINARY, "speak", text, "--voice", voice, "--speed", str(speed), "--threads", "1", "-o", str(path)]
     else:
         command = ["espeak-ng", "-v", voice, "-s", str(speed), "-w", str(path), text]
     subprocess.run(command, check=True, capture_output=True)
