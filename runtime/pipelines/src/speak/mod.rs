@@ -15,6 +15,7 @@ mod clauses;
 mod error;
 mod espeak;
 mod flac;
+mod kokoro;
 mod pcm;
 mod sentences;
 mod synth;
