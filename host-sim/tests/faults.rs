@@ -155,6 +155,13 @@ const VOICE_CASES: [(&str, u32, &str, &str); 3] = [
     ("log_all", 20, "hibari.prosody.blocks.5", "hibari.curves"),
 ];
 
+/// The same for voices whose channels are normalised over time.
+const KOKORO_CASES: [(&str, u32, &str, &str); 3] = [
+    ("channel_moments", 25, "kokoro.prosody.lstm", "kokoro.pitch.0.first.affine"),
+    ("normalize_channels", 25, "kokoro.pitch.0.first.affine", "kokoro.pitch.0.first"),
+    ("multiply_rows", 25, "kokoro.generator.1.blocks.1.1.second", "kokoro.samples"),
+];
+
 /// The same for sounds from text.
 const SOUND_CASES: [(&str, u32, &str, &str); 5] = [
     ("linear", 25, "t5.layers.0.attention", "t5.layers.0.out"),
@@ -167,9 +174,10 @@ const SOUND_CASES: [(&str, u32, &str, &str); 5] = [
 #[test]
 fn the_struck_operator_is_named() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let missing = KERNELS
-        .iter()
-        .find(|kernel| CASES.iter().chain(&EVENTS_CASES).chain(&NETWORK_CASES).chain(&VOICE_CASES).all(|case| case.0 != **kernel));
+    let missing = KERNELS.iter().find(|kernel| {
+        let mut cases = CASES.iter().chain(&EVENTS_CASES).chain(&NETWORK_CASES).chain(&VOICE_CASES).chain(&KOKORO_CASES);
+        cases.all(|case| case.0 != **kernel)
+    });
     assert_eq!(missing, None, "every kernel has a case");
     named(&subject(), &CASES);
 }
@@ -210,6 +218,20 @@ fn the_struck_operator_of_a_voice_is_named() {
     assert!(trace.descriptors.iter().any(|descriptor| descriptor.op == "hibari.samples"));
     assert!(matches!(replay(&trace, &subject, fastest_two().0, 3).expect("replay"), Verdict::Identical { .. }));
     named(&subject, &VOICE_CASES);
+    fs::remove_file(&file).expect("a file");
+}
+
+#[test]
+fn the_struck_operator_of_mixed_voices_is_named() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (model, file) = (toy::kokoro::folder(), std::env::temp_dir().join(format!("ossicle-mixed-{}.txt", std::process::id())));
+    fs::write(&file, "kitchen lamp, on.\nten.\n").expect("a file");
+    let settings = json!({"speed": 1.0, "seed": 0, "voices": "one:0.7,two:0.3"});
+    let subject = Subject::with(&file, model.0.to_str().expect("UTF-8"), trace::SPEAK, settings).expect("the toy voices");
+    let trace = record(&subject, fastest_two().1, 1).expect("run");
+    assert!(trace.descriptors.iter().any(|descriptor| descriptor.op == "kokoro.samples"));
+    assert!(matches!(replay(&trace, &subject, fastest_two().0, 3).expect("replay"), Verdict::Identical { .. }));
+    named(&subject, &KOKORO_CASES);
     fs::remove_file(&file).expect("a file");
 }
 

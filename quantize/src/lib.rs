@@ -38,6 +38,7 @@ pub mod head;
 pub mod hf;
 pub mod hibari;
 pub mod import;
+pub mod kokoro;
 pub mod layout;
 pub mod minilm;
 pub mod network;

@@ -45,6 +45,8 @@ enum Subcommands {
     Efficientnet(commands::efficientnet::Args),
     /// Turn a hibari voice from ONNX into a model folder, for ossicle speak
     Hibari(commands::hibari::Args),
+    /// Turn Kokoro-82M and its voices from ONNX into a model folder, for ossicle speak
+    Kokoro(commands::kokoro::Args),
     /// Turn one of Piper's voices (VITS) from ONNX into a model folder, for ossicle speak
     Piper(commands::piper::Args),
     /// Turn the lexicon, tagger and letter network of hibari-tts into one file, for English text to phonemes
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         (Some(Subcommands::Clip(args)), _) => commands::clip::run(args),
         (Some(Subcommands::Efficientnet(args)), _) => commands::efficientnet::run(args),
         (Some(Subcommands::Hibari(args)), _) => commands::hibari::run(args),
+        (Some(Subcommands::Kokoro(args)), _) => commands::kokoro::run(args),
         (Some(Subcommands::Piper(args)), _) => commands::piper::run(args),
         (Some(Subcommands::Phonemes(args)), _) => commands::phonemes::run(args),
         (None, Some(args)) => commands::checkpoint::run(args),

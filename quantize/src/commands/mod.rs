@@ -13,6 +13,7 @@ pub(crate) mod efficientnet;
 pub(crate) mod encodec;
 pub(crate) mod events;
 pub(crate) mod hibari;
+pub(crate) mod kokoro;
 pub(crate) mod minilm;
 pub(crate) mod network;
 pub(crate) mod phonemes;

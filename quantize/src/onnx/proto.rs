@@ -7,6 +7,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DataType {
     Float = 1,
+    Uint8 = 2,
     Int8 = 3,
     Int64 = 7,
     Double = 11,

@@ -123,6 +123,14 @@ impl OnnxGraph {
         Ok(self.elements(name, shape, DataType::Int8)?.iter().map(|byte| byte.cast_signed()).collect())
     }
 
+    /// A constant of unsigned bytes of this shape, likewise.
+    ///
+    /// # Errors
+    /// As [`floats`](Self::floats).
+    pub(crate) fn unsigned_bytes(&self, name: &str, shape: &[usize]) -> Result<&[u8], Error> {
+        self.elements(name, shape, DataType::Uint8)
+    }
+
     /// One integer.
     pub(crate) fn integer(&self, name: &str) -> Option<i64> {
         let constant = self.constants.get(name).filter(|constant| constant.data_type == DataType::Int64 as i32)?;
@@ -189,7 +197,7 @@ impl From<TensorProto> for Constant {
         let mut raw = tensor.raw_data;
         if raw.is_empty() && tensor.data_type == DataType::Float as i32 {
             raw = tensor.float_data.iter().flat_map(|value| value.to_le_bytes()).collect();
-        } else if raw.is_empty() && tensor.data_type == DataType::Int8 as i32 {
+        } else if raw.is_empty() && [DataType::Int8, DataType::Uint8].map(|known| known as i32).contains(&tensor.data_type) {
             // Eight bits of each, whatever is above them.
             raw = tensor.int32_data.iter().map(|&value| value as u8).collect();
         } else if raw.is_empty() && tensor.data_type == DataType::Int64 as i32 {

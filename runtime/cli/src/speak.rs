@@ -44,9 +44,13 @@ pub(crate) struct Args {
     /// File to write: .wav, .flac, or raw samples as .raw or .pcm; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Voice: a model folder, or the name of one (see `ossicle models list`)
-    #[arg(long, value_name = "NAME|FOLDER", default_value = voice::DEFAULT)]
-    voice: String,
+    /// Voice: a model folder, or the name of one (see `ossicle models list`) [default: hibari]; with --model, one of its voices or several to mix, such
+    /// as af_heart:0.7,am_adam:0.3
+    #[arg(long, value_name = "NAME|FOLDER|VOICES")]
+    voice: Option<String>,
+    /// Model of several voices: its folder, or its name
+    #[arg(long, value_name = "NAME|FOLDER")]
+    model: Option<String>,
     /// How fast, 0.5 to 2
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     speed: f32,
@@ -63,10 +67,17 @@ pub(crate) struct Args {
 
 /// Says it.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let settings = Settings { speed: args.speed, seed: args.seed };
-    let folder = ossicle::models::find(&args.voice).map_err(fault::model)?;
+    let settings = Settings { speed: args.speed, seed: args.seed, voice: None };
+    let (model, voices) = match &args.model {
+        Some(model) => (model.as_str(), args.voice.as_deref()),
+        None => (args.voice.as_deref().unwrap_or(voice::DEFAULT), None),
+    };
+    let folder = ossicle::models::find(model).map_err(fault::model)?;
     let options = Options { isa: args.machine.isa(), threads: args.machine.threads() };
     let mut voice = voice::open(&folder, options, args.budget.limits()?)?.0;
+    if let Some(voices) = voices {
+        voice.choose(voices).map_err(|error| Fault::line(format!("--voice: {error}")))?;
+    }
     // What cannot be said leaves no file behind.
     drop(voice.speak_phonemes("", settings).map_err(Fault::line)?);
     let given = match (&args.text, &args.phonemes) {
@@ -84,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return show(args, &voice, &given);
     }
     let run = ossicle::whisper::transcriber::Options { isa: args.machine.isa(), threads: args.machine.threads() };
-    let trace = args.trace.start(None, None, |input| Ok(trace::speak_header(input, trace::voice(&folder)?, settings, run)))?;
+    let trace = args.trace.start(None, None, |input| Ok(trace::speak_header(input, trace::voice(&folder)?, settings, voices, run)))?;
     let mut sink = Sink::open(&args.output, voice.sample_rate())?;
     voice.set_tap(trace.as_ref().map(Recording::tap));
     let mut status = ExitCode::SUCCESS;

@@ -17,7 +17,7 @@ fn every_bundled_model_is_listed_described_and_run() {
     let list = |args: &[&str]| stdout(ossicle().env("OSSICLE_MODELS", models()).args(["models", "list"]).args(args).output().unwrap());
     let rows: Vec<Value> = list(&["--json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let text = list(&[]);
-    for name in ["efficientnet-lite0", "hibari", "minilm", "sound-events", "whisper-events", "whisper-tiny.en", "yamnet"] {
+    for name in ["effects", "efficientnet-lite0", "hibari", "minilm", "sound-events", "whisper-events", "whisper-tiny.en", "yamnet"] {
         let row = rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{name} is not listed"));
         let gives = row["gives"].as_str().unwrap();
         assert!(text.lines().any(|line| line.starts_with(name) && line.contains(gives)), "{text}");

@@ -8,12 +8,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::simd::{LANES, Simd};
 
 /// Kernels that a fault can be planted in.
-pub const KERNELS: [&str; 33] = [
+pub const KERNELS: [&str; 35] = [
     "activate",
     "add",
     "affine_channels",
     "attend",
     "attend_causal",
+    "channel_moments",
     "convolve_plane",
     "depthwise",
     "depthwise_map",
@@ -29,6 +30,7 @@ pub const KERNELS: [&str; 33] = [
     "mean_rows",
     "multiply",
     "multiply_rows",
+    "normalize_channels",
     "pack_values",
     "pool_map",
     "probabilities",

@@ -48,6 +48,7 @@ graphs! {
     crate::encodec::EncodecDecoder,
     crate::encodec::EncodecEncoder,
     crate::hibari::HibariGraph,
+    crate::kokoro::KokoroGraph,
     crate::minilm::MiniLmGraph,
     crate::network::NetworkGraph,
     crate::spectral::SpectralDecoder,

@@ -1,4 +1,4 @@
-//! Model families (Whisper, YAMNet, MiniLM, CLIP, EnCodec, a codec of spectra, AudioGen, T5, VITS, networks from ONNX)
+//! Model families (Whisper, YAMNet, MiniLM, CLIP, EnCodec, a codec of spectra, AudioGen, T5, VITS, Kokoro, networks from ONNX)
 //! as graphs of integer layers, on [`ossicle_engine`].
 //!
 //! A [`folder::ModelFolder`] maps a model's weights; [`whisper::WhisperGraph`], [`yamnet::YamnetGraph`] and
@@ -10,6 +10,7 @@ pub mod audiogen;
 pub mod clip;
 pub mod encodec;
 pub mod hibari;
+pub mod kokoro;
 pub mod minilm;
 pub mod network;
 pub mod spectral;

@@ -204,10 +204,15 @@ pub fn embed_header(input: Input, model: Model, run: Options) -> Header {
     of(EMBED, input, model, serde_json::json!({}), run)
 }
 
-/// The header of a trace of phonemes that are said, line by line; line `n` has the seed `seed + n`.
-pub fn speak_header(input: Input, model: Model, settings: Settings, run: Options) -> Header {
-    let Settings { speed, seed } = settings;
-    of(SPEAK, input, model, serde_json::json!({ "speed": speed, "seed": seed }), run)
+/// The header of a trace of phonemes that are said, line by line; line `n` has the seed `seed + n`. Of a model with several voices, `voices` says which
+/// of them were mixed.
+pub fn speak_header(input: Input, model: Model, settings: Settings, voices: Option<&str>, run: Options) -> Header {
+    let Settings { speed, seed, .. } = settings;
+    let mut said = serde_json::json!({ "speed": speed, "seed": seed });
+    if let Some(voices) = voices {
+        said["voices"] = voices.into();
+    }
+    of(SPEAK, input, model, said, run)
 }
 
 /// The header of a trace of sounds from descriptions, all with the seed of `request`, none of which goes on from another.

@@ -42,7 +42,7 @@ fn made() -> (Vec<toy::Folder>, Temporary) {
     let yamnet = bundled().into_iter().find(|path| path.ends_with("yamnet")).expect("yamnet");
     classes::write(&own.0, &yamnet, &["always", "never"], 3.0, 1024);
     let (codec, spectral) = (toy::encodec::folder("reflect", true), toy::spectral::folder());
-    (vec![toy::sounds::folder(), codec, spectral, toy::t5::folder(), toy::vits::folder(false)], own)
+    (vec![toy::sounds::folder(), codec, spectral, toy::t5::folder(), toy::vits::folder(false), toy::kokoro::folder()], own)
 }
 
 /// Names of the layers that are heard.

@@ -54,6 +54,8 @@ pub struct VoiceCard {
     pub attribution: (String, String),
     /// Samples a second of what it says.
     pub rate: u32,
+    /// Names of the voices of a model that has several, by which clients may ask for them too.
+    pub voices: Vec<String>,
 }
 
 impl VoiceCard {
@@ -65,6 +67,19 @@ impl VoiceCard {
             description: "American English, 24 kHz, 8 bits".into(),
             attribution: ("Maureese Williams".into(), "https://github.com/MMWilliams/hibari".into()),
             rate: 24_000,
+            voices: vec![],
+        }
+    }
+
+    /// The card of a model of the kind `kokoro` with these voices.
+    pub fn kokoro(name: &str, voices: &[String]) -> Self {
+        Self {
+            name: name.to_owned(),
+            languages: vec!["en-US".into()],
+            description: "a voice of Kokoro's, 24 kHz, 8 bits".into(),
+            attribution: ("hexgrad".into(), "https://huggingface.co/hexgrad/Kokoro-82M".into()),
+            rate: 24_000,
+            voices: voices.to_vec(),
         }
     }
 
@@ -76,7 +91,19 @@ impl VoiceCard {
             description: format!("a voice of Piper's, {rate} Hz, 8 bits"),
             attribution: ("Piper".into(), "https://github.com/OHF-Voice/piper1-gpl".into()),
             rate,
+            voices: vec![],
         }
+    }
+
+    /// How the one of this name is asked for; none if there is none.
+    pub(crate) fn named(&self, name: &str) -> Option<Settings> {
+        let voice = self.voices.iter().position(|voice| voice == name).and_then(|at| u16::try_from(at).ok());
+        (name == self.name || voice.is_some()).then(|| Settings { voice, ..Settings::default() })
+    }
+
+    /// Names that clients may ask for, for people.
+    pub(crate) fn names(&self) -> String {
+        [&self.name].into_iter().chain(&self.voices).map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether this voice is meant by a language tag, by its first part.

@@ -47,7 +47,8 @@ pub(crate) struct Args {
 }
 
 /// Models that the README shows.
-const MODELS: [&str; 7] = ["whisper-tiny.en-short", "sound-events", "whisper-events", "yamnet", "minilm", "efficientnet-lite0", "hibari"];
+const MODELS: [&str; 8] =
+    ["whisper-tiny.en-short", "sound-events", "whisper-events", "yamnet", "minilm", "efficientnet-lite0", "hibari", "effects"];
 
 /// Packages and their programs.
 const PROGRAMS: [(&str, &str); 3] = [("ossicle-cli", "ossicle"), ("ossicle-quantize", "ossicle-quantize"), ("ossicle-sim", "ossicle-sim")];

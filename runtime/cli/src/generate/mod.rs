@@ -50,7 +50,8 @@ Examples:
   ossicle generate --prompts prompts.txt --output-dir sounds --trace sounds.trace
   ossicle generate \"wind\" -o - | aplay -r 16000 -f S16_LE
 
-No model comes with the program yet: make one with ossicle-quantize audiogen and give it with --model.
+The model that comes with the program, effects, is small and knows a few dozen kinds of sounds: animals, weather, water, machines, alarms.
+ossicle-quantize audiogen makes others of AudioGen's or MusicGen's checkpoints.
 
 Samples are 16 bits, one channel. The same seed gives the same bytes on every machine, instruction set and number of threads.";
 

@@ -8,6 +8,7 @@ use anyhow::Result;
 use ossicle::speak::{Options, Voice};
 use ossicle_models::folder::{self, ModelConfig};
 use ossicle_models::hibari::HibariConfig;
+use ossicle_models::kokoro::KokoroConfig;
 use ossicle_serve::mqtt::Player;
 use ossicle_serve::{Address, VoiceCard};
 
@@ -114,6 +115,7 @@ fn open(name: &str, model: &ModelArgs) -> Result<(VoiceCard, Voice, usize)> {
     let info = ossicle::models::info(&folder).map_err(fault::model)?;
     let card = match info.kind.as_str() {
         HibariConfig::KIND => VoiceCard::hibari(&info.name),
+        KokoroConfig::KIND => VoiceCard::kokoro(&info.name, voice.voices()),
         _ => VoiceCard::piper(&info.name, voice.language(), voice.sample_rate()),
     };
     Ok((card, voice, bytes))

@@ -3,6 +3,8 @@
 //! Each row is quantised once, with a scale of its own, and multiplied with the weights of each tap; results are added up in the order of taps.
 //! So no window is gathered, however far its taps lie apart, and a quiet row next to a loud one keeps its precision.
 
+use std::ops::Range;
+
 use crate::Session;
 use crate::scratch::{Need, Scratch};
 use crate::session::ROWS;
@@ -112,6 +114,25 @@ impl<'a> TapBuffers<'a> {
             let (values, scales, sums) = (&mut self.values[first * inputs..], &mut self.scales[first..], &mut self.sums[first..]);
             quantize_rows(session.isa(), active, inputs, inputs, &mut QuantRows::new(values, scales, sums, count, inputs));
         }
+    }
+
+    /// Quantises rows `at ..`, `count` of them, as `make` writes them: it gets the first of a few, counted from `at`, and `[rows][inputs]`.
+    pub fn put(&mut self, session: &Session, at: usize, count: usize, mut make: impl FnMut(usize, &mut [f32])) {
+        let inputs = self.inputs;
+        for first in (0..count).step_by(ROWS) {
+            let (rows, to) = (ROWS.min(count - first), at + first);
+            let active = &mut self.active[..rows * inputs];
+            make(first, active);
+            let (values, scales, sums) = (&mut self.values[to * inputs..], &mut self.scales[to..], &mut self.sums[to..]);
+            quantize_rows(session.isa(), active, inputs, inputs, &mut QuantRows::new(values, scales, sums, rows, inputs));
+        }
+    }
+
+    /// Rows of zeros.
+    pub fn clear(&mut self, rows: Range<usize>) {
+        self.values[rows.start * self.inputs..rows.end * self.inputs].fill(0);
+        self.scales[rows.clone()].fill(0.0);
+        self.sums[rows].fill(0);
     }
 
     /// Multiplies rows from `first` on into rows of `out`, which are `stride` values apart; the last may be shorter.

@@ -5,6 +5,7 @@
 
 pub(crate) mod audiogen;
 pub(crate) mod encodec;
+pub(crate) mod kokoro;
 pub(crate) mod sounds;
 pub(crate) mod spectral;
 pub(crate) mod t5;

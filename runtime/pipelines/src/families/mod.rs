@@ -26,6 +26,7 @@ mod error;
 mod exercise;
 mod hibari;
 mod job;
+mod kokoro;
 mod minilm;
 mod needs;
 mod network;
@@ -51,7 +52,7 @@ use crate::embed::{self, EmbedError, Images, TextSource};
 use crate::models::{self, ModelInfo};
 
 /// All families.
-pub static FAMILIES: [&dyn Family; 13] = [
+pub static FAMILIES: [&dyn Family; 14] = [
     &whisper::Whisper,
     &yamnet::Yamnet,
     &classes::Classes,
@@ -60,6 +61,7 @@ pub static FAMILIES: [&dyn Family; 13] = [
     &clip::Clip,
     &minilm::MiniLm,
     &hibari::Hibari,
+    &kokoro::Kokoro,
     &vits::Vits,
     &audiogen::Audiogen,
     &encodec::Encodec,

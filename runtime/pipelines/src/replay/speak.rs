@@ -16,6 +16,8 @@ pub(super) struct Speak;
 struct Said {
     speed: f32,
     seed: u64,
+    #[serde(default)]
+    voices: Option<String>,
 }
 
 impl Pipeline for Speak {
@@ -32,12 +34,15 @@ impl Pipeline for Speak {
     }
 
     fn repeat(&self, run: &Run<'_>) -> Result<(), ReplayError> {
-        let Said { speed, seed } = run.settings()?;
+        let Said { speed, seed, voices } = run.settings()?;
         let text = run.text()?;
         let mut voice = Voice::open(run.model, run.options).map_err(|error| run.failed(error))?;
+        if let Some(voices) = voices {
+            voice.choose(&voices).map_err(|error| run.failed(error))?;
+        }
         voice.set_tap(Some(run.tap.clone()));
         for (line, number) in text.lines().zip(0..) {
-            let settings = Settings { speed, seed: seed.wrapping_add(number) };
+            let settings = Settings { speed, seed: seed.wrapping_add(number), voice: None };
             let mut speech = voice.speak_phonemes(line, settings).map_err(|error| run.failed(error))?;
             while !(run.stop)() && speech.next_chunk().map_err(|error| run.failed(error))?.is_some() {}
         }

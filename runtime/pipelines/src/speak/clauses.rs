@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Behind what a long line may be cut, best first.
-const CUTS: [&[char]; 3] = [&['.', '!', '?', '…'], &[',', ';', ':', '—'], &[' ']];
+pub(super) const CUTS: [&[char]; 3] = [&['.', '!', '?', '…'], &[',', ';', ':', '—'], &[' ']];
 
 /// Ranges of `text` with at most `most` characters each, in order; all of it but white space around them.
 pub(super) fn split(text: &str, most: usize) -> Vec<Range<usize>> {

@@ -43,6 +43,8 @@ pub enum SpeakError {
         /// Characters before it.
         at: usize,
     },
+    /// Voices that the model does not have, or a mixture that is none.
+    Voices(String),
     /// No speed that can be spoken at.
     Speed(f32),
 }
@@ -60,6 +62,7 @@ impl fmt::Display for SpeakError {
             Self::Phoneme { symbol, at } => {
                 write!(f, "{:?} (U+{:04X}), character {}, is no phoneme of this voice", symbol, u32::from(*symbol), at + 1)
             }
+            Self::Voices(problem) => f.write_str(problem),
             Self::Speed(speed) => write!(f, "a speed of {speed}, 0.5 to 2 is possible"),
         }
     }

@@ -16,6 +16,7 @@ mod clauses;
 mod error;
 mod espeak;
 mod flac;
+mod kokoro;
 mod pcm;
 mod sentences;
 mod synth;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ossicle_frontend::vocoder::{self, BATCH, FRAME_VALUES, HOP_SAMPLES, Vocoder};
 use ossicle_kernels::simd::Isa;
-use ossicle_models::MemoryPlan;
 use ossicle_models::hibari::{CHUNK, HibariGraph};
 use ossicle_models::vits::{Manner, VitsGraph};
+use ossicle_models::{GraphError, MemoryPlan};
 use ossicle_trace::{Tap, Tensor, Values};
 
 use super::{Settings, SpeakError};
@@ -19,6 +19,16 @@ pub(super) trait Synth: Send {
 
     /// Samples a second.
     fn sample_rate(&self) -> u32;
+
+    /// Names of the voices, if there are several.
+    fn voices(&self) -> &[String] {
+        &[]
+    }
+
+    /// Speaks in a mixture of these voices where no other is asked for.
+    fn choose(&mut self, _: &[(&str, f32)]) -> Result<(), GraphError> {
+        Ok(())
+    }
 
     /// Most phonemes of a clause.
     fn most(&self) -> usize;

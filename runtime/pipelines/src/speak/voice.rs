@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use ossicle_models::folder::{MappedFile, ModelConfig, ModelFolder};
 use ossicle_models::hibari::{HibariConfig, HibariGraph};
+use ossicle_models::kokoro::{KokoroConfig, KokoroGraph};
 use ossicle_models::vits::{VitsConfig, VitsGraph};
 use ossicle_models::{MemoryPlan, Options};
 use ossicle_phonemes::Phonemizer;
 use ossicle_trace::Tap;
 
 use super::espeak::Espeak;
+use super::kokoro::{Breaks, Kokoro};
 use super::synth::{Around, Hibari, Synth, Vits};
 use super::{SpeakError, american, clauses};
 
@@ -26,11 +28,13 @@ pub struct Settings {
     pub speed: f32,
     /// Whose noise is in it: the same phonemes, speed and seed give the same samples.
     pub seed: u64,
+    /// Which of the model's [`voices`](Voice::voices) says it; none is the one that was chosen last.
+    pub voice: Option<u16>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { speed: 1.0, seed: 0 }
+        Self { speed: 1.0, seed: 0, voice: None }
     }
 }
 
@@ -61,7 +65,7 @@ impl fmt::Debug for Voice {
 }
 
 impl Voice {
-    /// Opens a model folder: of the kind `hibari`, or `vits`.
+    /// Opens a model folder: of the kind `hibari`, `kokoro` or `vits`.
     ///
     /// # Errors
     /// [`SpeakError`] if it is no voice, or a damaged one.
@@ -75,17 +79,27 @@ impl Voice {
     /// As [`open`](Self::open).
     pub fn open_within(path: &Path, options: Options, most: usize) -> Result<Self, SpeakError> {
         let kind = crate::models::info(path).map(|info| info.kind).unwrap_or_default();
-        if kind == VitsConfig::KIND { Self::vits(path, options, most) } else { Self::hibari(path, options, most) }
+        match kind.as_str() {
+            VitsConfig::KIND => Self::vits(path, options, most),
+            KokoroConfig::KIND => Self::kokoro(path, options, most),
+            _ => Self::hibari(path, options, most),
+        }
     }
 
     fn hibari(path: &Path, options: Options, most: usize) -> Result<Self, SpeakError> {
         let folder: Arc<ModelFolder<HibariConfig>> = ModelFolder::open(path).map_err(SpeakError::Folder)?;
         let symbols = symbols(&folder, folder.config().vocab_size)?;
-        let (words, words_bytes) = match phonemizer(folder.path())? {
-            Some((phonemizer, bytes)) => (Words::Lexicon(Box::new(phonemizer), str::to_owned), bytes),
-            None => (Words::None, 0),
-        };
+        let (words, words_bytes) = words(folder.path())?;
         let synth = Box::new(Hibari::new(HibariGraph::new_within(folder, options, most)?, options.isa));
+        Ok(Self { synth, symbols, words, words_bytes, language: Some("en-US".into()) })
+    }
+
+    fn kokoro(path: &Path, options: Options, most: usize) -> Result<Self, SpeakError> {
+        let folder: Arc<ModelFolder<KokoroConfig>> = ModelFolder::open(path).map_err(SpeakError::Folder)?;
+        let symbols = symbols(&folder, folder.config().vocab_size)?;
+        let (words, words_bytes) = words(folder.path())?;
+        let breaks: Breaks = clauses::CUTS.map(|signs| signs.iter().filter_map(|sign| symbols.get(sign).copied()).collect());
+        let synth = Box::new(Kokoro::new(KokoroGraph::new_within(folder, options, most)?, breaks));
         Ok(Self { synth, symbols, words, words_bytes, language: Some("en-US".into()) })
     }
 
@@ -106,6 +120,34 @@ impl Voice {
         let language = config.language.clone();
         let synth = Box::new(Vits::new(VitsGraph::new_within(folder, options, most)?, Around { begin, between, end }));
         Ok(Self { synth, symbols, words, words_bytes, language })
+    }
+
+    /// Names of the voices of a model that has several; none of one that has one.
+    pub fn voices(&self) -> &[String] {
+        self.synth.voices()
+    }
+
+    /// Speaks in another of the model's voices from now on, or in a mixture of them: names with commas between them, each maybe with a colon and how
+    /// much of it there is, such as `af_heart:0.7,am_adam:0.3`.
+    ///
+    /// # Errors
+    /// [`SpeakError::Voices`] if the model has no such voices, or no number follows a colon.
+    pub fn choose(&mut self, mixture: &str) -> Result<(), SpeakError> {
+        let wrong = |problem: String| SpeakError::Voices(problem);
+        let parts = mixture.split(',').map(|part| {
+            let (name, part) = part.split_once(':').unwrap_or((part, "1"));
+            let number = part.parse().ok().filter(|part: &f32| part.is_finite() && *part > 0.0);
+            Ok((name, number.ok_or_else(|| wrong(format!("{part:?} of {name}: give a number above 0")))?))
+        });
+        let parts = parts.collect::<Result<Vec<_>, SpeakError>>()?;
+        let voices = self.voices();
+        if voices.is_empty() {
+            return Err(wrong("this model has one voice: leave the name of a voice out".into()));
+        }
+        if let Some((name, _)) = parts.iter().find(|(name, _)| !voices.iter().any(|voice| voice == name)) {
+            return Err(wrong(format!("no voice {name:?}: give one of {}", voices.join(", "))));
+        }
+        Ok(self.synth.choose(&parts)?)
     }
 
     /// Samples a second of what it says.
@@ -167,7 +209,7 @@ impl Voice {
     }
 
     /// Says phonemes of the voice's alphabet (misaki's; espeak-ng's IPA), stress marks and signs included; each line by itself, lines of more than it
-    /// takes (hibari 400, Piper's voices 510) in several pieces.
+    /// takes (hibari 400, others 510) in several pieces.
     /// Nothing is computed before samples are asked for.
     ///
     /// # Errors
@@ -175,6 +217,9 @@ impl Voice {
     pub fn speak_phonemes(&mut self, text: &str, settings: Settings) -> Result<Speech<'_>, SpeakError> {
         if !(0.5..=2.0).contains(&settings.speed) {
             return Err(SpeakError::Speed(settings.speed));
+        }
+        if let Some(voice) = settings.voice.filter(|voice| usize::from(*voice) >= self.voices().len()) {
+            return Err(SpeakError::Voices(format!("no voice of number {voice}")));
         }
         let unknown = text.chars().enumerate().find(|(_, symbol)| *symbol != '\n' && !self.symbols.contains_key(symbol));
         if let Some((at, symbol)) = unknown {
@@ -193,6 +238,14 @@ pub struct Pronounced {
     pub phonemes: String,
     /// Words whose letters are not known, such as Chinese ones, and phonemes that the voice does not know.
     pub left_out: Vec<String>,
+}
+
+/// What the folder knows of words, and the bytes of that.
+fn words(folder: &Path) -> Result<(Words, usize), SpeakError> {
+    Ok(match phonemizer(folder)? {
+        Some((phonemizer, bytes)) => (Words::Lexicon(Box::new(phonemizer), str::to_owned), bytes),
+        None => (Words::None, 0),
+    })
 }
 
 /// How text is pronounced, if the folder says so, and the bytes of that.

@@ -75,9 +75,15 @@ pub(super) fn take(service: &Service, stream: &mut Stream, head: &Head) -> Resul
         Some(id) => Some(id),
         None => object::text(&fields, "voice")?,
     };
-    if let Some(voice) = voice.filter(|voice| voice != name && !VOICES.contains(voice)) {
-        return Err(ApiError::parameter("voice", format_args!("{}: give {name} or {}", voice.escape_debug(), VOICES[0])));
-    }
+    let settings = match voice.map(|voice| (voice, voices.card.named(voice))) {
+        None => Settings::default(),
+        Some((_, Some(settings))) => settings,
+        Some((voice, None)) if VOICES.contains(&voice) => Settings::default(),
+        Some((voice, None)) => {
+            let names = voices.card.names();
+            return Err(ApiError::parameter("voice", format_args!("{}: give {names} or {}", voice.escape_debug(), VOICES[0])));
+        }
+    };
     let container = match object::text(&fields, "response_format")? {
         // Nothing here makes MP3, which clients get who ask for nothing: players go by the content type.
         None | Some("wav" | "mp3") => Container::Wav,
@@ -96,7 +102,7 @@ pub(super) fn take(service: &Service, stream: &mut Stream, head: &Head) -> Resul
         Some(_) => return Err(ApiError::parameter("stream_format", "give audio or sse")),
     };
     let input = object::text(&fields, "input")?.ok_or_else(|| ApiError::parameter("input", "give a text"))?.to_owned();
-    Ok(Request { input, settings: Settings { speed, ..Settings::default() }, container, events })
+    Ok(Request { input, settings: Settings { speed, ..settings }, container, events })
 }
 
 impl From<SpeechError> for ApiError {

@@ -19,9 +19,11 @@ pub(super) fn info(card: &ModelCard, recogniser: Option<&dyn Recognise>, voice: 
         let model = artifact("sentences", "The commands of a sentence file", "Ossicle", "");
         program("Commands in sentences, offline", with(model, "languages", json!(recogniser.languages())))
     });
-    let tts = voice.map(|VoiceCard { name, languages, description, attribution: (by, url), .. }| {
-        let voice = with(artifact(name, description, by, url), "languages", json!(languages));
-        let mut tts = with(artifact("ossicle", "Text to speech, offline", "Ossicle", ""), "voices", json!([voice]));
+    let tts = voice.map(|VoiceCard { name, languages, description, attribution: (by, url), voices, .. }| {
+        let voice = |name: &String| with(artifact(name, description, by, url), "languages", json!(languages));
+        // Of a model with several, each of them.
+        let voices: Vec<Value> = if voices.is_empty() { vec![voice(name)] } else { voices.iter().map(voice).collect() };
+        let mut tts = with(artifact("ossicle", "Text to speech, offline", "Ossicle", ""), "voices", json!(voices));
         tts["supports_synthesize_streaming"] = true.into();
         tts
     });

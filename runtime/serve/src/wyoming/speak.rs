@@ -1,6 +1,5 @@
 //! Texts that a Wyoming client wants said: at once, or in parts while they are written.
 
-use ossicle::speak::Settings;
 use serde_json::{Value, json};
 
 use super::event::Event;
@@ -46,14 +45,15 @@ impl Session<'_> {
             Err(Refusal::new("no-such-voice", format!("{what} {}: give {right} or none", asked.escape_debug())))
         };
         match (asked("name"), asked("language"), asked("speaker")) {
-            (Some(name), ..) if name != card.name => return refuse("voice", name, &card.name),
+            (Some(name), ..) if card.named(name).is_none() => return refuse("voice", name, &card.names()),
             // A name says more than a language.
             (None, Some(tag), _) if !card.speaks(tag) => return refuse("language", tag, &card.languages.join(", ")),
-            (_, _, Some(speaker)) if speaker != card.name => return refuse("speaker", speaker, &card.name),
+            (_, _, Some(speaker)) if card.named(speaker).is_none() => return refuse("speaker", speaker, &card.names()),
             _ => {}
         }
+        let settings = asked("speaker").or(asked("name")).and_then(|name| card.named(name)).unwrap_or_default();
         match event.text("text_format") {
-            None | Some("" | "text") => Ok(Spoken { saying: voices.saying(self.peer, Settings::default()), begun: false }),
+            None | Some("" | "text") => Ok(Spoken { saying: voices.saying(self.peer, settings), begun: false }),
             Some(format) => Err(Refusal::new("bad-request", format!("text_format {}: give text or none", format.escape_debug()))),
         }
     }

@@ -1,7 +1,7 @@
 //! Texts that Wyoming clients want said, by a voice that needs no weights.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub(crate) struct Letters {
     pub(crate) shut: Arc<AtomicBool>,
     /// Chunks so far.
     pub(crate) chunks: Arc<AtomicUsize>,
+    /// Which voice was asked for last.
+    pub(crate) voice: Arc<Mutex<Option<u16>>>,
 }
 
 impl Speaker for Letters {
@@ -39,6 +41,7 @@ impl Speaker for Letters {
     }
 
     fn say(&mut self, line: &str, settings: Settings, clauses: u32, hear: &mut dyn FnMut(&[f32]) -> bool) -> Result<u32, SpeakError> {
+        *self.voice.lock().unwrap() = settings.voice;
         for letter in line.bytes() {
             wait_until("the voice may speak", || !self.shut.load(Ordering::SeqCst));
             self.chunks.fetch_add(1, Ordering::SeqCst);
@@ -95,6 +98,28 @@ fn describes_its_voice() {
     let voice = &tts["voices"][0];
     assert_eq!((&voice["name"], &voice["languages"], &voice["installed"]), (&json!("letters"), &json!(["en-US"]), &json!(true)));
     assert!(voice["attribution"]["url"].as_str().unwrap().starts_with("https://") && voice["version"].is_string());
+}
+
+#[test]
+fn voices_of_one_model_are_told_and_asked_for() {
+    let letters = Letters::default();
+    let names = ["af_one", "bm_two"].map(String::from);
+    let service = Service::start(small(), |server| server.speak(VoiceCard::kokoro("letters", &names), Box::new(letters.clone())));
+    let mut client = service.client();
+    client.write(&Event::new("describe", json!({})));
+    let info = client.event().unwrap();
+    let voices = info.data["tts"][0]["voices"].as_array().unwrap();
+    assert_eq!(voices.iter().map(|voice| voice["name"].as_str().unwrap()).collect::<Vec<_>>(), ["af_one", "bm_two"]);
+    for (voice, wanted) in
+        [(json!({"name": "bm_two"}), Some(1)), (json!({"speaker": "af_one"}), Some(0)), (json!({"name": "letters"}), None)]
+    {
+        client.write(&Event::new("synthesize", json!({"text": "abc", "voice": voice})));
+        assert_eq!(heard(&mut client).0, said(&["abc"]));
+        assert_eq!(*letters.voice.lock().unwrap(), wanted, "{voice}");
+    }
+    client.write(&Event::new("synthesize", json!({"text": "abc", "voice": {"name": "af_three"}})));
+    let refusal = client.event().unwrap();
+    assert!(refusal.data["text"].as_str().unwrap().contains("letters, af_one, bm_two"), "{refusal:?}");
 }
 
 #[test]

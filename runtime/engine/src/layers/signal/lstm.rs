@@ -17,7 +17,7 @@ use ossicle_kernels::simd::Isa;
 use super::Track;
 
 /// Input, forget, cell and output.
-const GATES: usize = 4;
+pub(super) const GATES: usize = 4;
 
 /// Where the weights of one recurrent layer are. Gates are in PyTorch's order: input, forget, cell, output.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ pub struct Lstm {
 }
 
 /// One step: `gates` are the sums of each gate, `[4][channels]`.
-fn step(isa: Isa, gates: &mut [f32], cell: &mut [f32], hidden: &mut [f32]) {
+pub(super) fn step(isa: Isa, gates: &mut [f32], cell: &mut [f32], hidden: &mut [f32]) {
     let channels = cell.len();
     let (input_forget, rest) = gates.split_at_mut(2 * channels);
     activate(isa, Activation::Sigmoid, input_forget);

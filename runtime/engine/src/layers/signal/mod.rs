@@ -9,6 +9,7 @@
 mod conv;
 mod first;
 mod lstm;
+mod lstm_pair;
 mod residual;
 mod transposed;
 
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 pub use conv::SignalConv;
 pub use first::FirstConv;
 pub use lstm::{Lstm, LstmLayer, LstmState};
+pub use lstm_pair::{LstmPair, LstmPairShape};
 pub use residual::SignalResidual;
 pub use transposed::TransposedConv;
 
