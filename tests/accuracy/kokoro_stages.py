@@ -83,7 +83,7 @@ def in_float(model):
             nodes.append(node)
     used = {name for node in nodes for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in used and tensor.name not in more]
-    del graph.node[:], graph.initializer[:]
+    del graph.node[:], graph.initializer[:], graph.value_info[:]
     graph.node.extend(nodes)
     graph.initializer.extend(kept)
     graph.initializer.extend(numpy_helper.from_array(np.asarray(values), name) for name, values in more.items())
@@ -121,7 +121,7 @@ class Original:
 
     def feed(self, piece, durations=None):
         feed = {"tokens": np.array([piece], np.int64), "style": self.styles[len(piece) - 3], "speed": np.ones(1, np.float32)}
-        return feed if durations is None else {"tokens": feed["tokens"], "style": feed["style"], DURATIONS: durations}
+        return feed if durations is None else {**feed, DURATIONS: durations}
 
 
 def phonemes_of(model, lines):

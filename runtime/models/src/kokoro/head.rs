@@ -35,6 +35,8 @@ pub const WINDOW: usize = FRAME.next_multiple_of(LANES);
 const OVER: usize = FRAME / HOP;
 /// What is multiplied below zero before the last convolution.
 const SLOPE: f32 = 0.01;
+/// Logarithms of magnitudes above this count as this, so that a broken model's samples are finite.
+const MOST_LOG: f32 = 16.0;
 /// Rows on each side of one that the last convolution sees.
 const REACH: usize = TAPS / 2;
 /// Hops that are computed at once.
@@ -86,7 +88,8 @@ impl SimdOp for Spectra<'_> {
         let turn = s.splat(std::f32::consts::FRAC_1_PI / 2.0);
         let most = s.splat((1 << 18) as f32);
         for [real, imaginary] in self.0.as_chunks_mut::<LANES>().0.as_chunks_mut::<2>().0 {
-            let (magnitude, phase) = (math::exp(s, s.load(real)), s.mul(s.load(imaginary), turn));
+            let magnitude = math::exp(s, s.min(s.load(real), s.splat(MOST_LOG)));
+            let phase = s.mul(s.load(imaginary), turn);
             let phase = s.min(s.max(phase, s.neg(most)), most);
             let angle = math::sin_cos_turns(s, phase).0;
             let (sine, cosine) = math::sin_cos_turns(s, s.mul(angle, turn));
