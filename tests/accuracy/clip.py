@@ -3,14 +3,15 @@
 
 No trained CLIP can be had offline, so this makes checkpoints with seeded weights in Transformers' own CLIPModel, imports them with
 `ossicle-quantize clip` (those of open_clip likewise, from its own class), and compares: pixels after resizing and normalisation, tokens of
-10,000 random and odd strings, float vectors of images and texts (the importer's, on tract's operators), logits of SigLIP, and INT8 vectors
+10,000 random and odd strings (of a CLIP as OpenAI makes them, with ftfy, and as Hugging Face does), float vectors of images and texts (the importer's, on tract's operators), logits of SigLIP, and INT8 vectors
 (`ossicle embed`). Fails if a token or a pixel differs, or a float vector by more than 1e-4. The cosines of INT8 are of weights nobody trained:
-they are told, not judged. Needs torch, transformers, tokenizers, open_clip_torch, Pillow and numpy; the vocabulary is in open_clip_torch. The
-shapes of SigLIP need sentencepiece and protobuf, too: its vocabulary is made of this project's documentation.
+they are told, not judged. Needs torch, transformers, tokenizers, open_clip_torch, openai-clip, ftfy 6.3.1, Pillow and numpy; the vocabulary is in open_clip_torch. The
+first SigLIP's shapes need sentencepiece and protobuf, too. Vocabularies of SigLIP and SigLIP 2 are made of this project's documentation.
 """
 
 import argparse
 import gzip
+import importlib
 import json
 import pathlib
 import random
@@ -59,6 +60,21 @@ SIGLIP = {
     ),
     "siglip-base": dict(vision_config=dict(), text_config=dict()),  # google/siglip-base-patch16-224
 }
+# SigLIP 2: Gemma's form of tokenizer; so400m has patches that do not fill the picture, and heads of 72 values.
+GEMMA = {
+    "siglip2-small": SIGLIP["siglip-small"],
+    "siglip2-so400m-small": dict(
+        vision_config=dict(hidden_size=144, intermediate_size=544, num_attention_heads=2, num_hidden_layers=3, image_size=90, patch_size=14),
+        text_config=dict(hidden_size=144, intermediate_size=544, num_attention_heads=2, num_hidden_layers=3, projection_size=144),
+    ),
+    "siglip2-base": SIGLIP["siglip-base"],
+    "siglip2-so400m": dict(
+        vision_config=dict(
+            hidden_size=1152, intermediate_size=4304, num_attention_heads=16, num_hidden_layers=27, image_size=384, patch_size=14),
+        text_config=dict(hidden_size=1152, intermediate_size=4304, num_attention_heads=16, num_hidden_layers=27, projection_size=1152),
+    ),
+}
+SIGLIP.update(GEMMA)
 MEAN, DEVIATION = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
@@ -222,6 +238,21 @@ def siglip_tokenizer(folder):
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
+def gemma_tokenizer(folder, size):
+    """A small tokenizer of Gemma's form, and what Transformers makes of it for SigLIP 2: small letters first."""
+    path = folder / "tokenizer.json"
+    imported("pieces").train(path, size)
+    file = json.loads(path.read_text(encoding="utf-8"))
+    file["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, file["normalizer"]]}
+    (folder / "oracle.json").write_text(json.dumps(file), encoding="utf-8")
+
+
+def imported(name):
+    """A script of tests/text."""
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "text"))
+    return importlib.import_module(name)
+
+
 def siglip_checkpoint(folder, shape, seed, _):
     """A SigLIP of seeded weights."""
     import torch
@@ -229,9 +260,15 @@ def siglip_checkpoint(folder, shape, seed, _):
     from transformers import SiglipConfig, SiglipModel
 
     torch.manual_seed(seed)
-    siglip_tokenizer(folder)
-    figures = SIGLIP[shape]
-    model = SiglipModel(SiglipConfig(vision_config=figures["vision_config"], text_config=dict(figures["text_config"], vocab_size=2000))).eval()
+    figures, size, pad = SIGLIP[shape], 2000, 1
+    if shape in GEMMA:
+        # One token more than asked for, for two line ends.
+        size, pad = size + 1, 0
+        gemma_tokenizer(folder, size - 1)
+    else:
+        siglip_tokenizer(folder)
+    text = dict(figures["text_config"], vocab_size=size)
+    model = SiglipModel(SiglipConfig(vision_config=figures["vision_config"], text_config=text)).eval()
     livelier(model)
     model.logit_scale.data.fill_(2.3)
     model.logit_bias.data.fill_(-4.0)
@@ -247,7 +284,7 @@ def siglip_checkpoint(folder, shape, seed, _):
         return model.get_image_features(pixel_values=pixels).pooler_output
 
     def encode_text(ids):
-        return model.get_text_features(input_ids=functional.pad(ids, (0, 64 - ids.shape[1]), value=1)).pooler_output
+        return model.get_text_features(input_ids=functional.pad(ids, (0, 64 - ids.shape[1]), value=pad)).pooler_output
 
     return encode_image, encode_text, side, model
 
@@ -305,7 +342,7 @@ def main():
     if not pictures:
         sys.exit(f"{arguments.data}: no pictures: left out")
     pictures = pictures[:: len(pictures) // arguments.pictures][: arguments.pictures]
-    target, ok = pathlib.Path(arguments.target), True
+    target, ok, own = pathlib.Path(arguments.target), True, imported("clean").openai_tokenizer()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         paths = []
@@ -315,7 +352,7 @@ def main():
             Image.open(picture).convert("RGB").save(paths[-1])
         images = folder / "images.txt"
         images.write_text("".join(f"{path}\n" for path in paths))
-        captions = [" ".join(text.split()) for text in strings(60, arguments.seed)]
+        captions = [" ".join(imported("clean").assigned(text).split()) for text in strings(60, arguments.seed)]
         captions = [text for text in captions if text]
         for shape in arguments.shapes.split(","):
             source, model_folder = folder / f"{shape}-f32", folder / shape
@@ -336,8 +373,14 @@ def main():
             )
             if shape in SIGLIP:
                 processor = SiglipImageProcessorPil(size={"height": side, "width": side})
-            oracle = Tokenizer.from_file(str(source / "tokenizer.json"))
+            oracle = Tokenizer.from_file(str(source / ("oracle.json" if shape in GEMMA else "tokenizer.json")))
             oracle.enable_truncation(64 if shape in SIGLIP else 77)
+
+            def tokens_of(text, most=None):
+                if shape in SIGLIP:
+                    return oracle.encode(text).ids
+                return [49406, *own.encode(text)][: most and most - 1] + [49407]
+
             worst = {"pixels": 0.0, "image": 0.0, "text": 0.0}
             tokens = 0
             references, ours_all = {"image": [], "text": []}, {"image": [], "text": []}
@@ -353,7 +396,7 @@ def main():
                         worst["pixels"] = max(worst["pixels"], float((pixels - ours).abs().max()))
                         vector, kind = encode_image(pixels)[0], "image"
                     else:
-                        ids = oracle.encode(line["text"]).ids
+                        ids = tokens_of(line["text"], 77)
                         tokens += ids != line["tokens"]
                         vector, kind = encode_text(torch.tensor([ids]))[0], "text"
                     vector = (vector / vector.norm()).numpy()
@@ -370,12 +413,15 @@ def main():
                 dot = lambda all: numpy.array(all["image"]) @ numpy.array(all["text"]).T
                 exact = dot(references) * float(mobile.logit_scale.detach().exp()) + float(mobile.logit_bias.detach())
                 logits = float(numpy.abs(dot(ours_all) * config["logit_scale"] + config["logit_bias"] - exact).max())
-                many = list(strings(2000, arguments.seed + 2))
-                plain = sum(text.isprintable() for text in many)
-                other = slow_tokens(source, many)
-                print(f"{shape}: logits differ by {logits:.1e}; SiglipTokenizer makes other tokens of {len(other)} of {len(many)} odd strings,"
-                      f" {sum(text.isprintable() for text in other)} of {plain} without control characters")
+                print(f"{shape}: logits differ by {logits:.1e}")
+                if shape not in GEMMA:
+                    many = list(strings(2000, arguments.seed + 2))
+                    plain = sum(text.isprintable() for text in many)
+                    other = slow_tokens(source, many)
+                    print(f"{shape}: SiglipTokenizer makes other tokens of {len(other)} of {len(many)} odd strings,"
+                          f" {sum(text.isprintable() for text in other)} of {plain} without control characters")
                 ok &= logits < 1e-4 and config["scores"] == "sigmoid"
+            print(f"{shape}: of {len(captions)} texts {tokens} have other tokens")
             print(f"{shape}: pixels differ by {worst['pixels']:.1e}, float vectors by {worst['image']:.1e} (images), {worst['text']:.1e} (texts)")
             for kind, found in ints.items():
                 cosines = (numpy.array(found) * numpy.array(references[kind])).sum(axis=1)
@@ -384,19 +430,28 @@ def main():
             nasty = list(strings(10_000, arguments.seed + 1))
             oracle.no_truncation()
             lines = folder / "lines.jsonl"
-            lines.write_text("".join(json.dumps({"text": text, "ids": oracle.encode(text).ids}) + "\n" for text in nasty))
-            compared = subprocess.run([target / "examples/compare", source / "tokenizer.json", lines], capture_output=True, text=True)
-            print(f"{shape}: tokens:", compared.stdout.strip().splitlines()[-1] if compared.stdout else compared.stderr)
-            ok &= compared.returncode == 0
-            if shape in SIGLIP:
+
+            def compare(what, tokenizer, texts, ids, more=()):
+                lines.write_text("".join(json.dumps({"text": text, "ids": ids(text)}) + "\n" for text in texts))
+                compared = subprocess.run([target / "examples/compare", tokenizer, lines, *more], capture_output=True, text=True)
+                print(f"{shape}: {what}:", compared.stdout.strip().splitlines()[-1] if compared.stdout else compared.stderr)
+                return compared.returncode == 0
+
+            by_hub = lambda text: oracle.encode(text).ids
+            written = model_folder / "tokenizer.json"
+            ok &= compare("tokens by `tokenizers`", written, nasty, by_hub)
+            if shape not in SIGLIP:
+                # Half of them such as ftfy repairs.
+                clean, rng = imported("clean"), random.Random(arguments.seed + 3)
+                spoiled = [clean.assigned(text) for text in nasty[:5000]] + [clean.known(rng) for _ in range(5000)]
+                ok &= compare("tokens by openai-clip, with ftfy", written, spoiled, tokens_of, ["ftfy"])
+            if shape in SIGLIP and shape not in GEMMA:
                 # The same from the SentencePiece model alone.
                 (source / "tokenizer.json").unlink()
                 alone = folder / f"{shape}-pieces"
                 command = [target / "ossicle-quantize", "clip", source, "-o", alone, "--towers", "text"]
                 subprocess.run(command, check=True, capture_output=True)
-                compared = subprocess.run([target / "examples/compare", alone / "tokenizer.json", lines], capture_output=True, text=True)
-                print(f"{shape}: tokens by spiece.model:", compared.stdout.strip().splitlines()[-1] if compared.stdout else compared.stderr)
-                ok &= compared.returncode == 0
+                ok &= compare("tokens by spiece.model", alone / "tokenizer.json", nasty, by_hub)
     sys.exit(0 if ok else "FAILED")
 
 

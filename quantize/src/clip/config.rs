@@ -89,11 +89,15 @@ impl Trunk {
         }
     }
 
-    /// Images have sides of a multiple of this.
-    fn step(&self) -> usize {
+    /// Whether images may have sides of so many pixels. What is less than a patch at the right and the lower edge is not looked at.
+    fn takes(&self, side: usize) -> Result<(), String> {
         match self {
-            Self::Vit(vit) => vit.patch,
-            Self::FastVit(_) => FastVit::REDUCTION,
+            Self::Vit(Vit { patch: 0, .. }) => Err("patches of no size".into()),
+            Self::Vit(Vit { patch, .. }) if side < *patch => Err(format!("image size {side} is less than the patch size {patch}")),
+            Self::FastVit(_) if !side.is_multiple_of(FastVit::REDUCTION) => {
+                Err(format!("image size {side} is not a multiple of {}", FastVit::REDUCTION))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -265,11 +269,7 @@ impl Config {
         let Self { projection, image: ImageConfig { side, ref trunk }, text: TextConfig { vocabulary, tokens, .. }, .. } = *self;
         let figures = [("values of a vector", projection), ("image size", side), ("vocabulary", vocabulary), ("tokens of a text", tokens)];
         let problem = figures.into_iter().find_map(|(name, value)| within(name, value).err());
-        problem.or_else(|| {
-            let step = trunk.step();
-            let whole = step > 0 && side.is_multiple_of(step);
-            (!whole).then(|| format!("image size {side} is not a multiple of the patch size {step}"))
-        })
+        problem.or_else(|| trunk.takes(side).err())
     }
 }
 
@@ -314,7 +314,7 @@ mod tests {
             (r#"{"model_type": "siglip", "text_config": {"hidden_act": "gelu_new"}}"#, "hidden_act"),
             (r#"{"model_type": "clip", "text_config": {"hidden_act": "relu"}}"#, "text_config: hidden_act"),
             (r#"{"model_type": "clip", "vision_config": {"num_channels": 4}}"#, "num_channels"),
-            (r#"{"model_type": "clip", "vision_config": {"patch_size": 15}}"#, "patch size"),
+            (r#"{"model_type": "clip", "vision_config": {"patch_size": 225}}"#, "patch size"),
             (r#"{"model_type": "clip", "vision_config": {"num_attention_heads": 7}}"#, "7 heads"),
             (r#"{"model_type": "clip", "projection_dim": 0}"#, "values of a vector"),
         ] {

@@ -2,6 +2,7 @@
 
 mod config;
 mod fast_vit;
+mod gemma;
 mod measure;
 mod open_clip;
 mod siglip;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ossicle::label::{Preprocessor, Target};
-use ossicle_text::Tokenizer;
+use ossicle_text::{Cleaning, Tokenizer};
 use serde_json::{Value, json};
 
 use crate::Error;
@@ -76,6 +77,7 @@ struct ImageTower {
 struct TextTower {
     network: Network,
     tokenizer: Tokenizer,
+    cleaning: Cleaning,
     tokenizer_json: String,
     /// `[vocabulary][width]`
     words: Vec<f32>,
@@ -95,7 +97,7 @@ impl Clip {
     /// tower.
     pub fn open(folder: &Path, towers: Towers) -> Result<Self, Error> {
         let own = folder.join("config.json");
-        let (config, tensors, preprocessor) = if folder.join(open_clip::CONFIG).is_file() && !own.is_file() {
+        let (mut config, tensors, preprocessor) = if folder.join(open_clip::CONFIG).is_file() && !own.is_file() {
             open_clip::read(folder)?
         } else {
             // Buffers of whole numbers that older versions of Transformers saved.
@@ -128,8 +130,19 @@ impl Clip {
         }
         let (images, texts): (BTreeMap<_, _>, BTreeMap<_, _>) = graph.into_tensors().into_iter().partition(|(name, _)| of_image(name));
         let image = towers.image().then(|| ImageTower::open(folder, &config, images, preprocessor)).transpose()?;
-        let text = towers.text().then(|| TextTower::open(folder, &config, texts)).transpose()?;
+        let text = towers.text().then(|| TextTower::open(folder, &mut config, texts)).transpose()?;
         Ok(Self { path: folder.to_owned(), config, logit_scale, logit_bias, image, text })
+    }
+
+    /// What is done to texts before their tokens are made: without this call, [`Cleaning::Ftfy`] of a CLIP, and nothing of a SigLIP.
+    ///
+    /// # Errors
+    /// The tokenizer is none that texts are cleaned for.
+    pub fn clean_texts(&mut self, cleaning: Cleaning) -> Result<(), Error> {
+        if let Some(tower) = &mut self.text {
+            tower.clean_texts(&self.path, cleaning)?;
+        }
+        Ok(())
     }
 
     /// A text's tokens, those around it included; one that is too long is cut off. None without a text tower.
@@ -175,19 +188,32 @@ impl ImageTower {
 }
 
 impl TextTower {
-    fn open(folder: &Path, config: &Config, mut tensors: BTreeMap<String, Tensor>) -> Result<Self, Error> {
+    /// What a text is filled up with comes from the tokenizer, if that is Gemma's.
+    fn open(folder: &Path, config: &mut Config, mut tensors: BTreeMap<String, Tensor>) -> Result<Self, Error> {
         let TextConfig { ref blocks, vocabulary, tokens, pad, .. } = config.text;
         let (own, pieces) = (folder.join("tokenizer.json"), folder.join("spiece.model"));
         let (path, tokenizer_json) = match pad {
             Some(_) if !own.is_file() && pieces.is_file() => (pieces.clone(), spiece::tokenizer_json(&pieces, SIGLIP_END)?),
             _ => (own.clone(), read_text(&own)?),
         };
-        let tokenizer = Tokenizer::from_json(&tokenizer_json).map_err(|e| Error::json(&path, e))?;
+        let mut tokenizer_json = tokenizer_json;
+        let mut tokenizer = Tokenizer::from_json(&tokenizer_json).map_err(|e| Error::json(&path, e))?;
+        let mut pad = pad;
+        if pad.is_some()
+            && let Some(gemma) = gemma::ends(folder, &tokenizer)?
+        {
+            pad = Some(gemma.pad);
+            if gemma.lowercase {
+                tokenizer_json = gemma::lowercased(&path, &tokenizer_json)?;
+                tokenizer = Tokenizer::from_json(&tokenizer_json).map_err(|e| Error::json(&path, e))?;
+            }
+        }
         if tokenizer.size() > vocabulary {
             return Err(Error::unsupported(&path, format!("{} tokens, config.json has a vocabulary of {vocabulary}", tokenizer.size())));
         }
-        let end = if pad.is_some() { SIGLIP_END } else { END };
-        let end = tokenizer.added_token(end).ok_or_else(|| Error::unsupported(&path, format!("has no token {end:?}")))?;
+        let ends = if pad.is_some() { &[SIGLIP_END, gemma::END][..] } else { &[END] };
+        let end = ends.iter().find_map(|end| tokenizer.added_token(end));
+        let end = end.ok_or_else(|| Error::unsupported(&path, format!("has no token {:?}", ends.join(" or "))))?;
         if let Some(pad) = pad.filter(|&pad| pad as usize >= vocabulary) {
             let problem = format!("text_config: pad_token_id {pad} is beyond the vocabulary of {vocabulary}");
             return Err(Error::unsupported(&folder.join("config.json"), problem));
@@ -200,7 +226,18 @@ impl TextTower {
         let file = tower::text(&mut graph, &config.text, tokens, config.projection, Taken::Early(tokens - 1))?;
         nothing_left(folder, &graph)?;
         let network = Network::parse(folder, &file)?;
-        Ok(Self { network, tokenizer, tokenizer_json, words, positions, end, tensors })
+        let mut tower = Self { network, tokenizer, cleaning: Cleaning::None, tokenizer_json, words, positions, end, tensors };
+        config.text.pad = pad;
+        if config.scores == Scored::Softmax {
+            tower.clean_texts(&path, Cleaning::Ftfy)?;
+        }
+        Ok(tower)
+    }
+
+    fn clean_texts(&mut self, path: &Path, cleaning: Cleaning) -> Result<(), Error> {
+        self.tokenizer = self.tokenizer.clone().cleaned(cleaning).map_err(|e| Error::json(path, e))?;
+        self.cleaning = cleaning;
+        Ok(())
     }
 
     /// Rows of some tokens: of each its own and its position's.

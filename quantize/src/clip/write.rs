@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use ossicle::label::Preprocessor;
-use ossicle_models::clip::{ClipConfig, ImageTower, Scores, TextTower};
+use ossicle_models::clip::{self, ClipConfig, ImageTower, Scores, TextTower};
 use ossicle_models::folder::NUMERICS_VERSION;
 use ossicle_models::network::{Layer, Op};
+use ossicle_text::Cleaning;
 
 use super::config::Scored;
 use super::{Clip, Report};
@@ -113,7 +114,11 @@ impl Clip {
                 let pad = self.config.text.pad;
                 let ended = |layer| if pad.is_none() { at_the_end(layer, max_tokens) } else { layer };
                 let layers = layers.into_iter().map(ended).collect();
-                Some(TextTower { vocab_size, width, max_tokens, pad_token_id: pad.unwrap_or(0), eos_token_id: tower.end, layers })
+                let cleaning = match tower.cleaning {
+                    Cleaning::None => clip::Cleaning::None,
+                    Cleaning::Ftfy => clip::Cleaning::Ftfy,
+                };
+                Some(TextTower { vocab_size, width, max_tokens, pad_token_id: pad.unwrap_or(0), eos_token_id: tower.end, cleaning, layers })
             }
         };
         let config = ClipConfig {
@@ -139,6 +144,9 @@ impl Clip {
         }
         if self.text.is_some() {
             rows.push(("text tower", format!("{}; {} tokens of {}", text.blocks.describe(), text.tokens, text.vocabulary)));
+        }
+        if self.text.as_ref().is_some_and(|tower| tower.cleaning == Cleaning::Ftfy) {
+            rows.push(("texts", "cleaned as ftfy 6.3.1 and HTML do".into()));
         }
         rows.extend([
             ("parameters", self.parameters().to_string()),

@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use ossicle::label::Target;
 use ossicle_quantize::clip::{self, Clip, Towers};
 use ossicle_quantize::network::inputs;
+use ossicle_text::Cleaning;
 
 use super::{TargetArgs, text};
 
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     /// Which encoders to import
     #[arg(long, value_enum, default_value = "both")]
     towers: TowersName,
+    /// What is done to texts first: as OpenAI and open_clip do, or nothing, as Hugging Face's fast tokenizer [default: ftfy for a CLIP]
+    #[arg(long, value_enum)]
+    cleaning: Option<CleaningName>,
     /// Images, or folders of them, to choose the rounding with and to compare INT8 with float on
     #[arg(long, value_name = "PATH", num_args = 1..)]
     calibration: Vec<PathBuf>,
@@ -38,6 +42,12 @@ pub(crate) struct Args {
     /// Texts, one a line, to choose the rounding with and to compare INT8 with float on, in place of the built-in ones
     #[arg(long, value_name = "FILE")]
     texts: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum CleaningName {
+    Ftfy,
+    None,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -56,6 +66,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         TowersName::Both => Towers::Both,
     };
     let mut clip = Clip::open(&args.source, towers)?;
+    match args.cleaning {
+        None => {}
+        Some(CleaningName::Ftfy) => clip.clean_texts(Cleaning::Ftfy)?,
+        Some(CleaningName::None) => clip.clean_texts(Cleaning::None)?,
+    }
     let images = match (clip.preprocessor(), args.calibration.is_empty()) {
         (Some(preprocessor), false) => {
             let side = clip.image_side();

@@ -114,6 +114,8 @@ pub(super) enum Kind {
     },
     Attention {
         heads: usize,
+        /// Values of a head, padded.
+        head: usize,
         causal: bool,
     },
     /// `[tokens][channels]`

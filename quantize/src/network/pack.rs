@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use ossicle_kernels::activation::Activation;
+use ossicle_kernels::attention::HEAD;
 use ossicle_kernels::dot::MAX_DEPTH_U8;
 use ossicle_kernels::simd::Isa;
 use ossicle_models::folder::{FolderError, ModelFolder, NUMERICS_VERSION};
@@ -243,7 +244,8 @@ fn op(layer: &Layer, offset: Option<f32>) -> Option<Op> {
         Kind::Scale => Op::Scale,
         Kind::Activate(activation) => Op::Activate { activation },
         Kind::Norm { epsilon, .. } => Op::Norm { epsilon },
-        Kind::Attention { heads, causal } => Op::Attention { heads, causal },
+        Kind::Attention { heads, head: HEAD, causal } => Op::Attention { heads, causal },
+        Kind::Attention { heads, head, .. } => Op::WideAttention { heads, head },
         Kind::Prepend { ref tokens } => Op::Prepend { tokens: tokens.len() / channels },
         Kind::AddConstant { .. } => Op::AddConstant,
         Kind::Concat { ref channels } => Op::Concat { channels: channels.clone() },

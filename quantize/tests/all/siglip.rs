@@ -215,3 +215,95 @@ fn what_does_not_belong_is_refused_by_name() {
     let pad = refused(&|_, config| config["text_config"]["pad_token_id"] = json!(99));
     assert!(pad.contains("99"), "{pad}");
 }
+
+/// A SigLIP 2 has Gemma's tokenizer; here with images of which an edge is left over.
+#[test]
+fn siglip_2_reads_gemma_s_tokens() {
+    const PIECES: usize = 701;
+    let temp = TempDir::new();
+    let (mut config, mut all) = (config(), tensors());
+    config["text_config"]["vocab_size"] = json!(PIECES);
+    config["vision_config"]["image_size"] = json!(SIDE + 3);
+    let mut next = normal();
+    let rows = (0..PIECES * WIDTH).map(|_| 0.3 * next()).collect();
+    all.insert("text_model.embeddings.token_embedding.weight".into(), (vec![PIECES, WIDTH], rows));
+    let source = checkpoint(&temp, &config, &all);
+    let small = include_str!("../../../runtime/text/tests/pieces/small.json");
+    fs::write(source.join("tokenizer.json"), small).unwrap();
+    let folder = temp.join("int8");
+    let clip = import(&source, &folder, Towers::Both);
+    let [end, pad] = [1, 0];
+    let tokens = clip.tokens("A Cat");
+    assert_eq!(tokens, clip.tokens("a cat"));
+    assert_eq!(tokens.last(), Some(&end));
+    let written: Value = serde_json::from_str(&fs::read_to_string(folder.join("config.json")).unwrap()).unwrap();
+    assert_eq!((&written["text"]["pad_token_id"], &written["text"]["eos_token_id"]), (&json!(pad), &json!(end)));
+    let floats = clip.text_vectors(&["A Cat", "a dog"]).unwrap();
+    let mut texts = TextEncoder::open(&folder, Options::default()).unwrap();
+    for (text, float) in ["A Cat", "a dog"].iter().zip(&floats) {
+        let near = cosine(texts.encode(text).unwrap().vector, float);
+        assert!(near > 0.995, "{text}: {near}");
+    }
+    // Large letters stay where the folder asks for that; texts that are filled up in front are refused.
+    fs::write(source.join("tokenizer_config.json"), r#"{"do_lower_case": false, "padding_side": "right"}"#).unwrap();
+    let large = Clip::open(&source, Towers::Text).unwrap();
+    assert_ne!(large.tokens("A Cat"), large.tokens("a cat"));
+    fs::write(source.join("tokenizer_config.json"), r#"{"padding_side": "left"}"#).unwrap();
+    assert!(Clip::open(&source, Towers::Text).err().unwrap().to_string().contains("padding_side"));
+}
+
+#[test]
+fn heads_wider_than_64_are_computed_in_float() {
+    let temp = TempDir::new();
+    let mut config = config();
+    // Two heads of 72 values, as the so400m models have.
+    const WIDE: usize = 144;
+    for tower in ["text_config", "vision_config"] {
+        config[tower]["hidden_size"] = json!(WIDE);
+    }
+    let wide = |n: usize| match n {
+        WIDTH => WIDE,
+        n if n == 3 * WIDTH => 3 * WIDE,
+        n => n,
+    };
+    let mut next = normal();
+    let all: Tensors = tensors()
+        .into_iter()
+        .map(|(name, (shape, values))| {
+            let shape: Vec<usize> = shape.into_iter().map(wide).collect();
+            let norm = name.contains("norm") && name.ends_with("weight");
+            let value = |x: f32| {
+                if norm {
+                    1.0 + 0.2 * x
+                } else if name.ends_with("bias") {
+                    0.1 * x
+                } else {
+                    0.2 * x
+                }
+            };
+            let count: usize = shape.iter().product();
+            let values = if name.starts_with("logit") { values } else { (0..count).map(|_| value(next())).collect() };
+            (name, (shape, values))
+        })
+        .collect();
+    let (source, folder) = (checkpoint(&temp, &config, &all), temp.join("int8"));
+    let clip = import(&source, &folder, Towers::Both);
+    let written = fs::read_to_string(folder.join("config.json")).unwrap();
+    assert!(written.contains("wide_attention"), "{written}");
+    let Some(Preprocessor::Pixels(pixels)) = clip.preprocessor() else { panic!("images") };
+    let target = Target { height: SIDE, width: SIDE, channels: 3 };
+    let inputs: Vec<Vec<f32>> = (0..4).map(|index| pixels.apply(&image(index), target)).collect();
+    let (floats, texts) = (clip.image_vectors(&inputs).unwrap(), clip.text_vectors(&TEXTS).unwrap());
+    let mut first: Option<Vec<Vec<f32>>> = None;
+    for isa in Isa::available() {
+        let options = Options { isa, threads: 2, ..Options::default() };
+        let mut images = ImageEncoder::open(&folder, options).unwrap();
+        let mut found: Vec<Vec<f32>> = (0..4).map(|index| images.encode(&image(index)).unwrap().to_vec()).collect();
+        let mut encoder = TextEncoder::open(&folder, options).unwrap();
+        found.extend(TEXTS.iter().map(|text| encoder.encode(text).unwrap().vector.to_vec()));
+        for (ours, float) in found.iter().zip(floats.iter().chain(&texts)) {
+            assert!(cosine(ours, float) > 0.995, "{isa}: {}", cosine(ours, float));
+        }
+        assert_eq!(first.get_or_insert_with(|| found.clone()), &found, "{isa}");
+    }
+}

@@ -15,7 +15,10 @@ pub(crate) const WORDS: &str = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve
 pub(crate) const PLAIN_WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 
 /// Endings that are words of their own, in the order in which they are tried.
-const ENDINGS: [&str; 7] = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
+pub(crate) const ENDINGS: &[&str] = &["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
+
+/// Those of CLIP's own tokenizers, which take no notice of case, so that a long s is an s; and tokens, which they know among words.
+pub(crate) const OWN_ENDINGS: &[&str] = &["<|startoftext|>", "<|endoftext|>", "'s", "'\u{17f}", "'t", "'re", "'ve", "'m", "'ll", "'d"];
 
 /// Byte pair encoding of words, the last byte of which is another token.
 #[derive(Clone, Debug)]
@@ -74,15 +77,15 @@ pub(crate) fn normalize(text: &str) -> String {
     out
 }
 
-/// Calls `each` with every word of a normalised text: endings after an apostrophe, letters in a row, single digits, other marks in a row.
-pub(crate) fn words(text: &str, mut each: impl FnMut(&str)) {
+/// Calls `each` with every word of a normalised text: one of `endings`, letters in a row, single digits, other marks in a row.
+pub(crate) fn words(text: &str, endings: &[&str], mut each: impl FnMut(&str)) {
     let letter = |c: char| if c.is_ascii() { c.is_ascii_alphabetic() } else { within(LETTERS, c) };
     let number = |c: char| if c.is_ascii() { c.is_ascii_digit() } else { within(NUMBERS, c) };
     let mark = |c: char| !c.is_whitespace() && !letter(c) && !number(c);
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let run = |of: &dyn Fn(char) -> bool| rest.find(|c| !of(c)).unwrap_or(rest.len());
-        let length = match ENDINGS.iter().find(|ending| rest.starts_with(**ending)) {
+        let length = match endings.iter().find(|ending| rest.starts_with(**ending)) {
             Some(ending) => ending.len(),
             None if letter(first) => run(&letter),
             None if number(first) => first.len_utf8(),
@@ -104,7 +107,7 @@ mod tests {
 
     fn split(text: &str) -> Vec<String> {
         let mut found = vec![];
-        words(&normalize(text), |word| found.push(word.to_owned()));
+        words(&normalize(text), ENDINGS, |word| found.push(word.to_owned()));
         found
     }
 

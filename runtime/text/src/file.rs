@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use crate::added::{Added, AddedText};
 use crate::bert::Normalizer;
 use crate::clip::{self, Clip};
+use crate::pieces::Pieces;
 use crate::steps::Step;
 use crate::template::Template;
 use crate::unigram::{SPACE, Unigram};
 use crate::vocabulary::Vocabulary;
 use crate::wordpiece::WordPiece;
-use crate::{self as tokenizer, MAX_TOKENS, Tokenizer, TokenizerError};
+use crate::{self as tokenizer, Cleaning, MAX_TOKENS, Tokenizer, TokenizerError};
 
 /// Most added tokens: each is looked for at each place of a text.
 const MAX_ADDED: usize = 4096;
@@ -157,6 +158,11 @@ impl File {
                 }
                 tokenizer::Model::Bert(normalizer, self.model.word_piece()?)
             }
+            "BPE" if self.model.byte_fallback => {
+                let steps = unigram_steps(self.normalizer.0)?;
+                no_words(self.pre_tokenizer, &steps)?;
+                tokenizer::Model::Pieces(self.model.pieces(steps)?)
+            }
             "BPE" => {
                 clip_steps(self.normalizer.0, self.pre_tokenizer)?;
                 tokenizer::Model::Clip(self.model.byte_pairs()?)
@@ -175,7 +181,7 @@ impl File {
             other => return Err(unsupported("post_processor", kind_of(other))),
         };
         let [added, normalized] = added(self.added_tokens, &model)?;
-        Ok(Tokenizer { added, normalized, model, template })
+        Ok(Tokenizer { added, normalized, model, template, cleaning: Cleaning::None })
     }
 }
 
@@ -222,7 +228,7 @@ fn clip_steps(normalizer: Option<Part>, pre_tokenizer: Option<Part>) -> Result<(
     }
 }
 
-/// What is done to a text before a unigram model.
+/// What is done to a text before a model of SentencePiece's.
 fn unigram_steps(part: Option<Part>) -> Result<Vec<Step>, TokenizerError> {
     let steps = match part {
         None => vec![],
@@ -234,6 +240,19 @@ fn unigram_steps(part: Option<Part>) -> Result<Vec<Step>, TokenizerError> {
         }
     };
     Step::all(steps).map_err(|problem| unsupported("normalizer", problem))
+}
+
+/// Refuses words: a text may be split at spaces only where there are none left.
+fn no_words(part: Option<Part>, steps: &[Step]) -> Result<(), TokenizerError> {
+    let marked = matches!(steps.last(), Some(Step::MarkSpaces));
+    let at_spaces =
+        |rest: &Value| rest["pattern"] == json!({"String": " "}) && rest["behavior"] == "MergedWithPrevious" && rest["invert"] == false;
+    match part {
+        None if marked => Ok(()),
+        Some(part) if marked && part.kind == "Split" && at_spaces(&part.rest) => Ok(()),
+        _ if !marked => Err(unsupported("normalizer of byte pairs with byte_fallback", "that leaves spaces as they are".into())),
+        other => Err(unsupported("pre_tokenizer of byte pairs with byte_fallback", kind_of(other))),
+    }
 }
 
 /// How words are told apart: at any white space, or at spaces alone.
@@ -268,6 +287,20 @@ impl Model {
         Ok(Unigram::new(self.vocab, unknown, steps, splits_whitespace))
     }
 
+    /// Byte pairs of characters, and of the bytes of those that have no token.
+    fn pieces(self, steps: Vec<Step>) -> Result<Pieces, TokenizerError> {
+        let odd = [
+            (self.dropout.is_some_and(|share| share != 0.0), "dropout"),
+            (self.continuing_subword_prefix.is_some_and(|prefix| !prefix.is_empty()), "continuing_subword_prefix"),
+            (self.end_of_word_suffix.is_some_and(|suffix| !suffix.is_empty()), "end_of_word_suffix"),
+            (self.ignore_merges, "ignore_merges"),
+        ];
+        if let Some((_, odd)) = odd.iter().find(|(on, _)| *on) {
+            return Err(unsupported("model BPE with byte_fallback and", (*odd).to_owned()));
+        }
+        Pieces::new(self.vocab, &merged(self.merges)?, steps)
+    }
+
     fn byte_pairs(self) -> Result<Clip, TokenizerError> {
         let odd = [
             (self.dropout.is_some_and(|share| share != 0.0), "dropout"),
@@ -281,11 +314,7 @@ impl Model {
         let Some(suffix) = self.end_of_word_suffix.filter(|suffix| !suffix.is_empty()) else {
             return Err(unsupported("model BPE", "without end_of_word_suffix".into()));
         };
-        if self.merges.len() > MAX_TOKENS {
-            return Err(TokenizerError::TooLarge { what: "merges", have: self.merges.len(), most: MAX_TOKENS });
-        }
-        let merges = self.merges.into_iter().map(MergedPair::parts).collect::<Result<Vec<_>, _>>()?;
-        Clip::new(&self.vocab, &suffix, &merges)
+        Clip::new(&self.vocab, &suffix, &merged(self.merges)?)
     }
 
     fn word_piece(self) -> Result<WordPiece, TokenizerError> {
@@ -301,6 +330,13 @@ impl Model {
             most_chars: self.max_input_chars_per_word.unwrap_or(100),
         })
     }
+}
+
+fn merged(merges: Vec<MergedPair>) -> Result<Vec<(String, String)>, TokenizerError> {
+    if merges.len() > MAX_TOKENS {
+        return Err(TokenizerError::TooLarge { what: "merges", have: merges.len(), most: MAX_TOKENS });
+    }
+    merges.into_iter().map(MergedPair::parts).collect()
 }
 
 impl TemplateProcessing {

@@ -28,10 +28,12 @@ mod added;
 mod bert;
 mod bpe;
 mod charsmap;
+mod clean;
 mod clip;
 mod error;
 mod file;
 mod letters;
+mod pieces;
 mod steps;
 mod tables;
 mod template;
@@ -46,6 +48,7 @@ use std::borrow::Cow;
 use added::{Added, Piece};
 use bert::Normalizer;
 use clip::Clip;
+use pieces::Pieces;
 use template::Template;
 use unigram::Unigram;
 use wordpiece::WordPiece;
@@ -74,6 +77,33 @@ pub struct Tokenizer {
     normalized: Added,
     model: Model,
     template: Template,
+    cleaning: Cleaning,
+}
+
+/// What is done to a text before anything that `tokenizer.json` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cleaning {
+    /// Nothing.
+    #[default]
+    None,
+    /// What the tokenizers of OpenAI's CLIP and of open_clip do, and with which their models were trained: mistaken encodings are undone, curly quotes,
+    /// ligatures and wide letters made plain, control characters removed (ftfy 6.3.1), and HTML's references read. Of a text of more than 64 layers
+    /// of such mistakes the rest stays.
+    Ftfy,
+}
+
+/// A text once it is cleaned.
+///
+/// ```
+/// use ossicle_text::{Cleaning, clean};
+///
+/// assert_eq!(clean("A “cafÃ©” &amp; a ﬁsh", Cleaning::Ftfy), "a \"café\" & a fish");
+/// ```
+pub fn clean(text: &str, cleaning: Cleaning) -> Cow<'_, str> {
+    match cleaning {
+        Cleaning::None => Cow::Borrowed(text),
+        Cleaning::Ftfy => Cow::Owned(clean::clean(text)),
+    }
 }
 
 /// How a text becomes words, and words tokens.
@@ -83,6 +113,8 @@ enum Model {
     Bert(Normalizer, WordPiece),
     /// CLIP's words and byte pairs.
     Clip(Clip),
+    /// SentencePiece's byte pairs, as Gemma has them.
+    Pieces(Pieces),
     /// SentencePiece's words and unigram model, as T5 has them.
     Unigram(Unigram),
 }
@@ -92,6 +124,7 @@ impl Model {
         match self {
             Self::Bert(normalizer, _) => normalizer.apply(text),
             Self::Clip(_) => Cow::Owned(clip::normalize(text)),
+            Self::Pieces(model) => model.normalize(text),
             Self::Unigram(model) => model.normalize(text),
         }
     }
@@ -99,7 +132,8 @@ impl Model {
     fn encode(&self, normalized: &str, ids: &mut Vec<u32>) {
         match self {
             Self::Bert(_, model) => bert::words(normalized, |word| model.encode(word, ids)),
-            Self::Clip(model) => clip::words(normalized, |word| model.encode(word, ids)),
+            Self::Clip(model) => clip::words(normalized, clip::ENDINGS, |word| model.encode(word, ids)),
+            Self::Pieces(model) => model.encode(normalized, ids),
             Self::Unigram(model) => model.encode(normalized, ids),
         }
     }
@@ -108,6 +142,7 @@ impl Model {
         match self {
             Self::Bert(_, model) => model.size(),
             Self::Clip(model) => model.size(),
+            Self::Pieces(model) => model.size(),
             Self::Unigram(model) => model.size(),
         }
     }
@@ -126,9 +161,32 @@ impl Tokenizer {
         file.build()
     }
 
+    /// The same, but texts are cleaned first.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Unsupported`] unless it is CLIP's.
+    pub fn cleaned(self, cleaning: Cleaning) -> Result<Self, TokenizerError> {
+        match (&self.model, cleaning) {
+            (Model::Clip(_), _) | (_, Cleaning::None) => Ok(Self { cleaning, ..self }),
+            _ => Err(TokenizerError::Unsupported { what: "cleaning of texts for", found: "a tokenizer other than CLIP's".into() }),
+        }
+    }
+
     /// The tokens of a text, at most `most` of them: what does not fit is cut off at the text's end and counted. The tokens that the model wants
     /// around a text always fit, so there may be more of them than `most`.
     pub fn encode(&self, text: &str, most: usize) -> Encoding {
+        let mut ids = match (&self.model, self.cleaning) {
+            (Model::Clip(model), Cleaning::Ftfy) => self.own_tokens(model, text),
+            _ => self.tokens(text),
+        };
+        let room = most.saturating_sub(self.template.len());
+        let left_out = ids.len().saturating_sub(room);
+        ids.truncate(room);
+        Encoding { ids: self.template.around(&ids), left_out }
+    }
+
+    /// As the `tokenizers` library does it.
+    fn tokens(&self, text: &str) -> Vec<u32> {
         let mut ids = vec![];
         for piece in self.added.split(text) {
             match piece {
@@ -143,10 +201,19 @@ impl Tokenizer {
                 }
             }
         }
-        let room = most.saturating_sub(self.template.len());
-        let left_out = ids.len().saturating_sub(room);
-        ids.truncate(room);
-        Encoding { ids: self.template.around(&ids), left_out }
+        ids
+    }
+
+    /// As CLIP's own tokenizers do it: added tokens are words like others.
+    fn own_tokens(&self, model: &Clip, text: &str) -> Vec<u32> {
+        // A mark to them, but also the letter iota of another case, so that no part of their expression matches it.
+        const YPOGEGRAMMENI: &str = "\u{345}";
+        let mut ids = vec![];
+        clip::words(&clean::clean(text).replace(YPOGEGRAMMENI, " "), clip::OWN_ENDINGS, |word| match self.added_token(word) {
+            Some(id) => ids.push(id),
+            None => model.encode(word, &mut ids),
+        });
+        ids
     }
 
     /// One more than the largest id.

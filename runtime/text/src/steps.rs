@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use crate::charsmap::{CharsMap, from_base64};
+use crate::unigram::SPACE;
 
 /// Most steps of a file.
 const MAX_STEPS: usize = 64;
@@ -18,6 +19,8 @@ pub(crate) enum Step {
     Remove(Vec<char>),
     /// Any white space becomes one space.
     JoinWhitespace,
+    /// A space becomes the character that stands for it in tokens.
+    MarkSpaces,
     /// Several spaces become one.
     JoinSpaces,
     /// Takes white space away in front, and behind.
@@ -35,6 +38,7 @@ impl Step {
             }
             Self::Remove(_) => text,
             Self::JoinWhitespace => join(text, char::is_whitespace),
+            Self::MarkSpaces => Cow::Owned(text.replace(' ', SPACE.encode_utf8(&mut [0; 4]))),
             Self::JoinSpaces if text.contains("  ") => join(text, |character| character == ' '),
             Self::JoinSpaces => text,
             Self::Strip(front, behind) => {
@@ -98,6 +102,9 @@ impl Step {
                 r"\s+" => Some(Self::JoinWhitespace),
                 _ => None,
             };
+        }
+        if content == SPACE.encode_utf8(&mut [0; 4]) {
+            return (*pattern == json!({"String": " "})).then_some(Self::MarkSpaces);
         }
         if !content.is_empty() {
             return None;

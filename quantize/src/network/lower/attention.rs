@@ -3,6 +3,7 @@
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::attention::HEAD;
 use ossicle_kernels::conv::Size;
+use ossicle_kernels::simd::LANES;
 use tract_onnx::pb::NodeProto;
 
 use super::{Lowerer, Refused};
@@ -10,7 +11,7 @@ use crate::network::graph::Constant;
 use crate::network::ir::{Kind, Layer, Part, Value, Weights};
 use crate::network::view::View;
 
-/// Queries, keys or values as a linear layer: its input, its weights with heads of [`HEAD`] outputs, the rest of which are zero.
+/// Queries, keys or values as a linear layer: its input, its weights with heads of so many outputs, the rest of which are zero.
 struct Projection {
     input: Value,
     weights: Weights,
@@ -19,8 +20,11 @@ struct Projection {
 /// Scores with this added, or less, are those of positions that are not looked at.
 const MASKED: f32 = -1e4;
 
-/// The kernels divide scores by the root of [`HEAD`]; ONNX says itself what they are divided by.
+/// The integer kernels divide scores by the root of [`HEAD`]; ONNX says itself what they are divided by.
 const KERNEL_SCALE: f32 = 8.0;
+
+/// Widest heads; those beyond [`HEAD`] are computed in f32.
+const WIDEST: usize = 256;
 
 impl Lowerer<'_> {
     /// A product of two values: scores, or probabilities times values.
@@ -74,9 +78,9 @@ impl Lowerer<'_> {
         let keys = Value { view: keys.view.transposed(&order), ..keys };
         let [heads, tokens, depth] = values.view.shape()[rank - 3..] else { return Err("no heads".into()) };
         let same = [&queries, &keys].iter().all(|value| value.view.shape() == values.view.shape());
-        if !same || values.view.shape()[..rank - 3].iter().any(|&n| n != 1) || depth > HEAD {
+        if !same || values.view.shape()[..rank - 3].iter().any(|&n| n != 1) || depth > if causal { HEAD } else { WIDEST } {
             let shapes = [&queries, &keys, values].map(|value| value.view.shape());
-            return Err(format!("{shapes:?}: self-attention with heads of up to {HEAD} values is possible"));
+            return Err(format!("{shapes:?}: self-attention with heads of up to {HEAD} values is possible, {WIDEST} unless it is causal"));
         }
         // Transposed scores would be weights for the queries, and reshaped ones those of other heads.
         let mut product = values.view.shape();
@@ -84,8 +88,9 @@ impl Lowerer<'_> {
         if scores.view != View::dense(&product) {
             return Err(format!("a softmax over {:?} that is not queries times keys as it comes", scores.view.shape()));
         }
-        let factor = scores.factor * queries.factor * keys.factor * KERNEL_SCALE;
-        let [q, k, v] = [&queries, &keys, values].map(|value| self.projection(value, tokens));
+        let (head, kernel) = if depth <= HEAD { (HEAD, KERNEL_SCALE) } else { (depth.next_multiple_of(LANES), 1.0) };
+        let factor = scores.factor * queries.factor * keys.factor * kernel;
+        let [q, k, v] = [&queries, &keys, values].map(|value| self.projection(value, tokens, head));
         let (mut q, k, v) = (q?, k?, v?);
         q.weights.weight.iter_mut().chain(&mut q.weights.bias).for_each(|w| *w *= factor);
         if q.input.layer != k.input.layer || q.input.layer != v.input.layer {
@@ -97,7 +102,7 @@ impl Lowerer<'_> {
             bias: [q.weights.bias, k.weights.bias, v.weights.bias].concat(),
         };
         let kind = Kind::Linear { weights, activation: Activation::Identity };
-        let channels = heads * HEAD;
+        let channels = heads * head;
         let input = Value { factor: 1.0, ..q.input };
         self.layers.push(Layer {
             name: format!("{name}.qkv"),
@@ -109,14 +114,14 @@ impl Lowerer<'_> {
         });
         let qkv = self.layers.len() - 1;
         let view = View::dense(&[tokens, 3 * channels]);
-        let layer = self.push(node, Kind::Attention { heads, causal }, vec![Value { layer: qkv, view, factor: 1.0 }], size, channels);
+        let layer = self.push(node, Kind::Attention { heads, head, causal }, vec![Value { layer: qkv, view, factor: 1.0 }], size, channels);
         let mut axes = vec![(1, 0); rank - 3];
-        axes.extend([(heads, HEAD), (tokens, channels), (depth, 1)]);
+        axes.extend([(heads, head), (tokens, channels), (depth, 1)]);
         Ok(Value { layer, view: View::strided(&axes), factor: 1.0 })
     }
 
     /// The linear layer that gives `[.., heads, tokens, depth]`.
-    fn projection(&self, value: &Value, tokens: usize) -> Result<Projection, Refused> {
+    fn projection(&self, value: &Value, tokens: usize, head: usize) -> Result<Projection, Refused> {
         let (input, weights) = self.linear_behind(value.layer).ok_or("queries, keys or values that are no linear layer's outputs")?;
         let channels = self.layers[value.layer].channels;
         let rank = value.view.axes.len();
@@ -130,10 +135,10 @@ impl Lowerer<'_> {
             return Err("tokens of queries, keys or values that are no positions in order".into());
         }
         let inputs = weights.inputs();
-        let mut out = Weights { weight: vec![0.0; heads.len() * HEAD * inputs], bias: vec![0.0; heads.len() * HEAD] };
-        for (h, head) in heads.iter().enumerate() {
+        let mut out = Weights { weight: vec![0.0; heads.len() * head * inputs], bias: vec![0.0; heads.len() * head] };
+        for (h, start) in heads.iter().enumerate() {
             for (j, step) in depth.iter().enumerate() {
-                let (from, to) = (value.view.offset + head + step, h * HEAD + j);
+                let (from, to) = (value.view.offset + start + step, h * head + j);
                 out.weight[to * inputs..][..inputs].copy_from_slice(&weights.weight[from * inputs..][..inputs]);
                 out.bias[to] = weights.bias[from];
             }

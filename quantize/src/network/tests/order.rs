@@ -64,7 +64,7 @@ fn classify(toy: &mut Toy, channels: i64) {
 fn transposed_scores_are_no_attention() {
     let (folder, network) = attention(false).read();
     let network = network.unwrap();
-    assert!(kinds(&network).iter().any(|kind| matches!(kind, Kind::Attention { heads: 2, causal: false })));
+    assert!(kinds(&network).iter().any(|kind| matches!(kind, Kind::Attention { heads: 2, causal: false, .. })));
     check(&folder.0, &network);
     let line = attention(true).refused();
     assert!(line.contains("node \"weighted\" (MatMul)") && line.contains("queries times keys as it comes"), "{line}");

@@ -47,6 +47,17 @@ pub enum Scores {
     Sigmoid,
 }
 
+/// What is done to a text before its tokens are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cleaning {
+    /// Nothing but what `tokenizer.json` says.
+    #[default]
+    None,
+    /// What ftfy 6.3.1 and HTML make of it, as the tokenizers of OpenAI's CLIP and of open_clip do.
+    Ftfy,
+}
+
 /// Images to vectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageTower {
@@ -69,6 +80,9 @@ pub struct TextTower {
     pub pad_token_id: u32,
     /// The token that ends a text: [`Op::TextEnd`] takes its first position. (SigLIP takes the last of `max_tokens`, whatever is there.)
     pub eos_token_id: u32,
+    /// What is done to a text first.
+    #[serde(default)]
+    pub cleaning: Cleaning,
     /// In the order they are computed; the last gives one position of `projection_dim` values. Tensors are named `text.NAME`.
     pub layers: Vec<Layer>,
 }

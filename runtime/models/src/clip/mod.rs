@@ -17,7 +17,7 @@ mod config;
 mod image;
 mod text;
 
-pub use config::{ClipConfig, ImageTower, MAX_TOKENS, MAX_WIDTH, Scores, TextTower};
+pub use config::{Cleaning, ClipConfig, ImageTower, MAX_TOKENS, MAX_WIDTH, Scores, TextTower};
 pub use image::ImageGraph;
 pub use text::TextGraph;
 

@@ -145,6 +145,14 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "is_false")]
         causal: bool,
     },
+    /// The same in f32, for heads wider than 64. Channels of the input are `[3][heads][head]`: queries divided by what scores are divided by, keys
+    /// and values.
+    WideAttention {
+        /// How many.
+        heads: usize,
+        /// Values of a head, a multiple of 16.
+        head: usize,
+    },
     /// Constant positions in front of the input's: `.tokens` `[tokens][channels]`, f32.
     Prepend {
         /// How many.

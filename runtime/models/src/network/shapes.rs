@@ -118,7 +118,8 @@ impl Op {
                 let fits = inputs[1].positions() == 1 && inputs[1].channels == x.channels;
                 if fits { Ok(x) } else { Err(format!("{x:?} cannot be scaled by {:?}", inputs[1])) }
             }
-            Self::Attention { heads, .. } => attended(heads, x),
+            Self::Attention { heads, .. } => attended(heads, HEAD, x),
+            Self::WideAttention { heads, head } => attended(heads, head, x),
             Self::TextEnd => Ok(Shape::line(1, x.channels)),
             Self::Prepend { tokens } => {
                 let positions = x.positions().checked_add(tokens).ok_or("too many tokens")?;
@@ -167,11 +168,12 @@ fn normalised(epsilon: f32, x: Shape) -> Result<Shape, String> {
     if epsilon.is_finite() && epsilon >= 0.0 { Ok(x) } else { Err(format!("epsilon {epsilon}")) }
 }
 
-fn attended(heads: usize, x: Shape) -> Result<Shape, String> {
-    let fits = heads > 0 && heads.checked_mul(3 * HEAD) == Some(x.channels);
+fn attended(heads: usize, head: usize, x: Shape) -> Result<Shape, String> {
+    let outputs = heads.checked_mul(head).filter(|&outputs| outputs > 0 && head.is_multiple_of(LANES));
+    let fits = outputs.and_then(|outputs| outputs.checked_mul(3)) == Some(x.channels);
     // The products over positions are as deep as there are positions, and probabilities are u8.
     check_depth(x.positions(), MAX_DEPTH_U8)?;
-    if fits { Ok(Shape { channels: heads * HEAD, ..x }) } else { Err(format!("{heads} heads in {} channels", x.channels)) }
+    if fits { Ok(Shape { channels: heads * head, ..x }) } else { Err(format!("{heads} heads of {head} values in {} channels", x.channels)) }
 }
 
 /// Channels of several maps, or some of them.

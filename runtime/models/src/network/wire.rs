@@ -7,10 +7,12 @@ use std::sync::Arc;
 use ossicle_engine::GraphError;
 use ossicle_engine::graph::{GraphBuilder, Outlet};
 use ossicle_engine::layer;
+use ossicle_engine::layers::FloatAttention;
 use ossicle_engine::layers::map::{
     AddConstant, Affine, Attention, Block, CausalAttention, Concat, Copies, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Offset,
     Packed, Pad, PoolWindows, Prepend, Shape, Take, TakeOne, Unary,
 };
+use ossicle_engine::layers::sequence::{Flow, Sequence};
 use ossicle_engine::weights::{FolderError, LinearSpan, Weights};
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::Window;
@@ -141,6 +143,12 @@ fn operator(
         }
         Op::Attention { heads, causal: false } => Arc::new(Attention { heads, output }),
         Op::Attention { heads, causal: true } => Arc::new(CausalAttention { heads, output }),
+        Op::WideAttention { heads, head } => {
+            // All positions are there at once.
+            let sequence = Arc::new(Sequence::default());
+            sequence.set(0, output.positions());
+            Arc::new(FloatAttention { flow: Flow::new(&sequence, output.positions()), heads, head, relative: None })
+        }
         Op::Prepend { tokens } => {
             let tokens = tensor("tokens", &[tokens, channels])?;
             Arc::new(Prepend { tokens, output })

@@ -52,8 +52,10 @@ impl TextEncoder {
                 return Err(EmbedError::Kind { path: model.to_owned(), kind, what: "texts" });
             }
         };
-        let Texts { tower, tokenizer, most_tokens, width } = texts;
-        let tokenizer = Tokenizer::from_json(&tokenizer).map_err(|source| EmbedError::Tokenizer { path: model.to_owned(), source })?;
+        let Texts { tower, tokenizer, cleaning, most_tokens, width } = texts;
+        let tokenizer = Tokenizer::from_json(&tokenizer)
+            .and_then(|tokenizer| tokenizer.cleaned(cleaning))
+            .map_err(|source| EmbedError::Tokenizer { path: model.to_owned(), source })?;
         Ok(Self { path: model.to_owned(), tokenizer, tower, most_tokens, width, mean: None })
     }
 

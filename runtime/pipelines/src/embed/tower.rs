@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ossicle_kernels::simd::Isa;
 use ossicle_models::network::InputShape;
 use ossicle_models::{GraphError, MemoryPlan};
+use ossicle_text::Cleaning;
 use ossicle_trace::Tap;
 
 use super::Similarity;
@@ -68,6 +69,8 @@ pub struct Texts {
     pub tower: Box<dyn TextTower>,
     /// The text of its `tokenizer.json`.
     pub tokenizer: String,
+    /// What is done to a text first.
+    pub cleaning: Cleaning,
     /// Most tokens of a text that are read, those around it included.
     pub most_tokens: usize,
     /// Values of a vector.

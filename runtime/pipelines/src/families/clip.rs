@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ossicle_kernels::simd::Isa;
-use ossicle_models::clip::{ClipConfig, ImageGraph, TextGraph};
+use ossicle_models::clip::{self, ClipConfig, ImageGraph, TextGraph};
 use ossicle_models::folder::{ModelConfig, ModelFolder};
 use ossicle_models::network::MAX_BUFFER_BYTES;
 use ossicle_models::{GraphError, MemoryPlan};
+use ossicle_text::Cleaning;
 use ossicle_trace::Tap;
 
 use super::exercise::{exercise, tokens, values};
@@ -86,10 +87,16 @@ impl Family for Clip {
     fn texts(&self, model: &Path, options: embed::Options) -> Result<Option<TextSource>, EmbedError> {
         let folder = ModelFolder::<ClipConfig>::open(model)?;
         let width = folder.config().projection_dim;
-        let Some(most_tokens) = folder.config().text.as_ref().map(|tower| tower.max_tokens) else { return Ok(None) };
+        let Some((most_tokens, cleaning)) = folder.config().text.as_ref().map(|tower| (tower.max_tokens, tower.cleaning)) else {
+            return Ok(None);
+        };
+        let cleaning = match cleaning {
+            clip::Cleaning::None => Cleaning::None,
+            clip::Cleaning::Ftfy => Cleaning::Ftfy,
+        };
         let tokenizer = folder.read_text("tokenizer.json")?;
         let tower = Box::new(TextGraph::new(folder, options.into(), options.most)?);
-        Ok(Some(TextSource::Own(Texts { tower, tokenizer, most_tokens, width })))
+        Ok(Some(TextSource::Own(Texts { tower, tokenizer, cleaning, most_tokens, width })))
     }
 
     fn graphs(&self) -> &'static [&'static str] {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ossicle_models::folder::{ModelConfig, ModelFolder};
 use ossicle_models::minilm::{MiniLmConfig, MiniLmGraph};
 use ossicle_models::{GraphError, MemoryPlan};
+use ossicle_text::Cleaning;
 use ossicle_trace::Tap;
 
 use super::exercise::{exercise, tokens};
@@ -51,7 +52,7 @@ impl Family for MiniLm {
         let &MiniLmConfig { max_tokens: most_tokens, hidden_size: width, .. } = folder.config();
         let tokenizer = folder.read_text("tokenizer.json")?;
         let tower = Box::new(MiniLmGraph::new_within(folder, options.into(), options.most)?);
-        Ok(Some(TextSource::Own(Texts { tower, tokenizer, most_tokens, width })))
+        Ok(Some(TextSource::Own(Texts { tower, tokenizer, cleaning: Cleaning::None, most_tokens, width })))
     }
 
     fn graphs(&self) -> &'static [&'static str] {
