@@ -18,7 +18,7 @@ def main():
             named.append((whose, licence, entry["source"].split(" <- ")[-1]))
     print("# Whose sounds this model learned from\n")
     print(f"{free + len(named)} recordings: {free} are CC0 or in the public domain, {len(named)} are under a licence that asks for credit. They were")
-    print("resampled, cut, mixed and given rooms; none of them is in the model.\n")
+    print("resampled, cut, mixed and given rooms; none of them is in the model. One in twelve of them only checked it.\n")
     print("| recording | licence | source |\n|---|---|---|")
     for row in sorted(set(named), key=lambda row: row[0].lower()):
         print("| " + " | ".join(part.replace("|", "\\|") for part in row) + " |")

@@ -25,7 +25,9 @@ fn every_bundled_model_is_listed_described_and_run() {
         assert!(info(&[]).contains(&format!("gives        {gives}\n")), "{}", info(&[]));
         let value: Value = serde_json::from_str(&info(&["--json"])).unwrap();
         let memory = value["memory"].as_object().unwrap();
-        let sum: u64 = memory.iter().filter(|(part, _)| *part != "total").map(|(_, bytes)| bytes.as_u64().unwrap()).sum();
+        // What encodes descriptions is let go before sounds are made.
+        let counted = |part: &str| part != "total" && (name, part) != ("effects", "text");
+        let sum: u64 = memory.iter().filter(|(part, _)| counted(part)).map(|(_, bytes)| bytes.as_u64().unwrap()).sum();
         assert_eq!(memory["total"], sum);
         assert!(memory["weights"].as_u64() > Some(0) && memory["program"].as_u64() > Some(0), "{memory:?}");
         let mut bench = ossicle();

@@ -134,9 +134,9 @@ fn layers_are_as_in_plain_arithmetic(voice: &mut KokoroGraph) {
     let rows = x.len() / channels;
     // Half frames, eight rows each, and the one before the first.
     assert_eq!(rows, 31 * 2 * 8 + 1);
-    for c in 0..channels {
+    for (c, own) in affine[..channels].iter().enumerate() {
         let mean = x.iter().skip(c).step_by(channels).map(|x| f64::from(*x)).sum::<f64>() / rows as f64;
-        assert!((mean - f64::from(affine[c])).abs() < 1e-4 * mean.abs().max(1.0), "channel {c}: {mean} {}", affine[c]);
+        assert!((mean - f64::from(*own)).abs() < 1e-4 * mean.abs().max(1.0), "channel {c}: {mean} {own}");
     }
     let short = heard(voice, "kokoro.pitch.1.shortcut");
     let twice = heard(voice, "kokoro.pitch.1.shortcut.twice");
