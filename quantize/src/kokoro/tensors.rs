@@ -345,7 +345,7 @@ impl Builder<'_> {
 fn turn(at: usize) -> (f64, f64) {
     let quarter = sizes::FRAME / 4;
     let within = std::f64::consts::TAU * (at % quarter) as f64 / sizes::FRAME as f64;
-    let (sine, cosine) = if at % quarter == 0 { (0.0, 1.0) } else { within.sin_cos() };
+    let (sine, cosine) = if at.is_multiple_of(quarter) { (0.0, 1.0) } else { within.sin_cos() };
     match at / quarter % 4 {
         0 => (sine, cosine),
         1 => (cosine, -sine),
