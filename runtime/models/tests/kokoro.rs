@@ -125,7 +125,7 @@ fn heard(voice: &mut KokoroGraph, name: &'static str) -> Vec<f32> {
     values
 }
 
-/// Moments of channels in f64, and what a pool makes of rows: what the importer cannot show.
+/// Means of channels in f64, and rows that become two.
 fn layers_are_as_in_plain_arithmetic(voice: &mut KokoroGraph) {
     let channels = 16;
     let x = heard(voice, "kokoro.generator.1.upsample");
@@ -134,9 +134,9 @@ fn layers_are_as_in_plain_arithmetic(voice: &mut KokoroGraph) {
     let rows = x.len() / channels;
     // Half frames, eight rows each, and the one before the first.
     assert_eq!(rows, 31 * 2 * 8 + 1);
-    for (c, own) in affine[..channels].iter().enumerate() {
+    for (c, found) in affine.iter().take(channels).enumerate() {
         let mean = x.iter().skip(c).step_by(channels).map(|x| f64::from(*x)).sum::<f64>() / rows as f64;
-        assert!((mean - f64::from(*own)).abs() < 1e-4 * mean.abs().max(1.0), "channel {c}: {mean} {own}");
+        assert!((mean - f64::from(*found)).abs() < 1e-4 * mean.abs().max(1.0), "channel {c}: {mean} {found}");
     }
     let short = heard(voice, "kokoro.pitch.1.shortcut");
     let twice = heard(voice, "kokoro.pitch.1.shortcut.twice");
