@@ -224,7 +224,7 @@ fn labels_are_scored_by_the_softmax_of_scaled_cosines() {
         assert!((f64::from(*score) - power / powers.iter().sum::<f64>()).abs() < 1e-5, "{scores:?} {powers:?}");
     }
     // A template's sentence is the label's.
-    let labels = Labels { names: vec!["cat".into()], templates: vec!["a {}".into()] };
+    let labels = Labels { names: vec!["cat".into()], templates: vec!["a {}".into()], tuning: None };
     let mut one = Classifier::open(&folder, &labels, Options::default()).unwrap();
     assert_eq!(one.classify(&image(1)).unwrap(), [1.0]);
 }

@@ -1,13 +1,15 @@
 //! `ossicle classify`, and `label`, its older name.
 
+mod tune;
+
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::ValueEnum;
-use ossicle::classify::{AnyClassifier, Classifier, ClassifyError, Labels, PLACE};
+use clap::{Subcommand, ValueEnum};
+use ossicle::classify::{AnyClassifier, Classifier, ClassifyError, Labels, NONE, PLACE};
 use ossicle::embed;
 use ossicle::families;
 use ossicle::label::{LabelError, Reading};
@@ -32,6 +34,8 @@ Examples:
   ossicle classify photo.jpg --model clip --labels \"a cat on a sofa,an empty sofa,a person\"
   ossicle classify *.jpg --model clip --labels-file animals.txt --template \"a photo of a {}\" --format jsonl
   ossicle classify --model birds dawn.flac
+  ossicle classify tune my-pictures/ --nothing empty-rooms/ --model clip -o rooms.json
+  ossicle classify photo.jpg --model clip --tuned rooms.json
 
 efficientnet-lite0 knows ImageNet's 1000 classes, and labels in your own words by how near they are to those. A CLIP, made by
 ossicle-quantize clip, knows far more of words. ossicle-quantize --onnx makes classifiers with labels of their own.";
@@ -41,8 +45,10 @@ const DEFAULT_MODEL: &str = "efficientnet-lite0";
 
 /// What to label, and with what.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    also: Option<Also>,
     /// Images (png, jpeg, webp, gif, binary ppm) or recordings, whichever the model is for; - is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -70,6 +76,12 @@ pub(crate) struct Args {
     trace: TraceArgs,
 }
 
+#[derive(Subcommand)]
+enum Also {
+    /// Learn from a few images of your own from when on a label is there, and when none is
+    Tune(Box<tune::Args>),
+}
+
 /// Labels in words.
 #[derive(clap::Args)]
 pub(crate) struct LabelArgs {
@@ -82,6 +94,9 @@ pub(crate) struct LabelArgs {
     /// A sentence with {} for the label; with several, a label is the mean of them
     #[arg(long, value_name = "SENTENCE")]
     template: Vec<String>,
+    /// Labels that `ossicle classify tune` tuned: an image may show none of them
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["labels", "labels_file", "template"])]
+    tuned: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -93,6 +108,9 @@ enum FormatName {
 
 /// Labels every file with one model; a bad file gives its line and the others go on.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if let Some(Also::Tune(args)) = &args.also {
+        return tune::run(args);
+    }
     input::check(&args.files)?;
     if args.digests && args.format != FormatName::Jsonl {
         return Err(Fault::line("--digests: only jsonl carries them: add --format jsonl").into());
@@ -150,6 +168,12 @@ pub(crate) fn check_words(folder: &Path, words: Option<&Labels>) -> Result<(), F
 impl LabelArgs {
     /// Labels in words, if there are any.
     pub(crate) fn read(&self) -> Result<Option<Labels>> {
+        if let Some(path) = &self.tuned {
+            let remedy = "give a file that ossicle classify tune wrote";
+            let labels = Labels::read(path).map_err(|error| Fault::new(error, path.display(), remedy))?;
+            check_names(&labels.names)?;
+            return Ok(Some(labels));
+        }
         let names: Vec<String> = match &self.labels_file {
             None if self.labels.is_empty() && self.template.is_empty() => return Ok(None),
             None => self.labels.iter().map(|label| label.trim().to_owned()).collect(),
@@ -161,18 +185,29 @@ impl LabelArgs {
         if names.is_empty() {
             return Err(Fault::line("no labels: give some with --labels or --labels-file").into());
         }
-        for (i, name) in names.iter().enumerate() {
-            if name.is_empty() || name.contains(char::is_control) {
-                return Err(Fault::line(format!("label {}: {name:?}: give plain words", i + 1)).into());
-            }
-            if names[..i].contains(name) {
-                return Err(Fault::line(format!("label {name:?} is given twice")).into());
-            }
+        check_names(&names)?;
+        check_templates(&self.template)?;
+        Ok(Some(Labels { names, templates: self.template.clone(), tuning: None }))
+    }
+}
+
+/// Labels have to be plain words, each once.
+fn check_names(names: &[String]) -> Result<(), Fault> {
+    for (i, name) in names.iter().enumerate() {
+        if name.is_empty() || name.contains(char::is_control) {
+            return Err(Fault::line(format!("label {}: {name:?}: give plain words", i + 1)));
         }
-        if let Some(template) = self.template.iter().find(|template| !template.contains(PLACE)) {
-            return Err(Fault::line(format!("--template {template:?} has no {PLACE} for the label: \"a photo of a {PLACE}\"")).into());
+        if names[..i].contains(name) {
+            return Err(Fault::line(format!("label {name:?} is given twice")));
         }
-        Ok(Some(Labels { names, templates: self.template.clone() }))
+    }
+    Ok(())
+}
+
+fn check_templates(templates: &[String]) -> Result<(), Fault> {
+    match templates.iter().find(|template| !template.contains(PLACE)) {
+        None => Ok(()),
+        Some(template) => Err(Fault::line(format!("--template {template:?} has no {PLACE} for the label: \"a photo of a {PLACE}\""))),
     }
 }
 
@@ -222,7 +257,8 @@ fn traced(args: &Args, folder: &Path, model: &mut AnyClassifier, left: usize, fi
 }
 
 fn classify(args: &Args, model: &mut AnyClassifier, left: usize, file: &Path) -> Result<ExitCode> {
-    let labels = model.labels().to_vec();
+    let mut labels = model.labels().to_vec();
+    let tuned = model.by_words().is_some_and(Classifier::is_tuned);
     let mut damage = Vec::new();
     let scores = if model.reading() == Reading::Recordings {
         let mut reader = args.raw.open(file, args.machine.isa())?;
@@ -236,14 +272,34 @@ fn classify(args: &Args, model: &mut AnyClassifier, left: usize, file: &Path) ->
         let image = input::image(file, left)?;
         model.image(&image).map_err(|error| fault::classify(file, error))?
     };
+    let digest = args.digests.then(|| scores_sha256(scores));
+    let mut scores = scores.to_vec();
+    if tuned {
+        let most = scores.iter().copied().fold(0.0, f32::max);
+        labels.push(NONE.to_owned());
+        scores.push(1.0 - most);
+    }
     let mut best: Vec<usize> = (0..scores.len()).collect();
     best.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     best.truncate(args.top.into());
-    write(args, &input::name(file), &labels, scores, &best, &mut io::stdout().lock())?;
+    write(args, &input::name(file), (&labels, &scores), digest, &best, &mut io::stdout().lock())?;
     Ok(input::tell_damage(&input::name(file), &damage))
 }
 
-fn write(args: &Args, file: &str, labels: &[String], scores: &[f32], best: &[usize], out: &mut dyn Write) -> io::Result<()> {
+fn scores_sha256(scores: &[f32]) -> String {
+    let mut hash = Sha256::new();
+    scores.iter().for_each(|score| hash.update(score.to_le_bytes()));
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write(
+    args: &Args,
+    file: &str,
+    (labels, scores): (&[String], &[f32]),
+    digest: Option<String>,
+    best: &[usize],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match args.format {
         FormatName::Text => {
             let all: Vec<String> = best.iter().map(|&label| format!("{} {:.3}", labels[label], scores[label])).collect();
@@ -257,10 +313,8 @@ fn write(args: &Args, file: &str, labels: &[String], scores: &[f32], best: &[usi
         FormatName::Jsonl => {
             let top: Vec<_> = best.iter().map(|&label| json!({"label": labels[label], "score": scores[label]})).collect();
             let mut value = json!({"file": file, "top": top});
-            if args.digests {
-                let mut hash = Sha256::new();
-                scores.iter().for_each(|score| hash.update(score.to_le_bytes()));
-                value["scores_sha256"] = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+            if let Some(digest) = digest {
+                value["scores_sha256"] = digest.into();
             }
             writeln!(out, "{value}")?;
         }

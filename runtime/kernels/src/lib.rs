@@ -21,5 +21,6 @@ pub mod math;
 pub mod patches;
 pub mod philox;
 pub mod rows;
+pub mod search;
 pub mod simd;
 pub mod window;

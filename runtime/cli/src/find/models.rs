@@ -102,14 +102,17 @@ impl Pictures {
                 if encoded.left_out > 0 {
                     fault::complain(&format!("{words:?}: the last {} tokens are left out: give a shorter text", encoded.left_out));
                 }
-                let query = PictureQuery::new(encoded.vector);
+                let query = PictureQuery::new(options.isa, encoded.vector);
                 (texts.width(), Some(query))
             }
             (None, like) => {
                 let encoder = encoder.insert(ImageEncoder::open(&folder, options).map_err(refused)?);
                 let query = like.as_ref().map(|like| {
                     let image = input::image(like, usize::MAX)?;
-                    Ok::<_, anyhow::Error>(PictureQuery::new(encoder.encode(&image).map_err(|error| fault::embed(like, error))?))
+                    Ok::<_, anyhow::Error>(PictureQuery::new(
+                        options.isa,
+                        encoder.encode(&image).map_err(|error| fault::embed(like, error))?,
+                    ))
                 });
                 (encoder.width(), query.transpose()?)
             }

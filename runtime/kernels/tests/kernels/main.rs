@@ -11,4 +11,5 @@ mod isa;
 mod layers;
 mod patches;
 mod products;
+mod search;
 mod windows;

@@ -13,6 +13,7 @@
 //! ```
 
 mod any;
+mod tuning;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,8 +25,10 @@ use ossicle_models::network::unit_length;
 use ossicle_trace::Tap;
 
 pub use any::{AnyClassifier, ClassifyError};
+pub use tuning::{Example, LEAST, NONE, THRESHOLD, Tuning, TuningError, held_out};
 
 use crate::embed::{EmbedError, ImageEncoder, Options, Similarity, TextEncoder};
+use crate::find::identity;
 use crate::label::Image;
 use crate::vectors::dot;
 
@@ -33,13 +36,15 @@ use crate::vectors::dot;
 pub const PLACE: &str = "{}";
 
 /// Labels, and the sentences that stand for them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Labels {
     /// One of these is given.
     pub names: Vec<String>,
     /// Sentences with [`PLACE`] for a label, such as `a photo of a {}`: a label's vector is the mean of its sentences'. Without any, a label is its
     /// own sentence.
     pub templates: Vec<String>,
+    /// How near is near enough; as the model has it otherwise.
+    pub tuning: Option<Tuning>,
 }
 
 /// Gives each label a score.
@@ -49,8 +54,10 @@ pub struct Classifier {
     /// `[labels][width]`, of length 1.
     vectors: Vec<f32>,
     scale: f32,
-    bias: f32,
+    /// One for each label.
+    biases: Vec<f32>,
     each: bool,
+    tuned: bool,
     scores: Vec<f32>,
     /// Labels of which not all could be read.
     cut: Vec<(String, usize)>,
@@ -59,7 +66,7 @@ pub struct Classifier {
 impl Labels {
     /// Labels that are their own sentences.
     pub fn new(names: Vec<String>) -> Self {
-        Self { names, templates: vec![] }
+        Self { names, ..Self::default() }
     }
 
     /// The sentences of a label.
@@ -75,13 +82,29 @@ impl Classifier {
     /// Opens a model with both towers. The text tower's memory is let go once the labels have their vectors.
     ///
     /// # Errors
-    /// [`EmbedError`] if the folder cannot be used, or lacks a tower.
+    /// [`EmbedError`] if the folder cannot be used, or lacks a tower; [`EmbedError::Tuning`] if the labels were tuned for another model.
     pub fn open(model: &Path, labels: &Labels, options: Options) -> Result<Self, EmbedError> {
+        let count = labels.names.len();
+        if let Some(tuning) = &labels.tuning
+            && (tuning.biases.len() != count || identity(model).ok().as_ref() != Some(&tuning.model_sha256))
+        {
+            return Err(EmbedError::Tuning { path: model.to_owned() });
+        }
         let (vectors, cut) = encode(&mut TextEncoder::open(model, options)?, labels)?;
         let encoder = ImageEncoder::open(model, options)?;
         let Similarity { scale, bias, scores } = encoder.similarity();
-        let each = scores == Scores::Sigmoid;
-        Ok(Self { scores: vec![0.0; labels.names.len()], encoder, vectors, scale, bias, each, cut })
+        let (scale, biases) = match &labels.tuning {
+            None => (scale, vec![bias; count]),
+            Some(tuning) => (tuning.scale, tuning.biases.clone()),
+        };
+        let tuned = labels.tuning.is_some();
+        let each = tuned || scores == Scores::Sigmoid;
+        Ok(Self { scores: vec![0.0; count], encoder, vectors, scale, biases, each, tuned, cut })
+    }
+
+    /// Whether labels are there from a score of [`THRESHOLD`] on.
+    pub fn is_tuned(&self) -> bool {
+        self.tuned
     }
 
     /// Whether each label has a probability of its own; otherwise they sum to one.
@@ -100,9 +123,9 @@ impl Classifier {
     /// As [`ImageEncoder::encode`].
     pub fn classify(&mut self, image: &Image) -> Result<&[f32], EmbedError> {
         let isa = self.encoder.isa();
-        let vector = self.encoder.encode(image)?;
-        for (score, label) in self.scores.iter_mut().zip(self.vectors.chunks_exact(vector.len())) {
-            *score = dot(vector, label).mul_add(self.scale, self.bias);
+        self.cosines(image)?;
+        for (score, bias) in self.scores.iter_mut().zip(&self.biases) {
+            *score = score.mul_add(self.scale, *bias);
         }
         match self.each {
             true => activate(isa, Activation::Sigmoid, &mut self.scores),
@@ -111,10 +134,22 @@ impl Classifier {
         Ok(&self.scores)
     }
 
+    /// Cosines of an image's vector with those of the labels: what [`Tuning::learn`] learns from.
+    ///
+    /// # Errors
+    /// As [`ImageEncoder::encode`].
+    pub fn cosines(&mut self, image: &Image) -> Result<&[f32], EmbedError> {
+        let vector = self.encoder.encode(image)?;
+        for (score, label) in self.scores.iter_mut().zip(self.vectors.chunks_exact(vector.len())) {
+            *score = dot(vector, label);
+        }
+        Ok(&self.scores)
+    }
+
     /// Memory in use: the image tower's, and the labels' vectors as state.
     pub fn memory_plan(&self) -> MemoryPlan {
         let plan = self.encoder.memory_plan();
-        MemoryPlan { state: plan.state + size_of_val(&*self.vectors) + size_of_val(&*self.scores), ..plan }
+        MemoryPlan { state: plan.state + size_of_val(&*self.vectors) + 2 * size_of_val(&*self.scores), ..plan }
     }
 
     /// From now on `tap` gets what the image tower reads and computes; `None` ends that.

@@ -39,6 +39,11 @@ pub enum EmbedError {
         /// The encoder's name.
         name: String,
     },
+    /// Labels were tuned for another model.
+    Tuning {
+        /// The model folder.
+        path: PathBuf,
+    },
     /// A vector is not finite.
     NotFinite {
         /// The model folder.
@@ -63,6 +68,9 @@ impl fmt::Display for EmbedError {
                     path.display()
                 )
             }
+            Self::Tuning { path } => {
+                write!(f, "{}: the labels were tuned for another model: name that one, or tune them again", path.display())
+            }
             Self::NotFinite { path } => write!(f, "{}: a vector is not finite: make the model again", path.display()),
         }
     }
@@ -75,7 +83,7 @@ impl std::error::Error for EmbedError {
             Self::Graph(error) => Some(error),
             Self::Tokenizer { source, .. } => Some(source),
             Self::Label(error) => Some(error),
-            Self::Kind { .. } | Self::TextModel { .. } | Self::NotFinite { .. } => None,
+            Self::Kind { .. } | Self::TextModel { .. } | Self::Tuning { .. } | Self::NotFinite { .. } => None,
         }
     }
 }

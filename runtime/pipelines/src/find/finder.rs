@@ -51,9 +51,10 @@ impl<'a> Finder<'a> {
 
     /// The `most` pictures below `folders` that are nearest, but for the one at `except`.
     pub fn pictures(&self, query: &PictureQuery, folders: &[PathBuf], most: usize, except: Option<&Path>) -> Vec<Hit<'a>> {
+        let sums = self.index.picture_sums(query);
         let score = |entry: &Entry| {
-            let (values, scale) = self.index.picture(entry.rows.clone().next()?);
-            (Some(entry.path.as_path()) != except).then(|| query.cosine(values, scale))
+            let row = entry.rows.clone().next()?;
+            (Some(entry.path.as_path()) != except).then(|| query.cosine(sums[row], self.index.picture(row).1))
         };
         let best = self.best(Kind::Picture, folders, most, score);
         best.into_iter().map(|(score, entry)| Hit { entry, score, windows: vec![] }).collect()

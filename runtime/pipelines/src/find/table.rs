@@ -16,7 +16,7 @@ use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 
 use super::entry::RECORD;
 use super::vector::MAX_WIDTH;
-use super::{ByteVector, Entry, IndexError, Kind, Row};
+use super::{ByteVector, Entry, IndexError, Kind, PictureQuery, Row};
 
 /// The format, in the metadata.
 const FORMAT: &str = "ossicle-find 3";
@@ -305,6 +305,15 @@ impl Index {
                 (bytemuck::cast_slice(self.pictures.bytes(map, 0, row, width)), scale)
             }
         }
+    }
+
+    /// A query's sums with the vectors of all pictures.
+    pub(super) fn picture_sums(&self, query: &PictureQuery) -> Vec<i32> {
+        let rows = &self.pictures;
+        let mapped = self.map.as_ref().map_or(&[][..], |map| &map[rows.tables[0].clone()]);
+        let mut sums = query.sums(bytemuck::cast_slice(mapped), rows.mapped);
+        sums.extend(rows.new.iter().flat_map(|new| query.sums(&new.values, 1)));
+        sums
     }
 
     /// Writes the index, with the rows that its files use, and puts it in the place of the old one.

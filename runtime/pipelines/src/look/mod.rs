@@ -31,7 +31,7 @@ pub use frames::{Frame, FrameReader, MAX_FRAME_BYTES, Raw, RawLayout};
 pub use gate::MotionGate;
 
 use crate::audio::SAMPLE_RATE;
-use crate::classify::{AnyClassifier, ClassifyError};
+use crate::classify::{AnyClassifier, Classifier, ClassifyError, THRESHOLD};
 use crate::events::{Around, Heard, Labels, Scores, Settings, SettingsError, Tracker, heard};
 use crate::label::Image;
 
@@ -76,7 +76,8 @@ impl Viewer {
     ) -> Result<Self, SettingsError> {
         let model = model.into();
         let names = model.labels().to_vec();
-        let labels = Labels { thresholds: vec![None; names.len()], names, near: vec![] };
+        let tuned = model.by_words().is_some_and(Classifier::is_tuned).then_some(THRESHOLD);
+        let labels = Labels { thresholds: vec![tuned; names.len()], names, near: vec![] };
         let trackers = settings.resolve(&labels, classes)?.into_iter().map(Tracker::new).collect();
         Ok(Self { scores: vec![], model, gate, trackers, last: 0, counts: Counts::default() })
     }
