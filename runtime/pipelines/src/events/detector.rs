@@ -19,10 +19,9 @@ use super::near_scores::NearScores;
 use super::settings::{Rules, Settings};
 use super::timing::Timing;
 use super::tracker::{Change, Tracker};
-use super::{Event, Events, Lasting, SettingsError};
+use super::{Event, Lasting, SettingsError};
 use crate::audio::SAMPLE_RATE;
 use crate::find::{FindError, Query, SoundWords, TextEncoder};
-use crate::source::SampleSource;
 
 /// Scores of a patch that a head's timing is made for: cells of 40 ms.
 const HEAD_CELLS: usize = 8;
@@ -301,25 +300,6 @@ impl Detector {
     pub fn push(&mut self, samples: &[f32], sink: &mut impl FnMut(Heard<'_>)) -> Result<(), EventsError> {
         self.received += samples.len() as u64;
         self.take(samples, sink)
-    }
-
-    /// The sounds of a whole recording, one after the other, for a detector that no samples were pushed to.
-    ///
-    /// ```
-    /// use ossicle::events::{Options, Settings};
-    /// use ossicle::{Audio, Detector, models};
-    ///
-    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
-    /// let model = models::find("sound-events")?;
-    /// let mut detector = Detector::open(&model, &Settings::of_model(&model)?, Options::default())?;
-    /// for event in detector.events(&mut Audio::open("samples/sounds.wav")?) {
-    ///     let event = event?;
-    ///     println!("{:.2} to {:.2} s: {}", event.start, event.end, event.class);
-    /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn events<'a>(&'a mut self, source: &'a mut dyn SampleSource) -> Events<'a> {
-        Events::new(self, source)
     }
 
     /// Ends the recording: silence fills up the last patch, if its samples have not been scored, and what is open ends. Then a new one may

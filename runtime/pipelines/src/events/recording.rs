@@ -23,11 +23,28 @@ impl fmt::Debug for Events<'_> {
     }
 }
 
-impl<'a> Events<'a> {
-    pub(super) fn new(detector: &'a mut Detector, source: &'a mut dyn SampleSource) -> Self {
-        Self { detector, source, samples: vec![0.0; SAMPLE_RATE as usize], told: VecDeque::new(), ended: false }
+impl Detector {
+    /// The sounds of a whole recording, one after the other, for a detector that no samples were pushed to.
+    ///
+    /// ```
+    /// use ossicle::events::{Options, Settings};
+    /// use ossicle::{Audio, Detector, models};
+    ///
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let model = models::find("sound-events")?;
+    /// let mut detector = Detector::open(&model, &Settings::of_model(&model)?, Options::default())?;
+    /// for event in detector.events(&mut Audio::open("samples/sounds.wav")?) {
+    ///     let event = event?;
+    ///     println!("{:.2} to {:.2} s: {}", event.start, event.end, event.class);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn events<'a>(&'a mut self, source: &'a mut dyn SampleSource) -> Events<'a> {
+        Events { detector: self, source, samples: vec![0.0; SAMPLE_RATE as usize], told: VecDeque::new(), ended: false }
     }
+}
 
+impl Events<'_> {
     /// Listens to another second.
     fn advance(&mut self) -> Result<(), EventsError> {
         let told = &mut self.told;
