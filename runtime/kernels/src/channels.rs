@@ -133,6 +133,39 @@ impl Affine<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::math::angle;
+
+    /// Angles of pairs, in place of the second of each.
+    struct Angles<'a>(&'a [f32], &'a mut [f32]);
+
+    impl SimdOp for Angles<'_> {
+        type Output = ();
+
+        fn eval<S: Simd>(self, s: S) {
+            for (x, y) in self.0.as_chunks::<LANES>().0.iter().zip(self.1.as_chunks_mut::<LANES>().0) {
+                s.store(angle(s, s.load(y), s.load(x)), y);
+            }
+        }
+    }
+
+    #[test]
+    fn angles_are_those_of_f64_and_the_same_everywhere() {
+        let (mut x, mut y) = (values(1024, 3), values(1024, 9));
+        x[..8].copy_from_slice(&[0.0, 0.0, 0.0, 1.0, -1.0, 1e-30, -1e-30, -3.0]);
+        y[..8].copy_from_slice(&[0.0, 2.0, -2.0, 0.0, 0.0, 1e-30, -1e-30, -0.0]);
+        let of = |isa: Isa| {
+            let mut out = y.clone();
+            isa.dispatch(Angles(&x, &mut out));
+            out
+        };
+        let scalar = of(Isa::Scalar(crate::simd::Scalar));
+        assert_eq!((scalar[0], scalar[4], scalar[7]), (0.0, std::f32::consts::PI, std::f32::consts::PI));
+        for ((x, y), found) in x.iter().zip(&y).zip(&scalar).take(7).chain(x.iter().zip(&y).zip(&scalar).skip(8)) {
+            let wanted = f64::from(*y).atan2(f64::from(*x));
+            assert!((f64::from(*found) - wanted).abs() < 6e-7, "({x}, {y}): {found} {wanted}");
+        }
+        assert!(Isa::available().all(|isa| of(isa) == scalar));
+    }
 
     /// Values without a pattern, about -3 to 3.
     fn values(count: usize, seed: u32) -> Vec<f32> {

@@ -181,8 +181,7 @@ pub fn sin_squared<S: Simd>(s: S, x: S::F32) -> S::F32 {
     s.mul(poly(s, square, &C), square)
 }
 
-/// The angle of the vector `(x, y)`, in (-pi, pi], as the arc tangent of `y / x` gives it: absolute error at most 4e-7. Where `y` is zero and `x` is
-/// not above zero it is -pi, and zero where both are zero.
+/// The angle of the vector `(x, y)`, from -pi to pi: absolute error at most 6e-7. Pi where `y` is zero and `x` below zero, zero where both are zero.
 #[inline(always)]
 pub fn angle<S: Simd>(s: S, y: S::F32, x: S::F32) -> S::F32 {
     const C: [f32; 9] = [
@@ -204,7 +203,7 @@ pub fn angle<S: Simd>(s: S, y: S::F32, x: S::F32) -> S::F32 {
     let flat = s.mul(poly(s, s.mul(ratio, ratio), &C), ratio);
     let steep = s.select(s.lt(run, rise), s.sub(s.splat(core::f32::consts::FRAC_PI_2), flat), flat);
     let whole = s.select(s.lt(x, zero), s.sub(pi, steep), steep);
-    s.select(s.lt(zero, y), whole, s.sub(zero, whole))
+    s.select(s.lt(y, zero), s.sub(zero, whole), whole)
 }
 
 #[cfg(test)]
