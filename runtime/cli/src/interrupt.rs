@@ -50,8 +50,13 @@ pub(crate) fn status() -> ExitCode {
 ///
 /// A thread reads it, because a signal does not wake a read that waits.
 pub(crate) fn stdin() -> Stdin {
+    ending(io::stdin())
+}
+
+/// The same of another stream that waits.
+pub(crate) fn ending(input: impl Read + Send + 'static) -> Stdin {
     let (sender, receiver) = sync_channel(WAITING);
-    thread::spawn(move || feed(io::stdin().lock(), &sender));
+    thread::spawn(move || feed(input, &sender));
     Stdin { blocks: Mutex::new(receiver), block: Vec::new(), taken: 0, after: 0 }
 }
 

@@ -1,5 +1,7 @@
 //! `ossicle look`.
 
+mod camera;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -32,10 +34,11 @@ Examples:
   ffmpeg -i door.mp4 -f yuv4mpegpipe -pix_fmt yuv420p - | ossicle look --all --fps 2
   ossicle look --raw yuv420p --size 640x480 --rate 30 frames.yuv
   ossicle look pictures/ --rate 1
+  ossicle look /dev/video0 --size 1280x720 --classes tabby   (built with the feature v4l2)
   rpicam-vid -t 0 -n --codec mjpeg -o - | ossicle look --mqtt mqtt://homeassistant.local --mqtt-name hall
 
 A stream is JPEG (MJPEG, also multipart), PNG or binary PPM images one after another, YUV4MPEG2, or bare pixels with --raw and --size.
-Frames that come from standard input while the model computes are dropped but for the newest, and counted; with --all each one is waited for.
+Frames that come from standard input or a camera while the model computes are dropped but for the newest, and counted; with --all each one is waited for.
 
 The rules for events are those of ossicle detect (--config), over the labels' scores.
 
@@ -49,8 +52,8 @@ const RATE: f64 = 25.0;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A stream of frames, or a folder of images in the order of their names; - is standard input
-    #[arg(value_name = "FILE|FOLDER", default_value = "-")]
+    /// A stream of frames, a folder of images in the order of their names, or a camera of Linux (/dev/video0); - is standard input
+    #[arg(value_name = "FILE|FOLDER|DEVICE", default_value = "-")]
     source: PathBuf,
     /// Model folder, or the name of one (see `ossicle models list`) [default: efficientnet-lite0]
     #[arg(long, value_name = "NAME|FOLDER")]
@@ -74,7 +77,7 @@ pub(crate) struct Args {
     /// Frames a second of the stream, by which times are counted [default: what it says, the clock for standard input, else 25]
     #[arg(long, value_name = "N", value_parser = positive)]
     rate: Option<f64>,
-    /// Look at each frame of standard input, however long that takes
+    /// Look at each frame of standard input or a camera, however long that takes
     #[arg(long)]
     all: bool,
     /// Share of the picture that has to move before the model looks again, 0 to 1; 0 looks always
@@ -83,8 +86,8 @@ pub(crate) struct Args {
     /// Bare pixels
     #[arg(long, value_enum, value_name = "LAYOUT", requires = "size")]
     raw: Option<LayoutName>,
-    /// Their columns and rows
-    #[arg(long, value_name = "WxH", requires = "raw", value_parser = size)]
+    /// Their columns and rows, or those that a camera is asked for [default of a camera: 640x480]
+    #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<(usize, usize)>,
     /// What to write
     #[arg(long, value_enum, default_value = "text")]
@@ -239,6 +242,13 @@ impl Looker<'_> {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     interrupt::catch()?;
+    let device = camera::is_device(&args.source);
+    if args.size.is_some() && args.raw.is_none() && !device {
+        return Err(Fault::line("--size: the stream says itself what size its frames are: leave it out, or give --raw").into());
+    }
+    if device && args.raw.is_some() {
+        return Err(Fault::line("--raw: a camera gives JPEG images: leave it out").into());
+    }
     let words = args.labels.read()?;
     let name = crate::classify::model_name(args.model.as_deref());
     let folder = ossicle::models::find(name).map_err(fault::model)?;
@@ -262,6 +272,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut dropped = 0;
     let end = if args.source.is_dir() {
         images(&mut looker, &args.source)
+    } else if device {
+        let frames = interrupt::ending(watch(args)?);
+        if args.all { stream(&mut looker, frames) } else { live(&mut looker, frames, &mut dropped) }
     } else if input::is_stdin(&args.source) && !args.all {
         let stdin = interrupt::stdin();
         live(&mut looker, stdin, &mut dropped)
@@ -318,6 +331,17 @@ fn images(looker: &mut Looker<'_>, folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Frames of the camera that is asked for.
+fn watch(args: &Args) -> Result<camera::Frames, Fault> {
+    let path = &args.source;
+    #[cfg(all(feature = "v4l2", target_os = "linux"))]
+    let open = camera::v4l2(path, args.size);
+    #[cfg(not(all(feature = "v4l2", target_os = "linux")))]
+    let open: camera::Open = Box::new(|| Err(io::Error::new(io::ErrorKind::Unsupported, "this program was built without cameras")));
+    let remedy = "give a camera, or pipe rpicam-vid or ffmpeg into ossicle look";
+    camera::Frames::new(path, open).map_err(|error| Fault::new(error, path.display(), remedy))
 }
 
 fn open<R: Read>(looker: &Looker<'_>, reader: R) -> Result<FrameReader<R>> {
