@@ -219,7 +219,7 @@ fn wrong_layers_are_named() {
         ("cannot be scaled", Box::new(layer(9, "inputs", json!(["gate", "point"])))),
         ("differ", Box::new(layer(10, "inputs", json!(["scaled", "stem"])))),
         ("not num_labels", Box::new(|config: &mut Value| config["num_labels"] = json!(6))),
-        ("heads in", Box::new(layer(19, "heads", json!(3)))),
+        ("3 heads of 64 values in 384 channels", Box::new(layer(19, "heads", json!(3)))),
         ("positions from", Box::new(layer(21, "count", json!(400)))),
         ("does not fit", Box::new(layer(0, "window", json!({"kernel": [99, 3], "stride": [1, 1], "padding": [0, 0, 0, 0]})))),
         ("out of bounds", Box::new(layer(0, "window", json!({"kernel": [3, 3], "stride": [1, 1], "padding": [1u64 << 40, 0, 0, 0]})))),
