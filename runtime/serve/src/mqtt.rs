@@ -199,11 +199,8 @@ impl Mqtt {
 
     /// Whether there is room for the message.
     fn offer(&self, what: &str, qos: QoS, message: &Value) -> bool {
-        let offered = self.client.try_publish(topic(&self.name, what), qos, false, message.to_string()).is_ok();
-        if offered {
-            self.leaving.add();
-        }
-        offered
+        let topic = topic(&self.name, what);
+        self.leaving.hand_over(|| self.client.try_publish(topic, qos, false, message.to_string())).is_ok()
     }
 
     /// Says good-bye, within a second.
@@ -330,10 +327,9 @@ impl Talk<'_> {
     /// Queues what is left to be said, as far as there is room: what was heard while the broker was away may have taken it all.
     fn greet(&self, unsaid: &mut std::slice::Iter<'_, (String, String)>) {
         while let Some((topic, payload)) = unsaid.as_slice().first() {
-            if self.client.try_publish(topic, QoS::AtLeastOnce, true, payload.as_str()).is_err() {
+            if self.leaving.hand_over(|| self.client.try_publish(topic, QoS::AtLeastOnce, true, payload.as_str())).is_err() {
                 return;
             }
-            self.leaving.add();
             unsaid.next();
         }
     }

@@ -136,8 +136,10 @@ impl Speech {
 pub(super) struct Leaving(Arc<AtomicUsize>);
 
 impl Leaving {
-    pub(super) fn add(&self) {
+    /// Hands a message over. It is counted before: it may have left by the time that `publish` is back.
+    pub(super) fn hand_over<E>(&self, publish: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         self.0.fetch_add(1, Ordering::Relaxed);
+        publish().inspect_err(|_| self.left())
     }
 
     pub(super) fn left(&self) {
@@ -159,8 +161,9 @@ impl Mqtt {
             }
             std::thread::sleep(LOOK);
         }
-        let sent = self.client.try_publish(super::topic(&self.name, "speech"), QoS::AtMostOnce, false, wav);
-        sent.map(|()| self.leaving.add()).map_err(|_| "too many messages wait for the broker: the speech is lost".into())
+        let topic = super::topic(&self.name, "speech");
+        let sent = self.leaving.hand_over(|| self.client.try_publish(topic, QoS::AtMostOnce, false, wav));
+        sent.map_err(|_| "too many messages wait for the broker: the speech is lost".into())
     }
 }
 
@@ -185,9 +188,19 @@ mod tests {
         let leaving = Leaving::default();
         leaving.left();
         assert!(leaving.is_empty());
-        leaving.add();
+        leaving.hand_over(|| Ok::<(), ()>(())).unwrap();
         assert!(!leaving.is_empty());
         leaving.left();
+        assert!(leaving.is_empty());
+        // One that leaves at once, and one that is not taken.
+        leaving
+            .hand_over(|| {
+                leaving.left();
+                Ok::<(), ()>(())
+            })
+            .unwrap();
+        assert!(leaving.is_empty());
+        leaving.hand_over(|| Err(())).unwrap_err();
         assert!(leaving.is_empty());
     }
 }
