@@ -8,6 +8,7 @@ here=$(dirname "$0")
 mkdir -p "$work"
 [ -e "$work/codec/model.safetensors" ] || python "$here/codec.py" "$data" "$work/codec" --minutes "$((share * 3 / 8))"
 python "$here/lm.py" pool "$data" "$work/codec" "$work/pool" --windows 10000 --seed 3 &
+pool=$!
 python "$here/lm.py" pool "$data" "$work/codec" "$work/pool" --windows 10000 --seed 4
-wait
+wait "$pool"
 python "$here/lm.py" train "$work/pool" "$minilm" "$work/lm" --minutes "$share" --threads 1

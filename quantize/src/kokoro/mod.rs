@@ -119,7 +119,7 @@ fn voices(sources: &Sources, size: usize) -> Result<Vec<(String, Vec<f32>)>, Err
             continue;
         }
         let bytes = crate::source::read(&path)?;
-        let expected = STYLES * 2 * size * 4;
+        let expected = size.saturating_mul(STYLES * 2 * 4);
         if bytes.len() != expected {
             return Err(Error::unsupported(&path, format!("{} bytes, not the {expected} of a voice", bytes.len())));
         }

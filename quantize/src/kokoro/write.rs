@@ -7,6 +7,7 @@ use ossicle_kernels::simd::Isa;
 use ossicle_models::Options;
 use ossicle_models::folder::{ModelFolder, NUMERICS_VERSION};
 use ossicle_models::kokoro::KokoroGraph;
+use ossicle_phonemes::Phonemizer;
 use serde_json::json;
 
 use super::Voices;
@@ -37,6 +38,7 @@ impl Voices {
             write_text(&at.join("NOTICE"), &self.notice)?;
         }
         if let Some(phonemes) = &self.phonemes {
+            Phonemizer::open(phonemes).map_err(|error| Error::unsupported(phonemes, error.to_string()))?;
             fs::copy(phonemes, at.join("phonemes.bin")).map_err(|e| Error::io(phonemes, e))?;
         }
         self.try_out(&at)?;

@@ -78,7 +78,7 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Also {
-    /// Learn from a few images of your own from when on a label is there, and when none is
+    /// Learn from a few images of your own how high a label's score has to be, and when none is there
     Tune(Box<tune::Args>),
 }
 

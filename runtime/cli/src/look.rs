@@ -340,7 +340,10 @@ fn watch(args: &Args) -> Result<camera::Frames, Fault> {
     let open = camera::v4l2(path, args.size);
     #[cfg(not(all(feature = "v4l2", target_os = "linux")))]
     let open: camera::Open = Box::new(|| Err(io::Error::new(io::ErrorKind::Unsupported, "this program was built without cameras")));
-    let remedy = "give a camera, or pipe rpicam-vid or ffmpeg into ossicle look";
+    let remedy = match cfg!(all(feature = "v4l2", target_os = "linux")) {
+        true => "give a camera, or pipe rpicam-vid or ffmpeg into ossicle look",
+        false => "pipe rpicam-vid or ffmpeg into ossicle look, or build it with the feature v4l2",
+    };
     camera::Frames::new(path, open).map_err(|error| Fault::new(error, path.display(), remedy))
 }
 

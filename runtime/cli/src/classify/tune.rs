@@ -1,4 +1,4 @@
-//! `ossicle classify tune`: from when on a label is there, learned from a few images.
+//! `ossicle classify tune`: how high a label's score has to be, learned from a few images.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -33,7 +33,7 @@ my-pictures/ has a folder for each label, with the label's words for a name, and
 A line of pictures.tsv is a path (beside the file), a tab and a label; without a label, the image shows none of them.
 
 Three images of each label and of none are the least; ten of each are better. They should be like those that are to be told apart later: of the
-same camera, by day and by night. What is written says what becomes of each image by what the others teach.
+same camera, by day and by night. What is written says how each image is classified when it is left out of training.
 
 Exit status: 0 done, 1 some images could not be read, 2 bad usage or bad input.";
 

@@ -1,8 +1,8 @@
 //! From a few images of one's own: how near is near enough, label by label.
 
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,7 @@ impl std::error::Error for TuningError {
 /// The file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct Contents {
     schema: String,
     model_sha256: String,
     labels: Vec<String>,
@@ -106,12 +106,12 @@ impl Labels {
     /// # Errors
     /// It cannot be read, is not JSON of that form, or says what cannot be.
     pub fn read(path: &Path) -> Result<Self, TuningError> {
-        let size = fs::metadata(path).map_err(TuningError::Read)?.len();
-        if size > MAX_BYTES {
-            return Err(TuningError::Value(format!("{size} bytes, more than {MAX_BYTES}")));
+        let mut text = String::new();
+        File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text)).map_err(TuningError::Read)?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(TuningError::Value(format!("more than {MAX_BYTES} bytes")));
         }
-        let text = fs::read_to_string(path).map_err(TuningError::Read)?;
-        let File { schema, model_sha256, labels, templates, scale, biases } = serde_json::from_str(&text).map_err(TuningError::Json)?;
+        let Contents { schema, model_sha256, labels, templates, scale, biases } = serde_json::from_str(&text).map_err(TuningError::Json)?;
         let problem = if schema != SCHEMA {
             Some(format!("schema {schema:?} is not {SCHEMA:?}"))
         } else if labels.is_empty() || labels.len() != biases.len() {
@@ -131,7 +131,7 @@ impl Labels {
     pub fn to_json(&self) -> Option<String> {
         let Tuning { model_sha256, scale, biases } = self.tuning.clone()?;
         let (labels, templates) = (self.names.clone(), self.templates.clone());
-        let file = File { schema: SCHEMA.into(), model_sha256, labels, templates, scale, biases };
+        let file = Contents { schema: SCHEMA.into(), model_sha256, labels, templates, scale, biases };
         serde_json::to_string_pretty(&file).ok().map(|text| text + "\n")
     }
 }

@@ -315,13 +315,20 @@ impl Detector {
         let end = self.received;
         for tracker in &mut self.trackers {
             tracker.finish(end, &mut |class, change| sink(heard(class, change)));
+        }
+        self.restart();
+        Ok(())
+    }
+
+    /// Forgets the recording.
+    pub(super) fn restart(&mut self) {
+        for tracker in &mut self.trackers {
             *tracker = Tracker::new(tracker.class.clone());
         }
         self.graph.reset();
         self.pending.clear();
         self.pending.resize(self.timing.lead, 0.0);
         (self.hops, self.received) = (0, 0);
-        Ok(())
     }
 
     /// The digests since the detector was opened or asked last, if it collects them.

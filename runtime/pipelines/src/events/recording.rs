@@ -24,7 +24,7 @@ impl fmt::Debug for Events<'_> {
 }
 
 impl Detector {
-    /// The sounds of a whole recording, one after the other, for a detector that no samples were pushed to.
+    /// The sounds of a whole recording, one after the other; what was pushed before is forgotten.
     ///
     /// ```
     /// use ossicle::events::{Options, Settings};
@@ -40,6 +40,7 @@ impl Detector {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn events<'a>(&'a mut self, source: &'a mut dyn SampleSource) -> Events<'a> {
+        self.restart();
         Events { detector: self, source, samples: vec![0.0; SAMPLE_RATE as usize], told: VecDeque::new(), ended: false }
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn ipa(phonemes: &str) -> String {
             let coloured = next == Some('ɹ');
             let open = letters[at + 1..].iter().skip(1).find(|c| !STRESSES.contains(**c)).is_some_and(|c| VOWELS.contains(*c));
             at += 1;
-            paused &= "\"“”«»".contains(letter) || MARKS.contains(letter);
+            paused &= "\"“”«»".contains(letter) || MARKS.contains(letter) || PAUSES.contains(letter);
             match letter {
                 'ɜ' | 'ə' if coloured => {
                     said += if letter == 'ɜ' { "ɜː" } else { "ɚ" };
@@ -55,7 +55,7 @@ pub(super) fn ipa(phonemes: &str) -> String {
                 'ɔ' if stressed || coloured => said += "ɔː",
                 '…' => said.push('.'),
                 _ if PAUSES.contains(letter) => {
-                    let before = if said.is_empty() { out.chars().last() } else { said.chars().last() };
+                    let before = said.trim_end().chars().last().or_else(|| out.chars().last());
                     if before.is_some_and(|before| !MARKS.contains(before)) {
                         said.push(',');
                         paused = true;
@@ -101,6 +101,7 @@ mod tests {
             ("ˌæt ðə dˈɛθ—! ði əbˈWt", "æt ðə dˈɛθ! ðɪ ɐbˈaʊt"),
             ("— jˈɛs, (nˈO)", "jˈɛs, nˈoʊ,"),
             ("jˈɛs (nˈO) jˈɛs—nˈO", "jˈɛs, nˈoʊ, jˈɛs, nˈoʊ"),
+            ("lˈAt)—ðˈɛn", "lˈeɪt, ðˈɛn"),
             ("bˈʌtᵊn ju", "bˈʌtən juː"),
             ("", ""),
         ] {

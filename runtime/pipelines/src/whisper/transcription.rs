@@ -21,6 +21,8 @@ pub struct Transcription<'a> {
     /// What the last window told.
     told: VecDeque<Told>,
     summary: Option<Summary>,
+    /// Why it ended early; told after what came before.
+    error: Option<TranscribeError>,
 }
 
 impl fmt::Debug for Transcription<'_> {
@@ -37,7 +39,7 @@ impl<'a> Transcription<'a> {
     ) -> Result<Self, TranscribeError> {
         pipeline.check(options)?;
         let on_way = Some(pipeline.begin(source, options, false)?);
-        Ok(Self { pipeline, on_way, told: VecDeque::new(), summary: None })
+        Ok(Self { pipeline, on_way, told: VecDeque::new(), summary: None, error: None })
     }
 
     /// The next segment, or a text that was dropped, with its reason; none at the end.
@@ -49,18 +51,18 @@ impl<'a> Transcription<'a> {
             if let Some(told) = self.told.pop_front() {
                 return Ok(Some(told));
             }
-            let Some(mut on_way) = self.on_way.take() else { return Ok(None) };
-            let more = self.pipeline.step(&mut on_way, None)?;
+            let Some(mut on_way) = self.on_way.take() else { return self.error.take().map_or(Ok(None), Err) };
+            let more = self.pipeline.step(&mut on_way, None);
             self.told.append(&mut on_way.run.told);
-            if more {
-                self.on_way = Some(on_way);
-            } else {
-                self.summary = Some(self.pipeline.finish(on_way, None)?.0);
+            match more {
+                Ok(true) => self.on_way = Some(on_way),
+                Ok(false) => self.summary = Some(self.pipeline.finish(on_way, None)?.0),
+                Err(error) => self.error = Some(error),
             }
         }
     }
 
-    /// What is known of the whole recording: length, language, counts. None before the last segment has been asked for.
+    /// What is known of the whole recording: length, language, counts. None until the iterator has ended, and after an error.
     pub fn summary(&self) -> Option<&Summary> {
         self.summary.as_ref()
     }
