@@ -31,6 +31,15 @@ pub struct Options {
     pub extra: BTreeMap<String, String>,
 }
 
+/// How to write what was read, for importers that need no more.
+#[derive(Clone, Debug, Default)]
+pub struct Task {
+    /// Replace an existing model folder.
+    pub force: bool,
+    /// Markdown for the model card.
+    pub notes: String,
+}
+
 /// Quantises a checkpoint and writes its model folder, once the runtime has opened it and run. A folder that could not be finished is removed
 /// again; an existing one is only replaced, with [`Options::force`], once the new one is complete.
 ///

@@ -5,7 +5,7 @@ No trained CLIP can be had offline, so this makes checkpoints with seeded weight
 `ossicle-quantize clip` (those of open_clip likewise, from its own class), and compares: pixels after resizing and normalisation, tokens of
 10,000 random and odd strings (of a CLIP as OpenAI makes them, with ftfy, and as Hugging Face does), float vectors of images and texts (the importer's, on tract's operators), logits of SigLIP, and INT8 vectors
 (`ossicle embed`). Fails if a token or a pixel differs, or a float vector by more than 1e-4. The cosines of INT8 are of weights nobody trained:
-they are told, not judged. Needs torch, transformers, tokenizers, open_clip_torch, openai-clip, ftfy 6.3.1, Pillow and numpy; the vocabulary is in open_clip_torch. The
+they are printed, not judged. Needs torch, transformers, tokenizers, open_clip_torch, openai-clip, ftfy 6.3.1, Pillow and numpy; the vocabulary is in open_clip_torch. The
 first SigLIP's shapes need sentencepiece and protobuf, too. Vocabularies of SigLIP and SigLIP 2 are made of this project's documentation.
 """
 

@@ -3,7 +3,7 @@
 
 Writes an index of so many pictures with random vectors of efficientnet-lite0's width (and one of a single picture), and searches both with
 `ossicle find WORDS FOLDER --no-update --kind pictures --threads 1`, the words' vector included. Told are the least of all rounds: seconds of the
-clock and of the processor, and instructions by `valgrind --tool=callgrind` where that is there (its processor has no AVX-512). What lies between
+clock and of the processor, and instructions by `valgrind --tool=callgrind` where it is installed (its processor has no AVX-512). What lies between
 the two indexes is the search itself and the reading of the index.
 """
 

@@ -22,7 +22,7 @@ def train(path, size):
     tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
     tokenizer.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 1)])
     data = json.loads(tokenizer.to_str())
-    # Bytes are no special tokens there; runs of line ends and spaces are tokens of their own.
+    # Bytes are not special tokens there; runs of line ends and spaces are tokens of their own.
     data["added_tokens"] = [token for token in data["added_tokens"] if token["content"] in special]
     tokenizer = Tokenizer.from_str(json.dumps(data))
     tokenizer.add_tokens([AddedToken("\n\n", normalized=False), AddedToken("\u2581\u2581", normalized=False)])

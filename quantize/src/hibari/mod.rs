@@ -20,7 +20,7 @@ use crate::source::{read_json, read_text};
 
 use read::Products;
 
-pub use write::Task;
+pub use crate::folder::Task;
 
 /// Samples a second; not in the file.
 const RATE: usize = 24_000;

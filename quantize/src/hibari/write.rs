@@ -9,19 +9,10 @@ use ossicle_models::folder::{ModelFolder, NUMERICS_VERSION};
 use ossicle_models::hibari::{CURVE, CURVES, HibariGraph};
 
 use super::{BINS, Block, Encoder, FloatLinear, Linear, Norm, Voice};
-use crate::folder::{self, Partial, write_text};
+use crate::folder::{self, Partial, Task, write_text};
 use crate::pack;
 use crate::tensors::Tensor;
 use crate::{Error, card, phonemes};
-
-/// What to write.
-#[derive(Clone, Debug, Default)]
-pub struct Task {
-    /// Replace an existing model folder.
-    pub force: bool,
-    /// Markdown for the model card.
-    pub notes: String,
-}
 
 impl Voice {
     /// Writes the model folder, all of it or none, once the runtime has opened it and spoken.

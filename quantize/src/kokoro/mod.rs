@@ -25,21 +25,21 @@ use crate::tensors::Tensor;
 use read::Network;
 use tensors::{ALBERT, ALBERT_PATH, Builder, GENERATOR};
 
-pub use write::Task;
+pub use crate::folder::Task;
 
 /// Samples a second; not in the file.
 const RATE: usize = 24_000;
 /// Frames of the longest piece, 25 ms each, for which the runtime plans memory.
 const FRAMES: usize = 240;
 
-/// Files besides the network.
+/// Files next to the network.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Folder of voices, `NAME.bin`: f32 `[510][1][256]`.
     pub voices: PathBuf,
     /// First letters of the voices that are taken; all are if there are none.
     pub languages: Vec<char>,
-    /// Numbers of phonemes [default: `vocab.json` beside the network].
+    /// Numbers of phonemes [default: `vocab.json` next to the network].
     pub vocabulary: Option<PathBuf>,
     /// What `ossicle-quantize phonemes` or `hibari` wrote, for texts.
     pub phonemes: Option<PathBuf>,

@@ -12,17 +12,8 @@ use serde_json::json;
 
 use super::Voices;
 use crate::error::refusal;
-use crate::folder::{self, Partial, pretty, write_text};
+use crate::folder::{self, Partial, Task, pretty, write_text};
 use crate::{Error, card};
-
-/// What to write.
-#[derive(Clone, Debug, Default)]
-pub struct Task {
-    /// Replace an existing model folder.
-    pub force: bool,
-    /// Markdown for the model card.
-    pub notes: String,
-}
 
 impl Voices {
     /// Writes the model folder, all of it or none, once the runtime has opened it and spoken.

@@ -2,7 +2,7 @@
 
 mod write;
 
-pub use write::Task;
+pub use crate::folder::Task;
 
 use std::path::{Path, PathBuf};
 

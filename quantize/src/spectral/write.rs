@@ -10,21 +10,12 @@ use ossicle_models::{GraphError, Options};
 use super::{BINS, Block, Codec};
 use crate::codebook::codebook;
 use crate::dense::Dense;
-use crate::folder::{self, Partial};
+use crate::folder::{self, Partial, Task};
 use crate::tensors::Tensor;
 use crate::{Error, card, refusal};
 
 /// Values of a curve in the runtime: the bins, rounded up to whole vectors.
 const CURVE: usize = BINS.next_multiple_of(16);
-
-/// What to write.
-#[derive(Clone, Debug, Default)]
-pub struct Task {
-    /// Replace an existing model folder.
-    pub force: bool,
-    /// Markdown for the model card.
-    pub notes: String,
-}
 
 impl Codec {
     /// Writes the model folder, all of it or none, once the runtime has opened it and run it both ways.

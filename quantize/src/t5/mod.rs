@@ -16,7 +16,7 @@ use crate::source::{read_json, read_text};
 use crate::sources::checkpoint;
 use crate::sources::taken::Tensors;
 
-pub use write::Task;
+pub use crate::folder::Task;
 
 /// What Hugging Face's `config.json` says; what is left out is as in T5 of version 1.0.
 #[derive(Deserialize)]

@@ -9,18 +9,9 @@ use ossicle_models::{GraphError, Options};
 
 use super::Encoder;
 use crate::dense::Dense;
-use crate::folder::{self, Partial, write_text};
+use crate::folder::{self, Partial, Task, write_text};
 use crate::tensors::Tensor;
 use crate::{Error, card, refusal};
-
-/// What to write.
-#[derive(Clone, Debug, Default)]
-pub struct Task {
-    /// Replace an existing model folder.
-    pub force: bool,
-    /// Markdown for the model card.
-    pub notes: String,
-}
 
 impl Encoder {
     /// Writes the model folder, all of it or none, once the runtime has opened it and run it.

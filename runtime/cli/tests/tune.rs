@@ -160,7 +160,7 @@ fn a_list_does_as_well_as_folders() {
     let scores = fs::read_to_string(pictures.at("scores.jsonl")).unwrap();
     let first: Value = serde_json::from_str(scores.lines().next().unwrap()).unwrap();
     assert_eq!((scores.lines().count(), &first["taken_for"]), (15, &Value::from("clock")));
-    // One that is no picture is told, and the others go on.
+    // A file that is not a picture is reported, and the others go on.
     fs::write(pictures.at("labels/clock/4.ppm"), b"no picture").unwrap();
     let output = tune("less.json");
     assert_eq!(output.status.code(), Some(1));
@@ -189,7 +189,7 @@ fn what_cannot_be_learned_is_refused_in_a_line() {
     assert!(line.contains("missing.tsv"), "{line}");
     write(&pictures.at("named/none of these"), Pattern::Crossword, 0..3);
     let line = tune(&pictures.at("named"), &nothing);
-    assert!(line.contains("is no label"), "{line}");
+    assert!(line.contains("is not a label"), "{line}");
     // Images of a label that are images of nothing teach nothing.
     write(&pictures.at("same/crossword puzzle"), Pattern::Gradient, 0..5);
     let others: Vec<&str> = pictures.others[0].iter().map(|path| path.to_str().unwrap()).collect();

@@ -22,7 +22,7 @@ pub enum Bend<'a> {
 /// Of each channel of `map` the mean and the sum of squared deviations from it, `[2][channels]`.
 ///
 /// # Panics
-/// If the channels are no multiple of 16, or `map` is not whole positions, at least one.
+/// If the channels are not a multiple of 16, or `map` is not whole positions, at least one.
 pub fn channel_moments(isa: Isa, map: &[f32], out: &mut [f32]) {
     isa.dispatch(Moments { map, out: &mut *out });
     fault::f32s("channel_moments", isa.name(), out);
@@ -65,7 +65,7 @@ impl SimdOp for Moments<'_> {
 /// `bend(fma(x - mean, factor, shift))` of each value, with the mean, factor and shift of its channel: `affine` is `[3][channels]`.
 ///
 /// # Panics
-/// If the channels are no multiple of 16, `map` and `out` differ in length or are not whole positions, or a snake has other channels.
+/// If the channels are not a multiple of 16, `map` and `out` differ in length or are not whole positions, or a snake has other channels.
 pub fn normalize_channels(isa: Isa, map: &[f32], affine: &[f32], bend: Bend<'_>, out: &mut [f32]) {
     isa.dispatch(Normalize { map, affine, bend, out: &mut *out });
     fault::f32s("normalize_channels", isa.name(), out);

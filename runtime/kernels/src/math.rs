@@ -170,7 +170,7 @@ pub fn sin_cos_turns<S: Simd>(s: S, x: S::F32) -> (S::F32, S::F32) {
     (signed(sin), signed(cos))
 }
 
-/// `sin(pi x)^2`: absolute error at most 3e-7 beside the rounding of `x`; beyond 2^20 `x` is taken as that.
+/// `sin(pi x)^2`: absolute error at most 3e-7 on top of the rounding of `x`; beyond 2^20 `x` is taken as that.
 #[inline(always)]
 pub fn sin_squared<S: Simd>(s: S, x: S::F32) -> S::F32 {
     const C: [f32; 6] = [9.869_603, -32.469_58, 42.725_384, -30.085_953, 12.990_73, -3.272_946];

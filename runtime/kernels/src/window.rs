@@ -152,7 +152,7 @@ pub fn gather(map: Map<'_>, channels: usize, window: &Window, first: usize, dept
 /// `weights` is `[taps][channels]`, `bias` `[channels]`.
 ///
 /// # Panics
-/// If the channels are no multiple of 16, the window does not fit, or a slice does not.
+/// If the channels are not a multiple of 16, the window does not fit, or a slice does not.
 pub fn depthwise_map(isa: Isa, map: Map<'_>, window: &Window, weights: &[f32], bias: &[f32], first: usize, out: &mut [f32]) {
     isa.dispatch(DepthwiseMap { map, window, weights, bias, first, out: &mut *out });
     fault::f32s("depthwise_map", isa.name(), out);
@@ -349,7 +349,7 @@ pub enum Pool {
 /// Pools each channel: outputs `first ..`, `[positions][channels]`, as far as `out` reaches.
 ///
 /// # Panics
-/// If the channels are no multiple of 16, the window does not fit or is somewhere entirely outside, or a slice does not fit.
+/// If the channels are not a multiple of 16, the window does not fit or is somewhere entirely outside, or a slice does not fit.
 pub fn pool_map(isa: Isa, map: Map<'_>, window: &Window, pool: Pool, first: usize, out: &mut [f32]) {
     isa.dispatch(PoolMap { map, window, pool, first, out: &mut *out });
     fault::f32s("pool_map", isa.name(), out);

@@ -22,6 +22,7 @@ pub mod yamnet;
 
 mod codebooks;
 mod graph;
+mod limits;
 
 pub use graph::Graph;
 

@@ -30,7 +30,7 @@ Examples:
 
 my-pictures/ has a folder for each label, with the label's words for a name, and images in each:
   my-pictures/a cat on a sofa/1.jpg
-A line of pictures.tsv is a path (beside the file), a tab and a label; without a label, the image shows none of them.
+A line of pictures.tsv is a path (relative to the file), a tab and a label; without a label, the image shows none of them.
 
 Three images of each label and of none are the least; ten of each are better. They should be like those that are to be told apart later: of the
 same camera, by day and by night. What is written says how each image is classified when it is left out of training.
@@ -145,7 +145,7 @@ impl Pictures {
         }
         check_names(&pictures.labels)?;
         if pictures.labels.iter().any(|label| label == NONE) {
-            return Err(Fault::new(format!("{NONE:?} is no label"), args.pictures.display(), "give such images with --nothing"));
+            return Err(Fault::new(format!("{NONE:?} is not a label"), args.pictures.display(), "give such images with --nothing"));
         }
         Ok(pictures)
     }
@@ -157,7 +157,7 @@ impl Pictures {
         let mut pictures = Self { labels: vec![], files: vec![] };
         for path in folders {
             let name = path.file_name().and_then(|name| name.to_str());
-            let name = name.ok_or_else(|| Fault::new("its name is no text", path.display(), "name it as the label"))?;
+            let name = name.ok_or_else(|| Fault::new("its name is not UTF-8", path.display(), "name it as the label"))?;
             let label = pictures.labels.len();
             pictures.labels.push(name.trim().to_owned());
             pictures.files.extend(images(&path)?.into_iter().map(|file| (file, Some(label))));
@@ -229,7 +229,7 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>, Fault> {
 
 /// What became of the images of each label, and of those of none.
 fn table(out: &mut impl Write, labels: &[String], examples: &[Example], verdicts: &[Option<usize>]) -> io::Result<()> {
-    writeln!(out, "images   right  another  none   (each judged by what the others teach)")?;
+    writeln!(out, "images   right  another  none   (each classified when left out of training)")?;
     let mut sums = [0; 2];
     for label in (0..labels.len()).map(Some).chain([None]) {
         let own: Vec<Option<usize>> =

@@ -4,6 +4,8 @@ use ossicle_engine::weights::ModelConfig;
 use ossicle_kernels::simd::LANES;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{kernel, range, width};
+
 /// Most phonemes of a clause, those around it included.
 pub const MAX_TOKENS: usize = 1024;
 
@@ -82,20 +84,6 @@ impl BlocksConfig {
     }
 }
 
-/// What is wrong with a figure, which has to be within `1..=most`.
-fn range(name: &str, value: usize, most: usize) -> Option<String> {
-    (value == 0 || value > most).then(|| format!("{name} is {value}, 1 to {most} are possible"))
-}
-
-fn width(name: &str, value: usize) -> Option<String> {
-    let uneven = || (!value.is_multiple_of(LANES)).then(|| format!("{name} is {value}, not a multiple of {LANES}"));
-    range(name, value, MAX_WIDTH).or_else(uneven)
-}
-
-fn kernel(name: &str, value: usize) -> Option<String> {
-    range(name, value, 31).or_else(|| value.is_multiple_of(2).then(|| format!("{name} is {value}, not an odd number")))
-}
-
 impl TextConfig {
     fn problem(&self) -> Option<String> {
         let heads = || {
@@ -103,8 +91,8 @@ impl TextConfig {
             let (size, heads) = (self.hidden_size, self.num_attention_heads);
             (!whole).then(|| format!("hidden_size {size} in {heads} heads: heads of a multiple of {LANES} values are possible"))
         };
-        width("hidden_size", self.hidden_size)
-            .or_else(|| width("intermediate_size", self.intermediate_size))
+        width("hidden_size", self.hidden_size, MAX_WIDTH)
+            .or_else(|| width("intermediate_size", self.intermediate_size, MAX_WIDTH))
             .or_else(|| range("conv_blocks", self.conv_blocks, 16))
             .or_else(|| kernel("kernel_size", self.kernel_size))
             .or_else(|| range("num_attention_heads", self.num_attention_heads, 64))
@@ -115,8 +103,8 @@ impl TextConfig {
 
 impl BlocksConfig {
     fn problem(&self) -> Option<String> {
-        width("hidden_size", self.hidden_size)
-            .or_else(|| width("intermediate_size", self.intermediate_size))
+        width("hidden_size", self.hidden_size, MAX_WIDTH)
+            .or_else(|| width("intermediate_size", self.intermediate_size, MAX_WIDTH))
             .or_else(|| kernel("kernel_size", self.kernel_size))
             .or_else(|| range("blocks", self.dilations.len(), 32))
             .or_else(|| self.dilations.iter().find_map(|&dilation| range("a dilation", dilation, 32)))

@@ -4,6 +4,8 @@ use ossicle_engine::weights::ModelConfig;
 use ossicle_kernels::simd::LANES;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{kernel, range, width};
+
 use super::head::HOP;
 
 /// Most phonemes of a piece, the two around them included: a style has a row for each number of phonemes up to 510.
@@ -51,7 +53,7 @@ pub struct KokoroConfig {
     pub max_duration: usize,
     /// Values of a row of the decoder before its last block.
     pub decoder_width: usize,
-    /// Values of the text that each of its blocks gets besides.
+    /// Values of the text that each of its blocks also gets.
     pub residual_width: usize,
     /// Rows that each upsampling of the generator makes of one, even numbers.
     pub upsample_rates: Vec<usize>,
@@ -63,20 +65,6 @@ pub struct KokoroConfig {
     pub source_kernel_sizes: Vec<usize>,
     /// Names of the voices.
     pub voices: Vec<String>,
-}
-
-/// What is wrong with a figure, which has to be within `1..=most`.
-fn range(name: &str, value: usize, most: usize) -> Option<String> {
-    (value == 0 || value > most).then(|| format!("{name} is {value}, 1 to {most} are possible"))
-}
-
-fn width(name: &str, value: usize) -> Option<String> {
-    let uneven = || (!value.is_multiple_of(LANES)).then(|| format!("{name} is {value}, not a multiple of {LANES}"));
-    range(name, value, MAX_WIDTH).or_else(uneven)
-}
-
-fn kernel(name: &str, value: usize) -> Option<String> {
-    range(name, value, 31).or_else(|| value.is_multiple_of(2).then(|| format!("{name} is {value}, not an odd number")))
 }
 
 impl KokoroConfig {
@@ -122,15 +110,15 @@ impl KokoroConfig {
             (!whole).then(|| format!("hidden_size {size} in {heads} heads: heads of a multiple of {LANES} values are possible"))
         };
         let epsilon = || (!(0.0..=0.1).contains(&self.layer_norm_eps)).then(|| format!("layer_norm_eps is {}", self.layer_norm_eps));
-        width("style_size", self.style_size)
-            .or_else(|| width("embedding_size", self.embedding_size))
-            .or_else(|| width("hidden_size", self.hidden_size))
-            .or_else(|| width("intermediate_size", self.intermediate_size))
+        width("style_size", self.style_size, MAX_WIDTH)
+            .or_else(|| width("embedding_size", self.embedding_size, MAX_WIDTH))
+            .or_else(|| width("hidden_size", self.hidden_size, MAX_WIDTH))
+            .or_else(|| width("intermediate_size", self.intermediate_size, MAX_WIDTH))
             .or_else(|| range("num_hidden_layers", self.num_hidden_layers, 32))
             .or_else(|| range("num_attention_heads", self.num_attention_heads, 64))
             .or_else(heads)
             .or_else(epsilon)
-            .or_else(|| width("width", self.width))
+            .or_else(|| width("width", self.width, MAX_WIDTH))
             .or_else(|| {
                 (!self.width.is_multiple_of(2 * LANES)).then(|| format!("width is {}, not a multiple of {}", self.width, 2 * LANES))
             })
@@ -145,8 +133,8 @@ impl KokoroConfig {
             (*rate == 0 || *rate > 32 || !rate.is_multiple_of(2))
                 .then(|| format!("an upsampling of {rate}: even numbers up to 32 are possible"))
         };
-        width("decoder_width", self.decoder_width)
-            .or_else(|| width("residual_width", self.residual_width))
+        width("decoder_width", self.decoder_width, MAX_WIDTH)
+            .or_else(|| width("residual_width", self.residual_width, MAX_WIDTH))
             .or_else(|| (stages != 2).then(|| format!("{stages} upsamplings, 2 are possible")))
             .or_else(|| self.upsample_rates.iter().find_map(rate))
             .or_else(|| (self.pitch_samples() > 1024).then(|| "more than 1024 samples of a pitch".into()))

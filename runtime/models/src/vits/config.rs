@@ -4,6 +4,8 @@ use ossicle_engine::weights::ModelConfig;
 use ossicle_kernels::simd::LANES;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{kernel, range, width};
+
 /// Most symbols of a clause, those around them and between them included.
 pub const MAX_TOKENS: usize = 2048;
 
@@ -76,20 +78,6 @@ pub struct VitsConfig {
     pub language: Option<String>,
 }
 
-/// What is wrong with a figure, which has to be within `1..=most`.
-fn range(name: &str, value: usize, most: usize) -> Option<String> {
-    (value == 0 || value > most).then(|| format!("{name} is {value}, 1 to {most} are possible"))
-}
-
-fn width(name: &str, value: usize) -> Option<String> {
-    let uneven = || (!value.is_multiple_of(LANES)).then(|| format!("{name} is {value}, not a multiple of {LANES}"));
-    range(name, value, MAX_WIDTH).or_else(uneven)
-}
-
-fn kernel(name: &str, value: usize) -> Option<String> {
-    range(name, value, 31).or_else(|| value.is_multiple_of(2).then(|| format!("{name} is {value}, not an odd number")))
-}
-
 fn scale(name: &str, value: f32, least: f32) -> Option<String> {
     (!(least..=10.0).contains(&value)).then(|| format!("{name} is {value}, {least} to 10 is possible"))
 }
@@ -139,12 +127,12 @@ impl VitsConfig {
     }
 
     fn text_problem(&self) -> Option<String> {
-        width("hidden_size", self.hidden_size)
+        width("hidden_size", self.hidden_size, MAX_WIDTH)
             .or_else(|| {
                 (!self.hidden_size.is_multiple_of(2 * LANES))
                     .then(|| format!("hidden_size is {}: halves of it are not a multiple of {LANES}", self.hidden_size))
             })
-            .or_else(|| width("ffn_dim", self.ffn_dim))
+            .or_else(|| width("ffn_dim", self.ffn_dim, MAX_WIDTH))
             .or_else(|| kernel("ffn_kernel_size", self.ffn_kernel_size))
             .or_else(|| range("num_hidden_layers", self.num_hidden_layers, 32))
             .or_else(|| range("num_attention_heads", self.num_attention_heads, 64))
@@ -177,7 +165,7 @@ impl VitsConfig {
         range("upsamplings", stages, 6)
             .or_else(|| self.upsample_rates.iter().find_map(rate))
             .or_else(|| hop.is_none().then(|| "more than 4096 samples a frame".into()))
-            .or_else(|| width("upsample_initial_channel", self.upsample_initial_channel))
+            .or_else(|| width("upsample_initial_channel", self.upsample_initial_channel, MAX_WIDTH))
             .or_else(|| {
                 (!self.upsample_initial_channel.is_multiple_of(LANES << stages)).then(|| {
                     format!("upsample_initial_channel is {}, not a multiple of {}", self.upsample_initial_channel, LANES << stages)

@@ -147,7 +147,7 @@ impl Tuning {
     }
 }
 
-/// What each image is taken for by what the others teach: those of a part by all other parts, each image a part of its own where there are up to 32.
+/// How each image is classified when it is left out of training: those of a part by all other parts, each image a part of its own where there are up to 32.
 pub fn held_out(examples: &[Example], labels: usize) -> Vec<Option<usize>> {
     let mut order: Vec<usize> = (0..examples.len()).collect();
     // A label's images lie in as many parts as they can.

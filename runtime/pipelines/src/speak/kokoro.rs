@@ -81,12 +81,12 @@ impl Kokoro {
     }
 }
 
-/// Where a piece that takes too long is cut: behind the sign nearest to its middle, of the best kind that its middle half has, else in its middle.
+/// Where a piece that takes too long is cut: after the sign nearest to its middle, of the best kind that its middle half has, else in its middle.
 fn cut(piece: &[u32], breaks: &Breaks) -> usize {
     let (middle, near) = (piece.len() / 2, piece.len() / 4);
     let best = breaks.iter().find_map(|signs| {
-        let behind = (1..piece.len()).filter(|&at| signs.contains(&piece[at - 1]) && at.abs_diff(middle) <= near);
-        behind.min_by_key(|at| at.abs_diff(middle))
+        let after = (1..piece.len()).filter(|&at| signs.contains(&piece[at - 1]) && at.abs_diff(middle) <= near);
+        after.min_by_key(|at| at.abs_diff(middle))
     });
     best.unwrap_or(middle)
 }

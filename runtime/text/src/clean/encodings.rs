@@ -85,7 +85,7 @@ fn parts(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     while at < characters.len() {
-        // What stands behind the end of another sequence may be a part of it.
+        // What follows the end of another sequence may be a part of it.
         let garbled = at > 0 && classes[at - 1] & FOLLOWS_ONLY != 0;
         let end = if garbled { at } else { run(&classes, at) };
         if end == at {

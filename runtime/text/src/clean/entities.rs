@@ -84,7 +84,7 @@ fn by_name<'a>(text: &'a str, out: &mut String) -> &'a str {
     after
 }
 
-/// The character of a number, which may be none, and what is left behind it; none if there is no number.
+/// The character of a number, which may be none, and what follows it; none if there is no number.
 fn numbered(text: &str) -> Option<(Option<char>, &str)> {
     let (digits, radix) = match text.strip_prefix(['x', 'X']) {
         Some(digits) => (digits, 16),
