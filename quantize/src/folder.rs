@@ -14,11 +14,8 @@ use sha2::{Digest, Sha256};
 use crate::layout::{self, Entry, Linear};
 use crate::source::Source;
 use crate::store::{self, Element, Slot};
-use crate::tensors::{self, Tensor};
+use crate::tensors::{self, FORMAT, Tensor};
 use crate::{Error, card, check, pack};
-
-/// Name of the format in the file's metadata.
-pub(crate) const FORMAT: &str = "ossicle-int8";
 
 /// How to write a folder.
 #[derive(Clone, Debug, Default)]

@@ -8,9 +8,11 @@ use std::path::Path;
 use ossicle_models::folder::{LAYOUT, NUMERICS_VERSION};
 
 use crate::Error;
-use crate::folder::FORMAT;
 use crate::pack::{self, QuantizedRows};
 use crate::store::{self, Element, Slot};
+
+/// Name of the format in the file's metadata.
+pub(crate) const FORMAT: &str = "ossicle-int8";
 
 /// Rows and inputs are rounded up to whole vectors of this many values.
 pub(crate) const LANES: usize = pack::BLOCK_ROWS;

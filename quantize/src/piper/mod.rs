@@ -5,6 +5,7 @@
 //! was folded into them are found by the bias that is added to their convolution.
 
 mod float;
+mod network;
 mod read;
 mod settings;
 mod speaker;

@@ -1,6 +1,6 @@
 //! Voices of several speakers: one of them is taken.
 
-use super::read::{Network, Pads};
+use super::network::{Network, Pads};
 use super::settings::Settings;
 use super::{Conv, Voice};
 use crate::Error;

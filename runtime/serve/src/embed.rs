@@ -7,7 +7,7 @@ use std::path::Path;
 use ossicle::embed::{EmbedError, Encoded, ImageEncoder, Options, TextEncoder};
 use ossicle::label::Image;
 
-use crate::jobs::JobError;
+use crate::job_error::JobError;
 use crate::limits::Limits;
 use crate::slots::Peer;
 use crate::worker::{Step, Worker};

@@ -4,7 +4,6 @@ mod turn;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -13,10 +12,10 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use ossicle::audio::{AudioReader, Damage, SAMPLE_RATE};
-use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
 use ossicle::whisper::transcript::{Dropped, Segment, Summary, Told};
 
+use crate::job_error::JobError;
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::slots::Peer;
@@ -33,38 +32,6 @@ const STACK_BYTES: usize = 4 << 20;
 
 /// Bytes of a second, at least, of a recording of which nothing tells how long it is: about that of speech in Opus.
 const LEAST_BYTES_PER_SECOND: f64 = 2000.0;
-
-/// Why a job gave no transcript.
-#[derive(Debug)]
-pub(crate) enum JobError {
-    /// Others have the model, and enough wait for it already.
-    Busy,
-    /// The service ends.
-    Stopping,
-    /// The client went away.
-    Gone,
-    /// The audio is longer than this many seconds.
-    TooLong(u32),
-    /// The work takes longer than this.
-    TooSlow(Duration),
-    /// What the model says.
-    Transcribe(TranscribeError),
-}
-
-impl fmt::Display for JobError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Busy => f.write_str("the model is busy: try again in a moment"),
-            Self::Stopping => f.write_str("the service is stopping: try again in a moment"),
-            Self::Gone => f.write_str("the client went away"),
-            Self::TooLong(seconds) => write!(f, "the audio is longer than {seconds} s: send it in shorter parts"),
-            Self::TooSlow(time) => write!(f, "the work takes longer than {} s: send the audio in shorter parts", time.as_secs_f32()),
-            Self::Transcribe(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for JobError {}
 
 /// What a connection learns of its job.
 enum News {

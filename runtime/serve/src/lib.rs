@@ -26,6 +26,7 @@ mod connection;
 mod embed;
 mod http;
 mod intent;
+mod job_error;
 mod jobs;
 mod limits;
 mod listen;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use ossicle::speak::{Pronounced, Sentences, Settings, SpeakError, Voice, to_pcm};
 
-use crate::jobs::JobError;
+use crate::job_error::JobError;
 use crate::limits::Limits;
 use crate::slots::Peer;
 use crate::worker::{Step, Ticket, Worker};

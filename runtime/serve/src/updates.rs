@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use crate::jobs::JobError;
+use crate::job_error::JobError;
 
 /// How often a connection that waits looks after its client.
 const LOOK: Duration = Duration::from_millis(50);

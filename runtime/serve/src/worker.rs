@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::jobs::JobError;
+use crate::job_error::JobError;
 use crate::slots::Peer;
 use crate::updates::{Update, Updates};
 

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use crate::charsmap::{CharsMap, from_base64};
-use crate::unigram::SPACE;
+
+/// What stands for a space.
+pub(crate) const SPACE: char = '\u{2581}';
 
 /// Most steps of a file.
 const MAX_STEPS: usize = 64;

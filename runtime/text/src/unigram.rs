@@ -2,11 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::steps::Step;
+use crate::steps::{SPACE, Step};
 use crate::vocabulary::Vocabulary;
-
-/// What stands for a space.
-pub(crate) const SPACE: char = '\u{2581}';
 
 /// How much less likely a character without a token is than the least likely token.
 const UNKNOWN_PENALTY: f64 = 10.0;

@@ -7,7 +7,7 @@ use ossicle::audio::AudioError;
 use ossicle::whisper::error::TranscribeError;
 use serde_json::{Value, json};
 
-use crate::jobs::JobError;
+use crate::job_error::JobError;
 use crate::text::describe_audio;
 
 pub(super) const JSON: &str = "application/json";

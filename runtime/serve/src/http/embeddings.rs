@@ -12,7 +12,7 @@ use super::head::Head;
 use super::{Stream, object, refuse};
 use crate::connection::{Liveness, liveness};
 use crate::embed::{Embeddings, Input, InputError};
-use crate::jobs::JobError;
+use crate::job_error::JobError;
 use crate::service::Service;
 use crate::slots::Peer;
 use crate::spill::Share;

@@ -25,7 +25,8 @@ use form::Request;
 use head::{Head, HeadError, Length};
 
 use crate::connection::{Connection, Liveness, liveness};
-use crate::jobs::{Done, JobError, Purpose, Ticket, Whole};
+use crate::job_error::JobError;
+use crate::jobs::{Done, Purpose, Ticket, Whole};
 use crate::service::Service;
 use crate::slots::Peer;
 use crate::spill::{Spill, SpillError};

@@ -11,7 +11,7 @@ use super::answer::{self, ApiError, Manner};
 use super::head::Head;
 use super::{Stream, object, refuse};
 use crate::connection::{Liveness, liveness};
-use crate::jobs::JobError;
+use crate::job_error::JobError;
 use crate::service::Service;
 use crate::slots::Peer;
 use crate::speech::SpeechError;

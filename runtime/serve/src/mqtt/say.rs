@@ -113,7 +113,7 @@ impl Speech {
                         None => speech.extend(samples),
                     }
                 }
-                Err(SpeechError::Job(crate::jobs::JobError::Gone)) => return Err(crate::jobs::JobError::Stopping.to_string()),
+                Err(SpeechError::Job(crate::job_error::JobError::Gone)) => return Err(crate::job_error::JobError::Stopping.to_string()),
                 Err(error) => return Err(error.to_string()),
             }
         }

@@ -1,6 +1,7 @@
 //! Bytes that may be UTF-8, or nearly.
 
-use super::encodings::LOST;
+/// Byte that stands for a lost one in those encodings that have unassigned bytes.
+pub(super) const LOST: u8 = 0x1a;
 
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 

@@ -1,14 +1,11 @@
 //! UTF-8 that was read as a single-byte encoding, back to what it was.
 
-use super::bytes;
+use super::bytes::{self, LOST};
 use super::tables::{ENCODINGS, FOLLOWS, FOLLOWS_ONLY, LEADS_2, LEADS_3, LEADS_4};
 use super::unlikely::{classes, is_unlikely};
 
 /// Most layers that are undone at once: each makes a text shorter.
 const MOST_LAYERS: usize = 64;
-
-/// Byte that stands for a lost one in those encodings that have unassigned bytes.
-pub(super) const LOST: u8 = 0x1a;
 
 /// A single-byte encoding.
 #[derive(Clone, Copy)]
