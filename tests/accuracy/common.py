@@ -64,6 +64,16 @@ def edits(reference, hypothesis):
     return out.substitutions, out.insertions, out.deletions
 
 
+def distance(wanted, heard):
+    """Fewest words to be changed, added or left out between two lists of words."""
+    row = list(range(len(heard) + 1))
+    for i, word in enumerate(wanted):
+        before, row = row, [i + 1]
+        for j, other in enumerate(heard):
+            row.append(min(before[j] + (word != other), before[j + 1] + 1, row[j] + 1))
+    return row[-1]
+
+
 def score(clips, texts):
     """Word errors of a set: totals, and one row a clip, worst first. `texts` maps a file's stem to what was heard."""
     rows, total, words = [], [0, 0, 0], 0

@@ -215,7 +215,7 @@ def words(args, original):
             heard[name] = heard.get(name, "") + " " + segment.get("text", "")
         total = sum(len(voice_words.words(text)) for text in texts)
         for side in ("ours", "original"):
-            wrong = sum(voice_words.errors(voice_words.words(text), voice_words.words(heard.get(f"{side}-{i:03}", ""))) for i, text in enumerate(texts))
+            wrong = sum(common.distance(voice_words.words(text), voice_words.words(heard.get(f"{side}-{i:03}", ""))) for i, text in enumerate(texts))
             print(f"{side:9} {len(texts)} sentences, {args.words}: {wrong} word errors, {100 * wrong / total:.2f} % of {total}")
 
 

@@ -25,6 +25,8 @@ import onnx
 import onnxruntime
 from onnx import helper
 
+import common
+
 ROOT = Path(__file__).resolve().parents[2]
 OSSICLE = ROOT / "target/release/ossicle"
 DURATIONS = "/Ceil_output_0"
@@ -141,15 +143,6 @@ def noisy(settings, clause):
     return {"input": np.array([clause], np.int64), "input_lengths": np.array([len(clause)], np.int64), "scales": scales} | settings["sid"]
 
 
-def errors(wanted, heard):
-    row = list(range(len(heard) + 1))
-    for i, word in enumerate(wanted):
-        before, row = row, [i + 1]
-        for j, other in enumerate(heard):
-            row.append(min(before[j] + (word != other), before[j + 1] + 1, row[j] + 1))
-    return row[-1]
-
-
 def words(args, settings, lines, clauses, original):
     plain = lambda text: re.sub(r"[^a-z' ]", " ", text.lower()).split()
     heard = lambda path: subprocess.run([OSSICLE, "transcribe", "--model", args.words, path], capture_output=True, text=True, check=True).stdout
@@ -169,7 +162,7 @@ def words(args, settings, lines, clauses, original):
                 with wave.open(f"{folder}/one.wav", "wb") as out:
                     out.setnchannels(1), out.setsampwidth(2), out.setframerate(settings["audio"]["sample_rate"])
                     out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-                found.append(errors(plain(line), plain(heard(f"{folder}/one.wav"))))
+                found.append(common.distance(plain(line), plain(heard(f"{folder}/one.wav"))))
             count, ours, theirs = count + len(plain(line)), ours + found[0], theirs + found[1]
     print(f"word errors of {args.words}, {count} words: ours {ours} ({100 * ours / count:.1f} %), original {theirs} ({100 * theirs / count:.1f} %)")
 

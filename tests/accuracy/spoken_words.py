@@ -10,24 +10,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def errors(wanted, heard):
-    row = list(range(len(heard) + 1))
-    for i, word in enumerate(wanted):
-        before, row = row, [i + 1]
-        for j, other in enumerate(heard):
-            row.append(min(before[j] + (word != other), before[j + 1] + 1, row[j] + 1))
-    return row[-1]
-
+import common
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ossicle")
     parser.add_argument("recogniser")
     parser.add_argument("voices", nargs="+")
-    parser.add_argument("--sentences", type=Path, default=ROOT / "quantize/src/minilm/sentences.txt")
+    parser.add_argument("--sentences", type=Path, default=common.ROOT / "quantize/src/minilm/sentences.txt")
     parser.add_argument("--count", type=int, default=60)
     args = parser.parse_args()
     lines = [line.strip() for line in args.sentences.read_text().splitlines() if len(line.split()) > 3 and not re.search(r"\d", line)]
@@ -43,7 +33,7 @@ def main():
             for line, file in zip(lines, files):
                 command = [args.ossicle, "transcribe", "--model", args.recogniser, file]
                 heard = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-                wrong += errors(plain(line), plain(heard))
+                wrong += common.distance(plain(line), plain(heard))
         print(f"{voice}: {wrong} of {count} words wrong, {100 * wrong / count:.1f} %", flush=True)
 
 

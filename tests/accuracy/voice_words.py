@@ -52,15 +52,6 @@ def words(text):
     return re.sub(r"[^a-z0-9' ]+", " ", text).split()
 
 
-def errors(reference, hypothesis):
-    row = list(range(len(hypothesis) + 1))
-    for i, word in enumerate(reference, 1):
-        previous, row[0] = row[0], i
-        for j, other in enumerate(hypothesis, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (word != other))
-    return row[-1]
-
-
 def write(path, samples):
     import numpy as np
 
@@ -103,7 +94,7 @@ def main():
         for side in ("ours", "original"):
             total = {}
             for kind, texts in [("read", read), ("made", made)]:
-                wrong = sum(errors(words(text), words(heard.get(f"{side}-{kind}-{i:03}", ""))) for i, text in enumerate(texts))
+                wrong = sum(common.distance(words(text), words(heard.get(f"{side}-{kind}-{i:03}", ""))) for i, text in enumerate(texts))
                 total[kind] = (wrong, sum(len(words(text)) for text in texts))
             wrong, count = map(sum, zip(*total.values()))
             parts = ", ".join(f"{kind} {100 * w / n:.2f} %" for kind, (w, n) in total.items())
