@@ -1,6 +1,8 @@
 //! Golden files: one folder a case, a recording from the samples, and what every stage must give, bit for bit, on every instruction set and
 //! number of threads. `OSSICLE_BLESS=1 cargo test --release -p ossicle-tests` writes them anew; `git diff` shows what changed.
 
+mod said;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -122,18 +124,34 @@ impl Digester {
     }
 }
 
-#[test]
-fn sentences_give_the_recorded_bits_everywhere() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/sentences/minilm.json");
+/// The file of a case.
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
+}
+
+/// What a case has to give, made anew if asked.
+fn expected(name: &str, make: impl Fn(Isa, usize) -> Value) -> Value {
+    let file = case(name);
     if std::env::var_os("OSSICLE_BLESS").is_some() {
-        fs::write(&file, serde_json::to_string_pretty(&encode(Isa::detect(), 1)).expect("JSON") + "\n").expect("write");
+        fs::write(&file, serde_json::to_string_pretty(&make(Isa::detect(), 1)).expect("JSON") + "\n").expect("write");
     }
-    let expected: Value = serde_json::from_str(&fs::read_to_string(&file).expect("the golden file")).expect("JSON");
+    serde_json::from_str(&fs::read_to_string(&file).expect("the golden file")).expect("JSON")
+}
+
+/// Compares a case on every instruction set, with one thread and with two; returns what it has to give.
+fn everywhere(name: &str, make: impl Fn(Isa, usize) -> Value) -> Value {
+    let expected = expected(name, &make);
     for isa in Isa::available() {
         for threads in [1, 2] {
-            assert_eq!(encode(isa, threads), expected, "{isa} with {threads} threads");
+            assert_eq!(make(isa, threads), expected, "{name}: {isa} with {threads} threads");
         }
     }
+    expected
+}
+
+#[test]
+fn sentences_give_the_recorded_bits_everywhere() {
+    everywhere("sentences/minilm.json", encode);
 }
 
 /// Digest of a picture's scores, and the five largest to the last bit.
@@ -157,70 +175,32 @@ fn label(image: &Image, isa: Isa, threads: usize) -> Value {
 
 #[test]
 fn a_picture_gives_the_recorded_bits_everywhere() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/cat/expected.json");
     let image = Image::read(&root().join("samples/cat.jpg")).expect("the sample");
-    if std::env::var_os("OSSICLE_BLESS").is_some() {
-        let made = label(&image, Isa::detect(), 1);
-        fs::write(&file, serde_json::to_string_pretty(&made).expect("JSON") + "\n").expect("write");
-    }
-    let expected: Value = serde_json::from_str(&fs::read_to_string(&file).expect("the golden file")).expect("JSON");
+    let expected = everywhere("cat/expected.json", |isa, threads| label(&image, isa, threads));
     assert!(expected["top"].as_array().is_some_and(|top| top.iter().any(|entry| entry[0] == "tabby")));
-    for isa in Isa::available() {
-        for threads in [1, 2] {
-            assert_eq!(label(&image, isa, threads), expected, "{isa} with {threads} threads");
-        }
-    }
 }
 
 #[test]
 fn events_beside_text_give_the_recorded_bits_everywhere() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/kitchen/whisper-events.json");
     let samples = samples("kitchen.wav");
-    if std::env::var_os("OSSICLE_BLESS").is_some() {
-        let made = transcribe_with_events(&samples, Options { isa: Isa::detect(), threads: 1 });
-        fs::write(&file, serde_json::to_string_pretty(&made).expect("JSON") + "\n").expect("write");
-    }
-    let expected: Value = serde_json::from_str(&fs::read_to_string(&file).expect("the golden file")).expect("JSON");
+    let make = |isa, threads| transcribe_with_events(&samples, Options { isa, threads });
+    let expected = everywhere("kitchen/whisper-events.json", make);
     assert!(expected["events"].as_array().is_some_and(|events| events.iter().any(|event| event[0] == "speech")));
-    for isa in Isa::available() {
-        for threads in [1, 2] {
-            assert_eq!(transcribe_with_events(&samples, Options { isa, threads }), expected, "{isa} with {threads} threads");
-        }
-    }
 }
 
 #[test]
 fn sound_events_give_the_recorded_bits_everywhere() {
-    for (model, file) in [("yamnet", "events.json"), ("sound-events", "sound-events.json")] {
-        sound_events_of(model, &Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/kitchen").join(file));
-    }
-}
-
-fn sound_events_of(model: &str, file: &Path) {
     let samples = samples("kitchen.wav");
-    if std::env::var_os("OSSICLE_BLESS").is_some() {
-        let text = serde_json::to_string_pretty(&detect(model, &samples, Isa::detect(), 1)).expect("JSON") + "\n";
-        fs::write(file, text).expect("write");
-    }
-    let expected: Value = serde_json::from_str(&fs::read_to_string(file).expect("the golden file")).expect("JSON");
-    assert!(expected["events"].as_array().is_some_and(|events| !events.is_empty()));
-    for isa in Isa::available() {
-        for threads in [1, 2] {
-            assert_eq!(detect(model, &samples, isa, threads), expected, "{model}: {isa} with {threads} threads");
-        }
+    for (model, file) in [("yamnet", "kitchen/events.json"), ("sound-events", "kitchen/sound-events.json")] {
+        let expected = everywhere(file, |isa, threads| detect(model, &samples, isa, threads));
+        assert!(expected["events"].as_array().is_some_and(|events| !events.is_empty()));
     }
 }
 
 #[test]
 fn every_stage_gives_the_recorded_bits_everywhere() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/kitchen/expected.json");
     let samples = samples("kitchen.wav");
-    if std::env::var_os("OSSICLE_BLESS").is_some() {
-        let made = transcribe(&samples, Options { isa: Isa::detect(), threads: 1 });
-        let text = serde_json::to_string_pretty(&made).expect("JSON") + "\n";
-        fs::write(&folder, text).expect("write");
-    }
-    let expected: Value = serde_json::from_str(&fs::read_to_string(&folder).expect("expected.json")).expect("JSON");
+    let expected = expected("kitchen/expected.json", |isa, threads| transcribe(&samples, Options { isa, threads }));
     for name in Isa::NAMES {
         let Ok(isa) = Isa::from_name(name) else {
             println!("SKIPPED: this CPU lacks {name}");

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -42,8 +43,8 @@ Frames that come from standard input or a camera while the model computes are dr
 
 The rules for events are those of ossicle detect (--config), over the labels' scores.
 
-Exit status: 0 done, also if a signal ended standard input; 1 some frames were damaged; 2 bad usage or bad input; 130 a signal came before the
-end of a file.";
+Exit status: 0 done, also if a signal ended standard input or a camera; 1 some frames were damaged; 2 bad usage or bad input; 130 a signal came
+before the end of a file.";
 
 /// Frames a second of a stream that does not say.
 const RATE: f64 = 25.0;
@@ -74,7 +75,7 @@ pub(crate) struct Args {
     /// Look at so many frames a second at most
     #[arg(long, value_name = "N", value_parser = positive)]
     fps: Option<f64>,
-    /// Frames a second of the stream, by which times are counted [default: what it says, the clock for standard input, else 25]
+    /// Frames a second of the stream, by which times are counted [default: what it says, the clock for standard input and cameras, else 25]
     #[arg(long, value_name = "N", value_parser = positive)]
     rate: Option<f64>,
     /// Look at each frame of standard input or a camera, however long that takes
@@ -273,17 +274,21 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let end = if args.source.is_dir() {
         images(&mut looker, &args.source)
     } else if device {
-        let frames = interrupt::ending(watch(args)?);
-        if args.all { stream(&mut looker, frames) } else { live(&mut looker, frames, &mut dropped) }
+        let camera = watch(args)?;
+        let flagged = camera.damaged();
+        let frames = interrupt::ending(camera);
+        let end = if args.all { stream(&mut looker, frames, Clock::Wall) } else { live(&mut looker, frames, &mut dropped) };
+        looker.damaged += flagged.load(Ordering::Relaxed);
+        end
     } else if input::is_stdin(&args.source) && !args.all {
         let stdin = interrupt::stdin();
         live(&mut looker, stdin, &mut dropped)
     } else if input::is_stdin(&args.source) {
-        stream(&mut looker, interrupt::stdin())
+        stream(&mut looker, interrupt::stdin(), Clock::Frames)
     } else {
         let file =
             File::open(&args.source).map_err(|e| Fault::new(e, args.source.display(), "give a stream of frames or a folder of images"))?;
-        stream(&mut looker, file)
+        stream(&mut looker, file, Clock::Frames)
     };
     let Looker { viewer, output, damaged, .. } = &mut looker;
     viewer.finish(&mut |heard| output.heard(heard));
@@ -302,7 +307,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         fault::report(&error);
         looker.damaged += 1;
     }
-    let stopped = interrupt::came() && !input::is_stdin(&args.source);
+    // What has no end of its own is ended by a signal.
+    let stopped = interrupt::came() && !input::is_stdin(&args.source) && !device;
     Ok(match looker.damaged {
         _ if stopped => interrupt::status(),
         0 => ExitCode::SUCCESS,
@@ -359,12 +365,22 @@ fn frame_fault(looker: &Looker<'_>, error: &FrameError) -> anyhow::Error {
     Fault::line(format!("{}: {error}", looker.output.source)).into()
 }
 
+/// What says when a frame was taken, if neither its stream nor `--rate` does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    /// When it came.
+    Wall,
+    /// Its number, at [`RATE`] frames a second.
+    Frames,
+}
+
 /// Each frame of a stream.
-fn stream(looker: &mut Looker<'_>, reader: impl Read) -> Result<()> {
+fn stream(looker: &mut Looker<'_>, reader: impl Read, clock: Clock) -> Result<()> {
     let mut frames = open(looker, reader)?;
-    let rate = looker.args.rate.or(frames.rate()).unwrap_or(RATE);
+    let rate = looker.args.rate.or(frames.rate()).or((clock == Clock::Frames).then_some(RATE));
+    let begun = Instant::now();
     while let Some(frame) = frames.next_frame().map_err(|error| frame_fault(looker, &error))? {
-        let at = frame.index() as f64 / rate;
+        let at = rate.map_or_else(|| begun.elapsed().as_secs_f64(), |rate| frame.index() as f64 / rate);
         if interrupt::came() {
             break;
         }

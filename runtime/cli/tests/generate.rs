@@ -176,7 +176,7 @@ fn a_sound_goes_on_from_a_recording() {
 }
 
 #[test]
-fn memory_is_planned_and_refused() {
+fn memory_and_time_are_told_beforehand() {
     let model = model();
     let refused = refusal(generate(&model.0, &["a dog", "-o", "-", "--memory", "1MB"]));
     assert!(
@@ -185,7 +185,14 @@ fn memory_is_planned_and_refused() {
     );
     let output = generate(&model.0, &["a dog", "-o", "-", "--seconds", "0.1", "--memory-report", "--memory", "200MB"]);
     let report = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && report.starts_with("memory: ") && report.lines().count() == 1, "{report}");
+    let lines: Vec<&str> = report.lines().collect();
+    assert!(output.status.success() && lines.len() == 2, "{report}");
+    assert!(
+        lines[0].starts_with("memory: ") && lines[1].starts_with("time: about ") && lines[1].ends_with(" s on this machine"),
+        "{report}"
+    );
+    // What was tried to say how long it takes leaves nothing behind.
+    assert!(output.stdout == sound(&model.0, &["a dog", "--seconds", "0.1"]));
 }
 
 #[test]

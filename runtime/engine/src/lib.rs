@@ -29,6 +29,7 @@ mod error;
 mod memory_plan;
 mod options;
 mod plan;
+mod sync;
 mod verify;
 
 pub use arena::Memory;

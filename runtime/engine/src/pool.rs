@@ -6,9 +6,10 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::PoisonError;
+
+// A test puts other ones in their place, to try all orders in which threads can run (tests/orders).
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, SPINS, spawn, spin};
 
 /// Most threads that a network runs on; a larger number asked for means this one.
 pub const MAX_THREADS: usize = 8;
@@ -18,11 +19,8 @@ pub const MOST_DEFAULT_THREADS: usize = 4;
 
 /// Threads to use on this machine unless told otherwise.
 pub fn default_threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_DEFAULT_THREADS)
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_DEFAULT_THREADS)
 }
-
-/// Turns of a waiting loop before a thread sleeps: some ten microseconds, less than waking it costs, too little to starve anybody.
-const SPINS: u32 = 2000;
 
 type Task<'a> = &'a (dyn Fn(usize) + Sync);
 
@@ -65,7 +63,7 @@ impl Pool {
         let workers = (1..threads.clamp(1, MAX_THREADS))
             .map(|index| {
                 let shared = Arc::clone(&shared);
-                thread::spawn(move || shared.work(index))
+                spawn(move || shared.work(index))
             })
             .collect();
         Self { shared, workers, turn: Mutex::new(()) }
@@ -153,7 +151,7 @@ impl Shared {
         loop {
             let mut spins = 0;
             while self.generation.load(Ordering::Acquire) == seen && spins < SPINS {
-                std::hint::spin_loop();
+                spin();
                 spins += 1;
             }
             let task = {
@@ -184,7 +182,7 @@ impl Shared {
     fn wait(&self) {
         let mut spins = 0;
         while self.remaining.load(Ordering::Acquire) != 0 && spins < SPINS {
-            std::hint::spin_loop();
+            spin();
             spins += 1;
         }
         let mut slot = lock(&self.task);
@@ -212,58 +210,5 @@ impl Drop for Pool {
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Pool({} threads)", self.threads())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_part_runs_once_each_time() {
-        for threads in 1..=4 {
-            let pool = Pool::new(threads);
-            for _ in 0..2000 {
-                let counts: [AtomicUsize; MAX_THREADS] = Default::default();
-                pool.run(&|i| {
-                    counts[i].fetch_add(1, Ordering::Relaxed);
-                });
-                let counts = counts.map(AtomicUsize::into_inner);
-                assert!(counts[..threads].iter().all(|&n| n == 1) && counts[threads..].iter().all(|&n| n == 0), "{counts:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn ranges_cover_everything_in_granules() {
-        for threads in 1..=5 {
-            let pool = Pool::new(threads);
-            for count in [0, 1, 15, 16, 47, 1500] {
-                let ranges: Vec<_> = pool.split(count, 16).collect();
-                assert_eq!(ranges.len(), threads);
-                assert_eq!(ranges.iter().map(ExactSizeIterator::len).sum::<usize>(), count);
-                assert!(ranges.windows(2).all(|w| w[0].end == w[1].start && w[0].end.is_multiple_of(16) || w[0].end == count));
-            }
-        }
-    }
-
-    #[test]
-    fn a_worker_s_panic_reaches_the_caller_and_the_pool_lives_on() {
-        let pool = Pool::new(2);
-        let result = catch_unwind(AssertUnwindSafe(|| pool.run(&|i| assert!(i == 0, "part {i}"))));
-        assert!(result.is_err());
-        pool.run(&|_| ());
-    }
-
-    #[test]
-    fn a_part_may_ask_for_more() {
-        let pool = Pool::new(2);
-        let count = AtomicUsize::new(0);
-        pool.run(&|_| {
-            pool.run(&|_| {
-                count.fetch_add(1, Ordering::Relaxed);
-            });
-        });
-        assert_eq!(count.into_inner(), 4);
     }
 }

@@ -4,6 +4,8 @@
 //! The lexicon, the tagger and the network are one file, which is searched where it lies; opening it reads some kilobytes. All arithmetic
 //! is in one order, so that a text gives the same phonemes on every machine.
 
+#![forbid(unsafe_code)]
+
 mod error;
 mod lexicon;
 mod net;

@@ -28,6 +28,8 @@ pub(crate) enum Piece {
     Multilingual,
     /// Twelve hours of sound to `ossicle listen` and `ossicle detect`, 2000 requests to `ossicle serve`.
     Soak,
+    /// The pool of threads in every order in which its threads can run.
+    Orders,
     /// Clippy with the default features alone, on the command line without any, and on the front end with defmt.
     Lints,
 }
@@ -41,6 +43,7 @@ impl Piece {
             Self::Packs => "packs",
             Self::Multilingual => "multilingual",
             Self::Soak => "soak",
+            Self::Orders => "orders",
             Self::Lints => "lints",
         }
     }
@@ -53,6 +56,7 @@ impl Piece {
             Self::Packs => packs::run(SENTENCES),
             Self::Multilingual => multilingual(),
             Self::Soak => soak::run(SOAK.0).and_then(|()| serve::run(SOAK.1)),
+            Self::Orders => cargo(&["test", "--manifest-path", "tests/orders/Cargo.toml", "--target-dir", "target/orders"]),
             Self::Lints => lints(),
         }
     }

@@ -122,7 +122,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         let name = |label: Option<usize>| label.map(|label| &pictures.labels[label]);
         input::whole_file(path, |out| {
             for ((file, example), verdict) in read.iter().zip(&examples).zip(&verdicts) {
-                let line = json!({"file": file.display().to_string(), "label": name(example.label), "taken_for": name(*verdict),
+                let line = json!({"file": file.display().to_string(), "label": name(example.label), "taken_for": verdict.and_then(name), "judged": verdict.is_some(),
                     "cosines": example.cosines});
                 writeln!(out, "{line}")?;
             }
@@ -228,12 +228,12 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>, Fault> {
 }
 
 /// What became of the images of each label, and of those of none.
-fn table(out: &mut impl Write, labels: &[String], examples: &[Example], verdicts: &[Option<usize>]) -> io::Result<()> {
+fn table(out: &mut impl Write, labels: &[String], examples: &[Example], verdicts: &[Option<Option<usize>>]) -> io::Result<()> {
     writeln!(out, "images   right  another  none   (each classified when left out of training)")?;
     let mut sums = [0; 2];
     for label in (0..labels.len()).map(Some).chain([None]) {
-        let own: Vec<Option<usize>> =
-            examples.iter().zip(verdicts).filter(|(example, _)| example.label == label).map(|(_, v)| *v).collect();
+        let of_label = examples.iter().zip(verdicts).filter(|(example, _)| example.label == label);
+        let own: Vec<Option<usize>> = of_label.filter_map(|(_, verdict)| *verdict).collect();
         let right = own.iter().filter(|&&verdict| verdict == label).count();
         let none = own.iter().filter(|verdict| label.is_some() && verdict.is_none()).count();
         let another = own.iter().filter(|&&verdict| verdict.is_some() && verdict != label).count();
@@ -242,5 +242,9 @@ fn table(out: &mut impl Write, labels: &[String], examples: &[Example], verdicts
         sums[0] += own.len();
         sums[1] += right;
     }
-    writeln!(out, "{} of {} right", sums[1], sums[0])
+    writeln!(out, "{} of {} right", sums[1], sums[0])?;
+    match verdicts.iter().filter(|verdict| verdict.is_none()).count() {
+        0 => Ok(()),
+        count => writeln!(out, "{count} images are not judged: without them the others do not tell the labels apart, so give more of each"),
+    }
 }

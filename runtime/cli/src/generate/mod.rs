@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -103,7 +104,7 @@ pub(crate) struct Args {
     /// Model folder, or the name of one (see `ossicle models list`)
     #[arg(long, value_name = "NAME|FOLDER", default_value = DEFAULT_MODEL)]
     model: String,
-    /// Say on stderr how much memory each part needs
+    /// Say on stderr how much memory each part needs, and how long it will take; a terminal is always told
     #[arg(long)]
     memory_report: bool,
     #[command(flatten)]
@@ -115,6 +116,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Whether memory and time are told beforehand.
+    fn reports(&self) -> bool {
+        self.memory_report || io::stderr().is_terminal()
+    }
+
     /// All descriptions.
     fn texts(&self) -> Result<Vec<String>> {
         let mut texts = self.texts.clone();
@@ -164,6 +170,7 @@ impl Args {
 
 /// Makes them.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let begun = Instant::now();
     let mut texts = args.texts()?;
     let folder = ossicle::models::find(&args.model).map_err(fault::model)?;
     let failed = |error| refused(&folder, error);
@@ -192,9 +199,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
     let rows = descriptions.iter().map(Description::rows).max().unwrap_or(1);
     let mut generator = SoundGenerator::open(&folder, options, request, rows).map_err(failed)?;
-    generator.set_tap(tap);
     args.output.make_folder()?;
     interrupt::catch()?;
+    if args.reports() {
+        let one = generator.expect(&descriptions[0], request).map_err(failed)?;
+        fault::tell(format_args!("time: about {} on this machine", duration(begun.elapsed() + one.mul_f64(jobs.len() as f64))));
+    }
+    generator.set_tap(tap);
     let rate = u32::try_from(generator.sampling_rate()).context("the rate of samples")?;
     // Whole seconds times a rate are far below 2^53.
     let seam = (SEAM_SECONDS * f64::from(rate)) as usize;
@@ -293,6 +304,12 @@ fn beginning(file: &Path, folder: &Path, options: Options) -> Result<Beginning> 
     })
 }
 
+/// A time, to the tenth of a second while that says anything.
+fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 60.0 { format!("{seconds:.1} s") } else { format!("{} min {} s", seconds as u64 / 60, seconds as u64 % 60) }
+}
+
 fn bar(file: &Path) -> ProgressBar {
     let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(None, target);
@@ -323,7 +340,7 @@ fn allow(args: &Args, folder: &Path, plan: &GenerationPlan) -> Result<()> {
             return Err(Fault::new(what, folder.display(), parts).into());
         }
     }
-    if args.memory_report || io::stderr().is_terminal() {
+    if args.reports() {
         fault::tell(format_args!("memory: {} at most: {parts}", amount(total)));
     }
     Ok(())

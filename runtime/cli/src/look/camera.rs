@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -10,13 +12,23 @@ use crate::fault;
 /// How long it takes until a camera that went away is looked for again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What a camera gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// A frame, or nothing: cameras give nothing now and then when they begin.
+    Frame,
+    /// A frame of which the camera says itself that it is damaged.
+    #[cfg_attr(not(all(feature = "v4l2", target_os = "linux")), allow(dead_code, reason = "no camera of this build says so"))]
+    Damaged,
+}
+
 /// Gives frames one by one.
 pub(super) trait Camera: Send {
     /// The next frame, a JPEG image; waits for it.
     ///
     /// # Errors
     /// The camera went away.
-    fn frame(&mut self, frame: &mut Vec<u8>) -> io::Result<()>;
+    fn frame(&mut self, frame: &mut Vec<u8>) -> io::Result<Given>;
 }
 
 /// Opens a camera, the first time and each time that it went away.
@@ -29,6 +41,7 @@ pub(super) struct Frames {
     camera: Option<Box<dyn Camera>>,
     frame: Vec<u8>,
     taken: usize,
+    damaged: Arc<AtomicU64>,
     pause: Duration,
 }
 
@@ -39,7 +52,12 @@ impl Frames {
     /// It is not there, or gives no JPEG images.
     pub(super) fn new(name: &Path, mut open: Open) -> io::Result<Self> {
         let camera = Some(open()?);
-        Ok(Self { name: name.display().to_string(), open, camera, frame: vec![], taken: 0, pause: PAUSE })
+        Ok(Self { name: name.display().to_string(), open, camera, frame: vec![], taken: 0, damaged: Arc::default(), pause: PAUSE })
+    }
+
+    /// How many frames the camera itself called damaged; they are left out.
+    pub(super) fn damaged(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.damaged)
     }
 
     /// Waits for the next frame, and for the camera if there is none.
@@ -56,9 +74,12 @@ impl Frames {
             self.frame.clear();
             self.taken = 0;
             match camera.frame(&mut self.frame) {
-                // Cameras give nothing now and then when they begin.
-                Ok(()) if self.frame.is_empty() => {}
-                Ok(()) => return,
+                Ok(Given::Damaged) => {
+                    self.damaged.fetch_add(1, Ordering::Relaxed);
+                    self.frame.clear();
+                }
+                Ok(Given::Frame) if self.frame.is_empty() => {}
+                Ok(Given::Frame) => return,
                 Err(error) => {
                     fault::complain(&format!("{}: went away ({error}): it is tried again each second", self.name));
                     self.camera = None;
@@ -108,13 +129,10 @@ pub(super) fn v4l2(path: &Path, size: Option<(usize, usize)>) -> Open {
     struct V4l2(ReadStream);
 
     impl Camera for V4l2 {
-        fn frame(&mut self, frame: &mut Vec<u8>) -> io::Result<()> {
+        fn frame(&mut self, frame: &mut Vec<u8>) -> io::Result<Given> {
             self.0.dequeue(|buffer| {
-                // What is damaged is left out.
-                if !buffer.is_error() {
-                    frame.extend_from_slice(&buffer);
-                }
-                Ok(())
+                frame.extend_from_slice(&buffer);
+                Ok(if buffer.is_error() { Given::Damaged } else { Given::Frame })
             })
         }
     }
@@ -151,10 +169,12 @@ mod tests {
     }
 
     impl Camera for Fake {
-        fn frame(&mut self, frame: &mut Vec<u8>) -> io::Result<()> {
+        fn frame(&mut self, frame: &mut Vec<u8>) -> io::Result<Given> {
             let next = self.left.pop().ok_or_else(|| io::Error::from_raw_os_error(19))?;
+            // One that was cut off has no end.
+            let whole = next.is_empty() || next.ends_with(&[0xff, 0xd9]);
             frame.extend(next);
-            Ok(())
+            Ok(if whole { Given::Frame } else { Given::Damaged })
         }
     }
 
@@ -172,7 +192,7 @@ mod tests {
             let mut count = count.lock().unwrap();
             *count += 1;
             let frames = match *count {
-                1 => vec![jpeg(2), vec![], jpeg(1)],
+                1 => vec![jpeg(2), vec![], jpeg(9)[..9].to_vec(), jpeg(1)],
                 3 => vec![jpeg(4), jpeg(3)],
                 4.. => vec![jpeg(5)],
                 _ => return Err(io::ErrorKind::NotFound.into()),
@@ -185,6 +205,7 @@ mod tests {
         frames.read_exact(&mut bytes).unwrap();
         assert_eq!(bytes, [1, 2, 3, 4, 5].map(jpeg).concat());
         assert_eq!(*opened.lock().unwrap(), 4);
+        assert_eq!(frames.damaged().load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -148,7 +148,9 @@ impl Tuning {
 }
 
 /// How each image is classified when it is left out of training: those of a part by all other parts, each image a part of its own where there are up to 32.
-pub fn held_out(examples: &[Example], labels: usize) -> Vec<Option<usize>> {
+///
+/// An image's outer `None` says that the others alone do not tell the labels apart, the inner one that it was taken for none of the labels.
+pub fn held_out(examples: &[Example], labels: usize) -> Vec<Option<Option<usize>>> {
     let mut order: Vec<usize> = (0..examples.len()).collect();
     // A label's images lie in as many parts as they can.
     order.sort_by_key(|&at| examples[at].label);
@@ -162,7 +164,7 @@ pub fn held_out(examples: &[Example], labels: usize) -> Vec<Option<usize>> {
         let others = examples.iter().zip(&part).filter(|(_, part)| **part != left_out).map(|(example, _)| example);
         let Some((scale, biases)) = fit(others, labels) else { continue };
         for ((example, verdict), _) in examples.iter().zip(&mut verdicts).zip(&part).filter(|(_, part)| **part == left_out) {
-            *verdict = verdict_of(&example.cosines, scale, &biases);
+            *verdict = Some(verdict_of(&example.cosines, scale, &biases));
         }
     }
     verdicts
@@ -301,14 +303,27 @@ mod tests {
             assert!((0.21..0.27).contains(&threshold), "{label}: {threshold} {tuning:?}");
         }
         let verdicts = held_out(&examples, 2);
-        assert!(verdicts.iter().zip(&examples).all(|(verdict, example)| *verdict == example.label), "{verdicts:?}");
+        assert!(verdicts.iter().zip(&examples).all(|(verdict, example)| *verdict == Some(example.label)), "{verdicts:?}");
     }
 
     #[test]
     fn more_images_than_parts_are_judged_too() {
         let examples = examples(30, 0.3, 0.2);
         let verdicts = held_out(&examples, 2);
-        assert!(verdicts.iter().zip(&examples).all(|(verdict, example)| *verdict == example.label));
+        assert!(verdicts.iter().zip(&examples).all(|(verdict, example)| *verdict == Some(example.label)));
+    }
+
+    #[test]
+    fn what_the_others_do_not_tell_apart_is_not_judged() {
+        // One image alone shows the second label.
+        let mut examples = examples(5, 0.3, 0.2);
+        let second = examples.iter().position(|example| example.label == Some(1)).unwrap();
+        let alone = examples[second].clone();
+        examples.retain(|example| example.label != Some(1));
+        examples.push(alone);
+        let verdicts = held_out(&examples, 2);
+        assert_eq!(verdicts.last(), Some(&None));
+        assert!(verdicts[..verdicts.len() - 1].iter().all(Option::is_some));
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub struct Progress {
 }
 
 /// The language model as the decode loop takes it.
-struct Model<'a>(&'a mut AudiogenGraph);
+pub(super) struct Model<'a>(pub(super) &'a mut AudiogenGraph);
 
 impl TokenModel for Model<'_> {
     type Error = GraphError;
@@ -57,7 +57,7 @@ impl TokenModel for Model<'_> {
 
 /// How a sound is cut into windows, in frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Windows {
+pub(super) struct Windows {
     /// Frames that are there before the first is made.
     given: usize,
     /// All frames, those among them.
@@ -67,8 +67,13 @@ struct Windows {
 }
 
 impl Windows {
+    /// All frames, those that are given among them.
+    pub(super) fn total(self) -> usize {
+        self.total
+    }
+
     /// First frame and number of frames of each window: the next begins `stride` later, and what both have is given to it.
-    fn iter(self) -> impl Iterator<Item = (usize, usize)> {
+    pub(super) fn iter(self) -> impl Iterator<Item = (usize, usize)> {
         let Self { given, total, window, stride } = self;
         // Of what is there already as much is seen as a later window sees of the one before.
         let start = given.saturating_sub(window - stride);
@@ -78,10 +83,10 @@ impl Windows {
 }
 
 /// Both model folders.
-struct Folders {
+pub(super) struct Folders {
     path: PathBuf,
-    model: Arc<ModelFolder<AudiogenConfig>>,
-    codec: Codec,
+    pub(super) model: Arc<ModelFolder<AudiogenConfig>>,
+    pub(super) codec: Codec,
     recommended: Recommended,
 }
 
@@ -106,11 +111,11 @@ impl Folders {
         rate as f64 / hop as f64
     }
 
-    fn pattern(&self) -> DelayPattern {
+    pub(super) fn pattern(&self) -> DelayPattern {
         DelayPattern::new(&self.model.config().delays)
     }
 
-    fn windows(&self, request: &Request) -> Result<Windows, GenerateError> {
+    pub(super) fn windows(&self, request: &Request) -> Result<Windows, GenerateError> {
         let given = request.given;
         let total = given + request.frames(self.rate())?;
         let frames = |seconds: f64| ((seconds * self.rate()).round() as usize).max(1);
@@ -128,12 +133,12 @@ impl Folders {
 
 /// Makes sounds.
 pub struct SoundGenerator {
-    folders: Folders,
-    options: Options,
-    model: AudiogenGraph,
-    decoder: Decoder,
-    limits: Limits,
-    tap: Option<Arc<dyn Tap>>,
+    pub(super) folders: Folders,
+    pub(super) options: Options,
+    pub(super) model: AudiogenGraph,
+    pub(super) decoder: Decoder,
+    pub(super) limits: Limits,
+    pub(super) tap: Option<Arc<dyn Tap>>,
 }
 
 impl fmt::Debug for SoundGenerator {
@@ -240,16 +245,10 @@ impl SoundGenerator {
         self.make(description, request, &[], sink, progress)
     }
 
-    fn make(
-        &mut self,
-        description: &Description,
-        request: Request,
-        before: &[u32],
-        sink: &mut dyn FnMut(&[f32]),
-        progress: &mut dyn FnMut(Progress) -> bool,
-    ) -> Result<(), GenerateError> {
-        check(&self.folders, &request)?;
-        let wanted = self.folders.limits(&request, description.rows())?;
+    /// Refuses what the generator was not opened for.
+    pub(super) fn check(&self, description: &Description, request: &Request) -> Result<(), GenerateError> {
+        check(&self.folders, request)?;
+        let wanted = self.folders.limits(request, description.rows())?;
         if wanted.rows != self.limits.rows || wanted.steps > self.limits.steps || wanted.text > self.limits.text {
             return Err(GenerateError::Setting(
                 "a longer sound or description than the generator was opened for, or other guidance".into(),
@@ -260,6 +259,18 @@ impl SoundGenerator {
             let problem = format!("a description of {} values a row, {width} were expected", description.shape[1]);
             return Err(GenerateError::Description(problem));
         }
+        Ok(())
+    }
+
+    fn make(
+        &mut self,
+        description: &Description,
+        request: Request,
+        before: &[u32],
+        sink: &mut dyn FnMut(&[f32]),
+        progress: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<(), GenerateError> {
+        self.check(description, &request)?;
         let (pattern, windows) = (self.folders.pattern(), self.folders.windows(&request)?);
         let (codes, settings) = (self.folders.model.config().vocab_size, request.settings(self.options.isa));
         let steps = windows.iter().map(|(_, frames)| pattern.steps(frames) - 1).sum();

@@ -23,6 +23,7 @@ mod describe;
 mod encode;
 mod error;
 mod generator;
+mod pace;
 mod prepared;
 mod seam;
 mod settings;
