@@ -104,6 +104,11 @@ fn a_transformer_behind_convolutions_is_within_a_point() {
 }
 
 #[test]
+fn a_convnext_of_today_s_exporter_is_within_a_point() {
+    check("convnext", 540);
+}
+
+#[test]
 fn what_belongs_to_a_model_is_checked() {
     let network = Network::read(&source("mobilenet").join("model.onnx")).expect("lowered");
     let temp = TempDir::new();

@@ -240,6 +240,38 @@ class ConvTransformer(nn.Module):
         return self.head(self.norm(self.blocks(x)).mean(1)).softmax(-1)
 
 
+class Norm2d(nn.LayerNorm):
+    """Layer normalisation over the channels of a map."""
+
+    def forward(self, x):
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ConvNext(nn.Module):
+    """ConvNeXt's block (Liu et al. 2022), with squeeze-and-excitation."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.filters, self.norm = nn.Conv2d(width, width, 7, padding=3, groups=width), nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, 3 * width), nn.Linear(3 * width, width)
+        self.scale = nn.Parameter(torch.full((width, 1, 1), 0.3))
+        self.excite = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, 16, 1), nn.ReLU(), nn.Conv2d(16, width, 1), nn.Hardsigmoid())
+
+    def forward(self, x):
+        y = self.filters(x).permute(0, 2, 3, 1)
+        y = self.down(nn.functional.gelu(self.up(self.norm(y)))).permute(0, 3, 1, 2)
+        return x + self.scale * (y * self.excite(y))
+
+
+def convnext():
+    """As today's exporter writes it: means over the last two axes, last first, and a view with strides as a gather."""
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 4, 2, 1), Norm2d(32), ConvNext(32), ConvNext(32),
+        Norm2d(32), nn.Conv2d(32, 48, 2, 2), ConvNext(48), ConvNext(48),
+        nn.AdaptiveAvgPool2d(1), Norm2d(48), nn.Flatten(), nn.Linear(48, 10),
+    )
+
+
 def tensor(images):
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     return (x - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
@@ -289,6 +321,7 @@ def main():
         # 14 has neither LayerNormalization nor Gelu.
         ("vit", Vit, 700, 2e-3, {"dynamo": False, "opset_version": 14, "dynamic_axes": {"image": {0: "batch"}}}),
         ("conv-transformer", ConvTransformer, 500, 2e-3, {"dynamo": True, "opset_version": 20, "external_data": False}),
+        ("convnext", convnext, 900, 5e-3, {"dynamo": True, "external_data": False}),
     ]:
         if len(sys.argv) > 1 and name not in sys.argv[1:]:
             continue

@@ -48,9 +48,14 @@ impl Lowerer<'_> {
         let value = self.value(node, 0)?;
         let axis = axis_of(int(node, "axis").unwrap_or(0), value.view.axes.len())?;
         let indices = node.input.get(1).and_then(|name| self.graph.ints(name));
-        let Some([index]) = indices.as_deref() else { return Err("one constant index is possible".into()) };
-        let index = axis_of(*index, value.view.shape()[axis])?;
-        let view = value.view.sliced(axis, index..index + 1).ok_or("its axis is not one run")?;
+        let size = value.view.shape()[axis];
+        let indices = indices.ok_or("its indices have to be constants")?;
+        let indices = indices.into_iter().map(|index| axis_of(index, size)).collect::<Result<Vec<_>, _>>()?;
+        let (Some(&first), Some(&last)) = (indices.first(), indices.last()) else { return Err("it names no indices".into()) };
+        if !indices.iter().copied().eq(first..last + 1) {
+            return Err("indices one after another are possible".into());
+        }
+        let view = value.view.sliced(axis, first..last + 1).ok_or("its axis is not one run")?;
         let view = view.reshaped(&self.output_shape(node)?).ok_or("its output is not what was gathered")?;
         Ok(Value { view, ..value })
     }

@@ -229,7 +229,9 @@ impl Lowerer<'_> {
             };
             given.filter(|axes| !axes.is_empty()).ok_or("it names no axes")?
         };
-        let axes = axes.into_iter().map(|axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+        let mut axes = axes.into_iter().map(|axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+        // Exporters name them in either order; it is the same mean.
+        axes.sort_unstable();
         let square = self.layers[value.layer].kind.is_part(&Part::Square) && value.factor == 1.0;
         let value = if square { value } else { self.whole(&value)? };
         let Layer { size, channels, .. } = self.layers[value.layer];

@@ -14,11 +14,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a camera gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(all(feature = "v4l2", target_os = "linux")), allow(dead_code, reason = "without it no camera gives anything"))]
 pub(super) enum Given {
     /// A frame, or nothing: cameras give nothing now and then when they begin.
     Frame,
     /// A frame of which the camera says itself that it is damaged.
-    #[cfg_attr(not(all(feature = "v4l2", target_os = "linux")), allow(dead_code, reason = "no camera of this build says so"))]
     Damaged,
 }
 
