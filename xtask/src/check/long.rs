@@ -13,6 +13,21 @@ const SOAK: (f64, usize) = (12.0, 2000);
 /// Sentences of each pack.
 const SENTENCES: usize = 240;
 
+/// Libraries whose packages hold all that they need.
+const LIBRARIES: [&str; 11] = [
+    "ossicle-trace",
+    "ossicle-kernels",
+    "ossicle-frontend",
+    "ossicle-engine",
+    "ossicle-models",
+    "ossicle-text",
+    "ossicle-generate",
+    "ossicle-sentences",
+    "ossicle-phonemes",
+    "ossicle-boards",
+    "ossicle",
+];
+
 /// A piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Piece {
@@ -30,7 +45,7 @@ pub(crate) enum Piece {
     Soak,
     /// The pool of threads in every order in which its threads can run.
     Orders,
-    /// Clippy with the default features alone, on the command line without any, and on the front end with defmt.
+    /// Clippy with the default features alone, on the command line without any, and on the front end with defmt; libraries as they would be published.
     Lints,
 }
 
@@ -83,7 +98,10 @@ fn multilingual() -> anyhow::Result<()> {
 fn lints() -> anyhow::Result<()> {
     cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     cargo(&["clippy", "--release", "-p", "ossicle-cli", "--all-targets", "--no-default-features", "--", "-D", "warnings"])?;
-    cargo(&["clippy", "--release", "-p", "ossicle-frontend", "--features", "defmt", "--", "-D", "warnings"])
+    cargo(&["clippy", "--release", "-p", "ossicle-frontend", "--features", "defmt", "--", "-D", "warnings"])?;
+    // Compiled by the other checks.
+    let libraries = LIBRARIES.iter().flat_map(|name| ["-p", name]);
+    cargo(&["publish", "--dry-run", "--no-verify", "--allow-dirty"].into_iter().chain(libraries).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
