@@ -15,7 +15,8 @@ use ossicle::whisper::transcript::{Summary, Told};
 use crate::fault::Fault;
 use crate::input;
 use crate::progress::{Unwritten, Watched};
-use crate::transcribe::{Args, Ending, Work, tell_doubt, tell_dropped};
+use crate::transcribe_args::Args;
+use crate::transcribe_ending::{Ending, Work, tell_doubt, tell_dropped};
 
 /// The most channels of a recording among those named; what cannot be read has none.
 pub(crate) fn most(args: &Args) -> usize {

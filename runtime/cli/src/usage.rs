@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "serve")]
 use crate::serve;
-use crate::{bench, board, classify, command, detect, embed, find, generate, listen, look, models, speak, transcribe, watch};
+use crate::{bench, board, classify, command, detect, embed, find, generate, listen, look, models, speak, transcribe_args, watch};
 
 /// Every environment variable that changes what a command does.
 const ENVIRONMENT: [(&str, &str); 5] = [
@@ -47,7 +47,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Subcommands {
     /// Write down what is said in recordings
-    Transcribe(transcribe::Args),
+    Transcribe(transcribe_args::Args),
     /// Recognise commands among the sentences of a file, and nothing else
     Command(command::Args),
     /// Listen to a live stream, and write down each utterance as it ends

@@ -4,7 +4,7 @@
 //! i32 (`K <= 131072` keeps `127 * 128 * K` below 2^31 for rows of s8, `K <= 65792` keeps `255 * 128 * K` there for rows of u8), so tile
 //! shapes and the order of additions are free.
 
-use crate::simd::{LANES, Simd};
+use crate::simd::vector::{LANES, Simd};
 
 /// Bytes of one packed block: 16 outputs x 4 inputs.
 pub const BLOCK_BYTES: usize = 64;
@@ -345,7 +345,17 @@ pub trait Epilogue<S: Simd> {
     fn put(&mut self, simd: S, at: (usize, usize), row: Self::Row, block: Self::Block, sums: S::I32);
 }
 
-/// [`Simd::products`] by tiles of `MR` rows x `NR` blocks.
+/// Products of rows with packed weights, on one instruction set.
+pub trait Products: Simd {
+    /// Multiplies `m` activation rows with packed weights and hands each sum of 16 outputs to `epilogue`. The tile shape is the
+    /// instruction set's own; sums are exact, so no result depends on it.
+    #[inline(always)]
+    fn products<A: Activations<Self>, E: Epilogue<Self>>(self, acts: A, weights: Blocks<'_>, epilogue: &mut E) {
+        products_tiled::<Self, A, E, 4, 1>(self, acts, weights, epilogue);
+    }
+}
+
+/// [`Products::products`] by tiles of `MR` rows x `NR` blocks.
 ///
 /// # Panics
 /// If the depths differ.

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::dot::{Blocks, Epilogue, S8Rows, U8Rows};
+use crate::dot::{Blocks, Epilogue, Products, S8Rows, U8Rows};
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 use crate::{fault, math};
 
@@ -77,7 +77,7 @@ impl SimdOp for LinearOp<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) {
+    fn eval<S: Products>(self, s: S) {
         match self.finish {
             Finish::Store => self.with::<S, { activation::NONE }, false>(s),
             Finish::Gelu => self.with::<S, { activation::GELU }, false>(s),
@@ -89,7 +89,7 @@ impl SimdOp for LinearOp<'_> {
 
 impl LinearOp<'_> {
     #[inline(always)]
-    fn with<S: Simd, const ACTIVATION: u8, const ADD: bool>(self, s: S) {
+    fn with<S: Products, const ACTIVATION: u8, const ADD: bool>(self, s: S) {
         let mut epilogue = Dequantize::<ACTIVATION, ADD>::new(self.scales, self.layer, self.stride, self.out);
         s.products(self.rows, self.layer.weights, &mut epilogue);
     }
@@ -125,7 +125,7 @@ impl SimdOp for LinearU8Op<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) {
+    fn eval<S: Products>(self, s: S) {
         if self.relu {
             let mut epilogue = Dequantize::<{ activation::RELU }, false>::new(self.scales, self.layer, self.stride, self.out);
             s.products(self.rows, self.layer.weights, &mut epilogue);

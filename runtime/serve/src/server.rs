@@ -25,7 +25,7 @@ use crate::slots::Slots;
 use crate::speech::{Speaker, VoiceCard, Voices};
 use crate::spill::Budget;
 use crate::worker::Worker;
-use crate::wyoming::session as wyoming;
+use crate::wyoming::client as wyoming;
 
 /// Stack of a connection's thread: reading headers of recordings takes the most.
 const STACK_BYTES: usize = 512 << 10;

@@ -2,6 +2,7 @@
 
 mod clock;
 mod long;
+mod structure;
 
 use std::process::Command;
 
@@ -64,6 +65,7 @@ pub(crate) fn run_long(pieces: &[Piece]) -> anyhow::Result<()> {
 /// What needs Rust alone.
 fn short(clock: &mut Clock, all: bool) -> anyhow::Result<()> {
     clock.timed("format", || cargo(&["fmt", "--all", "--check"]))?;
+    clock.timed("structure", structure::run)?;
     let features = &features(all)?;
     clock.timed("lints", || {
         cargo(&["clippy", "--release", "--workspace", "--all-targets", "--features", features, "--", "-D", "warnings"])

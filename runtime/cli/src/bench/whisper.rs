@@ -18,7 +18,7 @@ use super::clock::{Clock, Times, min_and_median, peak_rss_mb, rounded};
 use super::timed::Timed;
 use crate::fault;
 use crate::model::ModelArgs;
-use crate::transcribe::parse_window;
+use crate::transcribe_args::parse_window;
 
 /// What to measure.
 #[derive(clap::Args)]

@@ -4,7 +4,6 @@ use crate::Session;
 use crate::scratch::{Need, Scratch};
 use crate::session::ROWS;
 use crate::weights::Span;
-use ossicle_kernels::attention::{self, QUERIES, padded};
 use ossicle_kernels::rows::{QuantRows, UnsignedRows, layer_norm_quantize_rows, quantize_rows};
 
 /// Memory for quantised rows.
@@ -68,16 +67,6 @@ impl<'a> UnsignedBuffers<'a> {
     pub fn rows(&mut self, rows: usize, depth: usize) -> UnsignedRows<'_> {
         UnsignedRows::new(self.values, self.scales, rows, depth)
     }
-}
-
-/// What the scores of a few queries over `tokens` tokens need of each thread.
-pub fn attention_need(need: Need, tokens: usize) -> Need {
-    need.thread::<f32>(QUERIES * padded(tokens)).thread::<u8>(QUERIES * padded(tokens))
-}
-
-/// Takes what [`attention_need`] asked for.
-pub fn attention_scratch<'a>(scratch: &mut Scratch<'a>, tokens: usize) -> attention::Scratch<'a> {
-    attention::Scratch { scores: scratch.take(QUERIES * padded(tokens)), probs: scratch.take(QUERIES * padded(tokens)) }
 }
 
 /// Where the weights of a layer normalisation are.

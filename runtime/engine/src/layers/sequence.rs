@@ -40,6 +40,13 @@ impl Flow {
         Self { sequence: Arc::clone(sequence), rate: 1, chunk, late: 0 }
     }
 
+    /// All of `rows` rows, at once.
+    pub fn whole(rows: usize) -> Self {
+        let sequence = Arc::new(Sequence::default());
+        sequence.set(0, rows);
+        Self::new(&sequence, rows)
+    }
+
     /// The same, `rows` later.
     #[must_use]
     pub fn later(&self, rows: usize) -> Self {

@@ -4,8 +4,9 @@
 //! token after token, with `fma`.
 
 use super::{HEAD, Keys, Queries, Scale, padded, quantize_heads, scatter_keys, softmax};
+use crate::dot::Products;
 use crate::fault;
-use crate::simd::{Isa, LANES, Simd, SimdOp};
+use crate::simd::{Isa, LANES, SimdOp};
 
 /// Keys and values of one layer, grown token by token.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl SimdOp for AttendCausal<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) {
+    fn eval<S: Products>(self, s: S) {
         let Self { query, cache, tokens, head, scores, out } = self;
         let heads = cache.heads;
         let width = padded(tokens);

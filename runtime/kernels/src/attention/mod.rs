@@ -10,7 +10,7 @@ mod softmax;
 pub use causal::{CausalCache, attend_causal};
 pub use pack::{gather_key, pack_values, quantize_heads, scatter_keys, unpack_values};
 
-use crate::dot::{Blocks, Epilogue, S8Rows, U8Rows};
+use crate::dot::{Blocks, Epilogue, Products, S8Rows, U8Rows};
 use crate::fault;
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 
@@ -133,7 +133,7 @@ impl SimdOp for Attend<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) {
+    fn eval<S: Products>(self, s: S) {
         let Self { queries, keys, values, head, scratch, out } = self;
         let tokens = keys.tokens;
         let width = padded(tokens);
@@ -189,7 +189,7 @@ impl SimdOp for Probabilities<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) {
+    fn eval<S: Products>(self, s: S) {
         let Self { queries, keys, head, scores, out } = self;
         let width = padded(keys.tokens);
         let (key_blocks, key_scales) = keys.head(head);

@@ -6,7 +6,7 @@ use core::fmt;
 use super::{Avx2, Avx512Vnni};
 #[cfg(target_arch = "aarch64")]
 use super::{Neon, NeonDotprod, NeonI8mm};
-use super::{Scalar, Simd, SimdOp};
+use super::{Scalar, Simd, SimdOp, Token};
 
 /// An instruction set that this CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! The scalar twin: plain loops over sixteen lanes, the definition every other instruction set is tested against.
 
-use super::{LANES, Simd, SimdOp};
+use super::token::{SimdOp, Token};
+use super::vector::{LANES, Simd};
+use crate::dot::Products;
 
 /// Portable Rust, on every CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +54,6 @@ impl Simd for Scalar {
     const WEIGHT_OFFSET: i32 = 0;
     const PROB_OFFSET: i32 = 0;
 
-    #[inline(always)]
-    fn run<O: SimdOp>(self, op: O) -> O::Output {
-        op.eval(self)
-    }
     #[inline(always)]
     fn splat(self, x: f32) -> F {
         [x; LANES]
@@ -249,6 +247,15 @@ fn round_ties_even(a: f32) -> f32 {
     const MAGIC: f32 = 12_582_912.0;
     let rounded = (a + MAGIC) - MAGIC;
     f32::from_bits((rounded.to_bits() & 0x7fff_ffff) | (a.to_bits() & 0x8000_0000))
+}
+
+impl Products for Scalar {}
+
+impl Token for Scalar {
+    #[inline(always)]
+    fn run<O: SimdOp>(self, op: O) -> O::Output {
+        op.eval(self)
+    }
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ macro_rules! products_op {
             type Output = ();
 
             #[inline(always)]
-            fn eval<S: Simd>(self, s: S) {
+            fn eval<S: ossicle_kernels::dot::Products>(self, s: S) {
                 let width = self.1.count() * LANES;
                 s.products(self.0, self.1, &mut Collect(self.2, width));
             }

@@ -3,17 +3,17 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::layer::{Fact, Io, Layer, Results};
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::layers::attention::{CausalRows, CrossCaches, TokenQueries, attend_cached, cross_need, cross_scratch, record_cache};
 use ossicle_engine::layers::{Norm, RowBuffers};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::{LinearSpan, Span};
 use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
-use ossicle_kernels::attention::{HEAD, Queries, Scratch, attend, attend_causal, padded, quantize_heads};
+use ossicle_kernels::attention::CausalCache;
 use ossicle_kernels::linear::Finish;
 use ossicle_kernels::simd::LANES;
-use ossicle_trace::Values;
 
 use super::store::{Room, Store};
 
@@ -58,87 +58,28 @@ impl Layer for Embed {
     }
 }
 
-/// `[rows][width]` to each row's attention to its sequence so far, which grows by it.
+/// Each row's sequence.
 #[derive(Debug)]
-pub(super) struct SelfAttention {
+pub(super) struct Sequences {
     pub(super) store: Arc<Store>,
-    pub(super) norm: Norm,
-    /// Queries, keys and values.
-    pub(super) layer: LinearSpan,
-    pub(super) index: usize,
-    pub(super) heads: usize,
     pub(super) room: Room,
 }
 
-impl SelfAttention {
-    fn width(&self) -> usize {
-        self.heads * HEAD
-    }
-}
-
-impl Layer for SelfAttention {
-    fn name(&self) -> &'static str {
-        "CausalAttention"
-    }
-
-    fn outputs(&self) -> Vec<Fact> {
-        vec![Fact::f32([self.room.rows, self.width()])]
-    }
-
-    fn scratch(&self) -> Need {
-        let (rows, width) = (self.room.rows, self.width());
-        let need = Need::default().shared::<f32>(rows * 3 * width).shared::<i8>(width).shared::<f32>(self.heads);
-        RowBuffers::need(need, rows, width).thread::<f32>(padded(self.room.steps))
-    }
-
-    fn work(&self) -> Work {
-        let (rows, width) = (self.room.rows, self.width());
-        let before = self.room.steps as f64 / 2.0;
-        let scores = self.heads as f64 * before;
-        let row = Units { normalize: width as f64, head: 3.0 * width as f64, causal_score: scores, ..Units::default() };
-        let work = Work::product(rows, width, 3 * width).and(rows, row);
-        Work { bytes: work.bytes + 2.0 * rows as f64 * before * width as f64, ..work }
-    }
-
-    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
-        let (isa, heads, width, rows) = (session.isa(), self.heads, self.width(), self.room.rows);
-        let (wide, values, scales) = (io.scratch::<f32>(rows * 3 * width), io.scratch::<i8>(width), io.scratch::<f32>(heads));
-        let threads = io.thread_scratch();
-        let layer = session.weights().linear(&self.layer);
-        {
-            let mut memory = threads.of(0);
-            let mut buffers = RowBuffers::take(&mut memory.take_all(), rows, width);
-            session.linear(&buffers.normalize(session, &self.norm, io.input::<f32>(0)?, rows), &layer, Finish::Store, wide);
+impl CausalRows for Sequences {
+    fn each(&self, layer: usize, rows: usize, work: &mut dyn FnMut(usize, &mut CausalCache<'_>, usize)) {
+        for (row, cache) in self.store.causal(layer).iter_mut().take(rows).enumerate() {
+            work(row, &mut cache.cache(), self.store.position());
         }
-        let position = self.store.position();
-        let mut causal = self.store.causal(self.index);
-        let rows = wide.chunks_exact(3 * width).zip(io.output::<f32>(0)?.chunks_exact_mut(width));
-        for ((x, out), cache) in rows.zip(causal.iter_mut()) {
-            let mut cache = cache.cache();
-            cache.put(isa, position, &x[width..2 * width], &x[2 * width..]);
-            quantize_heads(isa, &x[..width], values, scales);
-            let (queries, cache) = (Queries { values, scales, heads }, &cache);
-            session.for_parts(&threads, out, HEAD, |scratch, first, out| {
-                // After the rows' own memory, which is free by now.
-                RowBuffers::take(scratch, self.room.rows, width);
-                let scores = scratch.take::<f32>(padded(self.room.steps));
-                for (head, out) in out.chunks_exact_mut(HEAD).enumerate() {
-                    attend_causal(isa, queries, cache, position + 1, first + head, scores, out);
-                }
-            });
-        }
-        Ok(())
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
-        let (position, heads, width) = (self.store.position(), self.heads, self.width());
-        if let Some(causal) = self.store.causal(self.index).first_mut() {
-            let cache = causal.cache();
-            record.keys(cache.keys, cache.key_scales, position, 1, heads);
-            record.tensor("values", &[1, heads, HEAD], Values::I8(&cache.values[position * width..][..width]));
+    fn before(&self, _: usize) -> f64 {
+        self.room.steps as f64 / 2.0
+    }
+
+    fn record(&self, layer: usize, _: usize, record: &mut Record<'_>) {
+        if let Some(causal) = self.store.causal(layer).first_mut() {
+            record_cache(&causal.cache(), self.store.position(), 1, record);
         }
-        record.tensor("", results.shape(0)?, Values::F32(results.output::<f32>(0)?));
-        Ok(())
     }
 }
 
@@ -146,18 +87,11 @@ impl Layer for SelfAttention {
 #[derive(Debug)]
 pub(super) struct CrossAttention {
     pub(super) store: Arc<Store>,
-    pub(super) norm: Norm,
-    pub(super) query: LinearSpan,
+    /// Of the first row.
+    pub(super) queries: TokenQueries,
     pub(super) out: LinearSpan,
     pub(super) index: usize,
-    pub(super) heads: usize,
     pub(super) room: Room,
-}
-
-impl CrossAttention {
-    fn width(&self) -> usize {
-        self.heads * HEAD
-    }
 }
 
 impl Layer for CrossAttention {
@@ -166,7 +100,7 @@ impl Layer for CrossAttention {
     }
 
     fn outputs(&self) -> Vec<Fact> {
-        vec![Fact::f32([self.room.rows, self.width()])]
+        vec![Fact::f32([self.room.rows, self.queries.width()])]
     }
 
     fn in_place(&self) -> Option<usize> {
@@ -174,44 +108,32 @@ impl Layer for CrossAttention {
     }
 
     fn scratch(&self) -> Need {
-        let width = self.width();
-        let need = Need::default().shared::<f32>(width).shared::<f32>(width).shared::<i8>(width).shared::<f32>(self.heads);
-        let need = need.shared::<f32>(padded(self.room.text)).shared::<u8>(padded(self.room.text));
+        let width = self.queries.width();
+        let need = cross_need(self.queries.need(Need::default().shared::<f32>(width)), self.room.text);
         RowBuffers::need(need, 1, width)
     }
 
     fn work(&self) -> Work {
-        let (width, text) = (self.width(), self.room.text as f64);
-        let row = Units {
-            normalize: width as f64,
-            quantize: width as f64,
-            head: width as f64,
-            vector_score: self.heads as f64 * text,
-            ..Units::default()
-        };
-        let work = Work::product(1, width, width).plus(Work::product(1, width, width)).and(1, row);
-        Work { bytes: work.bytes + 2.0 * text * width as f64, ..work }
+        let (width, text) = (self.queries.width(), self.room.text as f64);
+        let attention = Units { quantize: width as f64, vector_score: self.queries.heads as f64 * text, ..Units::default() };
+        self.queries.work(attention, 2.0 * text * width as f64).plus(Work::product(1, width, width))
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
-        let (isa, heads, width, text) = (session.isa(), self.heads, self.width(), self.store.text());
-        let (row, attended) = (io.scratch::<f32>(width), io.scratch::<f32>(width));
-        let (values, scales) = (io.scratch::<i8>(width), io.scratch::<f32>(heads));
-        let mut scratch = Scratch { scores: io.scratch(padded(self.room.text)), probs: io.scratch(padded(self.room.text)) };
-        let x = &mut io.output::<f32>(0)?[..width];
+        let (heads, width, text) = (self.queries.heads, self.queries.width(), self.store.text());
         if text == 0 {
             return Ok(());
         }
-        let threads = io.thread_scratch();
+        let x = &mut io.output::<f32>(0)?[..width];
+        let (attended, threads) = (io.scratch::<f32>(width), io.thread_scratch());
+        let mut row = self.queries.run(session, io, &threads, x);
+        let mut scratch = cross_scratch(io, self.room.text);
+        let cross = self.store.cross(self.index);
+        let (_, queries) = row.row(session, 0);
+        attend_cached(session, queries, cross.keys(text, heads), cross.values(), &mut scratch, attended);
         let mut memory = threads.of(0);
         let mut buffers = RowBuffers::take(&mut memory.take_all(), 1, width);
-        let (query, out) = (session.weights().linear(&self.query), session.weights().linear(&self.out));
-        session.linear(&buffers.normalize(session, &self.norm, x, 1), &query, Finish::Store, row);
-        quantize_heads(isa, row, values, scales);
-        let cross = self.store.cross(self.index);
-        for head in 0..heads {
-            attend(isa, Queries { values, scales, heads }, cross.keys(text, heads), cross.values(), head, &mut scratch, attended);
-        }
+        let out = session.weights().linear(&self.out);
         session.linear(&buffers.quantize(session, attended, 1, width, width), &out, Finish::Add, x);
         Ok(())
     }

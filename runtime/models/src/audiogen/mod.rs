@@ -24,6 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
+use ossicle_engine::layers::attention::{CachedAttention, CrossKeysValues, TokenQueries};
 use ossicle_engine::layers::{FeedForward, LinearAdd, Norm};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span, Weights};
 use ossicle_engine::work::Work;
@@ -33,8 +34,8 @@ use ossicle_trace::Tap;
 
 pub use config::{AudiogenConfig, MAX_TEXT};
 
-use layers::{CrossAttention, Embed, Heads, SelfAttention};
-use prompt::{Project, TextKeysValues};
+use layers::{CrossAttention, Embed, Heads, Sequences};
+use prompt::Project;
 use store::{Room, Store};
 
 /// Most bytes of buffers and caches unless another limit is given.
@@ -317,11 +318,17 @@ fn step(session: &Arc<Session>, config: &AudiogenConfig, store: &Arc<Store>, spa
     let mut x = graph.add("audiogen.embed", embed, &[tokens])?[0];
     for (index, layer) in spans.layers.iter().cloned().enumerate() {
         let name = |part: &str| format!("audiogen.layers.{index}.{part}");
-        let attention = SelfAttention { store: store(), norm: layer.self_norm, layer: layer.qkv, index, heads, room };
+        let queries = |norm, layer, rows, outputs| TokenQueries { norm, layer, rows, heads, outputs };
+        let attention = CachedAttention {
+            queries: queries(layer.self_norm, layer.qkv, rows, 3 * width),
+            caches: Sequences { store: store(), room },
+            index,
+            most: room.steps,
+        };
         let attended = graph.add(name("self"), attention, &[x])?[0];
         x = graph.add(name("out"), LinearAdd { layer: layer.out, tokens: rows, width }, &[x, attended])?[0];
-        let cross =
-            CrossAttention { store: store(), norm: layer.cross_norm, query: layer.cross_query, out: layer.cross_out, index, heads, room };
+        let queries = queries(layer.cross_norm, layer.cross_query, 1, width);
+        let cross = CrossAttention { store: store(), queries, out: layer.cross_out, index, room };
         x = graph.add(name("cross"), cross, &[x])?[0];
         let forward =
             FeedForward { norm: layer.forward_norm, first: layer.up, second: layer.down, tokens: rows, width, inner: config.ffn_dim };
@@ -341,7 +348,7 @@ fn prompt(session: &Arc<Session>, config: &AudiogenConfig, store: &Arc<Store>, s
     }
     for (index, layer) in spans.layers.iter().enumerate() {
         let heads = config.num_attention_heads;
-        let layer = TextKeysValues { layer: layer.cross_keys_values.clone(), store: Arc::clone(store), index, rows, heads };
+        let layer = CrossKeysValues { layer: layer.cross_keys_values.clone(), caches: Arc::clone(store), index, tokens: rows, heads };
         x = graph.add(format!("audiogen.layers.{index}.cross_kv"), layer, &[x])?[0];
     }
     graph.plan(&[x])

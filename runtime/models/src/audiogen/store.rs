@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ossicle_engine::cache::{Causal, Cross};
+use ossicle_engine::layers::attention::CrossCaches;
 
 use super::AudiogenConfig;
 
@@ -58,10 +59,6 @@ impl Store {
         self.causal[layer].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn cross(&self, layer: usize) -> MutexGuard<'_, Cross> {
-        self.cross[layer].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn position(&self) -> usize {
         self.position.load(Ordering::Relaxed)
     }
@@ -76,5 +73,11 @@ impl Store {
 
     pub(super) fn set_text(&self, rows: usize) {
         self.text.store(rows, Ordering::Relaxed);
+    }
+}
+
+impl CrossCaches for Store {
+    fn cross(&self, layer: usize) -> MutexGuard<'_, Cross> {
+        self.cross[layer].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

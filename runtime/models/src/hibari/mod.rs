@@ -28,8 +28,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
+use ossicle_engine::layers::attention::{FloatAttention, Positions};
 use ossicle_engine::layers::sequence::{Chunks, Flow, Past, Sequence};
-use ossicle_engine::layers::{ConvNext, ConvNextShape, Embed, FloatAttention, FloatLinear, FlowLinear, FlowLinearShape, Project};
+use ossicle_engine::layers::{ConvNext, ConvNextShape, Embed, FloatLinear, FlowLinear, FlowLinearShape, Project};
 use ossicle_engine::weights::{ModelFolder, Weights};
 use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
@@ -351,7 +352,8 @@ fn encoder(
     let layer = format!("{name}.layer");
     for i in 0..text.num_hidden_layers {
         let qkv = graph.add(format!("hibari.{layer}.{i}.qkv"), Qkv::new(weights, &layer, width, flow)?, &[x])?[0];
-        let attention = FloatAttention { flow: flow.clone(), heads: text.num_attention_heads, head: text.head_size(), relative: None };
+        let attention =
+            FloatAttention { flow: flow.clone(), heads: text.num_attention_heads, head: text.head_size(), positions: Positions::None };
         let attention = graph.add(format!("hibari.{layer}.{i}.attention"), attention, &[qkv])?[0];
         x = graph.add(format!("hibari.{layer}.{i}.feed_forward"), FeedForward::new(weights, &layer, text, flow)?, &[x, attention])?[0];
     }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
+use ossicle_engine::layers::attention::{FloatAttention, Positions};
 use ossicle_engine::layers::sequence::{Chunks, Flow, Past, Sequence};
 use ossicle_engine::layers::signal::{LstmPair, LstmPairShape};
-use ossicle_engine::layers::{
-    After, Embed, FloatAttention, FloatLinear, FlowLinear, FlowLinearShape, Residual as RowResidual, RowConv, Taps, TapsShape,
-};
+use ossicle_engine::layers::{After, Embed, FloatLinear, FlowLinear, FlowLinearShape, Residual as RowResidual, RowConv, Taps, TapsShape};
 use ossicle_engine::weights::Weights;
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::simd::LANES;
@@ -55,8 +54,12 @@ impl Wire<'_> {
         for i in 0..config.num_hidden_layers {
             let name = |part: &str| format!("kokoro.bert.{i}.{part}");
             let qkv = self.graph.add(name("qkv"), FlowLinear::new(weights, "bert.layer.qkv", qkv, flow)?, &[x])?[0];
-            let attention =
-                FloatAttention { flow: flow.clone(), heads: config.num_attention_heads, head: config.head_size(), relative: None };
+            let attention = FloatAttention {
+                flow: flow.clone(),
+                heads: config.num_attention_heads,
+                head: config.head_size(),
+                positions: Positions::None,
+            };
             let attention = self.graph.add(name("attention"), attention, &[qkv])?[0];
             x = self.graph.add(name("feed_forward"), feed_forward.clone(), &[attention, x])?[0];
         }

@@ -15,16 +15,16 @@
 //! # Ok::<(), ossicle_models::GraphError>(())
 //! ```
 
-mod attention;
 mod config;
 mod layers;
 mod pooling;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
+use ossicle_engine::layers::attention::{HeadSize, Mask, SelfAttention};
+use ossicle_engine::layers::sequence::{Flow, Sequence};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span, Weights};
 use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
@@ -33,7 +33,6 @@ use ossicle_trace::Tap;
 
 pub use config::{MAX_TOKENS, MiniLmConfig};
 
-use attention::SelfAttention;
 use layers::{AttentionOutput, Embed, FeedForward, Qkv};
 use pooling::MeanPooling;
 
@@ -41,13 +40,18 @@ use pooling::MeanPooling;
 #[derive(Debug)]
 struct Text {
     config: MiniLmConfig,
-    /// Rows that are computed.
-    tokens: AtomicUsize,
+    /// How many rows are computed.
+    sequence: Arc<Sequence>,
+    flow: Flow,
 }
 
 impl Text {
     fn tokens(&self) -> usize {
-        self.tokens.load(Ordering::Relaxed)
+        self.flow.rows()
+    }
+
+    fn set_tokens(&self, tokens: usize) {
+        self.sequence.set(0, tokens);
     }
 }
 
@@ -93,14 +97,19 @@ impl MiniLmGraph {
     pub fn new_within(folder: Arc<ModelFolder<MiniLmConfig>>, options: Options, most: usize) -> Result<Self, GraphError> {
         let (config, weights) = (folder.config(), folder.weights());
         let session = Session::new(weights, options);
-        let text = Arc::new(Text { config: config.clone(), tokens: AtomicUsize::new(1) });
+        let sequence = Arc::new(Sequence::default());
+        let flow = Flow::new(&sequence, config.max_tokens);
+        let text = Arc::new(Text { config: config.clone(), sequence, flow: flow.clone() });
+        text.set_tokens(1);
+        let size = HeadSize { heads: config.num_attention_heads, head: config.head_size() };
         let mut graph = GraphBuilder::new(&session);
         let ids = graph.input::<i32>("minilm.tokens", &[config.max_tokens])?;
         let mut x = graph.add("minilm.embed", Embed::new(weights, &text)?, &[ids])?[0];
         for i in 0..config.num_hidden_layers {
             let name = |part: &str| format!("layers.{i}.{part}");
             let qkv = graph.add(format!("minilm.{}", name("qkv")), Qkv::new(weights, &text, &name("qkv"))?, &[x])?[0];
-            let attention = graph.add(format!("minilm.{}", name("attention")), SelfAttention::new(&text), &[qkv])?[0];
+            let attention = SelfAttention { flow: flow.clone(), size, mask: Mask::None };
+            let attention = graph.add(format!("minilm.{}", name("attention")), attention, &[qkv])?[0];
             let output = AttentionOutput::new(weights, &text, &name("output"))?;
             x = graph.add(format!("minilm.{}", name("output")), output, &[attention, x])?[0];
             x = graph.add(format!("minilm.{}", name("feed_forward")), FeedForward::new(weights, &text, &name("feed_forward"))?, &[x])?[0];
@@ -169,9 +178,10 @@ impl MiniLmGraph {
 
     /// How much a text of so many tokens computes.
     pub fn work(&self, tokens: usize) -> Work {
-        let before = self.text.tokens.swap(tokens, Ordering::Relaxed);
+        let before = self.text.tokens();
+        self.text.set_tokens(tokens);
         let work = self.runner.work();
-        self.text.tokens.store(before, Ordering::Relaxed);
+        self.text.set_tokens(before);
         work
     }
 
@@ -207,7 +217,7 @@ impl MiniLmGraph {
         if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(GraphError::Plan(format!("token {token} is beyond the vocabulary of {vocabulary}")));
         }
-        self.text.tokens.store(have, Ordering::Relaxed);
+        self.text.set_tokens(have);
         if let Some(listener) = self.session.recorder().listener() {
             listener.step("minilm", 0, have);
         }

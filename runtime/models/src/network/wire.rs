@@ -7,12 +7,12 @@ use std::sync::Arc;
 use ossicle_engine::GraphError;
 use ossicle_engine::graph::{GraphBuilder, Outlet};
 use ossicle_engine::layer;
-use ossicle_engine::layers::FloatAttention;
+use ossicle_engine::layers::attention::{FloatAttention, HeadSize, Mask, Positions, SelfAttention};
 use ossicle_engine::layers::map::{
-    AddConstant, Affine, Attention, Block, CausalAttention, Concat, Copies, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Offset,
-    Packed, Pad, PoolWindows, Prepend, Shape, Take, TakeOne, Unary,
+    AddConstant, Affine, Block, Concat, Copies, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Offset, Packed, Pad, PoolWindows,
+    Prepend, Shape, Take, TakeOne, Unary,
 };
-use ossicle_engine::layers::sequence::{Flow, Sequence};
+use ossicle_engine::layers::sequence::Flow;
 use ossicle_engine::weights::{FolderError, LinearSpan, Weights};
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::Window;
@@ -141,13 +141,12 @@ fn operator(
             let (weight, bias) = (tensor("weight", &[channels])?, tensor("bias", &[channels])?);
             Arc::new(Norm { weight, bias, epsilon, output })
         }
-        Op::Attention { heads, causal: false } => Arc::new(Attention { heads, output }),
-        Op::Attention { heads, causal: true } => Arc::new(CausalAttention { heads, output }),
+        Op::Attention { heads, causal } => {
+            let mask = if causal { Mask::Causal } else { Mask::None };
+            Arc::new(SelfAttention { flow: Flow::whole(output.positions()), size: HeadSize::whole(heads), mask })
+        }
         Op::WideAttention { heads, head } => {
-            // All positions are there at once.
-            let sequence = Arc::new(Sequence::default());
-            sequence.set(0, output.positions());
-            Arc::new(FloatAttention { flow: Flow::new(&sequence, output.positions()), heads, head, relative: None })
+            Arc::new(FloatAttention { flow: Flow::whole(output.positions()), heads, head, positions: Positions::None })
         }
         Op::Prepend { tokens } => {
             let tokens = tensor("tokens", &[tokens, channels])?;

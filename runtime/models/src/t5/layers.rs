@@ -7,13 +7,10 @@ use ossicle_engine::session::ROWS;
 use ossicle_engine::weights::{LinearSpan, Span};
 use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
-use ossicle_kernels::activation::{Activation, activate, softmax};
+use ossicle_kernels::activation::{Activation, activate};
 use ossicle_kernels::linear::{Finish, linear_u8};
 use ossicle_kernels::rows::quantize_unsigned_rows;
 use ossicle_kernels::simd::LANES;
-use ossicle_kernels::window::multiply_rows;
-
-use super::T5Config;
 
 /// Tokens i32 `[tokens]` to their embeddings.
 #[derive(Debug)]
@@ -114,82 +111,6 @@ impl Layer for NormProject {
             let normed = &mut scratch.take::<f32>(self.tokens.min(ROWS) * depth)[..rows * depth];
             self.norm.rows(session, &x[start * depth..][..rows * depth], normed);
             session.linear(&buffers.quantize(session, normed, rows, depth, depth), &layer, Finish::Store, out);
-        });
-        Ok(())
-    }
-}
-
-/// `[tokens][3][heads][head]` to `[tokens][heads][head]`: attention in f32 whose scores are not scaled and have a bias by distance. Texts are
-/// short: the products of rows with weights are nearly all of the work.
-#[derive(Debug)]
-pub(super) struct BiasedAttention {
-    /// `[heads][distances]`, from `-max_distance` on.
-    pub(super) bias: Span,
-    pub(super) config: T5Config,
-    pub(super) tokens: usize,
-}
-
-impl BiasedAttention {
-    /// Tokens in whole vectors.
-    fn padded(&self) -> usize {
-        self.tokens.next_multiple_of(LANES)
-    }
-}
-
-impl Layer for BiasedAttention {
-    fn name(&self) -> &'static str {
-        "BiasedAttention"
-    }
-
-    fn outputs(&self) -> Vec<Fact> {
-        vec![Fact::f32([self.tokens, self.config.inner()])]
-    }
-
-    fn scratch(&self) -> Need {
-        let (inner, head) = (self.config.inner(), self.config.d_kv);
-        let need = Need::default().shared::<f32>(inner * self.padded()).shared::<f32>(self.tokens * inner).shared::<f32>(head);
-        need.thread::<f32>(self.padded()).thread::<f32>(self.padded())
-    }
-
-    fn work(&self) -> Work {
-        let values = 2.0 * (self.config.inner() * self.tokens) as f64;
-        Work::default().and(self.tokens, Units { float_mac: values, ..Units::default() })
-    }
-
-    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
-        let (isa, tokens, padded) = (session.isa(), self.tokens, self.padded());
-        let (head, inner, distances) = (self.config.d_kv, self.config.inner(), self.config.distances());
-        let far = self.config.max_distance.cast_signed();
-        let qkv = io.input::<f32>(0)?;
-        // Keys `[heads][head][padded]`, values `[heads][tokens][head]`.
-        let (keys, values, zeros) = (io.scratch::<f32>(inner * padded), io.scratch::<f32>(tokens * inner), io.scratch::<f32>(head));
-        keys.fill(0.0);
-        zeros.fill(0.0);
-        for (token, row) in qkv.chunks_exact(3 * inner).enumerate() {
-            for (channel, key) in row[inner..2 * inner].iter().enumerate() {
-                keys[channel * padded + token] = *key;
-            }
-            for (own, value) in row[2 * inner..].chunks_exact(head).enumerate() {
-                values[(own * tokens + token) * head..][..head].copy_from_slice(value);
-            }
-        }
-        let (keys, values, zeros) = (&*keys, &*values, &*zeros);
-        let bias = session.weights().f32s(&self.bias);
-        session.for_rows(&io.thread_scratch(), io.output::<f32>(0)?, inner, |scratch, start, out| {
-            let (biases, scores) = (scratch.take::<f32>(padded), scratch.take::<f32>(padded));
-            for (i, out) in out.chunks_exact_mut(inner).enumerate() {
-                let row = start + i;
-                let queries = &qkv[row * 3 * inner..][..inner];
-                for (own, (query, out)) in queries.chunks_exact(head).zip(out.chunks_exact_mut(head)).enumerate() {
-                    for (token, out) in biases.iter_mut().enumerate() {
-                        let distance = (token.cast_signed() - row.cast_signed()).clamp(-far, far);
-                        *out = bias[own * distances + (distance + far).cast_unsigned()];
-                    }
-                    multiply_rows(isa, query, &keys[own * head * padded..][..head * padded], biases, scores);
-                    softmax(isa, &mut scores[..tokens]);
-                    multiply_rows(isa, &scores[..tokens], &values[own * tokens * head..][..tokens * head], zeros, out);
-                }
-            }
         });
         Ok(())
     }

@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
 use ossicle_engine::layers::UnsignedLinear;
+use ossicle_engine::layers::attention::{FloatAttention, Positions};
+use ossicle_engine::layers::sequence::Flow;
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span, Weights};
 use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, MemoryPlan, Options, Session};
@@ -28,7 +30,7 @@ use ossicle_trace::Tap;
 
 pub use config::{MAX_TOKENS, T5Config};
 
-use layers::{BiasedAttention, Embed, FinalNorm, NormProject, ProjectAdd, ReluForward, RmsNorm};
+use layers::{Embed, FinalNorm, NormProject, ProjectAdd, ReluForward, RmsNorm};
 
 #[derive(Clone, Debug)]
 struct LayerSpans {
@@ -183,7 +185,8 @@ fn plan(session: &Arc<Session>, config: &T5Config, spans: &Spans, tokens: usize)
         let name = |part: &str| format!("t5.layers.{i}.{part}");
         let qkv = NormProject { norm: layer.norm, layer: layer.qkv, tokens, outputs: 3 * config.inner() };
         let qkv = graph.add(name("qkv"), qkv, &[x])?[0];
-        let attention = BiasedAttention { bias: spans.bias.clone(), config: config.clone(), tokens };
+        let positions = Positions::Bias { bias: spans.bias.clone(), far: config.max_distance };
+        let attention = FloatAttention { flow: Flow::whole(tokens), heads: config.num_heads, head: config.d_kv, positions };
         let attention = graph.add(name("attention"), attention, &[qkv])?[0];
         x = graph.add(name("out"), ProjectAdd { layer: layer.out, tokens, width }, &[x, attention])?[0];
         let forward = ReluForward { norm: layer.forward_norm, up: layer.up, down: layer.down, tokens, width };

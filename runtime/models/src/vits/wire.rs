@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Outlet, Runner};
+use ossicle_engine::layers::attention::{FloatAttention, Positions, RelativePositions};
 use ossicle_engine::layers::sequence::{Chunks, Flow, Past, Sequence};
-use ossicle_engine::layers::{
-    After, Embed, FloatAttention, FloatLinear, Norm, Project, RelativePositions, Residual, RowConv, Taps, TapsShape, ToSamples, Upsample,
-};
+use ossicle_engine::layers::{After, Embed, FloatLinear, Norm, Project, Residual, RowConv, Taps, TapsShape, ToSamples, Upsample};
 use ossicle_engine::weights::{FolderError, Weights};
 use ossicle_engine::{GraphError, Session};
 
@@ -87,12 +86,12 @@ impl Wire<'_> {
         for i in 0..config.num_hidden_layers {
             let name = format!("text.layers.{i}");
             let qkv = self.clause(&format!("{name}.qkv"), (width, 3 * width, 1), flow, x, None, After::Nothing)?;
-            let relative = RelativePositions {
+            let positions = Positions::Relative(RelativePositions {
                 keys: self.weights.f32_span(&format!("{name}.relative_keys"), &[head, distances])?,
                 values: self.weights.f32_span(&format!("{name}.relative_values"), &[distances, head])?,
                 window,
-            };
-            let attention = FloatAttention { flow: flow.clone(), heads: config.num_attention_heads, head, relative: Some(relative) };
+            });
+            let attention = FloatAttention { flow: flow.clone(), heads: config.num_attention_heads, head, positions };
             let attention = self.graph.add(format!("vits.{name}.attention"), attention, &[qkv])?[0];
             let norm = After::Norm(self.norm(&format!("{name}.norm"))?);
             x = self.clause(&format!("{name}.output"), (width, width, 1), flow, attention, Some(x), norm)?;

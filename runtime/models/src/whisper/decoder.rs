@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
+use ossicle_engine::layers::attention::{CachedAttention, TokenQueries};
 use ossicle_engine::layers::{FeedForward, LayerNorm, LinearAdd, Norm};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
 use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, Memory, Session};
 
-use super::layers::{CausalAttention, CrossAttention, Embed, LogitRows, Logits, Rows, Store, TokenAttention};
+use super::layers::{CrossAttention, Embed, LogitRows, Logits, Rows, StepRows, Store};
 use super::spans::{LayerSpans, norm};
 use super::{LogitsFor, WhisperConfig, padded_vocabulary};
 
@@ -88,7 +89,6 @@ impl Decoder {
         let (heads, width) = (config.decoder_attention_heads, config.d_model);
         let mut graph = GraphBuilder::new(session);
         let store = || Arc::clone(store);
-        let most = config.max_source_positions.max(config.max_target_positions);
         let token_rows = if ends == Ends::Lanes { Rows::Lanes } else { Rows::Text };
         let source = graph.input::<i32>("tokens", &[tokens])?;
         let embed = Embed {
@@ -102,21 +102,22 @@ impl Decoder {
         let mut x = graph.add("decoder.embed", embed, &[source])?[0];
         for (index, layer) in spans.layers.iter().enumerate() {
             let name = |part: &str| format!("decoder.layers.{index}.{part}");
-            let attention = |norm: &Norm, layer: &LinearSpan| TokenAttention {
-                store: store(),
-                norm: norm.clone(),
-                layer: layer.clone(),
-                index,
-                tokens,
-                heads,
-                most,
-                rows: token_rows,
+            let step = || StepRows { store: store(), rows: token_rows };
+            let queries = |norm: &Norm, layer: &LinearSpan, outputs| {
+                let (norm, layer) = (norm.clone(), layer.clone());
+                TokenQueries { norm, layer, rows: tokens, heads, outputs }
             };
-            let causal = CausalAttention(attention(&layer.common.attention_norm, &layer.common.qkv));
+            let causal = CachedAttention {
+                queries: queries(&layer.common.attention_norm, &layer.common.qkv, 3 * width),
+                caches: step(),
+                index,
+                most: config.max_target_positions,
+            };
             let attended = graph.add(name("self_attn"), causal, &[x])?[0];
             let out = LinearAdd { layer: layer.common.out.clone(), tokens, width };
             x = graph.add(name("self_attn.out_proj"), out, &[x, attended])?[0];
-            let cross = CrossAttention(attention(&layer.cross_norm, &layer.cross_query));
+            let queries = queries(&layer.cross_norm, &layer.cross_query, width);
+            let cross = CrossAttention { queries, step: step(), index, most: config.max_source_positions };
             let attended = graph.add(name("encoder_attn"), cross, &[x])?[0];
             let out = LinearAdd { layer: layer.cross_out.clone(), tokens, width };
             x = graph.add(name("encoder_attn.out_proj"), out, &[x, attended])?[0];

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use ossicle_engine::graph::{GraphBuilder, Runner};
-use ossicle_engine::layers::{Attention, FeedForward, LayerNorm, LinearAdd, Norm, QkvProjection};
+use ossicle_engine::layers::attention::{Attention, CrossKeysValues, QkvProjection};
+use ossicle_engine::layers::{FeedForward, LayerNorm, LinearAdd, Norm};
 use ossicle_engine::weights::{FolderError, LinearSpan, ModelFolder, Span};
 use ossicle_engine::work::Work;
 use ossicle_engine::{GraphError, Memory, Session};
 
 use super::WhisperConfig;
 use super::decoder::DecoderSpans;
-use super::layers::{ConvStem, CrossKeysValues, Store};
+use super::layers::{ConvStem, Store};
 use super::spans::{LayerSpans, norm};
 
 /// Where the encoder's weights are.
@@ -88,7 +89,7 @@ impl Encoder {
         let last = LayerNorm { norm: spans.norm.clone(), tokens, width };
         x = graph.add("encoder.layer_norm", last, &[x])?[0];
         for (index, layer) in decoder.cross_keys_values().enumerate() {
-            let cross = CrossKeysValues { layer: layer.clone(), store: Arc::clone(store), index, tokens, heads };
+            let cross = CrossKeysValues { layer: layer.clone(), caches: Arc::clone(store), index, tokens, heads };
             x = graph.add(format!("decoder.layers.{index}.encoder_attn.kv"), cross, &[x])?[0];
         }
         Ok(Self { runner: graph.plan(&[x])?, positions, mels })

@@ -27,6 +27,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 pub use ossicle_engine::Options;
+use ossicle_engine::layers::attention::CrossCaches;
 use ossicle_engine::scratch::OwnScratch;
 use ossicle_engine::weights::ModelFolder;
 use ossicle_engine::{GraphError, Session};

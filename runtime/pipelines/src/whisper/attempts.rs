@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::decode::{self, Attempt, probability};
+use super::attempt::{self, Attempt};
+use super::decode::probability;
 use super::engine::Engine;
 use super::error::TranscribeError;
 use super::language;
@@ -163,7 +164,7 @@ impl<E: Engine> Pipeline<E> {
         let temperature = quality.temperatures.get(index).copied().unwrap_or(0.0);
         let mut rng = Rng::new(quality.seed.wrapping_add(index as u64));
         let clock = Instant::now();
-        let task = decode::Task { rules: &plan.rules, eot: self.specials.eot, limits: plan.limits, temperature };
+        let task = attempt::Task { rules: &plan.rules, eot: self.specials.eot, limits: plan.limits, temperature };
         let attempt = self.decoder.attempt(&mut self.engine, &task, &mut rng, taps)?;
         stats.decode_seconds += clock.elapsed().as_secs_f64();
         taps.attempt(index, &attempt.tokens, &attempt.logprobs, attempt.avg_logprob);

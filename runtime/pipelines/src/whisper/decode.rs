@@ -1,8 +1,8 @@
 //! One attempt at a window's text: greedy, or sampled at a temperature, over the engine's key and value cache.
 
+use super::attempt::{Attempt, Task};
 use super::engine::{Engine, EngineError, LogitsFor};
 use super::repetition::ends_in_loop;
-use super::rules::Rules;
 use super::sampling::Rng;
 use super::scores;
 use super::second_choice::{DOUBTFUL_LOGPROB, Detour, Doubt};
@@ -17,47 +17,6 @@ pub struct Prompt {
     pub sot: u32,
     /// Language, task and `<|notimestamps|>`, as far as the model has them.
     pub after: Vec<u32>,
-}
-
-/// What one attempt produced.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Attempt {
-    /// Tokens, the end of text left out.
-    pub tokens: Vec<u32>,
-    /// Log-probability of each token among those allowed.
-    pub logprobs: Vec<f32>,
-    /// Mean log-probability, the end of text included when it came.
-    pub avg_logprob: f32,
-    /// Whether the end of text came.
-    pub finished: bool,
-    /// Whether decoding stopped because the text had begun to repeat.
-    pub looped: bool,
-    /// The temperature; 0 is greedy.
-    pub temperature: f32,
-}
-
-/// How far an attempt may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Tokens produced at most.
-    pub max_new_tokens: usize,
-    /// Whether to stop when the text repeats itself.
-    pub loop_guard: bool,
-    /// Doubtful words of a greedy text that are tried with their second choice.
-    pub second_choices: usize,
-}
-
-/// What an attempt decodes by.
-#[derive(Clone, Copy, Debug)]
-pub struct Task<'a> {
-    /// Which tokens may come next.
-    pub rules: &'a Rules,
-    /// The end of text.
-    pub eot: u32,
-    /// How far it may go.
-    pub limits: Limits,
-    /// 0 is greedy.
-    pub temperature: f32,
 }
 
 /// The decoder's state for one window: logits after the prompt and working memory, reused from window to window.
@@ -145,21 +104,6 @@ impl Decoder {
     /// Tokens of the prompt.
     pub fn prompt_len(&self) -> usize {
         self.prompt_len
-    }
-
-    /// Produces text after the prompt; may be called again for another attempt on the same window.
-    ///
-    /// # Errors
-    /// If the engine fails.
-    pub fn attempt<E: Engine>(
-        &mut self,
-        engine: &mut E,
-        task: &Task<'_>,
-        rng: &mut Rng,
-        taps: &mut DigestTaps,
-    ) -> Result<Attempt, EngineError> {
-        let first = self.produce(engine, task, None, rng, taps)?;
-        if task.temperature > 0.0 { Ok(first) } else { self.reconsider(engine, task, first, rng, taps) }
     }
 
     /// One text: from the start, or from a second choice within another text. In the latter case it ends early once it cannot be likelier.
@@ -264,8 +208,9 @@ fn replace(buffer: &mut Vec<f32>, with: &[f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::attempt::Limits;
     use super::super::fake::{Fake, Script};
-    use super::super::rules::TimestampLimits;
+    use super::super::rules::{Rules, TimestampLimits};
     use super::super::specials::Specials;
     use super::super::specials::tests::{SMALL_VOCAB, small};
     use super::*;

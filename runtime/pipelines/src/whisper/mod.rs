@@ -4,6 +4,7 @@
 //! encode them and decodes text under Whisper's rules, with the fallbacks and silence checks of [`options::Quality`].
 
 pub mod align;
+pub mod attempt;
 mod attempts;
 pub mod config;
 pub mod decode;
@@ -21,6 +22,7 @@ pub mod memory;
 pub mod options;
 pub mod pipeline;
 pub mod quality;
+mod reconsider;
 mod recording;
 pub mod refine;
 pub mod repetition;

@@ -7,8 +7,9 @@ use ossicle_frontend::mel::{LogMel, MelScratch};
 use ossicle_trace::Tap;
 
 use super::align::Aligner;
+use super::attempt::Limits;
 use super::config::GenerationConfig;
-use super::decode::{Decoder, Limits, Prompt};
+use super::decode::{Decoder, Prompt};
 use super::encode_text::TextEncoder;
 use super::engine::Engine;
 use super::error::{OptionError, TranscribeError};

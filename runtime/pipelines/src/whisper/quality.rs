@@ -2,7 +2,7 @@
 
 use ossicle_frontend::SAMPLE_RATE;
 
-use super::decode::Attempt;
+use super::attempt::Attempt;
 use super::options::Quality;
 use super::scores;
 use super::transcript::DropReason;

@@ -3,7 +3,8 @@
 //! All ways on are followed side by side, and ways that meet go on as one. A number of steps bounds the rest.
 
 use super::needs::apart;
-use super::program::{Body, NumberWords, Op, Part32, Program, trimmed};
+use super::ops::{Op, Part32, trimmed};
+use super::program::{Body, NumberWords, Program};
 use super::text::{is_word, lower, unspaced};
 
 /// The most steps for one text.

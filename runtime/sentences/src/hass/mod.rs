@@ -9,6 +9,7 @@ mod layout;
 mod matcher;
 mod needs;
 mod number_words;
+mod ops;
 mod program;
 mod speech;
 mod spoken;
@@ -26,7 +27,8 @@ pub use speech::{SpeechAutomaton, SpeechState};
 use corpus::{Block, Condition};
 use matcher::{Held, Link, Matcher, NONE, Way};
 use needs::apart;
-use program::{Body, FreeEnd, Program, Sentence, trimmed};
+use ops::trimmed;
+use program::{Body, FreeEnd, Program, Sentence};
 use text::{Skip, SkipWords, lower, normalised, unspaced, without_signs};
 
 use crate::error::Error;

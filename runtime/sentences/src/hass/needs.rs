@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::program::{Op, trimmed};
+use super::ops::{Op, trimmed};
 
 #[derive(Debug)]
 enum Need {

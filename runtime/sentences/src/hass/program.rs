@@ -6,6 +6,7 @@ use super::corpus::{Block, Corpus, List, ListKind, ListValue, Located, Range, Ru
 use super::house::House;
 use super::needs::Needs;
 use super::number_words;
+use super::ops::{Op, Part32, trimmed};
 use super::template::{self, ListRef, Part};
 use super::text::{lower, normalised, unspaced};
 use crate::error::{Error, Fault};
@@ -20,23 +21,6 @@ const MAX_PARTS: usize = 1 << 20;
 const MAX_SPELLED: usize = 10_001;
 /// The most numbers of all ranges together, of those in words.
 const MAX_NUMBERS: usize = 1 << 17;
-
-pub(super) type Part32 = u32;
-
-#[derive(Debug)]
-pub(super) enum Op {
-    /// A word in lower case with the blanks around it.
-    Text(Box<[char]>),
-    Sequence(Box<[Part32]>),
-    Choice(Box<[Part32]>),
-    Permutation(Box<[Part32]>),
-    List {
-        list: u32,
-        slot: u32,
-        capture: bool,
-        ends_word: bool,
-    },
-}
 
 /// Numbers in words, by their first letters: each word with its number in tenths.
 pub(super) type NumberWords = HashMap<char, Vec<(Box<[char]>, i64)>>;
@@ -367,10 +351,4 @@ fn texts(part: &Part) -> usize {
         Part::Text(_) => 1,
         Part::List(_) | Part::Rule(_) => 0,
     }
-}
-
-pub(super) fn trimmed(text: &[char]) -> &[char] {
-    let start = text.iter().position(|c| !c.is_whitespace()).unwrap_or(text.len());
-    let end = text.iter().rposition(|c| !c.is_whitespace()).map_or(start, |last| last + 1);
-    &text[start..end]
 }

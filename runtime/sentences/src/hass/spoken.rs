@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use super::Intents;
 use super::corpus::{Block, Condition};
-use super::program::{Body, Choice, Op, Part32};
+use super::ops::{Op, Part32};
+use super::program::{Body, Choice};
 
 /// The most steps of a network.
 pub(super) const MAX_STEPS: usize = 1 << 19;

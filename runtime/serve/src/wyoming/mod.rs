@@ -3,7 +3,10 @@
 //! Written from <https://github.com/OHF-Voice/wyoming> (README of 1.10).
 
 pub mod audio;
+pub(crate) mod client;
 pub mod event;
 mod info;
-pub(crate) mod session;
+mod refusal;
+mod session;
 mod speak;
+mod spoken;

@@ -1,17 +1,15 @@
 //! One client of the Wyoming protocol.
 
-use std::fmt;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
-use ossicle::whisper::error::TranscribeError;
 use ossicle::whisper::options::TranscribeOptions;
 use serde_json::{Value, json};
 
-use super::audio::{Format, FormatError, Recording, RecordingError};
+use super::audio::{Format, Recording, RecordingError};
 use super::event::{Event, EventError};
-use super::info::info;
-use super::speak::Spoken;
+use super::refusal::{Next, Refusal};
+use super::spoken::Spoken;
 use crate::card::language;
 use crate::connection::{Connection, Liveness, liveness};
 use crate::job_error::JobError;
@@ -24,112 +22,28 @@ use crate::text::{Text, describe_audio};
 /// Longest bias that is taken from a client, in bytes; the model sees some hundred tokens of it.
 const MAX_BIAS_BYTES: usize = 4 << 10;
 
-/// An error that ends a session: what a machine calls it, and one line for people.
-pub(super) struct Refusal {
-    code: &'static str,
-    text: String,
-}
-
-impl Refusal {
-    pub(super) fn new(code: &'static str, text: impl fmt::Display) -> Self {
-        Self { code, text: text.to_string() }
-    }
-
-    fn too_slow() -> Self {
-        Self::new("too-slow", "the recording takes longer than it may be long")
-    }
-
-    fn event(&self) -> Event {
-        Event::new("error", json!({"text": self.text, "code": self.code}))
-    }
-}
-
-/// How a session goes on.
-pub(super) enum Next {
-    Listen,
-    /// The client is gone, or slower than is waited for.
-    Close,
-}
-
-impl From<FormatError> for Refusal {
-    fn from(error: FormatError) -> Self {
-        Self::new("bad-audio", error)
-    }
-}
-
-impl From<JobError> for Refusal {
-    fn from(error: JobError) -> Self {
-        let code = match &error {
-            JobError::Busy => "busy",
-            JobError::Stopping => "stopping",
-            JobError::Gone => "gone",
-            JobError::TooLong(_) | JobError::TooSlow(_) => "too-long",
-            JobError::Transcribe(TranscribeError::Option(_)) => "bad-request",
-            JobError::Transcribe(TranscribeError::Source(_)) => "bad-audio",
-            JobError::Transcribe(_) => "failed",
-        };
-        Self::new(code, error)
-    }
-}
-
 pub(super) struct Session<'a> {
     pub(super) service: &'a Service,
     pub(super) peer: Peer,
     pub(super) stream: BufReader<Connection>,
-    options: TranscribeOptions,
-    recording: Option<Recording>,
+    pub(super) options: TranscribeOptions,
+    pub(super) recording: Option<Recording>,
     /// When the recording was.
-    begun: Instant,
+    pub(super) begun: Instant,
     /// A text that comes in parts.
     pub(super) spoken: Option<Spoken>,
 }
 
-/// Serves a client until it leaves, is too slow, or breaks a rule: then an `error` event is the last it hears.
-pub(crate) fn serve(service: &Service, connection: Connection, peer: Peer) {
-    let options = service.options.clone();
-    let stream = BufReader::new(connection);
-    let mut session = Session { service, peer, stream, options, recording: None, begun: Instant::now(), spoken: None };
-    loop {
-        let next = match session.read() {
-            Ok(Some(event)) => session.take(&event),
-            Ok(None) => break,
-            Err(EventError::Io(error)) if error.kind() != ErrorKind::TimedOut => break,
-            Err(EventError::Io(_)) if session.left() == Some(Duration::ZERO) => Err(Refusal::too_slow()),
-            Err(EventError::Io(_)) => Err(Refusal::new("too-slow", "nothing came for too long: send events without pauses")),
-            Err(error) => Err(Refusal::new("bad-event", error)),
-        };
-        match next {
-            Ok(Next::Listen) => {}
-            Ok(Next::Close) => break,
-            Err(refusal) => {
-                let connection = session.stream.get_mut();
-                connection.within(Some(service.limits.idle));
-                if refusal.event().write(connection).is_ok() {
-                    connection.linger();
-                }
-                break;
-            }
-        }
-    }
-}
-
-/// Tells a client that there are too many already.
-pub(crate) fn turn_away(connection: &mut Connection) {
-    connection.within(Some(Duration::from_millis(1)));
-    // Nobody waits for it to be read.
-    let _ = Refusal::new("busy", "too many connections: try again in a moment").event().write(connection);
-}
-
 impl Session<'_> {
     /// How long a recording may still go on: however slowly somebody speaks, it takes no longer than it is long.
-    fn left(&self) -> Option<Duration> {
+    pub(super) fn left(&self) -> Option<Duration> {
         let limits = &self.service.limits;
         let most = Duration::from_secs(limits.audio_seconds.into()) + limits.transfer;
         self.recording.as_ref().map(|_| most.saturating_sub(self.begun.elapsed()))
     }
 
     /// Waits for an event, while a recording is open no longer than that may be; once it has begun it has to come whole in time.
-    fn read(&mut self) -> Result<Option<Event>, EventError> {
+    pub(super) fn read(&mut self) -> Result<Option<Event>, EventError> {
         let left = self.left();
         self.stream.get_mut().within(left);
         self.stream.fill_buf()?;
@@ -138,7 +52,7 @@ impl Session<'_> {
         Event::read(&mut self.stream)
     }
 
-    fn write(&mut self, kind: &str, data: Value) -> Next {
+    pub(super) fn write(&mut self, kind: &str, data: Value) -> Next {
         self.send(&Event::new(kind, data))
     }
 
@@ -148,32 +62,8 @@ impl Session<'_> {
         if event.write(connection).is_ok() { Next::Listen } else { Next::Close }
     }
 
-    fn take(&mut self, event: &Event) -> Result<Next, Refusal> {
-        match event.kind.as_str() {
-            "describe" => {
-                let Service { card, recogniser, voices, streaming, .. } = self.service;
-                let voice = voices.as_ref().map(|voices| &voices.card);
-                let info = info(card, recogniser.as_deref(), voice, *streaming);
-                Ok(self.write("info", Value::Object(info.data)))
-            }
-            "ping" => Ok(self.write("pong", json!({"text": event.text("text")}))),
-            "transcribe" => self.transcribe(event).map(|()| Next::Listen),
-            "audio-start" => self.start(Format::of(&event.data)?).map(|()| Next::Listen),
-            "audio-chunk" => self.chunk(event).map(|()| Next::Listen),
-            "audio-stop" => self.stop(),
-            // Home Assistant sends what was said; `recognize` is the protocol's own name for the question.
-            "recognize" | "transcript" => self.recognise(event),
-            "synthesize" => self.synthesize(event),
-            "synthesize-start" => self.synthesize_start(event).map(|()| Next::Listen),
-            "synthesize-chunk" => self.synthesize_chunk(event),
-            "synthesize-stop" => self.synthesize_stop(),
-            // Events that are not known are passed over, as the protocol wants it.
-            _ => Ok(Next::Listen),
-        }
-    }
-
     /// A request for a transcript of the audio that follows.
-    fn transcribe(&mut self, event: &Event) -> Result<(), Refusal> {
+    pub(super) fn transcribe(&mut self, event: &Event) -> Result<(), Refusal> {
         let card = &self.service.card;
         if let Some(name) = event.text("name").filter(|name| *name != card.name) {
             return Err(Refusal::new("no-such-model", format!("model {name}: give {} or none", card.name)));
@@ -193,7 +83,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn start(&mut self, format: Format) -> Result<(), Refusal> {
+    pub(super) fn start(&mut self, format: Format) -> Result<(), Refusal> {
         let limits = &self.service.limits;
         let recording = Recording::new(format, limits.audio_seconds, limits.upload_bytes, self.service.budget.share(self.peer));
         self.begun = Instant::now();
@@ -201,7 +91,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn chunk(&mut self, event: &Event) -> Result<(), Refusal> {
+    pub(super) fn chunk(&mut self, event: &Event) -> Result<(), Refusal> {
         let format = Format::of(&event.data)?;
         if self.recording.is_none() {
             self.start(format)?;
@@ -226,7 +116,7 @@ impl Session<'_> {
         }
     }
 
-    fn stop(&mut self) -> Result<Next, Refusal> {
+    pub(super) fn stop(&mut self) -> Result<Next, Refusal> {
         let options = std::mem::replace(&mut self.options, self.service.options.clone());
         let Some(recording) = self.recording.take().filter(|recording| !recording.is_empty()) else {
             return Ok(self.answer(Text::default(), options.language));
@@ -267,7 +157,7 @@ impl Session<'_> {
         }
     }
 
-    fn recognise(&mut self, event: &Event) -> Result<Next, Refusal> {
+    pub(super) fn recognise(&mut self, event: &Event) -> Result<Next, Refusal> {
         let Some(recogniser) = self.service.recogniser.as_deref() else {
             return Err(Refusal::new("no-sentences", "this service has no commands to recognise"));
         };

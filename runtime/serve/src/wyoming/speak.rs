@@ -3,16 +3,11 @@
 use serde_json::{Value, json};
 
 use super::event::Event;
-use super::session::{Next, Refusal, Session};
+use super::refusal::{Next, Refusal};
+use super::session::Session;
+use super::spoken::Spoken;
 use crate::connection::{Liveness, liveness};
-use crate::speech::{Saying, SpeechError, Voices};
-
-/// A text under way.
-pub(super) struct Spoken {
-    saying: Saying,
-    /// Whether `audio-start` has been sent.
-    begun: bool,
-}
+use crate::speech::{SpeechError, Voices};
 
 impl From<SpeechError> for Refusal {
     fn from(error: SpeechError) -> Self {

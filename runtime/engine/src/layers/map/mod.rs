@@ -1,6 +1,5 @@
 //! Layers on maps. All maps but the input are `[positions][channels]`, f32, channels rounded up to whole vectors; the padding is zero.
 
-mod attention;
 mod concat;
 mod dense;
 mod pointwise;
@@ -8,7 +7,6 @@ mod shape;
 mod spatial;
 mod tokens;
 
-pub use attention::{Attention, CausalAttention};
 pub use concat::{Concat, Copies};
 pub use dense::{Dense, DenseF32, Packed};
 pub use pointwise::{Affine, Join, Joined, Norm, ToScores, Unary};

@@ -8,7 +8,7 @@ use core::arch::asm;
 use super::tiles::{self, Tile};
 use super::{Aarch64, Dotprod, I, Multiply, dotprod, zip};
 use crate::dot::{Activations, Blocks, Epilogue};
-use crate::simd::SimdOp;
+use crate::simd::token::SimdOp;
 
 /// Proof that the CPU has `smmla`, `usmmla`, `usdot` and `sdot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,9 @@
 
 use core::arch::aarch64::*;
 
-use crate::dot::{Activations, Blocks, Epilogue};
-use crate::simd::{LANES, Simd, SimdOp};
+use crate::dot::{Activations, Blocks, Epilogue, Products};
+use crate::simd::token::{SimdOp, Token};
+use crate::simd::vector::{LANES, Simd};
 
 mod dotprod;
 mod i8mm;
@@ -74,7 +75,7 @@ pub trait Multiply: Copy + Send + Sync + 'static {
         self.dot_s8(acc, w, minus_128(a))
     }
 
-    /// See [`Simd::products`].
+    /// See [`Products::products`](crate::dot::Products::products).
     fn products<A: Activations<Aarch64<Self>>, E: Epilogue<Aarch64<Self>>>(
         token: Aarch64<Self>,
         acts: A,
@@ -127,10 +128,6 @@ impl<M: Multiply> Simd for Aarch64<M> {
     const WEIGHT_OFFSET: i32 = 0;
     const PROB_OFFSET: i32 = M::PROB_OFFSET;
 
-    #[inline(always)]
-    fn run<O: SimdOp>(self, op: O) -> O::Output {
-        M::run(self, op)
-    }
     #[inline(always)]
     fn splat(self, x: f32) -> F {
         [op!(vdupq_n_f32(x)); 4]
@@ -336,8 +333,18 @@ impl<M: Multiply> Simd for Aarch64<M> {
     fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
         self.multiply.dot_u8(acc, w, a)
     }
+}
+
+impl<M: Multiply> Products for Aarch64<M> {
     #[inline(always)]
     fn products<A: Activations<Self>, E: Epilogue<Self>>(self, acts: A, weights: Blocks<'_>, epilogue: &mut E) {
         M::products(self, acts, weights, epilogue);
+    }
+}
+
+impl<M: Multiply> Token for Aarch64<M> {
+    #[inline(always)]
+    fn run<O: SimdOp>(self, op: O) -> O::Output {
+        M::run(self, op)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Aarch64, I, Multiply};
 use crate::dot::{Activations, Blocks, Epilogue};
-use crate::simd::Simd;
+use crate::simd::vector::Simd;
 
 /// Rows whose activations are multiplied with all weights before the next ones come: few enough to stay in a small L1 beside one block.
 const CHUNK: usize = 48;
@@ -17,7 +17,7 @@ pub(super) trait Tile<const MR: usize>: Multiply {
     unsafe fn tile<const U8: bool>(self, rows: [*const i8; MR], block: *const i8, groups: usize) -> [I; MR];
 }
 
-/// [`Simd::products`] by tiles of `MR` rows, those left over one by one.
+/// [`Products::products`](crate::dot::Products::products) by tiles of `MR` rows, those left over one by one.
 ///
 /// # Panics
 /// If the depths differ.

@@ -8,7 +8,7 @@ use core::arch::aarch64::*;
 use super::tiles::{self, Tile};
 use super::{Aarch64, I, Multiply, zip};
 use crate::dot::{Activations, Blocks, Epilogue};
-use crate::simd::SimdOp;
+use crate::simd::token::SimdOp;
 
 /// Proof that the CPU has NEON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

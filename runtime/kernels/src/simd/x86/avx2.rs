@@ -2,7 +2,9 @@
 
 use core::arch::x86_64::*;
 
-use crate::simd::{LANES, Simd, SimdOp};
+use crate::dot::Products;
+use crate::simd::token::{SimdOp, Token};
+use crate::simd::vector::{LANES, Simd};
 
 /// Proof that the CPU has AVX2 and FMA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,10 +86,6 @@ impl Simd for Avx2 {
     const WEIGHT_OFFSET: i32 = 0;
     const PROB_OFFSET: i32 = 0;
 
-    #[inline(always)]
-    fn run<O: SimdOp>(self, op: O) -> O::Output {
-        op!(run(self, op))
-    }
     #[inline(always)]
     fn splat(self, x: f32) -> F {
         op!([_mm256_set1_ps(x); 2])
@@ -283,5 +281,14 @@ impl Simd for Avx2 {
     fn dot_u8(self, acc: I, w: [I; 2], a: [__m256i; 2]) -> I {
         let acc = zip(acc, w[0], |acc, w| op!(_mm256_add_epi32(acc, _mm256_madd_epi16(w, a[0]))));
         zip(acc, w[1], |acc, w| op!(_mm256_add_epi32(acc, _mm256_madd_epi16(w, a[1]))))
+    }
+}
+
+impl Products for Avx2 {}
+
+impl Token for Avx2 {
+    #[inline(always)]
+    fn run<O: SimdOp>(self, op: O) -> O::Output {
+        op!(run(self, op))
     }
 }

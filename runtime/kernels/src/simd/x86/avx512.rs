@@ -2,8 +2,9 @@
 
 use core::arch::x86_64::*;
 
-use crate::dot::{Activations, Blocks, Epilogue, products_tiled};
-use crate::simd::{LANES, Simd, SimdOp};
+use crate::dot::{Activations, Blocks, Epilogue, Products, products_tiled};
+use crate::simd::token::{SimdOp, Token};
+use crate::simd::vector::{LANES, Simd};
 
 /// Proof that the CPU has AVX-512 F, BW, DQ, VL and VNNI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +46,6 @@ impl Simd for Avx512Vnni {
     const PROB_OFFSET: i32 = 0;
     const MANY_REGISTERS: bool = true;
 
-    #[inline(always)]
-    fn run<O: SimdOp>(self, op: O) -> O::Output {
-        op!(run(self, op))
-    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
         op!(_mm512_set1_ps(x))
@@ -241,7 +238,9 @@ impl Simd for Avx512Vnni {
     fn dot_u8(self, acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
         op!(_mm512_dpbusd_epi32(acc, a, w))
     }
+}
 
+impl Products for Avx512Vnni {
     #[inline(always)]
     fn products<A: Activations<Self>, E: Epilogue<Self>>(self, acts: A, weights: Blocks<'_>, epilogue: &mut E) {
         // 24 accumulators, the weights, one activation and the offset stay within 32 registers. A few rows (a prompt) wait for weights, of
@@ -253,5 +252,12 @@ impl Simd for Avx512Vnni {
         } else {
             products_tiled::<Self, A, E, 12, 2>(self, acts, weights, epilogue);
         }
+    }
+}
+
+impl Token for Avx512Vnni {
+    #[inline(always)]
+    fn run<O: SimdOp>(self, op: O) -> O::Output {
+        op!(run(self, op))
     }
 }

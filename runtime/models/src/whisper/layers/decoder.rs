@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
-use ossicle_engine::layer::{Fact, Io, Layer, Results};
-use ossicle_engine::layers::{Norm, RowBuffers};
+use ossicle_engine::layer::{Fact, Io, Layer};
+use ossicle_engine::layers::attention::{CausalRows, CrossCaches, TokenQueries, attend_cached, cross_need, cross_scratch, record_cache};
 use ossicle_engine::recorder::Record;
 use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::{LinearSpan, Span};
 use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
-use ossicle_kernels::attention::{HEAD, Queries, Scratch, attend, attend_causal, padded, quantize_heads};
-use ossicle_kernels::linear::Finish;
+use ossicle_kernels::attention::CausalCache;
 use ossicle_kernels::simd::LANES;
-use ossicle_trace::Values;
 
-use super::{MAX_WIDTH, Rows, Store};
+use super::{Rows, Store};
 
 /// Tokens i32 `[tokens]` to `[tokens][width]`: embedding plus position.
 #[derive(Debug)]
@@ -56,126 +54,49 @@ impl Layer for Embed {
     }
 }
 
-/// What self-attention and cross-attention share: the layer that gives queries, and maybe keys and values, of a few tokens.
+/// Whose keys and values a step's rows are.
 #[derive(Debug)]
-pub(crate) struct TokenAttention {
+pub(crate) struct StepRows {
     pub(crate) store: Arc<Store>,
-    pub(crate) norm: Norm,
-    /// `width` outputs, or three times as many.
-    pub(crate) layer: LinearSpan,
-    /// The decoder's layer.
-    pub(crate) index: usize,
-    pub(crate) tokens: usize,
-    pub(crate) heads: usize,
-    /// Most tokens that are attended to.
-    pub(crate) most: usize,
     pub(crate) rows: Rows,
 }
 
-impl TokenAttention {
-    fn scratch(&self, outputs: usize) -> Need {
-        let width = self.heads * HEAD;
-        let rows = RowBuffers::need(Need::default(), self.tokens, width).thread::<f32>(self.tokens * outputs);
-        rows.thread::<f32>(padded(self.most)).thread::<u8>(padded(self.most))
-    }
-
-    fn outputs(&self) -> Vec<Fact> {
-        vec![Fact::f32([self.tokens, self.heads * HEAD])]
-    }
-
-    /// Runs the layer and hands each token's row of its outputs to `attend`, with the row's number, its quantised queries and where the
-    /// attention goes.
-    fn run(
-        &self,
-        session: &Session,
-        io: &mut Io<'_>,
-        mut attend: impl FnMut(usize, &[f32], Queries<'_>, &mut Scratch<'_>, &mut [f32]),
-    ) -> Result<(), GraphError> {
-        let x = io.input::<f32>(0)?;
-        let out = io.output::<f32>(0)?;
-        let (heads, width) = (self.heads, self.heads * HEAD);
-        let layer = session.weights().linear(&self.layer);
-        let row = layer.weights.count() * LANES;
-        let threads = io.thread_scratch();
-        let mut memory = threads.of(0);
-        let mut scratch = memory.take_all();
-        let mut buffers = RowBuffers::take(&mut scratch, self.tokens, width);
-        let wide = scratch.take::<f32>(self.tokens * row);
-        let attention = &mut Scratch { scores: scratch.take(padded(self.most)), probs: scratch.take(padded(self.most)) };
-        session.linear(&buffers.normalize(session, &self.norm, x, self.tokens), &layer, Finish::Store, wide);
-        for (i, (row, out)) in wide.chunks_exact(row).zip(out.chunks_exact_mut(width)).enumerate() {
-            let (mut values, mut scales) = ([0; MAX_WIDTH], [0.0; MAX_WIDTH / HEAD]);
-            let (values, scales) = (&mut values[..width], &mut scales[..heads]);
-            quantize_heads(session.isa(), &row[..width], values, scales);
-            attend(i, row, Queries { values, scales, heads }, attention, out);
-        }
-        Ok(())
-    }
-}
-
-/// `[tokens][width]` to the self-attention of the text so far, which grows by these tokens.
-#[derive(Debug)]
-pub(crate) struct CausalAttention(pub(crate) TokenAttention);
-
-impl Layer for CausalAttention {
-    fn name(&self) -> &'static str {
-        "CausalAttention"
-    }
-
-    fn outputs(&self) -> Vec<Fact> {
-        self.0.outputs()
-    }
-
-    fn scratch(&self) -> Need {
-        self.0.scratch(3 * self.0.heads * HEAD)
-    }
-
-    fn work(&self) -> Work {
-        let TokenAttention { store, tokens, heads, .. } = &self.0;
-        let width = (heads * HEAD) as f64;
-        let before = store.position() as f64 + *tokens as f64 / 2.0;
-        let row = Units { normalize: width, head: 3.0 * width, causal_score: *heads as f64 * before, ..Units::default() };
-        Work::product(*tokens, heads * HEAD, 3 * heads * HEAD).and(*tokens, row)
-    }
-
-    fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
-        let TokenAttention { store, index, heads, rows, .. } = &self.0;
-        let (isa, width) = (session.isa(), heads * HEAD);
-        let mut causal = store.causal(*index);
-        let mut lanes = store.lanes().layer(*index);
-        self.0.run(session, io, |row, x, query, buffers, out| {
-            let mut cache = match rows {
+impl CausalRows for StepRows {
+    fn each(&self, layer: usize, rows: usize, work: &mut dyn FnMut(usize, &mut CausalCache<'_>, usize)) {
+        let store = &self.store;
+        let mut causal = store.causal(layer);
+        let mut lanes = store.lanes().layer(layer);
+        for row in 0..rows {
+            let mut cache = match self.rows {
                 Rows::Text => causal.cache(),
                 Rows::Lanes => lanes[store.lanes().place(row)].cache(),
             };
-            let position = store.position_of(*rows, row);
-            cache.put(isa, position, &x[width..2 * width], &x[2 * width..]);
-            for (head, out) in out.chunks_exact_mut(HEAD).enumerate() {
-                attend_causal(isa, query, &cache, position + 1, head, buffers.scores, out);
-            }
-        })
+            work(row, &mut cache, store.position_of(self.rows, row));
+        }
     }
 
-    fn record(&self, results: &Results<'_>, record: &mut Record<'_>) -> Result<(), GraphError> {
-        let TokenAttention { store, index, tokens, heads, rows, .. } = &self.0;
-        let (tokens, heads, width) = (*tokens, *heads, heads * HEAD);
+    fn before(&self, rows: usize) -> f64 {
+        self.store.position() as f64 + rows as f64 / 2.0
+    }
+
+    fn record(&self, layer: usize, rows: usize, record: &mut Record<'_>) {
         // The caches of lanes come and go; what they hold shows in the outputs.
-        if *rows == Rows::Text {
-            let first = store.position();
-            let mut causal = store.causal(*index);
-            let cache = causal.cache();
-            record.keys(cache.keys, cache.key_scales, first, tokens, heads);
-            record.tensor("values", &[tokens, heads, HEAD], Values::I8(&cache.values[first * width..][..tokens * width]));
-            record.tensor("value_scales", &[tokens, heads], Values::F32(&cache.value_scales[first * heads..][..tokens * heads]));
+        if self.rows == Rows::Text {
+            record_cache(&self.store.causal(layer).cache(), self.store.position(), rows, record);
         }
-        record.tensor("", &[tokens, width], Values::F32(results.output::<f32>(0)?));
-        Ok(())
     }
 }
 
-/// `[tokens][width]` to the attention over the encoder's output.
+/// `[tokens][width]` to the attention over the encoder's output; the queries of a text are kept for word times.
 #[derive(Debug)]
-pub(crate) struct CrossAttention(pub(crate) TokenAttention);
+pub(crate) struct CrossAttention {
+    pub(crate) queries: TokenQueries,
+    pub(crate) step: StepRows,
+    /// The decoder's layer.
+    pub(crate) index: usize,
+    /// Most rows of the encoder's output.
+    pub(crate) most: usize,
+}
 
 impl Layer for CrossAttention {
     fn name(&self) -> &'static str {
@@ -183,32 +104,34 @@ impl Layer for CrossAttention {
     }
 
     fn outputs(&self) -> Vec<Fact> {
-        self.0.outputs()
+        vec![Fact::f32([self.queries.rows, self.queries.width()])]
     }
 
     fn scratch(&self) -> Need {
-        self.0.scratch(self.0.heads * HEAD)
+        cross_need(self.queries.need(Need::default()), self.most)
     }
 
     fn work(&self) -> Work {
-        let TokenAttention { store, tokens, heads, .. } = &self.0;
-        let (width, encoded) = ((heads * HEAD) as f64, store.encoded() as f64);
-        let row = Units { normalize: width, head: width, vector_score: *heads as f64 * encoded, ..Units::default() };
-        let work = Work::product(*tokens, heads * HEAD, heads * HEAD).and(*tokens, row);
-        Work { bytes: work.bytes + 2.0 * encoded * width, ..work }
+        let (heads, encoded) = (self.queries.heads as f64, self.step.store.encoded() as f64);
+        let attention = Units { vector_score: heads * encoded, ..Units::default() };
+        self.queries.work(attention, 2.0 * encoded * self.queries.width() as f64)
     }
 
     fn run(&self, session: &Session, io: &mut Io<'_>) -> Result<(), GraphError> {
-        let TokenAttention { store, index, heads, rows, .. } = &self.0;
-        let cross = store.cross(*index);
-        let (keys, values) = (cross.keys(store.encoded(), *heads), cross.values());
-        self.0.run(session, io, |row, _, query, buffers, out| {
-            for head in 0..*heads {
-                attend(session.isa(), query, keys, values, head, buffers, out);
-            }
+        let StepRows { store, rows } = &self.step;
+        let (x, out) = (io.input::<f32>(0)?, io.output::<f32>(0)?);
+        let threads = io.thread_scratch();
+        let mut tokens = self.queries.run(session, io, &threads, x);
+        let mut scratch = cross_scratch(io, self.most);
+        let cross = store.cross(self.index);
+        let (keys, values) = (cross.keys(store.encoded(), self.queries.heads), cross.values());
+        for (row, out) in out.chunks_exact_mut(self.queries.width()).enumerate() {
+            let (_, queries) = tokens.row(session, row);
+            attend_cached(session, queries, keys, values, &mut scratch, out);
             if *rows == Rows::Text {
-                store.alignment().keep(*index, store.position_of(*rows, row), query);
+                store.alignment().keep(self.index, store.position_of(*rows, row), queries);
             }
-        })
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,6 @@
 
 mod alignment;
 mod conv_stem;
-mod cross_keys_values;
 mod decoder;
 mod lanes;
 mod logits;
@@ -10,8 +9,7 @@ mod store;
 
 pub(crate) use alignment::Alignment;
 pub(crate) use conv_stem::ConvStem;
-pub(crate) use cross_keys_values::CrossKeysValues;
-pub(crate) use decoder::{CausalAttention, CrossAttention, Embed, TokenAttention};
+pub(crate) use decoder::{CrossAttention, Embed, StepRows};
 pub use lanes::{Branch, LANE_TOKENS, MAX_LANES};
 pub(crate) use lanes::{Lanes, Rows};
 pub(crate) use logits::{LogitRows, Logits};

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use ossicle_engine::cache::{Causal, Cross};
+use ossicle_engine::layers::attention::CrossCaches;
 
 use super::{Alignment, Lanes, Rows};
 use crate::whisper::WhisperConfig;
@@ -53,10 +54,6 @@ impl Store {
         self.causal[layer].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn cross(&self, layer: usize) -> MutexGuard<'_, Cross> {
-        self.cross[layer].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn alignment(&self) -> MutexGuard<'_, Alignment> {
         self.alignment.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,5 +84,11 @@ impl Store {
 
     pub(crate) fn set_encoded(&self, positions: usize) {
         self.encoded.store(positions, Ordering::Relaxed);
+    }
+}
+
+impl CrossCaches for Store {
+    fn cross(&self, layer: usize) -> MutexGuard<'_, Cross> {
+        self.cross[layer].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

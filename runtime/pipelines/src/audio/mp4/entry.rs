@@ -27,9 +27,6 @@ const REFUSED: [(&[u8; 4], &str); 12] = [
     (b"enca", "encrypted audio"),
 ];
 
-/// Where the first entry's kind stands in the body of a sample description.
-pub(super) const KIND: std::ops::Range<usize> = 12..16;
-
 /// Delay, rate and gain in a header of Opus.
 const BIG_ENDIAN: [std::ops::Range<usize>; 3] = [10..12, 12..16, 16..18];
 
@@ -81,7 +78,7 @@ fn around(description: &[u8]) -> Vec<u8> {
 
 /// The name of the encoding in a sample description if it is not decoded.
 fn refused(description: &[u8]) -> Option<&'static str> {
-    let kind = description.get(KIND)?;
+    let kind = description.get(pcm_entry::KIND)?;
     if let Some((_, name)) = REFUSED.iter().find(|(known, _)| *known == kind) {
         return Some(name);
     }

@@ -9,8 +9,10 @@ use symphonia::core::codecs::audio::well_known::{
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters};
 
 use super::super::{AudioError, MAX_CHANNELS};
-use super::entry::KIND;
 use super::unsupported;
+
+/// Where the first entry's kind stands in the body of a sample description.
+pub(super) const KIND: std::ops::Range<usize> = 12..16;
 
 /// Flags of `lpcm`: floating point, big-endian, signed.
 const FLOAT: u32 = 1;

@@ -1,8 +1,8 @@
 //! Texts that repeat themselves, judged by where in the recording the copies lie.
 
 use super::super::align::Shape;
+use super::super::attempt::Attempt;
 use super::super::attempts::Decoded;
-use super::super::decode::Attempt;
 use super::super::engine::Engine;
 use super::super::error::TranscribeError;
 use super::super::memory::ALIGNED_PROMPT;
