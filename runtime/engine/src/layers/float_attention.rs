@@ -9,7 +9,7 @@ use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::activation::softmax;
 use ossicle_kernels::simd::LANES;
-use ossicle_kernels::window::multiply_rows;
+use ossicle_kernels::multiply::multiply_rows;
 
 use super::add;
 use super::conv_next::record_inside;

@@ -11,7 +11,7 @@ use ossicle_kernels::activation::{Activation, activate, softmax};
 use ossicle_kernels::linear::{Finish, linear_u8};
 use ossicle_kernels::rows::quantize_unsigned_rows;
 use ossicle_kernels::simd::LANES;
-use ossicle_kernels::window::multiply_rows;
+use ossicle_kernels::multiply::multiply_rows;
 
 use super::T5Config;
 
