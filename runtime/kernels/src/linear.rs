@@ -140,10 +140,12 @@ impl SimdOp for LinearU8Op<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         if self.relu {
-            let mut epilogue = Dequantize::<{ activation::RELU }, { onto::NOTHING }>::new(self.scales, self.layer, self.stride, &[], self.out);
+            let mut epilogue =
+                Dequantize::<{ activation::RELU }, { onto::NOTHING }>::new(self.scales, self.layer, self.stride, &[], self.out);
             s.products(self.rows, self.layer.weights, &mut epilogue);
         } else {
-            let mut epilogue = Dequantize::<{ activation::NONE }, { onto::NOTHING }>::new(self.scales, self.layer, self.stride, &[], self.out);
+            let mut epilogue =
+                Dequantize::<{ activation::NONE }, { onto::NOTHING }>::new(self.scales, self.layer, self.stride, &[], self.out);
             s.products(self.rows, self.layer.weights, &mut epilogue);
         }
     }

@@ -8,8 +8,8 @@ use crate::weights::Span;
 use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::activation::softmax;
-use ossicle_kernels::simd::LANES;
 use ossicle_kernels::multiply::multiply_rows;
+use ossicle_kernels::simd::LANES;
 
 use super::add;
 use super::conv_next::record_inside;

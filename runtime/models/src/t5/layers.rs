@@ -9,9 +9,9 @@ use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::activation::{Activation, activate, softmax};
 use ossicle_kernels::linear::{Finish, linear_u8};
+use ossicle_kernels::multiply::multiply_rows;
 use ossicle_kernels::rows::quantize_unsigned_rows;
 use ossicle_kernels::simd::LANES;
-use ossicle_kernels::multiply::multiply_rows;
 
 use super::T5Config;
 
