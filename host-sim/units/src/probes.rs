@@ -11,9 +11,10 @@ use ossicle_kernels::conv::Size;
 use ossicle_kernels::dot::Blocks;
 use ossicle_kernels::linear::{Finish, Linear, linear};
 use ossicle_kernels::math;
+use ossicle_kernels::multiply::multiply_rows;
 use ossicle_kernels::rows::{layer_norm_quantize_rows, quantize_rows};
 use ossicle_kernels::simd::{Isa, LANES, Simd, SimdOp};
-use ossicle_kernels::window::{Map, Window, depthwise_map, multiply_rows};
+use ossicle_kernels::window::{Map, Window, depthwise_map};
 
 use crate::data::{Head, Rows, noise, weights};
 use crate::{DEPTHS, ELEMENTS, FLOAT_FILTER, FLOAT_PRODUCT, FRAMES, KEYS, LOGITS, OUTPUTS, QUERIES, ROWS, TEXT, VECTOR};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ossicle_kernels::dot::S8Rows;
-use ossicle_kernels::linear::{Finish, Linear, linear};
+use ossicle_kernels::linear::{Finish, Linear, linear, linear_onto};
 use ossicle_kernels::rows::QuantRows;
 use ossicle_kernels::simd::{Isa, LANES};
 
@@ -105,6 +105,15 @@ impl Session {
                 }
             }
         });
+    }
+
+    /// As [`linear`](Self::linear), `out = onto + y`.
+    pub fn linear_onto(&self, rows: &QuantRows<'_>, layer: &Linear<'_>, onto: &[f32], out: &mut [f32]) {
+        if rows.scales.len() > FEW || self.pool.threads() == 1 {
+            return linear_onto(self.isa, rows.as_rows(), rows.scales, layer, onto, out);
+        }
+        out.copy_from_slice(&onto[..out.len()]);
+        self.linear(rows, layer, Finish::Add, out);
     }
 
     /// Runs `work` for blocks of at most [`ROWS`] rows of `out` (`width` values each), split over the threads. `work` gets its thread's scratch

@@ -95,7 +95,8 @@ fn dft5<A: Arith>(a: A, x: [Complex<A>; 5]) -> [Complex<A>; 5] {
 #[inline(always)]
 pub(crate) fn dft25<A: Arith>(a: A, z: &mut [[A::Cell; 2]; INNER]) {
     for column in 0..5 {
-        let x = [0, 5, 10, 15, 20].map(|row| load(a, &z[row + column]));
+        let x =
+            [load(a, &z[column]), load(a, &z[5 + column]), load(a, &z[10 + column]), load(a, &z[15 + column]), load(a, &z[20 + column])];
         let y = dft5(a, x);
         store(a, y[0], &mut z[column]);
         for row in 1..5 {

@@ -37,8 +37,10 @@ fn dft3<A: Arith>(a: A, x: [Complex<A>; 3]) -> [Complex<A>; 3] {
 pub(crate) fn transform<A: Arith>(a: A, source: &impl Packed<A>, z: &mut [[A::Cell; 2]; POINTS]) {
     for third in 0..MIDDLE {
         for column in 0..INNER {
-            let x = [0, 1, 2, 3, 4, 5, 6, 7]
-                .map(|row| source.point(a, (MIDDLE * INNER * row + OUTER * INNER * third + OUTER * MIDDLE * column) % POINTS));
+            let mut x = [(a.splat(0.0), a.splat(0.0)); OUTER];
+            for (row, x) in x.iter_mut().enumerate() {
+                *x = source.point(a, (MIDDLE * INNER * row + OUTER * INNER * third + OUTER * MIDDLE * column) % POINTS);
+            }
             for (row, y) in dft8(a, x).into_iter().enumerate() {
                 store(a, y, &mut z[(MIDDLE * row + third) * INNER + column]);
             }
@@ -46,7 +48,7 @@ pub(crate) fn transform<A: Arith>(a: A, source: &impl Packed<A>, z: &mut [[A::Ce
     }
     for row in z.as_chunks_mut::<{ MIDDLE * INNER }>().0 {
         for column in 0..INNER {
-            let x = [0, 1, 2].map(|third| load(a, &row[INNER * third + column]));
+            let x = [load(a, &row[column]), load(a, &row[INNER + column]), load(a, &row[2 * INNER + column])];
             for (third, y) in dft3(a, x).into_iter().enumerate() {
                 store(a, y, &mut row[INNER * third + column]);
             }

@@ -18,6 +18,7 @@ pub mod fault;
 mod fault;
 pub mod linear;
 pub mod math;
+pub mod multiply;
 pub mod patches;
 pub mod philox;
 pub mod rows;

@@ -60,7 +60,17 @@ pub fn linear(isa: Isa, rows: S8Rows<'_>, scales: &[f32], layer: &Linear<'_>, fi
 /// # Panics
 /// As [`linear`], or if `stride` is no multiple of 16 or less than the layer's outputs.
 pub fn linear_columns(isa: Isa, rows: S8Rows<'_>, scales: &[f32], layer: &Linear<'_>, finish: Finish, stride: usize, out: &mut [f32]) {
-    isa.dispatch(LinearOp { rows, scales, layer, finish, stride, out: &mut *out });
+    isa.dispatch(LinearOp { rows, scales, layer, finish, stride, onto: &[], out: &mut *out });
+    fault::f32s("linear", isa.name(), out);
+}
+
+/// As [`linear`], `out = onto + y`.
+///
+/// # Panics
+/// As [`linear`], or if `onto` is shorter than `out`.
+pub fn linear_onto(isa: Isa, rows: S8Rows<'_>, scales: &[f32], layer: &Linear<'_>, onto: &[f32], out: &mut [f32]) {
+    let onto = &onto[..out.len()];
+    isa.dispatch(LinearOp { rows, scales, layer, finish: Finish::Add, stride: layer.outputs(), onto, out: &mut *out });
     fault::f32s("linear", isa.name(), out);
 }
 
@@ -70,6 +80,8 @@ struct LinearOp<'a> {
     layer: &'a Linear<'a>,
     finish: Finish,
     stride: usize,
+    /// What is added to in place of `out`, if anything.
+    onto: &'a [f32],
     out: &'a mut [f32],
 }
 
@@ -79,18 +91,19 @@ impl SimdOp for LinearOp<'_> {
     #[inline(always)]
     fn eval<S: Products>(self, s: S) {
         match self.finish {
-            Finish::Store => self.with::<S, { activation::NONE }, false>(s),
-            Finish::Gelu => self.with::<S, { activation::GELU }, false>(s),
-            Finish::Add => self.with::<S, { activation::NONE }, true>(s),
-            Finish::AddGelu => self.with::<S, { activation::GELU }, true>(s),
+            Finish::Store => self.with::<S, { activation::NONE }, { onto::NOTHING }>(s),
+            Finish::Gelu => self.with::<S, { activation::GELU }, { onto::NOTHING }>(s),
+            Finish::Add if self.onto.is_empty() => self.with::<S, { activation::NONE }, { onto::ITSELF }>(s),
+            Finish::Add => self.with::<S, { activation::NONE }, { onto::ANOTHER }>(s),
+            Finish::AddGelu => self.with::<S, { activation::GELU }, { onto::ITSELF }>(s),
         }
     }
 }
 
 impl LinearOp<'_> {
     #[inline(always)]
-    fn with<S: Products, const ACTIVATION: u8, const ADD: bool>(self, s: S) {
-        let mut epilogue = Dequantize::<ACTIVATION, ADD>::new(self.scales, self.layer, self.stride, self.out);
+    fn with<S: Products, const ACTIVATION: u8, const ONTO: u8>(self, s: S) {
+        let mut epilogue = Dequantize::<ACTIVATION, ONTO>::new(self.scales, self.layer, self.stride, self.onto, self.out);
         s.products(self.rows, self.layer.weights, &mut epilogue);
     }
 }
@@ -127,10 +140,12 @@ impl SimdOp for LinearU8Op<'_> {
     #[inline(always)]
     fn eval<S: Products>(self, s: S) {
         if self.relu {
-            let mut epilogue = Dequantize::<{ activation::RELU }, false>::new(self.scales, self.layer, self.stride, self.out);
+            let mut epilogue =
+                Dequantize::<{ activation::RELU }, { onto::NOTHING }>::new(self.scales, self.layer, self.stride, &[], self.out);
             s.products(self.rows, self.layer.weights, &mut epilogue);
         } else {
-            let mut epilogue = Dequantize::<{ activation::NONE }, false>::new(self.scales, self.layer, self.stride, self.out);
+            let mut epilogue =
+                Dequantize::<{ activation::NONE }, { onto::NOTHING }>::new(self.scales, self.layer, self.stride, &[], self.out);
             s.products(self.rows, self.layer.weights, &mut epilogue);
         }
     }
@@ -143,18 +158,26 @@ mod activation {
     pub(super) const RELU: u8 = 2;
 }
 
-struct Dequantize<'a, const ACTIVATION: u8, const ADD: bool> {
+/// What each output is added to.
+mod onto {
+    pub(super) const NOTHING: u8 = 0;
+    pub(super) const ITSELF: u8 = 1;
+    pub(super) const ANOTHER: u8 = 2;
+}
+
+struct Dequantize<'a, const ACTIVATION: u8, const ONTO: u8> {
     row_scales: &'a [f32],
     scales: &'a [[f32; LANES]],
     bias: &'a [[f32; LANES]],
+    onto: &'a [[f32; LANES]],
     out: &'a mut [[f32; LANES]],
     /// Vectors from one row to the next.
     stride: usize,
 }
 
-impl<'a, const ACTIVATION: u8, const ADD: bool> Dequantize<'a, ACTIVATION, ADD> {
+impl<'a, const ACTIVATION: u8, const ONTO: u8> Dequantize<'a, ACTIVATION, ONTO> {
     #[inline(always)]
-    fn new(row_scales: &'a [f32], layer: &Linear<'a>, stride: usize, out: &'a mut [f32]) -> Self {
+    fn new(row_scales: &'a [f32], layer: &Linear<'a>, stride: usize, onto: &'a [f32], out: &'a mut [f32]) -> Self {
         let ((scales, _), (bias, _)) = (layer.scales.as_chunks(), layer.bias.as_chunks());
         let blocks = layer.weights.count();
         assert!(scales.len() >= blocks && (bias.is_empty() || bias.len() >= blocks), "a scale and a bias for each of {blocks} blocks");
@@ -162,11 +185,11 @@ impl<'a, const ACTIVATION: u8, const ADD: bool> Dequantize<'a, ACTIVATION, ADD> 
         let out = out.as_chunks_mut().0;
         // A second row that far away is out of bounds already; a product with a row's number would wrap around into them again.
         let stride = (stride / LANES).min(out.len().max(blocks));
-        Self { row_scales, scales, bias, out, stride }
+        Self { row_scales, scales, bias, onto: onto.as_chunks().0, out, stride }
     }
 }
 
-impl<S: Simd, const ACTIVATION: u8, const ADD: bool> Epilogue<S> for Dequantize<'_, ACTIVATION, ADD> {
+impl<S: Simd, const ACTIVATION: u8, const ONTO: u8> Epilogue<S> for Dequantize<'_, ACTIVATION, ONTO> {
     type Row = S::F32;
     type Block = (S::F32, S::F32);
 
@@ -188,9 +211,12 @@ impl<S: Simd, const ACTIVATION: u8, const ADD: bool> Epilogue<S> for Dequantize<
             activation::RELU => y = s.max(y, s.splat(0.0)),
             _ => {}
         }
-        let out = &mut self.out[row * self.stride + block];
-        if ADD {
-            y = s.add(s.load(out), y);
+        let at = row * self.stride + block;
+        let out = &mut self.out[at];
+        match ONTO {
+            onto::ITSELF => y = s.add(s.load(out), y),
+            onto::ANOTHER => y = s.add(s.load(&self.onto[at]), y),
+            _ => {}
         }
         s.store(y, out);
     }

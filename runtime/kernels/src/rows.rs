@@ -87,10 +87,15 @@ impl SimdOp for LayerNormQuantizeRows<'_, '_> {
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         let depth = self.gamma.len();
-        let normed = &mut self.row[..depth];
-        for (row, values) in self.out.values.chunks_exact_mut(depth).enumerate() {
-            layer_norm_row(s, &self.x[row * depth..][..depth], self.gamma, self.beta, EPSILON, normed);
-            (self.out.scales[row], self.out.sums[row]) = quantize_row(s, normed, values);
+        let (gamma, beta, normed) = (chunks(self.gamma), chunks(self.beta), &mut self.row[..depth]);
+        for (block, x) in self.x[..self.out.values.len()].chunks(TOGETHER * depth).enumerate() {
+            let moments = block_moments(s, x, depth, EPSILON);
+            for (i, x) in x.chunks_exact(depth).enumerate() {
+                let row = block * TOGETHER + i;
+                let largest = normalize_row(s, chunks(x), gamma, beta, moments[i], normed.as_chunks_mut::<LANES>().0);
+                let values = &mut self.out.values[row * depth..][..depth];
+                (self.out.scales[row], self.out.sums[row]) = quantize_by(s, chunks(normed), s.reduce_max(largest), values);
+            }
         }
     }
 }
@@ -119,8 +124,13 @@ impl SimdOp for LayerNormRows<'_> {
     fn eval<S: Simd>(self, s: S) {
         let depth = self.gamma.len();
         assert_eq!(self.x.len(), self.out.len(), "input and output rows differ");
-        for (x, out) in self.x.chunks_exact(depth).zip(self.out.chunks_exact_mut(depth)) {
-            layer_norm_row(s, x, self.gamma, self.beta, self.epsilon, out);
+        let (gamma, beta) = (chunks(self.gamma), chunks(self.beta));
+        let whole = self.x.len() / depth * depth;
+        for (x, out) in self.x[..whole].chunks(TOGETHER * depth).zip(self.out.chunks_mut(TOGETHER * depth)) {
+            let moments = block_moments(s, x, depth, self.epsilon);
+            for ((x, out), moments) in x.chunks_exact(depth).zip(out.chunks_exact_mut(depth)).zip(moments) {
+                normalize_row(s, chunks(x), gamma, beta, moments, out.as_chunks_mut::<LANES>().0);
+            }
         }
     }
 }
@@ -132,41 +142,94 @@ fn chunks(x: &[f32]) -> &[[f32; LANES]] {
     chunks
 }
 
+/// Rows whose means and variances are summed at once: each addition waits for the one before.
+const TOGETHER: usize = 4;
+
+/// A row's mean, and what its deviations are multiplied by, in all lanes.
+type Moments<S> = (<S as Simd>::F32, <S as Simd>::F32);
+
+/// Moments of up to [`TOGETHER`] rows.
 #[inline(always)]
-fn layer_norm_row<S: Simd>(s: S, x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, out: &mut [f32]) {
-    let (x, gamma, beta) = (chunks(x), chunks(gamma), chunks(beta));
-    let (out, _) = out.as_chunks_mut::<LANES>();
+fn block_moments<S: Simd>(s: S, x: &[f32], depth: usize, epsilon: f32) -> [Moments<S>; TOGETHER] {
+    let rows = x.len() / depth;
+    if rows == TOGETHER {
+        return moments(s, core::array::from_fn(|i| chunks(&x[i * depth..][..depth])), epsilon);
+    }
+    let mut out = [(s.splat(0.0), s.splat(0.0)); TOGETHER];
+    for (out, x) in out.iter_mut().zip(x.chunks_exact(depth)) {
+        [*out] = moments(s, [chunks(x)], epsilon);
+    }
+    out
+}
+
+#[inline(always)]
+fn moments<S: Simd, const R: usize>(s: S, rows: [&[[f32; LANES]]; R], epsilon: f32) -> [Moments<S>; R] {
+    let vectors = rows[0].len();
+    let rows = rows.map(|row| &row[..vectors]);
+    let count = (vectors * LANES) as f32;
+    let mut sums = [s.splat(0.0); R];
+    for i in 0..vectors {
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            *sum = s.add(*sum, s.load(&row[i]));
+        }
+    }
+    let means = sums.map(|sum| s.splat(s.reduce_add(sum) / count));
+    let mut squares = [s.splat(0.0); R];
+    for i in 0..vectors {
+        for ((square, row), mean) in squares.iter_mut().zip(rows).zip(means) {
+            let d = s.sub(s.load(&row[i]), mean);
+            *square = s.fma(d, d, *square);
+        }
+    }
+    core::array::from_fn(|i| {
+        let variance = s.reduce_add(squares[i]) / count;
+        (means[i], s.div(s.splat(1.0), s.sqrt(s.splat(variance + epsilon))))
+    })
+}
+
+/// Writes a normalised row, and returns the largest magnitude of each lane.
+#[inline(always)]
+fn normalize_row<S: Simd>(
+    s: S,
+    x: &[[f32; LANES]],
+    gamma: &[[f32; LANES]],
+    beta: &[[f32; LANES]],
+    (mean, inverse): Moments<S>,
+    out: &mut [[f32; LANES]],
+) -> S::F32 {
     assert!(x.len() == gamma.len() && x.len() == beta.len() && x.len() == out.len(), "layer norm sizes differ");
-    let count = (x.len() * LANES) as f32;
-    let mut sum = s.splat(0.0);
-    for x in x {
-        sum = s.add(sum, s.load(x));
+    // Two at once: the order is free.
+    let mut largest = [s.splat(0.0); 2];
+    for (i, (x, out)) in x.iter().zip(out).enumerate() {
+        let y = s.fma(s.mul(s.sub(s.load(x), mean), inverse), s.load(&gamma[i]), s.load(&beta[i]));
+        largest[i % 2] = s.max(largest[i % 2], s.abs(y));
+        s.store(y, out);
     }
-    let mean = s.splat(s.reduce_add(sum) / count);
-    let mut squares = s.splat(0.0);
-    for x in x {
-        let d = s.sub(s.load(x), mean);
-        squares = s.fma(d, d, squares);
-    }
-    let variance = s.reduce_add(squares) / count;
-    let inverse = s.div(s.splat(1.0), s.sqrt(s.splat(variance + epsilon)));
-    for (i, x) in x.iter().enumerate() {
-        let d = s.mul(s.sub(s.load(x), mean), inverse);
-        s.store(s.fma(d, s.load(&gamma[i]), s.load(&beta[i])), &mut out[i]);
-    }
+    s.max(largest[0], largest[1])
 }
 
 /// Quantises one row; returns its scale and the sum of its values.
 #[inline(always)]
 pub(crate) fn quantize_row<S: Simd>(s: S, x: &[f32], out: &mut [i8]) -> (f32, i32) {
     let x = chunks(x);
+    quantize_by(s, x, s.reduce_max(s.max_of(x, s.splat(0.0), |x| s.abs(x))), out)
+}
+
+/// As [`quantize_row`], the largest magnitude being known.
+#[inline(always)]
+fn quantize_by<S: Simd>(s: S, x: &[[f32; LANES]], largest: f32, out: &mut [i8]) -> (f32, i32) {
     let (out, _) = out.as_chunks_mut::<LANES>();
     assert_eq!(x.len(), out.len(), "a row of {} values into {}", x.len() * LANES, out.len() * LANES);
-    let largest = s.reduce_max(s.max_of(x, s.splat(0.0), |x| s.abs(x)));
     let (scale, inverse) = scale_of(largest);
     let inverse = s.splat(inverse);
     let mut sums = s.splat_i32(0);
-    for (x, out) in x.iter().zip(out) {
+    let ((fours, rest), (out, last)) = (x.as_chunks::<4>(), out.as_flattened_mut().as_chunks_mut::<{ 4 * LANES }>());
+    for (x, out) in fours.iter().zip(out) {
+        let q = x.map(|x| s.to_i32(s.mul(s.load(&x), inverse)));
+        sums = s.add_i32(sums, s.add_i32(s.add_i32(q[0], q[1]), s.add_i32(q[2], q[3])));
+        s.store_s8x4(q, out);
+    }
+    for (x, out) in rest.iter().zip(last.as_chunks_mut().0) {
         let q = s.to_i32(s.mul(s.load(x), inverse));
         sums = s.add_i32(sums, q);
         s.store_s8(q, out);

@@ -182,18 +182,88 @@ impl SimdOp for DepthwiseMap<'_> {
             whole && weights.len() == window.taps().saturating_mul(vectors) && out.len().is_multiple_of(vectors),
             "filters of {channels} channels"
         );
-        for (i, out) in out.chunks_exact_mut(vectors).enumerate() {
-            let taps = window.taps_at(size, first + i, width);
-            // Several channels at once: a sum waits for the one before it.
+        let mut i = 0;
+        let count = out.len() / vectors;
+        while i + RUN <= count {
+            let (taps, last) = (window.taps_at(size, first + i, width), window.taps_at(size, first + i + RUN - 1, width));
+            // Neighbours whose taps are all inside share what they fetch of the weights.
+            let run = taps.count() == window.taps() && last.count() == window.taps() && (first + i) % width + RUN <= width;
+            if !run {
+                one_output(s, &taps, map, weights, bias, &mut out[i * vectors..][..vectors]);
+                i += 1;
+                continue;
+            }
+            let step = window.stride[1];
             let mut c = 0;
-            while c + 4 <= vectors {
-                accumulate::<S, 4>(s, &taps, map, weights, bias, c, out);
-                c += 4;
+            while c + 2 <= vectors {
+                accumulate_run::<S, 2>(s, &taps, step, map, weights, bias, c, &mut out[i * vectors..]);
+                c += 2;
             }
-            while c < vectors {
-                accumulate::<S, 1>(s, &taps, map, weights, bias, c, out);
-                c += 1;
+            if c < vectors {
+                accumulate_run::<S, 1>(s, &taps, step, map, weights, bias, c, &mut out[i * vectors..]);
             }
+            i += RUN;
+        }
+        for i in i..count {
+            let taps = window.taps_at(size, first + i, width);
+            one_output(s, &taps, map, weights, bias, &mut out[i * vectors..][..vectors]);
+        }
+    }
+}
+
+/// Outputs of a depthwise convolution that are summed at once.
+const RUN: usize = 4;
+
+/// All channels of one output.
+#[inline(always)]
+fn one_output<S: Simd>(s: S, taps: &Taps, map: &[[f32; LANES]], weights: &[[f32; LANES]], bias: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    // Several channels at once: a sum waits for the one before it.
+    let (vectors, mut c) = (bias.len(), 0);
+    while c + 4 <= vectors {
+        accumulate::<S, 4>(s, taps, map, weights, bias, c, out);
+        c += 4;
+    }
+    while c < vectors {
+        accumulate::<S, 1>(s, taps, map, weights, bias, c, out);
+        c += 1;
+    }
+}
+
+/// `N` vectors of channels of [`RUN`] outputs, `step` positions apart, whose taps are all inside; `taps` are the first's.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "what one output takes, and the step")]
+fn accumulate_run<S: Simd, const N: usize>(
+    s: S,
+    taps: &Taps,
+    step: usize,
+    map: &[[f32; LANES]],
+    weights: &[[f32; LANES]],
+    bias: &[[f32; LANES]],
+    c: usize,
+    out: &mut [[f32; LANES]],
+) {
+    let vectors = bias.len();
+    let mut acc = [[s.splat(0.0); N]; RUN];
+    for acc in &mut acc {
+        for (acc, bias) in acc.iter_mut().zip(&bias[c..c + N]) {
+            *acc = s.load(bias);
+        }
+    }
+    for row in taps.rows.clone() {
+        for column in taps.columns.clone() {
+            let x = &map[taps.at(row, column) * vectors..][..(RUN - 1) * step * vectors + c + N];
+            let w = &weights[(row * taps.kernel_width + column) * vectors + c..][..N];
+            for n in 0..N {
+                let w = s.load(&w[n]);
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    acc[n] = s.fma(s.load(&x[r * step * vectors + c + n]), w, acc[n]);
+                }
+            }
+        }
+    }
+    for (r, acc) in acc.into_iter().enumerate() {
+        for (acc, out) in acc.into_iter().zip(&mut out[r * vectors + c..][..N]) {
+            s.store(acc, out);
         }
     }
 }
@@ -225,113 +295,6 @@ fn accumulate<S: Simd, const N: usize>(
     }
     for (acc, out) in acc.into_iter().zip(&mut out[c..c + N]) {
         s.store(acc, out);
-    }
-}
-
-/// Multiplies rows of f32, `out[row][n]`: `acc = fma(x[k], w[k][n], acc)` from the bias, `k` upwards. For rows that are short and would lose
-/// too much in 8 bits, as those of a first convolution.
-///
-/// `weights` is `[depth][outputs]`, `bias` `[outputs]`, `rows` as many times `depth` values as `out` has rows.
-///
-/// # Panics
-/// If the outputs are no multiple of 16, or a slice does not fit.
-pub fn multiply_rows(isa: Isa, rows: &[f32], weights: &[f32], bias: &[f32], out: &mut [f32]) {
-    isa.dispatch(MultiplyRows { rows, weights, bias, out: &mut *out });
-    fault::f32s("multiply_rows", isa.name(), out);
-}
-
-struct MultiplyRows<'a> {
-    rows: &'a [f32],
-    weights: &'a [f32],
-    bias: &'a [f32],
-    out: &'a mut [f32],
-}
-
-impl SimdOp for MultiplyRows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn eval<S: Simd>(self, s: S) {
-        let Self { rows, weights, bias, out } = self;
-        let outputs = bias.len();
-        let ((weights, _), (bias, rest)) = (weights.as_chunks::<LANES>(), bias.as_chunks::<LANES>());
-        assert!(!bias.is_empty() && rest.is_empty() && weights.len().is_multiple_of(bias.len()), "{outputs} outputs");
-        let depth = weights.len() / bias.len();
-        assert!(out.len().is_multiple_of(outputs) && rows.len() == out.len() / outputs * depth, "rows of {depth}");
-        if depth == 0 {
-            return;
-        }
-        let vectors = bias.len();
-        let out = out.as_chunks_mut::<LANES>().0;
-        // Outputs before rows: the weights of a few outputs stay near while all rows pass by. Sums of a row wait for one another, so several
-        // rows and outputs wait together, as many as there are registers for.
-        let mut n = 0;
-        while S::MANY_REGISTERS && n + 4 <= vectors {
-            panel::<S, 4, 4>(s, rows, weights, bias, n, out);
-            n += 4;
-        }
-        while n + 2 <= vectors {
-            panel::<S, 2, 2>(s, rows, weights, bias, n, out);
-            n += 2;
-        }
-        if n < vectors {
-            panel::<S, 4, 1>(s, rows, weights, bias, n, out);
-        }
-    }
-}
-
-/// `N` vectors of outputs, from `n` on, of all rows, `R` at a time.
-#[inline(always)]
-fn panel<S: Simd, const R: usize, const N: usize>(
-    s: S,
-    rows: &[f32],
-    weights: &[[f32; LANES]],
-    bias: &[[f32; LANES]],
-    n: usize,
-    out: &mut [[f32; LANES]],
-) {
-    let count = out.len() / bias.len();
-    let whole = count / R * R;
-    for row in (0..whole).step_by(R) {
-        multiply::<S, R, N>(s, rows, row, weights, bias, n, out);
-    }
-    for row in whole..count {
-        multiply::<S, 1, N>(s, rows, row, weights, bias, n, out);
-    }
-}
-
-/// `N` vectors of outputs, from `n` on, of `R` rows, from `row` on. Each output is summed in the order of its row, however many are at once.
-#[inline(always)]
-fn multiply<S: Simd, const R: usize, const N: usize>(
-    s: S,
-    rows: &[f32],
-    row: usize,
-    weights: &[[f32; LANES]],
-    bias: &[[f32; LANES]],
-    n: usize,
-    out: &mut [[f32; LANES]],
-) {
-    let (depth, vectors) = (weights.len() / bias.len(), bias.len());
-    let mut acc = [[s.splat(0.0); N]; R];
-    for acc in &mut acc {
-        for (acc, bias) in acc.iter_mut().zip(&bias[n..n + N]) {
-            *acc = s.load(bias);
-        }
-    }
-    let rows: [&[f32]; R] = core::array::from_fn(|r| &rows[(row + r) * depth..][..depth]);
-    for (k, weights) in weights.chunks_exact(vectors).enumerate() {
-        let weights = &weights[n..n + N];
-        for r in 0..R {
-            let x = s.splat(rows[r][k]);
-            for i in 0..N {
-                acc[r][i] = s.fma(x, s.load(&weights[i]), acc[r][i]);
-            }
-        }
-    }
-    for (r, acc) in acc.into_iter().enumerate() {
-        for (acc, out) in acc.into_iter().zip(&mut out[(row + r) * vectors + n..][..N]) {
-            s.store(acc, out);
-        }
     }
 }
 

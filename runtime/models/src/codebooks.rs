@@ -6,7 +6,7 @@ use ossicle_engine::scratch::Need;
 use ossicle_engine::weights::{FolderError, Span, Weights};
 use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
-use ossicle_kernels::window::multiply_rows;
+use ossicle_kernels::multiply::multiply_rows;
 use ossicle_trace::Values;
 
 /// Where the codebooks are.

@@ -87,9 +87,12 @@ struct Layers {
 struct Notes {
     /// When the last tensor, or the step, was handed out.
     last: f64,
-    /// Tensors of this run so far.
+    /// Tensors of this step so far.
     seen: usize,
-    layers: Vec<Timed>,
+    /// The step's kind: its place in `layers`.
+    step: usize,
+    /// Of each kind of step its layers.
+    layers: Vec<(String, Vec<Timed>)>,
 }
 
 /// A layer and how long it took in each run.
@@ -97,6 +100,8 @@ struct Notes {
 struct Timed {
     name: String,
     kernel: String,
+    /// In this run so far, in one step or several.
+    run: f64,
     times: Vec<f64>,
 }
 
@@ -107,18 +112,27 @@ impl Layers {
 }
 
 impl Tap for Layers {
-    fn step(&self, _: Step<'_>) {
+    fn step(&self, step: Step<'_>) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = notes.layers.iter().position(|(name, _)| name == step.stage);
+        notes.step = known.unwrap_or(notes.layers.len());
+        if known.is_none() {
+            notes.layers.push((step.stage.to_owned(), vec![]));
+        }
         (notes.last, notes.seen) = (self.now(), 0);
     }
 
     fn tensor(&self, tensor: &Tensor<'_>) {
         let now = self.now();
-        let Notes { last, seen, layers } = &mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == layers.len() {
-            layers.push(Timed { name: tensor.op.to_owned(), kernel: tensor.kernel.to_owned(), times: vec![] });
+        let Notes { last, seen, step, layers } = &mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if layers.is_empty() {
+            layers.push((String::new(), vec![]));
         }
-        layers[*seen].times.push(now - *last);
+        let layers = &mut layers[*step].1;
+        if *seen == layers.len() {
+            layers.push(Timed { name: tensor.op.to_owned(), kernel: tensor.kernel.to_owned(), run: 0.0, times: vec![] });
+        }
+        layers[*seen].run += now - *last;
         *seen += 1;
         *last = self.now();
     }
@@ -162,7 +176,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     writeln!(out, "{:>10.3} ms (median {:.3}), loaded in {load:.1} ms", wall.0, wall.1)?;
     if let Some(width) = layers.iter().map(|layer| layer.name.len()).max() {
         writeln!(out, "\n{:<width$}  {:<12}{:>10}{:>10}{:>10}{:>10}", "layer", "kernel", "min, ms", "median", "MMAC", "GMAC/s")?;
-        for Timed { name, kernel, times } in layers {
+        for Timed { name, kernel, times, .. } in layers {
             let (min, median) = min_and_median(times.into_iter());
             let million = of(&name).multiplications() / 1e6;
             writeln!(out, "{name:<width$}  {kernel:<12}{min:>10.3}{median:>10.3}{million:>10.2}{:>10.1}", million / min)?;
@@ -175,9 +189,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn layers(bench: &mut Bench, rounds: usize) -> Result<Vec<Timed>> {
     let tap = Arc::new(Layers { start: Instant::now(), notes: Mutex::default() });
     bench.exercise.graph_mut().set_tap(Some(tap.clone()));
-    bench.rounds(rounds)?;
+    for _ in 0..rounds {
+        bench.round()?;
+        let mut notes = tap.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        for layer in notes.layers.iter_mut().flat_map(|(_, layers)| layers) {
+            layer.times.push(std::mem::take(&mut layer.run));
+        }
+    }
     bench.exercise.graph_mut().set_tap(None);
-    Ok(std::mem::take(&mut tap.notes.lock().unwrap_or_else(PoisonError::into_inner).layers))
+    let layers = std::mem::take(&mut tap.notes.lock().unwrap_or_else(PoisonError::into_inner).layers);
+    Ok(layers.into_iter().flat_map(|(_, layers)| layers).collect())
 }
 
 /// The keys are those of the peers' workers.

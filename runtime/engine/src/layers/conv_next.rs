@@ -118,8 +118,8 @@ impl Layer for ConvNext {
             let mut buffers = RowBuffers::take(scratch, ROWS, width.max(self.inner));
             depthwise_map(isa, map, &self.window, filters, bias, first, filtered);
             session.linear(&buffers.normalize(session, &self.norm, filtered, count), &up, Finish::Gelu, hidden);
-            out.copy_from_slice(&map.values[(first + middle) * width..][..out.len()]);
-            session.linear(&buffers.quantize(session, hidden, count, self.inner, self.inner), &down, Finish::Add, out);
+            let x = &map.values[(first + middle) * width..][..out.len()];
+            session.linear_onto(&buffers.quantize(session, hidden, count, self.inner, self.inner), &down, x, out);
         });
         Ok(())
     }

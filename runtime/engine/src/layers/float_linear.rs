@@ -5,7 +5,7 @@ use crate::recorder::Record;
 use crate::weights::{FolderError, Span, Weights};
 use crate::work::{Units, Work};
 use crate::{GraphError, Session};
-use ossicle_kernels::window::multiply_rows;
+use ossicle_kernels::multiply::multiply_rows;
 
 use super::conv_next::record_inside;
 use super::sequence::Flow;

@@ -82,6 +82,14 @@ impl Flow {
         self.late.saturating_sub(first).min(to)..to
     }
 
+    /// A chunk's rows that lie at most `beyond` rows before the sequence, and behind it.
+    fn around(&self, beyond: usize) -> [Range<usize>; 2] {
+        let first = self.sequence.first.load(Ordering::Relaxed) * self.rate;
+        let end = self.sequence.rows.load(Ordering::Relaxed) * self.rate + self.late;
+        let within = |from: usize, to: usize| from.saturating_sub(first).min(self.chunk)..to.saturating_sub(first).min(self.chunk);
+        [within(self.late.saturating_sub(beyond), self.late), within(end, end + beyond)]
+    }
+
     /// The sequence's row that the first row inside is.
     pub fn first(&self) -> usize {
         (self.sequence.first.load(Ordering::Relaxed) * self.rate).saturating_sub(self.late)
@@ -133,10 +141,14 @@ impl Past {
 
     /// Forgets the sequence so far.
     pub fn reset(&self) {
-        self.rows().fill(0.0);
+        if self.chunks != Chunks::One {
+            // What the next chunk will have in front of it; all else is written before it is read.
+            self.rows()[self.flow.chunk * self.width..].fill(0.0);
+        }
     }
 
-    /// Takes the next chunk, each of whose rows `row` writes. Row `i` of the output then sees rows `i ..= i + 2 * reach` of what is returned.
+    /// Takes the next chunk, each of whose rows `row` writes. Row `i` of the output then sees rows `i ..= i + 2 * reach` of what is returned; they are
+    /// zero outside of the sequence if row `i` is inside.
     pub fn take(&self, mut row: impl FnMut(usize, &mut [f32])) -> MutexGuard<'_, Vec<f32>> {
         let (mut rows, chunk) = (self.rows(), self.flow.chunk * self.width);
         let at = match self.chunks {
@@ -146,9 +158,14 @@ impl Past {
                 rows.len() - chunk
             }
         };
-        let inside = self.flow.inside();
-        for (i, out) in rows[at..][..chunk].chunks_exact_mut(self.width).enumerate() {
-            if inside.contains(&i) { row(i, out) } else { out.fill(0.0) }
+        let (inside, width) = (self.flow.inside(), self.width);
+        let fresh = &mut rows[at..][..chunk];
+        for (i, out) in inside.clone().zip(fresh[inside.start * width..].chunks_exact_mut(width)) {
+            row(i, out);
+        }
+        // Windows of rows inside reach no further.
+        for outside in self.flow.around(self.reach) {
+            fresh[outside.start * width..outside.end * width].fill(0.0);
         }
         rows
     }

@@ -11,8 +11,8 @@ use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::activation::{Activation, activate};
 use ossicle_kernels::linear::Finish;
+use ossicle_kernels::multiply::multiply_rows;
 use ossicle_kernels::simd::LANES;
-use ossicle_kernels::window::multiply_rows;
 use ossicle_trace::Values;
 
 use super::conv_next::record_inside;

@@ -15,6 +15,15 @@ const HARMONIC: f32 = 1.0 / (2 * HOP_SAMPLES) as f32;
 const VECTORS: usize = CURVE / LANES;
 const HALF: usize = VECTORS / 2;
 const _: () = assert!(VECTORS == 2 * HALF);
+/// Which draw each lane's noise is.
+static COUNTERS: [[u32; LANES]; HALF] = {
+    let (mut counters, mut i) = ([[0; LANES]; HALF], 0);
+    while i < HALF * LANES {
+        counters[i / LANES][i % LANES] = i as u32;
+        i += 1;
+    }
+    counters
+};
 
 /// Whose noise a frame has.
 #[derive(Clone, Copy)]
@@ -36,11 +45,7 @@ pub(super) fn put<S: Simd>(
 ) {
     let (vectors, _) = frame.as_chunks::<LANES>();
     for pair in 0..HALF {
-        let mut counter = [0; LANES];
-        for (i, counter) in counter.iter_mut().enumerate() {
-            *counter = (pair * LANES + i) as u32;
-        }
-        let words = philox_lanes([counter, [noise.frame; LANES], [noise.stream; LANES], [0; LANES]], noise.key);
+        let words = philox_lanes([COUNTERS[pair], [noise.frame; LANES], [noise.stream; LANES], [0; LANES]], noise.key);
         put_vector(s, vectors, pair, normal_pairs(s, &words[0], &words[1]), lane, filter, rest);
         put_vector(s, vectors, pair + HALF, normal_pairs(s, &words[2], &words[3]), lane, filter, rest);
     }

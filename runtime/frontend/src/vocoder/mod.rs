@@ -204,6 +204,12 @@ impl Vocoder {
     /// The samples of a hop whose frames are all there: their sum, divided by that of the squared windows.
     fn finish_hop(&self, column: usize, out: &mut [f32]) {
         let hop = self.done + column;
+        if hop + 1 >= WINDOW_HOPS && hop < self.frames {
+            for ((out, sums), windows) in out.iter_mut().zip(&self.sums).zip(&SQUARES) {
+                *out = sums[column] / f32::max(*windows, 1e-11);
+            }
+            return;
+        }
         for (j, (out, sums)) in out.iter_mut().zip(&self.sums).enumerate() {
             let mut windows = 0.0;
             for part in (0..WINDOW_HOPS).rev().filter(|&part| part <= hop && hop - part < self.frames) {
@@ -226,6 +232,21 @@ impl fmt::Debug for Vocoder {
         f.debug_struct("Vocoder").field("frames", &self.frames).field("done", &self.done).finish_non_exhaustive()
     }
 }
+
+/// The sum of the squared windows over each sample of a hop, the last first.
+static SQUARES: [f32; HOP_SAMPLES] = {
+    let (mut squares, mut j) = ([0.0; HOP_SAMPLES], 0);
+    while j < HOP_SAMPLES {
+        let mut part = WINDOW_HOPS;
+        while part > 0 {
+            part -= 1;
+            let window = HANN[part * HOP_SAMPLES + j];
+            squares[j] += window * window;
+        }
+        j += 1;
+    }
+    squares
+};
 
 struct Batch<'a> {
     vocoder: &'a mut Vocoder,

@@ -13,6 +13,16 @@ const HIGHEST: f32 = 11_000.0;
 const ZERO: f32 = 1e-9;
 const VECTORS: usize = HOP_SAMPLES.div_ceil(LANES);
 
+/// How far each sample of a hop lies between the middles of two frames.
+static BETWEEN: [f32; HOP_SAMPLES] = {
+    let (mut between, mut j) = ([0.0; HOP_SAMPLES], 0);
+    while j < HOP_SAMPLES {
+        between[j] = (j as f32 + 0.5) / HOP_SAMPLES as f32 + if j < HOP_SAMPLES / 2 { 0.5 } else { -0.5 };
+        j += 1;
+    }
+    between
+};
+
 /// The pulse train so far.
 pub(super) struct Pulses {
     frames: usize,
@@ -62,18 +72,23 @@ impl Pulses {
         // Half the phase in 2^32 parts of a turn, signed, so that it is most exact where both sines are zero; and twice the harmonics plus
         // one, none of what is unvoiced.
         let (mut half, mut odd) = ([[0; LANES]; VECTORS], [[0; LANES]; VECTORS]);
-        for j in 0..HOP_SAMPLES {
-            // Between the middles of frames, in a straight line.
-            let at = (j as f32 + 0.5) / HOP_SAMPLES as f32 + if j < HOP_SAMPLES / 2 { 0.5 } else { -0.5 };
-            let (a, b) = if j < HOP_SAMPLES / 2 { (curve[0], curve[1]) } else { (curve[1], curve[2]) };
-            let hertz = a * (1.0 - at) + b * at;
-            let voiced = hertz > LOWEST;
-            let hertz = if voiced { hertz.min(HIGHEST) } else { LOWEST };
-            // Exact enough in f64, and the same everywhere; below half a turn.
-            let step = f64::from(hertz) * (18_446_744_073_709_551_616.0 / f64::from(SAMPLE_RATE));
-            self.phase = self.phase.wrapping_add(step as u64);
-            half[j / LANES][j % LANES] = (self.phase.cast_signed() >> 33) as i32;
-            odd[j / LANES][j % LANES] = if voiced { 2 * (HIGHEST / hertz) as i32 + 1 } else { 0 };
+        let mut steps = [0i64; HOP_SAMPLES];
+        // Between the middles of frames, in a straight line.
+        for (part, (a, b)) in [(curve[0], curve[1]), (curve[1], curve[2])].into_iter().enumerate() {
+            let samples = part * HOP_SAMPLES / 2..(part + 1) * HOP_SAMPLES / 2;
+            let odd = &mut odd.as_flattened_mut()[samples.clone()];
+            for ((at, step), odd) in BETWEEN[samples.clone()].iter().zip(&mut steps[samples]).zip(odd) {
+                let hertz = a * (1.0 - at) + b * at;
+                let voiced = hertz > LOWEST;
+                let hertz = if voiced { hertz.min(HIGHEST) } else { LOWEST };
+                // Exact enough in f64, and the same everywhere; below half a turn, so it has no sign.
+                *step = (f64::from(hertz) * (18_446_744_073_709_551_616.0 / f64::from(SAMPLE_RATE))) as i64;
+                *odd = if voiced { 2 * (HIGHEST / hertz) as i32 + 1 } else { 0 };
+            }
+        }
+        for (step, half) in steps.iter().zip(half.as_flattened_mut()) {
+            self.phase = self.phase.wrapping_add(step.cast_unsigned());
+            *half = (self.phase.cast_signed() >> 33) as i32;
         }
         for (vector, (half, odd)) in half.iter().zip(&odd).enumerate() {
             let mut samples = [0.0; LANES];

@@ -113,6 +113,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
             self.store_u8(v, p);
         }
     }
+    /// Stores the values of four vectors, each in [-128, 127].
+    #[inline(always)]
+    fn store_s8x4(self, v: [Self::I32; 4], p: &mut [i8; 4 * LANES]) {
+        for (v, p) in v.into_iter().zip(p.as_chunks_mut().0) {
+            self.store_s8(v, p);
+        }
+    }
     /// Loads sixteen s8, sign-extended.
     fn load_s8(self, p: &[i8; LANES]) -> Self::I32;
 

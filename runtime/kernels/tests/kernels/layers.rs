@@ -2,7 +2,7 @@
 
 use crate::common::{Random, bits, isas};
 use ossicle_kernels::dot::Blocks;
-use ossicle_kernels::linear::{Finish, Linear, linear, linear_columns, linear_u8, linear_u8_columns};
+use ossicle_kernels::linear::{Finish, Linear, linear, linear_columns, linear_onto, linear_u8, linear_u8_columns};
 use ossicle_kernels::rows::{
     EPSILON, QuantRows, UnsignedRows, layer_norm_quantize_rows, layer_norm_rows, quantize_rows, quantize_unsigned_rows,
 };
@@ -64,7 +64,8 @@ fn rows_of_zeros_and_of_next_to_nothing_have_scale_zero() {
 #[test]
 fn layer_norm_is_close_to_f64_and_equal_everywhere() {
     let mut random = Random::new(4);
-    let (rows, depth) = (4, 384);
+    // Some at once, and some that are left.
+    let (rows, depth) = (6, 384);
     let x: Vec<f32> = random.floats(rows * depth).iter().map(|x| x * 30.0 + 5.0).collect();
     let (gamma, beta) = (random.floats(depth), random.floats(depth));
     let mut reference: Option<(Vec<u32>, Vec<i8>)> = None;
@@ -101,6 +102,11 @@ fn layer_output(isa: Isa, finish: Finish, before: &[f32], rows: usize, outputs: 
     let layer = Linear { weights: Blocks::new(&weights, depth), scales: &scales, bias: &bias };
     let mut out = before.to_vec();
     linear(isa, quantized.as_rows(), quantized.scales, &layer, finish, &mut out);
+    if finish == Finish::Add {
+        let mut onto = vec![f32::NAN; rows * outputs];
+        linear_onto(isa, quantized.as_rows(), quantized.scales, &layer, before, &mut onto);
+        assert_eq!(bits(&onto), bits(&out), "added to other rows on {isa}");
+    }
     if finish == Finish::Store {
         for row in 0..rows {
             for n in 0..outputs {

@@ -2,8 +2,9 @@
 
 use crate::common::{Random, bits, isas};
 use ossicle_kernels::conv::Size;
+use ossicle_kernels::multiply::multiply_rows;
 use ossicle_kernels::rows::{QuantRows, UnsignedRows, quantize_offset_rows, quantize_rows};
-use ossicle_kernels::window::{Map, Pool, Window, depthwise_map, gather, multiply_rows, pool_map};
+use ossicle_kernels::window::{Map, Pool, Window, depthwise_map, gather, pool_map};
 
 fn window(kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2], before: [usize; 2], after: [usize; 2]) -> Window {
     Window { kernel, stride, dilation, before, after }

@@ -10,8 +10,8 @@ use ossicle_engine::weights::{FolderError, Span, Weights};
 use ossicle_engine::work::{Units, Work};
 use ossicle_engine::{GraphError, Session};
 use ossicle_kernels::math;
+use ossicle_kernels::multiply::multiply_rows;
 use ossicle_kernels::simd::{LANES, Simd, SimdOp};
-use ossicle_kernels::window::multiply_rows;
 use ossicle_trace::Values;
 
 use super::head::{BINS, FRAME, HOP, SPECTRUM};

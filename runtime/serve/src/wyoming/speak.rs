@@ -46,7 +46,10 @@ impl Session<'_> {
             (_, _, Some(speaker)) if card.named(speaker).is_none() => return refuse("speaker", speaker, &card.names()),
             _ => {}
         }
-        let settings = asked("speaker").or(asked("name")).and_then(|name| card.named(name)).unwrap_or_default();
+        let named = |key: &str| asked(key).and_then(|name| card.named(name));
+        // A speaker says more than a name, but not where it is the model's own name.
+        let speaker = named("speaker").filter(|settings| settings.voice.is_some());
+        let settings = speaker.or_else(|| named("name")).unwrap_or_default();
         match event.text("text_format") {
             None | Some("" | "text") => Ok(Spoken { saying: voices.saying(self.peer, settings), begun: false }),
             Some(format) => Err(Refusal::new("bad-request", format!("text_format {}: give text or none", format.escape_debug()))),

@@ -110,9 +110,13 @@ fn voices_of_one_model_are_told_and_asked_for() {
     let info = client.event().unwrap();
     let voices = info.data["tts"][0]["voices"].as_array().unwrap();
     assert_eq!(voices.iter().map(|voice| voice["name"].as_str().unwrap()).collect::<Vec<_>>(), ["af_one", "bm_two"]);
-    for (voice, wanted) in
-        [(json!({"name": "bm_two"}), Some(1)), (json!({"speaker": "af_one"}), Some(0)), (json!({"name": "letters"}), None)]
-    {
+    for (voice, wanted) in [
+        (json!({"name": "bm_two"}), Some(1)),
+        (json!({"speaker": "af_one"}), Some(0)),
+        (json!({"name": "letters"}), None),
+        (json!({"name": "bm_two", "speaker": "letters"}), Some(1)),
+        (json!({"name": "bm_two", "speaker": "af_one"}), Some(0)),
+    ] {
         client.write(&Event::new("synthesize", json!({"text": "abc", "voice": voice})));
         assert_eq!(heard(&mut client).0, said(&["abc"]));
         assert_eq!(*letters.voice.lock().unwrap(), wanted, "{voice}");

@@ -12,10 +12,11 @@ use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::linear::{Finish, linear_columns, linear_u8_columns};
+use ossicle_kernels::multiply::multiply_rows;
 use ossicle_kernels::patches::{Patches, quantize_offset_patches, quantize_patches};
 use ossicle_kernels::rows::{QuantRows, UnsignedRows, quantize_offset_rows, quantize_rows};
 use ossicle_kernels::simd::LANES;
-use ossicle_kernels::window::{Map, Window, gather, multiply_rows};
+use ossicle_kernels::window::{Map, Window, gather};
 
 use super::{Block, Offset, Shape, finish, map_fact, record_map};
 

@@ -6,7 +6,7 @@ use crate::session::ROWS;
 use crate::weights::Span;
 use crate::work::{Units, Work};
 use crate::{GraphError, Session};
-use ossicle_kernels::window::multiply_rows;
+use ossicle_kernels::multiply::multiply_rows;
 
 use super::{Edge, Track};
 

@@ -211,6 +211,16 @@ impl Simd for Avx512Vnni {
         })
     }
     #[inline(always)]
+    fn store_s8x4(self, v: [__m512i; 4], p: &mut [i8; 4 * LANES]) {
+        op!({
+            // As above.
+            let words = [_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3])];
+            let bytes = _mm512_packs_epi16(words[0], words[1]);
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            _mm512_storeu_si512(p.as_mut_ptr().cast(), _mm512_permutexvar_epi32(order, bytes));
+        })
+    }
+    #[inline(always)]
     fn load_s8(self, p: &[i8; LANES]) -> __m512i {
         op!(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.as_ptr().cast())))
     }
