@@ -1,6 +1,7 @@
 //! Layers on maps. All maps but the input are `[positions][channels]`, f32, channels rounded up to whole vectors; the padding is zero.
 
 mod attention;
+mod bytes;
 mod concat;
 mod dense;
 mod pointwise;
@@ -9,6 +10,7 @@ mod spatial;
 mod tokens;
 
 pub use attention::{Attention, CausalAttention};
+pub use bytes::{ByteAdd, ByteDense, ByteDepthwise, ByteMean, BytePool, Grid, PixelConv, Pixels, ToFloats};
 pub use concat::{Concat, Copies};
 pub use dense::{Dense, DenseF32, Packed};
 pub use pointwise::{Affine, Join, Joined, Norm, ToScores, Unary};
