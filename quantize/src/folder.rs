@@ -176,7 +176,9 @@ pub(crate) fn put(at: &Path, source: &Path, kind: &str, config: &impl Serialize,
     tensors::write(&at.join("model.safetensors"), source, tensors)?;
     let mut config = serde_json::to_value(config).map_err(|e| Error::json(source, e))?;
     config["kind"] = json!(kind);
-    config["numerics_version"] = json!(NUMERICS_VERSION);
+    if config["numerics_version"].is_null() {
+        config["numerics_version"] = json!(NUMERICS_VERSION);
+    }
     write_text(&at.join("config.json"), &pretty(&config))
 }
 

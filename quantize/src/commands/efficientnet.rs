@@ -8,7 +8,7 @@ use ossicle_quantize::efficientnet;
 use ossicle_quantize::network::inputs;
 
 use super::network::write_network;
-use super::{TargetArgs, text};
+use super::{Maps, TargetArgs, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Images taken from --calibration, evenly spread
     #[arg(long, value_name = "N", default_value_t = 64, requires = "calibration")]
     images: usize,
+    /// What maps between layers are kept as; bytes get the ranges that --calibration gives
+    #[arg(long, value_enum, default_value_t = Maps::Floats)]
+    maps: Maps,
 }
 
 /// EfficientNet-Lite0 as a model folder.
@@ -55,5 +58,5 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let InputShape { height, width, channels } = network.input();
         inputs = inputs::read(&args.calibration, args.images, &efficientnet::preprocessor()?, Target { height, width, channels })?;
     }
-    write_network(network, &inputs, &args.target.output, args.target.force, parts)
+    write_network(network, &inputs, args.maps, &args.target.output, args.target.force, parts)
 }

@@ -81,6 +81,18 @@ pub(crate) struct Args {
     /// Files taken from --calibration, evenly spread [default: 8, for --onnx 64]
     #[arg(long, value_name = "N")]
     pub(crate) clips: Option<usize>,
+    /// With --onnx: what maps between layers are kept as; bytes get the ranges that --calibration gives
+    #[arg(long, value_enum, default_value_t = Maps::Floats)]
+    pub(crate) maps: Maps,
+}
+
+/// What maps between layers are kept as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Maps {
+    /// f32, rows of products with a scale each (numerics version 1)
+    Floats,
+    /// 8 bits where the runtime can, a scale for each map (numerics version 2)
+    Bytes,
 }
 
 /// The text of a file that may be given.

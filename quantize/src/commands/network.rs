@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use ossicle::label::{Preprocessor, Target};
 use ossicle_models::network::InputShape;
 use ossicle_quantize::network::{Network, Parts, inputs};
 
-use super::Args;
+use super::{Args, Maps};
 
 /// An ONNX classifier as a model folder, calibrated and measured with what there is to do that with.
 pub(crate) fn run(args: &Args, onnx: &Path, notes: String) -> anyhow::Result<()> {
@@ -25,14 +25,29 @@ pub(crate) fn run(args: &Args, onnx: &Path, notes: String) -> anyhow::Result<()>
     }
     let labels = labels.lines().map(str::to_owned).collect();
     let parts = Parts { labels, preprocessor: preprocessor.to_json(), notes, ..Parts::default() };
-    write_network(network, &inputs, &args.output, args.force, parts)
+    write_network(network, &inputs, args.maps, &args.output, args.force, parts)
 }
 
 /// Writes a network, calibrated and measured with what there is to do that with.
-pub(crate) fn write_network(mut network: Network, inputs: &[Vec<f32>], output: &Path, force: bool, parts: Parts) -> anyhow::Result<()> {
+pub(crate) fn write_network(
+    mut network: Network,
+    inputs: &[Vec<f32>],
+    maps: Maps,
+    output: &Path,
+    force: bool,
+    parts: Parts,
+) -> anyhow::Result<()> {
     if !inputs.is_empty() {
-        network.smooth(inputs)?;
+        // Ranges of maps are those of the float model's tensors, which channels that were divided are no more.
+        if maps == Maps::Floats {
+            network.smooth(inputs)?;
+        }
         network.calibrate(inputs)?;
+        if maps == Maps::Bytes {
+            network.maps_to_bytes(inputs)?;
+        }
+    } else if maps == Maps::Bytes {
+        bail!("--maps bytes takes their ranges from --calibration");
     }
     network.write(output, force, parts, |draft, parts| {
         // One input says how channels differ, but not how often both models agree.

@@ -4,6 +4,7 @@
 //! normalisation, GELU by its error function, layer normalisation by means and roots, attention by products and softmax) is put together
 //! again. A node that does not become a layer is refused by its name.
 
+mod bytes;
 mod check;
 mod fuse;
 mod graph;
@@ -37,6 +38,8 @@ pub struct Network {
     tensors: Vec<Option<(String, view::View)>>,
     /// For each, the offset of the rows it multiplies, if they are u8.
     offsets: Vec<Option<f32>>,
+    /// Which maps are bytes.
+    bytes: bytes::Bytes,
     /// How ONNX sees the input.
     input_view: view::View,
 }
@@ -71,7 +74,7 @@ impl Network {
         let named = |(name, value): &(String, ir::Value)| (name.clone(), value.view.clone());
         let tensors = fused.origins.iter().map(|origin| tensor(origin).map(named)).collect();
         let offsets = pack::offsets(&fused.layers);
-        Ok(Self { graph, fused, tensors, offsets, input_view: lowered.input })
+        Ok(Self { graph, fused, tensors, offsets, bytes: bytes::Bytes::default(), input_view: lowered.input })
     }
 
     /// Weights and biases in all.

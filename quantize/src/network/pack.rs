@@ -7,12 +7,12 @@ use ossicle_kernels::activation::Activation;
 use ossicle_kernels::attention::HEAD;
 use ossicle_kernels::dot::MAX_DEPTH_U8;
 use ossicle_kernels::simd::Isa;
-use ossicle_models::folder::{FolderError, ModelFolder, NUMERICS_VERSION};
+use ossicle_models::folder::{FolderError, ModelFolder, NUMERICS_OF_BYTES, NUMERICS_VERSION};
 use ossicle_models::network::{self as runtime, INPUT, InputShape, NetworkConfig, NetworkGraph, Op, Words};
 use ossicle_models::{GraphError, Options};
 
-use super::Network;
 use super::ir::{Kind, Layer, Weights};
+use super::{Network, bytes};
 use crate::Error;
 use crate::card;
 use crate::folder::{self, Partial, write_text};
@@ -20,7 +20,7 @@ use crate::pack::{self, quantize_rows};
 use crate::tensors::Tensor;
 
 /// Values of one vector: rows and channels are rounded up to whole ones.
-const LANES: usize = pack::BLOCK_ROWS;
+pub(super) const LANES: usize = pack::BLOCK_ROWS;
 
 /// What comes with a network.
 #[derive(Debug, Default)]
@@ -126,7 +126,8 @@ impl Network {
             tensors.extend(words.tensors);
             words.config
         });
-        let config = NetworkConfig { input: self.input(), layers, scores: self.fused.scores, num_labels: outputs, words };
+        let numerics_version = if self.has_bytes() { NUMERICS_OF_BYTES } else { NUMERICS_VERSION };
+        let config = NetworkConfig { input: self.input(), layers, scores: self.fused.scores, num_labels: outputs, numerics_version, words };
         folder::put(&at, self.graph.path(), "network", &config, &tensors)?;
         write_text(&at.join("labels.txt"), &parts.labels.iter().flat_map(|label| [label, "\n"]).collect::<String>())?;
         write_text(&at.join("preprocessor_config.json"), &parts.preprocessor)?;
@@ -190,10 +191,10 @@ impl Network {
 
     /// Layers as the runtime's configuration has them.
     fn runtime_layers(&self, names: &[String]) -> Result<Vec<runtime::Layer>, Error> {
-        let layers = self.fused.layers.iter().zip(names).zip(&self.offsets).skip(1);
-        let layers = layers.map(|((layer, name), &offset)| {
+        let layers = self.fused.layers.iter().zip(names).zip(&self.offsets).enumerate().skip(1);
+        let layers = layers.map(|(at, ((layer, name), &offset))| {
             let inputs = layer.inputs.iter().map(|input| names[input.layer].clone()).collect();
-            Some(runtime::Layer { name: name.clone(), inputs, op: op(layer, offset)? })
+            Some(runtime::Layer { name: name.clone(), inputs, bytes: self.grid(at), op: op(layer, offset, self.grid(at).is_some())? })
         });
         let layers: Option<Vec<runtime::Layer>> = layers.collect();
         layers.ok_or_else(|| Error::unsupported(self.graph.path(), "a pattern is incomplete"))
@@ -203,8 +204,11 @@ impl Network {
     pub(crate) fn layers(&self, prefix: &str) -> Result<(Vec<runtime::Layer>, Vec<Tensor>), Error> {
         let names = self.names();
         let mut tensors = vec![];
-        for ((layer, name), offset) in self.fused.layers.iter().zip(&names).zip(&self.offsets) {
-            put(&mut tensors, layer, &format!("{prefix}{name}"), *offset);
+        for (at, ((layer, name), offset)) in self.fused.layers.iter().zip(&names).zip(&self.offsets).enumerate() {
+            let name = format!("{prefix}{name}");
+            if !bytes::put(self, &mut tensors, at, &name) {
+                put(&mut tensors, layer, &name, *offset);
+            }
         }
         Ok((self.runtime_layers(&names)?, tensors))
     }
@@ -217,7 +221,7 @@ impl Network {
             ("layers", (self.fused.layers.len() - 1).to_string()),
             ("parameters", self.parameters().to_string()),
             ("weights here", format!("{bytes} bytes: products int8 with one f32 scale per output, everything else f32")),
-            ("numerics version", NUMERICS_VERSION.to_string()),
+            ("numerics version", if self.has_bytes() { NUMERICS_OF_BYTES } else { NUMERICS_VERSION }.to_string()),
         ];
         let introduction = match &*parts.introduction {
             "" => "An ONNX network for the Ossicle runtime, made by `ossicle-quantize --onnx`.",
@@ -228,10 +232,11 @@ impl Network {
 }
 
 /// A layer as the runtime's configuration has it; none for a part of a pattern.
-fn op(layer: &Layer, offset: Option<f32>) -> Option<Op> {
+fn op(layer: &Layer, offset: Option<f32>, bytes: bool) -> Option<Op> {
     let channels = layer.channels;
     Some(match layer.kind {
         Kind::Input | Kind::Part(_) => return None,
+        Kind::Conv { window, activation, .. } if bytes && layer.inputs[0].layer == 0 => Op::PixelConv { window, channels, activation },
         Kind::Conv { window, activation, .. } if stays_float(layer) => Op::ConvF32 { window, channels, activation },
         Kind::Conv { window, groups, activation, .. } => Op::Conv { window, channels, groups, activation, offset },
         Kind::Linear { activation, .. } => Op::Linear { channels, activation, offset },
@@ -293,7 +298,7 @@ fn put(tensors: &mut Vec<Tensor>, layer: &Layer, name: &str, offset: Option<f32>
 }
 
 /// Rows of `width` values, each with zeros up to a whole vector.
-fn padded(values: &[f32], width: usize) -> Vec<f32> {
+pub(super) fn padded(values: &[f32], width: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity(values.len().next_multiple_of(LANES));
     for row in values.chunks(width) {
         out.extend_from_slice(row);

@@ -121,7 +121,7 @@ impl Pool {
 
     /// Gives each thread a part of `out`, rows of `width` values, each part but the last a multiple of `granule` rows. `work` gets the thread,
     /// the part's first row and the part.
-    pub fn for_parts(&self, out: &mut [f32], width: usize, granule: usize, work: impl Fn(usize, usize, &mut [f32]) + Sync) {
+    pub fn for_parts<T: Send>(&self, out: &mut [T], width: usize, granule: usize, work: impl Fn(usize, usize, &mut [T]) + Sync) {
         let mut parts = [const { None }; MAX_THREADS];
         let rows = out.len() / width;
         let mut rest = out;

@@ -21,6 +21,9 @@ pub use crate::verify::{check_weights, verify};
 /// The numerics contract that this runtime computes by.
 pub const NUMERICS_VERSION: u32 = 1;
 
+/// The contract of folders with maps of bytes, which adds to the one above.
+pub const NUMERICS_OF_BYTES: u32 = 2;
+
 /// The packed weights' layout, `[N/16][K/4][16][4]`, as the file's metadata names it.
 pub const LAYOUT: &str = "n16k4";
 
@@ -30,6 +33,9 @@ pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub trait ModelConfig: DeserializeOwned {
     /// What `kind` has to be.
     const KIND: &'static str;
+
+    /// The highest numerics version that there are such models of.
+    const NUMERICS: u32 = NUMERICS_VERSION;
 
     /// What is wrong with the figures, if anything.
     fn problem(&self) -> Option<String>;
@@ -43,12 +49,12 @@ struct AnyConfig {
 }
 
 impl AnyConfig {
-    fn problem(&self, kind: &str) -> Option<String> {
+    fn problem(&self, kind: &str, numerics: u32) -> Option<String> {
         if self.kind != kind {
             return Some(format!("kind is {:?}, not {kind:?}", self.kind));
         }
-        let ours = self.numerics_version == NUMERICS_VERSION;
-        (!ours).then(|| format!("numerics_version is {}, this runtime computes by {NUMERICS_VERSION}", self.numerics_version))
+        let ours = (NUMERICS_VERSION..=numerics).contains(&self.numerics_version);
+        (!ours).then(|| format!("numerics_version is {}, this runtime computes by {numerics}", self.numerics_version))
     }
 }
 
@@ -104,7 +110,7 @@ impl<C: ModelConfig> ModelFolder<C> {
         let malformed = |path: &Path, problem: String| FolderError::Malformed { path: path.to_owned(), problem };
         let unreadable = |e: serde_json::Error| malformed(&config_path, e.to_string());
         let any: AnyConfig = serde_json::from_slice(&text).map_err(unreadable)?;
-        if let Some(problem) = any.problem(C::KIND) {
+        if let Some(problem) = any.problem(C::KIND, C::NUMERICS) {
             return Err(malformed(&config_path, problem));
         }
         let config: C = serde_json::from_slice(&text).map_err(unreadable)?;

@@ -105,6 +105,17 @@ impl<'a> Blocks<'a> {
         core::array::from_fn(|i| self.data[start + i])
     }
 
+    /// The packed weights of a group of a block: 16 outputs x 4 inputs.
+    ///
+    /// # Panics
+    /// If there is no such block or group.
+    #[inline(always)]
+    pub(crate) fn bytes(&self, block: usize, group: usize) -> [i8; BLOCK_BYTES] {
+        assert!(block < self.count && group < self.groups, "block {block}, group {group}");
+        // SAFETY: both exist.
+        unsafe { *self.get(block, group) }
+    }
+
     /// Writes each output's sum of weights, which [`U8Rows`] asks for: `[16 * count]`.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod bytes;
 pub mod channels;
 pub mod conv;
 pub mod dot;

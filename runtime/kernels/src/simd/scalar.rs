@@ -195,6 +195,10 @@ impl Simd for Scalar {
         map(*p, i32::from)
     }
     #[inline(always)]
+    fn load_u8(self, p: &[u8; LANES]) -> I {
+        map(*p, i32::from)
+    }
+    #[inline(always)]
     fn weights(self, w: &[i8; 64]) -> [i8; 64] {
         *w
     }
@@ -217,6 +221,16 @@ impl Simd for Scalar {
     #[inline(always)]
     fn dot_u8(self, acc: I, w: [i8; 64], a: [i32; 4]) -> I {
         dot(acc, w, a)
+    }
+    #[inline(always)]
+    fn interleave(self, taps: [&[u8; LANES]; 4], out: &mut [u8; 64]) {
+        for (c, out) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            *out = taps.map(|tap| tap[c]);
+        }
+    }
+    #[inline(always)]
+    fn filter_u8(self, acc: I, w: [i8; 64], x: &[u8; 64]) -> I {
+        core::array::from_fn(|n| (0..4).fold(acc[n], |sum, i| sum + i32::from(w[4 * n + i]) * i32::from(x[4 * n + i])))
     }
 }
 

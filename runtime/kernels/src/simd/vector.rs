@@ -122,6 +122,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
     /// Loads sixteen s8, sign-extended.
     fn load_s8(self, p: &[i8; LANES]) -> Self::I32;
+    /// Loads sixteen u8.
+    fn load_u8(self, p: &[u8; LANES]) -> Self::I32;
 
     /// Prepares one packed block: `w[4 * n + i]` is output `n`, input `i`; any s8, -128 too.
     fn weights(self, w: &[i8; 64]) -> Self::Weights;
@@ -135,6 +137,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn acts_u8(self, a: [u8; 4]) -> Self::Acts;
     /// `acc[n] + sum_i w[n][i] * (a[i] - PROB_OFFSET)`.
     fn dot_u8(self, acc: Self::I32, w: Self::Weights, a: Self::Acts) -> Self::I32;
+    /// Brings four taps of sixteen channels together: `out[4 * c + i] = taps[i][c]`.
+    fn interleave(self, taps: [&[u8; LANES]; 4], out: &mut [u8; 64]);
+    /// As [`dot_u8`](Simd::dot_u8), each output with activations of its own: `acc[n] + sum_i w[n][i] * (x[4 * n + i] - PROB_OFFSET)`.
+    fn filter_u8(self, acc: Self::I32, w: Self::Weights, x: &[u8; 64]) -> Self::I32;
 
     /// Asks for a block that will be read soon. Changes nothing but time.
     #[inline(always)]

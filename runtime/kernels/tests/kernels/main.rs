@@ -4,6 +4,7 @@
 
 mod activations;
 mod attention;
+mod bytes;
 mod common;
 mod convolutions;
 mod guarded;

@@ -1,7 +1,7 @@
 //! `config.json` of a network: its layers, by name.
 
-use ossicle_engine::layers::map::{Offset, Scores};
-use ossicle_engine::weights::ModelConfig;
+use ossicle_engine::layers::map::{Grid, Offset, Scores};
+use ossicle_engine::weights::{ModelConfig, NUMERICS_OF_BYTES, NUMERICS_VERSION};
 use ossicle_kernels::activation::Activation;
 use ossicle_kernels::window::{Pool, Window};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,9 @@ pub struct NetworkConfig {
     pub scores: Scores,
     /// Classes; `labels.txt` has a line for each.
     pub num_labels: usize,
+    /// What it is computed by: 2 if a layer's map is bytes.
+    #[serde(default = "first_version")]
+    pub numerics_version: u32,
     /// How images are compared with texts, if they can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<Words>,
@@ -45,6 +48,9 @@ pub struct Layer {
     pub name: String,
     /// [`INPUT`] or names of earlier layers.
     pub inputs: Vec<String>,
+    /// What the bytes of its map stand for, if that is bytes and not f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Grid>,
     /// What it computes.
     #[serde(flatten)]
     pub op: Op,
@@ -81,6 +87,17 @@ pub enum Op {
         #[serde(with = "ActivationName", default = "identity", skip_serializing_if = "is_identity")]
         activation: Activation,
     },
+    /// A convolution of the network's input, which becomes bytes first, `fma(x, steps, zero)`, rounded: `.steps` and `.zeros`, one for each channel; the
+    /// rest as for [`Op::Conv`]. Its map is bytes.
+    PixelConv {
+        /// Its geometry.
+        window: WindowConfig,
+        /// Channels behind it.
+        channels: usize,
+        /// Applied to each value.
+        #[serde(with = "ActivationName", default = "identity", skip_serializing_if = "is_identity")]
+        activation: Activation,
+    },
     /// A linear layer on each position. `.weight` packed, `.weight_scale` and `.bias`.
     Linear {
         /// Channels behind it.
@@ -92,7 +109,8 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         offset: Offset,
     },
-    /// A convolution of each channel by itself. `.weight` `[taps][channels]` and `.bias`, f32.
+    /// A convolution of each channel by itself. `.weight` `[taps][channels]` and `.bias`, f32; if its map is bytes `.weight`, `.weight_scale` and
+    /// `.bias` as for [`Op::Linear`], the taps column after column, each with zeros up to a multiple of four rows.
     Depthwise {
         /// Its geometry.
         window: WindowConfig,
@@ -191,6 +209,10 @@ pub struct WindowConfig {
     pub padding: [usize; 4],
 }
 
+fn first_version() -> u32 {
+    NUMERICS_VERSION
+}
+
 fn one() -> usize {
     1
 }
@@ -255,10 +277,15 @@ enum PoolName {
 
 impl ModelConfig for NetworkConfig {
     const KIND: &'static str = "network";
+    const NUMERICS: u32 = NUMERICS_OF_BYTES;
 
     fn problem(&self) -> Option<String> {
         if self.layers.iter().any(|layer| layer.op == Op::TextEnd) {
             return Some("op text_end is for texts".into());
+        }
+        let bytes = self.layers.iter().any(|layer| layer.bytes.is_some());
+        if bytes != (self.numerics_version == NUMERICS_OF_BYTES) {
+            return Some(format!("numerics_version is {}: 2 is for maps of bytes, 1 for networks without", self.numerics_version));
         }
         if let Some(problem) = self.words.as_ref().and_then(Words::problem) {
             return Some(problem);

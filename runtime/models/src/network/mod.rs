@@ -13,6 +13,7 @@
 //! # Ok::<(), ossicle_models::GraphError>(())
 //! ```
 
+mod bytes;
 mod config;
 mod shapes;
 mod wire;
@@ -30,7 +31,7 @@ use ossicle_kernels::simd::Isa;
 use ossicle_trace::Tap;
 
 pub use config::{INPUT, InputShape, Layer, NetworkConfig, Op, WindowConfig};
-pub use ossicle_engine::layers::map::{Block, MAX_INPUTS, Offset, Scores, Shape, unit_length};
+pub use ossicle_engine::layers::map::{Block, Grid, MAX_INPUTS, Offset, Scores, Shape, unit_length};
 
 pub use words::Words;
 

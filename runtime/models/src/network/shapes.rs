@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use ossicle_engine::layers::map::{Block, MAX_INPUTS, Offset, Shape};
+use ossicle_engine::layers::map::{Block, Grid, MAX_INPUTS, Offset, Shape};
+use ossicle_kernels::activation::Activation;
 use ossicle_kernels::attention::HEAD;
 use ossicle_kernels::conv::Size;
 use ossicle_kernels::dot::{MAX_DEPTH, MAX_DEPTH_U8};
 use ossicle_kernels::simd::LANES;
-use ossicle_kernels::window::Window;
+use ossicle_kernels::window::{Pool, Window};
 
 use super::config::{INPUT, Layer, NetworkConfig, Op, WindowConfig};
 
@@ -54,6 +55,7 @@ pub(crate) fn shapes(input: Shape, layers: &[Layer]) -> Result<Vec<(Shape, Vec<u
         return Err(format!("an input of {input:?} is empty or too large"));
     }
     let mut known: HashMap<&str, (usize, Shape)> = HashMap::from([(INPUT, (0, input))]);
+    let mut grids: Vec<Option<Grid>> = vec![None];
     let mut shapes = vec![];
     for (i, layer) in layers.iter().enumerate() {
         let wrong = |problem: String| format!("layer {:?}: {problem}", layer.name);
@@ -66,6 +68,12 @@ pub(crate) fn shapes(input: Shape, layers: &[Layer]) -> Result<Vec<(Shape, Vec<u
         if !fits(shape) {
             return Err(wrong(format!("a map of {shape:?} is empty or too large")));
         }
+        let from: Vec<Option<Grid>> = sources.iter().map(|&(source, _)| grids[source]).collect();
+        let raw = sources.first().is_some_and(|&(source, _)| source == 0);
+        if let Some(problem) = byte_problem(layer, raw, &inputs, &from) {
+            return Err(wrong(problem));
+        }
+        grids.push(layer.bytes);
         if known.insert(&layer.name, (i + 1, shape)).is_some() {
             return Err(wrong("there are two of that name".into()));
         }
@@ -74,7 +82,54 @@ pub(crate) fn shapes(input: Shape, layers: &[Layer]) -> Result<Vec<(Shape, Vec<u
     Ok(shapes)
 }
 
+/// What is wrong with a layer's maps of bytes, if anything. (Layers of f32 read bytes as f32.)
+fn byte_problem(layer: &Layer, raw: bool, inputs: &[Shape], from: &[Option<Grid>]) -> Option<String> {
+    let bytes = layer.bytes.is_some();
+    if let Some(problem) = layer.bytes.and_then(Grid::problem) {
+        return Some(problem);
+    }
+    let all = from.iter().all(Option::is_some);
+    let fits = match layer.op {
+        Op::PixelConv { .. } => bytes && raw,
+        Op::Conv { .. } => !bytes || all,
+        Op::Depthwise { .. } | Op::Add { .. } => !bytes || all,
+        Op::Pool { pool, .. } => !bytes || (pool == Pool::Max && from[0] == layer.bytes),
+        _ => !bytes || matches!(layer.op, Op::Linear { .. }),
+    };
+    if !fits {
+        return Some("its map cannot be bytes".into());
+    }
+    if let (Some(grid), Some(activation)) = (layer.bytes, layer.op.activation())
+        && grid.to_bytes(activation).is_none()
+    {
+        return Some(format!("{activation:?} gives no bytes"));
+    }
+    // Rows of bytes are u8, whatever comes out.
+    let rows = match (&layer.op, from.first()) {
+        (Op::Conv { offset: Some(_), .. } | Op::Linear { offset: Some(_), .. }, Some(Some(_))) => {
+            return Some("bytes have no offset".into());
+        }
+        (Op::Linear { .. }, Some(Some(_))) => inputs[0].channels,
+        (Op::Conv { window, groups, .. }, Some(Some(_))) => depth(&Window::from(*window), inputs[0].channels / groups),
+        (Op::PixelConv { window, .. }, _) => depth(&Window::from(*window), inputs[0].channels),
+        _ => return None,
+    };
+    check_depth(rows, MAX_DEPTH_U8).err()
+}
+
 impl Op {
+    /// The function behind a layer that may have one.
+    fn activation(&self) -> Option<Activation> {
+        match *self {
+            Self::Conv { activation, .. }
+            | Self::PixelConv { activation, .. }
+            | Self::Linear { activation, .. }
+            | Self::Depthwise { activation, .. }
+            | Self::Add { activation } => Some(activation),
+            _ => None,
+        }
+    }
+
     /// The shape after a layer with these inputs.
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let wanted = match self {
@@ -94,7 +149,7 @@ impl Op {
                 check_rows(depth(&window, block.inputs), offset)?;
                 Ok(Shape { size, channels })
             }
-            Self::ConvF32 { ref window, channels, .. } => {
+            Self::ConvF32 { ref window, channels, .. } | Self::PixelConv { ref window, channels, .. } => {
                 let (window, size) = windowed(window, x)?;
                 check_depth(depth(&window, x.channels), MAX_DEPTH)?;
                 Ok(Shape { size, channels })

@@ -9,21 +9,22 @@ use ossicle_engine::graph::{GraphBuilder, Outlet};
 use ossicle_engine::layer;
 use ossicle_engine::layers::attention::{FloatAttention, HeadSize, Mask, Positions, SelfAttention};
 use ossicle_engine::layers::map::{
-    AddConstant, Affine, Block, Concat, Copies, Dense, DenseF32, Depthwise, Join, Joined, Mean, Norm, Offset, Packed, Pad, PoolWindows,
-    Prepend, Shape, Take, TakeOne, Unary,
+    AddConstant, Affine, Block, Concat, Copies, Dense, DenseF32, Depthwise, Grid, Join, Joined, Mean, Norm,
+    Offset, Packed, Pad, PoolWindows, Prepend, Shape, Take, TakeOne, ToFloats, Unary,
 };
 use ossicle_engine::layers::sequence::Flow;
 use ossicle_engine::weights::{FolderError, LinearSpan, Weights};
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::Window;
 
+use super::bytes;
 use super::config::{Layer, Op};
 
 /// Where a part's tensors are.
 pub(crate) struct Tensors<'a> {
-    weights: &'a Weights,
+    pub(super) weights: &'a Weights,
     /// In front of the layers' names.
-    prefix: &'a str,
+    pub(super) prefix: &'a str,
     /// Sums of weights, by name: a part may be wired for several lengths.
     sums: RefCell<HashMap<String, Arc<[i32]>>>,
 }
@@ -33,7 +34,7 @@ impl<'a> Tensors<'a> {
         Self { weights, prefix, sums: RefCell::default() }
     }
 
-    fn sums(&self, name: &str, layer: &LinearSpan) -> Result<Arc<[i32]>, FolderError> {
+    pub(super) fn sums(&self, name: &str, layer: &LinearSpan) -> Result<Arc<[i32]>, FolderError> {
         if let Some(sums) = self.sums.borrow().get(name) {
             return Ok(Arc::clone(sums));
         }
@@ -69,11 +70,15 @@ impl Part<'_> {
         let mut outlets = vec![source];
         // Convolutions take what they need of each position; everything else wants whole vectors.
         let narrow = self.input.channels < self.input.padded();
-        let raw = |layer: &Layer, sources: &[usize]| matches!(layer.op, Op::Conv { .. } | Op::ConvF32 { .. }) && sources == [0];
+        let raw = |layer: &Layer, sources: &[usize]| {
+            matches!(layer.op, Op::Conv { .. } | Op::ConvF32 { .. } | Op::PixelConv { .. }) && sources == [0]
+        };
         let padded = match narrow && self.layers.iter().zip(self.shapes).any(|(layer, (_, from))| from.contains(&0) && !raw(layer, from)) {
             true => graph.add(format!("{}.padded", self.name), Pad { output: self.input }, &[source])?[0],
             false => source,
         };
+        let mut floats: HashMap<usize, Outlet> = HashMap::new();
+        let grid = |source: usize| source.checked_sub(1).and_then(|layer| self.layers[layer].bytes);
         for (layer, (output, sources)) in self.layers.iter().zip(self.shapes) {
             let direct = raw(layer, sources);
             let shapes: Vec<Shape> = sources.iter().map(|&source| behind(source)).collect();
@@ -81,6 +86,22 @@ impl Part<'_> {
             let mut inputs: Vec<Outlet> = sources.iter().map(|&from| if from == 0 && !direct { padded } else { outlets[from] }).collect();
             if layer.op == Op::TextEnd {
                 inputs.push(end.ok_or_else(|| GraphError::Plan(format!("layer {:?} is for texts", layer.name)))?);
+            }
+            let from: Vec<Option<Grid>> = sources.iter().map(|&source| grid(source)).collect();
+            if let Some(op) = bytes::operator(tensors, layer, &shapes, &from, *output)? {
+                outlets.push(graph.add_shared(format!("{}.{}", self.name, layer.name), op, &inputs)?[0]);
+                continue;
+            }
+            for ((input, &source), (from, shape)) in inputs.iter_mut().zip(sources).zip(from.iter().zip(&shapes)) {
+                let Some(from) = *from else { continue };
+                *input = match floats.get(&source) {
+                    Some(outlet) => *outlet,
+                    None => {
+                        let name = format!("{}.{}.floats", self.name, self.layers[source - 1].name);
+                        graph.add(name, ToFloats { from, output: *shape }, &[*input])?[0]
+                    }
+                };
+                floats.insert(source, *input);
             }
             let op = operator(tensors, layer, &shapes, stride, *output)?;
             outlets.push(graph.add_shared(format!("{}.{}", self.name, layer.name), op, &inputs)?[0]);
@@ -113,7 +134,7 @@ fn operator(
             let weights = packed((window.taps() * block.inputs).next_multiple_of(LANES), offset)?;
             Arc::new(Dense { weights, window: Some((window, block)), input, stride, output, activation })
         }
-        Op::ConvF32 { window, activation, .. } => {
+        Op::ConvF32 { window, activation, .. } | Op::PixelConv { window, activation, .. } => {
             let window = Window::from(window);
             let (weights, bias) = (tensor("weight", &[window.taps() * input.channels, channels])?, tensor("bias", &[channels])?);
             Arc::new(DenseF32 { weights, bias, window, input, stride, output, activation })

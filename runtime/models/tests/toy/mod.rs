@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod audiogen;
+pub(crate) mod bytes;
 pub(crate) mod encodec;
 pub(crate) mod kokoro;
 pub(crate) mod sounds;

@@ -1,5 +1,6 @@
 //! Layers on maps. All maps but the input are `[positions][channels]`, f32, channels rounded up to whole vectors; the padding is zero.
 
+mod bytes;
 mod concat;
 mod dense;
 mod pointwise;
@@ -7,6 +8,7 @@ mod shape;
 mod spatial;
 mod tokens;
 
+pub use bytes::{ByteAdd, ByteDense, ByteDepthwise, ByteMean, BytePool, Grid, PixelConv, Pixels, ToFloats};
 pub use concat::{Concat, Copies};
 pub use dense::{Dense, DenseF32, Packed};
 pub use pointwise::{Affine, Join, Joined, Norm, ToScores, Unary};

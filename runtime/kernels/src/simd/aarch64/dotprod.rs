@@ -155,9 +155,9 @@ impl Multiply for Dotprod {
         unsafe { run(token, op) }
     }
     #[inline(always)]
-    fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
+    fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: [int8x16_t; 4]) -> I {
         // SAFETY: `self` proves the instruction.
-        unsafe { [sdot(acc[0], w[0], a), sdot(acc[1], w[1], a), sdot(acc[2], w[2], a), sdot(acc[3], w[3], a)] }
+        unsafe { [sdot(acc[0], w[0], a[0]), sdot(acc[1], w[1], a[1]), sdot(acc[2], w[2], a[2]), sdot(acc[3], w[3], a[3])] }
     }
     #[inline(always)]
     fn products<A: Activations<Aarch64<Self>>, E: Epilogue<Aarch64<Self>>>(

@@ -189,13 +189,13 @@ impl Multiply for I8mm {
         unsafe { run(token, op) }
     }
     #[inline(always)]
-    fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
+    fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: [int8x16_t; 4]) -> I {
         self.dotprod.dot_s8(acc, w, a)
     }
     #[inline(always)]
-    fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
+    fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: [int8x16_t; 4]) -> I {
         // SAFETY: `self` proves the instruction.
-        unsafe { [usdot(acc[0], a, w[0]), usdot(acc[1], a, w[1]), usdot(acc[2], a, w[2]), usdot(acc[3], a, w[3])] }
+        unsafe { [usdot(acc[0], a[0], w[0]), usdot(acc[1], a[1], w[1]), usdot(acc[2], a[2], w[2]), usdot(acc[3], a[3], w[3])] }
     }
     #[inline(always)]
     fn products<A: Activations<Aarch64<Self>>, E: Epilogue<Aarch64<Self>>>(

@@ -65,14 +65,14 @@ pub trait Multiply: Copy + Send + Sync + 'static {
     /// Runs `op` compiled with the instructions.
     fn run<O: SimdOp>(token: Aarch64<Self>, op: O) -> O::Output;
 
-    /// `acc[n] + sum_i w[n][i] * a[i]`, all s8.
-    fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I;
+    /// `acc[n] + sum_i w[n][i] * a[n][i]`, all s8; a register holds four outputs.
+    fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: [int8x16_t; 4]) -> I;
 
-    /// `acc[n] + sum_i w[n][i] * (a[i] - PROB_OFFSET)`, `a` unsigned: with an offset of 128, `a - 128` is s8.
+    /// `acc[n] + sum_i w[n][i] * (a[n][i] - PROB_OFFSET)`, `a` unsigned: with an offset of 128, `a - 128` is s8.
     #[inline(always)]
-    fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
+    fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: [int8x16_t; 4]) -> I {
         debug_assert!(Self::PROB_OFFSET == 128);
-        self.dot_s8(acc, w, minus_128(a))
+        self.dot_s8(acc, w, map(a, |a| minus_128(a)))
     }
 
     /// See [`Products::products`](crate::dot::Products::products).
@@ -309,6 +309,15 @@ impl<M: Multiply> Simd for Aarch64<M> {
         })
     }
     #[inline(always)]
+    fn load_u8(self, p: &[u8; LANES]) -> I {
+        op!({
+            let v = vld1q_u8(p.as_ptr());
+            let (low, high) = (vmovl_u8(vget_low_u8(v)), vmovl_high_u8(v));
+            let quarters = [vmovl_u16(vget_low_u16(low)), vmovl_high_u16(low), vmovl_u16(vget_low_u16(high)), vmovl_high_u16(high)];
+            map(quarters, |v| vreinterpretq_s32_u32(v))
+        })
+    }
+    #[inline(always)]
     fn weights(self, w: &[i8; 64]) -> [int8x16_t; 4] {
         let p = w.as_ptr();
         op!([vld1q_s8(p), vld1q_s8(p.add(16)), vld1q_s8(p.add(32)), vld1q_s8(p.add(48))])
@@ -319,7 +328,7 @@ impl<M: Multiply> Simd for Aarch64<M> {
     }
     #[inline(always)]
     fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
-        self.multiply.dot_s8(acc, w, a)
+        self.multiply.dot_s8(acc, w, [a; 4])
     }
     #[inline(always)]
     fn weights_for_u8(self, w: &[i8; 64]) -> [int8x16_t; 4] {
@@ -331,7 +340,20 @@ impl<M: Multiply> Simd for Aarch64<M> {
     }
     #[inline(always)]
     fn dot_u8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
-        self.multiply.dot_u8(acc, w, a)
+        self.multiply.dot_u8(acc, w, [a; 4])
+    }
+    #[inline(always)]
+    fn interleave(self, taps: [&[u8; LANES]; 4], out: &mut [u8; 64]) {
+        op!({
+            let [a, b, c, d] = map(taps, |tap| vld1q_u8(tap.as_ptr()));
+            vst4q_u8(out.as_mut_ptr(), uint8x16x4_t(a, b, c, d));
+        })
+    }
+    #[inline(always)]
+    fn filter_u8(self, acc: I, w: [int8x16_t; 4], x: &[u8; 64]) -> I {
+        let p = x.as_ptr().cast::<i8>();
+        let x = op!([vld1q_s8(p), vld1q_s8(p.add(16)), vld1q_s8(p.add(32)), vld1q_s8(p.add(48))]);
+        self.multiply.dot_u8(acc, w, x)
     }
 }
 

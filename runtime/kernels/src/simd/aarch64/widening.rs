@@ -93,7 +93,7 @@ impl<const MR: usize> Tile<MR> for Widening {
             while done < groups {
                 let w = [vld1q_s8(block), vld1q_s8(block.add(16)), vld1q_s8(block.add(32)), vld1q_s8(block.add(48))];
                 for (sums, row) in sums.iter_mut().zip(&rows) {
-                    *sums = self.dot_s8(*sums, w, four(row.add(4 * done), flip));
+                    *sums = self.dot_s8(*sums, w, [four(row.add(4 * done), flip); 4]);
                 }
                 block = block.add(64);
                 done += 1;
@@ -115,12 +115,11 @@ impl Multiply for Widening {
         op.eval(token)
     }
     #[inline(always)]
-    fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: int8x16_t) -> I {
+    fn dot_s8(self, acc: I, w: [int8x16_t; 4], a: [int8x16_t; 4]) -> I {
         // SAFETY: NEON is part of every AArch64 target. Pairs of products are added within 16 bits, pairs of those in 32.
-        zip(acc, w, |acc, w| unsafe {
-            let pairs = vpaddq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(a)), vmull_high_s8(w, a));
-            vpadalq_s16(acc, pairs)
-        })
+        let products = zip(w, a, |w, a| unsafe { vpaddq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(a)), vmull_high_s8(w, a)) });
+        // SAFETY: as above.
+        zip(acc, products, |acc, pairs| unsafe { vpadalq_s16(acc, pairs) })
     }
     #[inline(always)]
     fn products<A: Activations<Aarch64<Self>>, E: Epilogue<Aarch64<Self>>>(

@@ -251,6 +251,13 @@ impl Simd for Avx2 {
         })
     }
     #[inline(always)]
+    fn load_u8(self, p: &[u8; LANES]) -> I {
+        op!({
+            let bytes = _mm_loadu_si128(p.as_ptr().cast());
+            [_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(bytes))]
+        })
+    }
+    #[inline(always)]
     fn weights(self, w: &[i8; 64]) -> [I; 2] {
         let w = load_block(w);
         [w, w.map(|w| op!(_mm256_abs_epi8(w)))]
@@ -281,6 +288,31 @@ impl Simd for Avx2 {
     fn dot_u8(self, acc: I, w: [I; 2], a: [__m256i; 2]) -> I {
         let acc = zip(acc, w[0], |acc, w| op!(_mm256_add_epi32(acc, _mm256_madd_epi16(w, a[0]))));
         zip(acc, w[1], |acc, w| op!(_mm256_add_epi32(acc, _mm256_madd_epi16(w, a[1]))))
+    }
+    #[inline(always)]
+    fn interleave(self, taps: [&[u8; LANES]; 4], out: &mut [u8; 64]) {
+        op!({
+            let tap = |i: usize| _mm_loadu_si128(taps[i].as_ptr().cast());
+            let (a, b, c, d) = (tap(0), tap(1), tap(2), tap(3));
+            let low = [_mm_unpacklo_epi8(a, b), _mm_unpacklo_epi8(c, d)];
+            let high = [_mm_unpackhi_epi8(a, b), _mm_unpackhi_epi8(c, d)];
+            let out = out.as_mut_ptr().cast::<__m128i>();
+            _mm_storeu_si128(out, _mm_unpacklo_epi16(low[0], low[1]));
+            _mm_storeu_si128(out.add(1), _mm_unpackhi_epi16(low[0], low[1]));
+            _mm_storeu_si128(out.add(2), _mm_unpacklo_epi16(high[0], high[1]));
+            _mm_storeu_si128(out.add(3), _mm_unpackhi_epi16(high[0], high[1]));
+        })
+    }
+    #[inline(always)]
+    fn filter_u8(self, acc: I, [even, odd]: [I; 2], x: &[u8; 64]) -> I {
+        let x = op!([_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x[32..].as_ptr().cast())]);
+        let step = |acc, even, odd, x| {
+            op!({
+                let acc = _mm256_add_epi32(acc, _mm256_madd_epi16(even, _mm256_and_si256(x, _mm256_set1_epi16(0xff))));
+                _mm256_add_epi32(acc, _mm256_madd_epi16(odd, _mm256_srli_epi16::<8>(x)))
+            })
+        };
+        [step(acc[0], even[0], odd[0], x[0]), step(acc[1], even[1], odd[1], x[1])]
     }
 }
 

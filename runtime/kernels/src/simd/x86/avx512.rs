@@ -225,6 +225,10 @@ impl Simd for Avx512Vnni {
         op!(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.as_ptr().cast())))
     }
     #[inline(always)]
+    fn load_u8(self, p: &[u8; LANES]) -> __m512i {
+        op!(_mm512_cvtepu8_epi32(_mm_loadu_si128(p.as_ptr().cast())))
+    }
+    #[inline(always)]
     fn weights(self, w: &[i8; 64]) -> __m512i {
         op!(_mm512_xor_si512(_mm512_loadu_si512(w.as_ptr().cast()), _mm512_set1_epi8(-128)))
     }
@@ -247,6 +251,22 @@ impl Simd for Avx512Vnni {
     #[inline(always)]
     fn dot_u8(self, acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
         op!(_mm512_dpbusd_epi32(acc, a, w))
+    }
+    #[inline(always)]
+    fn interleave(self, taps: [&[u8; LANES]; 4], out: &mut [u8; 64]) {
+        op!({
+            let tap = |i: usize| _mm_loadu_si128(taps[i].as_ptr().cast());
+            let all = _mm512_inserti32x4::<1>(_mm512_castsi128_si512(tap(0)), tap(1));
+            let all = _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(all, tap(2)), tap(3));
+            // Four channels of each tap into one quarter, which is then transposed.
+            let quarters = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), all);
+            let bytes = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_shuffle_epi8(quarters, bytes));
+        })
+    }
+    #[inline(always)]
+    fn filter_u8(self, acc: __m512i, w: __m512i, x: &[u8; 64]) -> __m512i {
+        op!(_mm512_dpbusd_epi32(acc, _mm512_loadu_si512(x.as_ptr().cast()), w))
     }
 }
 
