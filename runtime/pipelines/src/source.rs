@@ -53,6 +53,24 @@ impl SampleSource for &[f32] {
     }
 }
 
+/// Silence, then samples.
+#[derive(Clone, Debug)]
+pub(crate) struct AfterSilence<'a> {
+    /// Samples of silence left.
+    pub silence: usize,
+    /// Samples left behind it.
+    pub samples: &'a [f32],
+}
+
+impl SampleSource for AfterSilence<'_> {
+    fn read(&mut self, out: &mut [f32]) -> Result<usize, SourceError> {
+        let silence = self.silence.min(out.len());
+        self.silence -= silence;
+        out[..silence].fill(0.0);
+        Ok(silence + self.samples.read(&mut out[silence..])?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +93,14 @@ mod tests {
         assert_eq!((filled(&mut source, &mut out).unwrap(), &out[..]), (60, &all[..60]));
         assert_eq!((filled(&mut source, &mut out).unwrap(), &out[..40]), (40, &all[60..]));
         assert_eq!(filled(&mut source, &mut out).unwrap(), 0);
+    }
+
+    #[test]
+    fn silence_comes_first() {
+        let mut source = AfterSilence { silence: 3, samples: &[1.0, 2.0] };
+        let mut out = [9.0; 4];
+        assert_eq!((source.read(&mut out[..2]).unwrap(), &out[..2]), (2, &[0.0, 0.0][..]));
+        assert_eq!((filled(&mut source, &mut out).unwrap(), &out[..3]), (3, &[0.0, 1.0, 2.0][..]));
+        assert_eq!(source.read(&mut out).unwrap(), 0);
     }
 }

@@ -9,12 +9,12 @@ pub mod background;
 pub mod calibrate;
 mod commands;
 pub mod confidence;
-mod ending;
 pub mod mix;
 pub mod recogniser;
 pub mod search;
 pub mod sentences;
 pub mod set;
+mod sound;
 pub mod vocabulary;
 
 pub use commands::{Commands, CommandsError};

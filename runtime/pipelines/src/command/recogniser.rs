@@ -7,9 +7,9 @@ use ossicle_frontend::mel::HOP_SAMPLES;
 
 use super::background::{self, Background};
 use super::confidence::{self, Evidence, MOST_MARGIN};
-use super::ending::sound_samples;
 use super::search::{self, Found, Limits, Search};
 use super::sentences::{Meant, Sentences};
+use super::sound::{Sound, sound};
 use crate::whisper::engine::{EngineError, Lanes};
 use crate::whisper::error::TranscribeError;
 use crate::whisper::options::TranscribeOptions;
@@ -133,16 +133,16 @@ impl<S: Sentences> Recogniser<S> {
         options: &CommandOptions,
     ) -> Result<Recognition<S::Meaning>, TranscribeError> {
         let mut recognition = Recognition::default();
-        // Silence that the recording has already is part of the margin.
-        let sound = sound_samples(samples);
-        let frames = command_frames(sound.div_ceil(HOP_SAMPLES), options.margin_seconds, pipeline.config().short_windows);
+        // Silence that the recording has already is part of the margins.
+        let Sound { lead, end } = sound(samples);
+        let frames = command_frames((lead + end).div_ceil(HOP_SAMPLES), options.margin_seconds, pipeline.config().short_windows);
         // The rest of a lane is for the sentence.
         let most_prompt = (pipeline.engine().max_lane_tokens() / 2).saturating_sub(1);
-        let Some(mut heard) = pipeline.hear(samples, frames, most_prompt, &options.transcribe, &mut recognition.stats)? else {
+        let Some(mut heard) = pipeline.hear(samples, lead, frames, most_prompt, &options.transcribe, &mut recognition.stats)? else {
             return Ok(recognition);
         };
         let clock = Instant::now();
-        let (background, found) = self.decode(&mut heard, sound, options, &mut recognition.stats)?;
+        let (background, found) = self.decode(&mut heard, end, options, &mut recognition.stats)?;
         recognition.heard = heard.tokenizer.decode(background.tokens.iter().copied()).trim().to_owned();
         let readings = self.readings(&heard, &background, &found, options.limits.token_bonus);
         self.decide(readings, options, &mut recognition);
@@ -302,7 +302,8 @@ mod tests {
         let options = CommandOptions { margin_seconds: Some(0.5), ..CommandOptions::default() };
         let recognition = Recogniser::new(words).recognise(&mut pipeline, &samples, &options).unwrap();
         if seconds > 0.0 {
-            assert_eq!(pipeline.engine().frames, [((seconds * 100.0) as usize + 50).next_multiple_of(20).min(3000)]);
+            // The noise begins at once, so that silence is put before it.
+            assert_eq!(pipeline.engine().frames, [(20 + (seconds * 100.0) as usize + 50).next_multiple_of(20).min(3000)]);
         }
         recognition
     }
@@ -451,6 +452,18 @@ mod tests {
             let mut recogniser = Recogniser::new(Words(Trie::new(&SENTENCES, None)));
             recogniser.recognise(&mut pipeline, &noise(1.0), &options).unwrap();
             assert_eq!(pipeline.engine().fed()[..2], [51, code], "{language}");
+        }
+    }
+
+    #[test]
+    fn silence_before_the_sound_is_encoded_once() {
+        for (seconds, frames) in [(0.0, 180), (0.1, 180), (0.2, 180), (0.5, 200)] {
+            let mut pipeline = pipeline(vec![Script::says(&[4, 5]).confidence(9.0)]);
+            let options = CommandOptions { margin_seconds: Some(0.5), ..CommandOptions::default() };
+            let samples = [vec![0.0; (seconds * 16_000.0) as usize], noise(1.0)].concat();
+            let recognition = Recogniser::new(Words(Trie::new(&SENTENCES, None))).recognise(&mut pipeline, &samples, &options).unwrap();
+            assert!(recognition.command.is_some());
+            assert_eq!(pipeline.engine().frames, [frames], "{seconds} s");
         }
     }
 

@@ -26,6 +26,7 @@ use super::specials::Specials;
 use super::tokenizer::Tokenizer;
 use super::transcript::Stats;
 use crate::digest::DigestTaps;
+use crate::source::AfterSilence;
 
 /// Frames that one encoder position stands for.
 pub(super) const FRAMES_PER_POSITION: usize = 2;
@@ -182,14 +183,16 @@ impl<E: Engine> Pipeline<E> {
         Ok(())
     }
 
-    /// Encodes a recording of at most 30 s in a window of `frames` and feeds the prompt for text without timestamps, for a search of the text;
-    /// `None` if it is silent. Of an initial prompt at most the last `most_prompt` tokens are taken.
+    /// Encodes `lead` samples of silence and a recording, together at most 30 s, in a window of `frames` and feeds the prompt for text without
+    /// timestamps, for a search of the text; `None` if the recording is silent. Of an initial prompt at most the last `most_prompt` tokens are
+    /// taken.
     ///
     /// # Errors
     /// As for [`transcribe`](Self::transcribe).
     pub(crate) fn hear(
         &mut self,
         samples: &[f32],
+        lead: usize,
         frames: usize,
         most_prompt: usize,
         options: &TranscribeOptions,
@@ -199,12 +202,12 @@ impl<E: Engine> Pipeline<E> {
         self.check(&options)?;
         let mut plan = self.plan(&options, most_prompt)?;
         let mut taps = DigestTaps::new(false).with_trace(self.trace.clone());
-        let mut source = samples;
+        let mut source = AfterSilence { silence: lead, samples };
         let mut slider = Slider::new(&mut source);
         slider.move_to(0)?;
         let left = slider.frames().min(frames);
         taps.window(0, left, slider.window(left));
-        if quality::level_db(slider.window(left)) < options.quality.min_level_db {
+        if quality::level_db(slider.window(left).get(lead..).unwrap_or_default()) < options.quality.min_level_db {
             stats.silent_windows += 1;
             return Ok(None);
         }
