@@ -153,7 +153,11 @@ type Moments<S> = (<S as Simd>::F32, <S as Simd>::F32);
 fn block_moments<S: Simd>(s: S, x: &[f32], depth: usize, epsilon: f32) -> [Moments<S>; TOGETHER] {
     let rows = x.len() / depth;
     if rows == TOGETHER {
-        return moments(s, core::array::from_fn(|i| chunks(&x[i * depth..][..depth])), epsilon);
+        let mut rows = [chunks(&x[..depth]); TOGETHER];
+        for (row, x) in rows.iter_mut().zip(x.chunks_exact(depth)) {
+            *row = chunks(x);
+        }
+        return moments(s, rows, epsilon);
     }
     let mut out = [(s.splat(0.0), s.splat(0.0)); TOGETHER];
     for (out, x) in out.iter_mut().zip(x.chunks_exact(depth)) {
@@ -164,27 +168,29 @@ fn block_moments<S: Simd>(s: S, x: &[f32], depth: usize, epsilon: f32) -> [Momen
 
 #[inline(always)]
 fn moments<S: Simd, const R: usize>(s: S, rows: [&[[f32; LANES]]; R], epsilon: f32) -> [Moments<S>; R] {
+    // Loops in place of closures: those of arrays are not compiled for the instruction set.
     let vectors = rows[0].len();
-    let rows = rows.map(|row| &row[..vectors]);
     let count = (vectors * LANES) as f32;
-    let mut sums = [s.splat(0.0); R];
+    let (mut sums, mut squares, mut out) = ([s.splat(0.0); R], [s.splat(0.0); R], [(s.splat(0.0), s.splat(0.0)); R]);
     for i in 0..vectors {
-        for (sum, row) in sums.iter_mut().zip(rows) {
+        for (sum, row) in sums.iter_mut().zip(&rows) {
             *sum = s.add(*sum, s.load(&row[i]));
         }
     }
-    let means = sums.map(|sum| s.splat(s.reduce_add(sum) / count));
-    let mut squares = [s.splat(0.0); R];
+    for (out, sum) in out.iter_mut().zip(sums) {
+        out.0 = s.splat(s.reduce_add(sum) / count);
+    }
     for i in 0..vectors {
-        for ((square, row), mean) in squares.iter_mut().zip(rows).zip(means) {
-            let d = s.sub(s.load(&row[i]), mean);
+        for ((square, row), (mean, _)) in squares.iter_mut().zip(&rows).zip(&out) {
+            let d = s.sub(s.load(&row[i]), *mean);
             *square = s.fma(d, d, *square);
         }
     }
-    core::array::from_fn(|i| {
-        let variance = s.reduce_add(squares[i]) / count;
-        (means[i], s.div(s.splat(1.0), s.sqrt(s.splat(variance + epsilon))))
-    })
+    for (out, square) in out.iter_mut().zip(squares) {
+        let variance = s.reduce_add(square) / count;
+        out.1 = s.div(s.splat(1.0), s.sqrt(s.splat(variance + epsilon)));
+    }
+    out
 }
 
 /// Writes a normalised row, and returns the largest magnitude of each lane.
@@ -225,7 +231,10 @@ fn quantize_by<S: Simd>(s: S, x: &[[f32; LANES]], largest: f32, out: &mut [i8]) 
     let mut sums = s.splat_i32(0);
     let ((fours, rest), (out, last)) = (x.as_chunks::<4>(), out.as_flattened_mut().as_chunks_mut::<{ 4 * LANES }>());
     for (x, out) in fours.iter().zip(out) {
-        let q = x.map(|x| s.to_i32(s.mul(s.load(&x), inverse)));
+        let mut q = [sums; 4];
+        for (q, x) in q.iter_mut().zip(x) {
+            *q = s.to_i32(s.mul(s.load(x), inverse));
+        }
         sums = s.add_i32(sums, s.add_i32(s.add_i32(q[0], q[1]), s.add_i32(q[2], q[3])));
         s.store_s8x4(q, out);
     }
