@@ -36,7 +36,7 @@ def of_clips(network, data, path):
 def of_set(network, folder, out):
     """Recordings without labels of cells: what is told of them is false unless their line says otherwise."""
     for i, line in enumerate(scenes.lines(folder / "manifest.jsonl")):
-        for part, first in enumerate(range(0, int(line["seconds"]), 120)):
+        for part, first in enumerate(range(0, max(int(line["seconds"]), 1), 120)):
             path = out / f"{i:05}-{part:02}.npz"
             if not path.exists():
                 samples = scenes.load(folder / line["file"])[first * scenes.RATE :][: 120 * scenes.RATE]
