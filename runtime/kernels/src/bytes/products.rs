@@ -1,7 +1,7 @@
 //! Products whose results are bytes.
 
 use super::{Bytes, Curve, HARD_SWISH, LINE, SILU, ToBytes};
-use crate::dot::{Activations, Epilogue, S8Rows, U8Rows};
+use crate::dot::{Activations, Epilogue, Products, S8Rows, U8Rows};
 use crate::fault;
 use crate::linear::Linear;
 use crate::simd::{Isa, LANES, Simd, SimdOp};
@@ -52,7 +52,7 @@ impl SimdOp for Product<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) {
+    fn eval<S: Products>(self, s: S) {
         match self.rows {
             Rows::Map(rows) => self.any::<S, U8Rows<'_>, false>(s, rows, &[]),
             Rows::Signed(rows, scales) => self.any::<S, S8Rows<'_>, true>(s, rows, scales),
@@ -63,7 +63,7 @@ impl SimdOp for Product<'_> {
 
 impl Product<'_> {
     #[inline(always)]
-    fn any<S: Simd, A: Activations<S>, const SCALED: bool>(self, s: S, rows: A, scales: &[f32]) {
+    fn any<S: Products, A: Activations<S>, const SCALED: bool>(self, s: S, rows: A, scales: &[f32]) {
         match self.to.curve {
             Curve::Line => self.with::<S, A, SCALED, LINE>(s, rows, scales),
             Curve::HardSwish => self.with::<S, A, SCALED, HARD_SWISH>(s, rows, scales),
@@ -72,7 +72,7 @@ impl Product<'_> {
     }
 
     #[inline(always)]
-    fn with<S: Simd, A: Activations<S>, const SCALED: bool, const CURVE: u8>(self, s: S, rows: A, scales: &[f32]) {
+    fn with<S: Products, A: Activations<S>, const SCALED: bool, const CURVE: u8>(self, s: S, rows: A, scales: &[f32]) {
         let Self { layer, to, stride, out, .. } = self;
         let ((factors, _), (bias, _)) = (layer.scales.as_chunks(), layer.bias.as_chunks());
         let blocks = layer.weights.count();

@@ -9,8 +9,8 @@ use ossicle_engine::graph::{GraphBuilder, Outlet};
 use ossicle_engine::layer;
 use ossicle_engine::layers::attention::{FloatAttention, HeadSize, Mask, Positions, SelfAttention};
 use ossicle_engine::layers::map::{
-    AddConstant, Affine, Block, Concat, Copies, Dense, DenseF32, Depthwise, Grid, Join, Joined, Mean, Norm,
-    Offset, Packed, Pad, PoolWindows, Prepend, Shape, Take, TakeOne, ToFloats, Unary,
+    AddConstant, Affine, Block, Concat, Copies, Dense, DenseF32, Depthwise, Grid, Join, Joined, Mean, Norm, Offset, Packed, Pad,
+    PoolWindows, Prepend, Shape, Take, TakeOne, ToFloats, Unary,
 };
 use ossicle_engine::layers::sequence::Flow;
 use ossicle_engine::weights::{FolderError, LinearSpan, Weights};

@@ -7,8 +7,8 @@ use crate::session::ROWS;
 use crate::work::{Units, Work};
 use crate::{GraphError, Session};
 use ossicle_kernels::activation::softmax;
-use ossicle_kernels::simd::{Isa, LANES};
 use ossicle_kernels::multiply::multiply_rows;
+use ossicle_kernels::simd::{Isa, LANES};
 
 use super::relative::{Positions, RelativePositions, biases};
 use crate::layers::arithmetic::add;
