@@ -21,9 +21,13 @@ def replaced(folder, captions):
     """The folder's caption map replaced by another."""
     header, parts = tensors(folder / "model.safetensors")
     _, new = tensors(captions)
+    # Blocks of 16 rows, the last one filled up.
     rows = len(new["bias"]) // 4
-    weight = numpy.frombuffer(new["weight"], numpy.int8).reshape(rows // 16, 16, -1, 4).transpose(0, 2, 1, 3)
-    parts |= {"captions.weight": weight.tobytes(), "captions.weight_scale": new["weight_scale"], "captions.bias": new["bias"]}
+    missing = -rows % 16
+    weight = numpy.pad(numpy.frombuffer(new["weight"], numpy.int8).reshape(rows, -1), ((0, missing), (0, 0)))
+    weight = weight.reshape((rows + missing) // 16, 16, -1, 4).transpose(0, 2, 1, 3)
+    parts |= {"captions.weight": weight.tobytes()}
+    parts |= {f"captions.{name}": new[name] + bytes(4 * missing) for name in ("weight_scale", "bias")}
     body = b""
     for name in sorted(parts, key=lambda name: header[name]["data_offsets"]):
         body += parts[name]

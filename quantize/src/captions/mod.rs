@@ -1,6 +1,6 @@
 //! `ossicle-quantize captions`: from described recordings to a map from YAMNet's embedding to vectors of sentences, for `ossicle find`.
 //!
-//! Ridge regression (Hoerl and Kennard 1970) from the roots of a recording's mean embedding to the mean of its sentences' vectors.
+//! Ridge regression (Hoerl and Kennard 1970) from the roots of a recording's mean embedding to what its sentences say.
 
 mod ridge;
 
@@ -70,7 +70,7 @@ pub fn learn(task: &Task, progress: &mut dyn FnMut(&str)) -> Result<Captions, Er
         progress(line.path);
         let path = task.data.join(line.path);
         let Some(embedding) = mean_embedding(&mut sounds, &path, isa)? else { return Err(refuse(&path, &"is empty")) };
-        let vector = said(&mut encoder, &words, &line.sentences).map_err(|e| refuse(&task.list, &e))?;
+        let vector = said(&mut encoder, &words, isa, &line.sentences).map_err(|e| refuse(&task.list, &e))?;
         let roots = embedding.iter().map(|&x| f64::from(x.max(0.0)).sqrt()).collect();
         examples.push(Example { input: roots, output: vector, weight: line.weight });
     }
@@ -112,16 +112,13 @@ fn mean_embedding(sounds: &mut SoundRows, path: &Path, isa: Isa) -> Result<Optio
     }
 }
 
-/// The mean of sentences' vectors, of length 1.
-fn said(encoder: &mut TextEncoder, words: &SoundWords, sentences: &[&str]) -> Result<Vec<f64>, ossicle::find::FindError> {
-    let mut sum: Vec<f64> = vec![];
+/// What sentences say together.
+fn said(encoder: &mut TextEncoder, words: &SoundWords, isa: Isa, sentences: &[&str]) -> Result<Vec<f64>, ossicle::find::FindError> {
+    let mut vectors = vec![];
     for sentence in sentences {
-        let vector = words.centred(encoder.encode(sentence)?);
-        sum.resize(vector.len(), 0.0);
-        sum.iter_mut().zip(vector).for_each(|(sum, x)| *sum += f64::from(x));
+        vectors.push(encoder.encode(sentence)?.to_vec());
     }
-    let length = sum.iter().map(|x| x * x).sum::<f64>().sqrt();
-    Ok(sum.iter().map(|x| if length > 0.0 { x / length } else { 0.0 }).collect())
+    Ok(words.said(isa, &vectors).into_iter().map(f64::from).collect())
 }
 
 impl Captions {

@@ -208,6 +208,7 @@ fn config(folder: &Path) -> Result<MiniLmConfig, Error> {
         layer_norm_eps: bert.layer_norm_eps,
         sounds: 0,
         captions: 0,
+        described: 0,
         captions_of: String::new(),
     };
     match config.problem() {

@@ -1,5 +1,6 @@
 //! A sentence encoder as a model folder.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -60,12 +61,15 @@ impl Encoder {
         let mut tensors = self.tensors(&lines(calibration), progress);
         let mut config = self.config.clone();
         if let Some(captions) = &task.captions {
-            if captions.rows.rows != config.hidden_size {
-                let what = format!("a caption map to vectors of {} values, the encoder's have {}", captions.rows.rows, config.hidden_size);
+            let labels: BTreeSet<&str> = task.sounds.lines().filter_map(|line| Some(line.split_once('\t')?.0)).collect();
+            let needed = config.hidden_size + labels.len();
+            if captions.rows.rows != needed {
+                let what = format!("a caption map of {} values, the encoder and --sounds need {needed}", captions.rows.rows);
                 return Err(Error::unsupported(&self.path, what));
             }
             tensors::put_rows(&mut tensors, "captions", &captions.rows, Some(captions.bias.clone()));
-            (config.captions, config.captions_of) = (captions.rows.inputs, captions.embedding_sha256.clone());
+            (config.captions, config.described) = (captions.rows.inputs, captions.rows.rows);
+            config.captions_of.clone_from(&captions.embedding_sha256);
         }
         self.put(&at, &tensors, &config)?;
         write_text(&at.join("tokenizer.json"), &self.tokenizer_json)?;

@@ -36,6 +36,9 @@ pub struct MiniLmConfig {
     /// Values of the YAMNet embedding that the folder's caption map takes; 0: there is none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub captions: usize,
+    /// Values that the map gives; 0: there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub described: usize,
     /// `embedding_sha256` of the YAMNet whose embedding that is; empty without a map.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub captions_of: String,
@@ -63,6 +66,9 @@ impl ModelConfig for MiniLmConfig {
         }
         if self.captions > MAX_WIDTH || !self.captions.is_multiple_of(LANES) {
             return Some(format!("captions is {}, 0 or a multiple of {LANES} of at most {MAX_WIDTH} is possible", self.captions));
+        }
+        if self.described > MAX_WIDTH || (self.described > 0) != (self.captions > 0) {
+            return Some(format!("described is {}, with captions 1 to {MAX_WIDTH} is possible: make the caption map anew", self.described));
         }
         let widths = [("hidden_size", self.hidden_size, MAX_WIDTH), ("intermediate_size", self.intermediate_size, 4 * MAX_WIDTH)];
         let tokens = [("max_tokens", self.max_tokens, MAX_TOKENS), ("num_attention_heads", self.num_attention_heads, 256)];

@@ -65,12 +65,12 @@ pub struct MiniLmGraph {
     captions: Option<(LinearSpan, Span)>,
 }
 
-/// A map from what is heard to a sentence's vector, as it was learned from described recordings.
+/// A map from what is heard to what would be said of it, as it was learned from described recordings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaptionMap {
-    /// `[hidden_size][captions]`, for the roots of an embedding.
+    /// `[described][captions]`, for the roots of an embedding.
     pub weight: Vec<f32>,
-    /// `[hidden_size]`
+    /// `[described]`
     pub bias: Vec<f32>,
 }
 
@@ -119,8 +119,8 @@ impl MiniLmGraph {
         let (sounds, width) = (config.sounds, config.hidden_size);
         let sounds = (sounds > 0).then(|| weights.linear_span("sounds", sounds, width, false)).transpose()?;
         let captions = (config.captions > 0).then(|| {
-            let map = weights.linear_span("captions", width, config.captions, false)?;
-            Ok::<_, FolderError>((map, weights.f32_span("captions.bias", &[width])?))
+            let map = weights.linear_span("captions", config.described, config.captions, false)?;
+            Ok::<_, FolderError>((map, weights.f32_span("captions.bias", &[config.described.next_multiple_of(LANES)])?))
         });
         Ok(Self { session, text, runner, sounds, captions: captions.transpose()?, folder })
     }
@@ -149,8 +149,8 @@ impl MiniLmGraph {
     /// The folder's caption map, if it has one.
     pub fn captions(&self) -> Option<CaptionMap> {
         let (map, bias) = self.captions.as_ref()?;
-        let weight = self.unpacked(map, self.config().hidden_size, self.config().captions);
-        Some(CaptionMap { weight, bias: self.folder.weights().f32s(bias).to_vec() })
+        let weight = self.unpacked(map, self.config().described, self.config().captions);
+        Some(CaptionMap { weight, bias: self.folder.weights().f32s(bias)[..self.config().described].to_vec() })
     }
 
     /// Packed rows as f32.

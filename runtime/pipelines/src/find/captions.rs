@@ -4,7 +4,7 @@ use super::words::centred;
 use super::{ByteVector, FindError, TextEncoder};
 use crate::vectors::dot;
 
-/// A linear map from YAMNet's embedding to vectors of sentences, learned from described recordings.
+/// A linear map from YAMNet's embedding to what is [said](super::SoundWords::said), learned from described recordings.
 #[derive(Clone, Debug)]
 pub struct Captions {
     /// `[vector][embedding]`
@@ -25,6 +25,11 @@ impl Captions {
             return Err(FindError::Sounds { path: encoder.path().to_owned(), problem });
         }
         Ok(Some(Self { inputs: map.weight.len() / map.bias.len(), weight: map.weight, bias: map.bias }))
+    }
+
+    /// How many values it gives.
+    pub(super) fn values(&self) -> usize {
+        self.bias.len()
     }
 
     /// The vector for a mean embedding.
@@ -52,7 +57,7 @@ mod tests {
         let captions = Captions::new(&encoder, &of).unwrap().unwrap();
         let ByteVector { values, scale } = captions.describe(&vec![0.25; 1024]);
         let length: f32 = values.iter().map(|&x| (f32::from(x) * scale).powi(2)).sum::<f32>().sqrt();
-        assert!(values.len() == 384 && (length - 1.0).abs() < 0.02, "{length}");
+        assert!(values.len() == 905 && (length - 1.0).abs() < 0.02, "{length}");
         assert!(values.iter().any(|x| x.abs() == 127));
         assert_ne!(captions.describe(&vec![0.0; 1024]).values, values);
     }

@@ -42,6 +42,7 @@ pub struct Row {
 pub struct SoundRows {
     detector: Detector,
     bank: Vec<Query>,
+    phrases: Vec<Query>,
     captions: Option<Captions>,
     /// Sums of scores of the window that is heard, how many, and where it began and ends.
     window: Sums,
@@ -84,9 +85,13 @@ impl SoundRows {
         let options = Options { isa, threads, hop_frames: Some(HOP_FRAMES), ..Options::default() };
         let detector = Detector::open(model, &Settings::default(), options)?;
         let words = SoundWords::new(encoder, detector.labels())?;
-        let bank = words.classes(isa);
+        let (bank, phrases) = (words.classes(isa), words.sample(isa));
         let captions = captions(model, encoder)?;
-        Ok((Self { detector, bank, captions, window: Sums::default(), windows: vec![] }, words))
+        if let Some(values) = captions.as_ref().map(Captions::values).filter(|&values| values != words.described()) {
+            let problem = format!("has a caption map of {values} values, {} are needed: make it anew", words.described());
+            return Err(FindError::Sounds { path: encoder.path().to_owned(), problem }.into());
+        }
+        Ok((Self { detector, bank, phrases, captions, window: Sums::default(), windows: vec![] }, words))
     }
 
     /// Classes of each row.
@@ -144,14 +149,14 @@ impl SoundRows {
     fn row(&self, sums: &Sums, passage: bool) -> Row {
         let root = |sum: &f64| (255.0 * (sum / sums.hops as f64).clamp(0.0, 1.0).sqrt()).round() as u8;
         let roots: Vec<u8> = sums.sums.iter().map(root).collect();
-        let described = self.captions.as_ref().map(|captions| captions.describe(&sums.mean_embedding()));
+        let described = self.captions.as_ref().map(|captions| captions.describe(&sums.mean_embedding())).unwrap_or_default();
         Row {
             passage,
             start: sums.start as f32,
             end: sums.end as f32,
-            norm: norm(&self.bank, &roots),
+            norm: norm(&self.bank, &self.phrases, &roots, &described),
             roots,
-            described: described.unwrap_or_default(),
+            described,
         }
     }
 }
@@ -178,16 +183,37 @@ fn hear(heard: &Heard<'_>, window: &mut Sums, windows: &mut Vec<Sums>) {
     }
 }
 
-/// How much of any class is heard: the third power's mean.
-fn norm(bank: &[Query], roots: &[u8]) -> f32 {
+/// How much is heard of anything: of any class, times the root of how likely any phrase is beside that.
+fn norm(classes: &[Query], phrases: &[Query], roots: &[u8], described: &ByteVector) -> f32 {
     let values: Vec<f32> = roots.iter().map(|&root| f32::from(root) / 255.0).collect();
-    let cubes: f32 = bank.iter().map(|query| query.heard(&values) + FLOOR).map(|heard| heard * heard * heard).sum();
-    // The cube root by halving: no function of a C library decides on a bit.
-    let mean = cubes / bank.len() as f32;
-    let (mut low, mut high) = (0.0f32, 2.0f32);
-    for _ in 0..40 {
+    let heard = |query: &Query| query.heard(&values) + FLOOR;
+    let any = cubic_mean(classes.iter().map(heard));
+    let likely = |query: &Query| heard(query) / any * query.likelier(&described.values, described.scale);
+    any * cubic_mean(phrases.iter().map(likely)).sqrt()
+}
+
+/// The third root of the third powers' mean; of nothing 0.
+fn cubic_mean(values: impl ExactSizeIterator<Item = f32>) -> f32 {
+    let count = values.len().max(1) as f32;
+    let mean = values.map(|x| x * x * x).sum::<f32>() / count;
+    // By halving: no function of a C library decides on a bit.
+    let (mut low, mut high) = (0.0f32, mean.max(1.0));
+    for _ in 0..64 {
         let middle = 0.5 * (low + high);
         if middle * middle * middle < mean { low = middle } else { high = middle }
     }
     high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cubic_mean_lies_between_the_mean_and_the_largest() {
+        for (values, expected) in [(vec![0.5; 7], 0.5), (vec![0.0, 2.0], 1.587_401), (vec![300.0], 300.0), (vec![], 0.0)] {
+            let found = cubic_mean(values.iter().copied());
+            assert!((found - expected).abs() <= 1e-6 * expected, "{values:?}: {found}");
+        }
+    }
 }

@@ -81,10 +81,9 @@ impl TextEncoder {
         &self.path
     }
 
-    /// Values of a description: as many as a sentence's vector has if the folder has a caption map, or none.
+    /// Values of a description by the folder's caption map; none without one.
     pub fn described(&self) -> usize {
-        let config = self.graph.config();
-        if config.captions > 0 { config.hidden_size } else { 0 }
+        self.graph.config().described
     }
 
     /// The folder's caption map, and the embedding that it is for.

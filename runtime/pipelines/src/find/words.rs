@@ -10,7 +10,10 @@ use crate::vectors::dot;
 const TEMPERATURE: f32 = 0.07;
 
 /// How much the caption map counts: the score of a recording whose vector has a cosine of 1 grows by e to the power of this.
-const SAY: f64 = 3.0;
+const SAY: f64 = 4.0;
+
+/// Of so many phrases one is among those that a recording is compared by.
+const EVERY: usize = 3;
 
 /// Phrases for sounds, by class.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ pub struct SoundWords {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
     weights: Vec<f32>,
-    /// The sentence's vector without the mean, of length 1.
+    /// The sentence's vector without the mean, of length 1, and behind it the roots of the weights, of length 1 as well: both over the root of 2.
     vector: Vec<f32>,
 }
 
@@ -65,18 +68,43 @@ impl SoundWords {
 
     /// The weights of a sentence's vector.
     pub fn query(&self, isa: Isa, vector: &[f32]) -> Query {
-        let vector = self.centred(vector);
+        self.of_centred(isa, &self.centred(vector))
+    }
+
+    /// As [`query`](Self::query), of a vector of length 1 without the mean.
+    fn of_centred(&self, isa: Isa, vector: &[f32]) -> Query {
         // A class is as near as its nearest phrase.
         let mut weights = vec![-1.0 / TEMPERATURE; self.classes];
         for (phrase, &owner) in self.phrases.chunks_exact(self.width).zip(&self.owners) {
-            weights[owner] = weights[owner].max(dot(phrase, &vector) / TEMPERATURE);
+            weights[owner] = weights[owner].max(dot(phrase, vector) / TEMPERATURE);
         }
         softmax(isa, &mut weights);
+        let joint = vector.iter().copied().chain(weights.iter().map(|weight| weight.sqrt()));
+        let vector = joint.map(|x| x * std::f32::consts::FRAC_1_SQRT_2).collect();
         Query { weights, vector }
     }
 
+    /// What sentences' vectors say together, as a caption map is to say it: [`described`](Self::described) values, of length 1.
+    pub fn said(&self, isa: Isa, sentences: &[Vec<f32>]) -> Vec<f32> {
+        let mut sum = vec![0.0; self.width];
+        for vector in sentences {
+            sum.iter_mut().zip(self.centred(vector)).for_each(|(sum, x)| *sum += x);
+        }
+        self.of_centred(isa, &centred(&sum, &vec![0.0; self.width])).vector
+    }
+
+    /// Values of what is [`said`](Self::said): a sentence's vector and a root for each class.
+    pub fn described(&self) -> usize {
+        self.width + self.classes
+    }
+
+    /// Queries for every third phrase: how near a recording is to anything that could be said.
+    pub(super) fn sample(&self, isa: Isa) -> Vec<Query> {
+        self.phrases.chunks_exact(self.width).skip(1).step_by(EVERY).map(|phrase| self.of_centred(isa, phrase)).collect()
+    }
+
     /// A sentence's vector without the mean of all phrases, of length 1.
-    pub fn centred(&self, vector: &[f32]) -> Vec<f32> {
+    fn centred(&self, vector: &[f32]) -> Vec<f32> {
         centred(vector, &self.mean)
     }
 
