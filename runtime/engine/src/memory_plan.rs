@@ -1,6 +1,11 @@
 //! What a model needs.
 
 /// What a model needs, in bytes, known before it runs.
+///
+/// ```
+/// let plan = ossicle_engine::MemoryPlan { weights: 3, buffers: 2, state: 1 };
+/// assert_eq!(plan.total(), 6);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// Mapped weights; resident only as far as they are used.

@@ -4,6 +4,16 @@ use std::error::Error;
 use std::fmt;
 
 /// Samples at 16 kHz, mono, one after the other.
+///
+/// ```
+/// use ossicle::SampleSource;
+///
+/// // Samples in memory are one.
+/// let samples = [0.25f32; 100];
+/// let (mut source, mut block) = (&samples[..], [0.0; 64]);
+/// assert_eq!((source.read(&mut block)?, source.read(&mut block)?, source.read(&mut block)?), (64, 36, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait SampleSource {
     /// Fills the front of `out` and returns how many samples were written; 0 only at the end (or for an empty `out`).
     ///

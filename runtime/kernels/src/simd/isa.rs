@@ -62,16 +62,30 @@ impl Isa {
     pub const NAMES: &'static [&'static str] = &[Scalar::NAME];
 
     /// The fastest one this CPU has.
+    ///
+    /// ```
+    /// let isa = ossicle_kernels::simd::Isa::detect();
+    /// assert!(ossicle_kernels::simd::Isa::available().any(|known| known.name() == isa.name()));
+    /// ```
     pub fn detect() -> Self {
         Self::available().last().unwrap_or(Isa::Scalar(Scalar))
     }
 
     /// All that this CPU has, slowest first.
+    ///
+    /// ```
+    /// assert_eq!(ossicle_kernels::simd::Isa::available().next().map(|isa| isa.name()), Some("scalar"));
+    /// ```
     pub fn available() -> impl Iterator<Item = Self> {
         Self::NAMES.iter().filter_map(|name| Self::from_name(name).ok())
     }
 
     /// The instruction set that `--isa` and `OSSICLE_ISA` call `name`.
+    ///
+    /// ```
+    /// assert!(ossicle_kernels::simd::Isa::from_name("scalar").is_ok());
+    /// assert!(ossicle_kernels::simd::Isa::from_name("abacus").is_err());
+    /// ```
     ///
     /// # Errors
     /// [`IsaError::Unknown`] for a name outside [`NAMES`](Isa::NAMES), [`IsaError::Unsupported`] when this CPU lacks it.

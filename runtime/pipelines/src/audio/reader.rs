@@ -40,6 +40,16 @@ pub struct AudioInfo {
 }
 
 /// A recording or live stream, decoded as it is read. The instruction set changes its speed, never a bit.
+///
+/// ```
+/// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+/// use ossicle::{Audio, SampleSource};
+///
+/// let mut audio = Audio::open("samples/kitchen.wav")?;
+/// let mut second = vec![0.0; 16_000];
+/// assert!(SampleSource::read(&mut audio, &mut second)? > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct AudioReader {
     decoder: Box<dyn Decoder>,
     info: AudioInfo,
@@ -75,6 +85,13 @@ enum Progress {
 impl AudioReader {
     /// Opens a file; a pipe or device by name is read as a stream.
     ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let audio = ossicle::Audio::open("samples/kitchen.wav")?;
+    /// assert!(ossicle::Audio::open("README.md").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// For anything but a recording with at least one sample.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, AudioError> {
@@ -82,6 +99,12 @@ impl AudioReader {
     }
 
     /// As [`open`](Self::open), resampling with this instruction set; it changes no bit.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let audio = ossicle::Audio::open_with("samples/kitchen.wav", ossicle::Isa::detect())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -95,6 +118,12 @@ impl AudioReader {
     }
 
     /// Reads an open file from its start; a pipe or device is read as a stream.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let audio = ossicle::Audio::file(std::fs::File::open("samples/kitchen.wav")?, ossicle::Isa::detect())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -112,6 +141,13 @@ impl AudioReader {
 
     /// Reads a stream that cannot go back, such as standard input.
     ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let stream = std::fs::File::open("samples/kitchen.wav")?;
+    /// let audio = ossicle::Audio::stream(stream, ossicle::Isa::detect())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// For anything but audio with at least one sample; waits for the first block.
     pub fn stream(stream: impl Read + Send + Sync + 'static, isa: Isa) -> Result<Self, AudioError> {
@@ -119,6 +155,12 @@ impl AudioReader {
     }
 
     /// Reads a whole file that is in memory.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let audio = ossicle::Audio::bytes(std::fs::read("samples/kitchen.wav")?, ossicle::Isa::detect())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// For anything but a recording with at least one sample.
@@ -153,6 +195,13 @@ impl AudioReader {
 
     /// Reads headerless mono signed 16-bit little-endian samples of `rate` Hz until the stream ends.
     ///
+    /// ```
+    /// let samples = std::io::Cursor::new(vec![0; 32_000]);
+    /// let mut audio = ossicle::Audio::raw(samples, 16_000, ossicle::Isa::detect())?;
+    /// assert_eq!(audio.read_to_end()?.len(), 16_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// For a rate out of range or a stream without a sample; waits for the first block.
     pub fn raw(stream: impl Read + Send + 'static, rate: u32, isa: Isa) -> Result<Self, AudioError> {
@@ -171,12 +220,27 @@ impl AudioReader {
     }
 
     /// What the recording says of itself.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let audio = ossicle::Audio::open("samples/kitchen.wav")?;
+    /// assert_eq!(audio.info().channels, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn info(&self) -> &AudioInfo {
         &self.info
     }
 
     /// Fills `out` from its beginning with finite 16 kHz samples and returns how many there are, 0 only at the end (or for an empty `out`).
     /// A live stream returns what has come.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let mut audio = ossicle::Audio::open("samples/kitchen.wav")?;
+    /// let mut block = [0.0; 512];
+    /// assert_eq!(audio.read(&mut block)?, 512);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Whatever is wrong with the audio; the reader is of no use afterwards.
@@ -212,6 +276,14 @@ impl AudioReader {
 
     /// All samples that are left: for short audio only, since a stream has no bounds.
     ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let mut audio = ossicle::Audio::open("samples/kitchen.wav")?;
+    /// let samples = audio.read_to_end()?;
+    /// assert!(samples.len() > 16_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_to_end(&mut self) -> Result<Vec<f32>, AudioError> {
@@ -225,6 +297,14 @@ impl AudioReader {
     }
 
     /// 16 kHz samples in all, where the length is known beforehand; good for progress, not for buffers.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let mut audio = ossicle::Audio::open("samples/kitchen.wav")?;
+    /// let expected = audio.expected_samples();
+    /// assert_eq!(expected, Some(audio.read_to_end()?.len() as u64));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn expected_samples(&self) -> Option<u64> {
         self.info.frames.map(|frames| output_len(self.info.sample_rate, frames))
     }
@@ -240,6 +320,14 @@ impl AudioReader {
     }
 
     /// What was missing or damaged in what has been read so far; whole once [`read`](Self::read) has returned 0.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let mut audio = ossicle::Audio::open("samples/kitchen.wav")?;
+    /// audio.read_to_end()?;
+    /// assert!(audio.damage().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn damage(&self) -> Vec<Damage> {
         let mut damages = Damages::default();
         damages.extend(self.decoder.damage());
@@ -251,6 +339,12 @@ impl AudioReader {
 
     /// Refuses a recording from which something is missing, now or where it shows.
     ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let audio = ossicle::Audio::open("samples/kitchen.wav")?.strict()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`AudioError::Damaged`] if its header already shows it.
     pub fn strict(mut self) -> Result<Self, AudioError> {
@@ -260,6 +354,12 @@ impl AudioReader {
     }
 
     /// Takes one channel, counted from 1, instead of the mean of all.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// assert!(ossicle::Audio::open("samples/kitchen.wav")?.channel(2).is_err(), "it has one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`AudioError::NoChannel`] if there are fewer.

@@ -13,6 +13,17 @@ use crate::label::{Image, LabelError, Labeller, Reading};
 use crate::source::SampleSource;
 
 /// A classifier with labels of its own, or one by words.
+///
+/// ```
+/// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+/// use ossicle::Classifier;
+/// use ossicle::embed::Options;
+///
+/// let mut classifier = Classifier::open("models-int8/efficientnet-lite0".as_ref(), None, Options::default())?;
+/// let grey = ossicle::Image::new(64, vec![128; 64 * 64 * 3]).expect("a square");
+/// assert_eq!(classifier.image(&grey)?.len(), 1000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct AnyClassifier(Sort);
 
@@ -89,6 +100,15 @@ impl From<(Classifier, Vec<String>)> for AnyClassifier {
 impl AnyClassifier {
     /// Opens a model by words, or with its own labels if there are none.
     ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use ossicle::Classifier;
+    /// use ossicle::embed::Options;
+    ///
+    /// let classifier = Classifier::open("models-int8/efficientnet-lite0".as_ref(), None, Options::default())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The folder cannot be used, or needs more memory than allowed.
     pub fn open(model: &Path, words: Option<&Labels>, options: Options) -> Result<Self, ClassifyError> {
@@ -100,6 +120,16 @@ impl AnyClassifier {
     }
 
     /// Names, one for each score.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use ossicle::Classifier;
+    /// use ossicle::embed::Options;
+    ///
+    /// let classifier = Classifier::open("models-int8/efficientnet-lite0".as_ref(), None, Options::default())?;
+    /// assert_eq!(classifier.labels().len(), 1000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn labels(&self) -> &[String] {
         match &self.0 {
             Sort::Trained(labeller) => labeller.labels(),
@@ -116,6 +146,16 @@ impl AnyClassifier {
     }
 
     /// The classifier by words, if it is one.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use ossicle::Classifier;
+    /// use ossicle::embed::Options;
+    ///
+    /// let classifier = Classifier::open("models-int8/efficientnet-lite0".as_ref(), None, Options::default())?;
+    /// assert!(classifier.by_words().is_none(), "it has labels of its own");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn by_words(&self) -> Option<&Classifier> {
         match &self.0 {
             Sort::Trained(_) => None,
@@ -124,6 +164,16 @@ impl AnyClassifier {
     }
 
     /// Memory in use, in bytes.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use ossicle::Classifier;
+    /// use ossicle::embed::Options;
+    ///
+    /// let classifier = Classifier::open("models-int8/efficientnet-lite0".as_ref(), None, Options::default())?;
+    /// assert!(classifier.memory_plan().total() > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn memory_plan(&self) -> MemoryPlan {
         match &self.0 {
             Sort::Trained(labeller) => labeller.memory_plan(),

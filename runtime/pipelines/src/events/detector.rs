@@ -129,6 +129,19 @@ pub struct ClassOutputs<'a> {
 }
 
 /// Turns samples into events. Memory is fixed whatever the length.
+///
+/// ```
+/// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+/// use ossicle::Detector;
+/// use ossicle::events::{Options, Settings};
+///
+/// let model = "models-int8/sound-events".as_ref();
+/// let mut detector = Detector::open(model, &Settings::of_model(model)?, Options::default())?;
+/// let mut count = 0;
+/// detector.push(&[0.0; 16_000], &mut |_| count += 1)?;
+/// detector.finish(&mut |_| count += 1)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Detector {
     graph: YamnetGraph,
     /// With their names in traces.
@@ -165,6 +178,16 @@ pub struct Detector {
 
 impl Detector {
     /// Opens the YAMNet in `model`.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use ossicle::Detector;
+    /// use ossicle::events::{Options, Settings};
+    ///
+    /// let model = "models-int8/sound-events".as_ref();
+    /// let detector = Detector::open(model, &Settings::of_model(model)?, Options::default())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`EventsError`] if the folder, the settings or the hop cannot be used.
@@ -221,6 +244,13 @@ impl Detector {
 
     /// Memory a detector needs beside the program, in bytes: weights, network, front end.
     ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let plan = ossicle::Detector::memory_plan("models-int8/sound-events".as_ref(), ossicle::Isa::detect(), 1)?;
+    /// assert!(plan.total() < 100_000_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If the folder cannot be used.
     pub fn memory_plan(model: &Path, isa: Isa, threads: usize) -> Result<MemoryPlan, EventsError> {
@@ -242,6 +272,17 @@ impl Detector {
     }
 
     /// The model's labels and those of added classes, one for each score.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use ossicle::Detector;
+    /// use ossicle::events::{Options, Settings};
+    ///
+    /// let model = "models-int8/sound-events".as_ref();
+    /// let detector = Detector::open(model, &Settings::of_model(model)?, Options::default())?;
+    /// assert!(!detector.labels().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn labels(&self) -> &[String] {
         &self.labels.names
     }
@@ -252,6 +293,17 @@ impl Detector {
     }
 
     /// The classes that are listened for, by the settings in use.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use ossicle::Detector;
+    /// use ossicle::events::{Options, Settings};
+    ///
+    /// let model = "models-int8/sound-events".as_ref();
+    /// let detector = Detector::open(model, &Settings::of_model(model)?, Options::default())?;
+    /// assert!(detector.classes().count() > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn classes(&self) -> impl Iterator<Item = ClassOutputs<'_>> {
         self.trackers.iter().map(|tracker| {
             let class = &tracker.class;
@@ -282,6 +334,18 @@ impl Detector {
     }
 
     /// Seconds: every event of this recording that is still to be told begins here or later.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use ossicle::Detector;
+    /// use ossicle::events::{Options, Settings};
+    ///
+    /// let model = "models-int8/sound-events".as_ref();
+    /// let mut detector = Detector::open(model, &Settings::of_model(model)?, Options::default())?;
+    /// detector.push(&[0.0; 32_000], &mut |_| ())?;
+    /// assert!(detector.settled() > 0.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn settled(&self) -> f64 {
         let next = self.timing.start_of(self.timing.told(self.hops));
         seconds(self.trackers.iter().filter_map(Tracker::open_since).fold(next, u64::min))

@@ -52,6 +52,12 @@ pub(crate) use timing::hop_frames;
 pub(crate) use tracker::Tracker;
 
 /// A sound of a class.
+///
+/// ```
+/// fn tell(event: &ossicle::Event) -> String {
+///     format!("{:.2} to {:.2} s: {}", event.start, event.end, event.class)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Event {
     /// The class's name.

@@ -49,6 +49,18 @@ enum Words {
 }
 
 /// A voice ready to speak.
+///
+/// ```
+/// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+/// let mut voice = ossicle::Voice::open("models-int8/hibari".as_ref(), ossicle::Options::default())?;
+/// let mut speech = voice.speak("Hello.", ossicle::speak::Settings::default())?;
+/// let mut samples = vec![];
+/// while let Some(chunk) = speech.next_chunk()? {
+///     samples.extend_from_slice(chunk);
+/// }
+/// assert!(!samples.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Voice {
     synth: Box<dyn Synth>,
     symbols: HashMap<char, u32>,
@@ -66,6 +78,12 @@ impl fmt::Debug for Voice {
 
 impl Voice {
     /// Opens a model folder: of the kind `hibari`, `kokoro` or `vits`.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let voice = ossicle::Voice::open("models-int8/hibari".as_ref(), ossicle::Options::default())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`SpeakError`] if it is no voice, or a damaged one.
@@ -123,6 +141,13 @@ impl Voice {
     }
 
     /// Names of the voices of a model that has several; none of one that has one.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let voice = ossicle::Voice::open("models-int8/hibari".as_ref(), ossicle::Options::default())?;
+    /// assert!(voice.voices().is_empty(), "it is one voice only");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn voices(&self) -> &[String] {
         self.synth.voices()
     }
@@ -151,16 +176,37 @@ impl Voice {
     }
 
     /// Samples a second of what it says.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let voice = ossicle::Voice::open("models-int8/hibari".as_ref(), ossicle::Options::default())?;
+    /// assert!(voice.sample_rate() >= 16_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sample_rate(&self) -> u32 {
         self.synth.sample_rate()
     }
 
     /// The tag of its language, such as `en-US`, where that is known.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let voice = ossicle::Voice::open("models-int8/hibari".as_ref(), ossicle::Options::default())?;
+    /// println!("{:?}", voice.language());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn language(&self) -> Option<&str> {
         self.language.as_deref()
     }
 
     /// Memory in use from the start; what is to be said comes on top. Weights are the network's, and what says how text is pronounced.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let voice = ossicle::Voice::open("models-int8/hibari".as_ref(), ossicle::Options::default())?;
+    /// assert!(voice.memory_plan().total() < 200_000_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn memory_plan(&self) -> MemoryPlan {
         let plan = self.synth.memory_plan();
         MemoryPlan { weights: plan.weights + self.words_bytes, ..plan }
@@ -200,6 +246,14 @@ impl Voice {
     }
 
     /// Says a text, sentence by sentence. Nothing is computed before samples are asked for.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let mut voice = ossicle::Voice::open("models-int8/hibari".as_ref(), ossicle::Options::default())?;
+    /// let mut speech = voice.speak("Good morning.", ossicle::speak::Settings::default())?;
+    /// assert!(speech.next_chunk()?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`pronounce`](Self::pronounce) and [`speak_phonemes`](Self::speak_phonemes).

@@ -104,6 +104,13 @@ pub struct Transcriber {
 impl Transcriber {
     /// Opens the model called `model`, or at that path (see [`models::find`]).
     ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let transcriber = ossicle::Transcriber::open("whisper-tiny.en", ossicle::Options::default())?;
+    /// assert!(ossicle::Transcriber::open("no-such-model", ossicle::Options::default()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If there is no such model, or it is damaged.
     pub fn open(model: &str, options: Options) -> Result<Self, OpenError> {
@@ -112,6 +119,13 @@ impl Transcriber {
 
     /// Opens the model in a folder: everything but the weights of 8 bits is read and checked.
     ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let folder = "models-int8/whisper-tiny.en".as_ref();
+    /// let transcriber = ossicle::Transcriber::open_folder(folder, ossicle::Options::default())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If it is damaged.
     pub fn open_folder(path: &Path, options: Options) -> Result<Self, OpenError> {
@@ -119,6 +133,14 @@ impl Transcriber {
     }
 
     /// Opens the model in a folder so many times, to transcribe several recordings side by side. All have the same weights in memory once.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let folder = "models-int8/whisper-tiny.en".as_ref();
+    /// let both = ossicle::Transcriber::open_several(folder, ossicle::Options::default(), 2)?;
+    /// assert_eq!(both.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If it is damaged.
@@ -143,11 +165,25 @@ impl Transcriber {
     }
 
     /// The folder's name.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let transcriber = ossicle::Transcriber::open("whisper-tiny.en", ossicle::Options::default())?;
+    /// assert_eq!(transcriber.name(), "whisper-tiny.en");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Bytes the network needs for the longest window.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let transcriber = ossicle::Transcriber::open("whisper-tiny.en", ossicle::Options::default())?;
+    /// assert!(transcriber.memory_plan().total() < 100_000_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn memory_plan(&self) -> MemoryPlan {
         self.memory
     }
@@ -171,11 +207,29 @@ impl Transcriber {
     }
 
     /// Whether the model knows languages other than English.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let transcriber = ossicle::Transcriber::open("whisper-tiny.en", ossicle::Options::default())?;
+    /// assert!(!transcriber.is_multilingual());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_multilingual(&self) -> bool {
         self.pipeline.specials().multilingual
     }
 
     /// Checks options against the model.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use ossicle::TranscribeOptions;
+    ///
+    /// let transcriber = ossicle::Transcriber::open("whisper-tiny.en", ossicle::Options::default())?;
+    /// assert!(transcriber.check(&TranscribeOptions::default()).is_ok());
+    /// let french = TranscribeOptions { language: Some("fr".to_owned()), ..TranscribeOptions::default() };
+    /// assert!(transcriber.check(&french).is_err(), "this model knows English only");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If they do not fit.
@@ -198,6 +252,15 @@ impl Transcriber {
 
     /// Transcribes 16 kHz mono samples, handing out each segment as soon as it is known.
     ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let mut transcriber = ossicle::Transcriber::open("whisper-tiny.en", ossicle::Options::default())?;
+    /// let silence = vec![0.0; 16_000];
+    /// let summary = transcriber.transcribe(&silence, &ossicle::TranscribeOptions::default(), &mut |segment| println!("{}", segment.text))?;
+    /// assert_eq!(summary.segments, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If an option does not fit the model, a sample is not finite or the network fails.
     pub fn transcribe(
@@ -210,6 +273,17 @@ impl Transcriber {
     }
 
     /// Transcribes a source of any length in constant memory.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// use ossicle::{Audio, TranscribeOptions};
+    ///
+    /// let mut transcriber = ossicle::Transcriber::open("whisper-tiny.en", ossicle::Options::default())?;
+    /// let mut audio = Audio::open("samples/kitchen.wav")?;
+    /// let summary = transcriber.transcribe_source(&mut audio, &TranscribeOptions::default(), &mut |segment| println!("{}", segment.text))?;
+    /// assert_eq!(summary.segments, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`transcribe`](Self::transcribe), and if the source fails.

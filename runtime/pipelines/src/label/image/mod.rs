@@ -56,6 +56,11 @@ const MAX_BYTES: u64 = 3 * MAX_PIXELS as u64 + (1 << 20);
 const MAX_MEMORY: usize = 1 << 30;
 
 /// An image.
+///
+/// ```
+/// let red = ossicle::Image::new(2, [255, 0, 0].repeat(4)).expect("two rows of two pixels");
+/// assert_eq!((red.width(), red.height()), (2, 2));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     width: usize,
@@ -64,12 +69,24 @@ pub struct Image {
 
 impl Image {
     /// `rgb` is `[height][width][3]`; none if it is not whole rows, empty, or larger than 2^26 pixels or 2^15 on a side.
+    ///
+    /// ```
+    /// assert!(ossicle::Image::new(2, vec![0; 12]).is_some());
+    /// assert!(ossicle::Image::new(2, vec![0; 13]).is_none());
+    /// ```
     pub fn new(width: usize, rgb: Vec<u8>) -> Option<Self> {
         let whole = width > 0 && !rgb.is_empty() && rgb.len().is_multiple_of(width.checked_mul(3)?);
         (whole && fits(width, rgb.len() / (3 * width)).is_ok()).then_some(Self { width, rgb })
     }
 
     /// Reads a file, by its first bytes, whatever it is called.
+    ///
+    /// ```
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
+    /// let cat = ossicle::Image::read("samples/cat.jpg".as_ref())?;
+    /// assert!(cat.width() > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`LabelError::Read`] if it cannot be read, [`LabelError::Image`] if it is no image of a kind that is known, or too large.
@@ -102,6 +119,12 @@ impl Image {
 
     /// Decodes a file's bytes.
     ///
+    /// ```
+    /// let image = ossicle::Image::decode(b"P6 1 1 255\n\x01\x02\x03")?;
+    /// assert_eq!(image.rgb(), [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// What is wrong with them, and what would be right.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
@@ -109,6 +132,10 @@ impl Image {
     }
 
     /// The same with at most `memory` bytes, `bytes` twice among them.
+    ///
+    /// ```
+    /// assert!(ossicle::Image::decode_within(b"P6 100 100 255\n", 1000).is_err());
+    /// ```
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
@@ -135,16 +162,29 @@ impl Image {
     }
 
     /// Columns.
+    ///
+    /// ```
+    /// assert_eq!(ossicle::Image::new(3, vec![0; 9]).map(|image| image.width()), Some(3));
+    /// ```
     pub fn width(&self) -> usize {
         self.width
     }
 
     /// Rows.
+    ///
+    /// ```
+    /// assert_eq!(ossicle::Image::new(3, vec![0; 18]).map(|image| image.height()), Some(2));
+    /// ```
     pub fn height(&self) -> usize {
         self.rgb.len() / (3 * self.width)
     }
 
     /// `[height][width][3]`
+    ///
+    /// ```
+    /// let image = ossicle::Image::new(1, vec![1, 2, 3]).expect("one pixel");
+    /// assert_eq!(image.rgb(), [1, 2, 3]);
+    /// ```
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
     }
