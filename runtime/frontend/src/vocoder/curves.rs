@@ -44,8 +44,8 @@ pub(super) fn put<S: Simd>(
     rest: &mut [[Lanes; 2]; CURVE],
 ) {
     let (vectors, _) = frame.as_chunks::<LANES>();
-    for pair in 0..HALF {
-        let words = philox_lanes([COUNTERS[pair], [noise.frame; LANES], [noise.stream; LANES], [0; LANES]], noise.key);
+    for (pair, counter) in COUNTERS.iter().enumerate() {
+        let words = philox_lanes([*counter, [noise.frame; LANES], [noise.stream; LANES], [0; LANES]], noise.key);
         put_vector(s, vectors, pair, normal_pairs(s, &words[0], &words[1]), lane, filter, rest);
         put_vector(s, vectors, pair + HALF, normal_pairs(s, &words[2], &words[3]), lane, filter, rest);
     }
