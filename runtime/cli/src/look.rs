@@ -1,9 +1,10 @@
 //! `ossicle look`.
 
 mod camera;
+mod output;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -14,18 +15,18 @@ use anyhow::Result;
 use clap::ValueEnum;
 use ossicle::classify::AnyClassifier;
 use ossicle::embed;
-use ossicle::events::{Event, Heard, Lasting, Settings, one_field};
+use ossicle::events::Settings;
 use ossicle::label::{Image, Reading, has_image_ending};
 use ossicle::look::{Frame, FrameError, FrameReader, MotionGate, Raw, RawLayout, Viewer};
 use ossicle_models::network::MAX_BUFFER_BYTES;
-use serde_json::json;
 
-use crate::broker::{BrokerArgs, Link, Sense};
+use crate::broker::{BrokerArgs, Sense};
 use crate::classify::{LabelArgs, check_words};
 use crate::fault::{self, Fault};
 use crate::input;
 use crate::interrupt;
 use crate::model::MachineArgs;
+use output::{FormatName, Output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -103,16 +104,6 @@ enum LayoutName {
     Yuv420p,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FormatName {
-    /// Starts and ends, for people
-    Text,
-    /// An object a line: start, repeat, end
-    Jsonl,
-    /// Whole events: source, start, end, class
-    Tsv,
-}
-
 fn positive(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0).ok_or_else(|| "give a number above 0".into())
 }
@@ -139,66 +130,6 @@ struct Slot {
     /// Frames that were replaced before anybody looked.
     dropped: u64,
     end: Option<Result<(), FrameError>>,
-}
-
-/// Where events go.
-struct Output<'a> {
-    format: FormatName,
-    source: String,
-    out: &'a mut dyn Write,
-    written: io::Result<()>,
-    link: Option<Link>,
-}
-
-impl Output<'_> {
-    fn heard(&mut self, heard: Heard<'_>) {
-        if let Some(link) = &self.link {
-            link.tell(&heard);
-        }
-        if self.written.is_ok() {
-            self.written = self.write(heard);
-        }
-    }
-
-    fn write(&mut self, heard: Heard<'_>) -> io::Result<()> {
-        let source = &self.source;
-        match (self.format, heard) {
-            (_, Heard::Scores(_)) => return Ok(()),
-            (FormatName::Text, Heard::Start(Lasting { class, start, peak, .. })) => {
-                writeln!(self.out, "{start:9.2}  start   {class}  ({peak:.2})")?;
-            }
-            (FormatName::Text, Heard::Repeat(Lasting { class, at, peak, .. })) => {
-                writeln!(self.out, "{at:9.2}  still   {class}  (peak {peak:.2})")?;
-            }
-            (FormatName::Text, Heard::Event(Event { class, start, end, peak, mean })) => {
-                writeln!(self.out, "{end:9.2}  end     {class}  (since {start:.2}, peak {peak:.2}, mean {mean:.2})")?;
-            }
-            (FormatName::Jsonl, Heard::Start(Lasting { class, start, at, peak })) => {
-                writeln!(
-                    self.out,
-                    "{}",
-                    json!({"source": source, "event": "start", "class": class, "start": start, "at": at, "peak": peak})
-                )?;
-            }
-            (FormatName::Jsonl, Heard::Repeat(Lasting { class, start, at, peak })) => {
-                writeln!(
-                    self.out,
-                    "{}",
-                    json!({"source": source, "event": "repeat", "class": class, "start": start, "at": at, "peak": peak})
-                )?;
-            }
-            (FormatName::Jsonl, Heard::Event(Event { class, start, end, peak, mean })) => {
-                let line =
-                    json!({"source": source, "event": "end", "class": class, "start": start, "end": end, "peak": peak, "mean": mean});
-                writeln!(self.out, "{line}")?;
-            }
-            (FormatName::Tsv, Heard::Event(Event { class, start, end, .. })) => {
-                writeln!(self.out, "{}\t{start:.3}\t{end:.3}\t{class}", one_field(source))?;
-            }
-            (FormatName::Tsv, _) => return Ok(()),
-        }
-        self.out.flush()
-    }
 }
 
 /// A run over one stream.

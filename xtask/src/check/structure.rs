@@ -27,13 +27,12 @@ const TOO_LONG: &[(&str, usize)] = &[
     ("quantize/src/reference.rs", 411),
     ("quantize/src/sources/pickle/machine.rs", 418),
     ("quantize/tests/all/events.rs a_class_is_learned_and_heard", 84),
-    ("runtime/cli/src/look.rs", 404),
     ("runtime/cli/tests/detect.rs", 430),
     ("runtime/cli/tests/transcribe.rs", 427),
-    ("runtime/kernels/src/dot.rs", 402),
+    ("runtime/kernels/src/dot.rs", 409),
     ("runtime/models/tests/whisper.rs main", 118),
     ("runtime/pipelines/src/audio/matroska.rs", 420),
-    ("runtime/pipelines/src/command/recogniser.rs", 424),
+    ("runtime/pipelines/src/command/recogniser.rs", 436),
     ("runtime/pipelines/src/command/search.rs", 405),
     ("runtime/pipelines/src/events/detector.rs", 434),
     ("runtime/pipelines/tests/audio_odd/bombs.rs cases", 140),
@@ -67,7 +66,7 @@ const ROOT: &[(&str, &str)] = &[
 ];
 
 /// Least part of the root's types and methods that have an example, in hundredths.
-const EXAMPLES: usize = 2;
+const EXAMPLES: usize = 55;
 
 /// Checks the shape of the code and prints the share of examples.
 ///

@@ -12,6 +12,12 @@ const PIECE_SAMPLES: usize = SAMPLE_RATE as usize / 50;
 /// those of most synthetic voices do.
 const LEAD_SAMPLES: usize = SAMPLE_RATE as usize / 5;
 
+/// Only a recording that is quiet for so many pieces somewhere is whole: one that is not was cut out of talk or noise, which has no first word.
+const QUIET_PIECES: usize = 5;
+
+/// Most samples of a recording and what is before it: a model hears no more at a time.
+const MOST_SAMPLES: usize = 30 * SAMPLE_RATE as usize;
+
 /// The part of a recording that is heard.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sound {
@@ -29,7 +35,10 @@ pub(crate) fn sound(samples: &[f32]) -> Sound {
     let length = |pieces: &mut dyn Iterator<Item = &[f32]>| pieces.map(<[f32]>::len).sum::<usize>();
     let before = length(&mut samples.chunks(PIECE_SAMPLES).take_while(is_quiet));
     let after = length(&mut samples.chunks(PIECE_SAMPLES).rev().take_while(is_quiet));
-    Sound { lead: LEAD_SAMPLES.saturating_sub(before), end: samples.len() - after }
+    let end = samples.len() - after;
+    let whole = samples.chunks(PIECE_SAMPLES).filter(is_quiet).nth(QUIET_PIECES - 1).is_some();
+    let room = MOST_SAMPLES.saturating_sub(samples.len());
+    Sound { lead: if whole { LEAD_SAMPLES.saturating_sub(before).min(room) } else { 0 }, end }
 }
 
 #[cfg(test)]
@@ -62,11 +71,15 @@ mod tests {
     fn what_begins_at_once_lacks_silence() {
         for (quiet, lead) in [(0.0, 3200), (0.1, 1600), (0.19, 320), (0.2, 0), (1.0, 0)] {
             for level in [0.0, 0.001] {
-                let samples = [tone(quiet, level), tone(1.0, 0.1)].concat();
+                let samples = [tone(quiet, level), tone(1.0, 0.1), tone(0.2, level)].concat();
                 assert_eq!(sound(&samples).lead, lead, "{quiet} s of {level}");
             }
         }
-        assert_eq!(sound(&tone(1.0, 0.1)), Sound { lead: LEAD_SAMPLES, end: 16_000 });
+        // What is never quiet was cut out of something longer.
+        assert_eq!(sound(&tone(1.0, 0.1)), Sound { lead: 0, end: 16_000 });
+        // No more than a model hears.
+        let long = [tone(29.4, 0.1), tone(0.5, 0.0)].concat();
+        assert_eq!(sound(&long).lead, 1600);
     }
 
     #[test]

@@ -178,9 +178,9 @@ mod tests {
         let short = Shape { seconds: 3.0, frames: 600, ..FULL };
         let [full, short] = [FULL, short].map(|shape| phase(ENCODER, &shape).work.shared);
         assert!(short.mac * 4.99 < full.mac && short.score * 24.9 < full.score);
-        // A longer prompt is more work on the same weights.
+        // A longer prompt is more work on the same weights, and a few keys and values more.
         let prefills = [1, 2, 3, 4].map(|prompt| phase("prefill", &Shape { prompt, ..FULL }).work);
         // So few rows are split over the threads.
-        assert!(prefills.is_sorted_by(|a, b| a.shared.mac < b.shared.mac && a.bytes == b.bytes), "{prefills:?}");
+        assert!(prefills.is_sorted_by(|a, b| a.shared.mac < b.shared.mac && (a.bytes..1.001 * a.bytes).contains(&b.bytes)), "{prefills:?}");
     }
 }

@@ -192,7 +192,7 @@ fn norm(classes: &[Query], phrases: &[Query], roots: &[u8], described: &ByteVect
     any * cubic_mean(phrases.iter().map(likely)).sqrt()
 }
 
-/// The third root of the third powers' mean; of nothing 0.
+/// The third root of the third powers' mean; of nothing next to 0, but above it.
 fn cubic_mean(values: impl ExactSizeIterator<Item = f32>) -> f32 {
     let count = values.len().max(1) as f32;
     let mean = values.map(|x| x * x * x).sum::<f32>() / count;
@@ -213,7 +213,7 @@ mod tests {
     fn a_cubic_mean_lies_between_the_mean_and_the_largest() {
         for (values, expected) in [(vec![0.5; 7], 0.5), (vec![0.0, 2.0], 1.587_401), (vec![300.0], 300.0), (vec![], 0.0)] {
             let found = cubic_mean(values.iter().copied());
-            assert!((found - expected).abs() <= 1e-6 * expected, "{values:?}: {found}");
+            assert!((found - expected).abs() <= 1e-6 * expected + 1e-18, "{values:?}: {found}");
         }
     }
 }
