@@ -122,7 +122,7 @@ pub struct Quantized<'a> {
     pub queries: Option<(&'a mut [i8], &'a mut [f32])>,
     /// `[padded / 16][heads][16][16][4]`, and their scales `[padded / 16][heads][16]`.
     pub keys: (&'a mut [i8], &'a mut [f32]),
-    /// `[tokens][heads][64]`, still f32: [`pack_heads`] quantises them when all are there.
+    /// `[tokens][heads][64]`, still f32: `pack_heads` quantises them when all are there.
     pub values: Option<&'a mut [f32]>,
 }
 
