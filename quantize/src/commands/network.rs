@@ -38,7 +38,7 @@ pub(crate) fn write_network(
     parts: Parts,
 ) -> anyhow::Result<()> {
     if !inputs.is_empty() {
-        // Ranges of maps are those of the float model's tensors, which channels that were divided are no more.
+        // Ranges are those of the float model's tensors: channels that were divided since would not fit them.
         if maps == Maps::Floats {
             network.smooth(inputs)?;
         }

@@ -7,7 +7,7 @@ use ossicle_models::network::Grid;
 
 use super::Network;
 use super::ir::{Kind, Layer};
-use super::pack::{LANES, padded};
+use super::padding::{LANES, padded};
 use crate::Error;
 use crate::pack::{self, quantize_rows};
 use crate::tensors::Tensor;
@@ -88,7 +88,7 @@ impl Network {
         self.bytes.grids.iter().any(Option::is_some)
     }
 
-    /// What the bytes behind a layer stand for.
+    /// What the bytes that a layer gives stand for.
     pub(super) fn grid(&self, at: usize) -> Option<Grid> {
         self.bytes.grids.get(at).copied().flatten()
     }
@@ -246,7 +246,7 @@ pub(super) fn put(network: &Network, tensors: &mut Vec<Tensor>, at: usize, name:
 }
 
 impl Product<'_> {
-    /// As [`put`](Self::put), of filters whose depth is no whole vector.
+    /// As [`put`](Self::put), of filters whose depth is not a whole number of vectors.
     fn put_filters(&self, tensors: &mut Vec<Tensor>, name: &str, depth: usize) {
         let mut own = vec![];
         self.put(&mut own, name);

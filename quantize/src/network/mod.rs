@@ -14,6 +14,7 @@ mod lower;
 mod measure;
 mod node;
 mod pack;
+mod padding;
 mod quiet;
 mod smooth;
 mod view;

@@ -12,15 +12,13 @@ use ossicle_models::network::{self as runtime, INPUT, InputShape, NetworkConfig,
 use ossicle_models::{GraphError, Options};
 
 use super::ir::{Kind, Layer, Weights};
+use super::padding::{LANES, padded};
 use super::{Network, bytes};
 use crate::Error;
 use crate::card;
 use crate::folder::{self, Partial, write_text};
 use crate::pack::{self, quantize_rows};
 use crate::tensors::Tensor;
-
-/// Values of one vector: rows and channels are rounded up to whole ones.
-pub(super) const LANES: usize = pack::BLOCK_ROWS;
 
 /// What comes with a network.
 #[derive(Debug, Default)]
@@ -295,16 +293,6 @@ fn put(tensors: &mut Vec<Tensor>, layer: &Layer, name: &str, offset: Option<f32>
         Kind::AddConstant { constant } => floats("constant", Some(constant.len() / channels), constant),
         _ => {}
     }
-}
-
-/// Rows of `width` values, each with zeros up to a whole vector.
-pub(super) fn padded(values: &[f32], width: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(values.len().next_multiple_of(LANES));
-    for row in values.chunks(width) {
-        out.extend_from_slice(row);
-        out.resize(out.len().next_multiple_of(LANES), 0.0);
-    }
-    out
 }
 
 fn put_linear(tensors: &mut Vec<Tensor>, name: &str, weights: &Weights, offset: Option<f32>) {

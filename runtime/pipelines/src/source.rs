@@ -68,7 +68,7 @@ impl SampleSource for &[f32] {
 pub(crate) struct AfterSilence<'a> {
     /// Samples of silence left.
     pub silence: usize,
-    /// Samples left behind it.
+    /// Samples left after it.
     pub samples: &'a [f32],
 }
 

@@ -80,7 +80,7 @@ pub fn gather_bytes(
 /// Adds two maps: `fma(a, scales[0], fma(b, scales[1], plus))`, rounded as `to` says.
 ///
 /// # Panics
-/// If the maps differ in length, or are no whole vectors.
+/// If the maps differ in length, or are not whole numbers of vectors.
 pub fn add_bytes(isa: Isa, a: &[u8], b: &[u8], scales: [f32; 2], plus: f32, to: &ToBytes, out: &mut [u8]) {
     isa.dispatch(Add { a, b, scales, plus, to, out: &mut *out });
     fault::u8s("add_bytes", isa.name(), out);
@@ -185,7 +185,7 @@ pub fn max_pool_bytes(isa: Isa, map: ByteMap<'_>, window: &Window, first: usize,
 /// Each value to a byte: `fma(x, steps, zero)`, rounded, within 0 to 255. `steps` and `zeros` begin anew where they end.
 ///
 /// # Panics
-/// If `x` and `out`, or `steps` and `zeros`, differ in length, or the latter are no whole vectors.
+/// If `x` and `out`, or `steps` and `zeros`, differ in length, or the latter are not whole numbers of vectors.
 pub fn quantize_channels(isa: Isa, x: &[f32], steps: &[f32], zeros: &[f32], out: &mut [u8]) {
     isa.dispatch(QuantizeChannels { x, steps, zeros, out: &mut *out });
     fault::u8s("quantize_channels", isa.name(), out);
@@ -227,7 +227,7 @@ impl SimdOp for QuantizeChannels<'_> {
 /// What bytes stand for: `(byte - zero) * scale`.
 ///
 /// # Panics
-/// If the lengths differ, or are no whole vectors.
+/// If the lengths differ, or are not whole numbers of vectors.
 pub fn floats_of_bytes(isa: Isa, map: &[u8], zero: u8, scale: f32, out: &mut [f32]) {
     isa.dispatch(Floats { map, zero, scale, out: &mut *out });
     fault::f32s("floats_of_bytes", isa.name(), out);

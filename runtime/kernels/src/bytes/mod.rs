@@ -28,7 +28,7 @@ pub enum Curve {
 pub struct ToBytes {
     /// Applied first.
     pub curve: Curve,
-    /// Steps for each unit, behind a curve: `step = fma(curve(y), steps, zero)`. Without one `y` comes in steps.
+    /// Steps for each unit, after a curve: `step = fma(curve(y), steps, zero)`. Without one `y` comes in steps.
     pub steps: f32,
     /// The byte of zero.
     pub zero: f32,

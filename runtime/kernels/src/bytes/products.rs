@@ -7,10 +7,10 @@ use crate::linear::Linear;
 use crate::simd::{Isa, LANES, Simd, SimdOp};
 
 /// Multiplies positions of a map of bytes with the layer: `y = fma(sum, scale, bias)`, rounded as `to` says. Each row of `out` starts `stride` bytes
-/// behind the one before.
+/// after the one before.
 ///
 /// # Panics
-/// If the depths differ, `stride` is no multiple of 16 or less than the layer's outputs, or a slice is too short.
+/// If the depths differ, `stride` is not a multiple of 16 or less than the layer's outputs, or a slice is too short.
 pub fn linear_bytes(isa: Isa, rows: U8Rows<'_>, layer: &Linear<'_>, to: &ToBytes, stride: usize, out: &mut [u8]) {
     isa.dispatch(Product { rows: Rows::Map(rows), layer, to, stride, out: &mut *out });
     fault::u8s("linear_bytes", isa.name(), out);

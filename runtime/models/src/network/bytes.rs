@@ -13,7 +13,7 @@ use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::Window;
 
 use super::config::{Layer, Op};
-use super::wire::Tensors;
+use super::tensors::Tensors;
 
 /// The operator of a layer with bytes on either side; none if it computes in f32. The shapes and grids have been checked.
 pub(super) fn operator(

@@ -16,6 +16,7 @@
 mod bytes;
 mod config;
 mod shapes;
+mod tensors;
 mod wire;
 mod words;
 
@@ -36,7 +37,8 @@ pub use ossicle_engine::layers::map::{Block, Grid, MAX_INPUTS, Offset, Scores, S
 pub use words::Words;
 
 pub(crate) use shapes::shapes;
-pub(crate) use wire::{Part, Tensors};
+pub(crate) use tensors::Tensors;
+pub(crate) use wire::Part;
 
 /// Most bytes of buffers unless another limit is given: what needs more is no network for a board.
 pub const MAX_BUFFER_BYTES: usize = 1 << 30;

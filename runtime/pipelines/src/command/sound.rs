@@ -2,7 +2,7 @@
 
 use ossicle_frontend::SAMPLE_RATE;
 
-/// What is this far below the mean power of the recording is no speech: 30 dB, some 40 dB below the loudest vowels.
+/// What is this far below the mean power of the recording is not speech: 30 dB, some 40 dB below the loudest vowels.
 const QUIET: f64 = 1e-3;
 
 /// Power is looked at in pieces of 20 ms.

@@ -51,11 +51,11 @@ pub struct Dense {
 }
 
 /// What is multiplied at once.
-struct Part {
+pub(super) struct Part {
     /// Channels of the input.
-    channels: Range<usize>,
+    pub(super) channels: Range<usize>,
     /// Vectors of outputs.
-    blocks: Range<usize>,
+    pub(super) blocks: Range<usize>,
 }
 
 /// Weights of more bytes than this do not stay in a core's second cache while rows go by.
@@ -67,6 +67,19 @@ const TALLEST: usize = 12;
 /// Quantised rows that do.
 const RESIDENT_BYTES: usize = 256 * 1024;
 
+/// All channels of an input, or those of one block of groups after the other.
+pub(super) fn parts(window: &Option<(Window, Block)>, input: Shape, output: Shape) -> impl Iterator<Item = Part> + use<> {
+    let vectors = output.padded() / LANES;
+    let (inputs, outputs) = match window {
+        Some((_, block)) if block.outputs < output.channels => (block.inputs, block.outputs / LANES),
+        _ => (input.channels, vectors),
+    };
+    (0..vectors.div_ceil(outputs)).map(move |part| {
+        let end = |width: usize, most: usize| ((part + 1) * width).min(most);
+        Part { channels: part * inputs..end(inputs, input.channels), blocks: part * outputs..end(outputs, vectors) }
+    })
+}
+
 impl Dense {
     /// Rows that are quantised and multiplied at a time: heavy weights come from memory once for each block of rows, so those are few and alike.
     fn rows(&self) -> usize {
@@ -76,20 +89,6 @@ impl Dense {
         }
         let most = (RESIDENT_BYTES / depth).max(ROWS);
         positions.div_ceil(positions.div_ceil(most)).next_multiple_of(TALLEST).min(positions)
-    }
-
-    /// All channels, or those of one block of groups after the other.
-    fn parts(&self) -> impl Iterator<Item = Part> {
-        let vectors = self.output.padded() / LANES;
-        let (inputs, outputs) = match &self.window {
-            Some((_, block)) if block.outputs < self.output.channels => (block.inputs, block.outputs / LANES),
-            _ => (self.input.channels, vectors),
-        };
-        let count = vectors.div_ceil(outputs);
-        (0..count).map(move |part| {
-            let end = |width: usize, most: usize| ((part + 1) * width).min(most);
-            Part { channels: part * inputs..end(inputs, self.input.channels), blocks: part * outputs..end(outputs, vectors) }
-        })
     }
 }
 
@@ -110,7 +109,8 @@ impl Layer for Dense {
     fn work(&self) -> Work {
         let positions = self.output.positions();
         let row = Units { quantize: self.weights.depth as f64, ..Units::default() };
-        let products = self.parts().map(|part| Work::product(positions, self.weights.depth, part.blocks.len() * LANES));
+        let products = parts(&self.window, self.input, self.output)
+            .map(|part| Work::product(positions, self.weights.depth, part.blocks.len() * LANES));
         products.fold(Work::default(), Work::plus).and(positions, row)
     }
 
@@ -128,7 +128,7 @@ impl Layer for Dense {
             let (values, scales, row_sums) = (scratch.take::<u8>(most * depth), scratch.take(most), scratch.take(most));
             for (block, out) in out.chunks_mut(most * width).enumerate() {
                 let (first, rows) = (start + block * most, out.len() / width);
-                for part in self.parts() {
+                for part in parts(&self.window, self.input, self.output) {
                     let (layer, columns) = (layer.slice(part.blocks.clone()), part.blocks.start * LANES);
                     let patches = self.window.as_ref().map(|(window, block)| Patches {
                         map: Map { values: x, size: self.input.size, channels: self.stride },

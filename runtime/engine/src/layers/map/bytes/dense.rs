@@ -1,11 +1,10 @@
 //! Linear layers and convolutions from or to maps of bytes.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::layer::{Fact, Io, Layer, Results};
 use crate::recorder::Record;
-use crate::scratch::Need;
+use crate::scratch::{Need, ThreadScratch};
 use crate::session::ROWS;
 use crate::work::{Units, Work};
 use crate::{GraphError, Session};
@@ -17,6 +16,7 @@ use ossicle_kernels::rows::{QuantRows, UnsignedRows, quantize_offset_rows, quant
 use ossicle_kernels::simd::LANES;
 use ossicle_kernels::window::Window;
 
+use super::super::dense::{Part, parts};
 use super::super::{Block, Packed, Shape, finish, map_fact, record_map};
 use super::{Grid, byte_fact, record_bytes};
 
@@ -39,14 +39,6 @@ pub struct ByteDense {
     pub activation: Activation,
 }
 
-/// What is multiplied at once.
-struct Part {
-    /// Channels of the input.
-    channels: Range<usize>,
-    /// Vectors of outputs.
-    blocks: Range<usize>,
-}
-
 /// One thread's memory.
 struct Buffers<'a> {
     values: &'a mut [u8],
@@ -59,18 +51,32 @@ impl ByteDense {
         self.output.positions().min(ROWS)
     }
 
-    /// All channels, or those of one block of groups after the other.
-    fn parts(&self) -> impl Iterator<Item = Part> {
-        let vectors = self.output.padded() / LANES;
-        let (inputs, outputs) = match &self.window {
-            Some((_, block)) if block.outputs < self.output.channels => (block.inputs, block.outputs / LANES),
-            _ => (self.input.channels, vectors),
-        };
-        let count = vectors.div_ceil(outputs);
-        (0..count).map(move |part| {
-            let end = |width: usize, most: usize| ((part + 1) * width).min(most);
-            Part { channels: part * inputs..end(inputs, self.input.channels), blocks: part * outputs..end(outputs, vectors) }
-        })
+    fn parts(&self) -> impl Iterator<Item = Part> + use<> {
+        parts(&self.window, self.input, self.output)
+    }
+
+    /// Bytes that a block of rows takes before it is multiplied; none where the map is read in place.
+    fn gathered(&self) -> usize {
+        if self.from.is_some() && self.window.is_none() { 0 } else { self.rows() * self.weights.depth }
+    }
+
+    /// Calls `work` with one block of `out`'s rows after the other, each thread with its own memory.
+    fn for_blocks<T: Send>(
+        &self,
+        session: &Session,
+        threads: &ThreadScratch<'_>,
+        out: &mut [T],
+        work: impl Fn(usize, &mut Buffers<'_>, &mut [T]) + Sync,
+    ) {
+        let (width, most) = (self.output.padded(), self.rows());
+        session.pool().for_parts(out, width, LANES, |thread, start, out| {
+            let mut memory = threads.of(thread);
+            let mut memory = memory.take_all();
+            let mut memory = Buffers { values: memory.take(self.gathered()), scales: memory.take(most), sums: memory.take(most) };
+            for (block, out) in out.chunks_mut(most * width).enumerate() {
+                work(start + block * most, &mut memory, out);
+            }
+        });
     }
 
     /// Rows `first ..` of bytes, gathered if the layer has a window.
@@ -162,8 +168,7 @@ impl Layer for ByteDense {
 
     fn scratch(&self) -> Need {
         let rows = self.rows();
-        let values = if self.from.is_some() && self.window.is_none() { 0 } else { rows * self.weights.depth };
-        Need::default().thread::<u8>(values).thread::<f32>(rows).thread::<i32>(rows)
+        Need::default().thread::<u8>(self.gathered()).thread::<f32>(rows).thread::<i32>(rows)
     }
 
     fn work(&self) -> Work {
@@ -180,24 +185,12 @@ impl Layer for ByteDense {
         };
         let threads = io.thread_scratch();
         let layer = session.weights().linear(&self.weights.layer);
-        let (width, most, depth) = (self.output.padded(), self.rows(), self.weights.depth);
-        let gathered = if self.from.is_some() && self.window.is_none() { 0 } else { most * depth };
         match (self.to, source) {
-            (Some((_, to)), _) => session.pool().for_parts(io.output::<u8>(0)?, width, LANES, |thread, start, out| {
-                let mut memory = threads.of(thread);
-                let mut memory = memory.take_all();
-                let mut memory = Buffers { values: memory.take(gathered), scales: memory.take(most), sums: memory.take(most) };
-                for (block, out) in out.chunks_mut(most * width).enumerate() {
-                    self.to_bytes(session, &source, &layer, &to, start + block * most, &mut memory, out);
-                }
+            (Some((_, to)), _) => self.for_blocks(session, &threads, io.output::<u8>(0)?, |first, memory, out| {
+                self.to_bytes(session, &source, &layer, &to, first, memory, out);
             }),
-            (None, Source::Bytes(x)) => session.pool().for_parts(io.output::<f32>(0)?, width, LANES, |thread, start, out| {
-                let mut memory = threads.of(thread);
-                let mut memory = memory.take_all();
-                let mut memory = Buffers { values: memory.take(gathered), scales: memory.take(most), sums: memory.take(most) };
-                for (block, out) in out.chunks_mut(most * width).enumerate() {
-                    self.to_floats(session, x, &layer, start + block * most, &mut memory, out);
-                }
+            (None, Source::Bytes(x)) => self.for_blocks(session, &threads, io.output::<f32>(0)?, |first, memory, out| {
+                self.to_floats(session, x, &layer, first, memory, out);
             }),
             (None, Source::Floats(_)) => return Err(GraphError::Layer("no side of it is bytes")),
         }

@@ -28,7 +28,7 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// How results become bytes behind an activation; none if no kernel has it.
+    /// How results become bytes after an activation; none if no kernel computes it.
     pub fn to_bytes(self, activation: Activation) -> Option<ToBytes> {
         let zero = f32::from(self.zero);
         let all = ToBytes { curve: Curve::Line, steps: 1.0 / self.scale, zero, low: 0.0, high: 255.0 };
